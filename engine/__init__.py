@@ -1,0 +1,1 @@
+"""The streaming engine: ingest, decode, batch, measure, judge, incidents, and the commands around them."""

@@ -1,0 +1,50 @@
+"""The one exception tree. Third-party errors are mapped to it where they enter, always `from exc`."""
+
+
+class AvjuryError(Exception):
+    """Something the user can act on: what failed, which stream, why, and what to do about it.
+
+    Args:
+        what: what failed, as a short noun phrase ("cannot open input").
+        stream: the input or stream that it happened to; None where it concerns none.
+        why: the reason, without secrets.
+        remedy: what the user can do.
+    """
+
+    exit_code = 2  # wrong usage or configuration
+
+    def __init__(self, what: str, *, why: str, remedy: str, stream: str | None = None) -> None:
+        self.what = what
+        self.stream = stream
+        self.why = why
+        self.remedy = remedy
+        super().__init__(self.line())
+
+    def line(self) -> str:
+        """The message on one line: input, reason, remedy."""
+        subject = f"{self.stream}: " if self.stream else ""
+        return " ".join(f"{subject}{self.what}: {self.why}; {self.remedy}".split())
+
+
+class ConfigError(AvjuryError):
+    """The configuration or a command-line option is wrong."""
+
+
+class SourceError(AvjuryError):
+    """An input cannot be opened, is not allowed, or stopped being readable."""
+
+    exit_code = 3
+
+
+class DecodeError(AvjuryError):
+    """An input was opened but nothing in it can be decoded."""
+
+    exit_code = 3
+
+
+class DeviceError(AvjuryError):
+    """The asked-for device is not there or cannot be used."""
+
+
+class MeasureError(AvjuryError):
+    """A kernel was handed something it cannot measure."""

@@ -1,0 +1,139 @@
+"""The types that flow on the host side, once the device has judged. Nothing here loads torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+
+class Severity(StrEnum):
+    """How bad an incident is; ordered by `rank`."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 info, 1 warning, 2 critical."""
+        return list(Severity).index(self)
+
+
+ClosedBy = Literal["recovered", "end_of_stream", "removed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A detector opened, got worse, or closed on one slot.
+
+    Args:
+        slot: the stream's slot.
+        detector: "area.defect".
+        kind: "opened", "worse" (a new worst value while open; at most one per row), or "closed".
+        at: media seconds: the first bad moment for "opened", that row's time for "worse", the first good moment for
+            "closed".
+        decided_at: media time of the row that brought the decision.
+        peak: worst value of the detector's measure so far, in the measure's unit.
+        mean: mean of the measure over the bad rows so far.
+    """
+
+    slot: int
+    detector: str
+    kind: Literal["opened", "worse", "closed"]
+    at: float
+    decided_at: float
+    peak: float
+    mean: float
+
+
+@dataclass(slots=True)
+class Incident:
+    """What users see: one defect on one stream from its first bad to its first good moment.
+
+    Args:
+        id: stable: derived from stream, detector and start.
+        stream: the stream's id.
+        detector: "area.defect".
+        severity: of the detector, or lowered where the cause says so (a track that never existed).
+        start: first bad media second.
+        end: first good media second; None while open.
+        score: worst value of the detector's measure.
+        closed_by: why it ended; None while open.
+        measures: named values around it.
+        cause: a machine-readable reason where there is one ("absent_track").
+    """
+
+    id: str
+    stream: str
+    detector: str
+    severity: Severity
+    start: float
+    score: float
+    end: float | None = None
+    closed_by: ClosedBy | None = None
+    measures: dict[str, float] = field(default_factory=dict)
+    cause: str | None = None
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from start to end; None while open."""
+        return None if self.end is None else self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSecond:
+    """The verdict on one media second of one stream: its coverage, and what held during it.
+
+    Args:
+        stream: the stream's id.
+        second: whole media second, from 0.
+        frames_expected: pictures due by the stream's frame rate.
+        frames_decoded: pictures that the decoder gave.
+        frames_measured: pictures that the kernels saw.
+        audio_seconds: seconds of sound measured.
+        decode_errors: packets or pictures that the decoder reported as damaged.
+        open: detectors whose incident was open at any time in it.
+        unknown: detectors that had nothing to judge by in it.
+    """
+
+    stream: str
+    second: int
+    frames_expected: float
+    frames_decoded: int
+    frames_measured: int
+    audio_seconds: float
+    decode_errors: int
+    open: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loudness:
+    """Programme loudness by ITU-R BS.1770 and EBU R128. Levels in LUFS, range in LU, peak in dBTP.
+
+    None where a value does not exist (nothing above the absolute gate; silence has no peak).
+    """
+
+    integrated: float | None
+    range: float | None
+    true_peak: float | None
+    max_momentary: float | None
+    max_short_term: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One input's totals, when it ended. Field names are the JSON contract; see docs/output.md."""
+
+    stream: str
+    frames_decoded: int
+    frames_measured: int
+    audio_seconds: float
+    decode_errors: int
+    duration: float
+    wall_seconds: float
+    speed: float
+    decoder: str | None
+    device: str
+    loudness: Loudness | None
+    av_sync: Mapping[str, object] | None = None

@@ -1,0 +1,1 @@
+"""Device kernels: per kernel one folder with its schema, Triton, CPU and reference versions side by side."""

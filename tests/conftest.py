@@ -1,0 +1,26 @@
+"""Fixtures and markers that every test may use."""
+
+import os
+
+import pytest
+import torch
+from media import media_dir
+
+
+def pytest_collection_modifyitems(items):
+    """`gpu` tests skip without a device, but must not when AVJURY_REQUIRE_GPU=1 says that there is one."""
+    if torch.cuda.is_available() or os.environ.get("AVJURY_REQUIRE_GPU") == "1":
+        return
+    skip = pytest.mark.skip(reason="no NVIDIA GPU")
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def media():
+    """The folder of real clips; the test is skipped where it is not there."""
+    folder = media_dir()
+    if folder is None:
+        pytest.skip("no real clips (set AVJURY_MEDIA)")
+    return folder
