@@ -4,8 +4,6 @@ import os
 from functools import cache
 from pathlib import Path
 
-import imageio_ffmpeg
-
 
 @cache
 def media_dir() -> Path | None:
@@ -18,4 +16,6 @@ def media_dir() -> Path | None:
 @cache
 def ffmpeg_exe() -> str:
     """The ffmpeg program of the test dependencies."""
+    import imageio_ffmpeg  # not on the machines where only the GPU tests run
+
     return imageio_ffmpeg.get_ffmpeg_exe()
