@@ -1,0 +1,1 @@
+"""Packets to pictures and sound: NVDEC, software video, audio."""

@@ -1,0 +1,1 @@
+"""Opening inputs and demuxing them into packets on the media clock."""
