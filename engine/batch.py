@@ -1,0 +1,154 @@
+"""Surfaces and sound blocks of many streams -> FrameBatch, AudioBatch.
+
+At most one picture and one block per slot, bounded in count and in time: one slow stream never holds the batch, and a
+stream that was passed over is first in line for the next one.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from engine.media import AudioBatch, AudioBlock, FrameBatch, Surface
+from engine.queues import Bell, BoundedQueue
+from kernels.layout import FRAME_FIELDS
+
+BLOCK_SAMPLES = 4800
+MAX_CHANNELS = 8
+
+
+def black_level(surface: Surface, pixel_black_th: float) -> int:
+    """The code value up to which a luma sample counts as black, in the depth of the surface.
+
+    Source: FFmpeg's blackdetect: the threshold is a share of the nominal range, above black; inclusive.
+    """
+    scale = 1 << (surface.bit_depth - 8)
+    if surface.full_range:
+        return int(pixel_black_th * ((1 << surface.bit_depth) - 1))
+    return int(16 * scale + pixel_black_th * (235 - 16) * scale)
+
+
+class Batcher:
+    """Collects what is ready.
+
+    Args:
+        device: where the kernels run; on a GPU the frame rows are pinned, so that their upload is asynchronous.
+        max_batch: most pictures, and most blocks, in one batch.
+        max_wait_seconds: how long a ready picture waits for other streams' pictures. 0 takes what is there: without a
+            launch to share there is nothing to wait for.
+    """
+
+    def __init__(self, device: torch.device, max_batch: int, max_wait_seconds: float) -> None:
+        self._device = device
+        self._max_batch = max_batch
+        self._max_wait_seconds = max_wait_seconds
+        self._next_slot = 0
+
+    def wait_until_ready(
+        self,
+        bell: Bell,
+        video: Mapping[int, BoundedQueue[Surface]],
+        others: Sequence[BoundedQueue[AudioBlock]],
+        timeout_seconds: float,
+    ) -> None:
+        """Wait until every live stream has a picture, or one has had one for `max_wait_seconds`, or sound came.
+
+        Args:
+            bell: of all these queues.
+            video: queue of pictures per slot.
+            others: queues that end the wait at once when something is in them.
+            timeout_seconds: longest wait if nothing comes at all.
+        """
+        rings = bell.rings
+        live = [queue for queue in video.values() if not queue.ended]
+        wanted = min(len(live), self._max_batch)
+        count = sum(1 for queue in live if len(queue))
+        if (count and count >= wanted) or any(len(queue) or queue.ended for queue in others):
+            return
+        if not count and not bell.wait(rings, timeout_seconds):
+            return
+        deadline = time.monotonic() + self._max_wait_seconds
+        while sum(1 for queue in live if len(queue)) < wanted:
+            rings = bell.rings
+            left = deadline - time.monotonic()
+            if left <= 0 or not bell.wait(rings, left):
+                return
+
+    def frames(
+        self, video: Mapping[int, BoundedQueue[Surface]], pixel_black_th: Mapping[int, float]
+    ) -> FrameBatch | None:
+        """The next picture of each slot that has one, at most `max_batch`; None if there is none.
+
+        Args:
+            video: queue of pictures per slot.
+            pixel_black_th: per slot, the share of the nominal luma range that counts as black.
+        """
+        taken: list[tuple[int, Surface]] = []
+        for slot in self._in_turn(video):
+            surface = video[slot].take()
+            if surface is not None:
+                taken.append((slot, surface))
+                if len(taken) == self._max_batch:
+                    self._next_slot = slot + 1
+                    break
+        return self.assemble(taken, pixel_black_th) if taken else None
+
+    def assemble(self, taken: Sequence[tuple[int, Surface]], pixel_black_th: Mapping[int, float]) -> FrameBatch:
+        """A batch of exactly these pictures, each with its slot (all different)."""
+        pinned = self._device.type == "cuda"
+        frames = torch.empty((len(taken), FRAME_FIELDS), dtype=torch.int64, pin_memory=pinned)
+        rows = frames.numpy()
+        for row, (slot, surface) in enumerate(taken):
+            rows[row] = (
+                *surface.addresses,
+                surface.luma_pitch,
+                surface.chroma_pitch,
+                surface.chroma_step,
+                surface.width,
+                surface.height,
+                surface.chroma_width,
+                surface.chroma_height,
+                surface.bit_depth,
+                surface.shift,
+                black_level(surface, pixel_black_th[slot]),
+            )
+        return FrameBatch(
+            slots=torch.tensor([slot for slot, _ in taken], dtype=torch.int64),
+            pts=torch.tensor([surface.pts for _, surface in taken], dtype=torch.float64),
+            frames=frames,
+            surfaces=tuple(surface for _, surface in taken),
+        )
+
+    def sound(self, audio: Mapping[int, BoundedQueue[AudioBlock]]) -> AudioBatch | None:
+        """The next block of each slot that has one, at most `max_batch`; None if there is none."""
+        taken: list[tuple[int, AudioBlock]] = []
+        for slot in self._in_turn(audio):
+            block = audio[slot].take()
+            if block is not None:
+                taken.append((slot, block))
+                if len(taken) == self._max_batch:
+                    break
+        if not taken:
+            return None
+        n = len(taken)
+        samples = torch.zeros((n, MAX_CHANNELS, BLOCK_SAMPLES), dtype=torch.float32)
+        weights = np.zeros((n, MAX_CHANNELS))
+        for row, (_, block) in enumerate(taken):
+            samples[row, : block.samples.shape[0]] = torch.from_numpy(block.samples)
+            weights[row, : len(block.weights)] = block.weights
+        device = self._device
+        return AudioBatch(
+            slots=torch.tensor([slot for slot, _ in taken], dtype=torch.int64),
+            pts=torch.tensor([block.pts for _, block in taken], dtype=torch.float64),
+            samples=samples.to(device, non_blocking=True),
+            channels=torch.tensor([block.samples.shape[0] for _, block in taken], device=device),
+            valid=torch.tensor([block.valid for _, block in taken], device=device),
+            weights=torch.from_numpy(weights).to(device, non_blocking=True),
+            clip_level=torch.tensor([block.clip_level for _, block in taken], dtype=torch.float64, device=device),
+        )
+
+    def _in_turn(self, queues: Mapping[int, object]) -> list[int]:
+        """Slots in the order of their turn: those that the last full batch did not reach come first."""
+        slots = sorted(queues)
+        return [slot for slot in slots if slot >= self._next_slot] + [slot for slot in slots if slot < self._next_slot]

@@ -1,0 +1,92 @@
+"""Adds up, per media second of a stream, what was seen in it: StreamSecond."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from engine.verdicts import StreamSecond
+
+
+@dataclass(slots=True)
+class _Second:
+    frames_measured: int = 0
+    audio_seconds: float = 0.0
+    decode_errors: int = 0
+    open: set[str] = field(default_factory=set)
+
+
+class Coverage:
+    """The running seconds of one stream.
+
+    Args:
+        stream: the stream's id.
+        video_detectors, audio_detectors: enabled ones, which are unknown in a second without pictures or sound.
+    """
+
+    def __init__(self, stream: str, video_detectors: tuple[str, ...], audio_detectors: tuple[str, ...]) -> None:
+        self.stream = stream
+        self.frame_rate: float | None = None
+        self._video_detectors = video_detectors
+        self._audio_detectors = audio_detectors
+        self._seconds: defaultdict[int, _Second] = defaultdict(_Second)
+        self._emitted = 0
+        self._open: dict[str, float] = {}
+
+    def frame(self, pts: float) -> None:
+        """A picture was measured."""
+        self._seconds[self._index(pts)].frames_measured += 1
+
+    def sound(self, pts: float, seconds: float) -> None:
+        """A block of sound was measured."""
+        self._seconds[self._index(pts)].audio_seconds += seconds
+
+    def errors(self, at: float, count: int) -> None:
+        """The decoder reported damage."""
+        self._seconds[self._index(at)].decode_errors += count
+
+    def opened(self, detector: str, at: float) -> None:
+        """An incident opened; from `at` on, as far as its seconds have not been given out."""
+        self._open[detector] = at
+
+    def closed(self, detector: str, start: float, end: float) -> None:
+        """An incident closed."""
+        self._open.pop(detector, None)
+        last = self._index(end) if end > int(end) or end <= start else int(end) - 1
+        for second in range(max(int(start), self._emitted), last + 1):
+            self._seconds[second].open.add(detector)
+
+    def complete(self, until: float) -> list[StreamSecond]:
+        """The seconds that ended at or before media time `until`, each given once, in order."""
+        done = []
+        while self._emitted + 1 <= until + 1e-6:
+            done.append(self._take())
+        return done
+
+    def rest(self, until: float) -> list[StreamSecond]:
+        """Everything up to the end of the stream, the last second possibly begun only."""
+        done = self.complete(until)
+        if until > self._emitted + 1e-6:
+            done.append(self._take(until - self._emitted))
+        return done
+
+    def _index(self, at: float) -> int:
+        # What comes after its second was given out counts in the oldest one that was not.
+        return max(int(at), self._emitted)
+
+    def _take(self, share: float = 1.0) -> StreamSecond:
+        index = self._emitted
+        second = self._seconds.pop(index, None) or _Second()
+        self._emitted += 1
+        held = {name for name, since in self._open.items() if since < index + 1}
+        unknown = () if second.frames_measured else self._video_detectors
+        unknown += () if second.audio_seconds else self._audio_detectors
+        return StreamSecond(
+            stream=self.stream,
+            second=index,
+            frames_expected=(self.frame_rate or 0.0) * share,
+            frames_decoded=second.frames_measured,
+            frames_measured=second.frames_measured,
+            audio_seconds=round(second.audio_seconds, 6),
+            decode_errors=second.decode_errors,
+            open=tuple(sorted(second.open | held)),
+            unknown=unknown,
+        )

@@ -1,0 +1,95 @@
+"""What an incident shows: a picture at its worst moment."""
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.io import encode_jpeg
+
+from engine.media import Surface
+
+THUMBNAIL_WIDTH = 320
+JPEG_QUALITY = 80
+_BT709 = (0.2126, 0.0722)
+_BT601 = (0.299, 0.114)
+_BT2020 = (0.2627, 0.0593)
+
+
+@dataclass(frozen=True, slots=True)
+class _DeviceBytes:
+    """Device memory at an address, for torch: nothing is copied."""
+
+    address: int
+    size: int
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {"shape": (self.size,), "typestr": "|u1", "data": (self.address, True), "version": 3}
+
+
+def _plane(surface: Surface, address: int, pitch: int, step: int, width: int, height: int) -> Tensor:
+    """(height, width) float32 in [0, 1]: one component of a surface, copied small enough to be cheap."""
+    sample = 1 if surface.bit_depth == 8 else 2
+    size = (height - 1) * pitch + ((width - 1) * step + 1) * sample
+    if surface.device == "cpu":
+        raw = torch.from_numpy(np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address)))
+    else:
+        raw = torch.as_tensor(_DeviceBytes(address, size), device=surface.device)
+    low = torch.as_strided(raw, (height, width), (pitch, step * sample))
+    if sample == 1:
+        return low.to(torch.float32) / 255
+    high = torch.as_strided(raw[1:], (height, width), (pitch, step * sample))
+    code = (low.to(torch.int32) | (high.to(torch.int32) << 8)) >> surface.shift
+    return code.to(torch.float32) / ((1 << surface.bit_depth) - 1)
+
+
+def thumbnail(surface: Surface, width: int = THUMBNAIL_WIDTH) -> bytes:
+    """A JPEG of a surface, at most `width` pixels wide.
+
+    Args:
+        surface: not yet released.
+        width: pixels; smaller pictures keep their size.
+    Returns: the JPEG's bytes.
+    Source: ITU-R BT.601-7, BT.709-6, BT.2020-2 for the matrix coefficients; where the stream does not say, BT.709 from
+        720 rows on, as players do.
+    """
+    target_width = min(width, surface.width)
+    target_height = max(1, round(surface.height * target_width / surface.width))
+    y = _scaled(_plane(surface, surface.addresses[0], surface.luma_pitch, 1, surface.width, surface.height),
+                target_height, target_width)  # fmt: skip
+    if surface.chroma_width:
+        u, v = (
+            _scaled(
+                _plane(surface, address, surface.chroma_pitch, surface.chroma_step,
+                       surface.chroma_width, surface.chroma_height),
+                target_height,
+                target_width,
+            )
+            for address in surface.addresses[1:]
+        )  # fmt: skip
+        u, v = u - 128 / 255, v - 128 / 255
+    else:
+        u = v = torch.zeros_like(y)
+    if not surface.full_range:
+        y, u, v = (y - 16 / 255) * 255 / 219, u * 255 / 224, v * 255 / 224
+    kr, kb = _matrix(surface)
+    red, blue = y + 2 * (1 - kr) * v, y + 2 * (1 - kb) * u
+    green = (y - kr * red - kb * blue) / (1 - kr - kb)
+    rgb = (torch.stack((red, green, blue)).clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+    return bytes(encode_jpeg(rgb, quality=JPEG_QUALITY).numpy())
+
+
+def _scaled(plane: Tensor, height: int, width: int) -> Tensor:
+    return torch.nn.functional.interpolate(plane[None, None], (height, width), mode="area")[0, 0]
+
+
+def _matrix(surface: Surface) -> tuple[float, float]:
+    """Kr and Kb."""
+    if surface.matrix in (9, 10):
+        return _BT2020
+    if surface.matrix == 1 or (surface.matrix == 2 and surface.height >= 720):
+        return _BT709
+    return _BT601

@@ -1,0 +1,117 @@
+"""The one bounded queue. Threads meet nowhere else.
+
+Run by: one producer (a stream's reader thread) and one consumer (the engine's loop) per queue. The queue owns its
+items until they are taken. It ends by `close`, which the producer calls, with the failure that ended it if there was
+one; `discard` is the consumer's way to end it. A dead producer therefore always shows in its consumer.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class QueueClosed(Exception):
+    """The consumer wants nothing more; the producer has to stop."""
+
+
+class Bell:
+    """Rung by every queue of one consumer, so that it waits for all of them at once."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._rung = 0
+
+    def ring(self) -> None:
+        """Wake the consumer."""
+        with self._condition:
+            self._rung += 1
+            self._condition.notify_all()
+
+    @property
+    def rings(self) -> int:
+        """How often it has rung: take this before looking at the queues, and hand it to `wait`."""
+        return self._rung
+
+    def wait(self, since: int, timeout_seconds: float) -> bool:
+        """Wait until it has rung since `since` was taken, at most `timeout_seconds`; whether it has."""
+        with self._condition:
+            return self._condition.wait_for(lambda: self._rung != since, timeout_seconds)
+
+
+class BoundedQueue(Generic[T]):
+    """First in, first out, at most `capacity` items.
+
+    Args:
+        capacity: items, at least 1.
+        bell: rung at every put and at the close.
+    """
+
+    def __init__(self, capacity: int, bell: Bell) -> None:
+        self._capacity = capacity
+        self._bell = bell
+        self._items: deque[T] = deque()
+        self._space = threading.Condition()
+        self._closed = False
+        self._discarded = False
+        self.failure: BaseException | None = None
+        self.put_wait_seconds = 0.0  # long waits here: the consumer is the slow one
+
+    def put(self, item: T, stopped: Callable[[], bool], deadline_seconds: float = 60.0) -> None:
+        """Add an item, waiting for space.
+
+        Args:
+            item: handed over to the queue.
+            stopped: asked twice a second while waiting; True gives up.
+            deadline_seconds: longest wait; a consumer that takes nothing for so long is taken for dead.
+        Raises: QueueClosed if the consumer discarded the queue, `stopped` said so, or the deadline passed.
+        """
+        with self._space:
+            if len(self._items) >= self._capacity:
+                began = time.monotonic()
+                while len(self._items) >= self._capacity and not self._discarded:
+                    self._space.wait(0.5)
+                    if stopped() or time.monotonic() - began > deadline_seconds:
+                        raise QueueClosed
+                self.put_wait_seconds += time.monotonic() - began
+            if self._discarded or self._closed:
+                raise QueueClosed
+            self._items.append(item)
+        self._bell.ring()
+
+    def take(self) -> T | None:
+        """The oldest item, or None if there is none now."""
+        with self._space:
+            if not self._items:
+                return None
+            item = self._items.popleft()
+            self._space.notify()
+            return item
+
+    def close(self, failure: BaseException | None = None) -> None:
+        """Nothing more comes; `failure` says why, if it was not the end of the input."""
+        with self._space:
+            self._closed = True
+            self.failure = self.failure or failure
+        self._bell.ring()
+
+    def discard(self) -> list[T]:
+        """The consumer wants nothing more: later puts raise QueueClosed. Returns what was left, to be released."""
+        with self._space:
+            self._discarded = True
+            left = list(self._items)
+            self._items.clear()
+            self._space.notify_all()
+        return left
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def ended(self) -> bool:
+        """Closed, and everything that was in it has been taken."""
+        with self._space:
+            return self._closed and not self._items

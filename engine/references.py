@@ -1,0 +1,144 @@
+"""The earlier picture of each slot that the next one is compared with.
+
+FFmpeg's freezedetect rule: a picture is compared with the last one that differed from its own reference by more than
+the noise level, so that a slow drift cannot pass as a freeze. Whether a picture becomes the reference is therefore
+known only after it was measured.
+
+On the CPU the decoder's own frame is kept by reference. On a GPU the decoder wants its surface back: each slot has
+two buffers, `frame_stats` copies the picture into the one that is not the reference in the same pass, and the roles
+are swapped on the device, without the host knowing.
+"""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.media import FrameBatch, Surface
+from kernels.layout import REFERENCE_FIELDS
+
+
+class References(Protocol):
+    """What measure.py asks of both."""
+
+    def rows(self, batch: FrameBatch) -> tuple[Tensor, Tensor]:
+        """The reference rows and the retain rows of a batch, (N, REFERENCE_FIELDS) int64 on the device."""
+
+    def update(self, batch: FrameBatch, difference: Tensor, noise: Tensor) -> None:
+        """Take the measured pictures over as references where they differ.
+
+        Args:
+            batch: the batch that `rows` was asked for last.
+            difference: (N,) float64 on the device: `mafd`, NaN where there was no reference.
+            noise: (S,) float64 on the device: the largest difference that still is a repeat, per slot.
+        """
+
+    def forget(self, slot: int) -> None:
+        """The slot's next picture has no reference."""
+
+
+class HostReferences:
+    """Keeps the decoder's frames alive.
+
+    Args:
+        slots: number of slots.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self._kept: list[Surface | None] = [None] * slots
+        self._keep_nothing = torch.zeros((0, REFERENCE_FIELDS), dtype=torch.int64)
+
+    def rows(self, batch: FrameBatch) -> tuple[Tensor, Tensor]:
+        n = len(batch.surfaces)
+        if self._keep_nothing.shape[0] != n:
+            self._keep_nothing = torch.zeros((n, REFERENCE_FIELDS), dtype=torch.int64)
+        rows = torch.zeros((n, REFERENCE_FIELDS), dtype=torch.int64)
+        table = rows.numpy()
+        for row, slot in enumerate(batch.slots.tolist()):
+            kept = self._kept[slot]
+            if kept is not None and kept.geometry == batch.surfaces[row].geometry:
+                table[row] = (*kept.addresses, kept.luma_pitch, kept.chroma_pitch)
+        return rows, self._keep_nothing
+
+    def update(self, batch: FrameBatch, difference: Tensor, noise: Tensor) -> None:
+        slots = batch.slots.numpy()
+        # `not <=` instead of `>`: NaN, where there was nothing to compare with, makes the picture the reference.
+        changed = ~(difference.numpy() <= noise.numpy()[slots])
+        for row in np.flatnonzero(changed):
+            self._kept[slots[row]] = batch.surfaces[row]
+
+    def forget(self, slot: int) -> None:
+        self._kept[slot] = None
+
+
+class DeviceReferences:
+    """Two device buffers per slot.
+
+    Args:
+        slots: number of slots.
+        device: the GPU.
+    """
+
+    def __init__(self, slots: int, device: torch.device) -> None:
+        self._device = device
+        self._buffers: list[Tensor | None] = [None] * slots
+        self._geometry: list[tuple[int, ...] | None] = [None] * slots
+        # Host table of both buffers' rows, uploaded when a slot's geometry changes.
+        self._host_rows = torch.zeros((slots, 2, REFERENCE_FIELDS), dtype=torch.int64)
+        self._rows = self._host_rows.to(device)
+        self._which = torch.zeros(slots, dtype=torch.int64, device=device)  # the buffer that is the reference
+        self._has = torch.zeros(slots, dtype=torch.bool, device=device)
+        self._slots_on_device: Tensor | None = None
+
+    def rows(self, batch: FrameBatch) -> tuple[Tensor, Tensor]:
+        changed = []
+        for surface, slot in zip(batch.surfaces, batch.slots.tolist(), strict=True):
+            if self._geometry[slot] != surface.geometry:
+                self._allocate(slot, surface)
+                changed.append(slot)
+        if changed:
+            index = torch.tensor(changed)
+            on_device = index.to(self._device)
+            self._rows[on_device] = self._host_rows[index].to(self._device)
+            self._has[on_device] = False
+        slots = batch.slots.to(self._device, non_blocking=True)
+        self._slots_on_device = slots
+        which = self._which[slots]
+        references = self._rows[slots, which] * self._has[slots, None]
+        return references, self._rows[slots, 1 - which]
+
+    def update(self, batch: FrameBatch, difference: Tensor, noise: Tensor) -> None:
+        slots = self._slots_on_device
+        assert slots is not None  # `rows` was called for this batch
+        changed = ~(difference <= noise[slots])
+        self._which[slots] = torch.where(changed, 1 - self._which[slots], self._which[slots])
+        self._has[slots] = True
+
+    def forget(self, slot: int) -> None:
+        self._geometry[slot] = None
+        self._buffers[slot] = None
+        self._has[slot] = False
+
+    def _allocate(self, slot: int, surface: Surface) -> None:
+        """Both buffers of a slot in one allocation, rows padded so that every one starts at a 128-bit boundary."""
+        sample = 1 if surface.bit_depth == 8 else 2
+        luma_pitch = _aligned(surface.width * sample)
+        chroma_pitch = _aligned(surface.chroma_width * surface.chroma_step * sample)
+        luma_bytes = luma_pitch * surface.height
+        planes = 0 if not surface.chroma_width else 1 if surface.chroma_step == 2 else 2
+        chroma_bytes = chroma_pitch * surface.chroma_height
+        size = luma_bytes + planes * chroma_bytes
+        buffer = torch.empty(2 * size, dtype=torch.uint8, device=self._device)
+        self._buffers[slot] = buffer
+        self._geometry[slot] = surface.geometry
+        for half in range(2):
+            luma = buffer.data_ptr() + half * size
+            u = luma + luma_bytes if planes else 0
+            v = u + chroma_bytes if planes == 2 else u + sample if planes else 0
+            self._host_rows[slot, half] = torch.tensor([luma, u, v, luma_pitch, chroma_pitch])
+
+
+def _aligned(size: int) -> int:
+    """`size` rounded up to 128 bytes, a full line of the L2 cache."""
+    return (size + 127) // 128 * 128
