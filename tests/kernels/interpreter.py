@@ -1,0 +1,60 @@
+"""Runs the project's Triton kernels in Triton's interpreter on CPU tensors, beside compiled ones in one process.
+
+    with interpreted("kernels.frame_stats.gpu") as gpu:
+        gpu.frame_stats(frames, references, retain)  # CPU tensors, CPU addresses
+
+TRITON_INTERPRET would have to be set before triton's first import, and then holds for the whole process, so that no
+test could compile for a GPU. Here the module is loaded a second time under another name while the knob is on.
+The loaded module must be self-contained: a module of ours that it imports is not loaded again.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from unittest import mock
+
+import triton.language as tl
+from triton import knobs
+from triton.runtime.interpreter import InterpretedFunction
+from triton.runtime.jit import JITFunction
+
+# The interpreter patches these, and does not put back what a nested call patched.
+_PATCHED_BY_TRITON = (tl, tl.core, tl.math, tl.standard, tl.tensor, tl.dtype, tl.core.tensor_descriptor_base)
+_interpreted_copies: dict[int, InterpretedFunction] = {}
+
+
+def _call_interpreted(function, *args, **kwargs):
+    """Stand-in for calling a compiled function: Triton's own library (tl.zeros, tl.sum) was loaded compiled."""
+    if id(function) not in _interpreted_copies:  # its hash would parse the patched language
+        _interpreted_copies[id(function)] = InterpretedFunction(function.fn)
+    return _interpreted_copies[id(function)](*args, **kwargs)
+
+
+def _put_back(place, attributes):
+    if not isinstance(place, ModuleType):  # rewritten functions keep needing what was added to their module
+        for name in set(vars(place)) - set(attributes):
+            delattr(place, name)
+    for name, value in attributes.items():
+        if vars(place)[name] is not value:
+            setattr(place, name, value)
+
+
+@contextmanager
+def interpreted(name: str) -> Iterator[ModuleType]:
+    """A fresh copy of the module `name` whose Triton kernels are interpreted for as long as the context lasts."""
+    found = importlib.util.find_spec(name)
+    spec = importlib.util.spec_from_file_location(f"{name}_interpreted", found.origin)
+    module = importlib.util.module_from_spec(spec)
+    before = [(place, dict(vars(place))) for place in _PATCHED_BY_TRITON]
+    sys.modules[spec.name] = module
+    try:
+        with knobs.runtime.scope(), mock.patch.object(JITFunction, "__call__", _call_interpreted):
+            knobs.runtime.interpret = True
+            spec.loader.exec_module(module)
+            yield module
+    finally:
+        del sys.modules[spec.name]
+        for place, attributes in before:
+            _put_back(place, attributes)
