@@ -1,0 +1,333 @@
+"""One input: opened, demuxed, and put on the media clock.
+
+A `Source` belongs to the one thread that opens and reads it. Only `stop` may be called from other threads: it makes a
+blocking open or read end within a fraction of a second. If the reader dies, nothing else holds the input; dropping
+the `Source` closes it. Every failure is a SourceError: raised by `open`, kept in `error` where reading broke off.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any, Final
+
+import av
+import av.error
+from av.stream import Discard, Disposition
+
+from engine.errors import SourceError
+from engine.ingest import classify, interrupt
+from engine.ingest.clock import MediaClock
+from engine.ingest.url_policy import UrlPolicy, is_local, local_path, open_options, redact, scheme_of
+from engine.media import AudioInfo, Packet, StreamInfo, Track, VideoInfo
+
+_PICTURES: Final = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+_PLAYLIST_SUFFIXES: Final = (".m3u8", ".m3u")
+# A demuxer that only ever fails must end; one that finds its way again after some damage may go on.
+_MAX_FAILED_READS: Final = 16
+_MAX_PROBLEMS: Final = 100
+_MAX_NESTED_PLAYLISTS: Final = 8
+
+
+class Source:
+    """Reads one file or URL as packets of its best video and its best audio track.
+
+    Args:
+        url: a path, or a URL whose scheme the policy allows.
+        stream: the stream's id; its address with the secrets hidden if not given.
+        policy: what may be opened.
+        open_timeout_seconds: limit for connecting and finding the tracks.
+        read_timeout_seconds: limit for the next packet to arrive.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        stream: str | None = None,
+        policy: UrlPolicy | None = None,
+        open_timeout_seconds: float = 10.0,
+        read_timeout_seconds: float = 10.0,
+    ) -> None:
+        self.stream = redact(url) if stream is None else stream
+        self.error: SourceError | None = None
+        """Why reading broke off; None while it goes on, after a clean end, and after `stop`."""
+        self.problems: list[str] = []
+        """What was wrong without ending the reading, one line each, at most 100."""
+        self.problem_count = 0
+        """All of them, also those beyond the first 100."""
+        self.corrupt_packets = 0
+        """Packets that the container marks as damaged."""
+        self.clock: MediaClock | None = None
+        self._url = url
+        self._policy = policy or UrlPolicy()
+        self._open_timeout_seconds = open_timeout_seconds
+        self._read_timeout_seconds = read_timeout_seconds
+        self._stop = Event()
+        self._container: Any = None
+        self._tracks: list[tuple[Track, Any]] = []
+
+    def open(self) -> StreamInfo:
+        """Open the input and find its tracks.
+
+        Raises: SourceError: the input is missing, not allowed, not media, or has nothing to judge.
+        """
+        interrupt.install()
+        self._policy.check(self._url, self.stream)
+        deadline = time.monotonic() + self._open_timeout_seconds
+        self._check_beforehand()
+        self._container = self._open_container(deadline)
+        try:
+            info = self._describe()
+            self.clock = MediaClock(self._container, self._tracks)
+        except BaseException:
+            self.close()
+            raise
+        return info
+
+    def _check_beforehand(self) -> None:
+        if is_local(self._url):
+            path = local_path(self._url)
+            head = classify.check_file(path, self.stream)
+            if head and classify.sniff(head) == "playlist":
+                body = Path(path).read_bytes()[: classify.PLAYLIST_BYTES + 1]
+                classify.check_playlist(self._url, body, self.stream, self._policy)
+            return
+        if scheme_of(self._url) in ("http", "https"):
+            path = self._url.split("?", 1)[0].split("#", 1)[0]
+            if path.lower().endswith(_PLAYLIST_SUFFIXES):
+                self._check_playlists(self._url, depth=0)
+
+    def _check_playlists(self, url: str, depth: int) -> None:
+        """Check a playlist of the network and those that it names, which must name no further ones."""
+        try:
+            body, final = classify.fetch(
+                url, self.stream, self._policy, classify.PLAYLIST_BYTES + 1, self._open_timeout_seconds
+            )
+        except (OSError, ValueError) as error:
+            raise classify.explain(error, url, self.stream, self._policy, self._open_timeout_seconds) from error
+        nested = classify.check_playlist(final, body, self.stream, self._policy)
+        if nested and depth:
+            raise SourceError(
+                "playlist limit exceeded",
+                stream=self.stream,
+                why="a playlist named by the playlist names further ones",
+                remedy="open one variant directly",
+            )
+        # Some variants may be off the air while others play; libav copes with that.
+        for address in nested[:_MAX_NESTED_PLAYLISTS]:
+            try:
+                self._check_playlists(address, depth + 1)
+            except SourceError as error:
+                if error.what != "cannot open input":
+                    raise
+                self._note(error.why)
+
+    def _open_container(self, deadline: float) -> Any:
+        options = open_options(self._url, self._policy, av.formats_available)
+        try:
+            with interrupt.interruptible(self._stop):
+                return av.open(
+                    self._url,
+                    options=options,
+                    timeout=(max(0.1, deadline - time.monotonic()), self._read_timeout_seconds),
+                    metadata_errors="replace",
+                )
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            if self._stop.is_set():
+                raise self._stopped() from error
+            raise classify.explain(
+                error, self._url, self.stream, self._policy, self._open_timeout_seconds
+            ) from error
+
+    def _describe(self) -> StreamInfo:
+        container = self._container
+        video = self._best("video")
+        audio = self._best("audio")
+        self._tracks = [(kind, s) for kind, s in (("video", video), ("audio", audio)) if s is not None]  # type: ignore[misc]
+        if not self._tracks:
+            raise self._nothing_to_judge()
+        chosen = {s.index for _, s in self._tracks}
+        for s in container.streams:
+            if s.index not in chosen:
+                s.discard = Discard.all
+        duration = None if container.duration is None or container.duration <= 0 else container.duration / 1e6
+        return StreamInfo(
+            stream=self.stream,
+            container=container.format.name,
+            duration=duration,
+            live=duration is None and not is_local(self._url),
+            video=None if video is None else _video_info(video),
+            audio=None if audio is None else _audio_info(audio),
+        )
+
+    def _best(self, kind: Track) -> Any:
+        """libav's best decodable track of a kind. A cover picture is not a video track."""
+        streams = self._container.streams
+        usable = []
+        for s in getattr(streams, kind):
+            if s.disposition & _PICTURES:
+                continue
+            if s.codec_context is None:
+                self._note(f"{kind} track {s.index} cannot be decoded: {_codec_tag(s)}")
+                continue
+            usable.append(s)
+        best = streams.best(kind)
+        return best if best in usable else next(iter(usable), None)
+
+    def _nothing_to_judge(self) -> SourceError:
+        if self.problems:
+            return SourceError(
+                "cannot decode input",
+                stream=self.stream,
+                why=f"unknown codec ({'; '.join(self.problems)})",
+                remedy="re-encode it, or use a codec that `avjury doctor` lists",
+            )
+        kinds = sorted({s.type for s in self._container.streams})
+        return SourceError(
+            "nothing to judge in input",
+            stream=self.stream,
+            why=f"it has no video and no audio track ({'only ' + ', '.join(kinds) if kinds else 'no track at all'})",
+            remedy="name an input with pictures or sound",
+        )
+
+    def packets(self) -> Iterator[Packet]:
+        """The packets of the chosen tracks in the order in which the container has them, until its end.
+
+        A payload's own timestamps are moved onto the timeline without jumps, so that a decoder's pictures, which come
+        in another order, need no bookkeeping: their time is `timestamp * time_base + offset`.
+
+        Ends cleanly, with `error` None, at the end of the input and after `stop`. Where reading breaks off, it ends
+        with `error` set; damage that can be read over is in `problems`.
+        """
+        clock = self.clock
+        if self._container is None or clock is None:
+            raise RuntimeError("open() comes first")
+        stop, stream = self._stop, self.stream
+        kinds = {s.index: kind for kind, s in self._tracks}
+        tracks = [s for _, s in self._tracks]
+        demux = self._container.demux(tracks)
+        failed = 0
+        watch, place = interrupt.watch, clock.place
+        try:
+            while not stop.is_set():
+                watch(stop)
+                try:
+                    payload = next(demux)
+                except StopIteration:
+                    return
+                except av.error.InvalidDataError as error:
+                    failed += 1
+                    self._note(f"damaged container ({redact(error.strerror or 'invalid data')})")
+                    if failed > _MAX_FAILED_READS:
+                        self.error = self._broken("the container is too damaged to read on", error)
+                        return
+                    demux = self._container.demux(tracks)
+                    continue
+                except (av.error.FFmpegError, OSError) as error:
+                    if not stop.is_set():
+                        self.error = self._read_error(error)
+                    return
+                size = payload.size
+                if not size:
+                    continue  # what PyAV yields at the end, so that decoders flush; whoever decodes does that here
+                failed = 0
+                pts, dts = place(payload)
+                corrupt = payload.is_corrupt
+                if corrupt:
+                    self.corrupt_packets += 1
+                yield Packet(
+                    stream,
+                    kinds[payload.stream_index],
+                    pts,
+                    dts,
+                    clock.origin,
+                    size,
+                    payload.is_keyframe,
+                    corrupt,
+                    payload,
+                )
+        finally:
+            interrupt.unwatch()
+
+    def stop(self) -> None:
+        """End a blocking `open` or read soon. From any thread; the reader still has to close the source."""
+        self._stop.set()
+
+    def close(self) -> None:
+        """Close the input. Only from the thread that reads it, or after that has ended. Idempotent."""
+        container, self._container = self._container, None
+        self._tracks = []
+        if container is not None:
+            container.close()
+
+    def __enter__(self) -> "Source":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _note(self, problem: str) -> None:
+        self.problem_count += 1
+        if len(self.problems) < _MAX_PROBLEMS:
+            self.problems.append(problem)
+
+    def _stopped(self) -> SourceError:
+        return SourceError(
+            "opening was given up", stream=self.stream, why="it was told to stop", remedy="start it again if it is wanted"
+        )
+
+    def _read_error(self, error: Exception) -> SourceError:
+        if isinstance(error, av.error.ExitError | TimeoutError):
+            return self._broken(f"no data for {self._read_timeout_seconds:g} s", error)
+        if isinstance(error, ConnectionError):
+            return self._broken("the connection broke", error)
+        return self._broken(redact(getattr(error, "strerror", None) or str(error)), error)
+
+    def _broken(self, why: str, cause: Exception) -> SourceError:
+        remedy = (
+            "the file's disk or the file itself is damaged; what came before is judged"
+            if is_local(self._url)
+            else "check the sender and the network; what came before is judged"
+        )
+        error = SourceError("reading broke off", stream=self.stream, why=why, remedy=remedy)
+        error.__cause__ = cause
+        return error
+
+
+def _codec_tag(stream: Any) -> str:
+    """What the container calls the codec of a track that libav has no decoder for."""
+    try:
+        name = stream.codec.name
+    except AttributeError:
+        name = ""
+    return name or f"track type {stream.type}, codec not known to libav"
+
+
+def _video_info(stream: Any) -> VideoInfo:
+    context = stream.codec_context
+    pixels = context.format
+    rate = stream.average_rate or stream.guessed_rate
+    return VideoInfo(
+        codec=context.name if context.codec.canonical_name == "" else context.codec.canonical_name,
+        profile=stream.profile or "",
+        width=context.width,
+        height=context.height,
+        pixel_format=pixels.name if pixels is not None else "",
+        bit_depth=max((c.bits for c in pixels.components), default=0) if pixels is not None else 0,
+        frame_rate=float(rate) if rate else None,
+        interlaced=context.field_order > 1,
+        handle=stream,
+    )
+
+
+def _audio_info(stream: Any) -> AudioInfo:
+    context = stream.codec_context
+    layout = context.layout
+    return AudioInfo(
+        codec=context.codec.canonical_name or context.name,
+        sample_rate=context.sample_rate or 0,
+        layout=layout.name if layout is not None else "",
+        channels=layout.nb_channels if layout is not None else 0,
+        handle=stream,
+    )
