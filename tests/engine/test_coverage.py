@@ -1,0 +1,53 @@
+"""Stream-seconds: what was seen in each, and what held."""
+
+from engine.coverage import Coverage
+
+
+def seconds_of(coverage, until):
+    return {s.second: s for s in coverage.rest(until)}
+
+
+def test_each_second_counts_its_own_frames_and_sound():
+    coverage = Coverage("s", ("video.black",), ("audio.silence",))
+    coverage.frame_rate = 25.0
+    for index in range(50):
+        coverage.frame(index / 25)
+    for index in range(10):
+        coverage.sound(index / 10, 0.1)
+    done = seconds_of(coverage, 2.0)
+    assert [done[0].frames_measured, done[1].frames_measured] == [25, 25]
+    assert [done[0].audio_seconds, done[1].audio_seconds] == [1.0, 0.0]
+    assert done[0].unknown == ()
+    assert done[1].unknown == ("audio.silence",)
+
+
+def test_an_incident_marks_exactly_the_seconds_that_it_touches():
+    coverage = Coverage("s", (), ())
+    coverage.opened("video.black", 1.5)
+    coverage.closed("video.black", 1.5, 3.0)
+    done = seconds_of(coverage, 5.0)
+    assert [second for second, row in done.items() if row.open] == [1, 2]
+
+
+def test_an_open_incident_marks_every_second_until_it_closes():
+    coverage = Coverage("s", (), ())
+    coverage.opened("video.black", 0.2)
+    assert [row.open for row in coverage.complete(2.0)] == [("video.black",)] * 2
+    coverage.closed("video.black", 0.2, 2.5)
+    assert [row.open for row in coverage.rest(4.0)] == [("video.black",), ()]
+
+
+def test_the_last_second_expects_only_its_share_of_frames():
+    coverage = Coverage("s", (), ())
+    coverage.frame_rate = 30.0
+    done = seconds_of(coverage, 1.5)
+    assert [done[0].frames_expected, done[1].frames_expected] == [30.0, 15.0]
+
+
+def test_no_second_is_given_twice_and_late_counts_are_kept():
+    coverage = Coverage("s", (), ())
+    first = coverage.complete(1.0)
+    coverage.errors(0.4, 3)
+    second = coverage.rest(2.0)
+    assert [row.second for row in first + second] == [0, 1]
+    assert second[0].decode_errors == 3

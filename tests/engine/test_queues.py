@@ -1,0 +1,78 @@
+"""The bounded queue: order, bounds, close, failure, discard."""
+
+import threading
+
+import pytest
+
+from engine.queues import Bell, BoundedQueue, QueueClosed
+
+
+def never():
+    return False
+
+
+def test_items_come_out_in_order_and_the_end_shows_only_after_the_last():
+    queue = BoundedQueue(3, Bell())
+    for item in (1, 2, 3):
+        queue.put(item, never)
+    queue.close()
+    assert [queue.take(), queue.ended, queue.take(), queue.take()] == [1, False, 2, 3]
+    assert queue.take() is None
+    assert queue.ended
+
+
+def test_a_full_queue_holds_its_producer_until_there_is_space():
+    queue = BoundedQueue(1, Bell())
+    queue.put("first", never)
+    done = threading.Event()
+
+    def produce():
+        queue.put("second", never)
+        done.set()
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    assert not done.wait(0.05)
+    assert queue.take() == "first"
+    assert done.wait(5)
+    thread.join(5)
+    assert queue.take() == "second"
+    assert queue.put_wait_seconds > 0
+
+
+def test_a_consumer_that_takes_nothing_does_not_hold_its_producer_for_ever():
+    queue = BoundedQueue(1, Bell())
+    queue.put(1, never)
+    with pytest.raises(QueueClosed):
+        queue.put(2, never, deadline_seconds=0.2)
+
+
+def test_a_stopped_producer_gives_up():
+    queue = BoundedQueue(1, Bell())
+    queue.put(1, never)
+    with pytest.raises(QueueClosed):
+        queue.put(2, lambda: True)
+
+
+def test_discard_returns_what_was_left_and_refuses_more():
+    queue = BoundedQueue(2, Bell())
+    queue.put(1, never)
+    assert queue.discard() == [1]
+    with pytest.raises(QueueClosed):
+        queue.put(2, never)
+
+
+def test_the_failure_of_the_producer_shows_in_the_consumer():
+    queue = BoundedQueue(2, Bell())
+    failure = RuntimeError("decoder died")
+    queue.close(failure)
+    queue.close()
+    assert queue.failure is failure
+
+
+def test_a_ring_before_the_wait_is_not_lost():
+    bell = Bell()
+    rings = bell.rings
+    bell.ring()
+    assert bell.wait(rings, 5)
+    assert not bell.wait(bell.rings, 0.01)
