@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import av
 import av.error
+from av.container import Flags
 from av.stream import Discard, Disposition
 
 from engine.errors import SourceError
@@ -25,6 +26,7 @@ _PICTURES: Final = Disposition.attached_pic | Disposition.timed_thumbnails | Dis
 _PLAYLIST_SUFFIXES: Final = (".m3u8", ".m3u")
 # A demuxer that only ever fails must end; one that finds its way again after some damage may go on.
 _MAX_FAILED_READS: Final = 16
+_TRUNCATED_BYTES: Final = 1 << 16
 _MAX_PROBLEMS: Final = 100
 _MAX_NESTED_PLAYLISTS: Final = 8
 
@@ -127,12 +129,15 @@ class Source:
         options = open_options(self._url, self._policy, av.formats_available)
         try:
             with interrupt.interruptible(self._stop):
-                return av.open(
+                container = av.open(
                     self._url,
                     options=options,
                     timeout=(max(0.1, deadline - time.monotonic()), self._read_timeout_seconds),
                     metadata_errors="replace",
                 )
+                # PyAV asks for made-up presentation times (AVI has none); the decoder's own choice is better.
+                container.flags &= ~Flags.gen_pts.value
+                return container
         except (av.error.FFmpegError, OSError, ValueError) as error:
             if self._stop.is_set():
                 raise self._stopped() from error
@@ -207,7 +212,7 @@ class Source:
         kinds = {s.index: kind for kind, s in self._tracks}
         tracks = [s for _, s in self._tracks]
         demux = self._container.demux(tracks)
-        failed = 0
+        failed = position = 0
         watch, place = interrupt.watch, clock.place
         try:
             while not stop.is_set():
@@ -220,7 +225,8 @@ class Source:
                     failed += 1
                     self._note(f"damaged container ({redact(error.strerror or 'invalid data')})")
                     if failed > _MAX_FAILED_READS:
-                        self.error = self._broken("the container is too damaged to read on", error)
+                        if not self._near_end(position):
+                            self.error = self._broken("the container is too damaged to read on", error)
                         return
                     demux = self._container.demux(tracks)
                     continue
@@ -232,6 +238,7 @@ class Source:
                 if not size:
                     continue  # what PyAV yields at the end, so that decoders flush; whoever decodes does that here
                 failed = 0
+                position = payload.pos or position
                 pts, dts = place(payload)
                 corrupt = payload.is_corrupt
                 if corrupt:
@@ -266,6 +273,12 @@ class Source:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _near_end(self, position: int) -> bool:
+        """Whether a byte position is so near to the end of a file that a failure there means that the file was cut."""
+        if not is_local(self._url):
+            return False
+        return Path(local_path(self._url)).stat().st_size - position < _TRUNCATED_BYTES
 
     def _note(self, problem: str) -> None:
         self.problem_count += 1
