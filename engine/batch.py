@@ -14,6 +14,7 @@ from engine.media import AudioBatch, AudioBlock, FrameBatch, Surface
 from engine.queues import Bell, BoundedQueue
 from kernels.layout import FRAME_FIELDS
 
+SAMPLE_RATE = 48000
 BLOCK_SAMPLES = 4800
 MAX_CHANNELS = 8
 
@@ -141,6 +142,7 @@ class Batcher:
         return AudioBatch(
             slots=torch.tensor([slot for slot, _ in taken], dtype=torch.int64),
             pts=torch.tensor([block.pts for _, block in taken], dtype=torch.float64),
+            seconds=torch.tensor([block.valid / SAMPLE_RATE for _, block in taken], dtype=torch.float64),
             samples=samples.to(device, non_blocking=True),
             channels=torch.tensor([block.samples.shape[0] for _, block in taken], device=device),
             valid=torch.tensor([block.valid for _, block in taken], device=device),

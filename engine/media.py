@@ -216,6 +216,23 @@ class AudioBlock:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class StreamTick:
+    """What ingest and decode counted in one media second of a stream.
+
+    Args:
+        start, end: media seconds; `start` is the first damage if there was any.
+        decode_errors: damaged packets and pictures in it.
+        video_missing_seconds, audio_missing_seconds: how long there has been no decoded picture or sound, at `end`.
+    """
+
+    start: float
+    end: float
+    decode_errors: int
+    video_missing_seconds: float
+    audio_missing_seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FrameBatch:
     """Pictures of many streams, at most one per slot, as a struct of arrays.
 
@@ -252,6 +269,7 @@ class AudioBatch:
     Args:
         slots: (N,) int64, CPU: all different.
         pts: (N,) float64, CPU: media time of the first sample.
+        seconds: (N,) float64, CPU: how much of each block is real.
         samples: (N, 8, 4800) float32 on the device; channels beyond a stream's own are zeros.
         channels: (N,) int64 on the device: real channels, 1..8.
         valid: (N,) int64 on the device: real samples per channel, 1..4800.
@@ -261,6 +279,7 @@ class AudioBatch:
 
     slots: Tensor
     pts: Tensor
+    seconds: Tensor
     samples: Tensor
     channels: Tensor
     valid: Tensor

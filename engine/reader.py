@@ -9,13 +9,12 @@ failure of this stream alone.
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from engine.counters import StreamCounters
-from engine.decode.base import AudioDecoder, VideoDecoder
+from engine.decode.choose import Decoders
 from engine.errors import AvjuryError, DecodeError
 from engine.ingest.source import Source
-from engine.media import AudioBlock, Packet, StreamInfo, Surface
+from engine.media import AudioBlock, Packet, StreamInfo, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue, QueueClosed
 
 VIDEO_QUEUE_FRAMES = 4
@@ -24,37 +23,6 @@ TICK_QUEUE = 64
 TICK_SECONDS = 1.0
 # A container interleaves its tracks within about a second; a track is not missing because the other came first.
 INTERLEAVING_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class StreamTick:
-    """What ingest and decode counted in one media second of a stream.
-
-    Args:
-        start, end: media seconds; `start` is the first damage if there was any.
-        decode_errors: damaged packets and pictures in it.
-        video_missing_seconds, audio_missing_seconds: how long there has been no decoded picture or sound, at `end`.
-    """
-
-    start: float
-    end: float
-    decode_errors: int
-    video_missing_seconds: float
-    audio_missing_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Decoders:
-    """What decodes a stream, and why.
-
-    Args:
-        video, audio: None where the stream has no such track, or nothing can decode it.
-        reason: why this video decoder.
-    """
-
-    video: VideoDecoder | None
-    audio: AudioDecoder | None
-    reason: str
 
 
 class StreamReader:

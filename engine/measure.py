@@ -1,0 +1,163 @@
+"""Batches -> Measures: the kernels, and the few columns that are put together from theirs.
+
+One code path for the CPU and the GPU: the small arithmetic around the kernels is written once and runs on numpy views
+of host tensors (a numpy call on a few values costs a tenth of a torch call) or on device tensors.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.media import AudioBatch, FrameBatch, Measures, StreamTick
+from engine.references import DeviceReferences, HostReferences, References
+from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
+from kernels.audio_stats import AudioState, loudness_summary, measure_audio
+from kernels.edge_width import COLUMNS as EDGE_COLUMNS
+from kernels.edge_width import edge_width
+from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
+from kernels.frame_stats import frame_stats
+from kernels.layout import Field
+
+# A blur measure costs as much as decoding the picture. Blur does not come and go within a second, so it is measured
+# this often, and at once when the picture's gradient says that something changed.
+BLUR_INTERVAL_SECONDS = 1.0
+BLUR_GRADIENT_CHANGE = 0.15
+# A peak of 0 has no level in decibels; this is below the noise of any format.
+SILENT = 1e-10
+
+VIDEO_COLUMNS = (*FRAME_COLUMNS, *EDGE_COLUMNS, "blur")
+AUDIO_COLUMNS = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db")
+STREAM_COLUMNS = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
+COLUMNS: dict[str, tuple[str, ...]] = {"video": VIDEO_COLUMNS, "audio": AUDIO_COLUMNS, "stream": STREAM_COLUMNS}
+
+_MAFD = VIDEO_COLUMNS.index("mafd")
+_GRADIENT = VIDEO_COLUMNS.index("gradient")
+_EDGES = slice(len(FRAME_COLUMNS), len(FRAME_COLUMNS) + len(EDGE_COLUMNS))
+_BLUR = VIDEO_COLUMNS.index("blur")
+_QUIET_LEAD = AUDIO_COLUMNS.index("quiet_lead")
+_QUIET = AUDIO_COLUMNS.index("quiet")
+_TRUE_PEAK = AUDIO_COLUMNS.index("true_peak")
+_TRUE_PEAK_DB = AUDIO_COLUMNS.index("true_peak_db")
+
+
+class Measure:
+    """Runs the kernels over batches and keeps what they need from one batch to the next, per slot.
+
+    Args:
+        device: where the kernels run.
+        slots: number of slots.
+    """
+
+    def __init__(self, device: torch.device, slots: int) -> None:
+        self._device = device
+        # The same names for what numpy and torch both have: `where`, `isnan`, `log10`.
+        self._xp: Any = np if device.type == "cpu" else torch
+        self._references: References = (
+            HostReferences(slots) if device.type == "cpu" else DeviceReferences(slots, device)
+        )
+        self._audio = AudioState.allocate(slots, device)
+        self._freeze_noise = torch.zeros(slots, dtype=torch.float64, device=device)
+        self._silence_noise = torch.zeros(slots, dtype=torch.float64, device=device)
+        self._wants_blur = torch.zeros(slots, dtype=torch.bool, device=device)
+        self._blur_at = torch.full((slots,), torch.nan, dtype=torch.float64, device=device)
+        self._blur_gradient = torch.zeros(slots, dtype=torch.float64, device=device)
+
+    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]]) -> None:
+        """A stream moves in.
+
+        Args:
+            slot: which is free.
+            parameters: of its enabled detectors; some of them are the kernels' own.
+        """
+        self._references.forget(slot)
+        self._audio.reset(slot)
+        self._freeze_noise[slot] = parameters.get("video.freeze", {}).get("noise", 0.001)
+        self._silence_noise[slot] = parameters.get("audio.silence", {}).get("noise", 0.001)
+        self._wants_blur[slot] = "video.blur" in parameters
+        self._blur_at[slot] = torch.nan
+
+    def close_slot(self, slot: int) -> None:
+        """The stream has moved out: let go of its pictures."""
+        self._references.forget(slot)
+
+    def columns(self, track: str) -> tuple[str, ...]:
+        """Names of the columns of a track's rows."""
+        return COLUMNS[track]
+
+    def loudness(self, slot: int) -> dict[str, float | None]:
+        """Programme loudness of all that the slot's stream has played; see kernels.audio_stats.LoudnessSummary."""
+        return loudness_summary(self._audio, slot)._asdict()
+
+    def frames(self, batch: FrameBatch) -> Measures:
+        """Measure pictures."""
+        references, retain = self._references.rows(batch)
+        frames = batch.frames.to(self._device, non_blocking=True)
+        stats = frame_stats(frames, references, retain)
+        self._references.update(batch, stats[:, _MAFD], self._freeze_noise)
+        values = torch.full((len(batch.surfaces), len(VIDEO_COLUMNS)), torch.nan, dtype=torch.float64,
+                            device=self._device)  # fmt: skip
+        values[:, : len(FRAME_COLUMNS)] = stats
+        self._measure_edges(batch, frames, values)
+        return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
+
+    def _measure_edges(self, batch: FrameBatch, frames: Tensor, values: Tensor) -> None:
+        """Fill the edge columns of the rows that are due; the others stay NaN, which is "not measured"."""
+        xp = self._xp
+        slots, pts = self._local(batch.slots), self._local(batch.pts)
+        at, last_gradient = self._view(self._blur_at), self._view(self._blur_gradient)
+        gradient = self._view(values)[:, _GRADIENT]
+        rested = abs(pts - at[slots]) < BLUR_INTERVAL_SECONDS  # False where it was never measured: NaN
+        same = abs(gradient - last_gradient[slots]) <= BLUR_GRADIENT_CHANGE * last_gradient[slots]
+        due = self._view(self._wants_blur)[slots] & ~(rested & same)
+        if self._device.type == "cpu" and not due.any():
+            return  # on a GPU nobody knows without asking it, and skipped rows cost nothing
+        table = frames.clone()
+        address = self._view(table)[:, Field.LUMA_ADDRESS]
+        self._view(table)[:, Field.LUMA_ADDRESS] = xp.where(due, address, 0)
+        values[:, _EDGES] = edge_width(table)
+        values[:, _BLUR] = blur_score(values)
+        at[slots] = xp.where(due, pts, at[slots])
+        last_gradient[slots] = xp.where(due, gradient, last_gradient[slots])
+
+    def sound(self, batch: AudioBatch) -> Measures:
+        """Measure 100 ms blocks of sound."""
+        slots = batch.slots.to(self._device, non_blocking=True)
+        values = torch.empty((len(batch.slots), len(AUDIO_COLUMNS)), dtype=torch.float64, device=self._device)
+        values[:, : len(AUDIO_KERNEL_COLUMNS)] = measure_audio(
+            self._audio,
+            batch.samples,
+            batch.channels,
+            batch.valid,
+            batch.weights,
+            batch.clip_level,
+            slots,
+            self._silence_noise[slots],
+        )
+        view = self._view(values)
+        view[:, _QUIET] = view[:, _QUIET_LEAD] >= self._view(batch.valid)
+        view[:, _TRUE_PEAK_DB] = 20 * self._xp.log10(view[:, _TRUE_PEAK].clip(SILENT))
+        until = batch.pts + batch.seconds
+        return Measures("audio", AUDIO_COLUMNS, batch.slots, batch.pts, until, values)
+
+    def ticks(self, ticks: Sequence[tuple[int, StreamTick]]) -> Measures:
+        """Put the counters of ingest and decode into rows, at most one per slot."""
+        values = [[float(getattr(tick, column)) for column in STREAM_COLUMNS] for _, tick in ticks]
+        return Measures(
+            "stream",
+            STREAM_COLUMNS,
+            torch.tensor([slot for slot, _ in ticks], dtype=torch.int64),
+            torch.tensor([tick.start for _, tick in ticks], dtype=torch.float64),
+            torch.tensor([tick.end for _, tick in ticks], dtype=torch.float64),
+            torch.tensor(values, dtype=torch.float64, device=self._device),
+        )
+
+    def _view(self, tensor: Tensor) -> Any:
+        """What the arithmetic runs on: a numpy view on the host, the tensor itself on a GPU."""
+        return tensor.numpy() if self._device.type == "cpu" else tensor
+
+    def _local(self, tensor: Tensor) -> Any:
+        """A host tensor, brought to where the arithmetic runs."""
+        return self._view(tensor.to(self._device, non_blocking=True))

@@ -1,0 +1,522 @@
+"""The loop: ready -> batch -> measure -> judge -> emit, for the streams of one group on one device.
+
+Run by: whoever calls `Engine.run` (the main thread of `check`, the child process of the service). It owns the slots,
+the device state and the listener's calls; each stream's reader thread hands it surfaces and sound through queues. It
+ends when every stream has ended, or at `stop`, which any thread or signal handler may call. If the loop itself fails,
+the readers are stopped and the error goes to the caller; if a reader fails, that stream ends and the others go on.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from engine.batch import Batcher
+from engine.counters import EngineCounters
+from engine.coverage import Coverage
+from engine.decode.choose import Decoders, open_decoders
+from engine.decode.upload import Uploader
+from engine.detectors import DETECTORS, Detector, resolve
+from engine.errors import AvjuryError, DecodeError, DeviceError
+from engine.evidence import thumbnail
+from engine.incidents import IncidentBook
+from engine.ingest.source import Source
+from engine.ingest.url_policy import UrlPolicy
+from engine.judge import Judge, Pending
+from engine.measure import Measure
+from engine.media import FrameBatch, Measures, StreamInfo
+from engine.queues import Bell
+from engine.reader import AUDIO_QUEUE_BLOCKS, StreamReader
+from engine.verdicts import ClosedBy, Incident, Loudness, Severity, StreamSecond, Summary
+
+# One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
+IDLE_SECONDS = 0.25
+JOIN_SECONDS = 20.0
+PROGRESS_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How an engine runs.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        max_batch: most pictures in one batch.
+        max_wait_seconds: how long a ready picture waits for other streams' pictures; None chooses by the device.
+        decode_threads: threads of one software decoder. 1 keeps damaged streams' pictures the same from run to run; 0
+            takes all cores, for one long file.
+        realtime: deliver files at the pace of their media clock.
+        trace: keep every row of measures, for a report.
+        thumbnails: keep a picture of each incident's worst moment.
+    """
+
+    device: str = "auto"
+    max_batch: int = 256
+    max_wait_seconds: float | None = None
+    decode_threads: int = 1
+    realtime: bool = False
+    trace: bool = False
+    thumbnails: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """One stream to judge.
+
+    Args:
+        id: unique among the streams.
+        url: file path or URL.
+        detectors: enabled detectors, each with the parameters that differ from its defaults; None enables all.
+        policy: what may be opened.
+    """
+
+    id: str
+    url: str
+    detectors: Mapping[str, Mapping[str, object]] | None = None
+    policy: UrlPolicy = field(default_factory=UrlPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Every row of measures of one track.
+
+    Args:
+        columns: names.
+        times: (rows,) media seconds.
+        values: (rows, columns) float64, NaN where a quantity has no value.
+    """
+
+    columns: tuple[str, ...]
+    times: npt.NDArray[np.float64]
+    values: npt.NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """All that is known of a stream when it has ended.
+
+    Args:
+        stream: its id.
+        summary: None if it could not be opened.
+        incidents: closed, in the order in which they opened.
+        error: why it could not be opened, or ended early.
+        info: what the container said; None if it could not be opened.
+        trace: per track, if asked for.
+        thumbnails: JPEG per incident id, if asked for.
+    """
+
+    stream: str
+    summary: Summary | None = None
+    incidents: list[Incident] = field(default_factory=list)
+    error: AvjuryError | None = None
+    info: StreamInfo | None = None
+    trace: dict[str, Trace] = field(default_factory=dict)
+    thumbnails: dict[str, bytes] = field(default_factory=dict)
+
+
+class Listener(Protocol):
+    """Who is told; called from the engine's loop, so it has to be quick."""
+
+    def on_incident(self, incident: Incident, change: Literal["opened", "updated", "closed"]) -> None: ...
+    def on_second(self, second: StreamSecond) -> None: ...
+    def on_progress(self, stream: str, media_seconds: float, duration: float | None) -> None: ...
+    def on_end(self, outcome: Outcome) -> None: ...
+
+
+class Silent:
+    """A listener that does nothing; base for those that want only some calls."""
+
+    def on_incident(self, incident: Incident, change: Literal["opened", "updated", "closed"]) -> None:
+        """An incident changed."""
+
+    def on_second(self, second: StreamSecond) -> None:
+        """A media second was completed."""
+
+    def on_progress(self, stream: str, media_seconds: float, duration: float | None) -> None:
+        """A stream moved on."""
+
+    def on_end(self, outcome: Outcome) -> None:
+        """A stream ended."""
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device that a name means here.
+
+    Args:
+        name: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N".
+    Raises: DeviceError if it is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
+        raise DeviceError(
+            "no such device", stream=name, why="it is not auto, cpu, cuda or cuda:N", remedy="choose one of these"
+        )
+    if kind == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise DeviceError(
+            "cannot use the GPU",
+            stream=name,
+            why="no CUDA device is available",
+            remedy="use --device cpu, or see `avjury doctor` for what is missing",
+        )
+    if int(index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            "no such GPU",
+            stream=name,
+            why=f"this machine has {torch.cuda.device_count()}",
+            remedy=f"use cuda:0 to cuda:{torch.cuda.device_count() - 1}",
+        )
+    return torch.device("cuda", int(index or 0))
+
+
+@dataclass(slots=True)
+class _Stream:
+    """A stream in its slot."""
+
+    spec: StreamSpec
+    slot: int
+    reader: StreamReader
+    detectors: tuple[Detector, ...]
+    parameters: dict[str, dict[str, float]]
+    outcome: Outcome
+    book: IncidentBook
+    coverage: Coverage
+    began: float
+    ends: dict[str, float] = field(default_factory=lambda: {"video": 0.0, "audio": 0.0, "stream": 0.0})
+    rows: dict[str, list[tuple[float, npt.NDArray[np.float64]]]] = field(default_factory=dict)
+    closed_tracks: set[str] = field(default_factory=set)
+    frames_measured: int = 0
+    audio_samples: int = 0
+    told: float = 0.0
+
+    def known_until(self) -> float:
+        """Media time up to which every track that still runs was judged."""
+        running = [end for track, end in self.ends.items() if track != "stream" and self._runs(track)]
+        return min(running) if running else max(self.ends.values())
+
+    def _runs(self, track: str) -> bool:
+        queue = self.reader.video if track == "video" else self.reader.audio
+        return not queue.ended
+
+
+class Engine:
+    """Judges streams until each has ended.
+
+    Args:
+        settings: how.
+        listener: who is told.
+        slots: most streams at a time.
+    Raises: DeviceError if the device is not there.
+    """
+
+    def __init__(self, settings: EngineSettings, listener: Listener | None = None, *, slots: int = 64) -> None:
+        self.settings = settings
+        self.device = choose_device(settings.device)
+        self.counters = EngineCounters()
+        self._listener: Listener = listener or Silent()
+        self._bell = Bell()
+        wait = settings.max_wait_seconds
+        if wait is None:
+            wait = 0.005 if self.device.type == "cuda" else 0.0
+        self._batcher = Batcher(self.device, settings.max_batch, wait)
+        self._measure = Measure(self.device, slots)
+        self._judge = Judge(DETECTORS, self.device, slots)
+        self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
+        self._free = list(range(slots - 1, -1, -1))
+        self._streams: dict[int, _Stream] = {}
+        self._in_flight: deque[tuple[Pending, FrameBatch | None, Measures]] = deque()
+        # On a GPU the verdicts of a batch are read while the next one is computed.
+        self._depth = 1 if self.device.type == "cuda" else 0
+        self._stopping = False
+        self.outcomes: dict[str, Outcome] = {}
+
+    def add(self, spec: StreamSpec) -> None:
+        """Take a stream in and start to read it.
+
+        Raises: ConfigError if its detectors or parameters are wrong; DeviceError if every slot is taken.
+        """
+        if not self._free:
+            raise DeviceError(
+                "capacity exceeded",
+                stream=spec.id,
+                why=f"all {len(self._streams)} slots of this engine are taken",
+                remedy="start another engine, or remove a stream",
+            )
+        detectors, parameters = resolve(spec.detectors)
+        slot = self._free.pop()
+        threads = self.settings.decode_threads
+
+        def choose(info: StreamInfo) -> Decoders:
+            return open_decoders(info, self.device, threads)
+
+        reader = StreamReader(
+            spec.id,
+            Source(spec.url, stream=spec.id, policy=spec.policy),
+            choose,
+            self._bell,
+            realtime=self.settings.realtime,
+        )
+        stream = _Stream(
+            spec=spec,
+            slot=slot,
+            reader=reader,
+            detectors=detectors,
+            parameters=parameters,
+            outcome=Outcome(spec.id),
+            book=IncidentBook(spec.id),
+            coverage=Coverage(
+                spec.id,
+                tuple(d.name for d in detectors if d.track == "video"),
+                tuple(d.name for d in detectors if d.track == "audio"),
+            ),
+            began=time.monotonic(),
+        )
+        self._measure.open_slot(slot, parameters)
+        self._judge.open_slot(slot, {d.name: d.rule(parameters[d.name]) for d in detectors})
+        self.counters.streams[spec.id] = reader.counters
+        self._streams[slot] = stream
+        reader.start()
+
+    def stop(self) -> None:
+        """End soon; open incidents are closed as removed. May be called from any thread or signal handler."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Judge until every stream has ended, or `stop`."""
+        try:
+            while self._streams and not self._stopping:
+                self.step()
+            for stream in self._streams.values():
+                stream.reader.stop()  # all at once, so that they end side by side
+            for stream in list(self._streams.values()):
+                self._finish(stream, "removed")
+        finally:
+            for stream in self._streams.values():
+                stream.reader.stop()
+
+    def step(self) -> None:
+        """One pass of the loop."""
+        video = {s.slot: s.reader.video for s in self._streams.values()}
+        audio = {s.slot: s.reader.audio for s in self._streams.values()}
+        self._batcher.wait_until_ready(self._bell, video, list(audio.values()), IDLE_SECONDS)
+        black = {s.slot: s.parameters.get("video.black", {}).get("pixel_black_th", 0.1) for s in self._streams.values()}
+        frames = self._batcher.frames(video, black)
+        if frames is not None:
+            self._emit(self._measure.frames(self._on_device(frames, black)), frames)
+        for _ in range(AUDIO_QUEUE_BLOCKS):  # sound that waits is short; more would hold the pictures up
+            sound = self._batcher.sound(audio)
+            if sound is None:
+                break
+            self._emit(self._measure.sound(sound), None)
+        self._judge_ticks()
+        if frames is None:
+            self._settle(0)
+        for stream in list(self._streams.values()):
+            self._tell(stream)
+            if stream.reader.video.ended and stream.reader.audio.ended and stream.reader.ticks.ended:
+                self._finish(stream, "end_of_stream")
+
+    def _on_device(self, batch: FrameBatch, black: Mapping[int, float]) -> FrameBatch:
+        """The batch with the software decoder's pictures uploaded, where the kernels run on a GPU."""
+        if self._uploader is None or all(surface.device != "cpu" for surface in batch.surfaces):
+            return batch
+        surfaces = [self._uploader.upload(s) if s.device == "cpu" else s for s in batch.surfaces]
+        return self._batcher.assemble(list(zip(batch.slots.tolist(), surfaces, strict=True)), black)
+
+    def _judge_ticks(self) -> None:
+        while True:
+            taken = [(s, tick) for s in self._streams.values() if (tick := s.reader.ticks.take()) is not None]
+            if not taken:
+                return
+            for stream, tick in taken:
+                stream.coverage.errors(tick.start, tick.decode_errors)
+            self._emit(self._measure.ticks([(stream.slot, tick) for stream, tick in taken]), None)
+
+    def _emit(self, measures: Measures, frames: FrameBatch | None) -> None:
+        """Judge rows; their verdicts are given out now on the CPU, one batch later on a GPU."""
+        pending = self._judge.submit(measures)
+        self._in_flight.append((pending, frames, measures))
+        self._settle(self._depth)
+
+    def _settle(self, depth: int) -> None:
+        """Give out verdicts until at most `depth` batches are in flight."""
+        while len(self._in_flight) > depth:
+            pending, frames, measures = self._in_flight.popleft()
+            transitions = pending.transitions()
+            self._account(measures, frames)
+            for transition in transitions:
+                stream = self._streams[transition.slot]
+                incident, change = stream.book.apply(transition)
+                self._publish(stream, incident, change)
+                if frames is not None and self.settings.thumbnails and transition.kind != "closed":
+                    row = frames.slots.tolist().index(transition.slot)
+                    stream.outcome.thumbnails[incident.id] = thumbnail(frames.surfaces[row])
+            if frames is not None:
+                for surface in frames.surfaces:
+                    surface.release()
+
+    def _account(self, measures: Measures, frames: FrameBatch | None) -> None:
+        """Count what was measured, per stream and second, and keep it where a report wants it."""
+        values = measures.values.cpu().numpy() if self.settings.trace else None
+        starts, ends = measures.start.tolist(), measures.known_until.tolist()
+        for row, slot in enumerate(measures.slots.tolist()):
+            stream = self._streams[slot]
+            if measures.track == "video":
+                assert frames is not None
+                surface = frames.surfaces[row]
+                stream.frames_measured += 1
+                stream.reader.counters.frames_measured += 1
+                stream.coverage.frame(surface.pts)
+                stream.ends["video"] = max(stream.ends["video"], surface.pts + surface.duration)
+            else:
+                stream.ends[measures.track] = max(stream.ends[measures.track], ends[row])
+                if measures.track == "audio":
+                    samples = round((ends[row] - starts[row]) * 48000)
+                    stream.audio_samples += samples
+                    stream.reader.counters.audio_samples += samples
+                    stream.coverage.sound(starts[row], samples / 48000)
+            if values is not None:
+                stream.rows.setdefault(measures.track, []).append((starts[row], values[row].copy()))
+        if values is not None and self.device.type == "cuda":
+            self.counters.device_to_host_bytes += values.nbytes
+        if frames is not None:
+            self.counters.batches += 1
+            self.counters.batch_frames += len(frames.surfaces)
+
+    def _publish(self, stream: _Stream, incident: Incident, change: Literal["opened", "updated", "closed"]) -> None:
+        if change == "opened":
+            self._mark_absent_track(stream, incident)
+            stream.coverage.opened(incident.detector, incident.start)
+        elif change == "closed" and incident.end is not None:
+            stream.coverage.closed(incident.detector, incident.start, incident.end)
+        self._listener.on_incident(incident, change)
+
+    @staticmethod
+    def _mark_absent_track(stream: _Stream, incident: Incident) -> None:
+        """A track that the input never had is worth a word, not an alarm: plenty of inputs have none on purpose."""
+        info = stream.reader.info
+        if info is None:
+            return
+        if (incident.detector == "stream.missing_audio" and info.audio is None) or (
+            incident.detector == "stream.missing_video" and info.video is None
+        ):
+            incident.severity = Severity.WARNING
+            incident.cause = "absent_track"
+
+    def _tell(self, stream: _Stream) -> None:
+        now = time.monotonic()
+        if now - stream.told < PROGRESS_SECONDS:
+            return
+        stream.told = now
+        info = stream.reader.info
+        if info is not None:
+            if info.video is not None:
+                stream.coverage.frame_rate = info.video.frame_rate
+            self._listener.on_progress(stream.spec.id, max(stream.ends.values()), info.duration)
+        for second in stream.coverage.complete(stream.known_until() - 1.0):
+            self._listener.on_second(second)
+
+    def _finish(self, stream: _Stream, closed_by: ClosedBy) -> None:
+        """A stream has ended, or is taken out: close what is open, sum up, free the slot."""
+        reader = stream.reader
+        reader.stop()
+        self._settle(0)
+        for queue in (reader.video, reader.audio, reader.ticks):
+            for item in queue.discard():
+                if queue is reader.video:
+                    item.release()  # type: ignore[union-attr]  # the video queue holds surfaces
+        for transition in self._judge.close_slot(stream.slot, stream.ends):
+            incident, change = stream.book.apply(transition, closed_by=closed_by)
+            self._publish(stream, incident, change)
+        reader.join(JOIN_SECONDS)
+        end = max(stream.ends.values())
+        for second in stream.coverage.rest(end):
+            self._listener.on_second(second)
+        outcome = stream.outcome
+        outcome.incidents = list(stream.book.all())
+        outcome.info = reader.info
+        failure = reader.video.failure
+        outcome.error = failure if isinstance(failure, AvjuryError) else None
+        if reader.decoders is not None:
+            outcome.summary = self._summary(stream, end)
+            if not stream.frames_measured and not stream.audio_samples and outcome.error is None:
+                if closed_by == "end_of_stream":
+                    outcome.error = DecodeError(
+                        "nothing could be decoded",
+                        stream=stream.spec.id,
+                        why=f"{reader.counters.packets} packets gave no picture and no sound "
+                        f"({reader.counters.decode_errors} of them damaged)",
+                        remedy="check that the input is complete and that its codec is supported (avjury doctor)",
+                    )
+                    outcome.summary = None
+        for track, rows in stream.rows.items():
+            outcome.trace[track] = Trace(
+                columns=self._measure.columns(track),
+                times=np.array([at for at, _ in rows]),
+                values=np.array([values for _, values in rows]),
+            )
+        self._measure.close_slot(stream.slot)
+        del self._streams[stream.slot]
+        self._free.append(stream.slot)
+        self.outcomes[stream.spec.id] = outcome
+        self._listener.on_end(outcome)
+
+    def _summary(self, stream: _Stream, end: float) -> Summary:
+        reader = stream.reader
+        assert reader.decoders is not None
+        wall = time.monotonic() - stream.began
+        loudness = None
+        if stream.audio_samples:
+            loudness = Loudness(**self._measure.loudness(stream.slot))
+        video = reader.decoders.video
+        return Summary(
+            stream=stream.spec.id,
+            frames_decoded=reader.counters.frames_decoded,
+            frames_measured=stream.frames_measured,
+            audio_seconds=round(stream.audio_samples / 48000, 6),
+            decode_errors=reader.counters.decode_errors,
+            duration=round(end, 6),
+            wall_seconds=round(wall, 3),
+            speed=round(end / wall, 2) if wall > 0 else 0.0,
+            decoder=video.name if video is not None else None,
+            device=str(self.device),
+            loudness=loudness,
+        )
+
+
+def check(
+    streams: Sequence[StreamSpec],
+    settings: EngineSettings,
+    listener: Listener | None = None,
+    started: Callable[[Engine], None] | None = None,
+) -> list[Outcome]:
+    """Judge inputs together in one engine until each has ended.
+
+    Args:
+        streams: with different ids.
+        settings: how.
+        listener: who is told on the way.
+        started: given the engine before it runs, so that a signal handler can stop it.
+    Returns: one outcome per stream, in the order given.
+    Raises: ConfigError for wrong detectors or parameters, DeviceError if the device is not there.
+    """
+    engine = Engine(settings, listener, slots=max(1, len(streams)))
+    try:
+        for spec in streams:
+            engine.add(spec)
+        if started is not None:
+            started(engine)
+    except BaseException:
+        engine.stop()  # `run` then ends the readers that were started already
+        raise
+    finally:
+        engine.run()
+    return [engine.outcomes[spec.id] for spec in streams]
