@@ -1,0 +1,294 @@
+"""`audio_stats` on the CPU: one numba pass per channel, without the GIL."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+from kernels.audio_stats.filters import (
+    ABSOLUTE_GATE,
+    BIN,
+    BINS_PER_HOP,
+    BLOCK,
+    CLIP_CEILING,
+    CLIP_MIN_SAMPLES,
+    CLIP_SHOULDER,
+    CLIP_SHOULDER_WEIGHT,
+    CLIP_TOP,
+    HIGH_PASS,
+    HISTOGRAM_BINS,
+    HISTOGRAM_STEPS_PER_LU,
+    HISTORY,
+    INTERPOLATOR,
+    INTERPOLATOR_GAIN,
+    LUFS_OFFSET,
+    MOMENTARY_BINS,
+    POWER_FLOOR,
+    SAMPLE_LIMIT,
+    SHELF,
+    SHORT_TERM_BINS,
+    STATE_FLOOR,
+    TAPS,
+)
+
+_S_B0, _S_B1, _S_B2, _S_A1, _S_A2 = SHELF
+_, _H_B1, _H_B2, _H_A1, _H_A2 = HIGH_PASS
+_LIMIT = np.float32(SAMPLE_LIMIT)
+# Interpolated at once, so that the inner loop over them becomes vector instructions; a multiple of 8 that divides
+# a block. One whose samples cannot reach the block's peak so far is skipped: the result is the same.
+_SEGMENT = 96
+_SEGMENTS = BLOCK // _SEGMENT
+_EXTENDED = HISTORY + BLOCK
+# contract: a * b + c may be rounded once. Nothing is reordered, so a row's bits are the same in any batch.
+_jit: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(nogil=True, cache=True, fastmath={"contract"})
+
+
+@_jit
+def _loudness(power):
+    return LUFS_OFFSET + 10.0 * math.log10(max(power, POWER_FLOOR))
+
+
+@_jit
+def _k_weight(extended, valid, state, phase, powers):
+    """Add the squares of the K-weighted samples to the 10 ms that each falls into, and carry `state` on."""
+    s0, s1, h0, h1 = state[0], state[1], state[2], state[3]
+    begin = 0
+    index = 0
+    while begin < valid:
+        end = min(valid, (index + 1) * BIN - phase)
+        total = 0.0
+        for i in range(begin, end):
+            x = np.float64(extended[HISTORY + i])
+            shelf = _S_B0 * x + s0
+            s0 = _S_B1 * x - _S_A1 * shelf + s1
+            s1 = _S_B2 * x - _S_A2 * shelf
+            y = shelf + h0
+            h0 = _H_B1 * shelf - _H_A1 * y + h1
+            h1 = _H_B2 * shelf - _H_A2 * y
+            total += y * y
+        powers[index] = total
+        begin = end
+        index += 1
+    state[0] = s0 if abs(s0) >= STATE_FLOOR else 0.0
+    state[1] = s1 if abs(s1) >= STATE_FLOOR else 0.0
+    state[2] = h0 if abs(h0) >= STATE_FLOOR else 0.0
+    state[3] = h1 if abs(h1) >= STATE_FLOOR else 0.0
+
+
+@_jit
+def _interpolated_peak(extended, valid, segment_peaks, taps, sums, peak):
+    """The larger of `peak` and the largest |value| between the samples whose neighbours are all known."""
+    for segment in range((valid + _SEGMENT - 1) // _SEGMENT):
+        # Its windows reach HISTORY samples further, into the next segment of `extended`.
+        if max(segment_peaks[segment], segment_peaks[segment + 1]) * INTERPOLATOR_GAIN <= peak:
+            continue
+        begin = segment * _SEGMENT
+        size = min(_SEGMENT, valid - begin)
+        quarter, half, three_quarters = sums[0], sums[1], sums[2]
+        for i in range(size):
+            quarter[i] = np.float32(0)
+            half[i] = np.float32(0)
+            three_quarters[i] = np.float32(0)
+        for k in range(TAPS):
+            a, b, c = taps[0, k], taps[1, k], taps[2, k]
+            x = extended[begin + k : begin + k + size]
+            for i in range(size):
+                quarter[i] += a * x[i]
+                half[i] += b * x[i]
+                three_quarters[i] += c * x[i]
+        for i in range(size):
+            peak = max(peak, abs(quarter[i]), abs(half[i]), abs(three_quarters[i]))
+    return peak
+
+
+@_jit
+def _update_windows(powers, added, bins, progress, histograms, kept_power, maxima, out):
+    """Append `added` finished bins, count the gating blocks that they complete, and write the loudness columns."""
+    momentary_max = short_term_max = -np.inf
+    finished = progress[0]
+    for j in range(added):
+        bins[finished % SHORT_TERM_BINS] = powers[j] / BIN
+        finished += 1
+        if finished >= MOMENTARY_BINS:
+            total = 0.0
+            for age in range(1, MOMENTARY_BINS + 1):
+                total += bins[(finished - age) % SHORT_TERM_BINS]
+            power = total / MOMENTARY_BINS
+            loudness = _loudness(power)
+            momentary_max = max(momentary_max, loudness)
+            if finished % BINS_PER_HOP == 0:
+                _count(power, loudness, histograms[0], kept_power, 0)
+        if finished >= SHORT_TERM_BINS:
+            total = 0.0
+            for index in range(SHORT_TERM_BINS):
+                total += bins[index]
+            power = total / SHORT_TERM_BINS
+            loudness = _loudness(power)
+            short_term_max = max(short_term_max, loudness)
+            if finished % BINS_PER_HOP == 0:
+                _count(power, loudness, histograms[1], kept_power, 1)
+    progress[0] = finished
+    maxima[1] = max(maxima[1], momentary_max)
+    maxima[2] = max(maxima[2], short_term_max)
+
+    momentary = short_term = np.nan
+    if finished >= MOMENTARY_BINS:
+        total = 0.0
+        for age in range(1, MOMENTARY_BINS + 1):
+            total += bins[(finished - age) % SHORT_TERM_BINS]
+        momentary = _loudness(total / MOMENTARY_BINS)
+    if finished >= SHORT_TERM_BINS:
+        total = 0.0
+        for index in range(SHORT_TERM_BINS):
+            total += bins[index]
+        short_term = _loudness(total / SHORT_TERM_BINS)
+    out[4] = momentary
+    out[5] = momentary_max if momentary_max > -np.inf else momentary
+    out[6] = short_term
+    out[7] = short_term_max if short_term_max > -np.inf else short_term
+
+
+@_jit
+def _count(power, loudness, histogram, kept_power, which):
+    if loudness >= ABSOLUTE_GATE:
+        step = int((loudness - ABSOLUTE_GATE) * HISTOGRAM_STEPS_PER_LU)
+        histogram[min(step, HISTOGRAM_BINS - 1)] += 1
+        kept_power[which] += power
+
+
+@_jit
+def _measure(
+    samples,
+    channels,
+    valid_samples,
+    weights,
+    clip_level,
+    slots,
+    silence_threshold,
+    filters,
+    history,
+    bins,
+    unfinished,
+    progress,
+    histograms,
+    kept_power,
+    maxima,
+    taps,
+    out,
+):
+    extended = np.zeros(_EXTENDED, np.float32)
+    segment_peaks = np.zeros(_SEGMENTS + 2, np.float32)
+    sums = np.zeros((3, _SEGMENT), np.float32)
+    powers = np.zeros(BINS_PER_HOP + 1)
+    channel_powers = np.zeros(BINS_PER_HOP + 1)
+    for row in range(samples.shape[0]):
+        slot = slots[row]
+        valid = valid_samples[row]
+        phase = progress[slot, 1]
+        level = clip_level[row]
+        threshold = silence_threshold[row]
+        sample_peak = np.float32(0)
+        true_peak = np.float32(0)
+        square_sum = 0.0
+        dc = 0.0
+        excess = 0
+        most_full = 0
+        first_loud = valid
+        last_loud = -1
+        powers[:] = 0.0
+        powers[0] = unfinished[slot]
+        for channel in range(channels[row]):
+            past = history[slot, channel]
+            for i in range(HISTORY):
+                extended[i] = past[i]
+            segment_peaks[:] = np.float32(0)
+            for i in range(HISTORY):
+                segment_peaks[0] = max(segment_peaks[0], abs(past[i]))
+            total = 0.0
+            squares = 0.0
+            top = shoulder = full = 0
+            for i in range(valid):
+                x = samples[row, channel, i]
+                x = np.float32(0) if x != x else min(max(x, -_LIMIT), _LIMIT)
+                extended[HISTORY + i] = x
+                size = abs(x)
+                segment = (HISTORY + i) // _SEGMENT
+                if size > segment_peaks[segment]:
+                    segment_peaks[segment] = size
+                wide = np.float64(x)
+                total += wide
+                squares += wide * wide
+            channel_peak = np.float32(0)
+            for i in range(HISTORY, HISTORY + valid):
+                channel_peak = max(channel_peak, abs(extended[i]))
+            # Few blocks come near full scale: only those are counted sample by sample.
+            if channel_peak >= CLIP_SHOULDER * level:
+                for i in range(HISTORY, HISTORY + valid):
+                    size = np.float64(abs(extended[i]))
+                    top += CLIP_TOP * level <= size < CLIP_CEILING * level
+                    shoulder += CLIP_SHOULDER * level <= size < CLIP_TOP * level
+                    full += size >= level
+            for i in range(first_loud):
+                if np.float64(abs(extended[HISTORY + i])) >= threshold:
+                    first_loud = i
+                    break
+            for i in range(valid - 1, last_loud, -1):
+                if np.float64(abs(extended[HISTORY + i])) >= threshold:
+                    last_loud = i
+                    break
+            channel_powers[:] = 0.0
+            _k_weight(extended, valid, filters[slot, channel], phase, channel_powers)
+            for index in range(BINS_PER_HOP + 1):
+                powers[index] += weights[row, channel] * channel_powers[index]
+            sample_peak = max(sample_peak, channel_peak)
+            true_peak = _interpolated_peak(extended, valid, segment_peaks, taps, sums, max(true_peak, channel_peak))
+            for i in range(HISTORY):
+                past[i] = extended[valid + i]
+            square_sum += squares
+            dc = max(dc, abs(total / valid))
+            excess = max(excess, top - CLIP_SHOULDER_WEIGHT * shoulder)
+            most_full = max(most_full, full)
+        finished = (phase + valid) // BIN
+        _update_windows(
+            powers,
+            finished,
+            bins[slot],
+            progress[slot],
+            histograms[slot],
+            kept_power[slot],
+            maxima[slot],
+            out[row],
+        )
+        progress[slot, 1] = phase + valid - finished * BIN
+        unfinished[slot] = powers[finished] if progress[slot, 1] else 0.0
+        maxima[slot, 0] = max(maxima[slot, 0], np.float64(true_peak))
+        out[row, 0] = sample_peak
+        out[row, 1] = true_peak
+        out[row, 2] = math.sqrt(square_sum / (valid * channels[row]))
+        out[row, 3] = dc
+        out[row, 8] = first_loud
+        out[row, 9] = valid - 1 - last_loud
+        out[row, 10] = excess / max(valid, CLIP_MIN_SAMPLES)
+        out[row, 11] = most_full / valid
+
+
+def audio_stats(
+    samples: Tensor,
+    channels: Tensor,
+    valid: Tensor,
+    weights: Tensor,
+    clip_level: Tensor,
+    slots: Tensor,
+    silence_threshold: Tensor,
+    state: tuple[Tensor, ...],
+) -> Tensor:
+    """The CPU implementation of `avjury::audio_stats`; arguments as there, `state` in the order of `AudioState`."""
+    out = torch.empty((samples.shape[0], 12), dtype=torch.float64)
+    inputs = (samples, channels, valid, weights, clip_level, slots, silence_threshold, *state)
+    arrays = [tensor.numpy() for tensor in inputs]
+    _measure(*arrays, INTERPOLATOR, out.numpy())
+    return out

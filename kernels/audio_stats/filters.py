@@ -1,0 +1,83 @@
+"""The constants that every version of `audio_stats` shares: block geometry, K-weighting, true-peak interpolation."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+SAMPLE_RATE: Final = 48_000
+MAX_CHANNELS: Final = 8
+BLOCK: Final = 4800  # samples of 100 ms, the hop of the gating blocks (BS.1770-5 annex 1, step 3)
+BIN: Final = 480  # samples of 10 ms: EBU Tech 3341's momentary signals need windows at this hop
+BINS_PER_HOP: Final = BLOCK // BIN
+MOMENTARY_BINS: Final = 40  # 400 ms
+SHORT_TERM_BINS: Final = 300  # 3 s
+
+# K-weighting at 48 kHz, b0 b1 b2 a1 a2 of each stage. Source: ITU-R BS.1770-5 annex 1, tables 1 and 2.
+SHELF: Final = (1.53512485958697, -2.69169618940638, 1.19839281085285, -1.69065929318241, 0.73248077421585)
+HIGH_PASS: Final = (1.0, -2.0, 1.0, -1.99004745483398, 0.99007225036621)
+K_WEIGHTING: Final = np.array([*SHELF, *HIGH_PASS], np.float64)
+
+# A sample that is not a number counts as silence, and none counts as more than +80 dBFS: damaged float streams hold
+# such values, and one of them must not poison the filters for good.
+SAMPLE_LIMIT: Final = 1e4
+# Filter memory below this (-600 dBFS) is dropped between blocks: in digital silence it would otherwise decay into
+# denormal numbers within three seconds, which cost a CPU a hundred cycles per operation.
+STATE_FLOOR: Final = 1e-30
+
+LUFS_OFFSET: Final = -0.691  # BS.1770-5 annex 1, equation 2
+POWER_FLOOR: Final = 1e-12  # -120.7 LUFS, what FFmpeg's ebur128 prints for digital silence
+
+# Loudness of gating blocks is kept in bins of 0.01 LU from the absolute gate up. Taking a bin's centre for its
+# members errs by at most 0.005 LU, a twentieth of EBU Tech 3341's tolerance; above +10 LUFS they share the last bin.
+ABSOLUTE_GATE: Final = -70.0
+HISTOGRAM_STEPS_PER_LU: Final = 100
+HISTOGRAM_BINS: Final = 80 * HISTOGRAM_STEPS_PER_LU + 1
+
+# The clipping measure (docs/decisions/0004-clipping-measure.md); levels are multiples of full scale.
+CLIP_SHOULDER: Final = 0.90
+CLIP_TOP: Final = 0.98
+CLIP_CEILING: Final = 1.03
+CLIP_SHOULDER_WEIGHT: Final = 2
+CLIP_MIN_SAMPLES: Final = BIN  # a shorter block is judged as if it had this many samples
+
+TAPS: Final = 32
+HISTORY: Final = TAPS - 1  # samples of the past that the interpolator needs
+_KAISER_BETA: Final = 8.0
+
+
+def _interpolator() -> npt.NDArray[np.float32]:
+    """(3, TAPS) float32: a Kaiser-windowed sinc read at 1/4, 1/2 and 3/4 between the two middle samples.
+
+    Longer than the 12 taps per phase of BS.1770-5 annex 2, which it replaces as the annex allows: its passband is flat
+    to 20 kHz. Phase 0 would be the sample itself, so it is not stored. Row p, tap k weighs the sample k - 15 after
+    the one before the point; each row sums to 1.
+    """
+    point = np.arange(1, 4)[:, None] / 4
+    distance = point - (np.arange(TAPS)[None, :] - (TAPS // 2 - 1))
+    window = np.i0(_KAISER_BETA * np.sqrt(1 - (distance / (TAPS / 2)) ** 2)) / np.i0(_KAISER_BETA)
+    taps = np.sinc(distance) * window
+    return np.asarray(taps / taps.sum(axis=1, keepdims=True), np.float32)
+
+
+INTERPOLATOR: Final = _interpolator()
+# No interpolated value exceeds the largest of its TAPS samples times this; the margin covers float32 rounding.
+INTERPOLATOR_GAIN: Final = float(np.abs(INTERPOLATOR.astype(np.float64)).sum(axis=1).max() * (1 + 1e-5))
+
+
+def k_weighting_transition(samples: int) -> npt.NDArray[np.float64]:
+    """(4, 4) float64: where each unit of filter memory has gone after so many samples of silence (column = origin)."""
+    a1, a2 = SHELF[3:]  # silence: the input coefficients play no part
+    state = np.eye(4)
+    for _ in range(samples):
+        shelf = state[0]
+        out = shelf + state[2]
+        state = np.stack(
+            [
+                state[1] - a1 * shelf,
+                -a2 * shelf,
+                state[3] + HIGH_PASS[1] * shelf - HIGH_PASS[3] * out,
+                HIGH_PASS[2] * shelf - HIGH_PASS[4] * out,
+            ]
+        )
+    return state

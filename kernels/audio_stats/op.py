@@ -1,0 +1,164 @@
+"""`avjury::audio_stats`: everything that is measured of 100 ms of sound, in one pass, with the memory it needs."""
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from kernels.audio_stats.filters import BLOCK, MAX_CHANNELS
+from kernels.audio_stats.state import AudioState
+
+COLUMNS: Final = (
+    "sample_peak",  # largest |sample|, linear
+    "true_peak",  # largest 4x oversampled |sample|, linear; never below sample_peak
+    "rms",  # root mean square over all channels, linear
+    "dc",  # largest |mean| of a channel, linear
+    "momentary",  # loudness of the 400 ms up to the last finished 10 ms, LUFS; NaN before there are 400 ms
+    "momentary_max",  # largest momentary of the windows that ended in this block, LUFS
+    "short_term",  # as momentary, of 3 s
+    "short_term_max",
+    "quiet_lead",  # samples before the first that reaches the silence threshold in any channel
+    "quiet_tail",  # samples after the last such one; both are `valid` where there is none
+    "clipped",  # share of samples at full scale in excess of what an unclipped waveform puts there, 0..1
+    "full_scale",  # share of samples at or above the clip level, 0..1, of the channel with most
+)
+
+
+@torch.library.custom_op(
+    "avjury::audio_stats",
+    mutates_args=("filters", "history", "bins", "unfinished", "progress", "histograms", "kept_power", "maxima"),
+    device_types="cpu",
+)
+def audio_stats(
+    samples: Tensor,
+    channels: Tensor,
+    valid: Tensor,
+    weights: Tensor,
+    clip_level: Tensor,
+    slots: Tensor,
+    silence_threshold: Tensor,
+    filters: Tensor,
+    history: Tensor,
+    bins: Tensor,
+    unfinished: Tensor,
+    progress: Tensor,
+    histograms: Tensor,
+    kept_power: Tensor,
+    maxima: Tensor,
+) -> Tensor:
+    """See `measure_audio`; the last eight arguments are the tensors of its `AudioState`."""
+    from kernels.audio_stats import cpu  # numba compiles on import: only where it is needed
+
+    return cpu.audio_stats(
+        samples,
+        channels,
+        valid,
+        weights,
+        clip_level,
+        slots,
+        silence_threshold,
+        (filters, history, bins, unfinished, progress, histograms, kept_power, maxima),
+    )
+
+
+@audio_stats.register_kernel("cuda")
+def _(
+    samples: Tensor,
+    channels: Tensor,
+    valid: Tensor,
+    weights: Tensor,
+    clip_level: Tensor,
+    slots: Tensor,
+    silence_threshold: Tensor,
+    filters: Tensor,
+    history: Tensor,
+    bins: Tensor,
+    unfinished: Tensor,
+    progress: Tensor,
+    histograms: Tensor,
+    kept_power: Tensor,
+    maxima: Tensor,
+) -> Tensor:
+    from kernels.audio_stats import gpu  # triton is absent on some CPU-only platforms
+
+    return gpu.audio_stats(
+        samples,
+        channels,
+        valid,
+        weights,
+        clip_level,
+        slots,
+        silence_threshold,
+        (filters, history, bins, unfinished, progress, histograms, kept_power, maxima),
+    )
+
+
+@audio_stats.register_fake
+def _(
+    samples: Tensor,
+    channels: Tensor,
+    valid: Tensor,
+    weights: Tensor,
+    clip_level: Tensor,
+    slots: Tensor,
+    silence_threshold: Tensor,
+    filters: Tensor,
+    history: Tensor,
+    bins: Tensor,
+    unfinished: Tensor,
+    progress: Tensor,
+    histograms: Tensor,
+    kept_power: Tensor,
+    maxima: Tensor,
+) -> Tensor:
+    return samples.new_empty((samples.shape[0], len(COLUMNS)), dtype=torch.float64)
+
+
+def measure_audio(
+    state: AudioState,
+    samples: Tensor,
+    channels: Tensor,
+    valid: Tensor,
+    weights: Tensor,
+    clip_level: Tensor,
+    slots: Tensor,
+    silence_threshold: Tensor,
+) -> Tensor:
+    """Measure one block of each of N streams, and carry their filters, windows and histograms on.
+
+    Samples that are not a number count as 0, larger ones than +80 dBFS as that. After a gap the filters and windows go
+    on as if the samples were adjacent. A row's numbers do not depend, to the last bit, on what else is in the batch.
+
+    Args:
+        state: memory of all slots, on the same device; updated in place.
+        samples: (N, 8, 4800) float32, full scale 1.0, 48 kHz; the samples of a channel adjacent.
+        channels: (N,) int64: real channels, 1..8.
+        valid: (N,) int64: real samples per channel, 1..4800; what lies beyond is never read into a measure.
+        weights: (N, 8) float64: loudness weight of each channel (BS.1770-5 table 4).
+        clip_level: (N,) float64: absolute sample value that counts as full scale.
+        slots: (N,) int64, on the same device: all different, below the state's number of slots.
+        silence_threshold: (N,) float64: linear amplitude below which a sample is silent (exclusive, as FFmpeg's
+            silencedetect: a sample at the threshold is loud).
+    Returns: (N, len(COLUMNS)) float64 on the same device.
+    Raises: ValueError if a shape or dtype is another: the kernels trust them.
+    Source: ITU-R BS.1770-5, EBU Tech 3341; the clipping measure is docs/decisions/0004-clipping-measure.md.
+    """
+    rows = samples.shape[0]
+    wanted = (
+        (samples, (rows, MAX_CHANNELS, BLOCK), torch.float32),
+        (channels, (rows,), torch.int64),
+        (valid, (rows,), torch.int64),
+        (weights, (rows, MAX_CHANNELS), torch.float64),
+        (clip_level, (rows,), torch.float64),
+        (slots, (rows,), torch.int64),
+        (silence_threshold, (rows,), torch.float64),
+    )
+    if any(tensor.shape != shape or tensor.dtype != dtype for tensor, shape, dtype in wanted):
+        received = ", ".join(f"{tuple(tensor.shape)} {tensor.dtype}" for tensor, _, _ in wanted)
+        raise ValueError(
+            f"audio_stats: wanted {', '.join(f'{shape} {dtype}' for _, shape, dtype in wanted)}, got {received}"
+        )
+    result: Tensor = torch.ops.avjury.audio_stats(
+        samples, channels, valid, weights, clip_level, slots, silence_threshold, *state.tensors()
+    )
+    return result
