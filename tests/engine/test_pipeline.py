@@ -1,0 +1,148 @@
+"""The engine over real files: same verdicts alone and in company, one stream's trouble stays its own."""
+
+import subprocess
+import threading
+
+import numpy as np
+import pytest
+from engine.pipeline import Engine, EngineSettings, Silent, StreamSpec, check
+from engine.verdicts import Severity
+from media import ffmpeg_exe
+
+CPU = EngineSettings(device="cpu")
+
+
+def encode(path, *, video=None, audio=None, options=()):
+    """A clip from lavfi sources; lossless, so that what the filters did is what is judged."""
+    inputs = [part for source in (video, audio) if source for part in ("-f", "lavfi", "-i", source)]
+    codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-pix_fmt", "yuv420p", "-c:a", "flac"]
+    command = [ffmpeg_exe(), "-y", "-v", "error", *inputs, *codecs, *options, str(path)]
+    subprocess.run(command, check=True, timeout=120)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pipeline")
+    black = r"drawbox=t=fill:color=black:enable=between(t\,1.99\,4.5)"
+    mute = r"asetnsamples=480:p=0,volume=0:enable=between(t\,2.9999\,5.4999)"
+    return {
+        "defects": encode(
+            folder / "defects.mkv",
+            video=f"testsrc2=s=322x182:r=25:d=8,{black}",
+            audio=f"anoisesrc=d=8:a=0.3:seed=1:r=48000,{mute}",
+        ),
+        "other": encode(folder / "other.mkv", video="mandelbrot=s=160x120:r=30", options=("-t", "5")),
+        "sound": encode(folder / "sound.flac", audio="sine=440:d=9:r=44100"),
+        "dying": encode(
+            folder / "dying.mkv", video="testsrc2=s=160x120:r=25:d=14", audio="anoisesrc=d=4:a=0.3:seed=2:r=48000"
+        ),
+        "garbage": str(folder / "garbage.mp4"),
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _garbage(clips):
+    with open(clips["garbage"], "wb") as file:
+        file.write(np.random.default_rng(3).bytes(50_000))
+
+
+def verdicts(outcome):
+    return [(i.detector, i.start, i.end, i.score, i.measures, i.closed_by) for i in outcome.incidents]
+
+
+def judged(specs, **settings):
+    return check(specs, EngineSettings(device="cpu", trace=True, **settings))
+
+
+def test_the_same_file_gives_the_same_verdicts_alone_and_in_company(clips):
+    [alone] = judged([StreamSpec("a", clips["defects"])])
+    assert {i.detector for i in alone.incidents} >= {"video.black", "audio.silence"}
+    company = [StreamSpec("b", clips["other"]), StreamSpec("c", clips["garbage"]), StreamSpec("d", clips["sound"])]
+    for batch in (1, 3, 64):
+        outcomes = judged([*company, StreamSpec("a", clips["defects"])], max_batch=batch, max_wait_seconds=0.01)
+        beside = outcomes[-1]
+        assert verdicts(beside) == verdicts(alone)
+        for track, trace in alone.trace.items():
+            np.testing.assert_array_equal(beside.trace[track].values, trace.values)
+            np.testing.assert_array_equal(beside.trace[track].times, trace.times)
+
+
+def test_a_broken_input_ends_with_its_reason_and_touches_no_other(clips):
+    good, bad = check([StreamSpec("good", clips["other"]), StreamSpec("bad", clips["garbage"])], CPU)
+    assert good.error is None
+    assert good.summary.frames_measured == 150
+    assert bad.summary is None
+    assert bad.error.stream == "bad"
+    assert bad.error.exit_code == 3
+
+
+def test_every_frame_and_block_is_measured_and_counted(clips):
+    [outcome] = check([StreamSpec("a", clips["defects"])], CPU)
+    summary = outcome.summary
+    assert (summary.frames_decoded, summary.frames_measured) == (200, 200)
+    assert summary.audio_seconds == pytest.approx(8.0)
+    assert summary.duration == pytest.approx(8.0, abs=1e-3)
+    assert (summary.decoder, summary.device, summary.decode_errors) == ("software", "cpu", 0)
+
+
+def test_each_stream_second_comes_once_with_its_coverage_and_what_held(clips):
+    class Seconds(Silent):
+        def __init__(self):
+            self.rows = []
+
+        def on_second(self, second):
+            self.rows.append(second)
+
+    listener = Seconds()
+    check([StreamSpec("a", clips["defects"], {"video.black": {}, "audio.silence": {}})], CPU, listener)
+    assert [row.second for row in listener.rows] == list(range(8))
+    assert all(row.frames_measured == 25 for row in listener.rows)
+    assert all(row.audio_seconds == pytest.approx(1.0) for row in listener.rows)
+    assert [row.second for row in listener.rows if "video.black" in row.open] == [2, 3, 4]
+    assert [row.second for row in listener.rows if "audio.silence" in row.open] == [3, 4, 5]
+
+
+def test_an_input_without_sound_is_worth_a_warning_and_one_that_loses_it_is_critical(clips):
+    [never] = check([StreamSpec("never", clips["other"])], CPU)
+    assert [i for i in never.incidents if i.detector == "stream.missing_audio"] == []  # 5 s long: not yet missing
+    [lost] = check([StreamSpec("lost", clips["dying"], {"stream.missing_audio": {}})], CPU)
+    [incident] = lost.incidents
+    assert incident.severity is Severity.CRITICAL
+    assert incident.start == pytest.approx(4.0, abs=0.1)
+    assert incident.end == pytest.approx(14.0, abs=0.1)
+    [absent] = check([StreamSpec("sound", clips["sound"], {"stream.missing_video": {}})], CPU)
+    [incident] = absent.incidents
+    assert (incident.severity, incident.cause, incident.start) == (Severity.WARNING, "absent_track", 0.0)
+
+
+def test_stop_ends_soon_closes_what_is_open_and_still_sums_up(clips):
+    opened = threading.Event()
+
+    class WhenOpen(Silent):
+        def on_incident(self, incident, change):
+            if incident.detector == "video.black":
+                opened.set()
+
+    engine = Engine(EngineSettings(device="cpu", realtime=True), WhenOpen())
+    engine.add(StreamSpec("a", clips["defects"], {"video.black": {"black_min_duration": 0.2}}))
+    stopper = threading.Thread(target=lambda: (opened.wait(60), engine.stop()))
+    stopper.start()
+    engine.run()
+    stopper.join(10)
+    outcome = engine.outcomes["a"]
+    assert [(i.detector, i.closed_by) for i in outcome.incidents] == [("video.black", "removed")]
+    assert 0 < outcome.summary.frames_measured < 200
+
+
+def test_thumbnails_are_taken_at_the_defect(clips):
+    settings = EngineSettings(device="cpu", thumbnails=True)
+    [outcome] = check([StreamSpec("a", clips["defects"], {"video.black": {}})], settings)
+    [incident] = outcome.incidents
+    assert outcome.thumbnails[incident.id].startswith(b"\xff\xd8")
+
+
+def test_readers_leave_no_thread_behind(clips):
+    before = threading.active_count()
+    check([StreamSpec(name, clips[name]) for name in ("other", "sound", "garbage")], CPU)
+    assert threading.active_count() == before
