@@ -86,9 +86,11 @@ class SoftwareAudioDecoder:
                     remedy="re-encode it, or use a codec that `avjury doctor` lists",
                 ) from error
         self._tick = float(track.time_base)
-        # MP4 tells by its last packet's duration how much of the last frame is real (the rest is the encoder's padding).
-        self._cuts_last_frame = track.container.format.name.startswith("mov,")
+        # MP4 tells by the last packet's duration and by the track's how much of the last frame is real; the rest is
+        # the encoder's padding. libav 8 hands it out, later ones cut it off.
+        self._holds_one = track.container.format.name.startswith("mov,")
         self._held: Any = None
+        self._track_ticks: int | None = track.duration
         self._offset = 0.0
         self._format: tuple[str, str, int] | None = None
         self._resampler: AudioResampler | None = None
@@ -111,9 +113,7 @@ class SoftwareAudioDecoder:
             return []
         blocks: list[AudioBlock] = []
         for frame in frames:
-            if self._cuts_last_frame:
-                frame, self._held = self._held, frame
-            self._take(frame, blocks)
+            self._take(self._pass(frame), blocks)
         return blocks
 
     def flush(self) -> list[AudioBlock]:
@@ -130,13 +130,10 @@ class SoftwareAudioDecoder:
                 self.errors += 1
                 continue
             for frame in frames:
-                if self._cuts_last_frame:
-                    frame, self._held = self._held, frame
-                self._take(frame, blocks)
+                self._take(self._pass(frame), blocks)
         last, self._held = self._held, None
         if last is not None:
-            real = round((last.duration or 0) * self._tick * last.sample_rate)
-            self._take(_first_samples(last, real) if 0 < real < last.samples else last, blocks)
+            self._take(self._without_padding(last), blocks)
         self._context.flush_buffers()
         self._drain(blocks)
         return blocks
@@ -145,6 +142,21 @@ class SoftwareAudioDecoder:
         """Let go of the decoder."""
         self._context = None
         self._resampler = None
+
+    def _pass(self, frame: Any) -> Any | None:
+        """The frame, or the one before it where the last one needs a look of its own."""
+        if not self._holds_one:
+            return frame
+        held, self._held = self._held, frame
+        return held
+
+    def _without_padding(self, frame: Any) -> Any:
+        """The last frame of an MP4 track, less what is beyond the track's end."""
+        ticks = frame.duration or 0
+        if self._track_ticks is not None and frame.pts is not None and frame.pts < self._track_ticks:
+            ticks = min(ticks, self._track_ticks - frame.pts)
+        real = round(ticks * self._tick * frame.sample_rate)
+        return _first_samples(frame, real) if 0 < real < frame.samples else frame
 
     def _take(self, frame: Any | None, blocks: list[AudioBlock]) -> None:
         if frame is None or not frame.samples:
@@ -197,7 +209,7 @@ class SoftwareAudioDecoder:
         self._resampler = None
         self._anchor = None
 
-    def _append(self, samples: npt.NDArray[np.float32], blocks: list[AudioBlock]) -> None:
+    def _append(self, samples: npt.NDArray[Any], blocks: list[AudioBlock]) -> None:
         """Add samples (channels, n) float32 at 48 kHz; full blocks go to `blocks`."""
         anchor = self._anchor or 0.0
         kept = samples[: len(self._weights)]
@@ -214,8 +226,6 @@ class SoftwareAudioDecoder:
                 self._emit(BLOCK_SAMPLES, blocks)
 
     def _emit(self, valid: int, blocks: list[AudioBlock]) -> None:
-        blocks.append(
-            AudioBlock(self._stream, self._block_pts, self._block, valid, self._weights, self._clip_level)
-        )
+        blocks.append(AudioBlock(self._stream, self._block_pts, self._block, valid, self._weights, self._clip_level))
         self._block = np.empty_like(self._block)
         self._filled = 0

@@ -1,8 +1,7 @@
 """Software video decoder: libav through PyAV, pictures read in place from libav's own buffers.
 
-Measured on PyAV 18.1 (libav 8.1) with damaged clips: a picture that was concealed, or predicted from a lost one, carries
-a corrupt mark in the frame itself, so libav's log, whose lines come from its worker threads and need Python's lock, is
-not needed to know it.
+Measured on PyAV 18.1 (libav 8.1) with damaged clips: a picture that was concealed carries a corrupt mark in the frame
+itself, so libav's log, whose lines come from its worker threads and need Python's lock, is not needed to know it.
 """
 
 import re
@@ -321,10 +320,10 @@ def _upright(frame: Any) -> Any:
     copy = VideoFrame(frame.width, frame.height, frame.format.name)
     for source, target in zip(frame.planes, copy.planes, strict=True):
         pitch = abs(source.line_size)
-        rows = np.frombuffer(source, np.uint8).reshape(source.height, pitch)
+        rows = np.frombuffer(memoryview(source), np.uint8).reshape(source.height, pitch)
         if source.line_size < 0:
             rows = rows[::-1]
-        into = np.frombuffer(target, np.uint8).reshape(target.height, target.line_size)
+        into = np.frombuffer(memoryview(target), np.uint8).reshape(target.height, target.line_size)
         width = min(pitch, target.line_size)
         into[:, :width] = rows[:, :width]
     return copy

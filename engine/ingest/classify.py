@@ -22,6 +22,7 @@ HEAD_BYTES: Final = 4096
 PLAYLIST_BYTES: Final = 4 << 20
 # Shorter than one MPEG-TS packet pair or any container's headers.
 _TOO_SHORT_BYTES: Final = 512
+_TOP_BOXES: Final = frozenset(b"ftyp moov moof mdat free skip wide styp sidx uuid".split())
 
 Kind = Literal["playlist", "html", "text", "binary"]
 
@@ -163,7 +164,7 @@ def explain(error: Exception, url: str, stream: str, policy: UrlPolicy, timeout_
         error: what PyAV raised while opening.
         timeout_seconds: the limit that was set for opening.
     """
-    code = {
+    refusals: dict[type[Exception], int] = {
         av.error.HTTPBadRequestError: 400,
         av.error.HTTPUnauthorizedError: 401,
         av.error.HTTPForbiddenError: 403,
@@ -171,7 +172,8 @@ def explain(error: Exception, url: str, stream: str, policy: UrlPolicy, timeout_
         av.error.HTTPTooManyRequestsError: 429,
         av.error.HTTPOtherClientError: 499,
         av.error.HTTPServerError: 500,
-    }.get(type(error))
+    }
+    code = refusals.get(type(error))
     if code is not None:
         return _http_refusal(code, stream)
     if isinstance(error, av.error.ExitError | TimeoutError):
@@ -245,7 +247,9 @@ def _explain_network(url: str, stream: str, policy: UrlPolicy, timeout_seconds: 
     except SourceError as error:
         return error
     except ssl.SSLError as error:
-        return cannot_open(stream, f"tls error ({error.reason or error})", "check the port and the server's certificate")
+        return cannot_open(
+            stream, f"tls error ({error.reason or error})", "check the port and the server's certificate"
+        )
     except ConnectionRefusedError:
         return cannot_open(stream, "connection refused", "check the port, and that the server runs")
     except (OSError, ValueError):
@@ -295,7 +299,7 @@ def top_boxes(path: str) -> list[str]:
                 size, kind = struct.unpack(">I4s", header[:8])
                 if size == 1 and len(header) == 16:
                     size = struct.unpack(">Q", header[8:])[0]
-                known = kind in (b"ftyp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"styp", b"sidx", b"uuid")
+                known = kind in _TOP_BOXES
                 if not known and not boxes:
                     return []
                 if not known:

@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from threading import Event, get_ident
 from typing import Any, Final
 
-import av.container.core as pyav_core
+from av.container import core as _core
 
 # Far above any timeout, and small enough for a double to keep milliseconds through thousands of calls.
 _LEAP_SECONDS: Final = 1e6
+
+_pyav: Any = _core  # its type stubs do not name the modules that it imports
 
 _watched: dict[int, Event] = {}
 _leaps = 0
@@ -42,8 +44,8 @@ class _Clock:
 
 def install() -> None:
     """Put the clock in place. Idempotent."""
-    if not isinstance(pyav_core.time, _Clock):
-        pyav_core.time = _Clock()
+    if not isinstance(_pyav.time, _Clock):
+        _pyav.time = _Clock()
 
 
 @contextmanager

@@ -129,7 +129,7 @@ class Source:
         options = open_options(self._url, self._policy, av.formats_available)
         try:
             with interrupt.interruptible(self._stop):
-                container = av.open(
+                container: Any = av.open(
                     self._url,
                     options=options,
                     timeout=(max(0.1, deadline - time.monotonic()), self._read_timeout_seconds),
@@ -141,9 +141,7 @@ class Source:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             if self._stop.is_set():
                 raise self._stopped() from error
-            raise classify.explain(
-                error, self._url, self.stream, self._policy, self._open_timeout_seconds
-            ) from error
+            raise classify.explain(error, self._url, self.stream, self._policy, self._open_timeout_seconds) from error
 
     def _describe(self) -> StreamInfo:
         container = self._container
@@ -287,7 +285,10 @@ class Source:
 
     def _stopped(self) -> SourceError:
         return SourceError(
-            "opening was given up", stream=self.stream, why="it was told to stop", remedy="start it again if it is wanted"
+            "opening was given up",
+            stream=self.stream,
+            why="it was told to stop",
+            remedy="start it again if it is wanted",
         )
 
     def _read_error(self, error: Exception) -> SourceError:
