@@ -1,0 +1,87 @@
+"""`avjury::frame_stats`: everything that is measured of every picture, in one pass over its planes."""
+
+import torch
+from torch import Tensor
+
+from kernels.frame_stats.columns import COLUMNS
+from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS
+
+
+def _check(frames: Tensor, references: Tensor, retain: Tensor) -> None:
+    count = frames.shape[0] if frames.dim() else -1
+    wanted = ((frames, FRAME_FIELDS), (references, REFERENCE_FIELDS), (retain, REFERENCE_FIELDS))
+    for table, fields in wanted:
+        if (
+            table.shape != (count, fields)
+            or table.dtype != torch.int64
+            or table.device != frames.device
+            or not table.is_contiguous()
+        ):
+            raise ValueError(
+                "frame_stats takes contiguous int64 tables (N, FRAME_FIELDS), (N, REFERENCE_FIELDS), "
+                "(N, REFERENCE_FIELDS) on one device; got "
+                + ", ".join(f"{t.dtype} {tuple(t.shape)} stride {t.stride()} on {t.device}" for t, _ in wanted)
+            )
+
+
+@torch.library.custom_op("avjury::frame_stats", mutates_args=(), device_types="cpu")
+def frame_stats(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
+    """Statistics of N pictures of any sizes and formats, one row each.
+
+    A code value is the stored sample shifted right by SHIFT; `full` is 2**BIT_DEPTH. Every column but the last is a
+    ratio of two exact integers with one float64 division, so that all implementations give the same bits.
+
+    | column | meaning |
+    |---|---|
+    | mafd | sum of absolute code differences from the reference over all samples of all planes / (samples * full) |
+    | luma_difference | the same of luma alone |
+    | black_ratio | share of luma samples with a code <= BLACK_LEVEL (inclusive) |
+    | luma_mean, luma_min, luma_max | of the luma codes / full |
+    | gradient | mean of abs(Y[y, x] - Y[y, x - 1]) / full; 0 for pictures one column wide |
+    | blockiness | strength of the strongest regular grid of edges; about 1 without one, 0 where nothing can be said |
+
+    Blockiness: let d(i) be the absolute step between columns i and i + 1 of a row, in the top 8 bits of the code, and
+    q(i) = d(i) / max(1, sum of the three d before and the three d after). P(i) is the sum of q(i) over rows. For a
+    period p from 3 to 24, lines i with i mod p = p - 1 are the grid; the value for p is the mean over grid lines of
+    max(P(i - 1), P(i), P(i + 1)), over the mean of P(i) of all other lines. The same with rows and columns swapped;
+    blockiness is the largest of all. q is rounded down to multiples of 2**-14, so that P is an exact integer; each
+    mean ratio is one float64 product on each side and one division. All rows and columns of small pictures are read,
+    else about 128 rows and 13 strips of 16 columns (see columns.py: a 1080p picture would cost a third of its
+    decoding otherwise).
+
+    Deviations from FFmpeg's blockdetect, deliberate: FFmpeg never clears its sums, so that the value it prints for a
+    picture is that of all pictures so far together, here it is the picture's own; FFmpeg says nan for a flat
+    picture, here 0; more than 8 bits are cut to 8 here and dithered by FFmpeg's converter.
+
+    Args:
+        frames: (N, FRAME_FIELDS) int64, contiguous, see kernels/layout.py; LUMA_ADDRESS 0 skips the row. On the
+            device whose memory the addresses are in. Width at most 32,768; chroma is read where CHROMA_WIDTH > 0.
+        references: (N, REFERENCE_FIELDS) int64, same device: the earlier picture, of the frame's own geometry;
+            LUMA_ADDRESS 0 where there is none.
+        retain: (N, REFERENCE_FIELDS) int64, same device: where the same pass copies the picture's planes to (words as
+            stored, row by row; bytes beyond a row's samples are left alone); LUMA_ADDRESS 0 keeps no copy. It must
+            not overlap any row's frame or reference.
+    Returns: (N, len(COLUMNS)) float64 on the device. A skipped row is all NaN; mafd and luma_difference are NaN
+        without a reference.
+    Raises: ValueError for tables of another shape, dtype or device.
+    Source: mafd: FFmpeg's freezedetect and scdet; black_ratio: FFmpeg's blackdetect; blockiness: R. Muijs and
+        I. Kirenko, "A no-reference blocking artifact measure for adaptive video processing", EUSIPCO 2005, eq. 1-3,
+        as FFmpeg's blockdetect takes it.
+    """
+    from kernels.frame_stats import cpu  # numba loads in a second: only where it is needed
+
+    _check(frames, references, retain)
+    return cpu.frame_stats(frames, references, retain)
+
+
+@frame_stats.register_kernel("cuda")
+def _(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
+    from kernels.frame_stats import gpu  # Triton is not there on every machine
+
+    _check(frames, references, retain)
+    return gpu.frame_stats(frames, references, retain)
+
+
+@frame_stats.register_fake
+def _(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
+    return frames.new_empty((frames.shape[0], len(COLUMNS)), dtype=torch.float64)
