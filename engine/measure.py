@@ -28,7 +28,7 @@ BLUR_GRADIENT_CHANGE = 0.15
 # A peak of 0 has no level in decibels; this is below the noise of any format.
 SILENT = 1e-10
 
-VIDEO_COLUMNS = (*FRAME_COLUMNS, *EDGE_COLUMNS, "blur")
+VIDEO_COLUMNS = (*FRAME_COLUMNS, *EDGE_COLUMNS)
 AUDIO_COLUMNS = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db")
 STREAM_COLUMNS = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
 COLUMNS: dict[str, tuple[str, ...]] = {"video": VIDEO_COLUMNS, "audio": AUDIO_COLUMNS, "stream": STREAM_COLUMNS}
@@ -36,7 +36,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {"video": VIDEO_COLUMNS, "audio": AUDIO_CO
 _MAFD = VIDEO_COLUMNS.index("mafd")
 _GRADIENT = VIDEO_COLUMNS.index("gradient")
 _EDGES = slice(len(FRAME_COLUMNS), len(FRAME_COLUMNS) + len(EDGE_COLUMNS))
-_BLUR = VIDEO_COLUMNS.index("blur")
 _QUIET_LEAD = AUDIO_COLUMNS.index("quiet_lead")
 _QUIET = AUDIO_COLUMNS.index("quiet")
 _TRUE_PEAK = AUDIO_COLUMNS.index("true_peak")
@@ -117,8 +116,8 @@ class Measure:
         table = frames.clone()
         address = self._view(table)[:, Field.LUMA_ADDRESS]
         self._view(table)[:, Field.LUMA_ADDRESS] = xp.where(due, address, 0)
-        values[:, _EDGES] = edge_width(table)
-        values[:, _BLUR] = blur_score(values)
+        largest = max(surface.width * surface.height for surface in batch.surfaces)
+        values[:, _EDGES] = edge_width(table, largest)
         at[slots] = xp.where(due, pts, at[slots])
         last_gradient[slots] = xp.where(due, gradient, last_gradient[slots])
 

@@ -20,8 +20,7 @@ from engine.batch import Batcher
 from engine.counters import EngineCounters
 from engine.coverage import Coverage
 from engine.decode.choose import Decoders, open_decoders
-from engine.decode.upload import Uploader
-from engine.detectors import DETECTORS, Detector, resolve
+from engine.detectors import Detector, all_detectors, resolve
 from engine.errors import AvjuryError, DecodeError, DeviceError
 from engine.evidence import thumbnail
 from engine.incidents import IncidentBook
@@ -228,8 +227,12 @@ class Engine:
             wait = 0.005 if self.device.type == "cuda" else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
         self._measure = Measure(self.device, slots)
-        self._judge = Judge(DETECTORS, self.device, slots)
-        self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
+        self._judge = Judge(all_detectors(), self.device, slots)
+        self._uploader: Uploader | None = None
+        if self.device.type == "cuda":
+            from engine.decode.upload import Uploader
+
+            self._uploader = Uploader(self.device)
         self._free = list(range(slots - 1, -1, -1))
         self._streams: dict[int, _Stream] = {}
         self._in_flight: deque[tuple[Pending, FrameBatch | None, Measures]] = deque()
