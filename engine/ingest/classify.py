@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 import av.error
 
@@ -105,9 +105,23 @@ class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
         self.policy = policy
         self.stream = stream
 
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        self.policy.check(newurl, self.stream)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+    def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        target = urljoin(req.full_url, headers.get("Location") or headers.get("URI") or "")
+        try:
+            if scheme_of(target) not in ("http", "https"):
+                raise SourceError(
+                    "scheme not allowed",
+                    stream=self.stream,
+                    why=f"the server redirects to {redact(target)[:200]}",
+                    remedy="check who runs this server",
+                )
+            self.policy.check(target, self.stream)
+        except SourceError:
+            fp.close()
+            raise
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def fetch(url: str, stream: str, policy: UrlPolicy, limit: int, timeout_seconds: float) -> tuple[bytes, str]:
@@ -131,6 +145,8 @@ def fetch(url: str, stream: str, policy: UrlPolicy, limit: int, timeout_seconds:
     except urllib.error.HTTPError as error:
         with error:
             raise _http_refusal(error.code, stream) from error
+    except urllib.error.URLError as error:
+        raise error.reason if isinstance(error.reason, OSError) else error from error
 
 
 def _http_refusal(code: int, stream: str) -> SourceError:
@@ -208,12 +224,12 @@ def _explain_file(error: Exception, path: str, stream: str) -> SourceError:
             f"truncated mp4: it has no moov box (found {', '.join(boxes[:6])})",
             "let the recorder finish the file, or record fragmented mp4",
         )
+    if sniff(_head(path)) == "playlist":
+        return cannot_open(stream, "none of the playlist's segments can be opened", "check the files that it names")
     if size < _TOO_SHORT_BYTES:
         return cannot_open(stream, f"too short to be media ({size} bytes)", "check what wrote it")
     if isinstance(error, PermissionError):
         return cannot_open(stream, "permission denied", "make the file readable for this user")
-    if sniff(_head(path)) == "playlist":
-        return cannot_open(stream, "none of the playlist's segments can be opened", "check the files that it names")
     if isinstance(error, av.error.InvalidDataError | av.error.EOFError):
         return cannot_open(stream, "not media: libav knows no format that looks like it", "check what wrote it")
     reason = redact(getattr(error, "strerror", None) or str(error))

@@ -150,6 +150,14 @@ class Source:
         self._tracks = [(kind, s) for kind, s in (("video", video), ("audio", audio)) if s is not None]  # type: ignore[misc]
         if not self._tracks:
             raise self._nothing_to_judge()
+        if video is not None and video.codec_context.width * video.codec_context.height > self._policy.max_pixels:
+            raise SourceError(
+                "resolution over limit",
+                stream=self.stream,
+                why=f"{video.codec_context.width}x{video.codec_context.height} pictures; "
+                f"{self._policy.max_pixels} pixels are allowed",
+                remedy="raise the limit, or send a smaller picture",
+            )
         chosen = {s.index for _, s in self._tracks}
         for s in container.streams:
             if s.index not in chosen:

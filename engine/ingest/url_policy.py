@@ -244,7 +244,8 @@ def open_options(url: str, policy: UrlPolicy, demuxers: set[str]) -> dict[str, s
     options = {
         "protocol_whitelist": policy.protocol_whitelist(url),
         "format_whitelist": ",".join(sorted(demuxers - _REFUSED_DEMUXERS)),
-        "max_pixels": str(policy.max_pixels),
+        # For the decoder that looks for a track's properties. What is a little too large shall still be described.
+        "max_pixels": str(4 * policy.max_pixels),
         # image2 would take "%d" in a name for a numbered sequence.
         "pattern_type": "none",
         # A lost UDP packet shows as a damaged picture; over TCP it does not happen.
