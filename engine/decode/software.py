@@ -252,7 +252,7 @@ def has_picture(codec: str, extradata: bytes | None, payload: bytes) -> bool:
     hevc = codec == "hevc"
     heads: list[int] = []
     if payload.startswith((b"\0\0\1", b"\0\0\0\1")):
-        heads = [match.group(1)[0] for match in re.finditer(rb"\0\0\1(.)", payload, re.DOTALL)]
+        heads = [match.group(1)[0] for match in re.finditer(rb"\x00\x00\x01(.)", payload, re.DOTALL)]
     else:
         field = 22 - 1 if hevc else 4
         length_bytes = (extradata[field] & 3) + 1 if extradata and len(extradata) > field else 4

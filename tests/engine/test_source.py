@@ -63,7 +63,7 @@ def test_a_clip_is_described_and_read_in_demux_order() -> None:
 def test_media_time_begins_at_the_first_timestamp(start: float) -> None:
     source = Source(str(make(f"start{start:.0f}.ts", video="mpeg2video", audio="mp2", start=start)))
     source.open()
-    first = [p.pts for p in source.packets()][0]
+    first = next(p.pts for p in source.packets())
     assert first == pytest.approx(0.0, abs=0.05)
 
 
@@ -223,7 +223,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/stall.ts":
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(self.server.files["/clip.ts"][:30_000])  # type: ignore[attr-defined]
+            # Enough for libav to find the tracks; it may look at several seconds.
+            self.wfile.write(self.server.files["/clip.ts"] * 4)  # type: ignore[attr-defined]
             self.wfile.flush()
             self.server.released.wait(20)  # type: ignore[attr-defined]
             return
@@ -339,15 +340,11 @@ def test_a_server_that_never_answers_is_given_up_in_time() -> None:
 
 
 def test_a_stalled_input_breaks_off_with_an_error(origin: str) -> None:
-    source = Source(f"{origin}/stall.ts", read_timeout_seconds=0.7, open_timeout_seconds=1.5)
-    try:
-        source.open()
-    except SourceError as error:
-        assert "no media within" in error.line()  # libav wanted more than was sent to find the tracks
-        return
-    list(source.packets())
+    source = Source(f"{origin}/stall.ts", read_timeout_seconds=0.7)
+    source.open()
+    assert len(list(source.packets())) > 10
     assert source.error is not None
-    assert "no data for 0.7 s" in source.error.line()
+    assert "reading broke off: no data for 0.7 s" in source.error.line()
     source.close()
 
 
@@ -373,27 +370,25 @@ def test_stop_ends_a_blocking_read() -> None:
         def serve() -> None:
             connection, _ = server.accept()
             with connection:
-                connection.sendall(clip * 3)
+                connection.sendall(clip * 4)
                 release.wait(20)
 
         thread = threading.Thread(target=serve)
         thread.start()
-        source = Source(f"tcp://127.0.0.1:{server.getsockname()[1]}", read_timeout_seconds=30, open_timeout_seconds=1)
-        timer = threading.Timer(2.0, source.stop)
+        source = Source(f"tcp://127.0.0.1:{server.getsockname()[1]}", read_timeout_seconds=30)
+        source.open()
+        timer = threading.Timer(0.5, source.stop)
         timer.start()
         started = time.monotonic()
-        try:
-            source.open()
-            assert list(source.packets())
-            assert source.error is None
-        except SourceError as error:
-            assert "no media within 1 s" in error.line()
-        finally:
-            timer.join()
-            release.set()
-            thread.join(10)
-        assert time.monotonic() - started < 10
+        packets = list(source.packets())
+        took = time.monotonic() - started
+        timer.join()
+        release.set()
+        thread.join(10)
         source.close()
+    assert packets
+    assert source.error is None
+    assert took < 5
 
 
 def test_top_level_boxes_of_a_64_bit_file(tmp_path: Path) -> None:
