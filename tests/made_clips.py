@@ -63,8 +63,8 @@ def make(
         resampler = av.AudioResampler(format=wanted, layout=layout, rate=sample_rate)
         step = sound.codec_context.frame_size or 1024
         for at in range(0, samples.shape[1], step):
-            part = np.ascontiguousarray(samples[:, at : at + step])
-            frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
+            part = np.ascontiguousarray(samples[:, at : at + step].T).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(part, format="flt", layout=layout)
             frame.sample_rate = sample_rate
             frame.pts = at + round(start * sample_rate)
             frame.time_base = Fraction(1, sample_rate)

@@ -49,6 +49,12 @@ def clip_level(sample_format: str) -> float:
     return 1.0 if bits is None else 1.0 - 1.5 / 2 ** (bits - 1)
 
 
+def _by_channel(frame: Any) -> npt.NDArray[Any]:
+    """(channels, samples) of a frame, planar or interleaved."""
+    samples: npt.NDArray[Any] = frame.to_ndarray()
+    return samples if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels).T
+
+
 def _first_samples(frame: Any, count: int) -> Any:
     """The first `count` samples of a frame, as a frame."""
     per_row = count if frame.format.is_planar else count * frame.layout.nb_channels
@@ -156,7 +162,8 @@ class SoftwareAudioDecoder:
         if self._track_ticks is not None and frame.pts is not None and frame.pts < self._track_ticks:
             ticks = min(ticks, self._track_ticks - frame.pts)
         real = round(ticks * self._tick * frame.sample_rate)
-        return _first_samples(frame, real) if 0 < real < frame.samples else frame
+        whole = frame.layout.nb_channels >= MAX_CHANNELS or not 0 < real < frame.samples
+        return frame if whole else _first_samples(frame, real)
 
     def _take(self, frame: Any | None, blocks: list[AudioBlock]) -> None:
         if frame is None or not frame.samples:
@@ -184,7 +191,7 @@ class SoftwareAudioDecoder:
         # Without a time the filter makes no attempt of its own to follow the timestamps.
         frame.pts = None
         for resampled in self._resampler.resample(frame):
-            self._append(resampled.to_ndarray(), blocks)
+            self._append(_by_channel(resampled), blocks)
 
     def _begin(self, frame: Any, shape: tuple[str, str, int]) -> None:
         """Set up for sound of one format, at a new anchor."""
@@ -195,14 +202,18 @@ class SoftwareAudioDecoder:
             self._clip_level = clip_level(shape[0])
             self._format = shape
             self._block = np.zeros((len(self._weights), BLOCK_SAMPLES), np.float32)
-        straight = shape[0] == "fltp" and shape[2] == SAMPLE_RATE
-        self._resampler = None if straight else AudioResampler(format="fltp", layout=frame.layout, rate=SAMPLE_RATE)
+        # PyAV 18 reads beyond the planes of planar sound of eight channels and more: those are taken interleaved.
+        few = frame.layout.nb_channels < MAX_CHANNELS
+        if few and shape[0] == "fltp" and shape[2] == SAMPLE_RATE:
+            self._resampler = None
+        else:
+            self._resampler = AudioResampler(format="fltp" if few else "flt", layout=frame.layout, rate=SAMPLE_RATE)
 
     def _drain(self, blocks: list[AudioBlock]) -> None:
         """End the block, with what the resampler still holds; the next frame sets a new anchor."""
         if self._resampler is not None:
             for resampled in self._resampler.resample(None):
-                self._append(resampled.to_ndarray(), blocks)
+                self._append(_by_channel(resampled), blocks)
         if self._filled:
             self._block[:, self._filled :] = 0.0
             self._emit(self._filled, blocks)
