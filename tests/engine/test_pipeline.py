@@ -32,7 +32,7 @@ def clips(tmp_path_factory):
             video=f"testsrc2=s=322x182:r=25:d=8,{black}",
             audio=f"anoisesrc=d=8:a=0.3:seed=1:r=48000,{mute}",
         ),
-        "other": encode(folder / "other.mkv", video="mandelbrot=s=160x120:r=30", options=("-t", "5")),
+        "other": encode(folder / "other.mkv", video="mandelbrot=s=160x120:r=30", options=("-t", "4")),
         "sound": encode(folder / "sound.flac", audio="sine=440:d=9:r=44100"),
         "dying": encode(
             folder / "dying.mkv", video="testsrc2=s=160x120:r=25:d=14", audio="anoisesrc=d=4:a=0.3:seed=2:r=48000"
@@ -71,7 +71,7 @@ def test_the_same_file_gives_the_same_verdicts_alone_and_in_company(clips):
 def test_a_broken_input_ends_with_its_reason_and_touches_no_other(clips):
     good, bad = check([StreamSpec("good", clips["other"]), StreamSpec("bad", clips["garbage"])], CPU)
     assert good.error is None
-    assert good.summary.frames_measured == 150
+    assert good.summary.frames_measured == 120
     assert bad.summary is None
     assert bad.error.stream == "bad"
     assert bad.error.exit_code == 3
@@ -105,7 +105,7 @@ def test_each_stream_second_comes_once_with_its_coverage_and_what_held(clips):
 
 def test_an_input_without_sound_is_worth_a_warning_and_one_that_loses_it_is_critical(clips):
     [never] = check([StreamSpec("never", clips["other"])], CPU)
-    assert [i for i in never.incidents if i.detector == "stream.missing_audio"] == []  # 5 s long: not yet missing
+    assert [i for i in never.incidents if i.detector == "stream.missing_audio"] == []  # 4 s long: not yet missing
     [lost] = check([StreamSpec("lost", clips["dying"], {"stream.missing_audio": {}})], CPU)
     [incident] = lost.incidents
     assert incident.severity is Severity.CRITICAL
