@@ -268,7 +268,10 @@ class Source:
         self._stop.set()
 
     def close(self) -> None:
-        """Close the input. Only from the thread that reads it, or after that has ended. Idempotent."""
+        """Close the input. Only from the thread that reads it, or after that has ended. Idempotent.
+
+        The tracks' `handle`s are libav's memory and are gone then; decoders made before stay usable.
+        """
         container, self._container = self._container, None
         self._tracks = []
         if container is not None:

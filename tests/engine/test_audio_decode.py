@@ -172,10 +172,10 @@ def real_sounds() -> list[Path]:
 def test_real_sound_lies_where_the_ffmpeg_program_has_it(path: Path) -> None:
     source = Source(str(path))
     info = source.open()
+    tracks = [t.handle.index for t in (info.audio, info.video) if t is not None]
     source.close()
     if info.audio is None:
         pytest.skip("no sound")
-    tracks = [t.handle.index for t in (info.audio, info.video) if t is not None]
     maps = [word for index in tracks for word in ("-map", f"0:{index}")]
     command = [ffmpeg_exe(), "-hide_banner", "-nostdin", "-i", str(path), *maps, "-af", "ashowinfo", "-f", "null", "-"]
     told = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=120, check=False).stderr
