@@ -17,12 +17,15 @@ from kernels.audio_stats.filters import (
     CLIP_CEILING,
     CLIP_MIN_SAMPLES,
     CLIP_SHOULDER,
-    CLIP_SHOULDER_WEIGHT,
     CLIP_TOP,
     HIGH_PASS,
     HISTOGRAM_BINS,
     HISTOGRAM_STEPS_PER_LU,
     HISTORY,
+    HUMP_CEILING,
+    HUMP_LOW,
+    HUMP_SHOULDER,
+    HUMP_TOP,
     INTERPOLATOR,
     INTERPOLATOR_GAIN,
     LUFS_OFFSET,
@@ -77,6 +80,23 @@ def _k_weight(extended, valid, state, phase, powers):
     state[1] = s1 if abs(s1) >= STATE_FLOOR else 0.0
     state[2] = h0 if abs(h0) >= STATE_FLOOR else 0.0
     state[3] = h1 if abs(h1) >= STATE_FLOOR else 0.0
+
+
+@_jit
+def _count_clipped(extended, valid, level):
+    """Twice the samples at full scale in excess of an unclipped waveform's, and the samples at or above it."""
+    top = shoulder = hump = hump_shoulder = hump_low = full = 0
+    for i in range(HISTORY, HISTORY + valid):
+        size = np.float64(abs(extended[i]))
+        top += CLIP_TOP * level <= size < CLIP_CEILING * level
+        shoulder += CLIP_SHOULDER * level <= size < CLIP_TOP * level
+        hump += HUMP_TOP * level <= size < HUMP_CEILING * level
+        hump_shoulder += HUMP_SHOULDER * level <= size < HUMP_TOP * level
+        hump_low += HUMP_LOW * level <= size < HUMP_SHOULDER * level
+        full += size >= level
+    weight = 3 if 20 * hump_shoulder <= 21 * hump_low else 6
+    spread = 2 * hump - weight * hump_shoulder if 10 * hump >= max(valid, CLIP_MIN_SAMPLES) else 0
+    return max(2 * top - 4 * shoulder, spread), full
 
 
 @_jit
@@ -210,7 +230,6 @@ def _measure(
                 segment_peaks[0] = max(segment_peaks[0], abs(past[i]))
             total = 0.0
             squares = 0.0
-            top = shoulder = full = 0
             for i in range(valid):
                 x = samples[row, channel, i]
                 x = np.float32(0) if x != x else min(max(x, -_LIMIT), _LIMIT)
@@ -226,12 +245,10 @@ def _measure(
             for i in range(HISTORY, HISTORY + valid):
                 channel_peak = max(channel_peak, abs(extended[i]))
             # Few blocks come near full scale: only those are counted sample by sample.
-            if channel_peak >= CLIP_SHOULDER * level:
-                for i in range(HISTORY, HISTORY + valid):
-                    size = np.float64(abs(extended[i]))
-                    top += CLIP_TOP * level <= size < CLIP_CEILING * level
-                    shoulder += CLIP_SHOULDER * level <= size < CLIP_TOP * level
-                    full += size >= level
+            if channel_peak >= HUMP_TOP * level:
+                channel_excess, full = _count_clipped(extended, valid, level)
+                excess = max(excess, channel_excess)
+                most_full = max(most_full, full)
             for i in range(first_loud):
                 if np.float64(abs(extended[HISTORY + i])) >= threshold:
                     first_loud = i
@@ -250,8 +267,6 @@ def _measure(
                 past[i] = extended[valid + i]
             square_sum += squares
             dc = max(dc, abs(total / valid))
-            excess = max(excess, top - CLIP_SHOULDER_WEIGHT * shoulder)
-            most_full = max(most_full, full)
         finished = (phase + valid) // BIN
         _update_windows(
             powers,
@@ -272,7 +287,7 @@ def _measure(
         out[row, 3] = dc
         out[row, 8] = first_loud
         out[row, 9] = valid - 1 - last_loud
-        out[row, 10] = excess / max(valid, CLIP_MIN_SAMPLES)
+        out[row, 10] = excess / (2 * max(valid, CLIP_MIN_SAMPLES))
         out[row, 11] = most_full / valid
 
 

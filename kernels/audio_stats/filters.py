@@ -34,11 +34,18 @@ ABSOLUTE_GATE: Final = -70.0
 HISTOGRAM_STEPS_PER_LU: Final = 100
 HISTOGRAM_BINS: Final = 80 * HISTOGRAM_STEPS_PER_LU + 1
 
-# The clipping measure (docs/decisions/0004-clipping-measure.md); levels are multiples of full scale.
+# The clipping measure (docs/decisions/0004-clipping-measure.md). Levels are multiples of full scale.
+# Clipped and kept as it was: too many samples in a narrow band at full scale for what is just below it.
 CLIP_SHOULDER: Final = 0.90
 CLIP_TOP: Final = 0.98
 CLIP_CEILING: Final = 1.03
-CLIP_SHOULDER_WEIGHT: Final = 2
+# Clipped and then coded with loss: the flat tops have spread into a hump. A sine has one too, but less of it, or
+# more samples in the band below than in the one below that.
+HUMP_LOW: Final = 0.30
+HUMP_SHOULDER: Final = 0.55
+HUMP_TOP: Final = 0.80
+HUMP_CEILING: Final = 1.15
+CLIP_BANDS: Final = (CLIP_SHOULDER, CLIP_TOP, CLIP_CEILING, HUMP_LOW, HUMP_SHOULDER, HUMP_TOP, HUMP_CEILING)
 CLIP_MIN_SAMPLES: Final = BIN  # a shorter block is judged as if it had this many samples
 
 TAPS: Final = 32

@@ -15,11 +15,8 @@ from kernels.audio_stats.filters import (
     ABSOLUTE_GATE,
     BIN,
     BLOCK,
-    CLIP_CEILING,
+    CLIP_BANDS,
     CLIP_MIN_SAMPLES,
-    CLIP_SHOULDER,
-    CLIP_SHOULDER_WEIGHT,
-    CLIP_TOP,
     HISTOGRAM_BINS,
     HISTOGRAM_STEPS_PER_LU,
     INTERPOLATOR,
@@ -44,7 +41,7 @@ _BIN_COLUMNS = 16
 _PARTIAL_COLUMNS = 24
 # Float64 constants that the kernels load, because Triton makes literals float32: K-weighting, the transition matrix,
 # then these.
-_SCALARS = (LUFS_OFFSET, POWER_FLOOR, ABSOLUTE_GATE, STATE_FLOOR, CLIP_SHOULDER, CLIP_TOP, CLIP_CEILING)
+_SCALARS = (LUFS_OFFSET, POWER_FLOOR, ABSOLUTE_GATE, STATE_FLOOR, *CLIP_BANDS)
 _constants: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
 
@@ -208,11 +205,18 @@ def _extended(base, past, index, limit, HISTORY: tl.constexpr, LIMIT: tl.constex
 
 
 @triton.jit
+def _in_band(size, here, level, band):
+    """Samples from one level of `band` up to, not including, the next."""
+    inside = (size >= tl.load(band) * level) & (size < tl.load(band + 1) * level) & here
+    return tl.sum(inside.to(tl.int32), axis=0)
+
+
+@triton.jit
 def _sample_measures(
     samples, row_stride, channel_stride, channels, valid, slots, clip_level, threshold, clip_bands, taps, history,
     partial,
     CHANNELS: tl.constexpr, SAMPLES: tl.constexpr, STEP: tl.constexpr, STEPS: tl.constexpr, LIMIT: tl.constexpr,
-    TAPS: tl.constexpr, SHOULDER_WEIGHT: tl.constexpr, FIRST_COLUMN: tl.constexpr, PARTIAL_COLUMNS: tl.constexpr,
+    TAPS: tl.constexpr, MIN_SAMPLES: tl.constexpr, FIRST_COLUMN: tl.constexpr, PARTIAL_COLUMNS: tl.constexpr,
 ):  # fmt: skip
     """Peaks, sums, clipping counts and first and last loud sample of one channel."""
     HISTORY: tl.constexpr = TAPS - 1
@@ -229,15 +233,20 @@ def _sample_measures(
         here = index < limit
         x = _clean(tl.load(base + index, mask=here, other=0.0), LIMIT).to(tl.float64)
         size = tl.abs(x)
-        top = (size >= tl.load(clip_bands + 1) * level) & (size < tl.load(clip_bands + 2) * level) & here
-        shoulder = (size >= tl.load(clip_bands) * level) & (size < tl.load(clip_bands + 1) * level) & here
         loud = (size >= tl.load(threshold + row)) & here
         peak = tl.max(size, axis=0)
         out = partial + program.to(tl.int64) * PARTIAL_COLUMNS + FIRST_COLUMN
         tl.store(out, peak)
         tl.store(out + 2, tl.sum(x * x, axis=0))
         tl.store(out + 3, tl.sum(x, axis=0))
-        excess = tl.sum(top.to(tl.int32), axis=0) - SHOULDER_WEIGHT * tl.sum(shoulder.to(tl.int32), axis=0)
+        shoulder = _in_band(size, here, level, clip_bands)
+        top = _in_band(size, here, level, clip_bands + 1)
+        hump_low = _in_band(size, here, level, clip_bands + 3)
+        hump_shoulder = _in_band(size, here, level, clip_bands + 4)
+        hump = _in_band(size, here, level, clip_bands + 5)
+        weight = tl.where(20 * hump_shoulder <= 21 * hump_low, 3, 6)
+        spread = tl.where(10 * hump >= tl.maximum(limit, MIN_SAMPLES), 2 * hump - weight * hump_shoulder, 0)
+        excess = tl.maximum(2 * top - 4 * shoulder, spread)
         tl.store(out + 4, excess.to(tl.float64))
         tl.store(out + 5, tl.sum(((size >= level) & here).to(tl.int32), axis=0).to(tl.float64))
         tl.store(out + 6, tl.min(tl.where(loud, index, limit), axis=0).to(tl.float64))
@@ -371,7 +380,7 @@ def _row_measures(
     tl.store(result + 7, tl.where(short_term_max > lowest, short_term_max, short_term))
     tl.store(result + 8, lead)
     tl.store(result + 9, length - 1.0 - last)
-    tl.store(result + 10, tl.maximum(excess, 0.0) / tl.maximum(length, CLIP_MIN_SAMPLES))
+    tl.store(result + 10, tl.maximum(excess, 0.0) / (2 * tl.maximum(length, CLIP_MIN_SAMPLES)))
     tl.store(result + 11, full / length)
 
 
@@ -426,7 +435,7 @@ def audio_stats(
         samples, strides[0], strides[1], channels, valid, slots, clip_level, silence_threshold, scalars[4:], taps,
         history, partial,
         CHANNELS=MAX_CHANNELS, SAMPLES=triton.next_power_of_2(BLOCK), STEP=1024, STEPS=triton.cdiv(BLOCK, 1024),
-        LIMIT=SAMPLE_LIMIT, TAPS=TAPS, SHOULDER_WEIGHT=CLIP_SHOULDER_WEIGHT, FIRST_COLUMN=_BIN_COLUMNS,
+        LIMIT=SAMPLE_LIMIT, TAPS=TAPS, MIN_SAMPLES=CLIP_MIN_SAMPLES, FIRST_COLUMN=_BIN_COLUMNS,
         PARTIAL_COLUMNS=_PARTIAL_COLUMNS, num_warps=8,
     )  # fmt: skip
     _row_measures[(rows,)](

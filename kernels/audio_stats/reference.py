@@ -26,6 +26,21 @@ def _loudness(power: float) -> float:
     return -0.691 + 10 * math.log10(max(power, 1e-12))
 
 
+def _excess_share(size: _Array, level: float) -> float:
+    """The clipping measure of one channel of a block, by docs/decisions/0004-clipping-measure.md."""
+
+    def share(low: float, high: float) -> int:
+        return int(((size >= low * level) & (size < high * level)).sum())
+
+    length = max(len(size), 480)
+    sharp = share(0.98, 1.03) - 2 * share(0.90, 0.98)
+    hump, shoulder, low = share(0.80, 1.15), share(0.55, 0.80), share(0.30, 0.55)
+    spread = hump - (1.5 if shoulder <= 1.05 * low else 3) * shoulder
+    if hump < 0.1 * length:
+        spread = 0
+    return max(0.0, sharp, spread) / length
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Expected:
     """Rows as `avjury::audio_stats` returns them, and every gating block's power of 400 ms and of 3 s."""
@@ -72,8 +87,7 @@ def measure_programme(
         size = np.abs(block)
         end = begin + length
         loud = np.flatnonzero((size >= silence_threshold).any(axis=0))
-        top = ((size >= 0.98 * clip_level) & (size < 1.03 * clip_level)).sum(axis=1)
-        shoulder = ((size >= 0.90 * clip_level) & (size < 0.98 * clip_level)).sum(axis=1)
+        shares = [_excess_share(channel, clip_level) for channel in size]
         momentary = [_loudness(float(bins[n - 40 : n].mean())) for n in range(40, end // 480 + 1)]
         short_term = [_loudness(float(bins[n - 300 : n].mean())) for n in range(300, end // 480 + 1)]
         new = end // 480 - begin // 480
@@ -90,7 +104,7 @@ def measure_programme(
                 max(short_term[-max(new, 1) :], default=math.nan),
                 float(loud[0]) if len(loud) else float(length),
                 float(length - 1 - loud[-1]) if len(loud) else float(length),
-                max(0, int((top - 2 * shoulder).max())) / max(length, 480),
+                max(shares),
                 float((size >= clip_level).mean(axis=1).max()),
             ]
         )

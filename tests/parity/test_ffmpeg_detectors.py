@@ -69,7 +69,10 @@ def test_verdicts_equal_ffmpegs(clip):
         assert (ours.integrated if ours.integrated is not None else -70.0) == pytest.approx(
             loudness.integrated, abs=0.1 + 0.05
         )
-        assert (ours.range or 0.0) == pytest.approx(loudness.range, abs=0.2 + 0.05)
+        if ours.range is not None:  # else too short to have one; ebur128 prints some 20 LU there
+            assert ours.range == pytest.approx(loudness.range, abs=0.2 + 0.05)
+        else:
+            assert rest.summary.audio_seconds < 3.5 or ours.integrated is None
         if math.isfinite(loudness.true_peak):
             assert ours.true_peak == pytest.approx(loudness.true_peak, abs=0.2 + 0.05)
         else:

@@ -1,0 +1,94 @@
+"""What can be heard to be wrong in the sound."""
+
+from collections.abc import Mapping
+
+from engine.detectors.base import Detector, Parameter, Rule
+from engine.detectors.video import SHORTEST_SECONDS, duration
+from engine.verdicts import Severity
+from kernels.judge.layout import OnsetRule
+
+# EBU R 128 s1 (short-form content) allows a maximum short-term level of -18 LUFS at a target of -23 LUFS; streaming
+# services play at up to -14 LUFS integrated, whose loud passages reach some 5 LU more. Above -9 LUFS short-term
+# nobody has meant it.
+LOUDEST_SHORT_TERM_LUFS = -9.0
+# EBU R 128: the maximum permitted true peak level of a programme is -1 dBTP.
+MAX_TRUE_PEAK_DBTP = -1.0
+# Full-scale samples in runs, in one 100 ms block. A limiter's single touches are no clipping.
+CLIPPED_SAMPLES = 10.0
+
+
+def _silence(p: Mapping[str, float]) -> Rule:
+    return Rule(1.0, 1.0, below=False, set_seconds=p["duration"], clear_seconds=0.0)
+
+
+def _loudness(p: Mapping[str, float]) -> Rule:
+    return Rule(
+        p["max_short_term"], p["max_short_term"] - 1.0, below=False, set_seconds=p["duration"], clear_seconds=1.0
+    )
+
+
+def _true_peak(p: Mapping[str, float]) -> Rule:
+    return Rule(p["max_true_peak"], p["max_true_peak"], below=False, set_seconds=0.0, clear_seconds=p["hold"])
+
+
+def _clipping(p: Mapping[str, float]) -> Rule:
+    return Rule(p["samples"], p["samples"], below=False, set_seconds=p["duration"], clear_seconds=p["hold"])
+
+
+SILENCE = Detector(
+    name="audio.silence",
+    track="audio",
+    column="quiet",
+    severity=Severity.CRITICAL,
+    summary="No sample is above the noise level. Parameters and defaults of FFmpeg's silencedetect.",
+    parameters=(
+        Parameter("noise", 0.001, "level", 0.0, 1.0, "loudest sample (1.0 full scale) that is silence"),
+        duration("duration", 2.0, "shortest silence that is an incident", SHORTEST_SECONDS),
+    ),
+    make_rule=_silence,
+    onset=OnsetRule.SAMPLES,
+    samples=("quiet_lead", "quiet_tail"),
+    closing_counts=True,
+)
+
+LOUDNESS = Detector(
+    name="audio.loudness",
+    track="audio",
+    column="short_term",
+    severity=Severity.WARNING,
+    summary="Too loud over three seconds (EBU R 128 short-term, ITU-R BS.1770); too quiet is for audio.silence.",
+    parameters=(
+        Parameter("max_short_term", LOUDEST_SHORT_TERM_LUFS, "LUFS", -70.0, 20.0, "loudest short-term level"),
+        duration("duration", 1.0, "how long it has to be too loud"),
+    ),
+    make_rule=_loudness,
+)
+
+TRUE_PEAK = Detector(
+    name="audio.true_peak",
+    track="audio",
+    column="true_peak_db",
+    severity=Severity.WARNING,
+    summary="The reconstructed waveform peaks above EBU R 128's limit (true peak by ITU-R BS.1770 annex 2).",
+    parameters=(
+        Parameter("max_true_peak", MAX_TRUE_PEAK_DBTP, "dBTP", -60.0, 20.0, "highest true peak"),
+        duration("hold", 2.0, "peaks closer together than this are one incident"),
+    ),
+    make_rule=_true_peak,
+)
+
+CLIPPING = Detector(
+    name="audio.clipping",
+    track="audio",
+    column="clipped",
+    severity=Severity.WARNING,
+    summary="Runs of samples stick at full scale.",
+    parameters=(
+        Parameter("samples", CLIPPED_SAMPLES, "count", 1.0, 38_400.0, "clipped samples in a 100 ms block"),
+        duration("duration", 0.3, "how long it has to clip"),
+        duration("hold", 2.0, "clipping closer together than this is one incident"),
+    ),
+    make_rule=_clipping,
+)
+
+DETECTORS = (SILENCE, LOUDNESS, TRUE_PEAK, CLIPPING)

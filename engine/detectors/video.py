@@ -1,0 +1,101 @@
+"""What can be seen to be wrong in the pictures."""
+
+from collections.abc import Mapping
+
+from engine.detectors.base import Detector, Parameter, Rule
+from engine.verdicts import Severity
+from kernels.judge.layout import OnsetRule
+
+# Thresholds that FFmpeg does not give: it measures these two, and leaves the judgement to its user.
+# blockdetect's ratio on clean and on strongly compressed clips: docs/decisions/0002-blockiness-threshold.md.
+BLOCKINESS_THRESHOLD = 3.0
+# blurdetect's mean edge width in samples.
+BLUR_THRESHOLD = 12.0
+# A hundredth of a second is below any frame duration; a freeze or black of no duration is every picture.
+SHORTEST_SECONDS = 0.01
+LONGEST_SECONDS = 86_400.0
+
+
+def duration(name: str, default: float, what: str, minimum: float = 0.0) -> Parameter:
+    """A duration in media seconds."""
+    return Parameter(name, default, "s", minimum, LONGEST_SECONDS, what)
+
+
+def _freeze(p: Mapping[str, float]) -> Rule:
+    return Rule(p["noise"], p["noise"], below=True, set_seconds=p["duration"], clear_seconds=0.0)
+
+
+def _black(p: Mapping[str, float]) -> Rule:
+    th = p["picture_black_ratio_th"]
+    return Rule(th, th, below=False, set_seconds=p["black_min_duration"], clear_seconds=0.0)
+
+
+def lasting(p: Mapping[str, float]) -> Rule:
+    """Above `threshold` for `duration`; closes when it was below nine tenths of it for as long.
+
+    Sources name no hysteresis; a tenth keeps a value that wavers at its threshold from making an incident a second.
+    """
+    threshold = p["threshold"]
+    return Rule(threshold, 0.9 * threshold, below=False, set_seconds=p["duration"], clear_seconds=p["duration"])
+
+
+BLACK = Detector(
+    name="video.black",
+    track="video",
+    column="black_ratio",
+    severity=Severity.CRITICAL,
+    summary="The picture is black. Parameters and defaults of FFmpeg's blackdetect.",
+    parameters=(
+        duration("black_min_duration", 2.0, "shortest black that is an incident", SHORTEST_SECONDS),
+        Parameter(
+            "picture_black_ratio_th", 0.98, "ratio", 0.0, 1.0, "share of black pixels that makes a picture black"
+        ),
+        Parameter("pixel_black_th", 0.10, "ratio", 0.0, 1.0, "luma at or below this share of the range is black"),
+    ),
+    make_rule=_black,
+    closing_counts=True,
+)
+
+FREEZE = Detector(
+    name="video.freeze",
+    track="video",
+    column="mafd",
+    severity=Severity.CRITICAL,
+    summary="The picture does not change. Parameters and defaults of FFmpeg's freezedetect; not while it is black.",
+    parameters=(
+        Parameter("noise", 0.001, "level", 0.0, 1.0, "largest mean difference (1.0 full scale) that is no change"),
+        duration("duration", 2.0, "shortest freeze that is an incident", SHORTEST_SECONDS),
+    ),
+    make_rule=_freeze,
+    onset=OnsetRule.SINCE_PREVIOUS,
+    closing_counts=True,
+    dominated_by=("video.black",),
+)
+
+BLOCKINESS = Detector(
+    name="video.blockiness",
+    track="video",
+    column="blockiness",
+    severity=Severity.WARNING,
+    summary="Edges lie on the codec's block grid (FFmpeg's blockdetect ratio); calibrated on real clips, decision 0002.",
+    parameters=(
+        Parameter("threshold", BLOCKINESS_THRESHOLD, "", 1.0, 1000.0, "gradient on the grid over gradient off it"),
+        duration("duration", 2.0, "how long it has to be blocky"),
+    ),
+    make_rule=lasting,
+)
+
+BLUR = Detector(
+    name="video.blur",
+    track="video",
+    column="blur",
+    severity=Severity.WARNING,
+    summary="Edges are wide (FFmpeg's blurdetect, Marziliano et al. 2002: mean edge width in samples).",
+    parameters=(
+        Parameter("threshold", BLUR_THRESHOLD, "", 1.0, 1000.0, "mean edge width in samples"),
+        duration("duration", 2.0, "how long it has to be blurred"),
+    ),
+    make_rule=lasting,
+)
+
+DETECTORS = (BLACK, FREEZE, BLOCKINESS, BLUR)

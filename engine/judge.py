@@ -1,0 +1,329 @@
+"""Measures -> Transitions: the slots' state on the device, and what of it crosses to the host.
+
+Per row one int32 crosses from a GPU, the number of its events; the events themselves follow only where there are any,
+on a stream of their own, so that nothing waits for work that was queued later.
+
+Not thread-safe; called from the engine's loop only.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from engine.detectors import Detector, Rule
+from engine.errors import ConfigError, MeasureError
+from engine.media import Measures
+from engine.verdicts import Transition
+from kernels.judge import op
+from kernels.judge.layout import (
+    DETECTOR_FIELDS,
+    EVENT_FIELDS,
+    EVENTS_PER_DETECTOR,
+    MOST_DETECTORS,
+    RULE_FIELDS,
+    EventKind,
+    RuleField,
+)
+
+Kind = Literal["opened", "worse", "closed"]
+_KINDS: dict[int, Kind] = {EventKind.OPENED: "opened", EventKind.WORSE: "worse", EventKind.CLOSED: "closed"}
+
+
+class Pending(Protocol):
+    """Rows that were handed to the device."""
+
+    def transitions(self) -> list[Transition]:
+        """What came of them, in the order of the rows; waits for the device. To be called once.
+
+        For the CPU before the next `submit`; for one slot in the order of submission.
+        """
+
+
+class _Nothing:
+    """No detector judges this track."""
+
+    def transitions(self) -> list[Transition]:
+        return []
+
+
+class _Track:
+    """One track's tables. Detectors lie masters first, so `names` need not be in the order given."""
+
+    def __init__(self, detectors: Sequence[Detector], device: torch.device, capacity: int) -> None:
+        self.detectors = _masters_first(detectors)
+        self.names = [declared.name for declared in self.detectors]
+        self.device = device
+        d = len(self.detectors)
+        if d > MOST_DETECTORS:
+            raise ConfigError(
+                "too many detectors on one track",
+                why=f"{d} judge {self.detectors[0].track}",
+                remedy=f"choose at most {MOST_DETECTORS}",
+            )
+        self.masters = [
+            sum(1 << self.names.index(name) for name in declared.dominated_by if name in self.names)
+            for declared in self.detectors
+        ]
+        self.depth = op.dominance_depth(self.masters)
+        # The host's copy is the one that is edited, and read when a slot closes.
+        self.host_rules = torch.zeros((capacity, d, RULE_FIELDS), dtype=torch.float64)
+        self.rules = self.host_rules if device.type == "cpu" else self.host_rules.to(device)
+        self.state = op.new_state(capacity, d, device)
+        self.columns: tuple[str, ...] | None = None
+        self.host_table = np.zeros((d, DETECTOR_FIELDS), dtype=np.int64)
+        self.table = torch.zeros((0, DETECTOR_FIELDS), dtype=torch.int64)
+        self.room = 0
+        self.reserve(1)
+
+    def reserve(self, rows: int) -> None:
+        """Room for the events of so many rows, on the CPU, where they are read before the next call."""
+        if rows > self.room:
+            shape = (rows, EVENTS_PER_DETECTOR * len(self.detectors), EVENT_FIELDS)
+            self.room = rows
+            self.events = torch.zeros(shape, dtype=torch.float64)
+            self.counts = torch.zeros(rows, dtype=torch.int32)
+            self.host_events, self.host_counts = self.events.numpy(), self.counts.numpy()
+
+    def bind(self, columns: tuple[str, ...]) -> None:
+        """Find each detector's measures among the columns.
+
+        Raises: MeasureError if one is not there.
+        """
+        for d, declared in enumerate(self.detectors):
+            head, tail = declared.samples or (None, None)
+            missing = [name for name in (declared.column, head, tail) if name is not None and name not in columns]
+            if missing:
+                raise MeasureError(
+                    f"{declared.name} cannot judge",
+                    why=f"nothing measures {', '.join(missing)} on {declared.track}; there are {', '.join(columns)}",
+                    remedy="leave the detector out, or correct the measures that it declares",
+                )
+            self.host_table[d] = (
+                columns.index(declared.column),
+                declared.onset,
+                columns.index(head) if head else -1,
+                columns.index(tail) if tail else -1,
+                declared.closing_counts,
+                self.masters[d],
+            )
+        self.table = torch.from_numpy(self.host_table.copy()).to(self.device)
+        self.columns = columns
+
+    def read(self, slot: int, count: int, events: npt.NDArray[np.float64]) -> list[Transition]:
+        """The first `count` events of a row."""
+        return [
+            Transition(slot, self.names[int(d)], _KINDS[int(kind)], at, decided_at, peak, mean)
+            for d, kind, at, decided_at, peak, mean in events[:count].tolist()
+        ]
+
+
+class _OnHost:
+    """Rows that the CPU has judged already."""
+
+    __slots__ = ("_slots", "_track")
+
+    def __init__(self, track: _Track, slots: Tensor) -> None:
+        self._track, self._slots = track, slots
+
+    def transitions(self) -> list[Transition]:
+        track = self._track
+        counts = track.host_counts[: self._slots.shape[0]].tolist()
+        if not any(counts):
+            return []
+        slots = self._slots.tolist()
+        found: list[Transition] = []
+        for row, count in enumerate(counts):
+            found += track.read(slots[row], count, track.host_events[row])
+        return found
+
+
+class _OnDevice:
+    """Rows in flight on a GPU."""
+
+    def __init__(self, judge: "Judge", track: _Track, slots: Tensor, events: Tensor, counts: Tensor) -> None:
+        self._judge, self._track, self._slots, self._events = judge, track, slots, events
+        self._device_counts = counts
+        self._counts = torch.empty(counts.shape, dtype=counts.dtype, pin_memory=True)
+        self._counts.copy_(counts, non_blocking=True)
+        judge.device_to_host_bytes += self._counts.nbytes
+        self._done = torch.cuda.Event()
+        self._done.record()
+
+    def transitions(self) -> list[Transition]:
+        self._done.synchronize()
+        counts = self._counts.tolist()
+        found: list[Transition] = []
+        if any(counts):
+            rows = [row for row, count in enumerate(counts) if count]
+            most = max(counts)
+            with torch.cuda.stream(self._judge.copies()):
+                wanted = [self._events[row, :most].to("cpu", non_blocking=False) for row in rows]
+            self._judge.device_to_host_bytes += sum(events.nbytes for events in wanted)
+            slots = self._slots.tolist()
+            for row, events in zip(rows, wanted, strict=True):
+                found += self._track.read(slots[row], counts[row], events.numpy())
+        return found
+
+
+class Judge:
+    """The verdicts of many streams, each in its slot.
+
+    Args:
+        detectors: all that any slot may use.
+        device: where the measures are.
+        capacity: number of slots.
+    Raises: ConfigError if detectors dominate each other in a circle.
+    """
+
+    def __init__(self, detectors: Sequence[Detector], device: torch.device | str, capacity: int) -> None:
+        self.device = torch.device(device)
+        self.device_to_host_bytes = 0
+        self._copies: torch.cuda.Stream | None = None
+        self._tracks = {
+            track: _Track([d for d in detectors if d.track == track], self.device, capacity)
+            for track in ("video", "audio", "stream")
+            if any(d.track == track for d in detectors)
+        }
+
+    def open_slot(self, slot: int, rules: Mapping[str, Rule]) -> None:
+        """Begin a stream in a free slot.
+
+        Args:
+            slot: 0 to capacity - 1.
+            rules: of the detectors that judge it, by name.
+        Raises: ConfigError for a detector that this judge was not made with.
+        """
+        unknown = set(rules) - {name for track in self._tracks.values() for name in track.names}
+        if unknown:
+            raise ConfigError(
+                "the engine was not made with these detectors",
+                why=", ".join(sorted(unknown)),
+                remedy="give the engine every detector that one of its streams uses",
+            )
+        for track in self._tracks.values():
+            for d, name in enumerate(track.names):
+                row = track.host_rules[slot, d]
+                row.zero_()
+                if name in rules:
+                    rule = rules[name]
+                    row[RuleField.ENABLED] = 1.0
+                    row[RuleField.BELOW] = float(rule.below)
+                    row[RuleField.ENTER] = rule.enter
+                    row[RuleField.EXIT] = rule.exit
+                    row[RuleField.SET_SECONDS] = rule.set_seconds
+                    row[RuleField.CLEAR_SECONDS] = rule.clear_seconds
+            if track.rules is not track.host_rules:
+                track.rules[slot] = track.host_rules[slot].to(self.device)
+            track.state[slot] = op.new_state(1, len(track.names), self.device)[0]
+
+    def submit(self, measures: Measures) -> Pending:
+        """Judge rows. On a GPU this only queues the work.
+
+        Args:
+            measures: rows of one track; a slot's rows come in the order of time.
+        Raises: MeasureError if a detector's measure is not among the columns.
+        """
+        track = self._tracks.get(measures.track)
+        if track is None:
+            return _Nothing()
+        if measures.columns is not track.columns and measures.columns != track.columns:
+            track.bind(measures.columns)
+        n = measures.slots.shape[0]
+        if self.device.type == "cpu":
+            if n > track.room:
+                track.reserve(n)
+            op.judge(
+                measures.slots,
+                measures.start,
+                measures.known_until,
+                measures.values,
+                track.table,
+                track.rules,
+                track.state,
+                track.events,
+                track.counts,
+                track.depth,
+            )
+            return _OnHost(track, measures.slots)
+        return self._launch(track, measures, n)
+
+    def judge(self, measures: Measures) -> list[Transition]:
+        """`submit` and wait."""
+        return self.submit(measures).transitions()
+
+    def close_slot(self, slot: int, at: float | Mapping[str, float]) -> list[Transition]:
+        """End a slot's stream: close what is open, forget the rest. The slot is free afterwards.
+
+        What was submitted before has to be read first (`Pending.transitions`).
+
+        Args:
+            slot: the stream's.
+            at: media second at which it ended, for each track ("video", "audio", "stream") or for all.
+        """
+        found: list[Transition] = []
+        for name, track in self._tracks.items():
+            end = at if isinstance(at, (int, float)) else at[name]
+            state = track.state[slot].cpu().numpy().copy()
+            events = op.close_row(state, track.host_rules[slot].numpy(), track.host_table, float(end))
+            found += [
+                Transition(slot, track.names[d], _KINDS[kind], when, decided_at, peak, mean)
+                for d, kind, when, decided_at, peak, mean in events
+            ]
+            if self.device.type == "cuda":
+                self.device_to_host_bytes += state.nbytes
+        self.open_slot(slot, {})
+        return found
+
+    def copies(self) -> torch.cuda.Stream:
+        """The stream on which events cross."""
+        if self._copies is None:
+            self._copies = torch.cuda.Stream(self.device)
+        return self._copies
+
+    def _launch(self, track: _Track, measures: Measures, n: int) -> Pending:
+        with torch.cuda.device(self.device):
+            staged = torch.empty((3, n), dtype=torch.float64, pin_memory=True)
+            staged[0].view(torch.int64).copy_(measures.slots)
+            staged[1].copy_(measures.start)
+            staged[2].copy_(measures.known_until)
+            rows = staged.to(self.device, non_blocking=True)
+            shape = (n, EVENTS_PER_DETECTOR * len(track.names), EVENT_FIELDS)
+            events = torch.empty(shape, dtype=torch.float64, device=self.device)
+            counts = torch.empty(n, dtype=torch.int32, device=self.device)
+            op.judge(
+                rows[0].view(torch.int64),
+                rows[1],
+                rows[2],
+                measures.values,
+                track.table,
+                track.rules,
+                track.state,
+                events,
+                counts,
+                track.depth,
+            )
+            return _OnDevice(self, track, measures.slots, events, counts)
+
+
+def _masters_first(detectors: Sequence[Detector]) -> tuple[Detector, ...]:
+    """The same detectors, each after those that dominate it.
+
+    Raises: ConfigError if there is no such order.
+    """
+    waiting, placed = list(detectors), list[Detector]()
+    while waiting:
+        held_back = {declared.name for declared in waiting}
+        free = [declared for declared in waiting if not held_back.intersection(declared.dominated_by)]
+        if not free:
+            raise ConfigError(
+                "detectors dominate each other in a circle",
+                why=", ".join(sorted(held_back)),
+                remedy="take one out of `dominated_by`",
+            )
+        placed += free
+        waiting = [declared for declared in waiting if declared not in free]
+    return tuple(placed)
