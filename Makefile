@@ -1,0 +1,29 @@
+# One command sets up and runs the main job (make run), one sets up and runs the tests (make test).
+PYTHON3 ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run check test test-fast lint
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON3) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+run: $(READY)
+	$(BIN)/avjury demo
+
+check: $(READY)
+	$(BIN)/avjury check $(INPUT)
+
+test: $(READY)
+	$(BIN)/python -m pytest -q
+
+test-fast: $(READY)
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
