@@ -164,7 +164,7 @@ def _prepare(
         device=device or config.engine.device,
         max_batch=config.engine.max_batch,
         max_wait_seconds=config.engine.max_wait_seconds,
-        decode_threads=config.engine.decode_threads,
+        decode_threads=1 if config.engine.decode_threads is None else config.engine.decode_threads,
         realtime=realtime,
         trace=report,
         thumbnails=report,
