@@ -13,8 +13,9 @@ from kernels.judge.layout import OnsetRule
 LOUDEST_SHORT_TERM_LUFS = -9.0
 # EBU R 128: the maximum permitted true peak level of a programme is -1 dBTP.
 MAX_TRUE_PEAK_DBTP = -1.0
-# Full-scale samples in runs, in one 100 ms block. A limiter's single touches are no clipping.
-CLIPPED_SAMPLES = 10.0
+# Share of a block's samples that are at full scale beyond what an unclipped waveform puts there (kernels/audio_stats).
+# Music driven 6 dB into full scale has a median above it. A limiter's single touches are no clipping.
+CLIPPED_SHARE = 0.005
 
 
 def _silence(p: Mapping[str, float]) -> Rule:
@@ -32,7 +33,7 @@ def _true_peak(p: Mapping[str, float]) -> Rule:
 
 
 def _clipping(p: Mapping[str, float]) -> Rule:
-    return Rule(p["samples"], p["samples"], below=False, set_seconds=p["duration"], clear_seconds=p["hold"])
+    return Rule(p["share"], p["share"], below=False, set_seconds=p["duration"], clear_seconds=p["hold"])
 
 
 SILENCE = Detector(
@@ -84,7 +85,7 @@ CLIPPING = Detector(
     severity=Severity.WARNING,
     summary="Runs of samples stick at full scale.",
     parameters=(
-        Parameter("samples", CLIPPED_SAMPLES, "count", 1.0, 38_400.0, "clipped samples in a 100 ms block"),
+        Parameter("share", CLIPPED_SHARE, "ratio", 0.0001, 1.0, "share of clipped samples in a 100 ms block"),
         duration("duration", 0.3, "how long it has to clip"),
         duration("hold", 2.0, "clipping closer together than this is one incident"),
     ),

@@ -274,12 +274,28 @@ def test_hard_clipping_shows_and_the_same_sound_without_it_does_not(gain_db):
     assert clipped["full_scale"].max() > 0
 
 
-@pytest.mark.parametrize("frequency", [40, 100, 440, 997, 1000, 3000, 7000])
-@pytest.mark.parametrize("peak", [0.891, 1 - 2**-15, 1.03, 1.2])
+@pytest.mark.parametrize("frequency", [23, 40, 100, 440, 480, 997, 1000, 1600, 2400, 3000, 6000, 7000])
+@pytest.mark.parametrize("peak", [0.891, 1 - 2**-15, 1.03, 1.1, 1.2])
 def test_unclipped_sine_of_any_level_is_not_clipped(frequency, peak):
-    wave = peak * np.sin(2 * np.pi * frequency / 48_000 * np.arange(24_000) + 0.3)
-    columns, _ = measure_signal(wave[None])
-    assert columns["clipped"].max() == 0
+    """Also where its frequency divides the sample rate, so that it has few different samples, and with coding noise."""
+    noise = 1e-4 * np.random.default_rng(1).standard_normal(9600)
+    for phase in (0.0, 0.1, 0.3, 0.5, 0.7):
+        wave = peak * np.sin(2 * np.pi * frequency / 48_000 * np.arange(9600) + phase)
+        columns, _ = measure_signal(np.stack([wave, wave + noise]))
+        assert columns["clipped"].max() < 0.02  # where audio.clipping enters
+
+
+def test_hump_that_lossy_coding_makes_of_flat_tops_is_clipped():
+    """Clipped at +12 dB, then band-limited and blurred by noise as a codec would: nothing is flat any more."""
+    rng = np.random.default_rng(2)
+    smooth = np.convolve(rng.standard_normal(48_000), np.hanning(40), mode="same")
+    clipped = np.clip(smooth * 4 / np.abs(smooth).max(), -1, 1)
+    coded = clipped + 0.04 * rng.standard_normal(48_000)
+    assert np.median(measure_signal(coded[None])[0]["clipped"]) > 0.02
+    assert (
+        measure_signal((smooth / np.abs(smooth).max() + 0.04 * rng.standard_normal(48_000))[None])[0]["clipped"].max()
+        == 0
+    )
 
 
 def test_half_a_second_of_state_is_exactly_kept_in_place():

@@ -141,11 +141,10 @@ def test_a_search_counts_no_more_than_its_radius():
     assert_as_the_plain_one(grey(luma))
 
 
-def test_an_edge_is_as_wide_as_its_ramp():
-    """A ramp of n columns takes n + 1 steps; the smoothing adds its reach of two columns on either side."""
-    for ramp in (4, 9, 20):
-        values = measure(grey(ramp_between(40, 200, ramp)))[0]
-        assert values[EDGE].item() == pytest.approx(ramp + 1 + 4, abs=1.0)
+def test_a_longer_ramp_is_a_wider_edge():
+    """How much wider is FFmpeg's to say: tests/parity/test_blurdetect.py."""
+    widths = [measure(grey(ramp_between(40, 200, ramp)))[0][EDGE].item() for ramp in (1, 4, 9)]
+    assert widths == sorted(set(widths))
 
 
 def test_blurred_picture_has_wider_edges_and_a_higher_score_than_the_sharp_one():
@@ -193,5 +192,6 @@ def test_a_table_of_another_shape_is_refused():
 
 
 def test_opcheck():
-    frames = frame_table([random_frame(20, 20, chroma="grey"), None])
+    # No skipped row: opcheck takes NaN for a difference.
+    frames = frame_table([random_frame(64, 48, chroma="grey"), random_frame(80, 64, chroma="grey")])
     torch.library.opcheck(torch.ops.avjury.edge_width, (frames, 0))
