@@ -30,7 +30,7 @@ SILENCE_TOLERANCE_SECONDS: Final = 0.020
 # Short-term loudness looks back 3 s (EBU Tech 3341): it crosses a threshold that far after the sound did, at most.
 LOUDNESS_TOLERANCE_SECONDS: Final = 3.0
 # Between the clip's two levels. The default is higher: only sound that nobody meant reaches it.
-LOUDEST_SHORT_TERM_LUFS: Final = -14.0
+LOUDEST_SHORT_TERM_LUFS: Final = -18.0
 
 
 @dataclass(frozen=True, slots=True)

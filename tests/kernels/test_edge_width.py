@@ -192,6 +192,7 @@ def test_a_table_of_another_shape_is_refused():
 
 
 def test_opcheck():
-    # No skipped row: opcheck takes NaN for a difference.
-    frames = frame_table([random_frame(64, 48, chroma="grey"), random_frame(80, 64, chroma="grey")])
+    # No skipped row: opcheck takes NaN for a difference. The pictures have to outlive the call.
+    pictures = [random_frame(64, 48, chroma="grey"), random_frame(80, 64, chroma="grey")]
+    frames = frame_table(pictures)
     torch.library.opcheck(torch.ops.avjury.edge_width, (frames, 0))
