@@ -83,6 +83,19 @@ def _k_weight(extended, valid, state, phase, powers):
 
 
 @_jit
+def _tonality(extended, valid):
+    """Share of the second difference's power that is a multiple of the signal itself, 1 for a single sine."""
+    power = along = across = 0.0
+    for i in range(HISTORY + 1, HISTORY + valid - 1):
+        x = np.float64(extended[i])
+        bend = np.float64(extended[i - 1]) + np.float64(extended[i + 1]) - 2.0 * x
+        power += x * x
+        along += x * bend
+        across += bend * bend
+    return along * along / (power * across) if power * across > 0.0 else 0.0
+
+
+@_jit
 def _count_clipped(extended, valid, level):
     """Twice the samples at full scale in excess of an unclipped waveform's, and the samples at or above it."""
     top = shoulder = hump = hump_shoulder = hump_low = full = 0
@@ -96,7 +109,12 @@ def _count_clipped(extended, valid, level):
         full += size >= level
     weight = 3 if 20 * hump_shoulder <= 21 * hump_low else 6
     spread = 2 * hump - weight * hump_shoulder if 10 * hump >= max(valid, CLIP_MIN_SAMPLES) else 0
-    return max(2 * top - 4 * shoulder, spread), full
+    sharp = 2 * top - 4 * shoulder
+    if sharp > 0 or spread > 0:
+        tonality = _tonality(extended, valid)
+        sharp = sharp if tonality < 0.95 else 0
+        spread = spread if tonality < 0.5 else 0
+    return max(sharp, spread), full
 
 
 @_jit

@@ -26,17 +26,24 @@ def _loudness(power: float) -> float:
     return -0.691 + 10 * math.log10(max(power, 1e-12))
 
 
-def _excess_share(size: _Array, level: float) -> float:
+def _excess_share(samples: _Array, level: float) -> float:
     """The clipping measure of one channel of a block, by docs/decisions/0004-clipping-measure.md."""
 
     def share(low: float, high: float) -> int:
         return int(((size >= low * level) & (size < high * level)).sum())
 
+    size = np.abs(samples)
     length = max(len(size), 480)
     sharp = share(0.98, 1.03) - 2 * share(0.90, 0.98)
     hump, shoulder, low = share(0.80, 1.15), share(0.55, 0.80), share(0.30, 0.55)
     spread = hump - (1.5 if shoulder <= 1.05 * low else 3) * shoulder
-    if hump < 0.1 * length:
+    bend = samples[:-2] - 2 * samples[1:-1] + samples[2:]
+    middle = samples[1:-1]
+    both = float(middle @ middle) * float(bend @ bend)
+    tonality = float(middle @ bend) ** 2 / both if both else 0.0
+    if tonality >= 0.95:
+        sharp = 0
+    if tonality >= 0.5 or hump < 0.1 * length:
         spread = 0
     return max(0.0, sharp, spread) / length
 
@@ -87,7 +94,7 @@ def measure_programme(
         size = np.abs(block)
         end = begin + length
         loud = np.flatnonzero((size >= silence_threshold).any(axis=0))
-        shares = [_excess_share(channel, clip_level) for channel in size]
+        shares = [_excess_share(channel, clip_level) for channel in block]
         momentary = [_loudness(float(bins[n - 40 : n].mean())) for n in range(40, end // 480 + 1)]
         short_term = [_loudness(float(bins[n - 300 : n].mean())) for n in range(300, end // 480 + 1)]
         new = end // 480 - begin // 480
