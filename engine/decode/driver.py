@@ -40,7 +40,9 @@ def cuda_driver() -> ctypes.CDLL:
     driver = load_library("libcuda.so.1")
     code = driver.cuInit(0)
     if code:
-        raise _unavailable(f"cuInit answers {error_name(driver, code)}", "see whether nvidia-smi works; restart or repair")
+        raise _unavailable(
+            f"cuInit answers {error_name(driver, code)}", "see whether nvidia-smi works; repair the driver"
+        )
     return driver
 
 

@@ -8,6 +8,7 @@ import ctypes
 import threading
 from collections import deque
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ _STAGING = 8  # pictures whose upload may be under way at a time
 @dataclass(slots=True, eq=False)
 class _Staging:
     buffer: Tensor
-    done: "torch.cuda.Event | None"
+    done: Any  # torch.cuda.Event, which carries no types; None before the first upload
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +53,7 @@ class Uploader:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._on_gpu = device.type == "cuda"
-        self._stream = torch.cuda.Stream(device) if self._on_gpu else None
+        self._stream: Any = torch.cuda.Stream(device) if self._on_gpu else None  # type: ignore[no-untyped-call]
         self._staging: deque[_Staging] = deque()
         self._lock = threading.Lock()
         self._free: dict[int, list[Tensor]] = {}
@@ -124,7 +125,7 @@ class Uploader:
         else:
             with torch.cuda.stream(self._stream):
                 buffer[:size].copy_(staging.buffer[:size], non_blocking=True)
-                done = torch.cuda.Event()
+                done: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
                 done.record(self._stream)
             staging.done = done
             torch.cuda.current_stream(self._device).wait_event(done)
@@ -158,7 +159,7 @@ class Uploader:
 
 
 def _is_done(staging: _Staging) -> bool:
-    return staging.done is None or staging.done.query()
+    return staging.done is None or bool(staging.done.query())
 
 
 def _aligned(size: int) -> int:
@@ -169,6 +170,7 @@ def _copy_rows(
     into: npt.NDArray[np.uint8], into_pitch: int, address: int, pitch: int, row_bytes: int, rows: int
 ) -> None:
     """Copy a plane; the last source row need not be as long as its pitch."""
-    source = np.frombuffer((ctypes.c_ubyte * (pitch * (rows - 1) + row_bytes)).from_address(address), np.uint8)
+    raw = memoryview((ctypes.c_ubyte * (pitch * (rows - 1) + row_bytes)).from_address(address))
+    source = np.frombuffer(raw, np.uint8)
     view = np.lib.stride_tricks.as_strided(source, (rows, row_bytes), (pitch, 1), writeable=False)
     into.reshape(rows, into_pitch)[:, :row_bytes] = view

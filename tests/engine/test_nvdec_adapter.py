@@ -343,6 +343,8 @@ say(pts=[round(s.pts, 6) for s in out + d.flush()])
 
 
 def test_importing_the_adapter_loads_neither_pyav_nor_pynvvideocodec(over_fake_driver):  # noqa: F811
-    script = "import sys, engine.decode.nvdec; print([m for m in ('av', 'PyNvVideoCodec', 'numba') if m in sys.modules])"
+    script = (
+        "import sys, engine.decode.nvdec; print([m for m in ('av', 'PyNvVideoCodec', 'numba') if m in sys.modules])"
+    )
     done = over_fake_driver(script)
     assert done.stdout.strip() == "[]", done.stderr
