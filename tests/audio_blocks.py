@@ -12,14 +12,14 @@ CLIP_LEVEL_16_BIT = 1 - 2**-16
 def block_batch(parts, weights=None, clip_level=CLIP_LEVEL_16_BIT, silence_threshold=1e-3, slots=None, beyond=0.0):
     """Arguments of `measure_audio` after the state; `parts`: one (channels, 1..4800) array per row."""
     rows = len(parts)
-    samples = torch.full((rows, 8, 4800), beyond)
+    samples = np.full((rows, 8, 4800), beyond, np.float32)  # torch would start threads for it
     loudness_weights = torch.zeros(rows, 8, dtype=torch.float64)
     for row, part in enumerate(parts):
         channels, valid = part.shape
-        samples[row, :channels, :valid] = torch.from_numpy(np.ascontiguousarray(part, np.float32))
+        samples[row, :channels, :valid] = part
         loudness_weights[row, :channels] = torch.tensor((weights or {}).get(row, [1.0] * channels), dtype=torch.float64)
     return (
-        samples,
+        torch.from_numpy(samples),
         torch.tensor([part.shape[0] for part in parts], dtype=torch.int64),
         torch.tensor([part.shape[1] for part in parts], dtype=torch.int64),
         loudness_weights,
