@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run check test test-fast lint
+.PHONY: run check test test-all lint
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON3) -m venv $(VENV)
@@ -18,10 +18,11 @@ check: $(READY)
 	$(BIN)/avjury check $(INPUT)
 
 test: $(READY)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 -m 'not slow'
 
-test-fast: $(READY)
-	$(BIN)/python -m pytest -q -m 'not slow'
+# With the long comparisons over real clips.
+test-all: $(READY)
+	$(BIN)/python -m pytest -q -n 2
 
 lint: $(READY)
 	$(BIN)/ruff check .
