@@ -7,7 +7,7 @@ Not thread-safe; called from the engine's loop only.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -150,7 +150,7 @@ class _OnDevice:
         self._counts = torch.empty(counts.shape, dtype=counts.dtype, pin_memory=True)
         self._counts.copy_(counts, non_blocking=True)
         judge.device_to_host_bytes += self._counts.nbytes
-        self._done = torch.cuda.Event()
+        self._done: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
         self._done.record()
 
     def transitions(self) -> list[Transition]:
@@ -281,7 +281,7 @@ class Judge:
     def copies(self) -> torch.cuda.Stream:
         """The stream on which events cross."""
         if self._copies is None:
-            self._copies = torch.cuda.Stream(self.device)
+            self._copies = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         return self._copies
 
     def _launch(self, track: _Track, measures: Measures, n: int) -> Pending:

@@ -77,7 +77,7 @@ BLOCKINESS = Detector(
     track="video",
     column="blockiness",
     severity=Severity.WARNING,
-    summary="Edges lie on the codec's block grid (FFmpeg's blockdetect ratio); calibrated on real clips, decision 0002.",
+    summary="Edges lie on a block grid (FFmpeg's blockdetect ratio); threshold from real clips, decision 0002.",
     parameters=(
         Parameter("threshold", BLOCKINESS_THRESHOLD, "", 1.0, 1000.0, "gradient on the grid over gradient off it"),
         duration("duration", 2.0, "how long it has to be blocky"),

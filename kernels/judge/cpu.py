@@ -80,7 +80,7 @@ def judge(slots, start, known_until, values, detectors, rules, state, events, co
                 elif onset_rule == _BACKDATED:
                     own_onset = until - value
 
-                is_open = phase == _OPEN or phase == _CLEARING
+                is_open = phase in (_OPEN, _CLEARING)
                 limit = rule[_EXIT] if is_open else rule[_ENTER]
                 below = rule[_BELOW] != 0.0
                 bad = value <= limit if below else value >= limit

@@ -8,6 +8,7 @@ dominates, each further one for the next level.
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from kernels.judge.layout import (
     DETECTOR_FIELDS,
@@ -221,10 +222,21 @@ def _judge_kernel(
     tl.store(counts + row, tl.sum(mine_count, axis=0).to(tl.int32))
 
 
-_constants: dict[torch.device, torch.Tensor] = {}  # one small upload per device and process
+_constants: dict[torch.device, Tensor] = {}  # one small upload per device and process
 
 
-def judge(slots, start, known_until, values, detectors, rules, state, events, counts, depth):
+def judge(
+    slots: Tensor,
+    start: Tensor,
+    known_until: Tensor,
+    values: Tensor,
+    detectors: Tensor,
+    rules: Tensor,
+    state: Tensor,
+    events: Tensor,
+    counts: Tensor,
+    depth: int,
+) -> None:
     """See op.py; every tensor lies on the GPU (or, in Triton's interpreter, on the CPU)."""
     n, d = slots.shape[0], detectors.shape[0]
     if n == 0:

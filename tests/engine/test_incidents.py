@@ -61,7 +61,7 @@ def test_what_is_left_open_is_closed_at_the_end():
 
 @pytest.mark.parametrize("kind", ["worse", "closed"])
 def test_what_is_not_open_cannot_change(kind):
-    with pytest.raises(ValueError, match="video.freeze"):
+    with pytest.raises(ValueError, match=r"video\.freeze"):
         IncidentBook("s").apply(transition(kind, 1.0))
 
 
