@@ -28,3 +28,8 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# On a machine with a GPU: the `gpu` tests and the GPU benchmarks. Uses the interpreter that has torch there.
+.PHONY: gpu-check
+gpu-check:
+	$(or $(PYTHON),$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON3))) -m benchmarks.gpu_check

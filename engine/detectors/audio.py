@@ -86,7 +86,7 @@ CLIPPING = Detector(
     summary="Runs of samples stick at full scale.",
     parameters=(
         Parameter("share", CLIPPED_SHARE, "ratio", 0.0001, 1.0, "share of clipped samples in a 100 ms block"),
-        duration("duration", 0.3, "how long it has to clip"),
+        duration("duration", 0.1, "how long it has to clip"),
         duration("hold", 2.0, "clipping closer together than this is one incident"),
     ),
     make_rule=_clipping,

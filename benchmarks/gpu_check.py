@@ -1,0 +1,222 @@
+"""All that wants a GPU, in one go: `python -m benchmarks.gpu_check`.
+
+The tests marked `gpu`, the kernels' speed, NVDEC's speed, the whole way over it, and the bytes that cross to the host.
+It needs torch, Triton, numba, numpy and PyNvVideoCodec, and pytest for the tests; neither PyAV nor the service's
+libraries. Each part is a process of its own with a limit, so that a part that fails, hangs or takes the GPU's context
+down with it leaves the others alone. One JSON line per part on stdout; all of it into benchmarks/results/.
+
+With `--device cpu --quick` it proves itself on a machine without a GPU; that says nothing of speed.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import RESULTS, write_result
+
+ROOT = Path(__file__).parents[1]
+# Where containers of GPU machines put the driver's libraries without telling the loader.
+_DRIVER_FOLDER = "/usr/local/nvidia/lib64"
+# Seconds that a part may take; together 8 minutes less the time to start and write.
+LIMITS = {"machine": 40, "kernels": 110, "path": 80, "decode": 130, "tests": 110}
+_MARK = "GPU-CHECK-RESULT "
+
+
+def _machine(device: str, quick: bool, clip: Path) -> dict[str, Any]:
+    import torch
+
+    from engine.decode.caps import query_caps
+
+    found: dict[str, Any] = {"torch": torch.__version__, "cuda": torch.version.cuda, "devices": []}
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        properties = torch.cuda.get_device_properties(index)
+        caps = query_caps(index)
+        found["devices"].append(
+            {
+                "name": properties.name,
+                "memory_bytes": properties.total_memory,
+                "nvdec_problem": caps.problem,
+                "nvdec": {f"{c.codec} {c.bit_depth} bit": c.engines for c in caps.codecs if c.supported},
+            }
+        )
+    if device != "cpu" and not found["devices"]:
+        raise RuntimeError("torch sees no CUDA device")
+    return found
+
+
+def _kernels(device: str, quick: bool, clip: Path) -> dict[str, Any]:
+    import torch
+
+    from benchmarks.gpu_kernels import run
+
+    return run(torch.device(device), quick=quick)
+
+
+def _path(device: str, quick: bool, clip: Path) -> dict[str, Any]:
+    import torch
+
+    from benchmarks.gpu_decode import run_path
+
+    return run_path(torch.device(device), quick=quick)
+
+
+def _decode(device: str, quick: bool, clip: Path) -> dict[str, Any]:
+    import torch
+
+    from benchmarks.gpu_decode import run_decode
+
+    return run_decode(torch.device(device), clip, quick=quick)
+
+
+def _tests(device: str, quick: bool, clip: Path) -> dict[str, Any]:
+    files = sorted(
+        str(file.relative_to(ROOT))
+        for file in (ROOT / "tests").rglob("test_*.py")
+        if "mark.gpu" in file.read_text(encoding="utf-8")
+    )
+    if device == "cpu":
+        return {"skipped": "the gpu tests need a GPU", "files": files}
+    with tempfile.TemporaryDirectory() as folder:
+        # The project's own settings name plugins that are not needed here.
+        config, report = Path(folder) / "pytest.ini", Path(folder) / "report.xml"
+        config.write_text(
+            "[pytest]\nmarkers =\n    gpu: needs an NVIDIA GPU\n    slow: takes more than some seconds\n"
+            f"pythonpath = {ROOT / 'tests'} {ROOT}\nfilterwarnings = error\n",
+            encoding="utf-8",
+        )
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "-c", str(config), "--rootdir", str(ROOT), "-p", "no:cacheprovider"),
+                *("--import-mode=importlib", "-m", "gpu", "-q", "--continue-on-collection-errors"),
+                *(f"--junitxml={report}", *files),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "AVJURY_REQUIRE_GPU": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if not report.exists():
+            raise RuntimeError(f"pytest ended with {done.returncode}: {(done.stdout + done.stderr)[-400:]}")
+        return _read_report(report, files)
+
+
+def _read_report(report: Path, files: list[str]) -> dict[str, Any]:
+    """Counts of a JUnit report. A file that wants a library that is not here is told apart from one that is wrong."""
+    passed, failed, lacking = 0, list[str](), list[str]()
+    for case in ElementTree.parse(report).iter("testcase"):  # our own pytest wrote it a moment ago
+        name = f"{case.get('classname')}.{case.get('name')}".strip(".")
+        trouble = case.find("failure")
+        trouble = trouble if trouble is not None else case.find("error")
+        if trouble is None:
+            passed += case.find("skipped") is None
+        elif "ModuleNotFoundError" in (trouble.text or ""):
+            lacking.append(name)
+        else:
+            failed.append(f"{name}: {(trouble.get('message') or '')[:200]}")
+    found: dict[str, Any] = {"files": len(files), "passed": passed, "failed": failed, "libraries_missing_for": lacking}
+    if failed or not passed:
+        found["error"] = f"{len(failed)} failed" if failed else "no test ran"
+    return found
+
+
+PARTS: dict[str, Callable[[str, bool, Path], dict[str, Any]]] = {
+    "machine": _machine,
+    "kernels": _kernels,
+    "path": _path,
+    "decode": _decode,
+    "tests": _tests,
+}
+
+
+def _run_part(name: str, arguments: list[str], limit_seconds: float) -> dict[str, Any]:
+    """Run one part in its own process and read the line that it leaves."""
+    environment = dict(os.environ)
+    if Path(_DRIVER_FOLDER).is_dir():
+        environment["LD_LIBRARY_PATH"] = os.pathsep.join(
+            filter(None, (_DRIVER_FOLDER, environment.get("LD_LIBRARY_PATH")))
+        )
+    began = time.monotonic()
+    command = [sys.executable, "-m", "benchmarks.gpu_check", "--part", name, *arguments]
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=limit_seconds, check=False
+        )
+        answer = next((line for line in done.stdout.splitlines() if line.startswith(_MARK)), None)
+        found: dict[str, Any] = (
+            json.loads(answer.removeprefix(_MARK))
+            if answer
+            else {"error": f"it ended with {done.returncode}: {(done.stderr or done.stdout)[-600:]}"}
+        )
+    except subprocess.TimeoutExpired:
+        found = {"error": f"not done after {limit_seconds:.0f} s"}
+    return {"part": name, "ok": not _has_error(found), "seconds": round(time.monotonic() - began, 1), **found}
+
+
+def _has_error(found: dict[str, Any]) -> bool:
+    return "error" in found or any(_has_error(value) for value in found.values() if isinstance(value, dict))
+
+
+def check(device: str, *, quick: bool, clip: Path, names: list[str], folder: Path = RESULTS) -> int:
+    """Run the parts, print a line for each, and keep the result.
+
+    Args:
+        device: "cuda:0" or "cpu".
+        quick: small pictures and few repeats: proves the script, says nothing of speed.
+        clip: elementary stream for the decode part.
+        names: of the parts to run.
+        folder: where the result goes.
+    Returns: 0 if every part went well, else 1.
+    """
+    arguments = ["--device", device, "--clip", str(clip), *(["--quick"] if quick else [])]
+    lines = []
+    for name in names:
+        line = _run_part(name, arguments, LIMITS[name])
+        print(json.dumps(line), flush=True)  # noqa: T201 - the command's output
+        lines.append(line)
+    path = write_result(
+        "gpu" if device != "cpu" else "gpu-dry-run",
+        {"device": device, "quick": quick, "parts": {line["part"]: line for line in lines}},
+        folder,
+    )
+    print(json.dumps({"part": "result", "file": str(path)}), flush=True)  # noqa: T201
+    return int(not all(line["ok"] for line in lines))
+
+
+def main() -> int:
+    """Parse the command line and run."""
+    from benchmarks.harness import RESULTS as default_folder
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda:0", help="cuda:N, or cpu to try the script itself")
+    parser.add_argument("--quick", action="store_true", help="small pictures, few repeats")
+    parser.add_argument(
+        "--clip",
+        type=Path,
+        default=ROOT / "tests" / "clips" / "h264_1920x1080_8bit.h264",
+        help="elementary stream (.h264 or .hevc) for the decode part",
+    )
+    parser.add_argument("--results", type=Path, default=default_folder, help="folder for the result")
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), help="parts to run")
+    parser.add_argument("--part", choices=list(PARTS), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.part is None:
+        return check(options.device, quick=options.quick, clip=options.clip, names=options.only, folder=options.results)
+    try:
+        found = PARTS[options.part](options.device, options.quick, options.clip)
+    except Exception as error:  # noqa: BLE001 - the parent reports it with the part's name
+        found = {"error": f"{type(error).__name__}: {error}"[:600]}
+    print(_MARK + json.dumps(found), flush=True)  # noqa: T201 - read by the parent
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,336 @@
+"""NVDEC alone, the whole way from packets to verdicts over it, and what crosses to the host.
+
+Where NVDEC is missing, the way after decoding is measured on surfaces made in device memory, and the result says so.
+
+Run by: one thread per stream decodes in a loop over its clip until it is stopped; the calling thread takes, measures
+and judges. Each thread ends within one picture of `stop`; an error in one is raised by the calling thread.
+"""
+
+import argparse
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.gpu_kernels import on_a_side_stream, waiter
+from benchmarks.harness import quantiles
+from benchmarks.made_surfaces import make_surface
+from engine.batch import Batcher
+from engine.decode.bitstream import Codec, HeaderWatch, split_access_units
+from engine.decode.driver import wait_by_blocking
+from engine.decode.nvdec import DecoderPool, NvdecDecoder
+from engine.detectors import DETECTORS, resolve
+from engine.errors import AvjuryError
+from engine.judge import Judge
+from engine.measure import Measure
+from engine.media import AudioBlock, FrameBatch, Packet, StreamTick, Surface, VideoInfo
+from engine.queues import Bell, BoundedQueue, QueueClosed
+
+CLIP = Path(__file__).parents[1] / "tests" / "clips" / "h264_1920x1080_8bit.h264"
+_SURFACES_IN_FLIGHT = 4
+_JOIN_SECONDS = 30.0
+
+
+class _Clip:
+    """An elementary stream, cut into packets once for all streams."""
+
+    def __init__(self, path: Path) -> None:
+        codec: Codec = "h264" if path.suffix == ".h264" else "hevc"
+        units = split_access_units(path.read_bytes(), codec)
+        watch = HeaderWatch(codec)
+        watch.read(units[0].data)
+        fmt = watch.format
+        if fmt is None:
+            raise ValueError(f"{path} does not begin with a sequence header")
+        self.rate = fmt.frame_rate or 30.0
+        self.info = VideoInfo(codec, "", fmt.width, fmt.height, "yuv420p", fmt.bit_depth, self.rate, False, None)
+        self.packets = [Packet("clip", "video", None, None, 0.0, len(u.data), u.key, False, u.data) for u in units]
+
+    def packet(self, number: int) -> Packet:
+        """Packet `number` of an endless loop over the clip."""
+        return self.packets[number % len(self.packets)]
+
+
+class _Sessions:
+    """N streams that decode as fast as they may.
+
+    Args:
+        pool: of the device.
+        clip: what each of them decodes.
+        count: streams.
+        take: what happens to each surface, in the stream's thread.
+    """
+
+    def __init__(self, pool: DecoderPool, clip: _Clip, count: int, take: Callable[[int, Surface], None]) -> None:
+        self.pictures = [0] * count
+        self.errors: list[str] = []
+        self._stop = threading.Event()
+        self._ready = threading.Barrier(count + 1)
+        self._pool, self._clip, self._take = pool, clip, take
+        self._threads = [threading.Thread(target=self._run, args=(i,), name=f"session {i}") for i in range(count)]
+        for thread in self._threads:
+            thread.start()
+        try:
+            self._ready.wait(120)  # every session open and past its first picture
+        except threading.BrokenBarrierError:
+            self.stop()
+            raise RuntimeError(f"not every session opened: {self.errors[:2]}") from None
+
+    def _run(self, index: int) -> None:
+        decoder = NvdecDecoder(self._clip.info, f"s{index}", self._pool)
+        number, waiting = 0, True
+        try:
+            while not self._stop.is_set():
+                surfaces = decoder.decode(self._clip.packet(number))
+                number += 1
+                if waiting and surfaces:
+                    self._ready.wait(120)
+                    waiting = False
+                for surface in surfaces:
+                    pts = self.pictures[index] / self._clip.rate
+                    self.pictures[index] += 1
+                    self._take(index, replace(surface, pts=pts, duration=1 / self._clip.rate))
+        except (QueueClosed, threading.BrokenBarrierError):
+            pass  # stopped
+        except AvjuryError as error:
+            self.errors.append(error.line())
+            self._ready.abort()
+        finally:
+            decoder.close()
+
+    def stopped(self) -> bool:
+        """For queues that a stream waits at."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """End every stream.
+
+        Raises: RuntimeError if one failed or does not end.
+        """
+        self._stop.set()
+        self._ready.abort()
+        for thread in self._threads:
+            thread.join(_JOIN_SECONDS)
+        if any(thread.is_alive() for thread in self._threads):
+            raise RuntimeError("a decode thread does not end")
+
+
+def decode_only(pool: DecoderPool, clip: _Clip, sessions: int, seconds: float) -> dict[str, Any]:
+    """Pictures per second of N sessions that release each surface at once."""
+    running = _Sessions(pool, clip, sessions, lambda _, surface: surface.release())
+    before, cpu, began = sum(running.pictures), time.process_time(), time.perf_counter()
+    time.sleep(seconds)
+    pictures, cpu, took = sum(running.pictures) - before, time.process_time() - cpu, time.perf_counter() - began
+    running.stop()
+    if running.errors:
+        raise RuntimeError(running.errors[0])
+    return {
+        "sessions": sessions,
+        "frames_per_second": round(pictures / took, 1),
+        "cpu_cores": round(cpu / took, 3),
+    }
+
+
+class _Path:
+    """What comes after decoding: batch, measure, judge; verdicts are read one batch later, as in the engine."""
+
+    def __init__(self, device: torch.device, streams: int) -> None:
+        detectors, parameters = resolve(None)
+        self.device = device
+        self.batcher = Batcher(device, streams, 0.005)
+        self.measure = Measure(device, streams)
+        self.judge = Judge(DETECTORS, device, streams)
+        self.black = {slot: parameters.get("video.black", {}).get("pixel_black_th", 0.1) for slot in range(streams)}
+        self.frames_judged = 0
+        self._in_flight: deque[tuple[Any, FrameBatch | None]] = deque()
+        rules = {d.name: d.rule(parameters[d.name]) for d in detectors if d in DETECTORS}
+        for slot in range(streams):
+            self.measure.open_slot(slot, parameters)
+            self.judge.open_slot(slot, rules)
+
+    def frames(self, batch: FrameBatch) -> None:
+        """One batch of pictures."""
+        self._in_flight.append((self.judge.submit(self.measure.frames(batch)), batch))
+        self.settle(1)
+
+    def sound(self, audio: dict[int, BoundedQueue[AudioBlock]]) -> None:
+        """One batch of sound blocks."""
+        batch = self.batcher.sound(audio)
+        if batch is not None:
+            self._in_flight.append((self.judge.submit(self.measure.sound(batch)), None))
+            self.settle(1)
+
+    def ticks(self, rows: list[tuple[int, StreamTick]]) -> None:
+        """One row per stream and second."""
+        self._in_flight.append((self.judge.submit(self.measure.ticks(rows)), None))
+        self.settle(1)
+
+    def settle(self, depth: int) -> None:
+        """Read verdicts until at most `depth` batches are in flight."""
+        while len(self._in_flight) > depth:
+            pending, batch = self._in_flight.popleft()
+            pending.transitions()
+            if batch is not None:
+                self.frames_judged += len(batch.surfaces)
+                for surface in batch.surfaces:
+                    surface.release()
+
+
+def pipeline(pool: DecoderPool, clip: _Clip, device: torch.device, sessions: int, seconds: float) -> dict[str, Any]:
+    """Pictures judged per second of N sessions, all video detectors on."""
+    bell = Bell()
+    queues: dict[int, BoundedQueue[Surface]] = {i: BoundedQueue(_SURFACES_IN_FLIGHT, bell) for i in range(sessions)}
+    path = _Path(device, sessions)
+    stopping = threading.Event()
+    running = _Sessions(
+        pool, clip, sessions, lambda index, surface: queues[index].put(surface, stopping.is_set, deadline_seconds=60)
+    )
+    try:
+        judged = cpu = began = 0.0
+        warm_until = time.perf_counter() + max(1.0, seconds / 2)  # kernels are compiled in the first batches
+        end = None
+        while end is None or time.perf_counter() < end:
+            if running.errors:
+                raise RuntimeError(running.errors[0])
+            path.batcher.wait_until_ready(bell, queues, [], 0.25)
+            batch = path.batcher.frames(queues, path.black)
+            if batch is not None:
+                path.frames(batch)
+            else:
+                path.settle(0)
+            if end is None and time.perf_counter() > warm_until and path.frames_judged:
+                judged, cpu, began = path.frames_judged, time.process_time(), time.perf_counter()
+                end = began + seconds
+        took = time.perf_counter() - began
+        figures = {
+            "sessions": sessions,
+            "frames_per_second": round((path.frames_judged - judged) / took, 1),
+            "cpu_cores": round((time.process_time() - cpu) / took, 3),
+        }
+    finally:
+        stopping.set()
+        for queue in queues.values():
+            for surface in queue.discard():
+                surface.release()
+        running.stop()
+        path.settle(0)
+    return figures
+
+
+def judge_made_surfaces(
+    device: torch.device, streams: int, size: tuple[int, int], seconds: int, rate: int = 30
+) -> dict[str, Any]:
+    """What follows decoding, on surfaces made beforehand: speed, and bytes to the host per stream-second.
+
+    Every stream has `rate` pictures, ten sound blocks and one tick per media second, as a real one has.
+
+    Args:
+        device: where.
+        streams: how many.
+        size: of the pictures, in samples.
+        seconds: of media to judge, after one that warms up.
+        rate: pictures per second.
+    """
+    path = _Path(device, streams)
+    # Two pictures per stream take turns, so that nothing freezes.
+    pictures = [[make_surface(f"s{i}", device, *size, seed=2 * i + k) for k in range(2)] for i in range(streams)]
+    noise = (torch.rand((2, 4800), generator=torch.Generator().manual_seed(0)) - 0.5).numpy()
+    bell = Bell()
+    wait = waiter(device) or (lambda: None)
+    rows: list[float] = []
+    before = 0
+    for second in range(seconds + 1):
+        wait()
+        began = time.perf_counter()
+        if second == 1:
+            before = path.judge.device_to_host_bytes
+        for n in range(rate):
+            pts = second + n / rate
+            batch = path.batcher.assemble(
+                [(i, replace(pictures[i][n % 2], pts=pts)) for i in range(streams)], path.black
+            )
+            path.frames(batch)
+            if n * 10 // rate != (n - 1) * 10 // rate:
+                audio: dict[int, BoundedQueue[AudioBlock]] = {}
+                for i in range(streams):
+                    audio[i] = BoundedQueue(1, bell)
+                    at = second + (n * 10 // rate) / 10
+                    audio[i].put(AudioBlock(f"s{i}", at, noise, 4800, (1.0, 1.0), 0.9999), lambda: False)
+                path.sound(audio)
+        path.ticks([(i, StreamTick(float(second), second + 1.0, 0, 0.0, 0.0)) for i in range(streams)])
+        path.settle(0)
+        wait()
+        if second:
+            rows.append(time.perf_counter() - began)
+    crossed = path.judge.device_to_host_bytes - before
+    return {
+        "streams": streams,
+        "size": list(size),
+        "frames_per_second": quantiles([streams * rate / s for s in rows]),
+        "device_to_host_bytes_per_stream_second": round(crossed / (streams * seconds), 1),
+    }
+
+
+def run_decode(device: torch.device, clip_path: Path, *, quick: bool) -> dict[str, Any]:
+    """Decode-only and the pipeline at several session counts, turn by turn, and their ratio."""
+    if device.type != "cuda":
+        return {"skipped": "NVDEC needs a GPU; what follows decoding is measured on made surfaces"}
+    note = wait_by_blocking(device.index or 0)
+    clip = _Clip(clip_path)
+    pool = DecoderPool(device.index or 0, max_idle=128)
+    seconds, counts, turns = (0.5, (2,), 1) if quick else (3.0, (1, 7, 28, 56), 2)
+    with on_a_side_stream(device):
+        rows = []
+        for sessions in counts:
+            decoded = [decode_only(pool, clip, sessions, seconds) for _ in range(turns)]
+            judged = [pipeline(pool, clip, device, sessions, seconds) for _ in range(turns)]
+            decode_rate = max(d["frames_per_second"] for d in decoded)
+            judge_rate = max(j["frames_per_second"] for j in judged)
+            rows.append(
+                {
+                    "sessions": sessions,
+                    "decode": decoded,
+                    "pipeline": judged,
+                    "pipeline_over_decode": round(judge_rate / decode_rate, 4) if decode_rate else None,
+                }
+            )
+    pool.close()
+    return {
+        "clip": clip_path.name,
+        "waiting_threads": f"spin: {note}" if note else "block",
+        "damage_reports": pool.damage_problem or "seen",
+        "counts": rows,
+    }
+
+
+def run_path(device: torch.device, *, quick: bool) -> dict[str, Any]:
+    """The way after decoding, on surfaces made in the device's memory."""
+    streams, size, seconds = (2, (320, 180), 2) if quick else (64, (1920, 1080), 4)
+    with on_a_side_stream(device):
+        return judge_made_surfaces(device, streams, size, seconds)
+
+
+def main() -> int:
+    """Measure and print; `python -m benchmarks.gpu_check` keeps the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--clip", type=Path, default=CLIP)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    found = {
+        "decode": run_decode(device, options.clip, quick=options.quick),
+        "path": run_path(device, quick=options.quick),
+    }
+    print(json.dumps(found, indent=1))  # noqa: T201 - the command's output
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

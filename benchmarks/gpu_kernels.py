@@ -1,0 +1,190 @@
+"""The kernels on surfaces that lie in device memory: what `frame_stats` moves per second against a device copy, and
+what the others take. No decoder takes part.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.harness import compare, quantiles, time_repeats
+from benchmarks.made_surfaces import copy_to_host, make_surface, picture_bytes
+from engine.batch import Batcher
+from engine.media import FrameBatch, Surface
+from engine.references import DeviceReferences
+from kernels.audio_stats import AudioState, measure_audio
+from kernels.edge_width import edge_width
+from kernels.frame_stats import frame_stats
+
+_BLACK = 0.1
+
+
+def on_a_side_stream(device: torch.device) -> AbstractContextManager[Any]:
+    """Work on a stream that is not the default one: NULL-stream work throttles NVDEC."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.cuda.stream(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
+
+
+def waiter(device: torch.device) -> Callable[[], object] | None:
+    """What waits for queued work; None where nothing queues."""
+    return (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else None
+
+
+def batch_of(surfaces: list[Surface], device: torch.device) -> FrameBatch:
+    """A batch of one picture per slot."""
+    slots = list(range(len(surfaces)))
+    return Batcher(device, len(surfaces), 0.0).assemble(
+        list(zip(slots, surfaces, strict=True)), dict.fromkeys(slots, _BLACK)
+    )
+
+
+def measure_frame_stats(device: torch.device, streams: int, size: tuple[int, int], repeats: int) -> dict[str, Any]:
+    """Bytes per second of `frame_stats` (picture and reference read, copy kept) over those of a device copy.
+
+    Args:
+        device: where.
+        streams: pictures in one launch.
+        size: width and height in samples.
+        repeats: of each side, turn by turn.
+    """
+    surfaces = [make_surface(f"s{i}", device, *size, seed=i) for i in range(streams)]
+    batch = batch_of(surfaces, device)
+    references = DeviceReferences(streams, device)
+    noise = torch.zeros(streams, dtype=torch.float64, device=device)
+    frames = batch.frames.to(device)
+    first = _stats(frames, references, batch, noise)
+    if device.type == "cuda":  # the correctness gate: the same bits as on the CPU
+        host = batch_of([copy_to_host(s) for s in surfaces], torch.device("cpu"))
+        nothing = torch.zeros((streams, references.rows(batch)[0].shape[1]), dtype=torch.int64)
+        expected = frame_stats(host.frames, nothing, nothing)
+        if not torch.equal(torch.nan_to_num(first.cpu(), nan=-1.0), torch.nan_to_num(expected, nan=-1.0)):
+            raise AssertionError(
+                "frame_stats on the GPU and on the CPU disagree; see tests/kernels/test_frame_stats.py"
+            )
+    table, keep = references.rows(batch)
+    one = sum(picture_bytes(s) for s in surfaces)
+    none, keep_none = torch.zeros_like(table), torch.zeros_like(keep)
+    source = torch.empty(one, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    seconds = compare(
+        {
+            "frame_stats": lambda: frame_stats(frames, table, keep),
+            "copy": lambda: target.copy_(source),
+            "without_reference": lambda: frame_stats(frames, none, keep_none),
+        },
+        repeats=repeats,
+        warm_up=3,
+        wait=waiter(device),
+    )
+    moved = [3 * one / s for s in seconds["frame_stats"]]
+    copied = [2 * one / s for s in seconds["copy"]]
+    return {
+        "streams": streams,
+        "size": list(size),
+        "bytes_per_second": quantiles(moved),
+        "copy_bytes_per_second": quantiles(copied),
+        "over_copy": quantiles([a / b for a, b in zip(moved, copied, strict=True)]),
+        "frames_per_second": quantiles([streams / s for s in seconds["frame_stats"]]),
+        "frames_per_second_without_reference": quantiles([streams / s for s in seconds["without_reference"]]),
+    }
+
+
+def _stats(frames: Tensor, references: DeviceReferences, batch: FrameBatch, noise: Tensor) -> Tensor:
+    table, keep = references.rows(batch)
+    stats: Tensor = frame_stats(frames, table, keep)
+    references.update(batch, stats[:, 0], noise)
+    return stats
+
+
+def measure_edge_width(device: torch.device, streams: int, size: tuple[int, int], repeats: int) -> dict[str, Any]:
+    """Pictures per second of `edge_width`; arguments as for `measure_frame_stats`."""
+    surfaces = [make_surface(f"s{i}", device, *size, seed=i) for i in range(streams)]
+    frames = batch_of(surfaces, device).frames.to(device)
+    largest = size[0] * size[1]
+    got = edge_width(frames, largest)
+    if device.type == "cuda":
+        expected = edge_width(batch_of([copy_to_host(s) for s in surfaces[:2]], torch.device("cpu")).frames, largest)
+        if not torch.allclose(got[:2].cpu(), expected, rtol=1e-6, atol=0, equal_nan=True):
+            raise AssertionError("edge_width on the GPU and on the CPU disagree; see tests/kernels/test_edge_width.py")
+    seconds = time_repeats(lambda: edge_width(frames, largest), repeats=repeats, wait=waiter(device))
+    return {"streams": streams, "size": list(size), "frames_per_second": quantiles([streams / s for s in seconds])}
+
+
+def measure_audio_stats(device: torch.device, streams: int, repeats: int, channels: int = 2) -> dict[str, Any]:
+    """Stream-seconds of sound per second of `audio_stats`, in blocks of 100 ms.
+
+    Args:
+        device: where.
+        streams: blocks in one launch.
+        repeats: launches.
+        channels: of each stream.
+    """
+    draw = torch.Generator(device=device).manual_seed(0)
+    samples = torch.zeros((streams, 8, 4800), dtype=torch.float32, device=device)
+    samples[:, :channels] = torch.rand((streams, channels, 4800), generator=draw, device=device) - 0.5
+    whole = torch.full((streams,), 4800, dtype=torch.int64, device=device)
+    weights = torch.zeros((streams, 8), dtype=torch.float64, device=device)
+    weights[:, :channels] = 1.0
+    arguments = (
+        samples,
+        torch.full((streams,), channels, dtype=torch.int64, device=device),
+        whole,
+        weights,
+        torch.full((streams,), 0.9999, dtype=torch.float64, device=device),
+        torch.arange(streams, device=device),
+        torch.full((streams,), 0.001, dtype=torch.float64, device=device),
+    )
+    state = AudioState.allocate(streams, device)
+    got = measure_audio(state, *arguments)
+    if device.type == "cuda":
+        host = AudioState.allocate(streams, "cpu")
+        expected = measure_audio(host, *(a.cpu() for a in arguments))
+        # Peaks are exact; levels pass through float32 sums (see the bound in tests/kernels/test_audio_stats.py).
+        if not torch.allclose(got.cpu(), expected, rtol=1e-3, atol=1e-3, equal_nan=True):
+            raise AssertionError(
+                "audio_stats on the GPU and on the CPU disagree; see tests/kernels/test_audio_stats.py"
+            )
+    seconds = time_repeats(lambda: measure_audio(state, *arguments), repeats=repeats, wait=waiter(device))
+    return {
+        "streams": streams,
+        "channels": channels,
+        "stream_seconds_per_second": quantiles([0.1 * streams / s for s in seconds]),
+    }
+
+
+def run(device: torch.device, *, quick: bool) -> dict[str, Any]:
+    """All of it; `quick` proves the script on small pictures and says nothing of speed."""
+    streams, size, repeats = (2, (320, 180), 2) if quick else (64, (1920, 1080), 30)
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "frame_stats": lambda: measure_frame_stats(device, streams, size, repeats),
+        "edge_width": lambda: measure_edge_width(device, streams, size, max(2, repeats // 3)),
+        "audio_stats": lambda: measure_audio_stats(device, streams, repeats),
+    }
+    found: dict[str, Any] = {}
+    with on_a_side_stream(device):
+        for name, part in parts.items():
+            try:
+                found[name] = part()
+            except Exception as error:  # noqa: BLE001 - one kernel that fails is a finding; the others are still measured
+                found[name] = {"error": f"{type(error).__name__}: {error}"[:500]}
+    return found
+
+
+def main() -> int:
+    """Measure and print; `python -m benchmarks.gpu_check` keeps the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    found = run(torch.device(options.device), quick=options.quick)
+    print(json.dumps(found, indent=1))  # noqa: T201 - the command's output
+    return int(any("error" in part for part in found.values()))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

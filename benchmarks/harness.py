@@ -1,0 +1,137 @@
+"""What every benchmark does: check first, warm up, repeat, keep quantiles, and write the machine beside the figures."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+_PACKAGES = ("torch", "triton", "numpy", "numba", "av", "PyNvVideoCodec")
+
+
+def environment() -> dict[str, Any]:
+    """The machine, its driver and libraries, and the commit: what a figure means nothing without."""
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": platform.platform(),
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "gpu": _run("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"),
+        "commit": _run("git", "-C", str(RESULTS.parent), "rev-parse", "HEAD"),
+        "changed": bool(_run("git", "-C", str(RESULTS.parent), "status", "--porcelain", "--untracked-files=no")),
+        **{name: _version(name) for name in _PACKAGES},
+    }
+
+
+def _cpu_model() -> str | None:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or None
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _run(*command: str) -> str | None:
+    """A command's output; None where there is no such command, or it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def quantiles(samples: Sequence[float]) -> dict[str, float]:
+    """The 20th, 50th and 80th percentile of repeated measurements, to six digits.
+
+    Args:
+        samples: at least one.
+    """
+    values = np.quantile(np.asarray(samples, dtype=np.float64), (0.2, 0.5, 0.8))
+    return {name: float(f"{value:.6g}") for name, value in zip(("p20", "p50", "p80"), values, strict=True)}
+
+
+def time_repeats(
+    work: Callable[[], object], *, repeats: int, warm_up: int = 2, wait: Callable[[], object] | None = None
+) -> list[float]:
+    """Seconds of each of `repeats` runs of `work`, after some that do not count.
+
+    Args:
+        work: what is measured; on a GPU it queues, and `wait` waits for what was queued.
+        repeats: at least 1.
+        warm_up: runs before, in which kernels are compiled and memory is taken.
+        wait: called before each clock is read.
+    """
+    settle = wait or (lambda: None)
+    for _ in range(warm_up):
+        work()
+    seconds = []
+    for _ in range(repeats):
+        settle()
+        began = time.perf_counter()
+        work()
+        settle()
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def compare(
+    sides: Mapping[str, Callable[[], object]],
+    *,
+    repeats: int,
+    warm_up: int = 1,
+    wait: Callable[[], object] | None = None,
+) -> dict[str, list[float]]:
+    """Seconds of several sides, taken turn by turn, so that a machine that slows down slows all of them.
+
+    Args:
+        sides: work by name.
+        repeats, warm_up, wait: as for `time_repeats`, per side.
+    """
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(warm_up + repeats):
+        for name, work in sides.items():
+            seconds = time_repeats(work, repeats=1, warm_up=0, wait=wait)
+            if turn >= warm_up:
+                found[name] += seconds
+    return found
+
+
+def write_result(name: str, figures: Mapping[str, Any], folder: Path = RESULTS) -> Path:
+    """Keep a run's figures with its environment, in a file of its own; nothing is ever overwritten.
+
+    Args:
+        name: of the benchmark.
+        figures: plain numbers, texts, lists and mappings.
+        folder: where results are kept.
+    Returns: the new file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {"benchmark": name, "environment": environment(), "figures": figures}
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    for attempt in range(1000):
+        path = folder / f"{name}-{stamp}{f'-{attempt}' if attempt else ''}.json"
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                json.dump(record, file, indent=1)
+                file.write("\n")
+        except FileExistsError:
+            continue
+        return path
+    raise FileExistsError(f"{folder} holds 1000 results of {name} of this second")

@@ -1,0 +1,127 @@
+"""The GPU check's own logic, on a machine without a GPU: it runs what it can and says what it could not."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from fake_driver import over_fake_driver  # noqa: F401 - a fixture
+
+from benchmarks import gpu_check
+from benchmarks.made_surfaces import copy_to_host, make_surface
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_check(*arguments, results):
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu_check", "--results", str(results), *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return done.returncode, {line["part"]: line for line in lines}
+
+
+def test_dry_run_measures_kernels_and_path_and_writes_one_result(tmp_path):
+    code, parts = run_check("--device", "cpu", "--quick", "--only", "kernels", "path", "decode", results=tmp_path)
+    assert code == 0, parts
+    assert parts["kernels"]["frame_stats"]["over_copy"]["p50"] > 0
+    assert parts["kernels"]["edge_width"]["frames_per_second"]["p50"] > 0
+    assert parts["kernels"]["audio_stats"]["stream_seconds_per_second"]["p50"] > 0
+    assert parts["path"]["frames_per_second"]["p50"] > 0
+    assert "NVDEC needs a GPU" in parts["decode"]["skipped"]
+    (result,) = tmp_path.iterdir()
+    record = json.loads(result.read_text())
+    assert set(record["figures"]["parts"]) == {"kernels", "path", "decode"}
+    assert record["figures"]["quick"] is True
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_part_that_fails_is_reported_and_the_next_one_runs(tmp_path):
+    code, parts = run_check("--device", "cuda:0", "--quick", "--only", "machine", "decode", results=tmp_path)
+    assert code == 1
+    assert not parts["machine"]["ok"]
+    assert "no CUDA device" in parts["machine"]["error"]
+    assert not parts["decode"]["ok"]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_part_that_hangs_is_ended_at_its_limit():
+    line = gpu_check._run_part("machine", ["--device", "cpu"], 0.05)
+    assert line["error"] == "not done after 0 s"
+    assert not line["ok"]
+
+
+def test_limits_leave_room_within_eight_minutes():
+    assert sum(gpu_check.LIMITS.values()) <= 8 * 60 - 10
+    assert set(gpu_check.LIMITS) == set(gpu_check.PARTS)
+
+
+def test_report_tells_missing_libraries_from_failures(tmp_path):
+    report = tmp_path / "report.xml"
+    report.write_text(
+        "<testsuites><testsuite>"
+        '<testcase classname="a" name="good"/>'
+        '<testcase classname="a" name="skipped"><skipped/></testcase>'
+        '<testcase classname="a" name="bad"><failure message="1 != 2">assert</failure></testcase>'
+        '<testcase classname="" name="needs_av"><error message="collection failure">ModuleNotFoundError: av</error>'
+        "</testcase></testsuite></testsuites>"
+    )
+    found = gpu_check._read_report(report, ["x"])
+    assert found == {
+        "files": 1,
+        "passed": 1,
+        "failed": ["a.bad: 1 != 2"],
+        "libraries_missing_for": ["needs_av"],
+        "error": "1 failed",
+    }
+
+
+def test_nothing_that_the_gpu_machine_lacks_is_loaded():
+    script = """
+import sys
+for name in ("av", "pydantic", "typer", "rich", "plotly", "prometheus_client", "yaml", "PyNvVideoCodec"):
+    sys.modules[name] = None  # importing it raises ImportError
+import benchmarks.gpu_check, benchmarks.gpu_decode, benchmarks.gpu_kernels
+print("loaded")
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "loaded", done.stderr
+
+
+def test_decode_and_pipeline_run_over_the_fake_driver(over_fake_driver):  # noqa: F811
+    script = """
+import json, torch
+from pathlib import Path
+from benchmarks.gpu_decode import _Clip, decode_only, pipeline
+from engine.decode.nvdec import DecoderPool
+pool = DecoderPool(0)
+clip = _Clip(Path("tests/clips/h264_320x180_8bit.h264"))
+decoded = decode_only(pool, clip, 3, 0.3)
+judged = pipeline(pool, clip, torch.device("cpu"), 3, 0.3)
+print(json.dumps([decoded, judged, pool.sessions_in_use, pool.surfaces_held]))
+"""
+    done = over_fake_driver(script)
+    assert done.returncode == 0, done.stderr
+    decoded, judged, in_use, held = json.loads(done.stdout)
+    assert decoded["frames_per_second"] > 0
+    assert judged["frames_per_second"] > 0
+    assert (in_use, held) == (0, 0)
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10])
+def test_made_surfaces_are_readable_and_their_host_copies_equal(bit_depth):
+    surface = make_surface("s", torch.device("cpu"), 64, 32, bit_depth=bit_depth, seed=3)
+    host = copy_to_host(surface)
+    assert torch.equal(surface.owner, host.owner)
+    assert host.addresses[1] - host.addresses[0] == surface.addresses[1] - surface.addresses[0]
+    assert host.owner.data_ptr() == host.addresses[0]
+    again = make_surface("s", torch.device("cpu"), 64, 32, bit_depth=bit_depth, seed=3)
+    assert torch.equal(surface.owner, again.owner)
+    other = make_surface("s", torch.device("cpu"), 64, 32, bit_depth=bit_depth, seed=4)
+    assert not torch.equal(surface.owner, other.owner)
