@@ -101,6 +101,10 @@ class _Picture:
         if address:
             self.pool.give_buffer(address, self.size)
 
+    def __del__(self) -> None:
+        # A surface that was dropped on the way (a closed queue) would otherwise keep its memory for ever.
+        self.release()
+
 
 class DecoderPool:
     """NVDEC sessions and surface memory of one device.
@@ -138,7 +142,7 @@ class DecoderPool:
         self._index = index
         self._max_sessions = max_sessions
         self._max_idle = max_idle
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the garbage collector may give a picture back from within
         self._idle: list[_Session] = []
         self._in_use = 0
         self._buffers: dict[int, list[int]] = {}

@@ -42,6 +42,10 @@ class _Picture:
         if buffer is not None:
             self.uploader.give_buffer(buffer)
 
+    def __del__(self) -> None:
+        # A surface that was dropped on the way would otherwise take its buffer out of the pool.
+        self.release()
+
 
 class Uploader:
     """Copies surfaces of the CPU to a device.
@@ -55,7 +59,7 @@ class Uploader:
         self._on_gpu = device.type == "cuda"
         self._stream: Any = torch.cuda.Stream(device) if self._on_gpu else None  # type: ignore[no-untyped-call]
         self._staging: deque[_Staging] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the garbage collector may give a picture back from within
         self._free: dict[int, list[Tensor]] = {}
         self.uploaded_bytes = 0
         """Host to device, so far; only grows."""

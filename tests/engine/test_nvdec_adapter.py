@@ -107,6 +107,15 @@ say(addresses=len(addresses), held=pool.surfaces_held)
     assert got == {"addresses": 1, "held": 0}
 
 
+def test_surface_that_is_dropped_unreleased_gives_its_memory_back(scenario):
+    got, _ = scenario("""
+pool = DecoderPool(0); d = NvdecDecoder(info(), "s", pool)
+for n in range(20): d.decode(unit(n, key=n == 0))
+say(held=pool.surfaces_held)
+""")
+    assert got == {"held": 0}
+
+
 def test_change_of_size_gives_pictures_of_the_new_size_and_loses_none(scenario):
     got, calls = scenario("""
 pool = DecoderPool(0); d = NvdecDecoder(info(), "s", pool); out = []
