@@ -1,59 +1,260 @@
-"""What this machine can do, and what would fall back."""
+"""What this machine can do, and what would fall back to software, with the reasons. Works without a GPU."""
 
 import json
 import platform
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from engine.decode.caps import SESSIONS_WITHOUT_REGISTRY_KEYS, CodecCaps, DecoderCaps, choose_decoder, query_caps
+from engine.decode.driver import driver_version, load_library
+from engine.errors import DeviceError
+from engine.media import VideoInfo
 
 PACKAGES = ("torch", "torchvision", "torchaudio", "triton", "numpy", "numba", "av", "PyNvVideoCodec")
-# CVE-2026-107695, -107697 and -107698 are mended in it.
+# CVE-2026-107695 (a playlist that names itself), -107697 and -107698 are mended in it.
 SAFE_FFMPEG = (8, 1, 3)
+# NVIDIA, DeepStream performance page: settings of the nvidia kernel module.
+REGISTRY_KEYS = (
+    "RMDebugOverridePerRunlistChannelRam=1; RMIncreaseRsvdMemorySizeMB=1024; RMDisableChIdIsolation=0x1; "
+    "RmGspFirmwareHeapSizeMB=256"
+)
+# What streams usually are, and what decides their decoder: codec, profile, libav's pixel format, depth, interlaced.
+_USUAL = (
+    ("H.264", "h264", "High", "yuv420p", 8, False),
+    ("H.264 interlaced", "h264", "High", "yuv420p", 8, True),
+    ("H.264 10 bit", "h264", "High 10", "yuv420p10le", 10, False),
+    ("H.264 4:2:2", "h264", "High 4:2:2", "yuv422p", 8, False),
+    ("HEVC", "hevc", "Main", "yuv420p", 8, False),
+    ("HEVC 10 bit", "hevc", "Main 10", "yuv420p10le", 10, False),
+    ("MPEG-2", "mpeg2video", "Main", "yuv420p", 8, False),
+    ("VP9", "vp9", "Profile 0", "yuv420p", 8, False),
+    ("AV1", "av1", "Main", "yuv420p", 8, False),
+)
 
 
-def examine() -> dict[str, Any]:
-    """Look at the machine. Works without a GPU.
+@dataclass(frozen=True, slots=True)
+class StreamKind:
+    """What would decode a usual 1080p stream.
 
-    Returns: python, packages (version or None), ffmpeg, gpus (name, driver-visible memory in bytes), nvdec per GPU,
-        warnings.
+    Args:
+        name: in words.
+        decoder: "nvdec" or "software".
+        reason: why.
     """
-    import av
-    import torch
 
-    from engine.decode.caps import query_caps
+    name: str
+    decoder: str
+    reason: str
 
-    packages: dict[str, str | None] = {}
-    for name in PACKAGES:
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU.
+
+    Args:
+        device: "cuda:N".
+        name: the driver's.
+        memory_bytes: all of it.
+        compute_capability: "9.0".
+        nvdec: per codec and depth.
+        problem: why NVDEC cannot be used; "" where it can.
+        streams: what would decode usual streams.
+    """
+
+    device: str
+    name: str
+    memory_bytes: int
+    compute_capability: str
+    nvdec: tuple[CodecCaps, ...]
+    problem: str
+    streams: tuple[StreamKind, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the doctor found.
+
+    Args:
+        python: version.
+        packages: version of each library; None where it is missing.
+        ffmpeg: of the libav that PyAV carries; None where it does not load.
+        cuda_driver: highest CUDA version of the driver; None without one.
+        gpus: those that torch sees.
+        streams: what would decode usual streams where there is no GPU; empty where there is one.
+        notes: worth knowing.
+        warnings: to be acted upon.
+    """
+
+    python: str
+    packages: dict[str, str | None]
+    ffmpeg: str | None
+    cuda_driver: str | None
+    gpus: tuple[Gpu, ...]
+    streams: tuple[StreamKind, ...]
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def usual_streams(device: str, caps: DecoderCaps | None) -> tuple[StreamKind, ...]:
+    """What would decode each kind of usual stream on a device.
+
+    Args:
+        device: "cpu" or "cuda:N".
+        caps: of that device.
+    """
+    kinds = []
+    for name, codec, profile, pixels, depth, interlaced in _USUAL:
+        info = VideoInfo(codec, profile, 1920, 1080, pixels, depth, 25.0, interlaced, None)
+        choice = choose_decoder(info, device, caps)
+        kinds.append(StreamKind(name, choice.decoder, choice.reason))
+    return tuple(kinds)
+
+
+def ffmpeg_warning(number: str) -> str | None:
+    """What is wrong with an FFmpeg version; None where nothing is known to be.
+
+    Args:
+        number: as FFmpeg says it ("8.1.2", "n7.1", "N-118000-gabcdef" for a build between releases).
+    """
+    digits = number.removeprefix("n").partition("-")[0].split(".")
+    if not all(part.isdigit() for part in digits):
+        return f"FFmpeg {number} is no release: make sure that it holds the fixes of 8.1.3"
+    if tuple(int(part) for part in digits) >= SAFE_FFMPEG:
+        return None
+    return f"FFmpeg {number} is older than 8.1.3, which mends flaws in playlists: open trusted inputs only"
+
+
+def examine() -> Findings:
+    """Look at the machine. Never raises for something that is missing: that is a finding."""
+    packages = {name: _version(name) for name in PACKAGES}
+    notes: list[str] = []
+    warnings = [f"{name} is not installed" for name, number in packages.items() if number is None]
+    ffmpeg = _ffmpeg()
+    trouble = ffmpeg_warning(ffmpeg) if ffmpeg else "PyAV does not load: only elementary streams can be read"
+    if trouble:
+        warnings.append(trouble)
+    gpus = _gpus(warnings)
+    if gpus and any(not gpu.problem for gpu in gpus):
         try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = None
-    ffmpeg = str(av.ffmpeg_version_info)
-    warnings = []
-    numbers = tuple(int(part) for part in ffmpeg.lstrip("n").split("-")[0].split(".") if part.isdigit())
-    if numbers and numbers < SAFE_FFMPEG:
-        warnings.append(f"FFmpeg {ffmpeg} is older than 8.1.3, which mends flaws in playlists: open trusted inputs only")
-    gpus = []
-    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        properties = torch.cuda.get_device_properties(index)
-        caps = query_caps(index)
-        gpus.append(
-            {
-                "device": f"cuda:{index}",
-                "name": properties.name,
-                "memory_bytes": properties.total_memory,
-                "nvdec": [f"{c.codec} {c.bit_depth} bit" for c in caps.codecs if c.supported],
-                "problem": caps.problem,
-            }
+            load_library("libnvidia-encode.so.1")
+        except DeviceError as error:
+            warnings.append(f"PyNvVideoCodec will not load, so everything is decoded in software: {error.why}")
+        notes.append(
+            f"more than about {SESSIONS_WITHOUT_REGISTRY_KEYS} decoders on one GPU need settings of NVIDIA's kernel "
+            f"module: {REGISTRY_KEYS}"
         )
     if not gpus:
-        warnings.append("no CUDA device: decoding and kernels run on the CPU")
-    return {
-        "python": platform.python_version(),
-        "packages": packages,
-        "ffmpeg": ffmpeg,
-        "gpus": gpus,
-        "warnings": warnings,
-    }
+        notes.append("no CUDA device: decoding and kernels run on the CPU")
+    return Findings(
+        python=platform.python_version(),
+        packages=packages,
+        ffmpeg=ffmpeg,
+        cuda_driver=driver_version(),
+        gpus=tuple(gpus),
+        streams=() if gpus else usual_streams("cpu", None),
+        notes=tuple(notes),
+        warnings=tuple(warnings),
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _ffmpeg() -> str | None:
+    try:
+        import av
+    except ImportError:
+        return None
+    return str(av.ffmpeg_version_info)
+
+
+def _gpus(warnings: list[str]) -> list[Gpu]:
+    import torch
+
+    # torch.cuda says no where there is no driver, and raises where there is a broken one.
+    try:
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    except RuntimeError as error:
+        warnings.append(f"torch cannot use CUDA: {error}")
+        return []
+    gpus = []
+    for index in range(count):
+        device = f"cuda:{index}"
+        properties = torch.cuda.get_device_properties(index)
+        caps = query_caps(index)
+        if caps.problem:
+            warnings.append(f"{device} has no NVDEC, everything is decoded in software: {caps.problem}")
+        gpus.append(
+            Gpu(
+                device=device,
+                name=properties.name,
+                memory_bytes=properties.total_memory,
+                compute_capability=f"{properties.major}.{properties.minor}",
+                nvdec=caps.codecs,
+                problem=caps.problem,
+                streams=usual_streams(device, caps),
+            )
+        )
+    return gpus
+
+
+def render(findings: Findings, console: Console) -> None:
+    """Write the findings as tables.
+
+    Args:
+        findings: of `examine`.
+        console: where to.
+    """
+    libraries = Table(title="Libraries", title_justify="left")
+    libraries.add_column("library")
+    libraries.add_column("version")
+    libraries.add_row("python", findings.python)
+    for name, number in findings.packages.items():
+        libraries.add_row(name, number or "missing")
+    libraries.add_row("FFmpeg (in PyAV)", findings.ffmpeg or "missing")
+    libraries.add_row("CUDA of the driver", findings.cuda_driver or "no driver")
+    console.print(libraries)
+    for gpu in findings.gpus:
+        console.print(
+            f"{gpu.device}: {gpu.name}, {gpu.memory_bytes / 2**30:.0f} GiB, compute {gpu.compute_capability}",
+            markup=False,
+        )
+        if gpu.nvdec:
+            console.print(_nvdec_table(gpu))
+        console.print(_streams_table(f"1080p streams on {gpu.device}", gpu.streams))
+    if findings.streams:
+        console.print(_streams_table("1080p streams on this machine", findings.streams))
+    for note in findings.notes:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
+    for warning in findings.warnings:
+        console.print(f"warning: {warning}", markup=False, soft_wrap=True)
+
+
+def _nvdec_table(gpu: Gpu) -> Table:
+    table = Table(title=f"NVDEC of {gpu.device}", title_justify="left")
+    for column in ("codec", "bit", "decodes", "engines", "largest"):
+        table.add_column(column)
+    for caps in gpu.nvdec:
+        largest = f"{caps.max_width}x{caps.max_height}" if caps.supported else ""
+        engines = str(caps.engines) if caps.supported else ""
+        table.add_row(caps.codec, str(caps.bit_depth), "yes" if caps.supported else "no", engines, largest)
+    return table
+
+
+def _streams_table(title: str, streams: tuple[StreamKind, ...]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in ("stream", "decoder", "why"):
+        table.add_column(column)
+    for kind in streams:
+        table.add_row(kind.name, kind.decoder, kind.reason)
+    return table
 
 
 def main(format: str) -> int:
@@ -63,17 +264,9 @@ def main(format: str) -> int:
         format: "table", or "json" and "jsonl" for one JSON object.
     Returns: the exit code, 0.
     """
-    import typer
-
-    found = examine()
-    if str(format) != "table":
-        typer.echo(json.dumps(found))
-        return 0
-    lines = [f"python {found['python']}", f"ffmpeg {found['ffmpeg']} (in PyAV)"]
-    lines += [f"{name} {number or 'missing'}" for name, number in found["packages"].items()]
-    for gpu in found["gpus"]:
-        nvdec = gpu["problem"] or ", ".join(gpu["nvdec"]) or "decodes nothing"
-        lines.append(f"{gpu['device']} {gpu['name']}, {gpu['memory_bytes'] / 2**30:.0f} GiB; NVDEC: {nvdec}")
-    lines += [f"warning: {warning}" for warning in found["warnings"]]
-    typer.echo("\n".join(lines))
+    findings = examine()
+    if str(format) == "table":
+        render(findings, Console())
+    else:
+        Console(soft_wrap=True).out(json.dumps(asdict(findings)), highlight=False)
     return 0

@@ -209,3 +209,36 @@ def test_hevc_record_gives_its_three_parameter_sets():
         record += bytes([kind]) + b"\x00\x01" + len(nal).to_bytes(2, "big") + nal
     lengths = LengthPrefixed.of(record, "hevc")
     assert (lengths.length_bytes, lengths.parameter_sets) == (4, annex_b(*nals))
+
+
+@pytest.mark.parametrize("name", ["h264_320x180_8bit.h264", "hevc_320x180_8bit.hevc"])
+def test_mp4_packets_turned_into_annex_b_decode_to_the_same_pictures(name, tmp_path):
+    av = pytest.importorskip("av")
+    codec = name.partition("_")[0]
+    path = tmp_path / "clip.mp4"
+    with av.open(str(CLIPS / name)) as source, av.open(str(path), "w") as target:
+        out = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.size:
+                packet.stream, packet.pts, packet.dts = out, None, number
+                packet.pts = number
+                target.mux(packet)
+    watch = HeaderWatch(codec)
+    stream = b""
+    with av.open(str(path)) as container:
+        lengths = LengthPrefixed.of(bytes(container.streams.video[0].codec_context.extradata), codec)
+        assert lengths is not None
+        watch.read(lengths.parameter_sets)
+        for packet in container.demux(video=0):
+            data = lengths.to_annex_b(bytes(packet)) if packet.size else b""
+            assert watch.read(data).damage == 0
+            stream += (watch.parameter_sets() if packet.is_keyframe else b"") + data
+    assert (watch.format.width, watch.format.height) == (320, 180)
+    again = tmp_path / f"again.{codec}"
+    again.write_bytes(stream)
+    pictures = []
+    for file in (CLIPS / name, again):
+        with av.open(str(file)) as container:
+            pictures.append([frame.to_ndarray().tobytes() for frame in container.decode(video=0)])
+    assert pictures[0] == pictures[1]
+    assert len(pictures[0]) >= 25
