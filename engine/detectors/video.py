@@ -6,11 +6,10 @@ from engine.detectors.base import Detector, Parameter, Rule
 from engine.verdicts import Severity
 from kernels.judge.layout import OnsetRule
 
-# Thresholds that FFmpeg does not give: it measures these two, and leaves the judgement to its user.
-# blockdetect's ratio on clean and on strongly compressed clips: docs/decisions/0002-blockiness-threshold.md.
-BLOCKINESS_THRESHOLD = 3.0
-# blurdetect's mean edge width in samples.
-BLUR_THRESHOLD = 12.0
+# Thresholds that FFmpeg does not give: it measures these two, and leaves the judgement to its user. From real clips,
+# clean and spoilt: docs/decisions/0002-blockiness-threshold.md.
+BLOCKINESS_THRESHOLD = 5.0
+BLUR_THRESHOLD = 6.0
 # A hundredth of a second is below any frame duration; a freeze or black of no duration is every picture.
 SHORTEST_SECONDS = 0.01
 LONGEST_SECONDS = 86_400.0

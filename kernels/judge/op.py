@@ -20,8 +20,8 @@ The rules, per slot and detector:
 - PEAK is the worst value, MEAN the mean, of the bad rows since the onset; if the badness lay between two rows, both
   are the threshold.
 
-The result depends on nothing but each slot's own rows in their order. On a CPU core
-a call takes some 10 us, nearly all of it for handing over nine tensors: 64 rows take 3 us more than one.
+The result depends on nothing but each slot's own rows in their order. On a CPU core a call takes some
+10 us, nearly all of it for handing over nine tensors: 64 rows take 3 us more than one.
 """
 
 import math
