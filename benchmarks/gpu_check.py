@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
@@ -87,11 +88,11 @@ def _tests(device: str, quick: bool, clip: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         # The project's own settings name plugins that are not needed here.
         config, report = Path(folder) / "pytest.ini", Path(folder) / "report.xml"
-        config.write_text(
-            "[pytest]\nmarkers =\n    gpu: needs an NVIDIA GPU\n    slow: takes more than some seconds\n"
-            f"pythonpath = {ROOT / 'tests'} {ROOT}\nfilterwarnings = error\n",
-            encoding="utf-8",
-        )
+        settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+        lines = ["[pytest]", "filterwarnings = error", "markers ="]
+        lines += [f"    {marker}" for marker in settings["markers"]]
+        lines += ["pythonpath =", *(f"    {ROOT / path}" for path in settings["pythonpath"])]
+        config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-c", str(config), "--rootdir", str(ROOT), "-p", "no:cacheprovider"),
