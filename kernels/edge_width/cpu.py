@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 import torch
-from llvmlite import ir
-from numba import carray, njit, types
+from numba import njit, types
 from numba.extending import intrinsic
+from numba.np.numpy_support import carray
 from torch import Tensor
 
 from kernels.edge_width.op import (
@@ -44,8 +44,6 @@ _BIT_DEPTH = int(Field.BIT_DEPTH)
 _SHIFT = int(Field.SHIFT)
 
 _I16 = types.int16
-_WORD = ir.IntType(16)
-_LONG = ir.IntType(32)
 I = np.int16  # noqa: E741 - reads as a literal's suffix
 
 
@@ -84,8 +82,9 @@ def _high_product(typing, a, b):
     """Upper half of the unsigned product; one instruction on x86."""
 
     def emit(context, builder, signature, args):
-        product = builder.mul(builder.zext(args[0], _LONG), builder.zext(args[1], _LONG))
-        return builder.trunc(builder.lshr(product, ir.Constant(_LONG, 16)), _WORD)
+        double = context.get_value_type(types.uint32)
+        product = builder.mul(builder.zext(args[0], double), builder.zext(args[1], double))
+        return builder.trunc(builder.lshr(product, context.get_constant(types.uint32, 16)), args[0].type)
 
     return _I16(_I16, _I16), emit
 
@@ -93,7 +92,7 @@ def _high_product(typing, a, b):
 @intrinsic
 def _absolute(typing, a):
     def emit(context, builder, signature, args):
-        negative = builder.icmp_signed("<", args[0], ir.Constant(_WORD, 0))
+        negative = builder.icmp_signed("<", args[0], context.get_constant(_I16, 0))
         return builder.select(negative, builder.neg(args[0]), args[0])
 
     return _I16(_I16), emit
@@ -112,8 +111,8 @@ def _first_byte(typing, word):
     """Index of the lowest byte of a 64-bit word that is not zero; the word is not zero."""
 
     def emit(context, builder, signature, args):
-        zeros = builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-        return builder.lshr(zeros, ir.Constant(zeros.type, 3))
+        zeros = builder.cttz(args[0], context.get_constant(types.boolean, True))
+        return builder.lshr(zeros, context.get_constant(types.uint64, 3))
 
     return types.uint64(types.uint64), emit
 
