@@ -18,14 +18,16 @@ PERIOD_MIN: Final = 3
 PERIOD_MAX: Final = 24
 
 # Blockiness looks at about this many rows and at about this many strips of columns, spread evenly, or at all of a
-# small picture. Distances are odd, so that the sampled lines fall on every phase of any even block grid.
-SAMPLED_ROWS: Final = 128
-SAMPLED_STRIPS: Final = 13
+# picture with less than twice as many. Distances are odd, so that the sampled lines fall on every phase of any even
+# block grid.
+SAMPLED_ROWS: Final = 216
+SAMPLED_STRIPS: Final = 24
 STRIP_WIDTH: Final = 16
 
-# Blocking quotients are kept as integers in units of 1/QUOTIENT_ONE: 255 * QUOTIENT_ONE < 2**22, so a float32
-# division followed by truncation gives the exact integer quotient, and a sum over 511 of them fits 31 bits.
-QUOTIENT_ONE: Final = 1 << 14
+# Blocking quotients are kept as integers in units of 1/QUOTIENT_ONE: 255 * QUOTIENT_ONE < 2**21, so a float32
+# division followed by truncation gives the exact integer quotient, and a sum over 1,023 of them fits 31 bits (a line
+# has at most 431 rows or 767 columns to sum).
+QUOTIENT_ONE: Final = 1 << 13
 
 
 def row_step(height: int) -> int:

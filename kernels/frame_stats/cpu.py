@@ -15,10 +15,11 @@ from typing import Final
 
 import numpy as np
 import torch
-from numba import carray, njit
+from numba import njit
+from numba.np.numpy_support import carray
 from torch import Tensor
 
-from kernels.addresses import add_difference, add_sample, samples_at
+from kernels.addresses import add_bit, add_difference, samples_at, store_16_differences
 from kernels.frame_stats.columns import COLUMNS, PERIOD_MAX, PERIOD_MIN, QUOTIENT_ONE, STRIP_WIDTH, row_step, strip_step
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
 
@@ -47,26 +48,23 @@ def _sum_of_differences(a, b, count):
 
 
 @_compiled
-def _sum_of_steps(a, count):
-    total = np.int32(0)
+def _luma_sums(row, earlier, zeros, count):
+    """Sums over a row of |code - earlier code|, of the codes, and of |code - code to the left|."""
+    difference, total, gradient = np.int32(0), np.int32(0), np.int32(0)
     for i in range(count - 1):
-        total = add_difference(total, a[i], a[i + 1])
-    return np.int64(total)
-
-
-@_compiled
-def _sum(a, count):
-    total = np.int32(0)
-    for i in range(count):
-        total = add_sample(total, a[i])
-    return np.int64(total)
+        difference = add_difference(difference, row[i], earlier[i])
+        total = add_difference(total, row[i], zeros[i])  # zeros from memory: for the same fast instruction
+        gradient = add_difference(gradient, row[i], row[i + 1])
+    difference = add_difference(difference, row[count - 1], earlier[count - 1])
+    total = add_difference(total, row[count - 1], zeros[count - 1])
+    return np.int64(difference), np.int64(total), np.int64(gradient)
 
 
 @_compiled
 def _count_at_or_below(a, count, level):
     found = np.int32(0)
     for i in range(count):
-        found = add_sample(found, np.uint8(a[i] <= level))
+        found = add_bit(found, a[i] <= level)
     return np.int64(found)
 
 
@@ -129,8 +127,7 @@ def _strip_steps(row, below, width, distance, steps):
         return width - 1
     c = 0
     for x in range(distance // 2 * STRIP_WIDTH, width - STRIP_WIDTH + 1, distance * STRIP_WIDTH):
-        for k in range(STRIP_WIDTH):
-            steps[c + k] = np.uint8(max(row[x + k], below[x + k]) - min(row[x + k], below[x + k]))
+        store_16_differences(steps, c, row, below, x)
         c += STRIP_WIDTH
     return c
 
@@ -152,22 +149,21 @@ def _down(newest, middle, oldest, window, count):
 def _strongest_period(profile, length):
     """The largest mean over a grid's lines over the mean of all other lines, over all periods."""
     strongest = 0.0
+    lines = max(length - 7, 0)
+    everything = np.int64(0)
+    for i in range(3, length - 4):
+        everything += profile[i]
     for period in range(PERIOD_MIN, PERIOD_MAX + 1):
-        on, off = np.int64(0), np.int64(0)
-        on_count, off_count = 0, 0
-        phase = 3 % period
-        for i in range(3, length - 4):
-            if phase == period - 1:
-                # Neighbours too, as for grids that scaling has moved by a fraction of a sample.
-                on += max(max(profile[i - 1], profile[i]), profile[i + 1])
-                on_count += 1
-                phase = 0
-            else:
-                off += profile[i]
-                off_count += 1
-                phase += 1
-        if on_count > 0 and off > 0:
-            strongest = max(strongest, (np.float64(on) * off_count) / (np.float64(off) * on_count))
+        on, off = np.int64(0), everything
+        on_lines = 0
+        for i in range(3 // period * period + period - 1, length - 4, period):
+            # Neighbours too, as for grids that scaling has moved by a fraction of a sample.
+            on += max(profile[i - 1], profile[i], profile[i + 1])
+            off -= profile[i]
+            on_lines += 1
+        if on_lines > 0 and off > 0:
+            off_lines = lines - on_lines
+            strongest = max(strongest, (np.float64(on) * off_lines) / (np.float64(off) * on_lines))
     return strongest
 
 
@@ -205,8 +201,10 @@ def _measure(frame, reference, retain, like, top, black_level, sample_bytes, scr
     ring = held + 3 * width  # the last eight rows of steps from row to row
     window = samples_at(np.int64(windows.ctypes.data), np.uint16(0))
     across_sums = samples_at(np.int64(across.ctypes.data), np.int32(0))
-    # Rows of shifted code values: even rows, odd rows, the reference's.
+    # Rows of shifted code values: even rows, odd rows, the reference's; and a row of zeros.
     buffer, buffer_bytes = np.int64(code_rows.ctypes.data), np.int64(code_rows.strides[0])
+    code_rows[3, :] = 0
+    zeros = samples_at(buffer + 3 * buffer_bytes, like)
 
     difference, total, black, gradient = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     low, high = top, like
@@ -214,13 +212,14 @@ def _measure(frame, reference, retain, like, top, black_level, sample_bytes, scr
     next_sampled = row_distance // 2 + 1
     for y in range(height):
         row = _codes(luma + y * pitch, width, shift, buffer + (y & 1) * buffer_bytes, like)
+        earlier = row
         if compared:
-            earlier = reference[_R_LUMA] + y * reference[_R_LUMA_PITCH]
-            difference += _sum_of_differences(
-                row, _codes(earlier, width, shift, buffer + 2 * buffer_bytes, like), width
-            )
-        total += _sum(row, width)
-        gradient += _sum_of_steps(row, width)
+            at = reference[_R_LUMA] + y * reference[_R_LUMA_PITCH]
+            earlier = _codes(at, width, shift, buffer + 2 * buffer_bytes, like)
+        row_difference, row_total, row_gradient = _luma_sums(row, earlier, zeros, width)
+        difference += row_difference
+        total += row_total
+        gradient += row_gradient
         black += _count_at_or_below(row, width, black_level)
         low, high = _range(row, width, low, high)
         eight_at = luma + y * pitch
@@ -299,7 +298,7 @@ def _measure_row(frames_address, references_address, retain_address, index, out_
         np.zeros(frame[_HEIGHT], np.int32),
         np.zeros(width, np.uint16),
         np.empty((11, width), np.uint8),
-        np.empty((3, max(width, frame[_CHROMA_WIDTH] * frame[_CHROMA_STEP])), np.uint16),
+        np.empty((4, max(width, frame[_CHROMA_WIDTH] * frame[_CHROMA_STEP])), np.uint16),
     )
     if frame[_BIT_DEPTH] == 8:
         level = min(level, 255)

@@ -7,10 +7,10 @@ chooses its code by the row's depth and alignment. All that crosses programs are
 does not depend on their order.
 
 Bytes of an 8-bit 4:2:0 picture of 1920x1080, with a reference and a copy: 3.11 MB read, 3.11 MB read, 3.11 MB written;
-the lines of blockiness are read again, 0.23 MB of rows and (14 strips of 16 bytes in sectors of 32) 0.48 MB of
-strips: 10.0 MB. Operations: about 14 per luma and 5 per chroma sample, 40 per sampled step and 90 per step's
-neighbourhood in `_fold`: 60 M. The floor on an H100 (3.35 TB/s; about 15 T simple integer operations/s) is 3.0 us for
-the bytes and 4 us for the operations per picture. It is worked out, not measured.
+the lines of blockiness are read again, 0.41 MB of rows and (24 strips of 16 bytes in sectors of 32) 0.83 MB of
+strips: 10.6 MB. Operations: about 14 per luma and 5 per chroma sample, 60 per sampled step: 85 M. The floor on an H100
+(3.35 TB/s; about 15 T simple integer operations/s) is 3.2 us for the bytes and 6 us for the operations per picture. It
+is worked out, not measured.
 """
 
 import torch
@@ -191,9 +191,7 @@ def _read_chroma(
 
 
 @triton.jit
-def _read_planes(
-    frames, references, retains, sums, PROGRAMS: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr
-):  # fmt: skip
+def _read_planes(frames, references, retains, sums, PROGRAMS: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr):
     """Everything that is summed over all samples, and the copy."""
     picture = tl.program_id(1).to(tl.int64)
     program = tl.program_id(0)
@@ -423,9 +421,11 @@ def frame_stats(
     profiles = torch.empty((count, 2, LARGEST_SIDE), dtype=torch.int32, device=device)
     strengths = torch.empty((count, candidates), dtype=torch.float64, device=device)
     rows, columns = tile
+    # Left alone ptxas takes 194 registers, so that one block fills a multiprocessor; 128 do without a spill.
     _read_planes[(programs, count)](
-        frames, references, retain, sums, PROGRAMS=programs, ROWS=rows, COLS=columns, num_warps=8
-    )
+        frames, references, retain, sums,
+        PROGRAMS=programs, ROWS=rows, COLS=columns, num_warps=8, maxnreg=128,
+    )  # fmt: skip
     lines, side = edge_tile
     _find_edges[(edge_programs, count)](frames, profiles, PROGRAMS=edge_programs, LINES=lines, SIDE=side)
     _fold[(candidates, count)](frames, profiles, strengths, BLOCK=1024)

@@ -44,10 +44,10 @@ def frame_stats(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
     q(i) = d(i) / max(1, sum of the three d before and the three d after). P(i) is the sum of q(i) over rows. For a
     period p from 3 to 24, lines i with i mod p = p - 1 are the grid; the value for p is the mean over grid lines of
     max(P(i - 1), P(i), P(i + 1)), over the mean of P(i) of all other lines. The same with rows and columns swapped;
-    blockiness is the largest of all. q is rounded down to multiples of 2**-14, so that P is an exact integer; each
-    mean ratio is one float64 product on each side and one division. All rows and columns of small pictures are read,
-    else about 128 rows and 13 strips of 16 columns (see columns.py: a 1080p picture would cost a third of its
-    decoding otherwise).
+    blockiness is the largest of all. q is rounded down to multiples of 2**-13, so that P is an exact integer; each
+    mean ratio is one float64 product on each side and one division. Of pictures below 432 rows all rows are read, of
+    those below 768 columns all columns; else about 216 rows and 24 strips of 16 columns, spread evenly (columns.py),
+    because reading all of a 1080p picture would cost another sixth of its decoding.
 
     Deviations from FFmpeg's blockdetect, deliberate: FFmpeg never clears its sums, so that the value it prints for a
     picture is that of all pictures so far together, here it is the picture's own; FFmpeg says nan for a flat

@@ -17,13 +17,13 @@ def plane_at(address: int, pitch: int, width: int, height: int, step: int, depth
     """The stored samples in host memory as a (height, width) view that can be written to."""
     dtype = np.dtype(np.uint8) if depth == 8 else np.dtype("<u2")
     size = (height - 1) * pitch + ((width - 1) * step + 1) * dtype.itemsize
-    memory = (ctypes.c_uint8 * size).from_address(address)
+    memory = memoryview((ctypes.c_uint8 * size).from_address(address)).cast("B")
     return np.ndarray((height, width), dtype, memory, strides=(pitch, step * dtype.itemsize))
 
 
 def edge_profile(luma8: Plane, lines: npt.NDArray[np.int64]) -> Plane:
     """Sums over the given rows of the blocking quotients between neighbouring columns, in units of 1/QUOTIENT_ONE."""
-    height, width = luma8.shape
+    width = luma8.shape[1]
     profile = np.zeros(width, np.int64)
     steps = np.abs(np.diff(luma8, axis=1))
     for i in range(3, width - 4):

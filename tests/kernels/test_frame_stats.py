@@ -47,7 +47,7 @@ def test_named_values_of_a_known_picture():
     }
 
 
-SHAPES = [(1, 1), (2, 1), (1, 9), (7, 1), (8, 8), (13, 11), (31, 17), (67, 53), (64, 32), (33, 300), (450, 9)]
+SHAPES = [(1, 1), (2, 1), (1, 9), (7, 1), (8, 8), (13, 11), (31, 17), (67, 53), (64, 32), (33, 450), (790, 9)]
 KINDS = [
     {"chroma": "420"},
     {"chroma": "422"},
@@ -70,8 +70,8 @@ def test_cpu_equals_reference(kind):
 
 
 def test_cpu_equals_reference_where_blockiness_samples_lines():
-    assert row_step(1080) == 9
-    assert strip_step(1920) == 9
+    assert row_step(1080) == 5
+    assert strip_step(1920) == 5
     pairs = [pair(1920, 1080), pair(1279, 719, bit_depth=10)]
     arguments = tables([now for now, _ in pairs], [before for _, before in pairs])
     assert torch.equal(frame_stats(*arguments), reference.frame_stats(*arguments))
