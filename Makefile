@@ -28,6 +28,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # On a machine with a GPU: the `gpu` tests and the GPU benchmarks. Uses the interpreter that has torch there.
 .PHONY: gpu-check

@@ -363,7 +363,7 @@ def detectors(
     """List the detectors with their parameters and defaults."""
     from engine.detectors_table import print_detectors
 
-    print_detectors(format, sys.stdout)
+    print_detectors(format.value, sys.stdout)
 
 
 @app.command()

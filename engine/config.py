@@ -315,7 +315,8 @@ def _explain(item: Any, document: _Document) -> tuple[Path_, str, str]:
 def _model_at(path: Path_) -> type[BaseModel]:
     if not path:
         return Config
-    return {"engine": EngineSection, "profiles": Profile, "streams": Stream}.get(str(path[0]), Config)
+    sections: dict[str, type[BaseModel]] = {"engine": EngineSection, "profiles": Profile, "streams": Stream}
+    return sections.get(str(path[0]), Config)
 
 
 def _field_at(path: Path_) -> Any:

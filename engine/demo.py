@@ -125,7 +125,9 @@ def _encode(container: Any) -> None:
     audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
     audio.bit_rate = 192_000
     texture = np.random.default_rng(5).standard_normal((HEIGHT + 64, WIDTH + 64)).astype(np.float32)
-    ground = 16 * (texture + np.roll(texture, 1, 0) + np.roll(texture, 1, 1)) / 2
+    ground: npt.NDArray[np.float32] = (
+        np.float32(16) * (texture + np.roll(texture, 1, 0) + np.roll(texture, 1, 1)) / np.float32(2)
+    )
     samples = sound()
     written = 0
     for index in range(SECONDS * FRAME_RATE):

@@ -27,6 +27,7 @@ BLUR_INTERVAL_SECONDS = 1.0
 BLUR_GRADIENT_CHANGE = 0.15
 # A peak of 0 has no level in decibels; this is below the noise of any format.
 SILENT = 1e-10
+SILENCE_LUFS = -120.0
 
 VIDEO_COLUMNS = (*FRAME_COLUMNS, *EDGE_COLUMNS)
 AUDIO_COLUMNS = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db")
@@ -88,7 +89,9 @@ class Measure:
 
     def loudness(self, slot: int) -> dict[str, float | None]:
         """Programme loudness of all that the slot's stream has played; see kernels.audio_stats.LoudnessSummary."""
-        return loudness_summary(self._audio, slot)._asdict()
+        levels = loudness_summary(self._audio, slot)._asdict()
+        # Digital silence reads as the logarithm's floor, which is no level.
+        return {name: None if value is not None and value <= SILENCE_LUFS else value for name, value in levels.items()}
 
     def frames(self, batch: FrameBatch) -> Measures:
         """Measure pictures."""

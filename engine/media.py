@@ -92,7 +92,8 @@ class Packet:
         track: which of the stream's tracks it belongs to.
         pts: presentation time in media seconds; None where the container has none.
         dts: decoding time in media seconds; None where the container has none.
-        offset: seconds to add to the container's own timestamps to get media time (changes at a discontinuity).
+        offset: seconds to add to the payload's timestamps to get media time (minus the input's start; the clock takes
+            discontinuities out of the payload's own timestamps).
         size: payload bytes.
         key: starts a decodable group of pictures.
         corrupt: the container marks it as damaged.
@@ -204,7 +205,8 @@ class AudioBlock:
         valid: samples that are real, 1..4800; the rest (end of the stream, before a gap) are zeros that no verdict
             may count.
         weights: one loudness weight per channel (ITU-R BS.1770-5 table 4: 1.0; 1.41 surround; 0 LFE).
-        clip_level: absolute sample value that counts as full scale, 1.0 less half a step of the coded depth.
+        clip_level: absolute sample value that counts as full scale: 1.0 less one and a half steps of the coded depth
+            (the highest positive code is one step below 1.0), 1.0 for codecs that decode to float.
     """
 
     stream: str

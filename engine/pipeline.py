@@ -19,7 +19,9 @@ import torch
 from engine.batch import Batcher
 from engine.counters import EngineCounters
 from engine.coverage import Coverage
-from engine.decode.choose import Decoders, open_decoders
+from engine.decode.choose import DecoderChooser
+from engine.decode.driver import wait_by_blocking
+from engine.decode.upload import Uploader
 from engine.detectors import Detector, all_detectors, resolve
 from engine.errors import AvjuryError, DecodeError, DeviceError
 from engine.evidence import thumbnail
@@ -28,8 +30,8 @@ from engine.ingest.source import Source
 from engine.ingest.url_policy import UrlPolicy
 from engine.judge import Judge, Pending
 from engine.measure import Measure
-from engine.media import FrameBatch, Measures, StreamInfo
-from engine.queues import Bell
+from engine.media import AudioBlock, FrameBatch, Measures, StreamInfo, Surface
+from engine.queues import Bell, BoundedQueue
 from engine.reader import AUDIO_QUEUE_BLOCKS, StreamReader
 from engine.verdicts import ClosedBy, Incident, Loudness, Severity, StreamSecond, Summary
 
@@ -107,6 +109,7 @@ class Outcome:
         info: what the container said; None if it could not be opened.
         trace: per track, if asked for.
         thumbnails: JPEG per incident id, if asked for.
+        thresholds: the value from which each enabled detector's measure is bad, by detector.
     """
 
     stream: str
@@ -116,6 +119,7 @@ class Outcome:
     info: StreamInfo | None = None
     trace: dict[str, Trace] = field(default_factory=dict)
     thumbnails: dict[str, bytes] = field(default_factory=dict)
+    thresholds: dict[str, float] = field(default_factory=dict)
 
 
 class Listener(Protocol):
@@ -219,7 +223,11 @@ class Engine:
     def __init__(self, settings: EngineSettings, listener: Listener | None = None, *, slots: int = 64) -> None:
         self.settings = settings
         self.device = choose_device(settings.device)
+        if self.device.type == "cuda":
+            # Before torch makes the context: reader threads that wait for the GPU must not burn the cores.
+            wait_by_blocking(self.device.index or 0)
         self.counters = EngineCounters()
+        self._decoders = DecoderChooser(self.device, settings.decode_threads)
         self._listener: Listener = listener or Silent()
         self._bell = Bell()
         wait = settings.max_wait_seconds
@@ -228,13 +236,13 @@ class Engine:
         self._batcher = Batcher(self.device, settings.max_batch, wait)
         self._measure = Measure(self.device, slots)
         self._judge = Judge(all_detectors(), self.device, slots)
-        self._uploader: Uploader | None = None
-        if self.device.type == "cuda":
-            from engine.decode.upload import Uploader
-
-            self._uploader = Uploader(self.device)
+        self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         self._free = list(range(slots - 1, -1, -1))
         self._streams: dict[int, _Stream] = {}
+        # What every pass of the loop needs of the streams, by slot.
+        self._video: dict[int, BoundedQueue[Surface]] = {}
+        self._audio: dict[int, BoundedQueue[AudioBlock]] = {}
+        self._pixel_black_th: dict[int, float] = {}
         self._in_flight: deque[tuple[Pending, FrameBatch | None, Measures]] = deque()
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
@@ -254,16 +262,12 @@ class Engine:
                 remedy="start another engine, or remove a stream",
             )
         detectors, parameters = resolve(spec.detectors)
+        rules = {d.name: d.rule(parameters[d.name]) for d in detectors}
         slot = self._free.pop()
-        threads = self.settings.decode_threads
-
-        def choose(info: StreamInfo) -> Decoders:
-            return open_decoders(info, self.device, threads)
-
         reader = StreamReader(
             spec.id,
             Source(spec.url, stream=spec.id, policy=spec.policy),
-            choose,
+            self._decoders.open,
             self._bell,
             realtime=self.settings.realtime,
         )
@@ -273,7 +277,7 @@ class Engine:
             reader=reader,
             detectors=detectors,
             parameters=parameters,
-            outcome=Outcome(spec.id),
+            outcome=Outcome(spec.id, thresholds={name: rule.enter for name, rule in rules.items()}),
             book=IncidentBook(spec.id),
             coverage=Coverage(
                 spec.id,
@@ -283,9 +287,11 @@ class Engine:
             began=time.monotonic(),
         )
         self._measure.open_slot(slot, parameters)
-        self._judge.open_slot(slot, {d.name: d.rule(parameters[d.name]) for d in detectors})
+        self._judge.open_slot(slot, rules)
         self.counters.streams[spec.id] = reader.counters
         self._streams[slot] = stream
+        self._video[slot], self._audio[slot] = reader.video, reader.audio
+        self._pixel_black_th[slot] = parameters.get("video.black", {}).get("pixel_black_th", 0.1)
         reader.start()
 
     def stop(self) -> None:
@@ -304,18 +310,17 @@ class Engine:
         finally:
             for stream in self._streams.values():
                 stream.reader.stop()
+            self._decoders.close()
 
     def step(self) -> None:
         """One pass of the loop."""
-        video = {s.slot: s.reader.video for s in self._streams.values()}
-        audio = {s.slot: s.reader.audio for s in self._streams.values()}
-        self._batcher.wait_until_ready(self._bell, video, list(audio.values()), IDLE_SECONDS)
-        black = {s.slot: s.parameters.get("video.black", {}).get("pixel_black_th", 0.1) for s in self._streams.values()}
-        frames = self._batcher.frames(video, black)
+        self._batcher.wait_until_ready(self._bell, self._video, list(self._audio.values()), IDLE_SECONDS)
+        frames = self._batcher.frames(self._video, self._pixel_black_th)
         if frames is not None:
-            self._emit(self._measure.frames(self._on_device(frames, black)), frames)
+            frames = self._on_device(frames)
+            self._emit(self._measure.frames(frames), frames)
         for _ in range(AUDIO_QUEUE_BLOCKS):  # sound that waits is short; more would hold the pictures up
-            sound = self._batcher.sound(audio)
+            sound = self._batcher.sound(self._audio)
             if sound is None:
                 break
             self._emit(self._measure.sound(sound), None)
@@ -327,12 +332,12 @@ class Engine:
             if stream.reader.video.ended and stream.reader.audio.ended and stream.reader.ticks.ended:
                 self._finish(stream, "end_of_stream")
 
-    def _on_device(self, batch: FrameBatch, black: Mapping[int, float]) -> FrameBatch:
+    def _on_device(self, batch: FrameBatch) -> FrameBatch:
         """The batch with the software decoder's pictures uploaded, where the kernels run on a GPU."""
         if self._uploader is None or all(surface.device != "cpu" for surface in batch.surfaces):
             return batch
         surfaces = [self._uploader.upload(s) if s.device == "cpu" else s for s in batch.surfaces]
-        return self._batcher.assemble(list(zip(batch.slots.tolist(), surfaces, strict=True)), black)
+        return self._batcher.assemble(list(zip(batch.slots.tolist(), surfaces, strict=True)), self._pixel_black_th)
 
     def _judge_ticks(self) -> None:
         while True:
@@ -450,16 +455,16 @@ class Engine:
         outcome.error = failure if isinstance(failure, AvjuryError) else None
         if reader.decoders is not None:
             outcome.summary = self._summary(stream, end)
-            if not stream.frames_measured and not stream.audio_samples and outcome.error is None:
-                if closed_by == "end_of_stream":
-                    outcome.error = DecodeError(
-                        "nothing could be decoded",
-                        stream=stream.spec.id,
-                        why=f"{reader.counters.packets} packets gave no picture and no sound "
-                        f"({reader.counters.decode_errors} of them damaged)",
-                        remedy="check that the input is complete and that its codec is supported (avjury doctor)",
-                    )
-                    outcome.summary = None
+            nothing = not stream.frames_measured and not stream.audio_samples
+            if nothing and outcome.error is None and closed_by == "end_of_stream":
+                outcome.error = DecodeError(
+                    "nothing could be decoded",
+                    stream=stream.spec.id,
+                    why=f"{reader.counters.packets} packets gave no picture and no sound "
+                    f"({reader.counters.decode_errors} of them damaged)",
+                    remedy="check that the input is complete and that its codec is supported (avjury doctor)",
+                )
+                outcome.summary = None
         for track, rows in stream.rows.items():
             outcome.trace[track] = Trace(
                 columns=self._measure.columns(track),
@@ -467,7 +472,8 @@ class Engine:
                 values=np.array([values for _, values in rows]),
             )
         self._measure.close_slot(stream.slot)
-        del self._streams[stream.slot]
+        for table in (self._streams, self._video, self._audio, self._pixel_black_th):
+            del table[stream.slot]
         self._free.append(stream.slot)
         self.outcomes[stream.spec.id] = outcome
         self._listener.on_end(outcome)

@@ -84,7 +84,9 @@ def _incidents(outcome: Outcome) -> str:
             f"<td>{incident.start:.3f}</td><td>{'' if incident.end is None else f'{incident.end:.3f}'}</td>"
             f"<td>{incident.score:.4g}</td><td>{escape(incident.closed_by or 'open')}</td><td>{image}</td></tr>"
         )
-    head = "".join(f"<th>{name}</th>" for name in ("severity", "detector", "start s", "end s", "score", "closed by", ""))
+    head = "".join(
+        f"<th>{name}</th>" for name in ("severity", "detector", "start s", "end s", "score", "closed by", "")
+    )
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
 
 
@@ -92,7 +94,11 @@ def _plots(outcome: Outcome) -> list[str]:
     import plotly.graph_objects as go
 
     plots = []
+    # One scale for all, so that what happens together stands below each other.
+    until = max((float(trace.times[-1]) for trace in outcome.trace.values() if len(trace.times)), default=0.0)
     for declared in all_detectors():
+        if declared.name not in outcome.thresholds:
+            continue
         trace = outcome.trace.get(declared.track)
         if trace is None or declared.column not in trace.columns:
             continue
@@ -103,7 +109,7 @@ def _plots(outcome: Outcome) -> list[str]:
         figure = go.Figure(
             go.Scatter(x=trace.times[known].tolist(), y=values[known].tolist(), mode="lines", line={"width": 1.2})
         )
-        figure.add_hline(y=declared.rule().enter, line_dash="dash", annotation_text="default threshold")
+        figure.add_hline(y=outcome.thresholds[declared.name], line_dash="dash", annotation_text="threshold")
         for incident in outcome.incidents:
             if incident.detector == declared.name:
                 _shade(figure, incident)
@@ -112,7 +118,7 @@ def _plots(outcome: Outcome) -> list[str]:
             height=240,
             margin={"l": 50, "r": 20, "t": 40, "b": 30},
             template="plotly_white",
-            xaxis_title="s",
+            xaxis={"title": "s", "range": [0, until]},
         )
         plots.append(figure.to_html(full_html=False, include_plotlyjs=False))
     return plots

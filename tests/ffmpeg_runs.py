@@ -66,8 +66,8 @@ def silences(clip):
 def ebur128(clip):
     """ebur128's summary with true peak, of the sound at 48 kHz; None if the clip has no audio track.
 
-    Left to itself ebur128 runs BS.1770's filter at the sound's own rate, which reads 0.25 LU more at 8 kHz; the standard
-    gives the filter at 48 kHz.
+    Left to itself ebur128 runs BS.1770's filter at the sound's own rate, which reads 0.25 LU more at 8 kHz; the
+    standard gives the filter at 48 kHz.
     """
     log = run_filters(clip, "-map", "0:a:0", "-af", "aresample=48000,ebur128=peak=true:framelog=quiet")
     summary = log[log.rfind("Summary:") :]

@@ -89,9 +89,16 @@ BLUR = Detector(
     track="video",
     column="blur",
     severity=Severity.WARNING,
-    summary="Edges are wide (FFmpeg's blurdetect, Marziliano et al. 2002: mean edge width in samples).",
+    summary="Even the narrowest edges are wide (blurdetect's widths, Marziliano et al. 2002); decision 0003.",
     parameters=(
-        Parameter("threshold", BLUR_THRESHOLD, "", 1.0, 1000.0, "mean edge width in samples"),
+        Parameter(
+            "threshold",
+            BLUR_THRESHOLD,
+            "",
+            1.0,
+            1000.0,
+            "width of the narrowest tenth of the edges, in samples at 720 lines",
+        ),
         duration("duration", 2.0, "how long it has to be blurred"),
     ),
     make_rule=lasting,

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 import torch
+
 from engine.batch import Batcher, black_level
 from engine.media import AudioBlock, Surface
 from engine.queues import Bell, BoundedQueue

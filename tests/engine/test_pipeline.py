@@ -5,9 +5,10 @@ import threading
 
 import numpy as np
 import pytest
+from media import ffmpeg_exe
+
 from engine.pipeline import Engine, EngineSettings, Silent, StreamSpec, check
 from engine.verdicts import Severity
-from media import ffmpeg_exe
 
 CPU = EngineSettings(device="cpu")
 

@@ -43,7 +43,7 @@ def intervals(outcome, detector):
 
 
 def assert_same(ours, theirs, tolerance, end_of_stream):
-    """Same number of intervals, starts and ends within `tolerance`; an end that ffmpeg does not print is the stream's."""
+    """Same number of intervals, starts and ends within `tolerance`; an end not printed by ffmpeg is the stream's."""
     assert len(ours) == len(theirs), f"ours {ours}, ffmpeg {theirs}"
     for (start, end), (their_start, their_end) in zip(ours, theirs, strict=True):
         assert start == pytest.approx(their_start, abs=tolerance), f"ours {ours}, ffmpeg {theirs}"

@@ -23,7 +23,8 @@ CARRIERS = {
 def carrier(name):
     path = CARRIERS[name]
     if path is None:
-        return ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=14", "-f", "lavfi", "-i", "anoisesrc=d=14:a=0.2:r=48000:seed=7"]  # fmt: skip
+        sources = ("testsrc2=s=640x360:r=25:d=14", "anoisesrc=d=14:a=0.2:r=48000:seed=7")
+        return [part for source in sources for part in ("-f", "lavfi", "-i", source)]
     folder = media_dir()
     if folder is None:
         pytest.skip("no real clips (set AVJURY_MEDIA)")
