@@ -133,17 +133,18 @@ class Batcher:
         if not taken:
             return None
         n = len(taken)
-        samples = torch.zeros((n, MAX_CHANNELS, BLOCK_SAMPLES), dtype=torch.float32)
+        # numpy's zeros: torch would clear a block on all of its threads, which then spin for the cores that decode.
+        padded = np.zeros((n, MAX_CHANNELS, BLOCK_SAMPLES), dtype=np.float32)
         weights = np.zeros((n, MAX_CHANNELS))
         for row, (_, block) in enumerate(taken):
-            samples[row, : block.samples.shape[0]] = torch.from_numpy(block.samples)
+            padded[row, : block.samples.shape[0]] = block.samples
             weights[row, : len(block.weights)] = block.weights
         device = self._device
         return AudioBatch(
             slots=torch.tensor([slot for slot, _ in taken], dtype=torch.int64),
             pts=torch.tensor([block.pts for _, block in taken], dtype=torch.float64),
             seconds=torch.tensor([block.valid / SAMPLE_RATE for _, block in taken], dtype=torch.float64),
-            samples=samples.to(device, non_blocking=True),
+            samples=torch.from_numpy(padded).to(device, non_blocking=True),
             channels=torch.tensor([block.samples.shape[0] for _, block in taken], device=device),
             valid=torch.tensor([block.valid for _, block in taken], device=device),
             weights=torch.from_numpy(weights).to(device, non_blocking=True),
