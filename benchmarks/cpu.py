@@ -28,9 +28,9 @@ from benchmarks.looped import loop_clip, make_clip
 # Real clips of the media folder that are large, differ in codec, and are long enough to be looped.
 MEDIA_CLIPS = (
     "media3_bbb_2500ms_1080p24_mpeg2.ts",
-    "tsduck_test-026_news_1080i25_eac3.ts",
     "latentsync_demo1_1080x1920_hevc.mp4",
     "openh264_street_1920x1080_temporal_direct.264",
+    "simpl_tears-of-steel_1920x800p24_av1.webm",
 )
 VIDEO_FILTERS = "freezedetect,blackdetect,blockdetect,blurdetect,signalstats"
 AUDIO_FILTERS = "silencedetect,ebur128=peak=true"

@@ -65,12 +65,14 @@ def loop_clip(clip: Path, path: Path, seconds: float) -> Path:
             track.index: target.add_stream_from_template(track)
             for track in (*source.streams.video[:1], *source.streams.audio[:1])
         }
-        offset = Fraction(0)
+        offset, last = Fraction(0), dict.fromkeys(tracks, -(10**9))
         while offset < seconds:
             for index, dts, pts, duration, key, payload in packets:
                 packet = av.Packet(payload)
                 packet.stream, packet.time_base = tracks[index], Fraction(1, 90000)
-                packet.dts, packet.pts = round((dts + offset) * 90000), round((pts + offset) * 90000)
+                # Muxers want rising decode times, also where one round's last packets overlap the next one's first.
+                last[index] = max(round((dts + offset) * 90000), last[index] + 1)
+                packet.dts, packet.pts = last[index], max(round((pts + offset) * 90000), last[index])
                 packet.duration, packet.is_keyframe = round(duration * 90000), key
                 target.mux(packet)
             offset += span

@@ -21,10 +21,15 @@ from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
 from kernels.layout import Field
 
-# A blur measure costs as much as decoding the picture. Blur does not come and go within a second, so it is measured
+# An edge measure costs as much as decoding the picture. Blur does not come and go within a second, so it is measured
 # this often, and at once when the picture's gradient says that something changed.
 BLUR_INTERVAL_SECONDS = 1.0
 BLUR_GRADIENT_CHANGE = 0.15
+# A picture whose last measure was clearly below the threshold can only have become blurred by losing gradient, or by a
+# cut to another scene, which changes the gradient either way: it is measured less often, and at once after those.
+SHARP_INTERVAL_SECONDS = 4.0
+SHARP_SHARE = 0.75
+SHARP_GRADIENT_GAIN = 0.5
 # A peak of 0 has no level in decibels; this is below the noise of any format.
 SILENT = 1e-10
 SILENCE_LUFS = -120.0
@@ -36,6 +41,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {"video": VIDEO_COLUMNS, "audio": AUDIO_CO
 
 _MAFD = VIDEO_COLUMNS.index("mafd")
 _GRADIENT = VIDEO_COLUMNS.index("gradient")
+_BLUR = VIDEO_COLUMNS.index("blur")
 _EDGES = slice(len(FRAME_COLUMNS), len(FRAME_COLUMNS) + len(EDGE_COLUMNS))
 _QUIET_LEAD = AUDIO_COLUMNS.index("quiet_lead")
 _QUIET = AUDIO_COLUMNS.index("quiet")
@@ -62,6 +68,8 @@ class Measure:
         self._freeze_noise = torch.zeros(slots, dtype=torch.float64, device=device)
         self._silence_noise = torch.zeros(slots, dtype=torch.float64, device=device)
         self._wants_blur = torch.zeros(slots, dtype=torch.bool, device=device)
+        self._sharp_below = torch.zeros(slots, dtype=torch.float64, device=device)
+        self._blur = torch.zeros(slots, dtype=torch.float64, device=device)
         self._blur_at = torch.full((slots,), torch.nan, dtype=torch.float64, device=device)
         self._blur_gradient = torch.zeros(slots, dtype=torch.float64, device=device)
 
@@ -77,6 +85,7 @@ class Measure:
         self._freeze_noise[slot] = parameters.get("video.freeze", {}).get("noise", 0.001)
         self._silence_noise[slot] = parameters.get("audio.silence", {}).get("noise", 0.001)
         self._wants_blur[slot] = "video.blur" in parameters
+        self._sharp_below[slot] = SHARP_SHARE * parameters.get("video.blur", {}).get("threshold", 0.0)
         self._blur_at[slot] = torch.nan
 
     def close_slot(self, slot: int) -> None:
@@ -110,9 +119,14 @@ class Measure:
         xp = self._xp
         slots, pts = self._local(batch.slots), self._local(batch.pts)
         at, last_gradient = self._view(self._blur_at), self._view(self._blur_gradient)
+        last_blur, sharp_below = self._view(self._blur), self._view(self._sharp_below)
         gradient = self._view(values)[:, _GRADIENT]
-        rested = abs(pts - at[slots]) < BLUR_INTERVAL_SECONDS  # False where it was never measured: NaN
-        same = abs(gradient - last_gradient[slots]) <= BLUR_GRADIENT_CHANGE * last_gradient[slots]
+        before = last_gradient[slots]
+        sharp = last_blur[slots] < sharp_below[slots]  # False where it has no value: NaN
+        interval = xp.where(sharp, SHARP_INTERVAL_SECONDS, BLUR_INTERVAL_SECONDS)
+        gain = xp.where(sharp, SHARP_GRADIENT_GAIN, BLUR_GRADIENT_CHANGE)
+        rested = abs(pts - at[slots]) < interval  # False where it was never measured: NaN
+        same = (gradient >= (1 - BLUR_GRADIENT_CHANGE) * before) & (gradient <= (1 + gain) * before)
         due = self._view(self._wants_blur)[slots] & ~(rested & same)
         if self._device.type == "cpu" and not due.any():
             return  # on a GPU nobody knows without asking it, and skipped rows cost nothing
@@ -122,7 +136,8 @@ class Measure:
         largest = max(surface.width * surface.height for surface in batch.surfaces)
         values[:, _EDGES] = edge_width(table, largest)
         at[slots] = xp.where(due, pts, at[slots])
-        last_gradient[slots] = xp.where(due, gradient, last_gradient[slots])
+        last_gradient[slots] = xp.where(due, gradient, before)
+        last_blur[slots] = xp.where(due, self._view(values)[:, _BLUR], last_blur[slots])
 
     def sound(self, batch: AudioBatch) -> Measures:
         """Measure 100 ms blocks of sound."""

