@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run check test test-all lint
+.PHONY: run check bench test test-all lint
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON3) -m venv $(VENV)
@@ -16,6 +16,10 @@ run: $(READY)
 
 check: $(READY)
 	$(BIN)/avjury check $(INPUT)
+
+# Half an hour; writes benchmarks/results. `avjury bench` lists the others.
+bench: $(READY)
+	$(BIN)/avjury bench cpu
 
 test: $(READY)
 	$(BIN)/python -m pytest -q -n 2 -m 'not slow'

@@ -5,6 +5,8 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from media import ffmpeg_exe
 
 from engine.pipeline import Engine, EngineSettings, Silent, StreamSpec, check
@@ -56,17 +58,31 @@ def judged(specs, **settings):
     return check(specs, EngineSettings(device="cpu", trace=True, **settings))
 
 
-def test_the_same_file_gives_the_same_verdicts_alone_and_in_company(clips):
-    [alone] = judged([StreamSpec("a", clips["defects"])])
-    assert {i.detector for i in alone.incidents} >= {"video.black", "audio.silence"}
-    company = [StreamSpec("b", clips["other"]), StreamSpec("c", clips["garbage"]), StreamSpec("d", clips["sound"])]
-    for batch in (1, 3, 64):
-        outcomes = judged([*company, StreamSpec("a", clips["defects"])], max_batch=batch, max_wait_seconds=0.01)
-        beside = outcomes[-1]
-        assert verdicts(beside) == verdicts(alone)
-        for track, trace in alone.trace.items():
-            np.testing.assert_array_equal(beside.trace[track].values, trace.values)
-            np.testing.assert_array_equal(beside.trace[track].times, trace.times)
+@pytest.fixture(scope="module")
+def alone(clips):
+    [outcome] = judged([StreamSpec("a", clips["defects"])])
+    assert {i.detector for i in outcome.incidents} >= {"video.black", "audio.silence"}
+    return outcome
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    before=st.lists(st.sampled_from(["other", "garbage", "sound", "defects"]), max_size=2),
+    after=st.lists(st.sampled_from(["other", "garbage", "sound", "defects"]), max_size=2),
+    max_batch=st.integers(1, 8),
+    max_wait_seconds=st.sampled_from([None, 0.0, 0.002, 0.02]),
+)
+def test_the_same_file_gives_the_same_verdicts_whatever_the_batch_and_the_company(
+    clips, alone, before, after, max_batch, max_wait_seconds
+):
+    specs = [StreamSpec(f"{place}{n}", clips[name]) for place, names in (("b", before), ("c", after))
+             for n, name in enumerate(names)]  # fmt: skip
+    specs.insert(len(before), StreamSpec("a", clips["defects"]))
+    beside = judged(specs, max_batch=max_batch, max_wait_seconds=max_wait_seconds)[len(before)]
+    assert verdicts(beside) == verdicts(alone)
+    for track, trace in alone.trace.items():
+        np.testing.assert_array_equal(beside.trace[track].values, trace.values)
+        np.testing.assert_array_equal(beside.trace[track].times, trace.times)
 
 
 def test_a_broken_input_ends_with_its_reason_and_touches_no_other(clips):
