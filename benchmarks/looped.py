@@ -62,7 +62,7 @@ def loop_clip(clip: Path, path: Path, seconds: float) -> Path:
     packets, span = _read(clip)
     with av.open(str(clip)) as source, av.open(str(path), "w") as target:
         tracks = {
-            track.index: target.add_stream_from_template(track)
+            track.index: target.add_stream_from_template(track, opaque=True)
             for track in (*source.streams.video[:1], *source.streams.audio[:1])
         }
         offset, last = Fraction(0), dict.fromkeys(tracks, -(10**9))
