@@ -224,7 +224,8 @@ def main() -> int:
     parser.add_argument("--media", type=Path, default=os.environ.get("AVJURY_MEDIA"), help="folder of real clips")
     parser.add_argument("--seconds", type=float, default=20.0, help="media seconds that clips are looped to")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--memory-seconds", type=float, default=3600.0, help="length of the memory run; 0 leaves it out")
+    parser.add_argument("--memory-seconds", type=float, default=3600.0, help="media seconds of the memory run")
+    parser.add_argument("--only", choices=("speed", "memory"), help="one half; default: both")
     parser.add_argument("--results", type=Path, help="folder for the result; default: benchmarks/results")
     parser.add_argument("--measure-memory", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -232,23 +233,20 @@ def main() -> int:
         print(json.dumps(measure_memory(options.measure_memory)))  # noqa: T201 - read by the parent
         return 0
     program = _ffmpeg()
-    figures: dict[str, Any] = {"clips": [], "ffmpeg": _version_line(program), "filters": [VIDEO_FILTERS, AUDIO_FILTERS]}
+    figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
         folder = Path(name)
         made = make_clip(folder / "made_1080p25_h264.mp4")
-        clips = [made, *options.clips]
-        if options.media and not options.clips:
-            found = {path.name: path for path in Path(options.media).rglob("*")}
-            clips += [found[wanted] for wanted in MEDIA_CLIPS if wanted in found]
-        for clip in clips:
-            looped = loop_clip(clip, folder / f"looped_{clip.stem}.mkv", options.seconds)
-            figure = compare_clip(looped, repeats=options.repeats, program=program)
-            figure["clip"] = clip.name
-            figures["clips"].append(figure)
-            _say(json.dumps(figure))
-        if options.memory_seconds > 0:
+        if options.only != "memory":
+            figures |= {"ffmpeg": _version_line(program), "filters": [VIDEO_FILTERS, AUDIO_FILTERS], "clips": []}
+            for clip in [made, *(options.clips or _media_clips(options.media))]:
+                looped = loop_clip(clip, folder / f"looped_{clip.stem}.mkv", options.seconds)
+                figure = {**compare_clip(looped, repeats=options.repeats, program=program), "clip": clip.name}
+                figures["clips"].append(figure)
+                _say(json.dumps(figure))
+        if options.only != "speed":
             _say(f"memory: judging {options.memory_seconds:.0f} s of media")
-            looped = loop_clip(made, folder / "hour.mkv", options.memory_seconds)
+            looped = loop_clip(made, folder / "long.mkv", options.memory_seconds)
             child = [sys.executable, "-m", "benchmarks.cpu", "--measure-memory", str(looped)]
             done = subprocess.run(child, capture_output=True, text=True, check=True)
             figures["memory"] = json.loads(done.stdout)
@@ -256,6 +254,11 @@ def main() -> int:
     path = write_result("cpu", figures, **({"folder": options.results} if options.results else {}))
     print(path)  # noqa: T201 - the command's result
     return 0
+
+
+def _media_clips(folder: str | Path | None) -> list[Path]:
+    found = {path.name: path for path in Path(folder).rglob("*")} if folder else {}
+    return [found[name] for name in MEDIA_CLIPS if name in found]
 
 
 def _version_line(program: str | None) -> str | None:
