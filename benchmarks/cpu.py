@@ -169,15 +169,21 @@ def measure_memory(clip: Path) -> dict[str, Any]:
     Returns: megabytes above the imports, largest and per minute of media, and the growth per hour over the second half.
     """
     from engine import pipeline
+    from engine.detectors import all_detectors
+    from kernels.audio_stats import cpu as _audio
+    from kernels.edge_width import cpu as _edges
+    from kernels.frame_stats import cpu as _frames
+    from kernels.judge import cpu as _judge
 
-    pipeline.torch.ones(1).sum()
+    assert all_detectors()
+    assert all((_audio, _edges, _frames, _judge))  # numba and its compiled kernels are imports too
     imports = _resident_mb()
-    samples: list[tuple[float, float]] = []
+    samples: list[tuple[int, float]] = []
 
     class Sampler(pipeline.Silent):
         def on_second(self, second: Any) -> None:
-            if int(second.start) % 10 == 0:
-                samples.append((second.start, _resident_mb() - imports))
+            if second.second % 10 == 0:
+                samples.append((second.second, _resident_mb() - imports))
 
     began = time.perf_counter()
     (outcome,) = pipeline.check(
@@ -248,7 +254,7 @@ def main() -> int:
             _say(f"memory: judging {options.memory_seconds:.0f} s of media")
             looped = loop_clip(made, folder / "long.mkv", options.memory_seconds)
             child = [sys.executable, "-m", "benchmarks.cpu", "--measure-memory", str(looped)]
-            done = subprocess.run(child, capture_output=True, text=True, check=True)
+            done = subprocess.run(child, stdout=subprocess.PIPE, text=True, check=True)
             figures["memory"] = json.loads(done.stdout)
             _say(done.stdout)
     path = write_result("cpu", figures, **({"folder": options.results} if options.results else {}))
