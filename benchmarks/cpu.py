@@ -224,7 +224,9 @@ def main() -> int:
     parser.add_argument("--media", type=Path, default=os.environ.get("AVJURY_MEDIA"), help="folder of real clips")
     parser.add_argument("--seconds", type=float, default=20.0, help="media seconds that clips are looped to")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--memory-seconds", type=float, default=3600.0, help="length of the memory run; 0 leaves it out")
+    parser.add_argument(
+        "--memory-seconds", type=float, default=3600.0, help="length of the memory run; 0 leaves it out"
+    )
     parser.add_argument("--results", type=Path, help="folder for the result; default: benchmarks/results")
     parser.add_argument("--measure-memory", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
