@@ -481,12 +481,14 @@ class Headers:
         key: decoding can start with this packet.
         has_parameter_sets: it carries a sequence header of its own.
         damage: damaged headers in it, and 1 if pictures before it are missing.
+        missing: 1 if pictures before it are missing, else 0.
     """
 
     format: SequenceFormat | None
     key: bool
     has_parameter_sets: bool
     damage: int
+    missing: int
 
 
 @dataclass(slots=True)
@@ -517,7 +519,7 @@ class HeaderWatch:
         Args:
             data: one access unit, Annex B.
         """
-        damage = 0
+        damage = missing = 0
         key = has_sets = False
         for begin, end in nal_units(data):
             first = data[begin]
@@ -529,7 +531,7 @@ class HeaderWatch:
             kind = nal_type(self.codec, first)
             if _is_slice(self.codec, kind):
                 key = key or _is_key(self.codec, kind)
-                damage += self._missing_before(data[begin : min(end, begin + 32)], kind)
+                missing = self._missing_before(data[begin : min(end, begin + 32)], kind)
                 break
             if not _is_parameter_set(self.codec, kind):
                 continue
@@ -542,7 +544,7 @@ class HeaderWatch:
                     continue
                 has_sets = True
             self._keep(nal, kind)
-        return Headers(self.format, key, has_sets, damage)
+        return Headers(self.format, key, has_sets, damage + missing, missing)
 
     def _keep(self, nal: bytes, kind: int) -> None:
         """Remember a parameter set by its own id, so that a stream that changes one keeps the others."""

@@ -1,7 +1,8 @@
 """Software video decoder: libav through PyAV, pictures read in place from libav's own buffers.
 
 Measured on PyAV 18.1 (libav 8.1) with damaged clips: a picture that was concealed carries a corrupt mark in the frame
-itself, so libav's log, whose lines come from its worker threads and need Python's lock, is not needed to know it.
+itself, so libav's log, whose lines come from its worker threads and need Python's lock, is not needed to know it. What
+it does not mark is a picture that never came: H.264 numbers its pictures, and a gap in the numbers is counted.
 """
 
 import re
@@ -13,6 +14,7 @@ import av.error
 import numpy as np
 from av import VideoFrame
 
+from engine.decode.bitstream import HeaderWatch, LengthPrefixed
 from engine.errors import DecodeError
 from engine.media import Packet, Surface, VideoInfo
 
@@ -87,6 +89,7 @@ class SoftwareVideoDecoder:
         self._average_ticks = self._ticks(info.frame_rate)
         self._offset = 0.0
         self._geometries: dict[tuple[str, int, int], _Geometry] = {}
+        self._headers, self._lengths = _header_watch(context)
         self._forget()
 
     def _forget(self) -> None:
@@ -113,7 +116,10 @@ class SoftwareVideoDecoder:
 
     def decode(self, packet: Packet) -> list[Surface]:
         """Feed one packet. Returns: the pictures that became ready. Raises: DecodeError "resolution over limit"."""
+        if packet.offset != self._offset and self._headers is not None:
+            self._headers.forget_order()  # a jump: the pictures before it are another sequence's
         self._offset = packet.offset
+        self._count_missing(packet.payload)
         try:
             frames = self._context.decode(packet.payload)
         except av.error.FFmpegError:
@@ -122,6 +128,16 @@ class SoftwareVideoDecoder:
                 self._check_size(self._context.width, self._context.height)
             return []
         return [self._surface(frame) for frame in frames]
+
+    def _count_missing(self, payload: Any) -> None:
+        """Count a gap in the picture numbers. Damaged headers are left to libav, which refuses what it cannot use."""
+        if self._headers is None:
+            return
+        data: bytes | None = bytes(payload)
+        if data and self._lengths is not None:
+            data = self._lengths.to_annex_b(data)
+        if data:
+            self.errors += self._headers.read(data).missing
 
     def flush(self) -> list[Surface]:
         """Give the pictures that were held back for reordering; decoding may go on after it."""
@@ -138,6 +154,8 @@ class SoftwareVideoDecoder:
                 continue
             surfaces += [self._surface(frame) for frame in frames]
         self._context.flush_buffers()
+        if self._headers is not None:
+            self._headers.forget_order()
         return surfaces
 
     def close(self) -> None:
@@ -234,6 +252,22 @@ class SoftwareVideoDecoder:
             if ticks > 0:
                 return ticks
         return 1
+
+
+def _header_watch(context: Any) -> tuple[HeaderWatch | None, LengthPrefixed | None]:
+    """What reads the picture numbers of an H.264 track; no other codec has such."""
+    if context.name != "h264":
+        return None, None
+    watch, lengths = HeaderWatch("h264"), None
+    extradata = bytes(context.extradata or b"")
+    try:
+        lengths = LengthPrefixed.of(extradata, "h264")
+    except DecodeError:
+        return None, None  # libav says what it thinks of such a track
+    sets = lengths.parameter_sets if lengths is not None else extradata
+    if sets:
+        watch.read(sets)
+    return watch, lengths
 
 
 def has_picture(codec: str, extradata: bytes | None, payload: bytes) -> bool:

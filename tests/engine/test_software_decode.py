@@ -211,6 +211,22 @@ def test_a_clean_stream_that_starts_in_the_middle_of_a_group_counts_no_error(tmp
     assert decoder.errors <= 2
 
 
+def test_a_lost_h264_picture_is_counted_though_all_others_decode() -> None:
+    clip = make("lost.mp4", video="libx264", audio=None, options=(("movflags", "faststart"),))
+    with Source(str(clip), stream="lost") as source:
+        info = source.open()
+        assert info.video is not None
+        decoder = SoftwareVideoDecoder(info.video, "lost")
+        packets = [packet for packet in source.packets() if packet.track == "video"]
+        references = [n for n, packet in enumerate(packets) if not packet.key and bytes(packet.payload)[4] & 0x60]
+        lost = references[len(references) // 2]
+        for n, packet in enumerate(packets):
+            if n != lost:
+                decoder.decode(packet)
+        decoder.flush()
+    assert decoder.errors == 1
+
+
 def test_too_large_pictures_are_refused() -> None:
     source = Source(str(make("av.mp4")))
     info = source.open()
@@ -287,10 +303,11 @@ def test_real_pictures_come_at_the_times_of_the_ffmpeg_program(path: Path) -> No
     [
         ("fate_attachment631_concert_paff.mp4", 0, 0),
         ("openh264_BA_MW_D_pristine.264", 0, 0),
+        ("openh264_BA_MW_D_P_LOST.264", 0, 1),  # no mark, but a gap in the picture numbers
         ("fuzzcorpus_ww2.deblock.264", 23, 23),
-        ("fuzzcorpus_H264_bad_decoding.264", 11, 11),
+        ("fuzzcorpus_H264_bad_decoding.264", 11, 15),  # four gaps besides
         ("fate_empty_edit_5s.mp4", 29, 29),
-        ("decord_corrupted_testsrc_720p10.mp4", 1, 2),
+        ("decord_corrupted_testsrc_720p10.mp4", 1, 3),  # a gap besides
     ],
 )
 def test_real_damage_is_seen(media: Path, name: str, corrupt: int, errors: int) -> None:
