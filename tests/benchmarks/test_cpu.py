@@ -42,6 +42,6 @@ def test_memory_is_taken_above_the_imports(looped):
     child = [sys.executable, "-m", "benchmarks.cpu", "--measure-memory", str(looped)]
     done = subprocess.run(child, capture_output=True, text=True, timeout=240, check=True)
     found = json.loads(done.stdout)
-    assert found["media_seconds"] == pytest.approx(3.0, abs=0.1)
+    assert found["media_seconds"] == pytest.approx(3.0, abs=0.25)  # sound outlasts the pictures of a round
     assert found["imports_mb"] > 50
     assert found["largest_mb_above_imports"] > 0
