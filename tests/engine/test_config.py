@@ -1,0 +1,70 @@
+"""Configuration: what wins over what, and what a mistake is answered with."""
+
+import pytest
+
+from engine.config import load, parse_selection, select
+from engine.errors import ConfigError
+
+KNOWN = {"video.freeze": ["noise", "duration"], "video.blur": ["threshold"], "audio.silence": ["noise"]}
+
+
+def accept(name, values):
+    """Any parameters will do."""
+
+
+def written(folder, text, environment=None):
+    path = folder / "c.yaml"
+    path.write_text(text)
+    return load(path, KNOWN, accept, environment or {})
+
+
+def test_the_special_wins_over_the_general(tmp_path):
+    config = written(
+        tmp_path,
+        """
+detectors:
+  "video.*": false
+  video.freeze: {duration: 5}
+profiles:
+  news: {detectors: {video.freeze: {noise: 0.01}, audio.silence: false}}
+streams:
+  - {id: one, url: a.ts, profile: news, detectors: {video.freeze: {duration: 3}}}
+  - {id: two, url: b.ts}
+""",
+    )
+    one, two = config.streams
+    assert select(list(KNOWN), config.tables(one)) == {"video.freeze": {"duration": 3, "noise": 0.01}}
+    assert select(list(KNOWN), config.tables(two)) == {"video.freeze": {"duration": 5}, "audio.silence": {}}
+
+
+def test_the_environment_wins_over_the_file(tmp_path):
+    text = "engine: {device: cuda, max_batch: 8}\n"
+    config = written(tmp_path, text, {"AVJURY_ENGINE__DEVICE": "cpu", "AVJURY_MEDIA": "/x", "HOME": "/"})
+    assert (config.engine.device, config.engine.max_batch) == ("cpu", 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("engine:\n  max_batch: many\n", "line 2", "max_batch"),
+        ("engine:\n  max_batch: 0\n", "line 2", "max_batch"),
+        ("detectors:\n  video.blurr: true\n", "line 2", "video.blur"),
+        ("streams:\n  - id: one\n    url: a.ts\n    profile: none\n", "line 4", "profile"),
+        ("streams:\n  - id: one\n", "line 2", "url"),
+        ("engine: [1\n", "line", ""),
+    ],
+)
+def test_a_mistake_is_told_with_its_line_and_key(tmp_path, text, line, said):
+    with pytest.raises(ConfigError) as caught:
+        written(tmp_path, text)
+    told = caught.value.line()
+    assert line in told
+    assert said in told
+    assert caught.value.exit_code == 2
+
+
+def test_selections_switch_the_rest_off_only_where_something_is_switched_on():
+    assert set(select(list(KNOWN), [parse_selection("video.*,-video.blur", list(KNOWN))])) == {"video.freeze"}
+    assert set(select(list(KNOWN), [parse_selection("-video.blur", list(KNOWN))])) == {"video.freeze", "audio.silence"}
+    with pytest.raises(ConfigError, match="unknown detector"):
+        parse_selection("video.blurr", list(KNOWN))
