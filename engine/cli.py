@@ -389,7 +389,8 @@ def demo(
     raise typer.Exit(CLEAN if run_demo(output, device) else INCIDENTS)
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+# No help option of its own: `avjury bench cpu --help` is the benchmark's to answer.
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Which benchmark; none lists them.")] = None,
@@ -407,7 +408,8 @@ def bench(
         for file in Path(place).glob("*.py")
         if "__main__" in file.read_text(encoding="utf-8")
     )
-    if name is None:
+    if name in (None, "--help"):
+        typer.echo("Usage: avjury bench NAME [OPTIONS]; `avjury bench NAME --help` tells its options. There are:")
         typer.echo("\n".join(names))
         return
     if name.replace("_", "-") not in names:

@@ -206,3 +206,11 @@ def test_a_report_is_one_page_that_loads_nothing(clips, tmp_path):
     assert "video.black" in html
     assert "data:image/jpeg;base64," in html
     assert re.search(r'<(script|img|link|iframe)\b[^>]*\b(src|href)="(?!data:)', html) is None
+
+
+def test_a_benchmark_tells_its_own_options_and_an_unknown_one_the_names():
+    assert "--memory-seconds" in avjury("bench", "cpu", "--help").stdout
+    assert "gpu-check" in avjury("bench").stdout
+    unknown = avjury("bench", "nope")
+    assert unknown.returncode == 2
+    assert "choose one of: cpu" in unknown.stderr
