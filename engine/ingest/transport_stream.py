@@ -1,0 +1,413 @@
+"""What an MPEG transport stream says of its own health: ETSI TR 101 290, as far as packets show it.
+
+Priority 1: sync loss (1.1), sync byte (1.2), PAT (1.3), continuity (1.4), PMT (1.5). Priority 2: transport error (2.1),
+CRC of the tables (2.2), PCR interval and discontinuity (2.3), PCR accuracy (2.4, only where the multiplex has a
+constant rate, since else no position says what a PCR should be). A lost elementary stream (1.6) is for
+`stream.missing_video` and `stream.missing_audio`, which hear it from the decoders; PTS intervals (2.5) are the
+demuxer's packets' own, see timeline.py.
+
+Two rules are softer than the report's, because segmented streams (HLS) break them by design and play well: a table is
+missed only where it used to come often enough before, and so is a PCR. An HLS segment has one PAT, at its start.
+
+Belongs to the thread that feeds it. No input makes it raise.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.ingest import ts_packets
+from engine.ingest.splice import TABLE_ID as SPLICE_TABLE
+from engine.ingest.splice import parse_splice
+from engine.ingest.ts_packets import Event
+
+_PCR_HZ: Final = 27_000_000
+_PCR_WRAP: Final = 2**33 * 300
+_PMT_TABLE: Final = 0x02
+_STREAM_SPLICE: Final = 0x86  # SCTE 35, 8.1
+_STREAM_PRIVATE: Final = 0x06
+_DESCRIPTORS_OF_SUBTITLES: Final = frozenset((0x45, 0x46, 0x56, 0x59))  # EN 300 468, table 12: VBI, teletext, subtitling
+_MAX_SECTION: Final = 4096
+_MAX_PROGRAMS: Final = 64
+# How often a table or a PCR has to have come in time before its absence counts.
+_REGULAR: Final = 4
+# A gap that is no longer than what was usual before is the multiplexer's habit.
+_HABIT: Final = 3.0
+_RECENT: Final = 8
+# PCRs in a row that hold the accuracy before the rate counts as constant, and that break it before it no longer does.
+_CONSTANT: Final = 16
+_REMEMBERED_MARKERS: Final = 32
+_UNFRAMED_BYTES: Final = 1 << 20
+
+FaultKind = Literal["sync", "pat", "pmt", "continuity", "transport_error", "crc", "pcr", "pcr_jitter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds, in seconds.
+
+    Args:
+        table_seconds: longest time without a PAT or PMT. TR 101 290, 1.3.a and 1.5.a: 0.5 s.
+        pcr_seconds: longest time between PCRs, and largest jump without discontinuity_indicator. TR 101 290, 2.3: 0.1 s.
+        pcr_jitter_seconds: largest deviation of a PCR from its place at constant rate. TR 101 290, 2.4: 500 ns.
+    """
+
+    table_seconds: float = 0.5
+    pcr_seconds: float = 0.5
+    pcr_jitter_seconds: float = 500e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that a healthy transport stream does not have.
+
+    Args:
+        position: byte in the stream.
+        kind: which rule was broken.
+        pid: where; -1 where no PID can be named.
+        text: one line for people.
+    """
+
+    position: int
+    kind: FaultKind
+    pid: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A SCTE-35 marker.
+
+    Args:
+        position: byte in the stream.
+        text: what it says.
+    """
+
+    position: int
+    text: str
+
+
+@dataclass(slots=True)
+class _Table:
+    """When a table came. Times are of the stream's own clock."""
+
+    name: Literal["pat", "pmt"]
+    pid: int
+    last: float | None = None  # the first PCR after the last one came: an absence is never overstated
+    fresh: bool = True
+    regular: int = 0
+    reported: int = 0
+
+
+class TransportStream:
+    """Reads a transport stream in pieces, in the order of its bytes.
+
+    Args:
+        limits: what counts as a fault.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.splice_position: int | None = None
+        """Byte at which the last splice information came, heartbeats included."""
+        self.subtitle_packets = 0
+        """Packets of teletext and subtitle PIDs so far."""
+        self.has_splice = False
+        self.has_subtitles = False
+        self._counters = ts_packets.new_counters()
+        self._watched: npt.NDArray[np.bool_] = np.zeros(ts_packets.PIDS, np.bool_)
+        self._watched[0] = True
+        self._packets: npt.NDArray[np.int64] = np.zeros(ts_packets.PIDS, np.int64)
+        self._events: npt.NDArray[np.int64] = np.zeros((ts_packets.MAX_EVENTS, ts_packets.EVENT_FIELDS), np.int64)
+        self._framing: tuple[int, int] | None = None
+        self._rest = b""
+        self._position = 0  # of the first byte of `_rest`
+        self._in_sync = True
+        self._sections: dict[int, bytearray] = {}
+        self._good: dict[int, bytes] = {}  # the last section per PID whose CRC was right
+        self._tables: dict[int, _Table] = {0: _Table("pat", 0)}
+        self._programs: dict[int, tuple[int, frozenset[int], frozenset[int]]] = {}  # PMT PID: PCR, splice, subtitles
+        self._subtitles: frozenset[int] = frozenset()
+        self._markers: deque[bytes] = deque(maxlen=_REMEMBERED_MARKERS)
+        self._pcr_pid: int | None = None
+        self._clock = 0.0  # seconds of the stream's own clock, without jumps
+        self._pcr: int | None = None
+        self._pcr_position = 0
+        self._intervals: deque[float] = deque(maxlen=_RECENT)
+        self._steps: deque[tuple[int, int]] = deque(maxlen=_CONSTANT)  # (bytes, PCR ticks)
+        self._strays = 0
+        self._broken = False  # since the last PCR: its position says nothing
+        self.faults: list[Fault] = []
+        self.markers: list[Marker] = []
+
+    def feed(self, data: bytes) -> None:
+        """Read on. What is found is added to `faults` and `markers`, in the order of the stream."""
+        joined = self._rest + data if self._rest else data
+        values = np.frombuffer(joined, np.uint8)
+        at = 0
+        if self._framing is None:
+            found = ts_packets.find_framing(values)
+            if found is None:
+                if len(joined) > _UNFRAMED_BYTES:  # no transport stream, or none yet
+                    self._position += len(joined) - 5 * ts_packets.PACKET_BYTES
+                    joined = joined[-5 * ts_packets.PACKET_BYTES :]
+                self._rest = joined
+                return
+            self._framing, at = found[:2], found[2]
+        while True:
+            end, count = ts_packets.scan(
+                values, at, self._position, self._framing, self._counters, self._watched, self._packets, self._events
+            )
+            if count:
+                self._take(self._events[:count].tolist(), joined)
+            if end == at:
+                break
+            at = end
+        if self._subtitles:
+            self.subtitle_packets = int(sum(self._packets[pid] for pid in self._subtitles))
+        self._position += at
+        self._rest = joined[at:]
+
+    def _take(self, events: list[list[int]], data: bytes) -> None:
+        for kind, position, pid, value in events:
+            if kind in (Event.PCR, Event.PCR_ANEW):
+                if self._pcr_pid is None or pid == self._pcr_pid:
+                    self._take_pcr(position, pid, value, anew=kind == Event.PCR_ANEW)
+            elif kind == Event.WATCHED:
+                assert self._framing is not None
+                head = value + self._framing[1]
+                self._take_packet(position, pid, data[head : head + ts_packets.PACKET_BYTES])
+            elif kind == Event.CONTINUITY:
+                self._broken = True
+                self._sections.pop(pid, None)
+                what = f"{value} or more packets lost" if value else "a packet came more than twice"
+                self._fault(position, "continuity", pid, f"continuity of PID {pid}: {what}")
+            elif kind == Event.TRANSPORT_ERROR:
+                self._fault(position, "transport_error", pid, "packet marked as damaged (transport_error_indicator)")
+            elif kind == Event.SYNC_BYTE:
+                self._fault(position, "sync", -1, "wrong sync byte")
+            else:
+                self._broken = True
+                if self._in_sync:
+                    self._fault(position, "sync", -1, "sync lost")
+                self._in_sync = value >= 0  # the search may go on in the next piece
+                continue
+            self._in_sync = True
+
+    def _fault(self, position: int, kind: FaultKind, pid: int, text: str) -> None:
+        self.faults.append(Fault(position, kind, pid, text))
+
+    # -- clock
+
+    def _take_pcr(self, position: int, pid: int, value: int, *, anew: bool) -> None:
+        before, self._pcr = self._pcr, value
+        travelled, self._pcr_position = position - self._pcr_position, position
+        self._pcr_pid = pid
+        broken, self._broken = self._broken, False
+        if before is None or anew:
+            self._steps.clear()
+            self._advance(position, 0.0)
+            return
+        ticks = (value - before + _PCR_WRAP // 2) % _PCR_WRAP - _PCR_WRAP // 2
+        seconds = ticks / _PCR_HZ
+        usual = max(self._intervals, default=0.0)
+        limit = max(self.limits.pcr_seconds, _HABIT * usual)
+        if ticks < 0 or (seconds > limit and len(self._intervals) >= _REGULAR):
+            self._fault(position, "pcr", pid, f"PCR jumps by {seconds:.3f} s")
+            self._intervals.clear()
+            self._steps.clear()
+            self._advance(position, 0.0)
+            return
+        self._intervals.append(seconds)
+        if not broken:
+            self._judge_accuracy(position, pid, travelled, ticks)
+        self._advance(position, seconds)
+
+    def _judge_accuracy(self, position: int, pid: int, travelled: int, ticks: int) -> None:
+        """Compare a PCR with its place in a multiplex of constant rate, where the last ones had theirs."""
+        steps = self._steps
+        if len(steps) < _CONSTANT:
+            steps.append((travelled, ticks))
+            return
+        rate = sum(b for b, _ in steps) / max(1, sum(t for _, t in steps))
+        allowed = self.limits.pcr_jitter_seconds * _PCR_HZ
+        if rate <= 0 or any(abs(t - b / rate) > allowed for b, t in steps):
+            steps.append((travelled, ticks))  # not constant
+            return
+        off = ticks - travelled / rate
+        if abs(off) <= allowed:
+            steps.append((travelled, ticks))
+            self._strays = 0
+            return
+        self._strays += 1
+        if self._strays > _CONSTANT:
+            steps.clear()
+            self._strays = 0
+            return
+        self._fault(position, "pcr_jitter", pid, f"PCR is {abs(off) / _PCR_HZ * 1e6:.1f} us from its place")
+
+    def _advance(self, position: int, seconds: float) -> None:
+        self._clock += seconds
+        for table in self._tables.values():
+            if table.fresh:
+                if table.last is not None:
+                    apart = self._clock - table.last
+                    table.regular = min(table.regular + 1, _REGULAR) if apart <= self.limits.table_seconds else 0
+                table.last, table.fresh, table.reported = self._clock, False, 0
+                continue
+            if table.last is None or table.regular < _REGULAR:
+                continue
+            # One error for each such time, as the report counts.
+            absent = self._clock - table.last
+            periods = int(absent / self.limits.table_seconds)
+            if periods > table.reported:
+                table.reported = periods
+                self._fault(position, table.name, table.pid, f"no {table.name.upper()} for {absent:.1f} s")
+
+    # -- tables
+
+    def _take_packet(self, position: int, pid: int, packet: bytes) -> None:
+        """A packet of a watched PID: put its sections together."""
+        at = 4
+        if packet[3] & 0x20:
+            at += 1 + packet[4]
+        payload = packet[at:]
+        if not payload:
+            return
+        if packet[1] & 0x40:
+            pointer = payload[0]
+            open_section = self._sections.get(pid)
+            if open_section is not None:
+                open_section += payload[1 : 1 + pointer]
+                self._complete(position, pid, open_section)
+            self._sections[pid] = bytearray(payload[1 + pointer :])
+        elif pid in self._sections:
+            self._sections[pid] += payload
+        else:
+            return
+        self._complete(position, pid, self._sections[pid])
+
+    def _complete(self, position: int, pid: int, buffer: bytearray) -> None:
+        """Take every whole section off the front of a buffer."""
+        while len(buffer) >= 3:
+            if buffer[0] == 0xFF:  # stuffing to the end of the packet
+                buffer.clear()
+                return
+            length = 3 + ((buffer[1] & 0x0F) << 8 | buffer[2])
+            if length > _MAX_SECTION:
+                buffer.clear()
+                return
+            if len(buffer) < length:
+                return
+            section = bytes(buffer[:length])
+            del buffer[:length]
+            self._take_section(position, pid, section)
+
+    def _take_section(self, position: int, pid: int, section: bytes) -> None:
+        known = self._good.get(pid) == section
+        if not known and (len(section) < 12 or crc32_mpeg(section) != 0):
+            self._fault(position, "crc", pid, f"table on PID {pid} fails its checksum")
+            return
+        if section[0] == SPLICE_TABLE:
+            self._take_splice(position, section)
+            return
+        table = self._tables.get(pid)
+        if table is not None and section[0] == (0 if table.name == "pat" else _PMT_TABLE):
+            table.fresh = True
+            if not known:
+                self._good[pid] = section
+                if table.name == "pat":
+                    self._take_pat(section)
+                else:
+                    self._take_pmt(pid, section)
+
+    def _take_pat(self, section: bytes) -> None:
+        """ISO/IEC 13818-1, 2.4.4.3."""
+        pids = set()
+        for at in range(8, len(section) - 7, 4):
+            program = section[at] << 8 | section[at + 1]
+            pid = (section[at + 2] & 0x1F) << 8 | section[at + 3]
+            if program and pid and pid != ts_packets.NULL_PID and len(pids) < _MAX_PROGRAMS:
+                pids.add(pid)
+        for gone in set(self._tables) - pids - {0}:
+            del self._tables[gone]
+            self._good.pop(gone, None)
+            self._programs.pop(gone, None)
+        for pid in pids - set(self._tables):
+            self._tables[pid] = _Table("pmt", pid)
+        self._watch()
+
+    def _take_pmt(self, pid: int, section: bytes) -> None:
+        """ISO/IEC 13818-1, 2.4.4.8."""
+        pcr = (section[8] & 0x1F) << 8 | section[9]
+        at = 12 + ((section[10] & 0x0F) << 8 | section[11])
+        splice: set[int] = set()
+        subtitles: set[int] = set()
+        while at + 5 <= len(section) - 4:
+            kind = section[at]
+            stream = (section[at + 1] & 0x1F) << 8 | section[at + 2]
+            length = (section[at + 3] & 0x0F) << 8 | section[at + 4]
+            descriptors = section[at + 5 : at + 5 + length]
+            at += 5 + length
+            if kind == _STREAM_SPLICE:
+                splice.add(stream)
+            elif kind == _STREAM_PRIVATE and _tags(descriptors) & _DESCRIPTORS_OF_SUBTITLES:
+                subtitles.add(stream)
+        self._programs[pid] = (pcr, frozenset(splice), frozenset(subtitles))
+        if pcr not in (self._pcr_pid, ts_packets.NULL_PID) and len(self._tables) <= 2:
+            # Before, it was a guess: the first PID that had any.
+            self._pcr_pid, self._pcr = pcr, None
+            self._intervals.clear()
+            self._steps.clear()
+        self._watch()
+
+    def _watch(self) -> None:
+        splice = {pid for _, pids, _ in self._programs.values() for pid in pids}
+        self._subtitles = frozenset(pid for _, _, pids in self._programs.values() for pid in pids)
+        self._watched[:] = False
+        self._watched[list({*self._tables, *splice})] = True
+        self.has_splice = self.has_splice or bool(splice)
+        self.has_subtitles = self.has_subtitles or bool(self._subtitles)
+
+    def _take_splice(self, position: int, section: bytes) -> None:
+        self.splice_position = position
+        splice = parse_splice(section)
+        # Senders repeat a marker until it is due.
+        if splice is not None and not splice.idle and section not in self._markers:
+            self._markers.append(section)
+            self.markers.append(Marker(position, splice.text))
+
+
+def _tags(descriptors: bytes) -> set[int]:
+    tags, at = set(), 0
+    while at + 2 <= len(descriptors):
+        tags.add(descriptors[at])
+        at += 2 + descriptors[at + 1]
+    return tags
+
+
+def _crc_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        value = byte << 24
+        for _ in range(8):
+            value = (value << 1 ^ (0x04C11DB7 if value & 0x80000000 else 0)) & 0xFFFFFFFF
+        table.append(value)
+    return tuple(table)
+
+
+_CRC: Final = _crc_table()
+
+
+def crc32_mpeg(data: bytes) -> int:
+    """The tables' checksum; 0 for a whole section with its own at the end.
+
+    Source: ISO/IEC 13818-1, annex A.
+    """
+    value = 0xFFFFFFFF
+    for byte in data:
+        value = value << 8 & 0xFFFFFFFF ^ _CRC[value >> 24 ^ byte]
+    return value

@@ -1,0 +1,189 @@
+"""MPEG-TS packets, header by header, in one compiled pass.
+
+About 5 ns a packet on one core: a stream of 8 Mbit/s takes 30 us a second, some thousandth of decoding it. Nothing here
+knows tables or time; see transport_stream.py.
+
+Source: ISO/IEC 13818-1, 2.4.3.2 (packet), 2.4.3.3 (continuity), 2.4.3.4 (adaptation field).
+"""
+
+from enum import IntEnum
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+SYNC_BYTE: Final = 0x47
+NULL_PID: Final = 0x1FFF
+PIDS: Final = 8192
+PACKET_BYTES: Final = 188
+# Of 188 bytes; with four bytes of arrival time before (BDAV, ".m2ts"); with 16 bytes of Reed-Solomon code after.
+FRAMINGS: Final = ((188, 0), (192, 4), (204, 0))
+EVENT_FIELDS: Final = 4
+MAX_EVENTS: Final = 4096
+
+
+class Event(IntEnum):
+    """What `scan` reports; column 0 of its events."""
+
+    SYNC_LOST = 0  # no packet where one should begin; value: bytes skipped to the next, -1 still unknown
+    SYNC_BYTE = 1  # one sync byte is wrong, the next one is right
+    TRANSPORT_ERROR = 2  # transport_error_indicator
+    CONTINUITY = 3  # value: packets missing, modulo 16; 0: the same one more than twice
+    PCR = 4  # value: of the 27 MHz clock
+    PCR_ANEW = 5  # the same with discontinuity_indicator set
+    WATCHED = 6  # a packet of a watched PID; value: its offset in the data
+
+
+_SYNC_LOST, _SYNC_BYTE, _TRANSPORT_ERROR, _CONTINUITY, _PCR, _PCR_ANEW, _WATCHED = (int(e) for e in Event)
+
+
+def new_counters() -> npt.NDArray[np.int16]:
+    """(PIDS,) the last continuity counter of each PID, -1 before the first; +16 after it came twice."""
+    return np.full(PIDS, -1, np.int16)
+
+
+def find_framing(data: npt.NDArray[np.uint8]) -> tuple[int, int, int] | None:
+    """Where and how packets lie in the first bytes of a stream.
+
+    Args:
+        data: (n,) bytes.
+    Returns: packet bytes, bytes before the sync byte, offset of the first packet; None where there is no run of five.
+    """
+    for packet_bytes, lead in FRAMINGS:
+        span = 4 * packet_bytes
+        if len(data) <= span + lead:
+            continue
+        usable = len(data) - span - lead
+        runs = np.ones(min(usable, packet_bytes), bool)
+        for n in range(5):
+            begin = lead + n * packet_bytes
+            runs &= data[begin : begin + len(runs)] == SYNC_BYTE
+        if runs.any():
+            return packet_bytes, lead, int(np.argmax(runs))
+    return None
+
+
+@njit(nogil=True, cache=True)
+def _scan(data, begin, position, packet_bytes, lead, counters, watched, packets, events):
+    size = data.shape[0]
+    room = events.shape[0] - 2  # a packet brings two events at most
+    at = begin
+    count = 0
+    while at + packet_bytes <= size and count < room:
+        head = at + lead
+        if data[head] != SYNC_BYTE:
+            follows = head + packet_bytes
+            if follows >= size:
+                break
+            if data[follows] == SYNC_BYTE:
+                events[count, 0] = _SYNC_BYTE
+                events[count, 1] = position + at
+                events[count, 2] = -1
+                events[count, 3] = 0
+                count += 1
+                at += packet_bytes
+                continue
+            # Two in a row are lost sync (TR 101 290, 1.1). Three that fit are packets again.
+            found = at + 1
+            while found + lead + 2 * packet_bytes < size and not (
+                data[found + lead] == SYNC_BYTE
+                and data[found + lead + packet_bytes] == SYNC_BYTE
+                and data[found + lead + 2 * packet_bytes] == SYNC_BYTE
+            ):
+                found += 1
+            again = found + lead + 2 * packet_bytes < size
+            events[count, 0] = _SYNC_LOST
+            events[count, 1] = position + at
+            events[count, 2] = -1
+            events[count, 3] = found - at if again else -1
+            count += 1
+            at = found
+            if not again:
+                break
+            continue
+        pid = (int(data[head + 1]) & 0x1F) << 8 | int(data[head + 2])
+        if data[head + 1] & 0x80:
+            # Nothing else in it can be trusted, its PID neither.
+            events[count, 0] = _TRANSPORT_ERROR
+            events[count, 1] = position + at
+            events[count, 2] = pid
+            events[count, 3] = 0
+            count += 1
+            at += packet_bytes
+            continue
+        packets[pid] += 1
+        if pid == NULL_PID:
+            at += packet_bytes
+            continue
+        control = int(data[head + 3]) >> 4 & 3
+        anew = False
+        if control & 2 and data[head + 4] > 0:
+            flags = int(data[head + 5])
+            anew = flags & 0x80 != 0
+            if flags & 0x10 and data[head + 4] >= 7:
+                base = 0
+                for k in range(4):
+                    base = base << 8 | int(data[head + 6 + k])
+                base = base << 1 | int(data[head + 10]) >> 7
+                extension = (int(data[head + 10]) & 1) << 8 | int(data[head + 11])
+                events[count, 0] = _PCR_ANEW if anew else _PCR
+                events[count, 1] = position + at
+                events[count, 2] = pid
+                events[count, 3] = base * 300 + extension
+                count += 1
+        counter = int(data[head + 3]) & 15
+        last = int(counters[pid])
+        expected = (last & 15) + (control & 1) & 15
+        if last < 0 or anew or counter == expected:
+            # A packet without payload does not count up, however often it comes.
+            counters[pid] = counter if control & 1 else counter | last & 16 if last >= 0 else counter
+        elif control & 1 and counter == last & 15 and last & 16 == 0:
+            counters[pid] = counter | 16
+        else:
+            events[count, 0] = _CONTINUITY
+            events[count, 1] = position + at
+            events[count, 2] = pid
+            events[count, 3] = 0 if counter == last & 15 else counter - expected & 15
+            count += 1
+            counters[pid] = counter
+        if watched[pid] and control & 1:
+            events[count, 0] = _WATCHED
+            events[count, 1] = position + at
+            events[count, 2] = pid
+            events[count, 3] = at
+            count += 1
+            at += packet_bytes
+            break  # what it says may change what is watched
+        at += packet_bytes
+    return at, count
+
+
+_compiled: Any = _scan  # numba compiles it; it carries no types
+
+
+def scan(
+    data: npt.NDArray[np.uint8],
+    begin: int,
+    position: int,
+    framing: tuple[int, int],
+    counters: npt.NDArray[np.int16],
+    watched: npt.NDArray[np.bool_],
+    packets: npt.NDArray[np.int64],
+    events: npt.NDArray[np.int64],
+) -> tuple[int, int]:
+    """Read packets until the data ends, a watched packet was met, or the events are full.
+
+    Args:
+        data: (n,) uint8, C-contiguous.
+        begin: offset of the first packet.
+        position: of data[0] in the stream.
+        framing: packet bytes, and bytes before the sync byte.
+        counters: from `new_counters`; changed.
+        watched: (PIDS,) bool: whose packets with payload are reported.
+        packets: (PIDS,) int64: how many there were; changed.
+        events: (MAX_EVENTS, EVENT_FIELDS) int64; rows of (Event, position, PID or -1, value) are written.
+    Returns: offset of the first packet that was not read, and the number of events.
+    """
+    at, count = _compiled(data, begin, position, framing[0], framing[1], counters, watched, packets, events)
+    return int(at), int(count)
