@@ -4,6 +4,7 @@ One code path for the CPU and the GPU: the small arithmetic around the kernels i
 of host tensors (a numpy call on a few values costs a tenth of a torch call) or on device tensors.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.ingest.transport import COLUMNS as TRANSPORT_COLUMNS
 from engine.media import AudioBatch, FrameBatch, Measures, StreamTick
 from engine.references import DeviceReferences, HostReferences, References
 from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
@@ -36,7 +38,8 @@ SILENCE_LUFS = -120.0
 
 VIDEO_COLUMNS = (*FRAME_COLUMNS, *EDGE_COLUMNS)
 AUDIO_COLUMNS = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db")
-STREAM_COLUMNS = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
+TICK_COLUMNS = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
+STREAM_COLUMNS = (*TICK_COLUMNS, *TRANSPORT_COLUMNS)
 COLUMNS: dict[str, tuple[str, ...]] = {"video": VIDEO_COLUMNS, "audio": AUDIO_COLUMNS, "stream": STREAM_COLUMNS}
 
 _MAFD = VIDEO_COLUMNS.index("mafd")
@@ -161,7 +164,11 @@ class Measure:
 
     def ticks(self, ticks: Sequence[tuple[int, StreamTick]]) -> Measures:
         """Put the counters of ingest and decode into rows, at most one per slot."""
-        values = [[float(getattr(tick, column)) for column in STREAM_COLUMNS] for _, tick in ticks]
+        values = [
+            [float(getattr(tick, column)) for column in TICK_COLUMNS]
+            + [tick.transport.get(column, math.nan) for column in TRANSPORT_COLUMNS]
+            for _, tick in ticks
+        ]
         return Measures(
             "stream",
             STREAM_COLUMNS,

@@ -4,7 +4,8 @@ All are frozen and compare by identity (`eq=False`: comparing tensors raises). T
 input's first timestamp. What crosses to the host is in verdicts.py.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -225,13 +226,19 @@ class StreamTick:
         start, end: media seconds; `start` is the first damage if there was any.
         decode_errors: damaged packets and pictures in it.
         video_missing_seconds, audio_missing_seconds: how long there has been no decoded picture or sound, at `end`.
+        transport: measures of the transport by column (see ingest/transport.py); those left out say nothing.
+        causes: what a measure of the transport means, in words, by column.
+
+    NaN says nothing of its measure: a tick may be of one finding only, with the times of that.
     """
 
     start: float
     end: float
-    decode_errors: int
-    video_missing_seconds: float
-    audio_missing_seconds: float
+    decode_errors: float = math.nan
+    video_missing_seconds: float = math.nan
+    audio_missing_seconds: float = math.nan
+    transport: Mapping[str, float] = field(default_factory=dict)
+    causes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

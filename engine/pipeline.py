@@ -22,7 +22,7 @@ from engine.coverage import Coverage
 from engine.decode.choose import DecoderChooser
 from engine.decode.driver import wait_by_blocking
 from engine.decode.upload import Uploader
-from engine.detectors import Detector, all_detectors, resolve
+from engine.detectors import Detector, all_detectors, detector, resolve
 from engine.errors import AvjuryError, DecodeError, DeviceError
 from engine.evidence import thumbnail
 from engine.incidents import IncidentBook
@@ -39,6 +39,8 @@ from engine.verdicts import ClosedBy, Incident, Loudness, Severity, StreamSecond
 IDLE_SECONDS = 0.25
 JOIN_SECONDS = 20.0
 PROGRESS_SECONDS = 0.1
+# Causes kept per measure until its detector opens; on a GPU verdicts come a few rows later than the rows.
+CAUSES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,7 @@ class _Stream:
     began: float
     ends: dict[str, float] = field(default_factory=lambda: {"video": 0.0, "audio": 0.0, "stream": 0.0})
     rows: dict[str, list[tuple[float, npt.NDArray[np.float64]]]] = field(default_factory=dict)
+    causes: dict[str, deque[tuple[float, str]]] = field(default_factory=dict)
     closed_tracks: set[str] = field(default_factory=set)
     frames_measured: int = 0
     audio_samples: int = 0
@@ -270,6 +273,7 @@ class Engine:
             self._decoders.open,
             self._bell,
             realtime=self.settings.realtime,
+            parameters=parameters,
         )
         stream = _Stream(
             spec=spec,
@@ -345,7 +349,10 @@ class Engine:
             if not taken:
                 return
             for stream, tick in taken:
-                stream.coverage.errors(tick.start, tick.decode_errors)
+                if tick.decode_errors > 0:
+                    stream.coverage.errors(tick.start, int(tick.decode_errors))
+                for column, cause in tick.causes.items():
+                    stream.causes.setdefault(column, deque(maxlen=CAUSES)).append((tick.start, cause))
             self._emit(self._measure.ticks([(stream.slot, tick) for stream, tick in taken]), None)
 
     def _emit(self, measures: Measures, frames: FrameBatch | None) -> None:
@@ -402,6 +409,7 @@ class Engine:
     def _publish(self, stream: _Stream, incident: Incident, change: Literal["opened", "updated", "closed"]) -> None:
         if change == "opened":
             self._mark_absent_track(stream, incident)
+            self._tell_cause(stream, incident)
             stream.coverage.opened(incident.detector, incident.start)
         elif change == "closed" and incident.end is not None:
             stream.coverage.closed(incident.detector, incident.start, incident.end)
@@ -418,6 +426,12 @@ class Engine:
         ):
             incident.severity = Severity.WARNING
             incident.cause = "absent_track"
+
+    @staticmethod
+    def _tell_cause(stream: _Stream, incident: Incident) -> None:
+        """What ingest said of the measure at the incident's start."""
+        said = stream.causes.get(detector(incident.detector).column, ())
+        incident.cause = next((cause for at, cause in said if at >= incident.start), incident.cause)
 
     def _tell(self, stream: _Stream) -> None:
         now = time.monotonic()

@@ -8,12 +8,13 @@ failure of this stream alone.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from engine.counters import StreamCounters
 from engine.decode.choose import Decoders
 from engine.errors import AvjuryError, DecodeError
 from engine.ingest.source import Source
+from engine.ingest.transport import TransportWatch
 from engine.media import AudioBlock, Packet, StreamInfo, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue, QueueClosed
 
@@ -34,6 +35,7 @@ class StreamReader:
         choose: makes the decoders, once the source has said what is in it.
         bell: of the engine that takes from the queues.
         realtime: deliver at the pace of the media clock, as a live source would.
+        parameters: of the stream's enabled detectors, by name, complete.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class StreamReader:
         bell: Bell,
         *,
         realtime: bool = False,
+        parameters: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         self.stream = stream
         self.video: BoundedQueue[Surface] = BoundedQueue(VIDEO_QUEUE_FRAMES, bell)
@@ -55,6 +58,8 @@ class StreamReader:
         self._source = source
         self._choose = choose
         self._realtime = realtime
+        self._parameters = parameters or {}
+        self._transport: TransportWatch | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"reader {stream}")
         self._began = 0.0
@@ -96,6 +101,8 @@ class StreamReader:
             failure.__cause__ = error
         finally:
             self._source.close()
+            if self._transport is not None:
+                self._transport.close()
             if self.decoders is not None:
                 for decoder in (self.decoders.video, self.decoders.audio):
                     if decoder is not None:
@@ -107,16 +114,23 @@ class StreamReader:
         self.info = self._source.open()
         self.decoders = self._choose(self.info)
         video, audio = self.decoders.video, self.decoders.audio
+        clock = self._source.clock
+        watch = self._transport = TransportWatch(
+            self.info, self._parameters, self._source.raw_bytes(), realtime=self._realtime
+        )
         self._began = time.monotonic()
         for packet in self._source.packets():
             if self._stop.is_set():
                 return
             self.counters.packets += 1
             self.counters.packet_bytes += packet.size
+            watch.packet(packet, clock.found if clock is not None else ())
             if packet.track == "video" and video is not None:
                 self._deliver_frames(video.decode(packet))
             elif packet.track == "audio" and audio is not None:
                 self._deliver_sound(audio.decode(packet))
+                if audio.format is not None and packet.pts is not None:
+                    watch.sound(*audio.format, packet.pts)
             self._count_errors(packet)
             self._tick()
         if self._stop.is_set():
@@ -126,12 +140,16 @@ class StreamReader:
         if audio is not None:
             self._deliver_sound(audio.flush())
         self._count_errors(None)
+        watch.finish()
         self._tick(last=True)
+        self._give_findings(self._tick_start, self._progress(), last=True)
         if self._source.error is not None:
             raise self._source.error
 
     def _deliver_frames(self, surfaces: list[Surface]) -> None:
         for surface in surfaces:
+            if self._transport is not None:
+                self._transport.picture(surface)
             self._pace(surface.pts)
             self.counters.frames_decoded += 1
             self._video_until = max(self._video_until, surface.pts + surface.duration)
@@ -173,6 +191,7 @@ class StreamReader:
                 errors = self.counters.decode_errors - self._errors_at_tick
                 self._errors_at_tick = self.counters.decode_errors
             slack = 0.0 if last else INTERLEAVING_SECONDS
+            self._give_findings(self._tick_start, end, last=final)
             self.ticks.put(
                 StreamTick(
                     start=self._first_error if errors and self._first_error is not None else self._tick_start,
@@ -186,6 +205,13 @@ class StreamReader:
             if errors:
                 self._first_error = None
             self._tick_start += TICK_SECONDS
+
+    def _give_findings(self, start: float, end: float, *, last: bool) -> None:
+        """What the watch found, each with its own times."""
+        if self._transport is not None and end >= start:
+            for row in self._transport.rows(start, end, last=last):
+                tick = StreamTick(row.start, row.end, transport=row.values, causes=row.causes)
+                self.ticks.put(tick, self._stop.is_set)
 
 
 def _missing(now: float, until: float, slack: float) -> float:

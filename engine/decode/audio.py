@@ -109,6 +109,11 @@ class SoftwareAudioDecoder:
         self._block_pts = 0.0
         self._block: npt.NDArray[np.float32] = np.zeros((0, BLOCK_SAMPLES), np.float32)
 
+    @property
+    def format(self) -> tuple[str, int] | None:
+        """Channel layout and sampling rate in hertz of what was decoded last; None before that."""
+        return None if self._format is None else self._format[1:]
+
     def decode(self, packet: Packet) -> list[AudioBlock]:
         """Feed one packet. Returns: the blocks that became complete."""
         self._offset = packet.offset

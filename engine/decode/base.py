@@ -42,6 +42,11 @@ class AudioDecoder(Protocol):
     errors: int
     """Damaged packets seen so far; only grows."""
 
+    @property
+    def format(self) -> tuple[str, int] | None:
+        """Channel layout (libav's name) and sampling rate in hertz of what was decoded last; None before that."""
+        ...
+
     def decode(self, packet: Packet) -> list[AudioBlock]:
         """Feed one packet of the audio track.
 

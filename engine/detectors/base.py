@@ -10,7 +10,7 @@ from engine.errors import ConfigError
 from engine.verdicts import Severity
 from kernels.judge.layout import OnsetRule
 
-Unit = Literal["s", "ratio", "level", "dB", "dBTP", "LUFS", "count", ""]
+Unit = Literal["s", "ratio", "level", "dB", "dBTP", "LUFS", "count", "kbit/s", ""]
 
 _DECIBELS = re.compile(r"\s*([-+]?[0-9.]+(?:e[-+]?\d+)?)\s*dB\s*", re.IGNORECASE)
 _CLOCK = re.compile(r"\s*(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)\s*")
@@ -140,7 +140,8 @@ class Detector:
     dominated_by: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z]+\.[a-z_]+", self.name) or (self.onset is OnsetRule.SAMPLES) != bool(self.samples):
+        named = re.fullmatch(r"[a-z]+\.[a-z][a-z0-9_]*", self.name)
+        if not named or (self.onset is OnsetRule.SAMPLES) != bool(self.samples):
             raise ConfigError(
                 "not a detector",
                 why=f"name {self.name!r}, onset {self.onset.name}, samples {self.samples}",

@@ -19,6 +19,7 @@ from av.stream import Discard, Disposition
 from engine.errors import SourceError
 from engine.ingest import classify, interrupt
 from engine.ingest.clock import MediaClock
+from engine.ingest.raw_bytes import FileBytes
 from engine.ingest.url_policy import UrlPolicy, is_local, local_path, open_options, redact, scheme_of
 from engine.media import AudioInfo, Packet, StreamInfo, Track, VideoInfo
 
@@ -262,6 +263,16 @@ class Source:
                 )
         finally:
             interrupt.unwatch()
+
+    def raw_bytes(self) -> FileBytes | None:
+        """The bytes below the demuxer, for a local transport stream; the caller closes them. None for all else."""
+        if self._container is None or self._container.format.name != "mpegts" or not is_local(self._url):
+            return None
+        try:
+            return FileBytes(local_path(self._url))
+        except OSError as error:
+            self._note(f"cannot watch the transport stream's packets ({error.strerror})")
+            return None
 
     def stop(self) -> None:
         """End a blocking `open` or read soon. From any thread; the reader still has to close the source."""

@@ -1,0 +1,168 @@
+"""Faults of the timestamps themselves: jumps, gaps, steps back, missing ones, drift; and tracks apart from each other.
+
+The media clock has taken the jumps out already (clock.py); here they are told, and so is what it left as it was.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from engine.ingest.clock import Discontinuity
+from engine.ingest.findings import Row
+from engine.media import Packet, Track
+
+# Containers round to a millisecond (FLV, Matroska), so equal steps may come out a little back.
+_ROUNDING_SECONDS: Final = 0.0015
+# ISO/IEC 13818-1, 2.7.4 (and TR 101 290, 2.5): a timestamp comes every 0.7 s at least; packets between may have none.
+_UNTIMED_SECONDS: Final = 0.7
+# A sound packet that is off by more than half of itself is a step, not drift.
+_STEP_SHARE: Final = 0.5
+_COLUMN: Final = "av_offset_seconds"
+
+
+class _TrackTimes:
+    """What one track's next time should be."""
+
+    __slots__ = ("anchor", "expected", "last", "off", "since", "timed")
+
+    def __init__(self) -> None:
+        self.last: float | None = None
+        self.expected: float | None = None
+        self.timed: float | None = None  # the last time that was there, in spite of jumps
+        self.anchor: float | None = None  # of the sound: time and decoded seconds since
+        self.since = 0.0
+        self.off = 0.0
+
+
+class Timeline:
+    """Watches the times of a stream's packets.
+
+    Args:
+        report: told the media second and what was wrong.
+        jump_seconds: smallest gap that is a fault.
+        drift_seconds: by how much the sound's timestamps may depart from the sound that they stamp.
+    """
+
+    def __init__(self, report: Callable[[float, str], None], jump_seconds: float, drift_seconds: float) -> None:
+        self._report = report
+        self._jump_seconds = jump_seconds
+        self._drift_seconds = drift_seconds
+        self._tracks: dict[Track, _TrackTimes] = {"video": _TrackTimes(), "audio": _TrackTimes()}
+        self._told = 0
+        self.sound_seconds = 0.0
+        """Of one packet of sound, exactly: the container's own duration is rounded. 0 where that is not known."""
+
+    def packet(self, packet: Packet, seconds: float, found: Sequence[Discontinuity]) -> None:
+        """Look at the next packet.
+
+        Args:
+            packet: in demux order.
+            seconds: of its content, as the container says; 0 where that is not known.
+            found: the jumps that the clock has taken out so far.
+        """
+        times = self._tracks[packet.track]
+        jumped = len(found) > self._told
+        for jump in found[self._told :]:
+            self._report(jump.at, f"{jump.track} timestamps jump by {jump.jump_seconds:+.3f} s")
+        self._told = len(found)
+        at = packet.pts if packet.dts is None else packet.dts
+        if at is None:
+            self._untimed(packet.track, times, seconds)
+            return
+        times.timed = at
+        if jumped:
+            for each in self._tracks.values():
+                each.anchor = each.expected = each.last = None
+        last, expected = times.last, times.expected
+        if last is not None and at < last - _ROUNDING_SECONDS:
+            self._report(last, f"{packet.track} timestamps go back by {last - at:.3f} s")
+            times.anchor = None
+        elif expected is not None and at - expected > self._jump_seconds:
+            self._report(expected, f"{packet.track} timestamps skip {at - expected:.3f} s")
+            times.anchor = None
+        if packet.track == "audio":
+            self._follow(times, at)
+        times.last = at
+        times.expected = at + seconds
+
+    def _untimed(self, track: Track, times: _TrackTimes, seconds: float) -> None:
+        """A packet without a time. Streams without a container have none at all, and lose none."""
+        if times.timed is None:
+            return
+        if times.expected is not None:
+            times.expected += seconds
+        now = max(t for each in self._tracks.values() for t in (each.expected, each.timed) if t is not None)
+        if now - times.timed > _UNTIMED_SECONDS:
+            self._report(now, f"{track} without timestamps for {now - times.timed:.1f} s")
+
+    def _follow(self, times: _TrackTimes, at: float) -> None:
+        """Compare the sound's time with the sound that was sent: a clock that runs apart shows within hours."""
+        seconds = self.sound_seconds
+        if seconds <= 0:
+            times.anchor = None
+            return
+        if times.anchor is None:
+            times.anchor, times.since, times.off = at, 0.0, 0.0
+        off = at - times.anchor - times.since
+        if abs(off - times.off) > _STEP_SHARE * seconds:
+            times.anchor, times.since, off = at, 0.0, 0.0
+        elif abs(off) > self._drift_seconds:
+            self._report(at, f"the sound's clock drifts: {off:+.3f} s in {times.since:.0f} s")
+            times.anchor, times.since, off = at, 0.0, 0.0
+        times.off = off
+        times.since += seconds
+
+
+class TrackOffset:
+    """How far apart sound and pictures lie where they lie side by side in the stream.
+
+    A container interleaves its tracks, so the times of neighbouring packets sweep past each other within a second;
+    the smallest difference in a second is what is left when they are apart.
+
+    Args:
+        longest_seconds: a start that differs by more is told at once.
+    """
+
+    def __init__(self, longest_seconds: float) -> None:
+        self._longest_seconds = longest_seconds
+        self._first: dict[Track, float] = {}
+        self._newest: dict[Track, float] = {}
+        self._least: float | None = None
+        self._cause = ""
+        self._rows: list[Row] = []
+
+    def packet(self, packet: Packet) -> None:
+        """Look at the next packet."""
+        at = packet.pts if packet.dts is None else packet.dts
+        if at is None:
+            return
+        shown = at if packet.pts is None else packet.pts
+        if packet.track not in self._first:
+            self._first[packet.track] = shown
+            if len(self._first) == 2:
+                self._compare_starts()
+        self._newest[packet.track] = at
+        if len(self._newest) < 2:
+            return
+        apart = self._newest["audio"] - self._newest["video"]
+        if self._least is None or abs(apart) < abs(self._least):
+            self._least = apart
+
+    def _compare_starts(self) -> None:
+        audio, video = self._first["audio"], self._first["video"]
+        late = "sound" if audio > video else "picture"
+        begin, end = min(audio, video), max(audio, video)
+        if end - begin >= self._longest_seconds:
+            cause = {_COLUMN: f"the {late} starts {end - begin:.3f} s late"}
+            self._rows.append(Row(begin, end, {_COLUMN: end - begin}, cause))
+            self._rows.append(Row(end, end, {_COLUMN: 0.0}))
+
+    def rows(self, start: float, end: float) -> list[Row]:
+        """The rows of the tick from `start` to `end`."""
+        rows, self._rows = self._rows, []
+        least, self._least = self._least, None
+        self._newest.clear()  # a track that is gone is not apart, it is missing
+        if least is not None:
+            late = "sound" if least < 0 else "picture"
+            cause = {_COLUMN: f"the {late} lies {abs(least):.3f} s behind in the stream"}
+            rows.append(Row(start, end, {_COLUMN: abs(least)}, cause))
+        return rows

@@ -1,0 +1,249 @@
+"""One stream's transport, watched packet by packet: what the `stream.*` detectors judge.
+
+Fed by the reader, in its thread, with every packet, decoded picture and sound; asked once per media second for rows of
+measures. A detector that is not enabled costs nothing here.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+from engine.ingest.captions import can_carry, has_captions
+from engine.ingest.clock import Discontinuity
+from engine.ingest.findings import Absence, Occurrences, Row
+from engine.ingest.formats import Formats
+from engine.ingest.timeline import Timeline, TrackOffset
+from engine.ingest.transport_stream import Limits, TransportStream
+from engine.media import Packet, StreamInfo, Surface
+
+COLUMNS: Final = (
+    "timestamp_faults",
+    "av_offset_seconds",
+    "format_changes",
+    "bitrate_off",
+    "key_distance_seconds",
+    "continuity_errors",
+    "captions_missing_seconds",
+    "splice_markers",
+    "splice_missing_seconds",
+)
+# Tracks lie up to a second apart in a container, so a second's bytes are known only that much later.
+_SETTLED_SECONDS: Final = 1.0
+_MIN_RATE_SECONDS: Final = 0.5
+_MIN_KBPS: Final = 1e-3
+# Formats without an index, which viewers join in the middle: they wait for the next key frame.
+_JOINED_IN_THE_MIDDLE: Final = frozenset(("mpegts", "hls", "rtsp", "rtp", "sdp", "flv", "live_flv"))
+
+
+class RawBytes(Protocol):
+    """The bytes below the demuxer; see raw_bytes.py."""
+
+    def read_until(self, position: int | None) -> bytes:
+        """The next bytes before `position`; nothing where there are no more for now."""
+        ...
+
+    def close(self) -> None:
+        """Let go of them."""
+        ...
+
+
+class TransportWatch:
+    """Watches one stream.
+
+    Args:
+        info: the opened input.
+        parameters: of the enabled detectors, by name, complete.
+        raw: the transport stream's bytes; None where it is none, or they cannot be had.
+        realtime: a file is played as a live source.
+    """
+
+    def __init__(
+        self,
+        info: StreamInfo,
+        parameters: Mapping[str, Mapping[str, float]],
+        raw: RawBytes | None = None,
+        *,
+        realtime: bool = False,
+    ) -> None:
+        self._raw = raw
+        self._occurrences: list[Occurrences] = []
+        self._absences: list[Absence] = []
+        self._timed = False  # the stream has times; without them no rate is known
+        self._newest = 0.0  # decoding time of the newest packet
+        self._by_video = info.video is not None
+        self._codec = info.video.codec if info.video is not None else ""
+        self._audio_handle = info.audio.handle if info.audio is not None else None
+        self._sound: tuple[str, int] | None = None
+        self._timeline: Timeline | None = None
+        self._offset: TrackOffset | None = None
+        self._formats: Formats | None = None
+        self._key: Absence | None = None
+        self._captions: Absence | None = None
+        self._splice: Absence | None = None
+        self._continuity: Occurrences | None = None
+        self._markers: Occurrences | None = None
+        self._ts: TransportStream | None = None
+        self._ts_time: float | None = None
+        self._subtitle_packets = 0
+        self._splice_position: int | None = None
+        self._limits: tuple[float, float] | None = None
+        self._bytes: dict[int, int] = {}
+        self._rated = 0
+        self._choose(info, parameters, realtime=realtime)
+
+    def _choose(
+        self, info: StreamInfo, parameters: Mapping[str, Mapping[str, float]], *, realtime: bool
+    ) -> None:
+        """Set up what the enabled detectors need."""
+        if given := parameters.get("stream.timestamps"):
+            self._timeline = Timeline(self._count("timestamp_faults").add, given["jump"], given["drift"])
+        if (given := parameters.get("stream.av_offset")) and info.video is not None and info.audio is not None:
+            self._offset = TrackOffset(given["offset"])
+        if given := parameters.get("stream.format_change"):
+            self._formats = Formats(self._count("format_changes", single=True).add, given["frame_rate"])
+        if given := parameters.get("stream.bitrate"):
+            self._limits = given["minimum"], given["maximum"]
+        joined = info.live or realtime or info.container in _JOINED_IN_THE_MIDDLE
+        if "stream.gop" in parameters and self._by_video and joined:
+            self._key = self._absence("key_distance_seconds")
+        if "stream.captions_missing" in parameters and self._by_video and can_carry(self._codec):
+            self._captions = self._absence("captions_missing_seconds")
+        if self._raw is None:
+            return
+        if given := parameters.get("stream.continuity"):
+            self._continuity = self._count("continuity_errors")
+            self._ts = TransportStream(Limits(given["table"], given["pcr"], given["pcr_jitter"]))
+        if "stream.scte35" in parameters:
+            self._markers = self._count("splice_markers", single=True)
+        if "stream.scte35_missing" in parameters:
+            self._splice = self._absence("splice_missing_seconds")
+        if self._ts is None and (self._markers or self._splice or self._captions):
+            self._ts = TransportStream()
+
+    def _count(self, column: str, *, single: bool = False) -> Occurrences:
+        made = Occurrences(column, single)
+        self._occurrences.append(made)
+        return made
+
+    def _absence(self, column: str) -> Absence:
+        made = Absence(column)
+        self._absences.append(made)
+        return made
+
+    def packet(self, packet: Packet, found: Sequence[Discontinuity]) -> None:
+        """Look at the next packet, before it is decoded.
+
+        Args:
+            packet: in demux order.
+            found: the jumps that the clock has taken out so far.
+        """
+        payload = packet.payload
+        if self._timeline is not None:
+            self._timeline.packet(packet, float((payload.duration or 0) * (payload.time_base or 0)), found)
+        if self._offset is not None:
+            self._offset.packet(packet)
+        at = packet.pts if packet.dts is None else packet.dts
+        if self._limits is not None:
+            second = max(0, int(self._newest if at is None else at))
+            self._bytes[second] = self._bytes.get(second, 0) + packet.size
+        if at is None:
+            return
+        self._newest, self._timed = max(self._newest, at), True
+        if packet.track == "video":
+            if self._key is not None and packet.key:
+                self._key.seen(at)
+            if self._captions is not None and has_captions(payload, self._codec):
+                self._captions.seen(at)
+        if self._ts is not None and (packet.track == "video") == self._by_video and payload.pos is not None:
+            self._read(self._ts, payload.pos, at)
+
+    def picture(self, surface: Surface) -> None:
+        """Look at a decoded picture, in the order of showing."""
+        if self._formats is not None:
+            self._formats.picture(surface)
+
+    def sound(self, layout: str, rate: int, at: float) -> None:
+        """Look at what the sound is decoded to: libav's layout name, hertz, media second."""
+        if self._formats is not None:
+            self._formats.sound(layout, rate, at)
+        if self._timeline is not None and (layout, rate) != self._sound:
+            self._sound = (layout, rate)
+            samples = self._audio_handle.codec_context.frame_size
+            self._timeline.sound_seconds = samples / rate if samples and rate else 0.0
+
+    def finish(self) -> None:
+        """The input has ended: look at the bytes after its last packet."""
+        if self._ts is not None:
+            self._read(self._ts, None, self._newest)
+
+    def close(self) -> None:
+        """Let go of the bytes. Idempotent."""
+        if self._raw is not None:
+            self._raw.close()
+
+    def _read(self, ts: TransportStream, position: int | None, at: float) -> None:
+        """Read the bytes up to a packet. They belong to the packet before it, whose time they get."""
+        assert self._raw is not None
+        when, self._ts_time = (at if self._ts_time is None else self._ts_time), at
+        while data := self._raw.read_until(position):
+            ts.feed(data)
+            if self._continuity is not None:
+                for fault in ts.faults:
+                    self._continuity.add(when, fault.text)
+            ts.faults.clear()
+            if self._markers is not None:
+                for marker in ts.markers:
+                    self._markers.add(when, marker.text)
+            ts.markers.clear()
+            if self._splice is not None and ts.splice_position != self._splice_position:
+                self._splice_position = ts.splice_position
+                self._splice.seen(when)
+            if self._captions is not None and ts.subtitle_packets != self._subtitle_packets:
+                self._subtitle_packets = ts.subtitle_packets
+                self._captions.seen(when)
+
+    def rows(self, start: float, end: float, *, last: bool = False) -> list[Row]:
+        """What was found up to media second `end`.
+
+        Args:
+            start, end: of the tick.
+            last: nothing comes after it.
+        """
+        rows: list[Row] = []
+        for occurrences in self._occurrences:
+            rows += occurrences.rows(start, end, last=last)
+        for absence in self._absences:
+            rows += absence.rows(min(end, self._newest))
+        if self._offset is not None:
+            rows += self._offset.rows(start, end)
+        if self._limits is not None and self._timed:
+            rows += self._rates(*self._limits, end, last=last)
+        return _joined(rows)
+
+    def _rates(self, minimum: float, maximum: float, end: float, *, last: bool) -> list[Row]:
+        """The seconds whose bytes are all known."""
+        rows: list[Row] = []
+        while self._rated + 1 + (0.0 if last else _SETTLED_SECONDS) <= end or (last and end > self._rated):
+            begin, until = float(self._rated), min(self._rated + 1.0, end)
+            size = self._bytes.pop(self._rated, 0)
+            self._rated += 1
+            if until - begin < _MIN_RATE_SECONDS:
+                continue
+            kbps = size * 8e-3 / (until - begin)
+            off, cause = max((minimum / max(kbps, _MIN_KBPS), f"below {minimum:g}"), (kbps / maximum, f"above {maximum:g}"))
+            rows.append(Row(begin, until, {"bitrate_off": off}, {"bitrate_off": f"{kbps:.4g} kbit/s, {cause}"}))
+        return rows
+
+
+def _joined(rows: Sequence[Row]) -> list[Row]:
+    """The rows, those that share their times put together: each costs a call of the judge."""
+    joined: dict[tuple[float, float], tuple[dict[str, float], dict[str, str]]] = {}
+    result: list[tuple[tuple[float, float], tuple[dict[str, float], dict[str, str]]]] = []
+    for row in rows:
+        key = (row.start, row.end)
+        into = joined.get(key)
+        if into is None or any(column in into[0] for column in row.values):
+            into = joined[key] = ({}, {})
+            result.append((key, into))
+        into[0].update(row.values)
+        into[1].update(row.causes)
+    return [Row(key[0], key[1], values, causes) for key, (values, causes) in result]
