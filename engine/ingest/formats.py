@@ -1,13 +1,13 @@
 """Changes of what a stream is made of: picture size, pixels, frame rate; sampling rate and channels."""
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from engine.media import Surface
 
-# Encoders that leave out repeated pictures hold a lower rate for some seconds (a real clip of kinetic type: 15 a second
-# for 2 s, then 10); what was switched holds for good.
+# Encoders that leave out repeated pictures hold a lower rate for some seconds; what was switched holds for good.
 _STEADY_SECONDS: Final = 5.0
 _STEADY_PICTURES: Final = 24
 # Millisecond containers make 16, 17, 17 ms of 60 pictures a second.
@@ -28,7 +28,7 @@ class Formats:
 
     Args:
         report: told the media second and what changed ("1920x1080 -> 1280x720").
-        rate_change: relative change of the frame rate that is one.
+        rate_change: relative change of the frame rate that is one; infinite: none is.
     """
 
     def __init__(self, report: Callable[[float, str], None], rate_change: float) -> None:
@@ -42,7 +42,8 @@ class Formats:
 
     def picture(self, surface: Surface) -> None:
         """Look at the next picture, in the order of showing."""
-        self._follow_rate(surface.pts)
+        if self._rate_change < math.inf:
+            self._follow_rate(surface.pts)
         if surface.geometry == self._geometry:
             return
         size, kind = f"{surface.width}x{surface.height}", pixels(surface)

@@ -4,6 +4,7 @@ Fed by the reader, in its thread, with every packet, decoded picture and sound; 
 measures. A detector that is not enabled costs nothing here.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
@@ -32,6 +33,7 @@ _MIN_RATE_SECONDS: Final = 0.5
 _MIN_KBPS: Final = 1e-3
 # Formats without an index, which viewers join in the middle: they wait for the next key frame.
 _JOINED_IN_THE_MIDDLE: Final = frozenset(("mpegts", "hls", "rtsp", "rtp", "sdp", "flv", "live_flv"))
+_WITHOUT_RATE: Final = frozenset(("matroska,webm",))
 
 
 class RawBytes(Protocol):
@@ -99,7 +101,10 @@ class TransportWatch:
         if (given := parameters.get("stream.av_offset")) and info.video is not None and info.audio is not None:
             self._offset = TrackOffset(given["offset"])
         if given := parameters.get("stream.format_change"):
-            self._formats = Formats(self._count("format_changes", single=True).add, given["frame_rate"])
+            # WebM carries no rate, and its encoders leave repeated pictures out.
+            varies = info.container in _WITHOUT_RATE
+            rate_change = math.inf if varies else given["frame_rate"]
+            self._formats = Formats(self._count("format_changes", single=True).add, rate_change)
         if given := parameters.get("stream.bitrate"):
             self._limits = given["minimum"], given["maximum"]
         joined = info.live or realtime or info.container in _JOINED_IN_THE_MIDDLE
