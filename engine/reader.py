@@ -132,6 +132,7 @@ class StreamReader:
                 if audio.format is not None and packet.pts is not None:
                     watch.sound(*audio.format, packet.pts)
             self._count_errors(packet)
+            self._give_findings()
             self._tick()
         if self._stop.is_set():
             return
@@ -141,8 +142,8 @@ class StreamReader:
             self._deliver_sound(audio.flush())
         self._count_errors(None)
         watch.finish()
+        self._give_findings(last=True)
         self._tick(last=True)
-        self._give_findings(self._tick_start, self._progress(), last=True)
         if self._source.error is not None:
             raise self._source.error
 
@@ -191,7 +192,6 @@ class StreamReader:
                 errors = self.counters.decode_errors - self._errors_at_tick
                 self._errors_at_tick = self.counters.decode_errors
             slack = 0.0 if last else INTERLEAVING_SECONDS
-            self._give_findings(self._tick_start, end, last=final)
             self.ticks.put(
                 StreamTick(
                     start=self._first_error if errors and self._first_error is not None else self._tick_start,
@@ -206,10 +206,10 @@ class StreamReader:
                 self._first_error = None
             self._tick_start += TICK_SECONDS
 
-    def _give_findings(self, start: float, end: float, *, last: bool) -> None:
-        """What the watch found, each with its own times."""
-        if self._transport is not None and end >= start:
-            for row in self._transport.rows(start, end, last=last):
+    def _give_findings(self, *, last: bool = False) -> None:
+        """What the watch has found, each with its own times."""
+        if self._transport is not None:
+            for row in self._transport.rows(self._progress(), last=last):
                 tick = StreamTick(row.start, row.end, transport=row.values, causes=row.causes)
                 self.ticks.put(tick, self._stop.is_set)
 

@@ -30,6 +30,13 @@ class Row:
     causes: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Event:
+    at: float
+    until: float
+    cause: str
+
+
 @dataclass(slots=True)
 class Occurrences:
     """Events of one column, counted per tick.
@@ -41,32 +48,36 @@ class Occurrences:
 
     column: str
     single: bool = False
-    _waiting: list[tuple[float, int, str]] = field(default_factory=list)
+    _waiting: list[_Event] = field(default_factory=list)
 
-    def add(self, at: float, cause: str, count: int = 1) -> None:
-        """Something happened at media second `at`."""
-        self._waiting.append((max(0.0, at), count, cause))
+    def add(self, at: float, cause: str, until: float | None = None) -> None:
+        """Something happened at media second `at`, and lasted until another; at once if that is not given."""
+        at = max(0.0, at)
+        self._waiting.append(_Event(at, at if until is None else max(at, until), cause))
 
     def rows(self, start: float, end: float, *, last: bool) -> list[Row]:
         """The rows of the tick from `start` to `end`; at the last one nothing stays behind."""
-        due = sorted((min(e[0], end), e[1], e[2]) for e in self._waiting if last or e[0] < end)
+        due = [e for e in self._waiting if last or e.at < end]
         if not due:
             return [Row(start, end, {self.column: 0.0})]
-        self._waiting = [] if last else [e for e in self._waiting if e[0] >= end]
+        self._waiting = [] if last else [e for e in self._waiting if e.at >= end]
+        if last:  # nothing is later than the end
+            due = [_Event(min(e.at, end), min(e.until, end), e.cause) for e in due]
+        due.sort(key=lambda e: e.at)
         rows: list[Row] = []
         for group in self._groups(due):
-            first, final = group[0][0], group[-1][0]
-            cause = "; ".join(dict.fromkeys(text for _, _, text in group)) if self.single else group[0][2]
-            rows.append(Row(first, final, {self.column: float(sum(n for _, n, _ in group))}, {self.column: cause}))
-            rows.append(Row(final, max(end, final) if group is due else final, {self.column: 0.0}))
+            first, final = group[0].at, max(e.until for e in group)
+            cause = "; ".join(dict.fromkeys(e.cause for e in group)) if self.single else group[0].cause
+            rows.append(Row(first, final, {self.column: float(len(group))}, {self.column: cause}))
+            rows.append(Row(final, final if self.single else max(end, final), {self.column: 0.0}))
         return rows
 
-    def _groups(self, due: list[tuple[float, int, str]]) -> list[list[tuple[float, int, str]]]:
+    def _groups(self, due: list[_Event]) -> list[list[_Event]]:
         if not self.single:
             return [due]
         groups = [[due[0]]]
         for event in due[1:]:
-            if event[0] - groups[-1][0][0] < _SAME_SECONDS:
+            if event.at - groups[-1][0].at < _SAME_SECONDS:
                 groups[-1].append(event)
             else:
                 groups.append([event])
@@ -100,3 +111,13 @@ class Absence:
         return rows
 
 
+def in_order(rows: list[Row]) -> list[Row]:
+    """The rows by the time at which they are known, those with the same times put together: each is a call."""
+    result: list[Row] = []
+    for row in sorted(rows, key=lambda r: (r.end, r.start)):
+        before = result[-1] if result else None
+        if before is None or (before.start, before.end) != (row.start, row.end) or before.values.keys() & row.values:
+            result.append(row)
+        else:
+            result[-1] = Row(row.start, row.end, {**before.values, **row.values}, {**before.causes, **row.causes})
+    return result

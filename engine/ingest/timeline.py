@@ -37,12 +37,12 @@ class Timeline:
     """Watches the times of a stream's packets.
 
     Args:
-        report: told the media second and what was wrong.
+        report: told the media second, what was wrong, and the media second at which it went on.
         jump_seconds: smallest gap that is a fault.
         drift_seconds: by how much the sound's timestamps may depart from the sound that they stamp.
     """
 
-    def __init__(self, report: Callable[[float, str], None], jump_seconds: float, drift_seconds: float) -> None:
+    def __init__(self, report: Callable[[float, str, float], None], jump_seconds: float, drift_seconds: float) -> None:
         self._report = report
         self._jump_seconds = jump_seconds
         self._drift_seconds = drift_seconds
@@ -62,7 +62,7 @@ class Timeline:
         times = self._tracks[packet.track]
         jumped = len(found) > self._told
         for jump in found[self._told :]:
-            self._report(jump.at, f"{jump.track} timestamps jump by {jump.jump_seconds:+.3f} s")
+            self._report(jump.at, f"{jump.track} timestamps jump by {jump.jump_seconds:+.3f} s", jump.at)
         self._told = len(found)
         at = packet.pts if packet.dts is None else packet.dts
         if at is None:
@@ -74,10 +74,10 @@ class Timeline:
                 each.anchor = each.expected = each.last = None
         last, expected = times.last, times.expected
         if last is not None and at < last - _ROUNDING_SECONDS:
-            self._report(last, f"{packet.track} timestamps go back by {last - at:.3f} s")
+            self._report(last, f"{packet.track} timestamps go back by {last - at:.3f} s", last)
             times.anchor = None
         elif expected is not None and at - expected > self._jump_seconds:
-            self._report(expected, f"{packet.track} timestamps skip {at - expected:.3f} s")
+            self._report(expected, f"{packet.track} timestamps skip {at - expected:.3f} s", at)
             times.anchor = None
         if packet.track == "audio":
             self._follow(times, at)
@@ -92,7 +92,7 @@ class Timeline:
             times.expected += seconds
         now = max(t for each in self._tracks.values() for t in (each.expected, each.timed) if t is not None)
         if now - times.timed > _UNTIMED_SECONDS:
-            self._report(now, f"{track} without timestamps for {now - times.timed:.1f} s")
+            self._report(now, f"{track} without timestamps for {now - times.timed:.1f} s", now)
 
     def _follow(self, times: _TrackTimes, at: float) -> None:
         """Compare the sound's time with the sound that was sent: a clock that runs apart shows within hours."""
@@ -106,7 +106,7 @@ class Timeline:
         if abs(off - times.off) > _STEP_SHARE * seconds:
             times.anchor, times.since, off = at, 0.0, 0.0
         elif abs(off) > self._drift_seconds:
-            self._report(at, f"the sound's clock drifts: {off:+.3f} s in {times.since:.0f} s")
+            self._report(at, f"the sound's clock drifts: {off:+.3f} s in {times.since:.0f} s", at)
             times.anchor, times.since, off = at, 0.0, 0.0
         times.off = off
         times.since += seconds

@@ -10,11 +10,11 @@ from typing import Final, Protocol
 
 from engine.ingest.captions import can_carry, has_captions
 from engine.ingest.clock import Discontinuity
-from engine.ingest.findings import Absence, Occurrences, Row
+from engine.ingest.findings import Absence, Occurrences, Row, in_order
 from engine.ingest.formats import Formats
 from engine.ingest.timeline import Timeline, TrackOffset
 from engine.ingest.transport_stream import Limits, TransportStream
-from engine.media import Packet, StreamInfo, Surface
+from engine.media import Packet, StreamInfo, Surface, Track
 
 COLUMNS: Final = (
     "timestamp_faults",
@@ -27,8 +27,9 @@ COLUMNS: Final = (
     "splice_markers",
     "splice_missing_seconds",
 )
-# Tracks lie up to a second apart in a container, so a second's bytes are known only that much later.
-_SETTLED_SECONDS: Final = 1.0
+TICK_SECONDS: Final = 1.0
+# Further apart in the container than any interleaving, a track has ended or is missing.
+ABSENT_SECONDS: Final = 10.0
 _MIN_RATE_SECONDS: Final = 0.5
 _MIN_KBPS: Final = 1e-3
 # Formats without an index, which viewers join in the middle: they wait for the next key frame.
@@ -69,8 +70,9 @@ class TransportWatch:
         self._raw = raw
         self._occurrences: list[Occurrences] = []
         self._absences: list[Absence] = []
-        self._timed = False  # the stream has times; without them no rate is known
-        self._newest = 0.0  # decoding time of the newest packet
+        self._newest: dict[Track, float] = {}  # decoding time of the newest packet; empty for streams without times
+        self._told = 0.0  # up to where rows were given
+        self._ended = False
         self._by_video = info.video is not None
         self._codec = info.video.codec if info.video is not None else ""
         self._audio_handle = info.audio.handle if info.audio is not None else None
@@ -89,12 +91,9 @@ class TransportWatch:
         self._splice_position: int | None = None
         self._limits: tuple[float, float] | None = None
         self._bytes: dict[int, int] = {}
-        self._rated = 0
         self._choose(info, parameters, realtime=realtime)
 
-    def _choose(
-        self, info: StreamInfo, parameters: Mapping[str, Mapping[str, float]], *, realtime: bool
-    ) -> None:
+    def _choose(self, info: StreamInfo, parameters: Mapping[str, Mapping[str, float]], *, realtime: bool) -> None:
         """Set up what the enabled detectors need."""
         if given := parameters.get("stream.timestamps"):
             self._timeline = Timeline(self._count("timestamp_faults").add, given["jump"], given["drift"])
@@ -148,11 +147,11 @@ class TransportWatch:
             self._offset.packet(packet)
         at = packet.pts if packet.dts is None else packet.dts
         if self._limits is not None:
-            second = max(0, int(self._newest if at is None else at))
+            second = max(0, int(max(self._newest.values(), default=0.0) if at is None else at))
             self._bytes[second] = self._bytes.get(second, 0) + packet.size
         if at is None:
             return
-        self._newest, self._timed = max(self._newest, at), True
+        self._newest[packet.track] = max(self._newest.get(packet.track, at), at)
         if packet.track == "video":
             if self._key is not None and packet.key:
                 self._key.seen(at)
@@ -178,7 +177,7 @@ class TransportWatch:
     def finish(self) -> None:
         """The input has ended: look at the bytes after its last packet."""
         if self._ts is not None:
-            self._read(self._ts, None, self._newest)
+            self._read(self._ts, None, max(self._newest.values(), default=0.0))
 
     def close(self) -> None:
         """Let go of the bytes. Idempotent."""
@@ -206,49 +205,47 @@ class TransportWatch:
                 self._subtitle_packets = ts.subtitle_packets
                 self._captions.seen(when)
 
-    def rows(self, start: float, end: float, *, last: bool = False) -> list[Row]:
-        """What was found up to media second `end`.
+    def rows(self, until: float, *, last: bool = False) -> list[Row]:
+        """What is known now of the seconds up to media second `until`.
+
+        A second is given when every track has passed it, so that what belongs together comes together.
 
         Args:
-            start, end: of the tick.
+            until: up to where pictures or sound were decoded.
             last: nothing comes after it.
         """
+        known = until if last else min(until, self._settled())
+        rows: list[Row] = []
+        while self._told + TICK_SECONDS <= known or (last and not self._ended):
+            end = min(self._told + TICK_SECONDS, known)
+            self._ended = last and end >= known
+            rows += self._rows(self._told, end, last=self._ended)
+            self._told = end
+        return rows
+
+    def _settled(self) -> float:
+        """Media time that every track has passed; one that stays out for long is not waited for."""
+        newest = max(self._newest.values(), default=0.0)
+        return min((at for at in self._newest.values() if newest - at < ABSENT_SECONDS), default=0.0)
+
+    def _rows(self, start: float, end: float, *, last: bool) -> list[Row]:
         rows: list[Row] = []
         for occurrences in self._occurrences:
             rows += occurrences.rows(start, end, last=last)
         for absence in self._absences:
-            rows += absence.rows(min(end, self._newest))
+            rows += absence.rows(end)
         if self._offset is not None:
             rows += self._offset.rows(start, end)
-        if self._limits is not None and self._timed:
-            rows += self._rates(*self._limits, end, last=last)
-        return _joined(rows)
+        if self._limits is not None and self._newest:
+            rows += self._rate(*self._limits, start, end)
+        return in_order(rows)
 
-    def _rates(self, minimum: float, maximum: float, end: float, *, last: bool) -> list[Row]:
-        """The seconds whose bytes are all known."""
-        rows: list[Row] = []
-        while self._rated + 1 + (0.0 if last else _SETTLED_SECONDS) <= end or (last and end > self._rated):
-            begin, until = float(self._rated), min(self._rated + 1.0, end)
-            size = self._bytes.pop(self._rated, 0)
-            self._rated += 1
-            if until - begin < _MIN_RATE_SECONDS:
-                continue
-            kbps = size * 8e-3 / (until - begin)
-            off, cause = max((minimum / max(kbps, _MIN_KBPS), f"below {minimum:g}"), (kbps / maximum, f"above {maximum:g}"))
-            rows.append(Row(begin, until, {"bitrate_off": off}, {"bitrate_off": f"{kbps:.4g} kbit/s, {cause}"}))
-        return rows
-
-
-def _joined(rows: Sequence[Row]) -> list[Row]:
-    """The rows, those that share their times put together: each costs a call of the judge."""
-    joined: dict[tuple[float, float], tuple[dict[str, float], dict[str, str]]] = {}
-    result: list[tuple[tuple[float, float], tuple[dict[str, float], dict[str, str]]]] = []
-    for row in rows:
-        key = (row.start, row.end)
-        into = joined.get(key)
-        if into is None or any(column in into[0] for column in row.values):
-            into = joined[key] = ({}, {})
-            result.append((key, into))
-        into[0].update(row.values)
-        into[1].update(row.causes)
-    return [Row(key[0], key[1], values, causes) for key, (values, causes) in result]
+    def _rate(self, minimum: float, maximum: float, start: float, end: float) -> list[Row]:
+        size = self._bytes.pop(int(start), 0)
+        if end - start < _MIN_RATE_SECONDS:
+            return []
+        kbps = size * 8e-3 / (end - start)
+        below, above = minimum / max(kbps, _MIN_KBPS), kbps / maximum
+        limit = f"below {minimum:g}" if below >= above else f"above {maximum:g}"
+        cause = {"bitrate_off": f"{kbps:.4g} kbit/s, {limit}"}
+        return [Row(start, end, {"bitrate_off": max(below, above)}, cause)]

@@ -29,7 +29,9 @@ _PCR_WRAP: Final = 2**33 * 300
 _PMT_TABLE: Final = 0x02
 _STREAM_SPLICE: Final = 0x86  # SCTE 35, 8.1
 _STREAM_PRIVATE: Final = 0x06
-_DESCRIPTORS_OF_SUBTITLES: Final = frozenset((0x45, 0x46, 0x56, 0x59))  # EN 300 468, table 12: VBI, teletext, subtitling
+_DESCRIPTORS_OF_SUBTITLES: Final = frozenset(
+    (0x45, 0x46, 0x56, 0x59)
+)  # EN 300 468, table 12: VBI, teletext, subtitling
 _MAX_SECTION: Final = 4096
 _MAX_PROGRAMS: Final = 64
 # How often a table or a PCR has to have come in time before its absence counts.

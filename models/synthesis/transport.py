@@ -277,15 +277,19 @@ def add_splices(data: bytes, times: Sequence[float], pid: int = 0x1F0) -> tuple[
         made += _crc(bytes(made))
         packet[head + 1 :] = 0xFF
         packet[head + 1 : head + 1 + len(made)] = np.frombuffer(bytes(made), np.uint8)
-    rows, planted = [], []
-    places = []
+    planted, rows, places = [], [], []
     for counter, at in enumerate(times):
         section = splice_section(counter + 1, out=True)
         packet = np.full(PACKET_BYTES, 0xFF, np.uint8)
         head = bytes((0x47, 0x40 | pid >> 8, pid & 0xFF, 0x10 | counter & 15, 0)) + section
         packet[: len(head)] = np.frombuffer(head, np.uint8)
-        places.append(int(stream.starts[stream.picture(at)]))
-        rows.append(packet)
+        place = int(stream.starts[stream.picture(at)])
+        # At constant rate it takes a null packet's place; elsewhere it is one more.
+        if stream.pids[place - 1] == NULL_PID:
+            stream.packets[place - 1] = packet
+        else:
+            places.append(place)
+            rows.append(packet)
         start, end = stream.around(at)
         planted.append(Planted("stream.scte35", start, end, 1.0, {"event": counter + 1}))
     made_stream = np.insert(stream.packets, places, np.array(rows), axis=0) if rows else stream.packets
@@ -371,9 +375,7 @@ def caption_sei(pair: tuple[int, int]) -> bytes:
     return b"\0\0\0\1\x06" + bytes((4, len(body))) + body + b"\x80"
 
 
-def lost_captions(
-    path: Path, start: float, end: float | None, seconds: float, rate: int = 25
-) -> Planted:
+def lost_captions(path: Path, start: float, end: float | None, seconds: float, rate: int = 25) -> Planted:
     """A stream with captions in every picture, except from `start` to `end` (None: to its end). Strength: seconds.
 
     Args:
