@@ -6,7 +6,7 @@ measures. A detector that is not enabled costs nothing here.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from engine.ingest.captions import can_carry, has_captions
 from engine.ingest.clock import Discontinuity
@@ -75,7 +75,7 @@ class TransportWatch:
         self._ended = False
         self._by_video = info.video is not None
         self._codec = info.video.codec if info.video is not None else ""
-        self._audio_handle = info.audio.handle if info.audio is not None else None
+        self._audio_handle: Any = info.audio.handle if info.audio is not None else None
         self._sound: tuple[str, int] | None = None
         self._timeline: Timeline | None = None
         self._offset: TrackOffset | None = None
@@ -171,7 +171,7 @@ class TransportWatch:
             self._formats.sound(layout, rate, at)
         if self._timeline is not None and (layout, rate) != self._sound:
             self._sound = (layout, rate)
-            samples = self._audio_handle.codec_context.frame_size
+            samples = self._audio_handle.codec_context.frame_size if self._audio_handle is not None else 0
             self._timeline.sound_seconds = samples / rate if samples and rate else 0.0
 
     def finish(self) -> None:

@@ -29,9 +29,8 @@ _PCR_WRAP: Final = 2**33 * 300
 _PMT_TABLE: Final = 0x02
 _STREAM_SPLICE: Final = 0x86  # SCTE 35, 8.1
 _STREAM_PRIVATE: Final = 0x06
-_DESCRIPTORS_OF_SUBTITLES: Final = frozenset(
-    (0x45, 0x46, 0x56, 0x59)
-)  # EN 300 468, table 12: VBI, teletext, subtitling
+# EN 300 468, table 12: VBI data, VBI teletext, teletext, subtitling.
+_DESCRIPTORS_OF_SUBTITLES: Final = frozenset((0x45, 0x46, 0x56, 0x59))
 _MAX_SECTION: Final = 4096
 _MAX_PROGRAMS: Final = 64
 # How often a table or a PCR has to have come in time before its absence counts.
@@ -53,7 +52,8 @@ class Limits:
 
     Args:
         table_seconds: longest time without a PAT or PMT. TR 101 290, 1.3.a and 1.5.a: 0.5 s.
-        pcr_seconds: longest time between PCRs, and largest jump without discontinuity_indicator. TR 101 290, 2.3: 0.1 s.
+        pcr_seconds: longest time between PCRs, and largest jump without discontinuity_indicator. TR 101 290,
+            2.3: 0.1 s.
         pcr_jitter_seconds: largest deviation of a PCR from its place at constant rate. TR 101 290, 2.4: 500 ns.
     """
 
@@ -328,7 +328,7 @@ class TransportStream:
 
     def _take_pat(self, section: bytes) -> None:
         """ISO/IEC 13818-1, 2.4.4.3."""
-        pids = set()
+        pids: set[int] = set()
         for at in range(8, len(section) - 7, 4):
             program = section[at] << 8 | section[at + 1]
             pid = (section[at + 2] & 0x1F) << 8 | section[at + 3]

@@ -60,7 +60,8 @@ class Transport:
         if (packets[:, 0] != 0x47).any():
             raise ValueError("packets do not begin with 0x47")
         pids = (packets[:, 1].astype(np.int64) & 0x1F) << 8 | packets[:, 2]
-        with av.open(io.BytesIO(data), format="mpegts") as container:
+        opened: Any = av.open(io.BytesIO(data), format="mpegts")
+        with opened as container:
             if not container.streams.video:
                 raise ValueError("the stream has no pictures")
             track: Any = container.streams.video[0]
@@ -105,7 +106,8 @@ class Transport:
         plain = inside[self.packets[inside, 3] & 0x20 == 0]
         if len(plain) < count:
             raise ValueError(f"the picture at {at} s has {len(plain)} plain packets, not {count}")
-        return plain[:count]
+        chosen: npt.NDArray[np.int64] = plain[:count]
+        return chosen
 
     def around(self, at: float) -> tuple[float, float]:
         """Times of the picture due at `at`, and of the one after it."""
@@ -281,8 +283,8 @@ def add_splices(data: bytes, times: Sequence[float], pid: int = 0x1F0) -> tuple[
     for counter, at in enumerate(times):
         section = splice_section(counter + 1, out=True)
         packet = np.full(PACKET_BYTES, 0xFF, np.uint8)
-        head = bytes((0x47, 0x40 | pid >> 8, pid & 0xFF, 0x10 | counter & 15, 0)) + section
-        packet[: len(head)] = np.frombuffer(head, np.uint8)
+        whole = bytes((0x47, 0x40 | pid >> 8, pid & 0xFF, 0x10 | counter & 15, 0)) + section
+        packet[: len(whole)] = np.frombuffer(whole, np.uint8)
         place = int(stream.starts[stream.picture(at)])
         # At constant rate it takes a null packet's place; elsewhere it is one more.
         if stream.pids[place - 1] == NULL_PID:
