@@ -370,6 +370,24 @@ def changed_size(
     return Planted("stream.format_change", at, at + _INSTANT_SECONDS, areas[1] / areas[0], {"rate": rate})
 
 
+def changed_rate(path: Path, at: float, seconds: float, rates: tuple[int, int] = (50, 25)) -> Planted:
+    """A stream whose picture rate changes at `at`. Strength: ratio of the rates.
+
+    Args:
+        path: of the transport stream to write.
+        at, seconds: media seconds: of the change, and of the whole stream.
+        rates: pictures a second before and after; the first a multiple of the second.
+    """
+    size, (before, after) = (160, 96), rates
+    step = before // after
+    first = _encode(*size, 0, round(at * before), before, before)
+    second = _encode(*size, 0, round((seconds - at) * after), after, after)
+    shift = round(at * before)
+    units = first + [(data, shift + step * pts, shift + step * dts) for data, pts, dts in second]
+    _mux(path, units, *size, before)
+    return Planted("stream.format_change", at, at + _INSTANT_SECONDS, before / after, {"before": before})
+
+
 def caption_sei(pair: tuple[int, int]) -> bytes:
     """An H.264 SEI unit with one CEA-608 byte pair (ATSC A/53 Part 4, 6.2; SCTE 128-1, 8.1)."""
     cc = bytes((0xC1, 0xFF, 0xFC, *pair, 0xFF))
