@@ -220,6 +220,7 @@ class Source:
         tracks = [s for _, s in self._tracks]
         demux = self._container.demux(tracks)
         failed = position = 0
+        grown = False
         watch, place = interrupt.watch, clock.place
         try:
             while not stop.is_set():
@@ -235,6 +236,14 @@ class Source:
                         if not self._near_end(position):
                             self.error = self._broken("the container is too damaged to read on", error)
                         return
+                    demux = self._container.demux(tracks)
+                    continue
+                except IndexError:
+                    # libav met a track that was not there at the start (a new, or a damaged PMT); PyAV 18 knows only
+                    # those of the start, and gives up at each packet of it.
+                    if not grown:
+                        grown = True
+                        self._note("a track was added on the way; it is not judged")
                     demux = self._container.demux(tracks)
                     continue
                 except (av.error.FFmpegError, OSError) as error:
