@@ -5,6 +5,7 @@ measures. A detector that is not enabled costs nothing here.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -31,6 +32,7 @@ TICK_SECONDS: Final = 1.0
 # Further apart in the container than any interleaving, a track has ended or is missing.
 ABSENT_SECONDS: Final = 10.0
 _MIN_RATE_SECONDS: Final = 0.5
+_PIECE_BYTES: Final = 1 << 17
 _MIN_KBPS: Final = 1e-3
 # Formats without an index, which viewers join in the middle: they wait for the next key frame.
 _JOINED_IN_THE_MIDDLE: Final = frozenset(("mpegts", "hls", "rtsp", "rtp", "sdp", "flv", "live_flv"))
@@ -86,7 +88,7 @@ class TransportWatch:
         self._continuity: Occurrences | None = None
         self._markers: Occurrences | None = None
         self._ts: TransportStream | None = None
-        self._ts_time: float | None = None
+        self._places: list[tuple[int, float]] = []  # byte and time of each packet since what was read
         self._subtitle_packets = 0
         self._splice_position: int | None = None
         self._limits: tuple[float, float] | None = None
@@ -158,7 +160,10 @@ class TransportWatch:
             if self._captions is not None and has_captions(payload, self._codec):
                 self._captions.seen(at)
         if self._ts is not None and (packet.track == "video") == self._by_video and payload.pos is not None:
-            self._read(self._ts, payload.pos, at)
+            self._places.append((payload.pos, at))
+            # In larger pieces a call costs less than the packets in it; and once a second, when rows are due.
+            if payload.pos - self._places[0][0] > _PIECE_BYTES:
+                self._read(self._ts, payload.pos)
 
     def picture(self, surface: Surface) -> None:
         """Look at a decoded picture, in the order of showing."""
@@ -176,34 +181,39 @@ class TransportWatch:
 
     def finish(self) -> None:
         """The input has ended: look at the bytes after its last packet."""
-        if self._ts is not None:
-            self._read(self._ts, None, max(self._newest.values(), default=0.0))
+        if self._ts is not None and self._places:
+            self._read(self._ts, None)
 
     def close(self) -> None:
         """Let go of the bytes. Idempotent."""
         if self._raw is not None:
             self._raw.close()
 
-    def _read(self, ts: TransportStream, position: int | None, at: float) -> None:
-        """Read the bytes up to a packet. They belong to the packet before it, whose time they get."""
+    def _read(self, ts: TransportStream, position: int | None) -> None:
+        """Read the bytes up to a packet; each finding gets the time of the packet that it lies in."""
         assert self._raw is not None
-        when, self._ts_time = (at if self._ts_time is None else self._ts_time), at
         while data := self._raw.read_until(position):
             ts.feed(data)
             if self._continuity is not None:
                 for fault in ts.faults:
-                    self._continuity.add(when, fault.text)
+                    self._continuity.add(self._time_of(fault.position), fault.text)
             ts.faults.clear()
             if self._markers is not None:
                 for marker in ts.markers:
-                    self._markers.add(when, marker.text)
+                    self._markers.add(self._time_of(marker.position), marker.text)
             ts.markers.clear()
-            if self._splice is not None and ts.splice_position != self._splice_position:
+            if self._splice is not None and ts.splice_position not in (None, self._splice_position):
                 self._splice_position = ts.splice_position
-                self._splice.seen(when)
+                self._splice.seen(self._time_of(self._splice_position or 0))
             if self._captions is not None and ts.subtitle_packets != self._subtitle_packets:
                 self._subtitle_packets = ts.subtitle_packets
-                self._captions.seen(when)
+                self._captions.seen(self._places[-1][1])
+        del self._places[:-1]
+
+    def _time_of(self, position: int) -> float:
+        """Decoding time of the packet that a byte belongs to; the first one's for what comes before it."""
+        index = bisect_right(self._places, (position, math.inf)) - 1
+        return self._places[max(0, index)][1]
 
     def rows(self, until: float, *, last: bool = False) -> list[Row]:
         """What is known now of the seconds up to media second `until`.
@@ -216,6 +226,8 @@ class TransportWatch:
         """
         known = until if last else min(until, self._settled())
         rows: list[Row] = []
+        if self._ts is not None and self._places and self._told + TICK_SECONDS <= known:
+            self._read(self._ts, self._places[-1][0])
         while self._told + TICK_SECONDS <= known or (last and not self._ended):
             end = min(self._told + TICK_SECONDS, known)
             self._ended = last and end >= known

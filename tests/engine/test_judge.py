@@ -1,5 +1,6 @@
 """Measures of several slots in, transitions out."""
 
+import math
 import random
 from dataclasses import replace
 
@@ -12,11 +13,14 @@ from hypothesis import strategies as st
 from engine.detectors import DETECTORS, detector
 from engine.errors import ConfigError, MeasureError
 from engine.judge import Judge
+from engine.measure import STREAM_COLUMNS
 from engine.media import Measures
 
 VIDEO = ("luma_mean", "mafd", "black_ratio", "blockiness", "blur")
 AUDIO = ("quiet", "quiet_lead", "quiet_tail", "short_term", "true_peak_db", "clipped")
-STREAM = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
+STREAM = STREAM_COLUMNS
+# What the transport watch says: nothing.
+QUIET = [math.nan] * (len(STREAM) - 3)
 RULES = {d.name: d.rule() for d in DETECTORS}
 
 
@@ -77,7 +81,7 @@ def test_a_missing_track_is_backdated(judge):
     found = []
     for n in range(12):
         missing = n - 2.5 if 4 <= n < 10 else 0.0
-        found += judge.judge(measures("stream", STREAM, [0], [n], [n + 1], [[0, 0, missing]]))
+        found += judge.judge(measures("stream", STREAM, [0], [n], [n + 1], [[0, 0, missing, *QUIET]]))
     assert [(t.detector, t.kind, t.at) for t in found if t.kind != "worse"] == [
         ("stream.missing_audio", "opened", 3.5),
         ("stream.missing_audio", "closed", 10.0),
@@ -87,7 +91,8 @@ def test_a_missing_track_is_backdated(judge):
 def test_decode_errors_close_after_two_quiet_seconds(judge):
     found = []
     for n in range(9):
-        found += judge.judge(measures("stream", STREAM, [0], [n], [n + 1], [[1.0 if n in (2, 4) else 0.0, 0, 0]]))
+        row = [1.0 if n in (2, 4) else 0.0, 0, 0, *QUIET]
+        found += judge.judge(measures("stream", STREAM, [0], [n], [n + 1], [row]))
     assert [(t.kind, t.at, t.decided_at) for t in found] == [("opened", 2.0, 3.0), ("closed", 5.0, 7.0)]
 
 
