@@ -135,7 +135,7 @@ GOP = Detector(
     parameters=(
         # Apple's HLS authoring specification asks for one every 2 s, DASH-IF for one per segment; segments of 10 s are
         # the longest in common use. Encoders' own default of 250 pictures is 10 s at 25 a second, so a little more.
-        duration("duration", 10.5, "longest time between key frames", 0.1),
+        duration("duration", 10.5, "longest time between key frames", 1.0),
     ),
     make_rule=_missing,
     onset=OnsetRule.BACKDATED,

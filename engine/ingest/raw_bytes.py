@@ -1,14 +1,25 @@
-"""The bytes of a transport stream as they lie in its file, which the demuxer does not hand out.
+"""The bytes of a transport stream below the demuxer, which does not hand them out.
 
 A file is read a second time, up to where the demuxer is: the pages are in memory already, and how libav opens and
-seeks stays its own business. A network input cannot be read twice; there the packet level stays unseen.
+seeks stays its own business. A network input cannot be read twice. UDP, SRT and TCP, which carry bare transport
+streams, are opened by libav's own protocols as raw data (so its options, limits and the url policy hold), and a second
+demuxer reads them from here. HTTP stays with libav alone: it seeks there, and loses no packets.
 """
 
+from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import av
 
 # A damaged stream may have no demuxable packet for long; its bytes are read in pieces.
 PIECE_BYTES: Final = 1 << 20
+TAPPED_SCHEMES: Final = frozenset(("udp", "srt", "tcp"))
+# What libav's buffered reader asks for at a time; a datagram is handed on as it comes.
+_READ_BYTES: Final = 32_768
+# Nobody reads what is kept, if so much comes together.
+_MOST_KEPT_BYTES: Final = 64 << 20
 
 
 class FileBytes:
@@ -43,3 +54,71 @@ class FileBytes:
     def close(self) -> None:
         """Close the file. Idempotent."""
         self._file.close()
+
+
+class NetworkBytes:
+    """A network input as a file that a demuxer reads, and whose bytes can be had a second time.
+
+    Belongs to the reader's thread; libav's own limits end a read that takes too long.
+
+    Args:
+        url: of a scheme in TAPPED_SCHEMES, checked by the policy.
+        options: libav's for the protocol.
+        timeouts: seconds to connect, and for the next bytes.
+    Raises: what `av.open` raises.
+    """
+
+    def __init__(self, url: str, options: Mapping[str, str], timeouts: tuple[float, float]) -> None:
+        raw = {**options, "format_whitelist": "data", "raw_packet_size": str(_READ_BYTES)}
+        self._container: Any = av.open(url, format="data", options=raw, timeout=timeouts)
+        self._pieces: Any = self._container.demux()
+        self._ahead = b""
+        self._kept: deque[bytes] = deque()
+        self._kept_bytes = 0
+        self._position = 0  # of the first byte that is kept
+        self._keeping = True
+
+    def read(self, size: int) -> bytes:
+        """The next bytes as they come, at most `size`; nothing at the end. For the demuxer."""
+        if not self._ahead:
+            self._ahead = self._next()
+        data, self._ahead = self._ahead[:size], self._ahead[size:]
+        if self._keeping:
+            self._kept.append(data)
+            self._kept_bytes += len(data)
+            if self._kept_bytes > _MOST_KEPT_BYTES:
+                self.forget()
+        return data
+
+    def _next(self) -> bytes:
+        for piece in self._pieces:
+            if piece.size:
+                return bytes(piece)
+        return b""
+
+    def forget(self) -> None:
+        """Keep nothing: nobody wants to read it again."""
+        self._keeping = False
+        self._kept.clear()
+        self._kept_bytes = 0
+
+    def read_until(self, position: int | None) -> bytes:
+        """The next bytes before `position` that the demuxer has read; nothing where there are none."""
+        wanted = self._kept_bytes if position is None else min(self._kept_bytes, position - self._position)
+        parts = []
+        while wanted > 0:
+            part = self._kept.popleft()
+            if len(part) > wanted:
+                self._kept.appendleft(part[wanted:])
+                part = part[:wanted]
+            parts.append(part)
+            wanted -= len(part)
+            self._kept_bytes -= len(part)
+            self._position += len(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Close the input. Idempotent."""
+        self.forget()
+        self._pieces = iter(())
+        self._container.close()

@@ -19,7 +19,8 @@ from av.stream import Discard, Disposition
 from engine.errors import SourceError
 from engine.ingest import classify, interrupt
 from engine.ingest.clock import MediaClock
-from engine.ingest.raw_bytes import FileBytes
+from engine.ingest.raw_bytes import TAPPED_SCHEMES, FileBytes, NetworkBytes
+from engine.ingest.transport import RawBytes
 from engine.ingest.url_policy import UrlPolicy, is_local, local_path, open_options, redact, scheme_of
 from engine.media import AudioInfo, Packet, StreamInfo, Track, VideoInfo
 
@@ -68,6 +69,7 @@ class Source:
         self._read_timeout_seconds = read_timeout_seconds
         self._stop = Event()
         self._container: Any = None
+        self._tap: NetworkBytes | None = None
         self._tracks: list[tuple[Track, Any]] = []
 
     def open(self) -> StreamInfo:
@@ -130,16 +132,20 @@ class Source:
         options = open_options(self._url, self._policy, av.formats_available)
         try:
             with interrupt.interruptible(self._stop):
+                timeouts = (max(0.1, deadline - time.monotonic()), self._read_timeout_seconds)
+                if scheme_of(self._url) in TAPPED_SCHEMES:
+                    self._tap = NetworkBytes(self._url, options, timeouts)
                 container: Any = av.open(
-                    self._url,
+                    self._url if self._tap is None else self._tap,
                     options=options,
-                    timeout=(max(0.1, deadline - time.monotonic()), self._read_timeout_seconds),
+                    timeout=timeouts,
                     metadata_errors="replace",
                 )
                 # PyAV asks for made-up presentation times (AVI has none); the decoder's own choice is better.
                 container.flags &= ~Flags.gen_pts.value
                 return container
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            self._close_tap()
             if self._stop.is_set():
                 raise self._stopped() from error
             raise classify.explain(error, self._url, self.stream, self._policy, self._open_timeout_seconds) from error
@@ -273,10 +279,14 @@ class Source:
         finally:
             interrupt.unwatch()
 
-    def raw_bytes(self) -> FileBytes | None:
-        """The bytes below the demuxer, for a local transport stream; the caller closes them. None for all else."""
-        if self._container is None or self._container.format.name != "mpegts" or not is_local(self._url):
+    def raw_bytes(self) -> RawBytes | None:
+        """The bytes of a transport stream below the demuxer; the caller closes them. None where they cannot be had."""
+        if self._container is None or self._container.format.name != "mpegts":
+            if self._tap is not None:
+                self._tap.forget()
             return None
+        if not is_local(self._url):
+            return self._tap
         try:
             return FileBytes(local_path(self._url))
         except OSError as error:
@@ -296,6 +306,12 @@ class Source:
         self._tracks = []
         if container is not None:
             container.close()
+        self._close_tap()
+
+    def _close_tap(self) -> None:
+        tap, self._tap = self._tap, None
+        if tap is not None:
+            tap.close()
 
     def __enter__(self) -> "Source":
         return self

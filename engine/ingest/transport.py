@@ -35,7 +35,7 @@ _MIN_RATE_SECONDS: Final = 0.5
 _PIECE_BYTES: Final = 1 << 17
 _MIN_KBPS: Final = 1e-3
 # Formats without an index, which viewers join in the middle: they wait for the next key frame.
-_JOINED_IN_THE_MIDDLE: Final = frozenset(("mpegts", "hls", "rtsp", "rtp", "sdp", "flv", "live_flv"))
+_JOINED_IN_THE_MIDDLE: Final = frozenset(("mpegts", "hls", "rtsp", "rtp", "sdp"))
 _WITHOUT_RATE: Final = frozenset(("matroska,webm",))
 
 
@@ -224,6 +224,8 @@ class TransportWatch:
             until: up to where pictures or sound were decoded.
             last: nothing comes after it.
         """
+        if not last and until < self._told + TICK_SECONDS:
+            return []
         known = until if last else min(until, self._settled())
         rows: list[Row] = []
         if self._ts is not None and self._places and self._told + TICK_SECONDS <= known:

@@ -1,12 +1,17 @@
 """Transport defects planted at known times come out with their times, and clean streams have none."""
 
+import itertools
+import socket
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import av
 import pytest
 from media import ffmpeg_exe, media_dir
 
+from engine.ingest.source import Source
 from engine.ingest.timeline import Timeline, TrackOffset
 from engine.pipeline import EngineSettings, StreamSpec, check
 from engine.verdicts import Severity
@@ -323,6 +328,77 @@ def test_splice_markers_are_annotations_at_their_time(tmp_path, base):
     assert {i.severity for i in markers} == {Severity.INFO}
     [missing] = [i for i in found if i not in markers]
     assert (missing.detector, missing.start) == ("stream.scte35_missing", pytest.approx(6.0, abs=0.1))
+
+
+@pytest.fixture
+def sender():
+    """Serves bytes to the first who connects, then hangs up; gives its port."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+
+        def serve(data):
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(data)
+
+        def start(data):
+            sent.append(pool.submit(serve, data))
+            return server.getsockname()[1]
+
+        sent = []
+        yield start
+        for one in sent:
+            one.result(timeout=10)
+
+
+def test_a_network_stream_is_watched_below_the_demuxer_too(base, tmp_path, sender):
+    data, _ = plant.drop_packets(base, 5.0)
+    path = tmp_path / "planted.ts"
+    path.write_bytes(data)
+    [from_file] = incidents(path)
+    [from_network] = incidents(f"tcp://127.0.0.1:{sender(data)}")
+    assert (from_network.detector, from_network.start, from_network.cause) == (
+        from_file.detector, from_file.start, from_file.cause,
+    )  # fmt: skip
+
+
+def test_another_format_over_the_network_plays_as_before(tmp_path, sender):
+    path = encode(tmp_path / "clip.mkv", seconds=2)
+    assert incidents(f"tcp://127.0.0.1:{sender(path.read_bytes())}") == []
+
+
+def test_datagrams_are_read_as_they_come_and_their_end_is_no_hang(base):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    source = Source(f"udp://127.0.0.1:{port}", read_timeout_seconds=1.0)
+    done = threading.Event()
+
+    def send():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            for at in itertools.cycle(range(0, len(base) - 1316, 1316)):
+                out.sendto(base[at : at + 1316], ("127.0.0.1", port))
+                if done.wait(0.0005):
+                    return
+
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(send)
+        try:
+            info = source.open()
+            raw = source.raw_bytes()
+            packets = source.packets()
+            seen = [next(packets) for _ in range(100)]
+        finally:
+            done.set()
+        sending.result(timeout=10)
+        rest = list(packets)
+    assert info.live
+    assert info.container == "mpegts"
+    assert seen
+    assert rest
+    assert source.error is not None
+    assert "no data for 1 s" in source.error.why
+    assert raw.read_until(None).count(b"\x47") > 1000
+    source.close()
 
 
 def test_what_nobody_enabled_is_not_told(tmp_path, base):
