@@ -86,7 +86,7 @@ class Occurrences:
 
 @dataclass(slots=True)
 class Absence:
-    """Something that has to come again and again; its measure is for how long it has not.
+    """Something that has to come again and again; its measure is for how long it has not (OnsetRule.BACKDATED).
 
     Args:
         column: the measure.
@@ -99,7 +99,7 @@ class Absence:
     def seen(self, at: float) -> None:
         """It came at media second `at`."""
         if self.last is not None and at - self.last >= _SHORT_SECONDS:
-            self._rows.append(Row(self.last, at, {self.column: at - self.last}))
+            self._rows.append(Row(at, at, {self.column: at - self.last}))
             self._rows.append(Row(at, at, {self.column: 0.0}))
         self.last = at if self.last is None else max(at, self.last)
 
@@ -107,7 +107,7 @@ class Absence:
         """The rows up to media second `now`, from when on nothing is known yet."""
         rows, self._rows = self._rows, []
         if self.last is not None and now >= self.last:
-            rows.append(Row(self.last, now, {self.column: now - self.last}))
+            rows.append(Row(now, now, {self.column: now - self.last}))
         return rows
 
 
