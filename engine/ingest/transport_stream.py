@@ -127,7 +127,7 @@ class TransportStream:
         self._framing: tuple[int, int] | None = None
         self._rest = b""
         self._position = 0  # of the first byte of `_rest`
-        self._in_sync = True
+        self._synced: npt.NDArray[np.bool_] = np.ones(1, np.bool_)
         self._sections: dict[int, bytearray] = {}
         self._good: dict[int, bytes] = {}  # the last section per PID whose CRC was right
         self._tables: dict[int, _Table] = {0: _Table("pat", 0)}
@@ -161,7 +161,15 @@ class TransportStream:
             self._framing, at = found[:2], found[2]
         while True:
             end, count = ts_packets.scan(
-                values, at, self._position, self._framing, self._counters, self._watched, self._packets, self._events
+                values,
+                at,
+                self._position,
+                self._framing,
+                self._counters,
+                self._synced,
+                self._watched,
+                self._packets,
+                self._events,
             )
             if count:
                 self._take(self._events[:count].tolist(), joined)
@@ -193,11 +201,7 @@ class TransportStream:
                 self._fault(position, "sync", -1, "wrong sync byte")
             else:
                 self._broken = True
-                if self._in_sync:
-                    self._fault(position, "sync", -1, "sync lost")
-                self._in_sync = value >= 0  # the search may go on in the next piece
-                continue
-            self._in_sync = True
+                self._fault(position, "sync", -1, "sync lost")
 
     def _fault(self, position: int, kind: FaultKind, pid: int, text: str) -> None:
         self.faults.append(Fault(position, kind, pid, text))

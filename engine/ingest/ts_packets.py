@@ -26,7 +26,7 @@ MAX_EVENTS: Final = 4096
 class Event(IntEnum):
     """What `scan` reports; column 0 of its events."""
 
-    SYNC_LOST = 0  # no packet where one should begin; value: bytes skipped to the next, -1 still unknown
+    SYNC_LOST = 0  # no packet where one should begin, nor where the next one should
     SYNC_BYTE = 1  # one sync byte is wrong, the next one is right
     TRANSPORT_ERROR = 2  # transport_error_indicator
     CONTINUITY = 3  # value: packets missing, modulo 16; 0: the same one more than twice
@@ -65,42 +65,38 @@ def find_framing(data: npt.NDArray[np.uint8]) -> tuple[int, int, int] | None:
 
 
 @njit(nogil=True, cache=True)
-def _scan(data, begin, position, packet_bytes, lead, counters, watched, packets, events):
+def _scan(data, begin, position, packet_bytes, lead, counters, synced, watched, packets, events):
     size = data.shape[0]
     room = events.shape[0] - 2  # a packet brings two events at most
     at = begin
     count = 0
     while at + packet_bytes <= size and count < room:
         head = at + lead
-        if data[head] != SYNC_BYTE:
-            follows = head + packet_bytes
-            if follows >= size:
-                break
-            if data[follows] == SYNC_BYTE:
-                events[count, 0] = _SYNC_BYTE
+        if not synced[0] or data[head] != SYNC_BYTE:
+            if synced[0]:
+                follows = head + packet_bytes
+                if follows >= size:
+                    break
+                lost = data[follows] != SYNC_BYTE  # two in a row are lost sync (TR 101 290, 1.1)
+                events[count, 0] = _SYNC_LOST if lost else _SYNC_BYTE
                 events[count, 1] = position + at
                 events[count, 2] = -1
                 events[count, 3] = 0
                 count += 1
-                at += packet_bytes
-                continue
-            # Two in a row are lost sync (TR 101 290, 1.1). Three that fit are packets again.
-            found = at + 1
-            while found + lead + 2 * packet_bytes < size and not (
-                data[found + lead] == SYNC_BYTE
-                and data[found + lead + packet_bytes] == SYNC_BYTE
-                and data[found + lead + 2 * packet_bytes] == SYNC_BYTE
+                if not lost:
+                    at += packet_bytes
+                    continue
+                synced[0] = False
+            # Three that fit are packets again.
+            while at + lead + 2 * packet_bytes < size and not (
+                data[at + lead] == SYNC_BYTE
+                and data[at + lead + packet_bytes] == SYNC_BYTE
+                and data[at + lead + 2 * packet_bytes] == SYNC_BYTE
             ):
-                found += 1
-            again = found + lead + 2 * packet_bytes < size
-            events[count, 0] = _SYNC_LOST
-            events[count, 1] = position + at
-            events[count, 2] = -1
-            events[count, 3] = found - at if again else -1
-            count += 1
-            at = found
-            if not again:
+                at += 1
+            if at + lead + 2 * packet_bytes >= size:
                 break
+            synced[0] = True
             continue
         pid = (int(data[head + 1]) & 0x1F) << 8 | int(data[head + 2])
         if data[head + 1] & 0x80:
@@ -168,6 +164,7 @@ def scan(
     position: int,
     framing: tuple[int, int],
     counters: npt.NDArray[np.int16],
+    synced: npt.NDArray[np.bool_],
     watched: npt.NDArray[np.bool_],
     packets: npt.NDArray[np.int64],
     events: npt.NDArray[np.int64],
@@ -180,10 +177,11 @@ def scan(
         position: of data[0] in the stream.
         framing: packet bytes, and bytes before the sync byte.
         counters: from `new_counters`; changed.
+        synced: (1,) bool: packets lie where they should; changed.
         watched: (PIDS,) bool: whose packets with payload are reported.
         packets: (PIDS,) int64: how many there were; changed.
         events: (MAX_EVENTS, EVENT_FIELDS) int64; rows of (Event, position, PID or -1, value) are written.
     Returns: offset of the first packet that was not read, and the number of events.
     """
-    at, count = _compiled(data, begin, position, framing[0], framing[1], counters, watched, packets, events)
+    at, count = _compiled(data, begin, position, framing[0], framing[1], counters, synced, watched, packets, events)
     return int(at), int(count)

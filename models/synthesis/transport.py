@@ -307,7 +307,9 @@ def _picture(index: int, width: int, height: int) -> Any:
     return av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")
 
 
-def _encode(width: int, height: int, first: int, count: int, rate: int, gop: int) -> list[tuple[bytes, int, int]]:
+def _encode(
+    width: int, height: int, first: int, count: int, rate: int, gop: int, *, still: bool = False
+) -> list[tuple[bytes, int, int]]:
     """Pictures as H.264 access units with their own headers: (bytes, pts, dts) in pictures."""
     context: Any = av.CodecContext.create("libx264", "w")
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
@@ -315,7 +317,7 @@ def _encode(width: int, height: int, first: int, count: int, rate: int, gop: int
     context.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": f"keyint={gop}:scenecut=0"}
     units = []
     for index in range(first, first + count):
-        frame = _picture(index, width, height)
+        frame = _picture(first if still else index, width, height)
         frame.pts, frame.time_base = index, Fraction(1, rate)
         units += [(bytes(p), p.pts, p.dts) for p in context.encode(frame)]
     units += [(bytes(p), p.pts, p.dts) for p in context.encode(None)]
@@ -331,6 +333,51 @@ def _mux(path: Path, units: Sequence[tuple[bytes, int, int]], width: int, height
             packet.stream, packet.pts, packet.dts, packet.time_base = track, pts, dts, Fraction(1, rate)
             packet.is_keyframe = b"\0\0\1\x65" in data
             container.mux(packet)
+
+
+def late_sound(source: Path, path: Path, seconds: float) -> Planted:
+    """A stream without the sound of its first `seconds`. Strength: seconds.
+
+    Args:
+        source: a file with pictures and sound.
+        path: to write; its suffix decides the container.
+        seconds: media seconds.
+    """
+    opened: Any = av.open(str(source))
+    with opened as given, av.open(str(path), "w") as made:
+        tracks = {s.index: made.add_stream_from_template(s) for s in (given.streams.video[0], given.streams.audio[0])}
+        zero = (given.start_time or 0) / 1e6
+        first = None
+        for packet in given.demux(list(given.streams.video[:1]) + list(given.streams.audio[:1])):
+            if not packet.size or packet.pts is None:
+                continue
+            at = float(packet.pts * packet.time_base) - zero
+            if packet.stream.type == "audio":
+                if at < seconds:
+                    continue
+                first = at if first is None else first
+            packet.stream = tracks[packet.stream.index]
+            made.mux(packet)
+    if first is None:
+        raise ValueError(f"{source.name} has no sound after {seconds} s")
+    return Planted("stream.av_offset", 0.0, first, first, {})
+
+
+def starved(path: Path, start: float, end: float, seconds: float, rate: int = 25) -> Planted:
+    """A stream whose pictures stand still from `start` to `end`, for next to no bits. Strength: bitrate over bitrate.
+
+    Args:
+        path: of the transport stream to write.
+        start, end, seconds: whole media seconds: of the still part, and of the whole stream.
+    """
+    size = (160, 96)
+    moving = _encode(*size, 0, round(start * rate), rate, 10**6)
+    still = _encode(*size, round(start * rate), round((end - start) * rate), rate, 10**6, still=True)
+    after = _encode(*size, round(end * rate), round((seconds - end) * rate), rate, 10**6)
+    _mux(path, moving + still + after, *size, rate)
+    full = sum(len(data) for data, _, _ in moving) / start
+    least = sum(len(data) for data, _, _ in still[1:]) / (end - start)
+    return Planted("stream.bitrate", start, end, full / least, {"rate": rate, "kbps": least * 8e-3})
 
 
 def starved_keys(path: Path, start: float, end: float, seconds: float, rate: int = 25) -> Planted:

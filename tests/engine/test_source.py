@@ -122,6 +122,21 @@ def test_corrupt_packets_in_the_middle_do_not_end_the_reading(tmp_path: Path) ->
     assert source.error is None
 
 
+def test_a_track_that_is_added_on_the_way_does_not_end_the_reading(tmp_path: Path) -> None:
+    alone = make("alone.ts", video="mpeg2video", audio=None).read_bytes()
+    both = make("both.ts", video="mpeg2video", audio="mp2", start=2.0, seconds=2.0).read_bytes()
+    # libav looks for tracks at the start of a file, and for its duration at the end.
+    path = tmp_path / "joined.ts"
+    path.write_bytes(alone * 120 + both + alone * 40)
+    source = Source(str(path))
+    info = source.open()
+    assert info.audio is None
+    assert len([p for p in source.packets() if p.track == "video"]) == 161 * 50
+    assert source.error is None
+    assert source.problems == ["a track was added on the way; it is not judged"]
+    source.close()
+
+
 def test_what_a_missing_file_is_told(tmp_path: Path) -> None:
     assert "file not found; check the path" in refusal(tmp_path / "none.mp4")
 
