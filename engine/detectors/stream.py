@@ -164,8 +164,8 @@ AV_OFFSET = Detector(
     severity=Severity.WARNING,
     summary="Sound and pictures start apart, or lie apart in the stream, so that one waits for the other.",
     parameters=(
-        # ISO/IEC 13818-1, 2.4.2.7: no data waits longer than 1 s in the standard decoder's buffers (still pictures and
-        # H.264 apart), so tracks that lie further apart starve one of them.
+        # ISO/IEC 13818-1, 2.4.2: data waits at most 1 s in the buffers of the system target decoder (still pictures
+        # and MPEG-4 video apart), so tracks that lie further apart starve one of them.
         duration("offset", 1.0, "smallest difference", 0.01),
         duration("hold", 2.0, "differences closer together than this are one incident"),
     ),
@@ -204,7 +204,8 @@ SCTE35_MISSING = Detector(
     severity=Severity.WARNING,
     summary="No SCTE-35 message for long, heartbeats included, on a stream that had them.",
     parameters=(
-        # SCTE 67, 12.3 recommends a heartbeat every 5 minutes; without heartbeats a channel has a break each hour.
+        # Chosen, no standard says: splice_null heartbeats come within minutes where a sender has them, and a channel
+        # without them has a break each hour.
         duration("duration", 3600.0, "how long they have to be gone", 1.0),
     ),
     make_rule=_missing,

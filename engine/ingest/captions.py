@@ -3,7 +3,7 @@
 Looked for in the bytes before decoding, so it does not matter who decodes.
 
 Source: ATSC A/53 Part 4, 6.2.3 (user_identifier "GA94", user_data_type_code 3), carried in ITU-T T.35 SEI of H.264 and
-HEVC (SCTE 128-1, 8.1) and in MPEG-2 user data; SCTE 20, 3 (MPEG-2 user data of type 3 with vbi_data_flag).
+HEVC (SCTE 128-1) and in MPEG-2 user data; SCTE 20 (MPEG-2 user data of type 3 with vbi_data_flag).
 """
 
 from typing import Any, Final

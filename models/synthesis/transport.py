@@ -436,7 +436,7 @@ def changed_rate(path: Path, at: float, seconds: float, rates: tuple[int, int] =
 
 
 def caption_sei(pair: tuple[int, int]) -> bytes:
-    """An H.264 SEI unit with one CEA-608 byte pair (ATSC A/53 Part 4, 6.2; SCTE 128-1, 8.1)."""
+    """An H.264 SEI unit with one CEA-608 byte pair (ATSC A/53 Part 4, 6.2; SCTE 128-1)."""
     cc = bytes((0xC1, 0xFF, 0xFC, *pair, 0xFF))
     body = b"\xb5\x00\x31GA94\x03" + cc
     return b"\0\0\0\1\x06" + bytes((4, len(body))) + body + b"\x80"
