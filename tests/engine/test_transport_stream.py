@@ -183,6 +183,42 @@ def test_tables_that_never_came_often_are_not_missed(constant_rate):
     assert [k for k in kinds(b"".join(kept)) if k in ("pat", "pmt")] == []
 
 
+def table(kind, number, body):
+    """A section: PAT (0) or PMT (2)."""
+    head = bytes((kind, 0xB0, len(body) + 9)) + number.to_bytes(2, "big") + bytes((0xC1, 0, 0)) + body
+    return b"\0" + head + crc32_mpeg(head).to_bytes(4, "big")
+
+
+def programme(*entries):
+    """PAT and PMT of a programme with these (type, PID, descriptors)."""
+    pat = table(0, 1, bytes((0, 1, 0xE0 | 32 >> 8, 32)))
+    loop = b"".join(bytes((t, 0xE0 | p >> 8, p & 0xFF, 0xF0, len(d))) + d for t, p, d in entries)
+    pmt = table(2, 1, bytes((0xE1, 0x00, 0xF0, 0)) + loop)
+    return packet(0, 0, payload=pat, start=True) + packet(32, 0, payload=pmt, start=True)
+
+
+@pytest.mark.parametrize(("tag", "counted"), [(0x56, 3), (0x59, 3), (0x0A, 0)])
+def test_packets_of_subtitles_are_counted(tag, counted):
+    reader = TransportStream()
+    reader.feed(programme((0x1B, 256, b""), (0x06, 300, bytes((tag, 1, 0)))))
+    reader.feed(stream_of([0, 1, 2, 3]) + stream_of([0, 1, 2], pid=300) + stream_of([4, 5, 6]))
+    assert reader.faults == []
+    assert reader.subtitle_packets == counted
+
+
+def test_a_heartbeat_is_a_message_but_no_marker():
+    reader = TransportStream()
+    null = bytes.fromhex("fc301100000000000000fffff0000000000000")  # splice_null, without its checksum
+    null = null[:2] + bytes((len(null) + 1,)) + null[3:]
+    reader.feed(programme((0x1B, 256, b""), (0x86, 300, b"")))
+    for counter, section in enumerate((null + crc32_mpeg(null).to_bytes(4, "big"), splice_section(1, out=False))):
+        pictures = stream_of([3 * counter + n for n in range(3)])
+        reader.feed(packet(300, counter, payload=b"\0" + section, start=True) + pictures)
+    assert reader.faults == []
+    assert [marker.text for marker in reader.markers] == ["splice_insert in, event 1, immediate"]
+    assert reader.splice_position is not None
+
+
 def test_a_splice_section_says_what_it_marks():
     section = splice_section(7, out=True)
     assert crc32_mpeg(section) == 0
