@@ -151,7 +151,7 @@ class _Path:
         self._in_flight: deque[tuple[Any, FrameBatch | None]] = deque()
         rules = {d.name: d.rule(parameters[d.name]) for d in detectors if d in DETECTORS}
         for slot in range(streams):
-            self.measure.open_slot(slot, parameters)
+            self.measure.open_slot(slot, parameters, {d.column for d in detectors})
             self.judge.open_slot(slot, rules)
 
     def frames(self, batch: FrameBatch) -> None:

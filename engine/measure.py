@@ -5,7 +5,7 @@ of host tensors (a numpy call on a few values costs a tenth of a torch call) or 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ from kernels.edge_width import edge_width
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
 from kernels.layout import Field
+from kernels.temporal import COLUMNS as TEMPORAL_COLUMNS
+from kernels.temporal import Range, new_state, temporal
+from kernels.tile_stats import tile_stats
 
 # An edge measure costs as much as decoding the picture. Blur does not come and go within a second, so it is measured
 # this often, and at once when the picture's gradient says that something changed.
@@ -32,11 +35,13 @@ BLUR_GRADIENT_CHANGE = 0.15
 SHARP_INTERVAL_SECONDS = 4.0
 SHARP_SHARE = 0.75
 SHARP_GRADIENT_GAIN = 0.5
+# FFmpeg's blackdetect: picture_black_ratio_th.
+BLACK_RATIO = 0.98
 # A peak of 0 has no level in decibels; this is below the noise of any format.
 SILENT = 1e-10
 SILENCE_LUFS = -120.0
 
-VIDEO_COLUMNS = (*FRAME_COLUMNS, *EDGE_COLUMNS)
+VIDEO_COLUMNS = (*FRAME_COLUMNS, *EDGE_COLUMNS, *TEMPORAL_COLUMNS)
 AUDIO_COLUMNS = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db")
 TICK_COLUMNS = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
 STREAM_COLUMNS = (*TICK_COLUMNS, *TRANSPORT_COLUMNS)
@@ -44,8 +49,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {"video": VIDEO_COLUMNS, "audio": AUDIO_CO
 
 _MAFD = VIDEO_COLUMNS.index("mafd")
 _GRADIENT = VIDEO_COLUMNS.index("gradient")
+_BLACK = VIDEO_COLUMNS.index("black_ratio")
+_SPREAD = VIDEO_COLUMNS.index("colour_spread")
 _BLUR = VIDEO_COLUMNS.index("blur")
 _EDGES = slice(len(FRAME_COLUMNS), len(FRAME_COLUMNS) + len(EDGE_COLUMNS))
+_TEMPORAL = slice(_EDGES.stop, _EDGES.stop + len(TEMPORAL_COLUMNS))
+_EDGE_NAMES, _TEMPORAL_NAMES = frozenset(EDGE_COLUMNS), frozenset(TEMPORAL_COLUMNS)
 _QUIET_LEAD = AUDIO_COLUMNS.index("quiet_lead")
 _QUIET = AUDIO_COLUMNS.index("quiet")
 _TRUE_PEAK = AUDIO_COLUMNS.index("true_peak")
@@ -70,26 +79,33 @@ class Measure:
         self._audio = AudioState.allocate(slots, device)
         self._freeze_noise = torch.zeros(slots, dtype=torch.float64, device=device)
         self._silence_noise = torch.zeros(slots, dtype=torch.float64, device=device)
-        self._wants_blur = torch.zeros(slots, dtype=torch.bool, device=device)
-        self._sharp_below = torch.zeros(slots, dtype=torch.float64, device=device)
-        self._blur = torch.zeros(slots, dtype=torch.float64, device=device)
-        self._blur_at = torch.full((slots,), torch.nan, dtype=torch.float64, device=device)
-        self._blur_gradient = torch.zeros(slots, dtype=torch.float64, device=device)
+        self._wants_blur = self._column(slots, dtype=torch.bool)
+        self._sharp_below = self._column(slots)
+        self._blur = self._column(slots)
+        self._blur_at = self._column(slots)
+        self._blur_gradient = self._column(slots)
+        self._temporal_state = new_state(slots, device)
+        self._wants_temporal: set[int] = set()  # slots
 
-    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]]) -> None:
+    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         """A stream moves in.
 
         Args:
             slot: which is free.
             parameters: of its enabled detectors; some of them are the kernels' own.
+            wanted: columns that its detectors judge; a kernel none of whose columns is among them does not run.
         """
         self._references.forget(slot)
         self._audio.reset(slot)
         self._freeze_noise[slot] = parameters.get("video.freeze", {}).get("noise", 0.001)
         self._silence_noise[slot] = parameters.get("audio.silence", {}).get("noise", 0.001)
-        self._wants_blur[slot] = "video.blur" in parameters
+        self._wants_blur[slot] = not _EDGE_NAMES.isdisjoint(wanted)
         self._sharp_below[slot] = SHARP_SHARE * parameters.get("video.blur", {}).get("threshold", 0.0)
         self._blur_at[slot] = torch.nan
+        self._temporal_state[slot] = new_state(1, self._device)[0]
+        self._wants_temporal.discard(slot)
+        if not _TEMPORAL_NAMES.isdisjoint(wanted):
+            self._wants_temporal.add(slot)
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out: let go of its pictures."""
@@ -110,27 +126,30 @@ class Measure:
         references, retain = self._references.rows(batch)
         frames = batch.frames.to(self._device, non_blocking=True)
         stats = frame_stats(frames, references, retain)
-        self._references.update(batch, stats[:, _MAFD], self._freeze_noise)
         values = torch.full((len(batch.surfaces), len(VIDEO_COLUMNS)), torch.nan, dtype=torch.float64,
                             device=self._device)  # fmt: skip
         values[:, : len(FRAME_COLUMNS)] = stats
         self._measure_edges(batch, frames, values)
+        if self._wants_temporal:
+            self._measure_change(batch, frames, references, values)
+        # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
+        self._references.update(batch, stats[:, _MAFD], self._freeze_noise)
         return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
 
     def _measure_edges(self, batch: FrameBatch, frames: Tensor, values: Tensor) -> None:
         """Fill the edge columns of the rows that are due; the others stay NaN, which is "not measured"."""
         xp = self._xp
         slots, pts = self._local(batch.slots), self._local(batch.pts)
-        at, last_gradient = self._view(self._blur_at), self._view(self._blur_gradient)
-        last_blur, sharp_below = self._view(self._blur), self._view(self._sharp_below)
-        gradient = self._view(values)[:, _GRADIENT]
+        at, last_gradient, last_blur = self._blur_at, self._blur_gradient, self._blur
+        view = self._view(values)
+        gradient = view[:, _GRADIENT]
         before = last_gradient[slots]
-        sharp = last_blur[slots] < sharp_below[slots]  # False where it has no value: NaN
+        sharp = last_blur[slots] < self._sharp_below[slots]  # False where it has no value: NaN
         interval = xp.where(sharp, SHARP_INTERVAL_SECONDS, BLUR_INTERVAL_SECONDS)
         gain = xp.where(sharp, SHARP_GRADIENT_GAIN, BLUR_GRADIENT_CHANGE)
         rested = abs(pts - at[slots]) < interval  # False where it was never measured: NaN
         same = (gradient >= (1 - BLUR_GRADIENT_CHANGE) * before) & (gradient <= (1 + gain) * before)
-        due = self._view(self._wants_blur)[slots] & ~(rested & same)
+        due = self._wants_blur[slots] & ~(rested & same)
         if self._device.type == "cpu" and not due.any():
             return  # on a GPU nobody knows without asking it, and skipped rows cost nothing
         table = frames.clone()
@@ -140,7 +159,28 @@ class Measure:
         values[:, _EDGES] = edge_width(table, largest)
         at[slots] = xp.where(due, pts, at[slots])
         last_gradient[slots] = xp.where(due, gradient, before)
-        last_blur[slots] = xp.where(due, self._view(values)[:, _BLUR], last_blur[slots])
+        last_blur[slots] = xp.where(due, view[:, _BLUR], last_blur[slots])
+
+    def _measure_change(self, batch: FrameBatch, frames: Tensor, references: Tensor, values: Tensor) -> None:
+        """Fill the columns of what tiles do over time, for the slots that a detector of these judges."""
+        wanted = [slot in self._wants_temporal for slot in batch.slots.tolist()]
+        if not all(wanted):
+            if not any(wanted):
+                return
+            frames = frames * torch.tensor(wanted, device=self._device)[:, None]  # address 0: not measured
+        ranges = [Range.FULL if surface.full_range else Range.LIMITED for surface in batch.surfaces]
+        values[:, _TEMPORAL] = temporal(
+            tile_stats(frames, references),
+            values[:, _MAFD],
+            values[:, _GRADIENT],
+            batch.pts.to(self._device, non_blocking=True),
+            torch.tensor(ranges, device=self._device),
+            batch.slots.to(self._device, non_blocking=True),
+            self._temporal_state,
+        )
+        # Black has one colour too, and a name of its own: an incident of one colour ends where black begins.
+        view = self._view(values)
+        view[:, _SPREAD] = self._xp.where(view[:, _BLACK] >= BLACK_RATIO, 1.0, view[:, _SPREAD])
 
     def sound(self, batch: AudioBatch) -> Measures:
         """Measure 100 ms blocks of sound."""
@@ -177,6 +217,10 @@ class Measure:
             torch.tensor([tick.end for _, tick in ticks], dtype=torch.float64),
             torch.tensor(values, dtype=torch.float64, device=self._device),
         )
+
+    def _column(self, slots: int, dtype: torch.dtype = torch.float64) -> Any:
+        """One number per slot, as the arithmetic wants it: a numpy view on the host, else a tensor."""
+        return self._view(torch.zeros(slots, dtype=dtype, device=self._device))
 
     def _view(self, tensor: Tensor) -> Any:
         """What the arithmetic runs on: a numpy view on the host, the tensor itself on a GPU."""

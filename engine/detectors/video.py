@@ -68,7 +68,7 @@ FREEZE = Detector(
     make_rule=_freeze,
     onset=OnsetRule.SINCE_PREVIOUS,
     closing_counts=True,
-    dominated_by=("video.black",),
+    dominated_by=("video.black", "video.uniform"),
 )
 
 BLOCKINESS = Detector(

@@ -3,27 +3,20 @@
 A picture is walked row by row, so that each row is fetched once and then read from the first-level cache by a few
 short loops, each of which LLVM turns into the narrowest vector code there is (measured: one loop with all the sums
 is slower, because it runs at the width of its widest accumulator). Nothing is compiled on import.
-
-Threads: `frame_stats` runs the rows of a batch on a pool of `THREADS` threads which it makes when it first meets a
-batch of several; a row's numbers do not depend on who computes them. The pool is idle between calls, ends with the
-process, and an exception in it is raised in the caller.
 """
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
 import torch
-from numba import njit
 from numba.np.numpy_support import carray
 from torch import Tensor
 
 from kernels.addresses import add_bit, add_difference, samples_at, store_16_differences
 from kernels.frame_stats.columns import COLUMNS, PERIOD_MAX, PERIOD_MIN, QUOTIENT_ONE, STRIP_WIDTH, row_step, strip_step
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
-
-THREADS: Final = min(8, os.cpu_count() or 1)
+from kernels.rows import codes, compiled, sum_of_differences
+from kernels.workers import for_each_row
 
 _N_COLUMNS: Final = len(COLUMNS)
 _LUMA, _U, _V = int(Field.LUMA_ADDRESS), int(Field.U_ADDRESS), int(Field.V_ADDRESS)
@@ -34,20 +27,11 @@ _BIT_DEPTH, _SHIFT, _BLACK_LEVEL = int(Field.BIT_DEPTH), int(Field.SHIFT), int(F
 _R_LUMA, _R_U, _R_V = int(ReferenceField.LUMA_ADDRESS), int(ReferenceField.U_ADDRESS), int(ReferenceField.V_ADDRESS)
 _R_LUMA_PITCH, _R_CHROMA_PITCH = int(ReferenceField.LUMA_PITCH), int(ReferenceField.CHROMA_PITCH)
 
-_compiled = njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
-_row_step = _compiled(row_step)
-_strip_step = _compiled(strip_step)
+_row_step = compiled(row_step)
+_strip_step = compiled(strip_step)
 
 
-@_compiled
-def _sum_of_differences(a, b, count):
-    total = np.int32(0)
-    for i in range(count):
-        total = add_difference(total, a[i], b[i])
-    return np.int64(total)
-
-
-@_compiled
+@compiled
 def _luma_sums(row, earlier, zeros, count):
     """Sums over a row of |code - earlier code|, of the codes, and of |code - code to the left|."""
     difference, total, gradient = np.int32(0), np.int32(0), np.int32(0)
@@ -60,7 +44,7 @@ def _luma_sums(row, earlier, zeros, count):
     return np.int64(difference), np.int64(total), np.int64(gradient)
 
 
-@_compiled
+@compiled
 def _count_at_or_below(a, count, level):
     found = np.int32(0)
     for i in range(count):
@@ -68,7 +52,7 @@ def _count_at_or_below(a, count, level):
     return np.int64(found)
 
 
-@_compiled
+@compiled
 def _range(a, count, low, high):
     for i in range(count):
         low = min(low, a[i])
@@ -76,19 +60,7 @@ def _range(a, count, low, high):
     return low, high
 
 
-@_compiled
-def _codes(address, count, shift, buffer_address, like):
-    """Where a row's code values are: in place, or in the buffer once the low bits are shifted out."""
-    stored = samples_at(address, like)
-    if shift == 0:
-        return stored
-    codes = samples_at(buffer_address, like)
-    for i in range(count):
-        codes[i] = stored[i] >> shift
-    return codes
-
-
-@_compiled
+@compiled
 def _copy_plane(source, pitch, target, target_pitch, row_bytes, rows):
     for y in range(rows):
         a = samples_at(source + y * pitch, np.uint8(0))
@@ -97,13 +69,13 @@ def _copy_plane(source, pitch, target, target_pitch, row_bytes, rows):
             b[i] = a[i]
 
 
-@_compiled
+@compiled
 def _top_bits(row, count, extra_bits, eights):
     for i in range(count):
         eights[i] = np.uint8(row[i] >> extra_bits)
 
 
-@_compiled
+@compiled
 def _across(row, width, steps, profile):
     """Add the blocking quotients of one 8-bit row: profile[i] belongs to the edge between columns i and i + 1."""
     for i in range(width - 1):
@@ -118,7 +90,7 @@ def _across(row, width, steps, profile):
         profile[i + 3] = np.int32(profile[i + 3] + quotient)
 
 
-@_compiled
+@compiled
 def _strip_steps(row, below, width, distance, steps):
     """steps[c] = |row - below| for the sampled columns of two 8-bit rows, packed; returns how many there are."""
     if distance == 1:
@@ -132,7 +104,7 @@ def _strip_steps(row, below, width, distance, steps):
     return c
 
 
-@_compiled
+@compiled
 def _down(newest, middle, oldest, window, count):
     """Sum of one row's blocking quotients; `window` holds the sums of seven steps and leaves the oldest."""
     total = np.int32(0)
@@ -145,7 +117,7 @@ def _down(newest, middle, oldest, window, count):
     return total
 
 
-@_compiled
+@compiled
 def _strongest_period(profile, length):
     """The largest mean over a grid's lines over the mean of all other lines, over all periods."""
     strongest = 0.0
@@ -167,17 +139,17 @@ def _strongest_period(profile, length):
     return strongest
 
 
-@_compiled
+@compiled
 def _plane_difference(first, pitch, second, second_pitch, count, rows, shift, buffer, buffer_bytes, like):
     total = np.int64(0)
     for y in range(rows):
-        a = _codes(first + y * pitch, count, shift, buffer, like)
-        b = _codes(second + y * second_pitch, count, shift, buffer + buffer_bytes, like)
-        total += _sum_of_differences(a, b, count)
+        a = codes(first + y * pitch, count, shift, buffer, like)
+        b = codes(second + y * second_pitch, count, shift, buffer + buffer_bytes, like)
+        total += sum_of_differences(a, b, count)
     return total
 
 
-@_compiled
+@compiled
 def _measure(frame, reference, retain, like, top, black_level, sample_bytes, scratch, out):
     """One picture. `like` is a 0 of the sample's type, `top` its largest value; they choose the compiled variant.
 
@@ -211,11 +183,11 @@ def _measure(frame, reference, retain, like, top, black_level, sample_bytes, scr
     above = samples_at(luma, np.uint8(0))
     next_sampled = row_distance // 2 + 1
     for y in range(height):
-        row = _codes(luma + y * pitch, width, shift, buffer + (y & 1) * buffer_bytes, like)
+        row = codes(luma + y * pitch, width, shift, buffer + (y & 1) * buffer_bytes, like)
         earlier = row
         if compared:
             at = reference[_R_LUMA] + y * reference[_R_LUMA_PITCH]
-            earlier = _codes(at, width, shift, buffer + 2 * buffer_bytes, like)
+            earlier = codes(at, width, shift, buffer + 2 * buffer_bytes, like)
         row_difference, row_total, row_gradient = _luma_sums(row, earlier, zeros, width)
         difference += row_difference
         total += row_total
@@ -281,7 +253,7 @@ def _measure(frame, reference, retain, like, top, black_level, sample_bytes, scr
     out[7] = max(_strongest_period(across, width), _strongest_period(down, height))
 
 
-@_compiled
+@compiled
 def _measure_row(frames_address, references_address, retain_address, index, out_address):
     frame = carray(samples_at(frames_address + index * (8 * FRAME_FIELDS), np.int64(0)), (FRAME_FIELDS,))
     reference = carray(
@@ -308,29 +280,11 @@ def _measure_row(frames_address, references_address, retain_address, index, out_
         _measure(frame, reference, retain, np.uint16(0), np.uint16(65535), np.uint16(level), 2, scratch, out)
 
 
-_pool: ThreadPoolExecutor | None = None
-
-
-def _forget_pool() -> None:
-    global _pool
-    _pool = None  # its threads did not come along into the forked process
-
-
-os.register_at_fork(after_in_child=_forget_pool)
-
-
 def frame_stats(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
     """The op's CPU implementation; see kernels/frame_stats/op.py. The tables are checked and contiguous."""
-    global _pool
     count = frames.shape[0]
     out = torch.empty((count, _N_COLUMNS), dtype=torch.float64)
     tables = frames.data_ptr(), references.data_ptr(), retain.data_ptr()
-    if count <= 1 or THREADS == 1:
-        for index in range(count):
-            _measure_row(*tables, index, out.data_ptr())
-        return out
-    if _pool is None:
-        _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="frame_stats")
-    for job in [_pool.submit(_measure_row, *tables, index, out.data_ptr()) for index in range(count)]:
-        job.result()
+    target = out.data_ptr()
+    for_each_row(lambda row: _measure_row(*tables, row, target), count)
     return out

@@ -1,0 +1,305 @@
+"""temporal on the CPU: numba, a row at a time, some microseconds each."""
+
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kernels.rows import compiled
+from kernels.temporal import layout as at
+from kernels.tile_stats.grid import TILE_COLUMNS, TILES
+
+_N_COLUMNS: Final = len(at.COLUMNS)
+_LAST_PTS, _LAST_MAFD, _CUT_AT = int(at.Scalar.LAST_PTS), int(at.Scalar.LAST_MAFD), int(at.Scalar.CUT_AT)
+_REPEATS, _SINCE_REPEAT, _OUTLIERS = int(at.Scalar.REPEATS), int(at.Scalar.SINCE_REPEAT), int(at.Scalar.OUTLIERS)
+_MOVES, _GAPS, _EVENTS = int(at.Scalar.MOVES), int(at.Scalar.GAPS), int(at.Scalar.EVENTS)
+_STEPS, _LEVELS = int(at.Scalar.STEPS), int(at.Scalar.LEVELS)
+_RUN, _SUSPECT, _LAST_MOTION = int(at.Scalar.RUN), int(at.Scalar.SUSPECT), int(at.Scalar.LAST_MOTION)
+_LUMINANCE_EXTREME, _LUMINANCE_WAY, _LUMINANCE_TURNS = at.LUMINANCE_EXTREME, at.LUMINANCE_WAY, at.LUMINANCE_TURNS
+_RED_EXTREME, _RED_WAY, _RED_TURNS = at.RED_EXTREME, at.RED_WAY, at.RED_TURNS
+_LUMINANCE_TIMES, _RED_TIMES, _TURN_TIMES = at.LUMINANCE_TIMES, at.RED_TIMES, at.TURN_TIMES
+_ACTIVITY, _WAS_STILL, _SINCE_STOP, _STUCK = at.ACTIVITY, at.WAS_STILL, at.SINCE_STOP, at.STUCK
+_TOGETHER = at.TOGETHER_SECONDS
+_MOVES_AT, _MOVES_SIZE, _GAPS_AT, _GAPS_SIZE = at.MOVES_AT, at.MOVES_SIZE, at.GAPS_AT, at.GAPS_SIZE
+_EVENTS_AT, _EVENTS_SIZE, _STEPS_AT, _STEPS_SIZE = at.EVENTS_AT, at.EVENTS_SIZE, at.STEPS_AT, at.STEPS_SIZE
+_LEVELS_AT, _LEVELS_SIZE = at.LEVELS_AT, at.LEVELS_SIZE
+_FLASH_STEP, _DARKEST_BRIGHT, _FLASH_TILES = at.FLASH_STEP, at.DARKEST_BRIGHT, at.FLASH_TILES
+_FLASH_WINDOW, _PEAK, _RED_SHARE, _RED_SCALE = (
+    at.FLASH_WINDOW_SECONDS, at.PEAK_LUMINANCE, at.RED_SHARE, at.RED_SCALE,
+)  # fmt: skip
+_PERIOD_MIN, _PERIOD_MAX, _PERIODIC, _OPPOSED = at.PERIOD_MIN, at.PERIOD_MAX, at.PERIODIC, at.OPPOSED
+_LEAST_POWER = at.LEAST_POWER
+_REPEAT_SHARE, _LEAST_MOTION, _MOST_REPEATS = at.REPEAT_SHARE, at.LEAST_MOTION, at.MOST_REPEATS
+_GOES_ON, _REPEAT_MEMORY, _STUTTER_WINDOW = at.GOES_ON, at.REPEAT_MEMORY, at.STUTTER_WINDOW_SECONDS
+_LATE, _EVEN, _MOST_OUTLIERS = at.LATE, at.EVEN, at.MOST_OUTLIERS
+_STILL, _ACTIVITY_SECONDS, _ACTIVE = at.STILL, at.ACTIVITY_SECONDS, at.ACTIVE
+_CUT_DIFFERENCE, _CUT_RISE, _CUT_TILES, _STUCK_TILES = at.CUT_DIFFERENCE, at.CUT_RISE, at.CUT_TILES, at.STUCK_TILES
+_MOTION = int(at.Scalar.MOTION)
+_MOVING_TILES, _RECTANGULAR, _LONGEST_GAP = at.MOVING_TILES, at.RECTANGULAR, at.LONGEST_GAP_SECONDS
+
+
+@compiled
+def _luminance(level, table):
+    """cd/m2 of a luma level, 0 to 1 after clipping, between the table's entries on a straight line."""
+    place = min(max(level, 0.0), 1.0) * 255.0
+    index = min(int(place), 254)
+    return table[index] + (table[index + 1] - table[index]) * (place - index)
+
+
+@compiled
+def _turn(state, tile, extreme, way, turns, times, value, darkest, pts):
+    """Follow a tile's value between its turning points, and note when a change against the last one is large enough."""
+    last = state[extreme + tile]
+    if state[way + tile] >= 0.0:  # rising, or not yet known
+        if value > last:
+            state[extreme + tile] = value
+            return
+        if not (last - value >= _FLASH_STEP and value < darkest):
+            return
+        state[way + tile] = -1.0
+    else:
+        if value < last:
+            state[extreme + tile] = value
+            return
+        if not (value - last >= _FLASH_STEP and last < darkest):
+            return
+        state[way + tile] = 1.0
+    state[extreme + tile] = value
+    count = state[turns + tile]
+    state[times + tile * _TURN_TIMES + int(count) % _TURN_TIMES] = pts
+    state[turns + tile] = count + 1.0
+
+
+@compiled
+def _rate(state, turns, times, pts):
+    """Half the number of transitions in the last second that FLASH_TILES tiles have made."""
+    made = np.zeros(_TURN_TIMES + 1, np.int64)
+    for tile in range(TILES):
+        held = min(int(state[turns + tile]), _TURN_TIMES)
+        recent = 0
+        for k in range(held):
+            if pts - state[times + tile * _TURN_TIMES + k] < _FLASH_WINDOW:
+                recent += 1
+        made[recent] += 1
+    tiles = 0
+    for count in range(_TURN_TIMES, 0, -1):
+        tiles += made[count]
+        if tiles >= _FLASH_TILES:
+            return 0.5 * count
+    return 0.0
+
+
+@compiled
+def _push(state, count, first, size, value):
+    state[first + int(state[count]) % size] = value
+    state[count] += 1.0
+
+
+@compiled
+def _flicker(state):
+    n = _LEVELS_SIZE
+    if state[_LEVELS] < n:
+        return 0.0
+    values = np.empty(n)
+    newest = int(state[_LEVELS])
+    for i in range(n):
+        values[i] = state[_LEVELS_AT + (newest + i) % n]
+    middle = (n - 1) / 2.0
+    mean, slope, spread = 0.0, 0.0, 0.0
+    for i in range(n):
+        mean += values[i]
+        slope += (i - middle) * values[i]
+        spread += (i - middle) * (i - middle)
+    mean /= n
+    slope /= spread
+    power = 0.0
+    for i in range(n):
+        values[i] -= mean + slope * (i - middle)
+        power += values[i] * values[i]
+    if power <= n * _LEAST_POWER:
+        return 0.0
+    opposed = False
+    for distance in range(1, _PERIOD_MAX + 1):
+        product = 0.0
+        for i in range(n - distance):
+            product += values[i] * values[i + distance]
+        likeness = product * n / (power * (n - distance))
+        if opposed and distance >= _PERIOD_MIN and likeness >= _PERIODIC:
+            return 100.0 * np.sqrt(2.0 * power / n)
+        opposed = opposed or likeness <= _OPPOSED
+    return 0.0
+
+
+@compiled
+def _usual_motion(state):
+    """Median (the upper one) of the last sixteen differences of pictures that moved; 0 before there are so many."""
+    if state[_MOVES] < _MOVES_SIZE:
+        return 0.0
+    return np.sort(state[_MOVES_AT : _MOVES_AT + _MOVES_SIZE])[_MOVES_SIZE // 2]
+
+
+@compiled
+def _stutter(state, motion, pts):
+    usual = _usual_motion(state)
+    repeat = motion <= _REPEAT_SHARE * usual and usual >= _LEAST_MOTION
+    state[_REPEATS] += ((1.0 if repeat else 0.0) - state[_REPEATS]) / _REPEAT_MEMORY
+    state[_SINCE_REPEAT] += 1.0
+    event = False
+    if repeat:
+        if state[_RUN] == 0.0:
+            gap, known = state[_SINCE_REPEAT], False
+            state[_SINCE_REPEAT] = 0.0
+            for k in range(min(int(state[_GAPS]), _GAPS_SIZE)):
+                known = known or state[_GAPS_AT + k] == gap
+            _push(state, _GAPS, _GAPS_AT, _GAPS_SIZE, gap)
+            state[_SUSPECT] = 0.0 if known or state[_LAST_MOTION] < _GOES_ON * usual else 1.0
+        state[_RUN] += 1.0
+    else:
+        event = state[_RUN] > 0.0 and state[_SUSPECT] > 0.0 and motion >= _GOES_ON * usual
+        event = event and state[_REPEATS] <= _MOST_REPEATS
+        state[_RUN] = 0.0
+        state[_LAST_MOTION] = motion
+        _push(state, _MOVES, _MOVES_AT, _MOVES_SIZE, motion)
+    step, late = pts - state[_LAST_PTS], False
+    if state[_STEPS] >= _STEPS_SIZE:
+        steps = state[_STEPS_AT : _STEPS_AT + _STEPS_SIZE]
+        late = steps.max() <= _EVEN * steps.min() and step > _LATE * steps.min()
+    if late:
+        state[_OUTLIERS] += 1.0
+    else:
+        event = event or (0.0 < state[_OUTLIERS] < _MOST_OUTLIERS and usual >= _LEAST_MOTION)
+        state[_OUTLIERS] = 0.0
+    if not late or state[_OUTLIERS] >= _MOST_OUTLIERS:
+        _push(state, _STEPS, _STEPS_AT, _STEPS_SIZE, step)
+    if event:
+        _push(state, _EVENTS, _EVENTS_AT, _EVENTS_SIZE, pts)
+    recent = 0
+    for k in range(min(int(state[_EVENTS]), _EVENTS_SIZE)):
+        if pts - state[_EVENTS_AT + k] < _STUTTER_WINDOW:
+            recent += 1
+    return recent / _STUTTER_WINDOW
+
+
+@compiled
+def _stuck(state, difference, motion, step, pts):
+    cut, moving, held = 0, 0, 0
+    stopped, left, right, top, bottom = 0, TILES, -1, TILES, -1
+    pace = min(1.0, step / _ACTIVITY_SECONDS)
+    for tile in range(TILES):
+        still = difference[tile] <= _STILL
+        cut += difference[tile] > _CUT_DIFFERENCE
+        moving += not still
+        if still:
+            if state[_WAS_STILL + tile] == 0.0:
+                state[_SINCE_STOP + tile] = 0.0 if state[_ACTIVITY + tile] >= _ACTIVE else -1.0
+            elif state[_SINCE_STOP + tile] >= 0.0:
+                state[_SINCE_STOP + tile] += step
+            if state[_STUCK + tile] > 0.0:
+                state[_STUCK + tile] = 1.0
+        else:
+            state[_SINCE_STOP + tile] = -1.0
+            state[_STUCK + tile] = max(0.0, state[_STUCK + tile] - 0.5)
+        state[_WAS_STILL + tile] = 1.0 if still else 0.0
+        state[_ACTIVITY + tile] += ((0.0 if still else 1.0) - state[_ACTIVITY + tile]) * pace
+        held += state[_STUCK + tile] > 0.0
+        if 0.0 <= state[_SINCE_STOP + tile] <= _TOGETHER:
+            stopped += 1
+            left, right = min(left, tile % TILE_COLUMNS), max(right, tile % TILE_COLUMNS)
+            top, bottom = min(top, tile // TILE_COLUMNS), max(bottom, tile // TILE_COLUMNS)
+    if cut >= _CUT_TILES and motion >= _CUT_RISE * state[_MOTION]:
+        state[_CUT_AT] = pts
+    state[_MOTION] = motion
+    enough = stopped >= max(_STUCK_TILES, held + 1) and moving >= _MOVING_TILES
+    uncut = pts - state[_CUT_AT] > _ACTIVITY_SECONDS
+    if enough and uncut and stopped >= _RECTANGULAR * ((right - left + 1) * (bottom - top + 1)):
+        for tile in range(TILES):
+            state[_STUCK + tile] = 1.0 if 0.0 <= state[_SINCE_STOP + tile] <= _TOGETHER else 0.0
+        held = stopped
+    return held / TILES
+
+
+@compiled
+def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
+    if np.isnan(tiles[0, 0]):
+        out[:] = np.nan
+        return
+    last = state[_LAST_PTS]
+    fresh = not (pts >= last and pts - last <= _LONGEST_GAP)  # also where nothing was seen: NaN
+    if fresh:
+        state[:] = 0.0
+        state[_CUT_AT] = -np.inf
+        state[_LAST_MAFD] = np.nan
+        state[_REPEATS] = 0.5  # until it is known
+        state[_SINCE_STOP : _SINCE_STOP + TILES] = -1.0
+    coloured = not np.isnan(tiles[2, 0])
+    low, high = np.empty(3), np.empty(3)
+    level_sum, motion_sum = 0.0, 0.0
+    for plane in range(3):
+        row = 0 if plane == 0 else plane + 1
+        low[plane], high[plane] = tiles[row, 0], tiles[row, 0]
+    for tile in range(TILES):
+        luma = tiles[0, tile] * 256.0 / 255.0 if full_range else (tiles[0, tile] * 256.0 - 16.0) / 219.0
+        level_sum += luma
+        motion_sum += tiles[1, tile]
+        for plane in range(3 if coloured else 1):
+            row = 0 if plane == 0 else plane + 1
+            low[plane] = min(low[plane], tiles[row, tile])
+            high[plane] = max(high[plane], tiles[row, tile])
+        luminance = _luminance(luma, table)
+        redness = 0.0
+        if coloured:
+            scale = 255.0 if full_range else 224.0
+            u, v = (tiles[2, tile] * 256.0 - 128.0) / scale, (tiles[3, tile] * 256.0 - 128.0) / scale
+            red = _luminance(luma + 1.5748 * v, table) / _PEAK
+            green = _luminance(luma - 0.187324 * u - 0.468124 * v, table) / _PEAK
+            blue = _luminance(luma + 1.8556 * u, table) / _PEAK
+            if red > 0.0 and red >= _RED_SHARE * (red + green + blue):
+                redness = max(0.0, red - green - blue) * _RED_SCALE
+        if fresh:
+            state[_LUMINANCE_EXTREME + tile] = luminance
+            state[_RED_EXTREME + tile] = redness
+        else:
+            _turn(state, tile, _LUMINANCE_EXTREME, _LUMINANCE_WAY, _LUMINANCE_TURNS, _LUMINANCE_TIMES, luminance,
+                  _DARKEST_BRIGHT, pts)  # fmt: skip
+            _turn(state, tile, _RED_EXTREME, _RED_WAY, _RED_TURNS, _RED_TIMES, redness, np.inf, pts)
+    out[1] = _rate(state, _RED_TURNS, _RED_TIMES, pts)
+    out[0] = max(out[1], _rate(state, _LUMINANCE_TURNS, _LUMINANCE_TIMES, pts))
+    _push(state, _LEVELS, _LEVELS_AT, _LEVELS_SIZE, level_sum / TILES)
+    out[2] = _flicker(state)
+    out[3], out[4], out[6] = 0.0, 0.0, 0.0
+    if not fresh and not np.isnan(motion_sum):
+        out[3] = _stutter(state, motion_sum / TILES, pts)
+        out[4] = _stuck(state, tiles[1], motion_sum / TILES, pts - last, pts)
+    spread = high[0] - low[0]
+    if coloured:
+        spread = max(spread, high[1] - low[1], high[2] - low[2])
+    out[5] = spread + gradient
+    if not np.isnan(mafd):
+        if not np.isnan(state[_LAST_MAFD]):
+            out[6] = min(100.0 * mafd, 100.0 * abs(mafd - state[_LAST_MAFD]))
+        state[_LAST_MAFD] = mafd
+    state[_LAST_PTS] = pts
+
+
+@compiled
+def _steps(tiles, mafd, gradient, pts, ranges, slots, state, table, out):
+    for n in range(tiles.shape[0]):
+        _step(tiles[n], mafd[n], gradient[n], pts[n], ranges[n] == 1, state[slots[n]], table, out[n])
+
+
+def temporal(
+    tiles: Tensor,
+    mafd: Tensor,
+    gradient: Tensor,
+    pts: Tensor,
+    ranges: Tensor,
+    slots: Tensor,
+    state: Tensor,
+    table: Tensor,
+) -> Tensor:
+    """The op's CPU implementation; see kernels/temporal/op.py."""
+    out = torch.empty((tiles.shape[0], _N_COLUMNS), dtype=torch.float64)
+    arrays = (tiles, mafd, gradient, pts, ranges, slots, state, table, out)
+    _steps(*(tensor.numpy() for tensor in arrays))
+    return out

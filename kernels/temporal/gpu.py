@@ -1,0 +1,352 @@
+"""temporal on CUDA: Triton, one launch, a program per row with a lane per tile.
+
+What a slot remembers, 30 KB, is read and written once per picture: less than a fiftieth of the picture's own bytes.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from kernels.temporal import layout as at
+from kernels.tile_stats.grid import MEASURES, TILE_COLUMNS, TILES
+
+_TILES, _TILE_COLUMNS = tl.constexpr(TILES), tl.constexpr(TILE_COLUMNS)
+_LANES = tl.constexpr(triton.next_power_of_2(TILES))
+_MEASURES = tl.constexpr(len(MEASURES))
+_N_COLUMNS = tl.constexpr(len(at.COLUMNS))
+_STATE_SIZE = tl.constexpr(at.STATE_SIZE)
+_LAST_PTS, _LAST_MAFD = tl.constexpr(int(at.Scalar.LAST_PTS)), tl.constexpr(int(at.Scalar.LAST_MAFD))
+_CUT_AT, _REPEATS = tl.constexpr(int(at.Scalar.CUT_AT)), tl.constexpr(int(at.Scalar.REPEATS))
+_SINCE_REPEAT, _MOVES = tl.constexpr(int(at.Scalar.SINCE_REPEAT)), tl.constexpr(int(at.Scalar.MOVES))
+_GAPS, _EVENTS = tl.constexpr(int(at.Scalar.GAPS)), tl.constexpr(int(at.Scalar.EVENTS))
+_STEPS, _LEVELS = tl.constexpr(int(at.Scalar.STEPS)), tl.constexpr(int(at.Scalar.LEVELS))
+_OUTLIERS, _RUN = tl.constexpr(int(at.Scalar.OUTLIERS)), tl.constexpr(int(at.Scalar.RUN))
+_SUSPECT, _LAST_MOTION = tl.constexpr(int(at.Scalar.SUSPECT)), tl.constexpr(int(at.Scalar.LAST_MOTION))
+_MOVES_AT, _MOVES_SIZE = tl.constexpr(at.MOVES_AT), tl.constexpr(at.MOVES_SIZE)
+_GAPS_AT, _GAPS_SIZE = tl.constexpr(at.GAPS_AT), tl.constexpr(at.GAPS_SIZE)
+_EVENTS_AT, _EVENTS_SIZE = tl.constexpr(at.EVENTS_AT), tl.constexpr(at.EVENTS_SIZE)
+_STEPS_AT, _STEPS_SIZE = tl.constexpr(at.STEPS_AT), tl.constexpr(at.STEPS_SIZE)
+_LEVELS_AT, _LEVELS_SIZE = tl.constexpr(at.LEVELS_AT), tl.constexpr(at.LEVELS_SIZE)
+_LUMINANCE_EXTREME, _LUMINANCE_WAY = tl.constexpr(at.LUMINANCE_EXTREME), tl.constexpr(at.LUMINANCE_WAY)
+_LUMINANCE_TURNS, _LUMINANCE_TIMES = tl.constexpr(at.LUMINANCE_TURNS), tl.constexpr(at.LUMINANCE_TIMES)
+_RED_EXTREME, _RED_WAY = tl.constexpr(at.RED_EXTREME), tl.constexpr(at.RED_WAY)
+_RED_TURNS, _RED_TIMES = tl.constexpr(at.RED_TURNS), tl.constexpr(at.RED_TIMES)
+_TURN_TIMES, _ACTIVITY = tl.constexpr(at.TURN_TIMES), tl.constexpr(at.ACTIVITY)
+_WAS_STILL, _STUCK = tl.constexpr(at.WAS_STILL), tl.constexpr(at.STUCK)
+_SINCE_STOP, _TOGETHER = tl.constexpr(at.SINCE_STOP), tl.constexpr(at.TOGETHER_SECONDS)
+_LONGEST_GAP, _PEAK = tl.constexpr(at.LONGEST_GAP_SECONDS), tl.constexpr(at.PEAK_LUMINANCE)
+_FLASH_STEP, _DARKEST_BRIGHT = tl.constexpr(at.FLASH_STEP), tl.constexpr(at.DARKEST_BRIGHT)
+_FLASH_TILES, _FLASH_WINDOW = tl.constexpr(at.FLASH_TILES), tl.constexpr(at.FLASH_WINDOW_SECONDS)
+_RED_SHARE, _RED_SCALE = tl.constexpr(at.RED_SHARE), tl.constexpr(at.RED_SCALE)
+_PERIOD_MIN, _PERIOD_MAX = tl.constexpr(at.PERIOD_MIN), tl.constexpr(at.PERIOD_MAX)
+_PERIODIC, _OPPOSED, _LEAST_POWER = tl.constexpr(at.PERIODIC), tl.constexpr(at.OPPOSED), tl.constexpr(at.LEAST_POWER)
+_REPEAT_SHARE, _LEAST_MOTION = tl.constexpr(at.REPEAT_SHARE), tl.constexpr(at.LEAST_MOTION)
+_GOES_ON, _MOST_REPEATS = tl.constexpr(at.GOES_ON), tl.constexpr(at.MOST_REPEATS)
+_REPEAT_MEMORY, _STUTTER_WINDOW = tl.constexpr(at.REPEAT_MEMORY), tl.constexpr(at.STUTTER_WINDOW_SECONDS)
+_LATE, _EVEN, _MOST_OUTLIERS = tl.constexpr(at.LATE), tl.constexpr(at.EVEN), tl.constexpr(at.MOST_OUTLIERS)
+_STILL, _ACTIVITY_SECONDS, _ACTIVE = (
+    tl.constexpr(at.STILL), tl.constexpr(at.ACTIVITY_SECONDS), tl.constexpr(at.ACTIVE),
+)  # fmt: skip
+_CUT_DIFFERENCE, _CUT_TILES = tl.constexpr(at.CUT_DIFFERENCE), tl.constexpr(at.CUT_TILES)
+_CUT_RISE, _MOTION = tl.constexpr(at.CUT_RISE), tl.constexpr(int(at.Scalar.MOTION))
+_STUCK_TILES, _MOVING_TILES = tl.constexpr(at.STUCK_TILES), tl.constexpr(at.MOVING_TILES)
+_RECTANGULAR = tl.constexpr(at.RECTANGULAR)
+
+
+@triton.jit
+def _flag(condition):
+    """The same truth, by integers: the interpreter cannot spread the outcome of comparing two float scalars."""
+    return tl.where(condition, 1, 0) == 1
+
+
+@triton.jit
+def _known(value):
+    """Whether it is a number."""
+    return _flag(tl.abs(value) >= 0.0)
+
+
+@triton.jit
+def _count(condition):
+    """How many are true, as float64."""
+    return tl.sum(condition.to(tl.int32), axis=0).to(tl.float64)
+
+
+@triton.jit
+def _luminance(level, table):
+    place = tl.minimum(tl.maximum(level, 0.0), 1.0) * 255.0
+    index = tl.minimum(place.to(tl.int32), 254)
+    low = tl.load(table + index)
+    return low + (tl.load(table + index + 1) - low) * (place - index.to(tl.float64))
+
+
+@triton.jit
+def _turns(state, tile, inside, fresh, value, darkest, pts, EXTREME: tl.constexpr, WAY: tl.constexpr,
+           TURNS: tl.constexpr, TIMES: tl.constexpr):  # fmt: skip
+    """Follow every tile's value between its turning points; the rate of transitions of the last second."""
+    extreme = tl.load(state + EXTREME + tile, mask=inside, other=0.0)
+    extreme = tl.where(fresh, value, extreme)
+    way = tl.load(state + WAY + tile, mask=inside, other=0.0)
+    way = tl.where(fresh, 0.0, way)
+    turns = tl.load(state + TURNS + tile, mask=inside, other=0.0)
+    turns = tl.where(fresh, 0.0, turns)
+    rising = way >= 0.0
+    further = tl.where(rising, value > extreme, value < extreme)
+    fell = (extreme - value >= _FLASH_STEP) & (value < darkest)
+    rose = (value - extreme >= _FLASH_STEP) & (extreme < darkest)
+    turned = inside & (further == 0) & tl.where(rising, fell, rose)
+    place = turns.to(tl.int32) % _TURN_TIMES
+    after = turns + turned.to(tl.float64)
+    recent = tl.zeros(tile.shape, tl.int32)
+    for k in tl.static_range(_TURN_TIMES):
+        time = tl.load(state + TIMES + tile * _TURN_TIMES + k, mask=inside, other=0.0)
+        time = tl.where(turned & (place == k), pts, time)
+        recent += ((k < after) & (pts - time < _FLASH_WINDOW) & inside).to(tl.int32)
+    tl.store(state + TIMES + tile * _TURN_TIMES + place, pts + tl.zeros(tile.shape, tl.float64), mask=turned)
+    tl.store(state + EXTREME + tile, tl.where(further | turned, value, extreme), mask=inside)
+    tl.store(state + WAY + tile, tl.where(turned, tl.where(rising, -1.0, 1.0), way), mask=inside)
+    tl.store(state + TURNS + tile, after, mask=inside)
+    rate = pts * 0.0
+    for count in tl.static_range(1, _TURN_TIMES + 1):
+        rate = tl.where(_count(recent >= count) >= _FLASH_TILES, 0.5 * count, rate)
+    return rate
+
+
+@triton.jit
+def _scalar(state, which, fresh, initial):
+    return tl.where(fresh, initial, tl.load(state + which))
+
+
+@triton.jit
+def _flicker(state, fresh, level):
+    count = _scalar(state, _LEVELS, fresh, 0.0)
+    newest = count.to(tl.int32) % _LEVELS_SIZE
+    i = tl.arange(0, _LEVELS_SIZE)
+    place = (newest + 1 + i) % _LEVELS_SIZE
+    values = tl.where(place == newest, level, tl.load(state + _LEVELS_AT + place))
+    middle = (_LEVELS_SIZE - 1) / 2.0
+    x = i.to(tl.float64) - middle
+    mean = tl.sum(values, axis=0) / _LEVELS_SIZE
+    slope = tl.sum(x * values, axis=0) / tl.sum(x * x, axis=0)
+    values -= mean + slope * x
+    power = tl.sum(values * values, axis=0)
+    opposed = power < 0.0
+    found = opposed
+    for distance in tl.static_range(1, _PERIOD_MAX + 1):
+        later = (place + distance) % _LEVELS_SIZE
+        shifted = tl.where(later == newest, level, tl.load(state + _LEVELS_AT + later))
+        shifted -= mean + slope * (x + distance)
+        product = tl.sum(tl.where(i + distance < _LEVELS_SIZE, values * shifted, 0.0), axis=0)
+        likeness = product * _LEVELS_SIZE / (power * (_LEVELS_SIZE - distance))
+        if distance >= _PERIOD_MIN:
+            found = found | (opposed & (likeness >= _PERIODIC))
+        opposed = opposed | (likeness <= _OPPOSED)
+    tl.store(state + _LEVELS_AT + newest, level)
+    tl.store(state + _LEVELS, count + 1.0)
+    periodic = found & (count + 1.0 >= _LEVELS_SIZE) & (power > _LEVELS_SIZE * _LEAST_POWER)
+    return tl.where(periodic, 100.0 * tl.sqrt(2.0 * power / _LEVELS_SIZE), 0.0)
+
+
+@triton.jit
+def _usual_motion(state, count):
+    rows = tl.arange(0, _MOVES_SIZE)[:, None]
+    columns = tl.arange(0, _MOVES_SIZE)[None, :]
+    own = tl.load(state + _MOVES_AT + rows)
+    other = tl.load(state + _MOVES_AT + columns)
+    rank = tl.sum(((other < own) | ((other == own) & (columns < rows))).to(tl.int32), axis=1)
+    moves = tl.load(state + _MOVES_AT + tl.arange(0, _MOVES_SIZE))
+    median = tl.sum(tl.where(rank == _MOVES_SIZE // 2, moves, 0.0), axis=0)
+    return tl.where(count >= _MOVES_SIZE, median, 0.0)
+
+
+@triton.jit
+def _stutter(state, valid, fresh, motion, step, pts):
+    """The rate; where not `valid`, the state only is begun anew if it is `fresh`."""
+    moves = _scalar(state, _MOVES, fresh, 0.0)
+    gaps = _scalar(state, _GAPS, fresh, 0.0)
+    events = _scalar(state, _EVENTS, fresh, 0.0)
+    steps = _scalar(state, _STEPS, fresh, 0.0)
+    share = _scalar(state, _REPEATS, fresh, 0.5)
+    since = _scalar(state, _SINCE_REPEAT, fresh, 0.0)
+    run = _scalar(state, _RUN, fresh, 0.0)
+    suspect = _scalar(state, _SUSPECT, fresh, 0.0)
+    last_motion = _scalar(state, _LAST_MOTION, fresh, 0.0)
+    outliers = _scalar(state, _OUTLIERS, fresh, 0.0)
+
+    usual = _usual_motion(state, moves)
+    repeat = valid & (motion <= _REPEAT_SHARE * usual) & (usual >= _LEAST_MOTION)
+    moves_on = valid & (repeat == 0)
+    share = tl.where(valid, share + (tl.where(repeat, 1.0, 0.0) - share) / _REPEAT_MEMORY, share)
+    since += tl.where(valid, 1.0, 0.0)
+
+    begins = repeat & (run == 0.0)
+    k = tl.arange(0, _GAPS_SIZE)
+    known = _count((tl.load(state + _GAPS_AT + k) == since) & (k < gaps)) > 0.0
+    tl.store(state + _GAPS_AT + gaps.to(tl.int32) % _GAPS_SIZE, since, mask=begins)
+    gaps += tl.where(begins, 1.0, 0.0)
+    since = tl.where(begins, 0.0, since)
+    rhythm = known | (last_motion < _GOES_ON * usual)
+    suspect = tl.where(begins, tl.where(rhythm, 0.0, 1.0), suspect)
+
+    event = moves_on & (run > 0.0) & (suspect > 0.0) & (motion >= _GOES_ON * usual) & (share <= _MOST_REPEATS)
+    run = tl.where(repeat, run + 1.0, tl.where(moves_on, 0.0, run))
+    last_motion = tl.where(moves_on, motion, last_motion)
+    tl.store(state + _MOVES_AT + moves.to(tl.int32) % _MOVES_SIZE, motion, mask=moves_on)
+    moves += tl.where(moves_on, 1.0, 0.0)
+
+    held = tl.load(state + _STEPS_AT + tl.arange(0, _STEPS_SIZE))
+    shortest = tl.min(held, axis=0)
+    even = (steps >= _STEPS_SIZE) & (tl.max(held, axis=0) <= _EVEN * shortest)
+    late = valid & even & (step > _LATE * shortest)
+    on_time = valid & (late == 0)
+    isolated = (outliers > 0.0) & (outliers < _MOST_OUTLIERS) & (usual >= _LEAST_MOTION)
+    event = _flag(event | (on_time & isolated))
+    outliers = tl.where(late, outliers + 1.0, tl.where(on_time, 0.0, outliers))
+    kept = on_time | (late & (outliers >= _MOST_OUTLIERS))
+    tl.store(state + _STEPS_AT + steps.to(tl.int32) % _STEPS_SIZE, step, mask=kept)
+    steps += tl.where(kept, 1.0, 0.0)
+
+    k = tl.arange(0, _EVENTS_SIZE)
+    newest = events.to(tl.int32) % _EVENTS_SIZE
+    times = tl.load(state + _EVENTS_AT + k)
+    times = tl.where(event & (k == newest), pts, times)
+    tl.store(state + _EVENTS_AT + newest, pts, mask=event)
+    events += tl.where(event, 1.0, 0.0)
+    recent = _count((k < events) & (pts - times < _STUTTER_WINDOW))
+
+    tl.store(state + _MOVES, moves)
+    tl.store(state + _GAPS, gaps)
+    tl.store(state + _EVENTS, events)
+    tl.store(state + _STEPS, steps)
+    tl.store(state + _REPEATS, share)
+    tl.store(state + _SINCE_REPEAT, since)
+    tl.store(state + _RUN, run)
+    tl.store(state + _SUSPECT, suspect)
+    tl.store(state + _LAST_MOTION, last_motion)
+    tl.store(state + _OUTLIERS, outliers)
+    return tl.where(valid, recent / _STUTTER_WINDOW, 0.0)
+
+
+@triton.jit
+def _stuck(state, tile, inside, valid, fresh, difference, motion, step, pts):
+    cut_at = _scalar(state, _CUT_AT, fresh, float("-inf"))
+    activity = tl.where(fresh, 0.0, tl.load(state + _ACTIVITY + tile, mask=inside, other=0.0))
+    was_still = tl.where(fresh, 0.0, tl.load(state + _WAS_STILL + tile, mask=inside, other=0.0))
+    since = tl.where(fresh, -1.0, tl.load(state + _SINCE_STOP + tile, mask=inside, other=-1.0))
+    stuck = tl.where(fresh, 0.0, tl.load(state + _STUCK + tile, mask=inside, other=0.0))
+    still = inside & (difference <= _STILL)
+    moving = inside & (difference > _STILL)
+    before = _scalar(state, _MOTION, fresh, 0.0)
+    many = _count(inside & (difference > _CUT_DIFFERENCE)) >= _CUT_TILES
+    cut = valid & many & (motion >= _CUT_RISE * before)
+    cut_at = tl.where(cut, pts, cut_at)
+    stops = tl.where(activity >= _ACTIVE, 0.0, -1.0)
+    goes_on = tl.where(since >= 0.0, since + step, since)
+    new_since = tl.where(still, tl.where(was_still == 0.0, stops, goes_on), -1.0)
+    new_stuck = tl.where(still, tl.where(stuck > 0.0, 1.0, 0.0), tl.maximum(0.0, stuck - 0.5))
+    since = tl.where(valid, new_since, since)
+    stuck = tl.where(valid, new_stuck, stuck)
+    held = _count(stuck > 0.0)
+    together = inside & (since >= 0.0) & (since <= _TOGETHER)
+    stopped = _count(together)
+    row = tile // _TILE_COLUMNS
+    column = tile % _TILE_COLUMNS
+    wide = tl.max(tl.where(together, column, -1), axis=0) - tl.min(tl.where(together, column, _TILES), axis=0) + 1
+    tall = tl.max(tl.where(together, row, -1), axis=0) - tl.min(tl.where(together, row, _TILES), axis=0) + 1
+    enough = (stopped >= _STUCK_TILES) & (stopped >= held + 1.0) & (_count(moving) >= _MOVING_TILES)
+    uncut = pts - cut_at > _ACTIVITY_SECONDS
+    noted = _flag(valid & enough & uncut & (stopped >= _RECTANGULAR * (wide * tall).to(tl.float64)))
+    stuck = tl.where(noted, tl.where(together, 1.0, 0.0), stuck)
+    pace = tl.minimum(1.0, step / _ACTIVITY_SECONDS)
+    active = activity + (tl.where(still, 0.0, 1.0) - activity) * pace
+    tl.store(state + _CUT_AT, cut_at)
+    tl.store(state + _MOTION, tl.where(valid, motion, before))
+    tl.store(state + _STUCK + tile, stuck, mask=inside)
+    tl.store(state + _SINCE_STOP + tile, since, mask=inside)
+    tl.store(state + _WAS_STILL + tile, tl.where(valid, tl.where(still, 1.0, 0.0), was_still), mask=inside)
+    tl.store(state + _ACTIVITY + tile, tl.where(valid, active, activity), mask=inside)
+    return tl.where(valid, _count(stuck > 0.0) / _TILES, 0.0)
+
+
+@triton.jit
+def _span(values, inside):
+    """Largest less smallest value of the tiles."""
+    return tl.max(tl.where(inside, values, float("-inf")), axis=0) - tl.min(
+        tl.where(inside, values, float("inf")), axis=0
+    )
+
+
+@triton.jit
+def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, table, out):
+    n = tl.program_id(0).to(tl.int64)
+    tile = tl.arange(0, _LANES)
+    inside = tile < _TILES
+    rows = tiles + n * _MEASURES * _TILES
+    columns = out + n * _N_COLUMNS
+    first = tl.load(rows)
+    if _known(first):  # else it has no tiles
+        state = states + tl.load(slots + n) * _STATE_SIZE
+        pts = tl.load(all_pts + n)
+        last = tl.load(state + _LAST_PTS)
+        fresh = _flag(((pts >= last) & (pts - last <= _LONGEST_GAP)) == 0)
+        full_range = tl.load(ranges + n) == 1
+        code = tl.load(rows + tile, mask=inside, other=0.0)
+        difference = tl.load(rows + _TILES + tile, mask=inside, other=0.0)
+        u_code = tl.load(rows + 2 * _TILES + tile, mask=inside, other=0.0)
+        v_code = tl.load(rows + 3 * _TILES + tile, mask=inside, other=0.0)
+        first_u = tl.load(rows + 2 * _TILES)
+        coloured = _known(first_u)
+        luma = tl.where(full_range, code * 256.0 / 255.0, (code * 256.0 - 16.0) / 219.0)
+        scale = tl.where(full_range, 255.0, 224.0)
+        u = tl.where(coloured, (u_code * 256.0 - 128.0) / scale, 0.0)
+        v = tl.where(coloured, (v_code * 256.0 - 128.0) / scale, 0.0)
+        red = _luminance(luma + 1.5748 * v, table) / _PEAK
+        green = _luminance(luma - 0.187324 * u - 0.468124 * v, table) / _PEAK
+        blue = _luminance(luma + 1.8556 * u, table) / _PEAK
+        saturated = coloured & (red > 0.0) & (red >= _RED_SHARE * (red + green + blue))
+        redness = tl.where(saturated, tl.maximum(0.0, red - green - blue) * _RED_SCALE, 0.0)
+        general = _turns(state, tile, inside, fresh, _luminance(luma, table), _DARKEST_BRIGHT, pts,
+                         _LUMINANCE_EXTREME, _LUMINANCE_WAY, _LUMINANCE_TURNS, _LUMINANCE_TIMES)  # fmt: skip
+        reds = _turns(state, tile, inside, fresh, redness, float("inf"), pts,
+                      _RED_EXTREME, _RED_WAY, _RED_TURNS, _RED_TIMES)  # fmt: skip
+        tl.store(columns, tl.maximum(general, reds))
+        tl.store(columns + 1, reds)
+        level = tl.sum(tl.where(inside, luma, 0.0), axis=0) / _TILES
+        tl.store(columns + 2, _flicker(state, fresh, level))
+        motion = tl.sum(difference, axis=0) / _TILES
+        valid = (fresh == 0) & _known(motion)
+        step = pts - last
+        tl.store(columns + 3, _stutter(state, valid, fresh, motion, step, pts))
+        tl.store(columns + 4, _stuck(state, tile, inside, valid, fresh, difference, motion, step, pts))
+        spread = _span(code, inside)
+        if coloured:
+            spread = tl.maximum(spread, tl.maximum(_span(u_code, inside), _span(v_code, inside)))
+        tl.store(columns + 5, spread + tl.load(gradients + n))
+        mafd = tl.load(mafds + n)
+        last_mafd = _scalar(state, _LAST_MAFD, fresh, float("nan"))
+        comparable = _known(mafd) & _known(last_mafd)
+        score = tl.minimum(100.0 * mafd, 100.0 * tl.abs(mafd - last_mafd))
+        tl.store(columns + 6, tl.where(comparable, score, 0.0))
+        tl.store(state + _LAST_MAFD, tl.where(_known(mafd), mafd, last_mafd))
+        tl.store(state + _LAST_PTS, pts)
+
+
+def temporal(
+    tiles: Tensor,
+    mafd: Tensor,
+    gradient: Tensor,
+    pts: Tensor,
+    ranges: Tensor,
+    slots: Tensor,
+    state: Tensor,
+    table: Tensor,
+) -> Tensor:
+    """The op's CUDA implementation; see kernels/temporal/op.py."""
+    count = tiles.shape[0]
+    out = torch.full((count, len(at.COLUMNS)), torch.nan, dtype=torch.float64, device=tiles.device)
+    if count:
+        # Columns of wider tables have strides; these are N numbers each.
+        _temporal_kernel[(count,)](
+            tiles.contiguous(), mafd.contiguous(), gradient.contiguous(), pts, ranges, slots, state, table, out
+        )
+    return out

@@ -1,0 +1,116 @@
+"""Columns, thresholds and the state's layout of the temporal kernel. Nothing here loads torch."""
+
+from enum import IntEnum
+from typing import Final
+
+from kernels.tile_stats.grid import TILES
+
+COLUMNS: Final = (
+    "flash_rate",  # flashes per second, pairs of opposing changes that a quarter of the tiles make: of luminance or red
+    "red_flash_rate",  # those of saturated red alone
+    "flicker",  # percent: amplitude of a periodic change of the whole picture's luma; 0 where it is not periodic
+    "stutter_rate",  # irregular repeats and holes in the timestamps, per second
+    "stuck_share",  # share of the tiles that stopped together while the others go on
+    "colour_spread",  # largest difference of luma, U or V between tiles, plus the gradient: 0 for one colour
+    "scene_score",  # FFmpeg's scdet, 0 to 100
+)
+
+# A hole of more than this ends everything that is remembered of a stream.
+LONGEST_GAP_SECONDS: Final = 1.0
+
+# Flashes, ITU-R BT.1702-3: a luminance change of 20 cd/m2 or more, where the darker state is below 160 cd/m2, on a
+# display of 200 cd/m2 with BT.1886's gamma, over more than a quarter of the screen. Pictures are taken as SDR.
+PEAK_LUMINANCE: Final = 200.0
+GAMMA: Final = 2.4
+FLASH_STEP: Final = 20.0
+DARKEST_BRIGHT: Final = 160.0
+FLASH_TILES: Final = TILES // 4
+FLASH_WINDOW_SECONDS: Final = 1.0
+# WCAG 2.2, "general flash and red flash thresholds": R/(R+G+B) >= 0.8, and (R-G-B) * 320 changing by more than 20.
+RED_SHARE: Final = 0.8
+RED_SCALE: Final = 320.0
+
+# Flicker: the best autocorrelation, of pictures 2 to 10 apart, that still is a period and not motion or a fade.
+PERIOD_MIN: Final = 2
+PERIOD_MAX: Final = 10
+PERIODIC: Final = 0.7
+OPPOSED: Final = -0.2
+LEAST_POWER: Final = 1e-12  # of a level squared: below it there is only rounding
+
+# A picture repeats the one before if it differs by less than this share of what its neighbours differ by, while those
+# move by at least one 8-bit code on average.
+REPEAT_SHARE: Final = 0.1
+LEAST_MOTION: Final = 1.0 / 256
+# Motion that comes to rest is no fault: before and after a repeat it goes on at this share of its usual size.
+GOES_ON: Final = 0.4
+# Content that is drawn or shot at half the rate or less repeats more than this, as a rule and not as a fault.
+MOST_REPEATS: Final = 0.3
+REPEAT_MEMORY: Final = 32.0
+STUTTER_WINDOW_SECONDS: Final = 2.0
+LATE: Final = 1.5  # steps of the timestamps, in steps of an otherwise even stream
+EVEN: Final = 1.1
+MOST_OUTLIERS: Final = 3  # so many late steps in a row are a new rate
+
+# The noise below which FFmpeg's freezedetect takes two pictures for the same.
+STILL: Final = 0.001
+ACTIVITY_SECONDS: Final = 1.0
+ACTIVE: Final = 0.8
+# A cut changes nearly all tiles, and by more than the motion around it.
+CUT_DIFFERENCE: Final = 0.02
+CUT_RISE: Final = 2.0
+CUT_TILES: Final = TILES * 4 // 5
+# An encoder takes some pictures to settle on a region that has stopped, and touches it again at key frames.
+TOGETHER_SECONDS: Final = 0.25
+STUCK_TILES: Final = TILES * 15 // 100
+MOVING_TILES: Final = TILES // 5
+RECTANGULAR: Final = 0.9
+
+
+class Scalar(IntEnum):
+    """Single numbers of a slot's state."""
+
+    LAST_PTS = 0  # NaN: nothing was seen yet
+    LAST_MAFD = 1
+    CUT_AT = 2
+    REPEATS = 3  # share of the pictures of late that repeat
+    SINCE_REPEAT = 4
+    # Lengths so far of the rings; the newest entry is at (count - 1) % size.
+    MOVES = 5
+    GAPS = 6
+    EVENTS = 7
+    STEPS = 8
+    LEVELS = 9
+    OUTLIERS = 10  # steps in a row that were late
+    RUN = 11  # repeats in a row, up to now
+    SUSPECT = 12  # 1: the run came out of motion, at a distance that is not a rhythm's
+    LAST_MOTION = 13  # of the latest picture that was no repeat
+    MOTION = 14  # of the latest picture
+
+
+# Rings of single numbers.
+MOVES_AT: Final = 16  # differences of the latest pictures that moved
+MOVES_SIZE: Final = 16
+GAPS_AT: Final = 32  # pictures between the latest repeats
+GAPS_SIZE: Final = 8
+EVENTS_AT: Final = 40  # when something stuttered
+EVENTS_SIZE: Final = 16
+STEPS_AT: Final = 56  # of the timestamps
+STEPS_SIZE: Final = 16
+LEVELS_AT: Final = 72  # luma of the whole picture
+LEVELS_SIZE: Final = 32
+# Arrays of one number per tile.
+LUMINANCE_EXTREME: Final = 104
+LUMINANCE_WAY: Final = LUMINANCE_EXTREME + TILES  # -1 after a fall, else rising
+LUMINANCE_TURNS: Final = LUMINANCE_WAY + TILES  # transitions so far
+RED_EXTREME: Final = LUMINANCE_TURNS + TILES
+RED_WAY: Final = RED_EXTREME + TILES
+RED_TURNS: Final = RED_WAY + TILES
+ACTIVITY: Final = RED_TURNS + TILES  # share of the last second for which it moved
+WAS_STILL: Final = ACTIVITY + TILES
+SINCE_STOP: Final = WAS_STILL + TILES  # seconds since it stopped out of motion; -1: it did not
+STUCK: Final = SINCE_STOP + TILES  # 1: it belongs to the part that is stuck; 0.5: it did, and has moved once
+# Rings of one row per tile: when it made its latest transitions.
+TURN_TIMES: Final = 8
+LUMINANCE_TIMES: Final = STUCK + TILES
+RED_TIMES: Final = LUMINANCE_TIMES + TILES * TURN_TIMES
+STATE_SIZE: Final = RED_TIMES + TILES * TURN_TIMES

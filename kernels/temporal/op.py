@@ -1,0 +1,106 @@
+"""`avjury::temporal`: what a picture's tiles do from picture to picture, one step per row."""
+
+from enum import IntEnum
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kernels.temporal.layout import COLUMNS, GAMMA, PEAK_LUMINANCE, STATE_SIZE, Scalar
+from kernels.tile_stats.grid import MEASURES, TILES
+
+
+class Range(IntEnum):
+    """How luma and chroma codes are to be read."""
+
+    LIMITED = 0  # 16..235 and 16..240 at 8 bit
+    FULL = 1
+
+
+_library: Any = torch.library.Library("avjury", "FRAGMENT")  # type: ignore[no-untyped-call]
+# Not `torch.library.custom_op`, for the reason that kernels/judge/op.py gives.
+_library.define(
+    "temporal(Tensor tiles, Tensor mafd, Tensor gradient, Tensor pts, Tensor ranges, Tensor slots, Tensor(a!) state) "
+    "-> Tensor"
+)
+
+
+def new_state(slots: int, device: torch.device | str = "cpu") -> Tensor:
+    """(slots, STATE_SIZE) float64: nothing was seen yet."""
+    state = torch.zeros((slots, STATE_SIZE), dtype=torch.float64)
+    state[:, Scalar.LAST_PTS] = torch.nan
+    return state.to(device)
+
+
+@cache
+def luminance_table(device: torch.device) -> Tensor:
+    """(256,) float64 on the device: cd/m2 of the luma levels 0/255 to 255/255, by ITU-R BT.1886."""
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    return (PEAK_LUMINANCE * levels**GAMMA).to(device)
+
+
+def temporal(
+    tiles: Tensor, mafd: Tensor, gradient: Tensor, pts: Tensor, ranges: Tensor, slots: Tensor, state: Tensor
+) -> Tensor:
+    """Take each row as its slot's next picture, and say what its regions have been doing.
+
+    - flash_rate: in each tile luminance is followed between its turning points; a transition is a change of
+      FLASH_STEP from the last extreme, whose darker state is below DARKEST_BRIGHT, against the direction of the last
+      one. The rate is half the number of transitions in the last second that at least FLASH_TILES tiles have made.
+      red_flash_rate: the same of (R - G - B) * 320 where red is saturated, else 0 (colours by BT.709). flash_rate is
+      the larger of both.
+    - flicker: of the last 32 pictures' mean luma, less its straight line, sqrt(2) times the RMS in percent, if the
+      autocorrelation at some distance of 2 to 10 pictures is PERIODIC and it was OPPOSED before.
+    - stutter_rate: a run of repeats between pictures that move, at a distance from the last run that none of the last
+      eight had (so not a pulldown), and one or two late timestamps in an even stream; over the last two seconds.
+    - stuck_share: tiles that stop within TOGETHER_SECONDS, having moved most of the second before without a cut, fill
+      a rectangle and are at least STUCK_TILES, while MOVING_TILES others go on; each until it moves twice in a row.
+    - colour_spread and scene_score are of this picture alone, and the one before: see layout.py.
+
+    Args:
+        tiles: (N, 4, TILES) float64 of tile_stats.
+        mafd, gradient: (N,) float64 of frame_stats.
+        pts: (N,) float64 media seconds. After a hole of LONGEST_GAP_SECONDS everything begins anew.
+        ranges: (N,) int64, a `Range` each.
+        slots: (N,) int64: all different.
+        state: (slots, STATE_SIZE) float64 of `new_state`; changed. All on one device.
+    Returns: (N, len(COLUMNS)) float64; NaN for a row without tiles.
+    Raises: ValueError for tensors of another shape or dtype.
+    Source: ITU-R BT.1702-3; WCAG 2.2; FFmpeg's scdet. The rest is our own, with its thresholds in layout.py.
+    """
+    n = tiles.shape[0]
+    if tiles.shape != (n, len(MEASURES), TILES) or tiles.dtype != torch.float64 or state.shape[1:] != (STATE_SIZE,):
+        raise ValueError(
+            f"temporal takes (N, {len(MEASURES)}, {TILES}) float64 tiles and (slots, {STATE_SIZE}) state; "
+            f"got {tuple(tiles.shape)} {tiles.dtype}, {tuple(state.shape)}"
+        )
+    columns: Tensor = torch.ops.avjury.temporal(tiles, mafd, gradient, pts, ranges, slots, state)
+    return columns
+
+
+def _cpu(
+    tiles: Tensor, mafd: Tensor, gradient: Tensor, pts: Tensor, ranges: Tensor, slots: Tensor, state: Tensor
+) -> Tensor:
+    from kernels.temporal import cpu  # numba loads in a second: only where it is needed
+
+    return cpu.temporal(tiles, mafd, gradient, pts, ranges, slots, state, luminance_table(tiles.device))
+
+
+def _cuda(
+    tiles: Tensor, mafd: Tensor, gradient: Tensor, pts: Tensor, ranges: Tensor, slots: Tensor, state: Tensor
+) -> Tensor:
+    from kernels.temporal import gpu  # Triton is not there on every machine
+
+    return gpu.temporal(tiles, mafd, gradient, pts, ranges, slots, state, luminance_table(tiles.device))
+
+
+def _fake(
+    tiles: Tensor, mafd: Tensor, gradient: Tensor, pts: Tensor, ranges: Tensor, slots: Tensor, state: Tensor
+) -> Tensor:
+    return tiles.new_empty((tiles.shape[0], len(COLUMNS)))
+
+
+_library.impl("temporal", _cpu, "CPU")
+_library.impl("temporal", _cuda, "CUDA")
+torch.library.register_fake("avjury::temporal", _fake)

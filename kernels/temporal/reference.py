@@ -1,0 +1,202 @@
+"""temporal, plain and slow: the definition that the fast versions are held to. For tests only.
+
+It keeps everything that a stream has shown and looks at it anew for every picture, instead of carrying a state.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kernels.temporal import layout as at
+from kernels.tile_stats.grid import TILE_COLUMNS, TILES
+
+Numbers = npt.NDArray[np.float64]
+
+
+def luminance(level: Numbers) -> Numbers:
+    """cd/m2 of luma levels, on the straight lines between the 256 levels of 8 bits."""
+    known = np.arange(256) / 255
+    return np.asarray(np.interp(np.clip(level, 0, 1), known, at.PEAK_LUMINANCE * known**at.GAMMA))
+
+
+def redness(luma: Numbers, u: Numbers, v: Numbers) -> Numbers:
+    """(R - G - B) * 320 where red is saturated, else 0."""
+    red = luminance(luma + 1.5748 * v) / at.PEAK_LUMINANCE
+    green = luminance(luma - 0.187324 * u - 0.468124 * v) / at.PEAK_LUMINANCE
+    blue = luminance(luma + 1.8556 * u) / at.PEAK_LUMINANCE
+    saturated = (red > 0) & (red >= at.RED_SHARE * (red + green + blue))
+    return np.where(saturated, np.maximum(0, red - green - blue) * at.RED_SCALE, 0.0)
+
+
+def transitions(values: list[float], times: list[float], darkest: float) -> list[float]:
+    """When a tile's value had changed by FLASH_STEP from its last extreme, against the direction of the last change."""
+    found: list[float] = []
+    rising, extreme = True, values[0]
+    for value, time in zip(values[1:], times[1:], strict=True):
+        further = value > extreme if rising else value < extreme
+        if further:
+            extreme = value
+        elif abs(value - extreme) >= at.FLASH_STEP and min(value, extreme) < darkest:
+            found.append(time)
+            rising, extreme = not rising, value
+    return found
+
+
+def rate(per_tile: list[list[float]], now: float) -> float:
+    """Half the number of transitions in the last second that FLASH_TILES tiles have made."""
+    counts = sorted(
+        (sum(1 for time in times[-at.TURN_TIMES :] if now - time < at.FLASH_WINDOW_SECONDS) for times in per_tile),
+        reverse=True,
+    )
+    return counts[at.FLASH_TILES - 1] / 2
+
+
+def flicker(levels: list[float]) -> float:
+    """Amplitude in percent of the periodic part of the latest levels; 0 if there is none."""
+    n = at.LEVELS_SIZE
+    if len(levels) < n:
+        return 0.0
+    values, x = np.array(levels[-n:]), np.arange(n)
+    values = values - np.polyval(np.polyfit(x, values, 1), x)
+    power = float((values * values).sum())
+    if power <= n * at.LEAST_POWER:
+        return 0.0
+    opposed = False
+    for distance in range(1, at.PERIOD_MAX + 1):
+        likeness = float((values[:-distance] * values[distance:]).mean()) * n / power
+        if opposed and distance >= at.PERIOD_MIN and likeness >= at.PERIODIC:
+            return float(100 * np.sqrt(2 * power / n))
+        opposed = opposed or likeness <= at.OPPOSED
+    return 0.0
+
+
+@dataclass
+class Stream:
+    """All that one slot has been shown since it began, or since the last hole."""
+
+    times: list[float] = field(default_factory=list)
+    luminances: list[Numbers] = field(default_factory=list)
+    reds: list[Numbers] = field(default_factory=list)
+    levels: list[float] = field(default_factory=list)
+    mafd: float = np.nan
+    # Of stutter.
+    moves: list[float] = field(default_factory=list)
+    gaps: list[int] = field(default_factory=list)
+    events: list[float] = field(default_factory=list)
+    steps: list[float] = field(default_factory=list)
+    share: float = 0.5
+    since: int = 0
+    run: int = 0
+    suspect: bool = False
+    late_in_a_row: int = 0
+    # Of the part that is stuck.
+    activity: Numbers = field(default_factory=lambda: np.zeros(TILES))
+    still: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(TILES, bool))
+    since_stop: Numbers = field(default_factory=lambda: np.full(TILES, np.inf))
+    stuck: Numbers = field(default_factory=lambda: np.zeros(TILES))
+    cut_at: float = -np.inf
+    motion: float = 0.0
+
+    def stutter(self, motion: float, now: float) -> float:
+        """The measure of that name; `motion` is the mean difference of all tiles."""
+        usual = sorted(self.moves[-at.MOVES_SIZE :])[at.MOVES_SIZE // 2] if len(self.moves) >= at.MOVES_SIZE else 0.0
+        repeat = usual >= at.LEAST_MOTION and motion <= at.REPEAT_SHARE * usual
+        self.share += (float(repeat) - self.share) / at.REPEAT_MEMORY
+        self.since += 1
+        event = False
+        if repeat:
+            if not self.run:
+                fresh = self.since not in self.gaps[-at.GAPS_SIZE :]
+                self.suspect = fresh and self.moves[-1] >= at.GOES_ON * usual
+                self.gaps.append(self.since)
+                self.since = 0
+            self.run += 1
+        else:
+            goes_on = motion >= at.GOES_ON * usual
+            event = self.run > 0 and self.suspect and goes_on and self.share <= at.MOST_REPEATS
+            self.run = 0
+            self.moves.append(motion)
+        step, steps = now - self.times[-1], self.steps[-at.STEPS_SIZE :]
+        even = len(steps) == at.STEPS_SIZE and max(steps) <= at.EVEN * min(steps)
+        if even and step > at.LATE * min(steps):
+            self.late_in_a_row += 1
+            if self.late_in_a_row >= at.MOST_OUTLIERS:
+                self.steps.append(step)
+        else:
+            if 0 < self.late_in_a_row < at.MOST_OUTLIERS and usual >= at.LEAST_MOTION:
+                event = True
+            self.late_in_a_row = 0
+            self.steps.append(step)
+        if event:
+            self.events.append(now)
+        recent = [time for time in self.events[-at.EVENTS_SIZE :] if now - time < at.STUTTER_WINDOW_SECONDS]
+        return len(recent) / at.STUTTER_WINDOW_SECONDS
+
+    def stuck_share(self, difference: Numbers, now: float) -> float:
+        """The measure of that name."""
+        step = now - self.times[-1]
+        still = difference <= at.STILL
+        motion = float(difference.mean())
+        many = (difference > at.CUT_DIFFERENCE).sum() >= at.CUT_TILES
+        if many and motion >= at.CUT_RISE * self.motion:
+            self.cut_at = now
+        self.motion = motion
+        stops = still & ~self.still & (self.activity >= at.ACTIVE)
+        self.since_stop = np.where(stops, 0.0, np.where(still, self.since_stop + step, np.inf))
+        self.stuck = np.where(still, np.ceil(self.stuck), np.maximum(0, self.stuck - 0.5))
+        self.still = still
+        self.activity += (~still - self.activity) * min(1.0, step / at.ACTIVITY_SECONDS)
+        together = self.since_stop <= at.TOGETHER_SECONDS
+        enough = together.sum() >= max(at.STUCK_TILES, (self.stuck > 0).sum() + 1)
+        uncut = now - self.cut_at > at.ACTIVITY_SECONDS
+        if enough and uncut and (~still).sum() >= at.MOVING_TILES:
+            rows, columns = np.divmod(np.flatnonzero(together), TILE_COLUMNS)
+            box = (rows.max() - rows.min() + 1) * (columns.max() - columns.min() + 1)
+            if together.sum() >= at.RECTANGULAR * box:
+                self.stuck = together.astype(float)
+        return float((self.stuck > 0).mean())
+
+
+class Temporal:
+    """The streams of any number of slots."""
+
+    def __init__(self) -> None:
+        self._streams: dict[int, Stream] = {}
+
+    def step(
+        self, tiles: Numbers, mafd: float, gradient: float, pts: float, full_range: bool, slot: int
+    ) -> dict[str, float]:
+        """The columns of one picture; see kernels/temporal/op.py."""
+        if np.isnan(tiles[0, 0]):
+            return dict.fromkeys(at.COLUMNS, np.nan)
+        s = self._streams.get(slot)
+        if s is None or pts < s.times[-1] or pts - s.times[-1] > at.LONGEST_GAP_SECONDS:
+            s = self._streams[slot] = Stream()
+        code = tiles * 256
+        luma = code[0] / 255 if full_range else (code[0] - 16) / 219
+        u, v = ((code[plane] - 128) / (255 if full_range else 224) for plane in (2, 3))
+        coloured = not np.isnan(u[0])
+        s.luminances.append(luminance(luma))
+        s.reds.append(redness(luma, u, v) if coloured else np.zeros(TILES))
+        s.levels.append(float(luma.mean()))
+        out: dict[str, Any] = dict.fromkeys(at.COLUMNS, 0.0)
+        if s.times and not np.isnan(tiles[1]).any():
+            out["stutter_rate"] = s.stutter(float(tiles[1].mean()), pts)
+            out["stuck_share"] = s.stuck_share(tiles[1], pts)
+        s.times.append(pts)
+        general, red = (
+            [transitions([float(row[t]) for row in rows], s.times, darkest) for t in range(TILES)]
+            for rows, darkest in ((s.luminances, at.DARKEST_BRIGHT), (s.reds, np.inf))
+        )
+        out["red_flash_rate"] = rate(red, pts)
+        out["flash_rate"] = max(rate(general, pts), out["red_flash_rate"])
+        out["flicker"] = flicker(s.levels)
+        planes = (0, 2, 3) if coloured else (0,)
+        out["colour_spread"] = max(float(np.ptp(tiles[plane])) for plane in planes) + gradient
+        if not np.isnan(mafd):
+            if not np.isnan(s.mafd):
+                out["scene_score"] = 100 * min(mafd, abs(mafd - s.mafd))
+            s.mafd = mafd
+        return out

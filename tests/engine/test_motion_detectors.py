@@ -1,0 +1,154 @@
+"""What goes wrong from picture to picture, planted at known times in encoded clips and judged from end to end."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from engine.pipeline import EngineSettings, StreamSpec, check
+
+RATE = 25
+WIDTH, HEIGHT = 320, 180
+DETECTORS = (
+    "video.black",
+    "video.freeze",
+    "video.uniform",
+    "video.flash",
+    "video.flicker",
+    "video.stutter",
+    "video.partial_freeze",
+)
+
+
+def scenery(index):
+    """(HEIGHT * 3 / 2, WIDTH) uint8, planar 4:2:0: a texture that moves by three samples a picture."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    x = x + 3 * index
+    luma = 120 + 40 * np.sin(x / 11) * np.cos(y / 7) + 25 * np.sin((x + 2 * y) / 5)
+    chroma = np.full((HEIGHT // 2, WIDTH), 128.0)
+    return np.concatenate([luma, chroma]).astype(np.uint8)
+
+
+def film(path, seconds, plant, codec="libx264", times=None):
+    """A clip whose picture number n is `plant(n, scenery)`; `times` are the pictures' numbers on the clock."""
+    container = av.open(str(path), "w")
+    stream = container.add_stream(codec, rate=RATE, options={"crf": "16", "preset": "ultrafast"})
+    stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    for index in range(round(seconds * RATE)):
+        frame = av.VideoFrame.from_ndarray(plant(index), format="yuv420p")
+        frame.pts, frame.time_base = (index if times is None else times[index]), Fraction(1, RATE)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+    container.close()
+    return path
+
+
+def incidents(path, detectors=DETECTORS):
+    (outcome,) = check(
+        [StreamSpec(id="clip", url=str(path), detectors={name: {} for name in detectors})],
+        EngineSettings(device="cpu"),
+    )
+    assert outcome.error is None
+    return [(incident.detector, incident.start, incident.end) for incident in outcome.incidents]
+
+
+def only(path):
+    (found,) = incidents(path)
+    return found
+
+
+def test_moving_scenery_raises_nothing(tmp_path):
+    assert incidents(film(tmp_path / "clean.mp4", 6, scenery)) == []
+
+
+@pytest.mark.parametrize("colour", [(80, 90, 60), (200, 128, 128), (60, 220, 90)])
+def test_one_colour_is_uniform_and_not_also_frozen(tmp_path, colour):
+    def plant(index):
+        picture = scenery(index)
+        if 75 <= index < 150:
+            picture[:HEIGHT] = colour[0]
+            picture[HEIGHT : HEIGHT * 5 // 4], picture[HEIGHT * 5 // 4 :] = colour[1], colour[2]
+        return picture
+
+    assert only(film(tmp_path / "green.mp4", 8, plant)) == ("video.uniform", 3.0, 6.0)
+
+
+def test_black_is_neither_uniform_nor_frozen_and_grey_after_it_is_uniform(tmp_path):
+    def plant(index):
+        picture = scenery(index)
+        if 50 <= index < 150:
+            picture[:HEIGHT] = 16 if index < 100 else 126
+            picture[HEIGHT:] = 128
+        return picture
+
+    found = incidents(film(tmp_path / "black.mp4", 8, plant))
+    assert found == [("video.black", 2.0, 4.0), ("video.uniform", 4.0, 6.0)]
+
+
+def test_five_flashes_a_second_are_an_alarm_at_the_fourth(tmp_path):
+    def plant(index):
+        picture = scenery(index)
+        if 75 <= index < 125 and index % 5 < 2:
+            picture[:HEIGHT, :200] = np.minimum(picture[:HEIGHT, :200].astype(int) + 60, 235)
+        return picture
+
+    name, start, end = only(film(tmp_path / "flash.mp4", 8, plant))
+    assert name == "video.flash"
+    assert 3.4 <= start <= 4.0  # with the seventh change, or the eighth
+    assert 5.0 <= end <= 6.0
+
+
+def test_pumping_brightness_is_flicker(tmp_path):
+    def plant(index):
+        picture = scenery(index).astype(int)
+        if 75 <= index < 175:
+            picture[:HEIGHT] += round(9 * np.sin(2 * np.pi * index / 5))
+        return picture.astype(np.uint8)
+
+    name, start, end = only(film(tmp_path / "flicker.mp4", 10, plant))
+    assert name == "video.flicker"
+    assert 3.0 <= start <= 4.3  # a period is known to be one after 32 pictures
+    assert 7.0 <= end <= 8.3
+
+
+def test_repeated_pictures_are_stutter(tmp_path):
+    repeats = {80, 87, 98, 102, 115, 121, 132, 135, 148}
+
+    def plant(index):
+        return scenery(index - sum(1 for repeat in repeats if repeat <= index))
+
+    name, start, end = only(film(tmp_path / "stutter.mp4", 10, plant))
+    assert name == "video.stutter"
+    assert 3.9 <= start <= 4.2  # the third hiccup, at 98
+    assert 5.9 <= end <= 8.0
+
+
+def test_pictures_left_out_are_stutter(tmp_path):
+    lost = {80, 91, 102, 118, 127, 139}
+    times = [index + sum(1 for hole in lost if hole <= index) for index in range(240)]
+    path = film(tmp_path / "lost.mkv", 9.6, lambda index: scenery(times[index]), times=times)
+    name, start, _ = only(path)
+    assert name == "video.stutter"
+    assert 4.0 <= start <= 4.4
+
+
+def test_the_lower_half_that_stops_is_a_partial_freeze(tmp_path):
+    def plant(index):
+        picture = scenery(index)
+        if 75 <= index < 200:
+            picture[HEIGHT // 2 : HEIGHT] = scenery(75)[HEIGHT // 2 : HEIGHT]
+        return picture
+
+    name, start, end = only(film(tmp_path / "stuck.mp4", 10, plant))
+    assert name == "video.partial_freeze"
+    assert 3.0 <= start <= 3.3  # an encoder takes some pictures to settle
+    assert end == pytest.approx(8.0, abs=0.05)
+
+
+def test_a_freeze_of_all_is_not_also_partial_or_stutter(tmp_path):
+    def plant(index):
+        return scenery(min(index, 75) if index < 175 else index)
+
+    (found,) = incidents(film(tmp_path / "freeze.mp4", 9, plant))
+    assert found[0] == "video.freeze"

@@ -1,0 +1,272 @@
+"""What tiles do over time: the CPU and the (interpreted) Triton version against the plain one, and by scenes."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from interpreter import interpreted
+
+from kernels.temporal import COLUMNS, Range, new_state, temporal
+from kernels.temporal.op import luminance_table
+from kernels.temporal.reference import Temporal
+from kernels.tile_stats import TILE_COLUMNS, TILES
+
+# The counts and shares are ratios of small integers. The flicker's sums run in another order (32 terms, an angular
+# difference of positive and negative parts): 1e-9 of its percent. Everything else is a handful of float64 operations.
+BOUND = 1e-9
+RATE = 25
+
+
+@pytest.fixture(scope="module")
+def gpu():
+    with interpreted("kernels.temporal.gpu") as module:
+        yield module
+
+
+class Film:
+    """A film strip of tiles: brightness, differences and colours, picture by picture."""
+
+    def __init__(self, seconds, rate=RATE, level=0.5, motion=0.01, seed=1):
+        rng = np.random.default_rng(seed)
+        n = round(seconds * rate)
+        self.times = np.arange(n) / rate
+        self.tiles = np.empty((n, 4, TILES))
+        self.tiles[:, 0] = level + 0.02 * rng.standard_normal(TILES)  # a picture that stands, but for small motion
+        self.tiles[:, 1] = motion * rng.uniform(0.8, 1.2, (n, TILES))
+        self.tiles[:, 2:] = 0.5
+        self.mafd = rng.uniform(0.005, 0.006, n)
+        self.gradient = rng.uniform(0.01, 0.02, n)
+
+    def at(self, start, end):
+        return (self.times >= start - 1e-9) & (self.times < end - 1e-9)
+
+
+def run(film, step=temporal, slot=0, state=None, ranges=Range.LIMITED):
+    """The columns of every picture, by name."""
+    state = new_state(slot + 1) if state is None else state
+    rows = [
+        step(
+            torch.from_numpy(film.tiles[n : n + 1]),
+            torch.tensor([film.mafd[n]]),
+            torch.tensor([film.gradient[n]]),
+            torch.tensor([film.times[n]], dtype=torch.float64),
+            torch.tensor([int(ranges)]),
+            torch.tensor([slot]),
+            state,
+        )[0].numpy()
+        for n in range(len(film.times))
+    ]
+    return dict(zip(COLUMNS, np.array(rows).T, strict=True))
+
+
+def run_plain(film, ranges=Range.LIMITED):
+    plain = Temporal()
+    rows = [
+        plain.step(film.tiles[n], film.mafd[n], film.gradient[n], film.times[n], ranges == Range.FULL, 0)
+        for n in range(len(film.times))
+    ]
+    return {name: np.array([row[name] for row in rows]) for name in COLUMNS}
+
+
+def assert_same(found, expected):
+    for name in COLUMNS:
+        np.testing.assert_allclose(found[name], expected[name], rtol=BOUND, atol=BOUND, err_msg=name)
+
+
+def random_film(seed, seconds=4.0):
+    """Flashes, cuts, repeats, holes, stuck parts and colours, at random."""
+    rng = np.random.default_rng(seed)
+    film = Film(seconds, rate=float(rng.choice([10, 24, 25, 30])), motion=float(rng.choice([0.002, 0.01])), seed=seed)
+    n = len(film.times)
+    film.tiles[:, 0] += np.where(rng.random(n) < rng.choice([0.0, 0.3]), 0.3, 0.0)[:, None]
+    film.tiles[:, 0] += 0.02 * np.sin(np.arange(n) * rng.choice([0.5, 2.0]))[:, None]
+    film.tiles[rng.random(n) < 0.1, 1] = 1e-4
+    film.tiles[rng.random(n) < 0.02, 1] = 0.1
+    stop = rng.integers(n // 3, n)
+    film.tiles[stop:, 1, : 16 * int(rng.integers(1, 9))] = 0.0005
+    red = rng.random(n) < 0.2
+    film.tiles[red, 2], film.tiles[red, 3] = 0.35, 0.94
+    late = rng.random(n) < rng.choice([0.0, 0.05])
+    film.times = film.times + np.cumsum(late) / RATE
+    if rng.random() < 0.3:
+        film.times[n // 2 :] += 5.0
+    film.tiles[0, 1], film.mafd[0] = np.nan, np.nan
+    if rng.random() < 0.2:
+        film.tiles[:, 2:] = np.nan
+    return film
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(Range))
+def test_cpu_version_equals_the_plain_one(seed, ranges):
+    film = random_film(seed)
+    assert_same(run(film, ranges=ranges), run_plain(film, ranges))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_triton_version_equals_the_plain_one(gpu, seed):
+    film = random_film(seed, seconds=2.5)
+
+    def step(tiles, mafd, gradient, pts, ranges, slots, state):
+        table = luminance_table(torch.device("cpu"))
+        return gpu.temporal(tiles, mafd, gradient, pts, ranges, slots, state, table)
+
+    assert_same(run(film, step), run_plain(film))
+
+
+def test_slots_do_not_touch_each_other():
+    films = [random_film(seed) for seed in (5, 6, 7)]
+    state = new_state(3)
+    together = [[] for _ in films]
+    for n in range(min(len(film.times) for film in films)):
+        rows = temporal(
+            *(
+                torch.from_numpy(np.array([getattr(film, name)[n] for film in films]))
+                for name in ("tiles", "mafd", "gradient", "times")
+            ),
+            torch.zeros(3, dtype=torch.int64),
+            torch.tensor([0, 1, 2]),
+            state,
+        )
+        for own, row in zip(together, rows.numpy(), strict=True):
+            own.append(row)
+    for film, rows in zip(films, together, strict=True):
+        alone = np.array([run(film)[name] for name in COLUMNS]).T
+        np.testing.assert_array_equal(alone[: len(rows)], np.array(rows))
+
+
+def test_a_row_without_tiles_is_not_measured_and_changes_nothing():
+    film = Film(2)
+    film.tiles[10] = np.nan
+    found = run(film)
+    assert all(np.isnan(found[name][10]) for name in COLUMNS)
+    assert found["stutter_rate"][-1] == 0
+
+
+def test_four_flashes_in_a_second_over_a_third_of_the_screen_are_more_than_three():
+    film = Film(3)
+    for flash in range(4):
+        film.tiles[film.at(1 + flash / 4, 1 + flash / 4 + 0.12), 0, : TILES // 3] += 0.3
+    rates = run(film)["flash_rate"]
+    assert rates[film.at(0, 1)].max() == 0
+    assert rates[film.at(1.75, 2)].max() == pytest.approx(3.5)  # the first rise has nothing to oppose
+    assert rates[film.at(2.9, 3)].max() == 0
+
+
+def test_flashes_over_a_fifth_of_the_screen_or_three_in_a_second_are_allowed():
+    small = Film(3)
+    for flash in range(6):
+        small.tiles[small.at(1 + flash / 6, 1 + flash / 6 + 0.08), 0, : TILES // 5] += 0.3
+    assert run(small)["flash_rate"].max() == 0
+    slow = Film(4)
+    for flash in range(10):
+        slow.tiles[slow.at(flash * 0.36, flash * 0.36 + 0.12), 0] += 0.3
+    assert run(slow)["flash_rate"].max() == 3
+
+
+def test_flashes_between_two_bright_states_are_none():
+    film = Film(3, level=0.88)  # 16 + 219 * 0.94: about 170 cd/m2
+    film.tiles[::2, 0] += 0.05
+    assert run(film)["flash_rate"].max() == 0
+
+
+def test_red_flashes_are_seen_where_luminance_hardly_changes():
+    film = Film(3, level=0.25)
+    red = np.arange(len(film.times)) % 4 < 2
+    film.tiles[red, 2], film.tiles[red, 3] = 0.42, 0.92
+    film.tiles[~red, 0] = 0.22
+    rates = run(film)
+    assert rates["red_flash_rate"].max() >= 3.5
+    assert rates["flash_rate"].max() == rates["red_flash_rate"].max()
+
+
+@pytest.mark.parametrize("period", [2, 3, 5, 8])
+def test_periodic_brightness_is_flicker_and_says_how_much(period):
+    film = Film(4)
+    wave = np.sin(2 * np.pi * np.arange(len(film.times)) / period + 0.7)
+    film.tiles[:, 0] += (219 / 256) * 0.03 * wave[:, None] / (np.sqrt((wave**2).mean() * 2))
+    assert run(film)["flicker"][-1] == pytest.approx(3.0, rel=0.1)
+
+
+@pytest.mark.parametrize("what", ["fade", "cut", "walk"])
+def test_brightness_that_does_not_come_back_is_no_flicker(what):
+    film = Film(6)
+    n = len(film.times)
+    course = {
+        "fade": np.linspace(-0.3, 0.3, n),
+        "cut": np.where(np.arange(n) < n // 2, -0.2, 0.2),
+        "walk": np.cumsum(np.random.default_rng(3).normal(0, 0.01, n)),
+    }[what]
+    film.tiles[:, 0] += course[:, None]
+    assert run(film)["flicker"].max() == 0
+
+
+def test_random_repeats_are_stutter_and_pulldown_is_none():
+    stuttering, pulldown = Film(8, rate=30), Film(8, rate=30)
+    stuttering.tiles[[70, 77, 88, 92, 105, 118, 121, 131], 1] = 0.0
+    pulldown.tiles[4::5, 1] = 0.0
+    rates = run(stuttering)["stutter_rate"]
+    assert rates[stuttering.at(0, 2)].max() == 0
+    assert rates.max() >= 2
+    assert rates[-1] == 0
+    # Its first repeats are new, before their rhythm is known.
+    rates = run(pulldown)["stutter_rate"]
+    assert rates.max() <= 1
+    assert rates[pulldown.at(3, 8)].max() == 0
+
+
+def test_motion_that_comes_to_rest_is_no_stutter():
+    film = Film(8, rate=30)
+    for start in (70, 100, 135):
+        film.tiles[start : start + 4, 1] = np.array([0.002, 0.0002, 0.0002, 0.0015])[:, None]
+    assert run(film)["stutter_rate"].max() == 0
+
+
+def test_pictures_left_out_are_stutter_and_a_new_rate_is_none():
+    dropped = Film(8)
+    dropped.times = dropped.times + np.cumsum(np.isin(np.arange(200), [80, 91, 107, 113])) / RATE
+    assert run(dropped)["stutter_rate"].max() >= 1.5
+    slower = Film(8)
+    slower.times[100:] = slower.times[100] + np.arange(100) / 12.5
+    assert run(slower)["stutter_rate"].max() == 0
+
+
+def test_half_a_picture_that_stops_is_stuck_until_it_moves():
+    film = Film(8)
+    film.tiles[film.at(3, 6), 1, TILES // 2 :] = 0.0
+    share = run(film)["stuck_share"]
+    assert share[film.at(0, 3)].max() == 0
+    assert share[film.at(3, 6)].min() == pytest.approx(0.5, abs=TILE_COLUMNS / TILES)
+    assert share[film.at(6, 6.04)].max() > 0  # one picture that differs is what key frames do
+    assert share[film.at(6.04, 8)].max() == 0
+
+
+@pytest.mark.parametrize("what", ["all of it", "after a cut", "scattered", "always still"])
+def test_what_stands_still_for_a_good_reason_is_not_stuck(what):
+    film = Film(8)
+    still = film.at(3, 6)
+    if what == "all of it":
+        film.tiles[still, 1] = 0.0
+    elif what == "after a cut":
+        film.tiles[film.at(2.9, 3), 1] = 0.1
+        film.tiles[still, 1, TILES // 2 :] = 0.0
+    elif what == "scattered":
+        film.tiles[np.ix_(still, [1], np.arange(0, TILES, 3))] = 0.0
+    else:
+        film.tiles[:, 1, TILES // 2 :] = 0.0
+    assert run(film)["stuck_share"].max() == 0
+
+
+def test_one_colour_has_no_spread():
+    film = Film(1)
+    film.tiles[:, 0], film.tiles[:, 2], film.tiles[:, 3], film.gradient[:] = 0.3, 0.2, 0.1, 0.0
+    film.tiles[10, 2, 5] = 0.35
+    spread = run(film)["colour_spread"]
+    assert spread[0] == 0
+    assert spread[10] == pytest.approx(0.15)
+
+
+def test_wrong_shapes_are_refused():
+    with pytest.raises(ValueError, match="temporal takes"):
+        temporal(*(torch.zeros(1, dtype=torch.float64) for _ in range(4)), torch.zeros(1), torch.zeros(1), new_state(1))
