@@ -19,8 +19,9 @@ from kernels.layout import Field
 from kernels.texture.columns import (
     BAND_CHANGES_MAX,
     BAND_CHANGES_MIN,
+    BAND_FAINT_MAX,
     BAND_ROWS,
-    BAND_STEP_MAX,
+    BAND_SPAN_MAX,
     BAND_STEP_MIN,
     BAR_COLUMNS,
     BAR_LAYOUTS,
@@ -65,7 +66,7 @@ _bands, _band_step, _blocks = _compiled(bands), _compiled(band_step), _compiled(
 
 @intrinsic
 def _block_sums(typing_context: Any, rows: Any, pitch: Any) -> Any:
-    """Sums over a block, seven int64: frame and field differences, Laplacian, luma, changes, smallest, largest.
+    """Sums over a block, eight int64: frame and field differences, Laplacian, luma, changes, steps, smallest, largest.
 
     Args:
         rows: address of the block's first sample, int16 fine codes (<= 1023); two rows above and below and one sample
@@ -93,6 +94,9 @@ def _block_sums(typing_context: Any, rows: Any, pitch: Any) -> Any:
         def differs(a: Any, b: Any) -> Any:
             return builder.zext(builder.icmp_unsigned("!=", a, b), vector)
 
+        def marked(a: Any, b: Any) -> Any:
+            return builder.zext(builder.icmp_unsigned(">=", apart(a, b), every(BAND_STEP_MIN)), vector)
+
         def reduce(name: str, value: Any) -> Any:
             kind = ir.VectorType(word, BLOCK_WIDTH)
             function = builder.module.globals.get(f"llvm.vector.reduce.{name}.v{BLOCK_WIDTH}i32")
@@ -103,7 +107,7 @@ def _block_sums(typing_context: Any, rows: Any, pitch: Any) -> Any:
             return builder.zext(builder.call(function, [builder.zext(value, kind)]), wide)
 
         two, four = every(2), every(4)
-        frame = field = laplacian = total = changes = every(0)
+        frame = field = laplacian = total = changes = steps = every(0)
         low, high = every(0x7FFF), every(0)
         for y in range(BAND_ROWS):
             here, left, right = at(y, 0), at(y, -1), at(y, 1)
@@ -118,13 +122,14 @@ def _block_sums(typing_context: Any, rows: Any, pitch: Any) -> Any:
             laplacian = builder.add(laplacian, apart(corners, sides))  # <= 8 * 8184 = 65472
             total = builder.add(total, here)
             changes = builder.add(changes, builder.add(differs(here, left), differs(here, above)))
+            steps = builder.add(steps, builder.add(marked(here, left), marked(here, above)))
             low = builder.select(builder.icmp_unsigned("<", here, low), here, low)
             high = builder.select(builder.icmp_unsigned(">", here, high), here, high)
-        sums = [reduce("add", value) for value in (frame, field, laplacian, total, changes)]
+        sums = [reduce("add", value) for value in (frame, field, laplacian, total, changes, steps)]
         sums += [reduce("umin", low), reduce("umax", high)]
         return context.make_tuple(builder, signature.return_type, sums)
 
-    return types.UniTuple(types.int64, 7)(types.int64, types.int64), generate
+    return types.UniTuple(types.int64, 8)(types.int64, types.int64), generate
 
 
 @_compiled
@@ -147,15 +152,14 @@ def _measure_blocks(luma, pitch, width, height, shift, depth, like, held, noise,
             _fine_row(stored, samples_at(address + k * row_bytes, np.uint16(0)), width, shift, depth - 8)
         for block in range(across):
             start = address + 2 * row_bytes + 2 * (1 + BLOCK_WIDTH * block)
-            frame, field, laplacian, total, changes, low, high = _block_sums(start, row_bytes // 2)
+            frame, field, laplacian, total, changes, steps, low, high = _block_sums(start, row_bytes // 2)
             seen += 1
             combed += frame >= COMB_DIFFERENCE * BLOCK_SAMPLES and COMB_LESS * frame >= COMB_MORE * field
             if NOISE_DARKEST <= total <= NOISE_BRIGHTEST:
                 eligible += 1
                 noise[min(NOISE_BINS - 1, laplacian >> NOISE_BIN_BITS)] += 1
-            banded += (
-                BAND_STEP_MIN <= high - low <= BAND_STEP_MAX and BAND_CHANGES_MIN <= changes <= BAND_CHANGES_MAX
-            )
+            flat = high - low <= BAND_SPAN_MAX and changes - steps <= BAND_FAINT_MAX
+            banded += flat and BAND_CHANGES_MIN <= steps <= BAND_CHANGES_MAX
     wanted = (eligible + NOISE_SHARE - 1) // NOISE_SHARE
     quiet = reached = np.int64(0)
     while wanted > 0:

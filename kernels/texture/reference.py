@@ -72,11 +72,11 @@ def combing_noise_banding(fine: Plane) -> tuple[float, float, float]:
         sides = moved(-1, 0) + moved(1, 0) + moved(0, -1) + moved(0, 1)
         if c.NOISE_DARKEST <= here.sum() <= c.NOISE_BRIGHTEST:
             noise.append(min(c.NOISE_BINS - 1, int(np.abs(4 * here + corners - 2 * sides).sum()) >> c.NOISE_BIN_BITS))
-        changes = int((here != moved(0, -1)).sum() + (here != moved(-1, 0)).sum())
-        span = int(here.max() - here.min())
-        banded += (
-            c.BAND_STEP_MIN <= span <= c.BAND_STEP_MAX and c.BAND_CHANGES_MIN <= changes <= c.BAND_CHANGES_MAX
-        )  # fmt: skip
+        beside = [np.abs(here - moved(0, -1)), np.abs(here - moved(-1, 0))]
+        steps = sum(int((apart >= c.BAND_STEP_MIN).sum()) for apart in beside)
+        faint = sum(int((apart > 0).sum()) for apart in beside) - steps
+        flat = here.max() - here.min() <= c.BAND_SPAN_MAX and faint <= c.BAND_FAINT_MAX
+        banded += flat and c.BAND_CHANGES_MIN <= steps <= c.BAND_CHANGES_MAX
     quiet = sorted(noise)[-(-len(noise) // c.NOISE_SHARE) - 1] if noise else 0
     return combed / len(at), quiet * c.NOISE_UNIT, banded / len(at)
 

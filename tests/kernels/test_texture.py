@@ -163,5 +163,5 @@ def test_the_table_is_checked():
 
 
 def test_opcheck():
-    picture = random_frame(33, 21)
-    torch.library.opcheck(torch.ops.avjury.texture, (frame_table([picture, None]),))
+    picture = random_frame(33, 21)  # no skipped row: opcheck takes NaN for a difference
+    torch.library.opcheck(torch.ops.avjury.texture, (frame_table([picture, picture]),))
