@@ -4,7 +4,7 @@ One code path for the CPU and the GPU: the small arithmetic around the kernels i
 of host tensors (a numpy call on a few values costs a tenth of a torch call) or on device tensors.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from engine.media import AudioBatch, FrameBatch, Measures, StreamTick
 from engine.references import DeviceReferences, HostReferences, References
+from engine.schedule import Schedule
 from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
 from kernels.audio_stats import AudioState, loudness_summary, measure_audio
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
@@ -20,6 +21,8 @@ from kernels.edge_width import edge_width
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
 from kernels.layout import Field
+from kernels.texture import COLUMNS as TEXTURE_COLUMNS
+from kernels.texture import texture
 
 # An edge measure costs as much as decoding the picture. Blur does not come and go within a second, so it is measured
 # this often, and at once when the picture's gradient says that something changed.
@@ -30,11 +33,20 @@ BLUR_GRADIENT_CHANGE = 0.15
 SHARP_INTERVAL_SECONDS = 4.0
 SHARP_SHARE = 0.75
 SHARP_GRADIENT_GAIN = 0.5
+# Texture costs less than an edge measure. What it shows lasts, and most of what brings it changes the gradient.
+TEXTURE_INTERVAL_SECONDS = 1.0
+TEXTURE_GRADIENT_CHANGE = 0.15
+# A picture that had a mean saturation of at least this much had colour, in shares of full scale (3 of 256).
+COLOURFUL = 3 / 256
+# Below this gradient (half an 8-bit code) a picture is too empty for its colour to be missed.
+EMPTY_GRADIENT = 0.5 / 256
+# A chroma plane with less gradient than this (a twentieth of a code), beside one with four times as much, is lost.
+LOST_GRADIENT = 0.05 / 256
 # A peak of 0 has no level in decibels; this is below the noise of any format.
 SILENT = 1e-10
 SILENCE_LUFS = -120.0
 
-VIDEO_COLUMNS = (*FRAME_COLUMNS, *EDGE_COLUMNS)
+VIDEO_COLUMNS = (*FRAME_COLUMNS, *EDGE_COLUMNS, *TEXTURE_COLUMNS, "chroma_loss")
 AUDIO_COLUMNS = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db")
 STREAM_COLUMNS = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
 COLUMNS: dict[str, tuple[str, ...]] = {"video": VIDEO_COLUMNS, "audio": AUDIO_COLUMNS, "stream": STREAM_COLUMNS}
@@ -43,6 +55,11 @@ _MAFD = VIDEO_COLUMNS.index("mafd")
 _GRADIENT = VIDEO_COLUMNS.index("gradient")
 _BLUR = VIDEO_COLUMNS.index("blur")
 _EDGES = slice(len(FRAME_COLUMNS), len(FRAME_COLUMNS) + len(EDGE_COLUMNS))
+_TEXTURE = slice(_EDGES.stop, _EDGES.stop + len(TEXTURE_COLUMNS))
+_SATURATION, _U_GRADIENT, _V_GRADIENT, _COMBING, _CHROMA_LOSS = (
+    VIDEO_COLUMNS.index(name) for name in ("saturation", "u_gradient", "v_gradient", "combing", "chroma_loss")
+)
+_RANGES = [VIDEO_COLUMNS.index(name) for name in ("out_of_range", "out_of_tolerance")]
 _QUIET_LEAD = AUDIO_COLUMNS.index("quiet_lead")
 _QUIET = AUDIO_COLUMNS.index("quiet")
 _TRUE_PEAK = AUDIO_COLUMNS.index("true_peak")
@@ -67,26 +84,33 @@ class Measure:
         self._audio = AudioState.allocate(slots, device)
         self._freeze_noise = torch.zeros(slots, dtype=torch.float64, device=device)
         self._silence_noise = torch.zeros(slots, dtype=torch.float64, device=device)
-        self._wants_blur = torch.zeros(slots, dtype=torch.bool, device=device)
+        self._blur_schedule = Schedule(slots, device)
+        self._texture_schedule = Schedule(slots, device)
+        self._colour = torch.zeros(
+            slots, dtype=torch.float64, device=device
+        )  # saturation of the last colourful picture
         self._sharp_below = torch.zeros(slots, dtype=torch.float64, device=device)
         self._blur = torch.zeros(slots, dtype=torch.float64, device=device)
-        self._blur_at = torch.full((slots,), torch.nan, dtype=torch.float64, device=device)
-        self._blur_gradient = torch.zeros(slots, dtype=torch.float64, device=device)
 
-    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]]) -> None:
+    def open_slot(
+        self, slot: int, parameters: Mapping[str, Mapping[str, float]], columns: Collection[str] | None = None
+    ) -> None:
         """A stream moves in.
 
         Args:
             slot: which is free.
             parameters: of its enabled detectors; some of them are the kernels' own.
+            columns: that its detectors judge; None: all. A measure that costs is taken where one of its columns is.
         """
+        wanted = set(VIDEO_COLUMNS if columns is None else columns)
         self._references.forget(slot)
         self._audio.reset(slot)
         self._freeze_noise[slot] = parameters.get("video.freeze", {}).get("noise", 0.001)
         self._silence_noise[slot] = parameters.get("audio.silence", {}).get("noise", 0.001)
-        self._wants_blur[slot] = "video.blur" in parameters
+        self._blur_schedule.open_slot(slot, not wanted.isdisjoint(EDGE_COLUMNS))
+        self._texture_schedule.open_slot(slot, not wanted.isdisjoint((*TEXTURE_COLUMNS, "chroma_loss")))
+        self._colour[slot] = 0.0
         self._sharp_below[slot] = SHARP_SHARE * parameters.get("video.blur", {}).get("threshold", 0.0)
-        self._blur_at[slot] = torch.nan
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out: let go of its pictures."""
@@ -112,32 +136,70 @@ class Measure:
                             device=self._device)  # fmt: skip
         values[:, : len(FRAME_COLUMNS)] = stats
         self._measure_edges(batch, frames, values)
+        self._measure_texture(batch, frames, values)
         return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
 
     def _measure_edges(self, batch: FrameBatch, frames: Tensor, values: Tensor) -> None:
         """Fill the edge columns of the rows that are due; the others stay NaN, which is "not measured"."""
         xp = self._xp
         slots, pts = self._local(batch.slots), self._local(batch.pts)
-        at, last_gradient = self._view(self._blur_at), self._view(self._blur_gradient)
         last_blur, sharp_below = self._view(self._blur), self._view(self._sharp_below)
-        gradient = self._view(values)[:, _GRADIENT]
-        before = last_gradient[slots]
         sharp = last_blur[slots] < sharp_below[slots]  # False where it has no value: NaN
-        interval = xp.where(sharp, SHARP_INTERVAL_SECONDS, BLUR_INTERVAL_SECONDS)
-        gain = xp.where(sharp, SHARP_GRADIENT_GAIN, BLUR_GRADIENT_CHANGE)
-        rested = abs(pts - at[slots]) < interval  # False where it was never measured: NaN
-        same = (gradient >= (1 - BLUR_GRADIENT_CHANGE) * before) & (gradient <= (1 + gain) * before)
-        due = self._view(self._wants_blur)[slots] & ~(rested & same)
+        due = self._blur_schedule.due(
+            slots,
+            pts,
+            self._view(values)[:, _GRADIENT],
+            interval=xp.where(sharp, SHARP_INTERVAL_SECONDS, BLUR_INTERVAL_SECONDS),
+            loss=BLUR_GRADIENT_CHANGE,
+            gain=xp.where(sharp, SHARP_GRADIENT_GAIN, BLUR_GRADIENT_CHANGE),
+        )
         if self._device.type == "cpu" and not due.any():
             return  # on a GPU nobody knows without asking it, and skipped rows cost nothing
-        table = frames.clone()
-        address = self._view(table)[:, Field.LUMA_ADDRESS]
-        self._view(table)[:, Field.LUMA_ADDRESS] = xp.where(due, address, 0)
+        table = self._only(due, frames)
         largest = max(surface.width * surface.height for surface in batch.surfaces)
         values[:, _EDGES] = edge_width(table, largest)
-        at[slots] = xp.where(due, pts, at[slots])
-        last_gradient[slots] = xp.where(due, gradient, before)
         last_blur[slots] = xp.where(due, self._view(values)[:, _BLUR], last_blur[slots])
+
+    def _measure_texture(self, batch: FrameBatch, frames: Tensor, values: Tensor) -> None:
+        """Fill the texture columns of the rows that are due; the others stay NaN."""
+        xp = self._xp
+        slots, pts, view = self._local(batch.slots), self._local(batch.pts), self._view(values)
+        gradient = view[:, _GRADIENT]
+        due = self._texture_schedule.due(
+            slots,
+            pts,
+            gradient,
+            interval=TEXTURE_INTERVAL_SECONDS,
+            loss=TEXTURE_GRADIENT_CHANGE,
+            gain=TEXTURE_GRADIENT_CHANGE,
+        )
+        if self._device.type == "cpu" and not due.any():
+            return
+        values[:, _TEXTURE] = texture(self._only(due, frames))
+        for row, surface in enumerate(batch.surfaces):  # times 0: rows that are not due stay NaN
+            if surface.full_range:
+                view[row, _RANGES] *= 0.0  # nothing can be
+            if surface.interlaced:
+                view[row, _COMBING] *= 0.0  # as it should be: whoever shows it knows that it has two fields
+        # What is left of the colour that there was; of a plane that is lost, nothing.
+        colour, saturation = self._view(self._colour), view[:, _SATURATION]
+        before = colour[slots]
+        less = xp.minimum(view[:, _U_GRADIENT], view[:, _V_GRADIENT])
+        more = xp.maximum(view[:, _U_GRADIENT], view[:, _V_GRADIENT])
+        plane_lost = (less < LOST_GRADIENT) & (more > 4 * LOST_GRADIENT)
+        faded = xp.where(before > 0, (1 - saturation / xp.where(before > 0, before, 1.0)).clip(0.0, 1.0), 0.0)
+        loss = xp.where(plane_lost, 1.0, faded)
+        empty = (gradient < EMPTY_GRADIENT) | xp.isnan(saturation)
+        view[:, _CHROMA_LOSS] = xp.where(due, xp.where(empty, 0.0, loss), torch.nan)
+        colourful = due & ~plane_lost & (saturation >= COLOURFUL)
+        colour[slots] = xp.where(colourful, saturation, before)
+
+    def _only(self, due: Any, frames: Tensor) -> Tensor:
+        """The table of frames, with the rows that are not due to be skipped."""
+        table = frames.clone()
+        address = self._view(table)[:, Field.LUMA_ADDRESS]
+        address[:] = self._xp.where(due, address, 0)
+        return table
 
     def sound(self, batch: AudioBatch) -> Measures:
         """Measure 100 ms blocks of sound."""

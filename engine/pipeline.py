@@ -286,7 +286,7 @@ class Engine:
             ),
             began=time.monotonic(),
         )
-        self._measure.open_slot(slot, parameters)
+        self._measure.open_slot(slot, parameters, {d.column for d in detectors})
         self._judge.open_slot(slot, rules)
         self.counters.streams[spec.id] = reader.counters
         self._streams[slot] = stream

@@ -344,7 +344,7 @@ def _finish(frames, sums, colours, out):
             steps = (tl.maximum((chroma_width - 1) * chroma_height, 1) * full).to(tl.float64)
             tl.store(row + 3, tl.load(own + _U_STEPS).to(tl.float64) / steps)
             tl.store(row + 4, tl.load(own + _V_STEPS).to(tl.float64) / steps)
-            if depth == 8:
+            if depth == 8:  # noqa: SIM108 - Triton compiles one of the two
                 bars = _find_bars(frame, colours, tl.uint8)
             else:
                 bars = _find_bars(frame, colours, tl.uint16)

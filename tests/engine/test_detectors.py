@@ -27,7 +27,7 @@ NOT_A_DETECTOR = 7
 
 
 def test_names_are_unique_and_defaults_make_rules():
-    assert len({d.name for d in DETECTORS}) == len(DETECTORS) == 11
+    assert len({d.name for d in DETECTORS}) == len(DETECTORS) == 17
     for declared in DETECTORS:
         assert declared.name.startswith(declared.track)
         assert declared.rule().enter == declared.rule({}).enter
@@ -89,7 +89,7 @@ def test_an_unknown_detector_names_close_ones(wrong, near):
 
 
 def test_an_unknown_detector_far_from_all_names_all():
-    with pytest.raises(ConfigError, match=r"there are audio\.clipping, .*video\.freeze; `avjury detectors`"):
+    with pytest.raises(ConfigError, match=r"there are audio\.clipping, .*video\.freeze, .*; `avjury detectors`"):
         detector("zzzz")
 
 

@@ -112,7 +112,9 @@ def measure(luma, u=None, v=None, **options):
 def test_noise_is_its_standard_deviation(deviation):
     rng = np.random.default_rng(1)
     y, x = np.mgrid[0:180, 0:320]
-    luma = np.clip(np.round(110 + 20 * np.sin(x / 40) + 15 * np.cos(y / 30) + rng.normal(0, deviation, y.shape)), 0, 255)
+    luma = np.clip(
+        np.round(110 + 20 * np.sin(x / 40) + 15 * np.cos(y / 30) + rng.normal(0, deviation, y.shape)), 0, 255
+    )
     assert measure(luma)["noise"] == pytest.approx(deviation, rel=0.12)
     deep = np.clip(np.round(4 * luma), 0, 1023)
     assert measure(deep, bit_depth=10)["noise"] == pytest.approx(deviation, rel=0.12)
