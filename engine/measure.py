@@ -40,8 +40,11 @@ TEXTURE_GRADIENT_CHANGE = 0.15
 COLOURFUL = 3 / 256
 # Below this gradient (half an 8-bit code) a picture is too empty for its colour to be missed.
 EMPTY_GRADIENT = 0.5 / 256
-# A chroma plane with less gradient than this (a twentieth of a code), beside one with four times as much, is lost.
+# A chroma plane with less gradient than this (a twentieth of a code), beside one with four times as much, is lost; so
+# is one whose mean is outside limited range.
 LOST_GRADIENT = 0.05 / 256
+LOWEST_CHROMA = 16 / 256
+HIGHEST_CHROMA = 240 / 256
 # A peak of 0 has no level in decibels; this is below the noise of any format.
 SILENT = 1e-10
 SILENCE_LUFS = -120.0
@@ -56,9 +59,10 @@ _GRADIENT = VIDEO_COLUMNS.index("gradient")
 _BLUR = VIDEO_COLUMNS.index("blur")
 _EDGES = slice(len(FRAME_COLUMNS), len(FRAME_COLUMNS) + len(EDGE_COLUMNS))
 _TEXTURE = slice(_EDGES.stop, _EDGES.stop + len(TEXTURE_COLUMNS))
-_SATURATION, _U_GRADIENT, _V_GRADIENT, _COMBING, _CHROMA_LOSS = (
-    VIDEO_COLUMNS.index(name) for name in ("saturation", "u_gradient", "v_gradient", "combing", "chroma_loss")
+_U_MEAN, _V_MEAN, _SATURATION, _U_GRADIENT, _V_GRADIENT = (
+    VIDEO_COLUMNS.index(name) for name in ("u_mean", "v_mean", "saturation", "u_gradient", "v_gradient")
 )
+_COMBING, _CHROMA_LOSS = VIDEO_COLUMNS.index("combing"), VIDEO_COLUMNS.index("chroma_loss")
 _RANGES = [VIDEO_COLUMNS.index(name) for name in ("out_of_range", "out_of_tolerance")]
 _QUIET_LEAD = AUDIO_COLUMNS.index("quiet_lead")
 _QUIET = AUDIO_COLUMNS.index("quiet")
@@ -186,7 +190,10 @@ class Measure:
         before = colour[slots]
         less = xp.minimum(view[:, _U_GRADIENT], view[:, _V_GRADIENT])
         more = xp.maximum(view[:, _U_GRADIENT], view[:, _V_GRADIENT])
+        lowest = xp.minimum(view[:, _U_MEAN], view[:, _V_MEAN])
+        highest = xp.maximum(view[:, _U_MEAN], view[:, _V_MEAN])
         plane_lost = (less < LOST_GRADIENT) & (more > 4 * LOST_GRADIENT)
+        plane_lost |= (lowest < LOWEST_CHROMA) | (highest > HIGHEST_CHROMA)
         faded = xp.where(before > 0, (1 - saturation / xp.where(before > 0, before, 1.0)).clip(0.0, 1.0), 0.0)
         loss = xp.where(plane_lost, 1.0, faded)
         empty = (gradient < EMPTY_GRADIENT) | xp.isnan(saturation)

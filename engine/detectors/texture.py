@@ -8,7 +8,7 @@ from engine.verdicts import Severity
 # clips have of it in docs/decisions/0005-texture-thresholds.md.
 COMBING_THRESHOLD = 0.02
 NOISE_THRESHOLD = 6.0
-BANDING_THRESHOLD = 0.08
+BANDING_THRESHOLD = 0.045
 LEVELS_THRESHOLD = 0.05
 CHROMA_LOSS_THRESHOLD = 0.9
 BARS_THRESHOLD = 0.9

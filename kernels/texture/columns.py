@@ -52,13 +52,13 @@ NOISE_BRIGHTEST: Final = 225 * 4 * BLOCK_SAMPLES
 # One bin as a standard deviation in 8-bit codes: sqrt(pi / 2) / 6 of the mean of |Laplacian| (Immerkaer's eq. 5).
 NOISE_UNIT: Final = math.sqrt(math.pi / 2) / 6 * (1 << NOISE_BIN_BITS) / BLOCK_SAMPLES / 4
 
-# Banding: a block that luma crosses in a step of at least two 8-bit codes, changing by less hardly anywhere. A step of
-# one code is how eight bits look, and every low bit rate leaves some.
+# Banding: a block that luma crosses in a step of at least two 8-bit codes, changing by less in few places (coding
+# leaves some ringing). A step of one code is how eight bits look, and every low bit rate leaves some.
 BAND_STEP_MIN: Final = 8
-BAND_SPAN_MAX: Final = 32
+BAND_SPAN_MAX: Final = 48
 BAND_CHANGES_MIN: Final = 8
 BAND_CHANGES_MAX: Final = 32
-BAND_FAINT_MAX: Final = 8
+BAND_FAINT_MAX: Final = 24
 
 # Colour bars: (start, span) in eighths of the width, number of bars; the order of colours is the same in all.
 BAR_LAYOUTS: Final = ((0, 8, 8), (0, 8, 7), (1, 6, 7))

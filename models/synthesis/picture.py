@@ -284,7 +284,7 @@ def plant(
 def moving_pattern(
     width: int, height: int, depth: int = 8, speed: float = 6.0, seed: int = 0
 ) -> Iterator[Picture]:  # fmt: skip
-    """Endless pictures that move: soft shapes, edges and colours, a little grain; chroma 4:2:0, limited range.
+    """Endless pictures that move: sky above, shapes, edges and colours, a little grain; chroma 4:2:0, limited range.
 
     Args:
         width, height: luma samples.
@@ -299,8 +299,10 @@ def moving_pattern(
     for index in count():
         rng = np.random.default_rng((seed, index, 7))
         moved, chroma_moved = x + speed * index, cx + speed * index
-        luma = 115 + 45 * np.sin(moved / 37 + y / 90) + 30 * np.sign(np.sin(moved / 61) * np.sin(y / 47))
-        luma += 12 * np.sin(y / 5) * (np.sin(moved / 150) > 0.3) + rng.normal(0, 1.0, luma.shape)
+        luma = 122 + 58 * np.sin(moved / 37 + y / 90) + 42 * np.sign(np.sin(moved / 61) * np.sin(y / 47))
+        luma += 12 * np.sin(y / 5) * (np.sin(moved / 150) > 0.3)
+        sky = 70 + 90 * y / height + 12 * np.sin(moved / 240)
+        luma = np.where(y < 0.45 * height, sky, luma) + rng.normal(0, 1.0, luma.shape)
         u = 128 + 30 * np.sin(chroma_moved / 80)
         v = 128 + 30 * np.cos(chroma_moved / 110 + cy / 70)
         yield (

@@ -58,7 +58,8 @@ def write_pictures(path: Path, pictures: Iterator[Picture], *, rate: Fraction, d
         stream.pix_fmt = "yuv420p" if depth == 8 else "yuv420p10le"
         for picture in pictures:
             height, width = picture[0].shape
-            stream.width, stream.height = width, height
+            if not written:
+                stream.width, stream.height = width, height
             frame = av.VideoFrame(width, height, stream.pix_fmt)
             for plane, samples in zip(frame.planes, picture, strict=True):
                 rows = np.zeros((samples.shape[0], plane.line_size // samples.itemsize), samples.dtype)

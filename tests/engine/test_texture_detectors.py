@@ -18,8 +18,8 @@ NAMES = [declared.name for declared in DETECTORS]
 STRENGTHS = {
     "combing": 1.0,
     "noise": 14.0,
-    "banding": 10.0,
-    "levels": 1.6,
+    "banding": 3.5,
+    "levels": 2.5,
     "chroma_loss": 1.0,
     "plane_loss": 0.0,
     "bars": 0.75,
