@@ -18,7 +18,7 @@ NAMES = [declared.name for declared in DETECTORS]
 STRENGTHS = {
     "combing": 1.0,
     "noise": 14.0,
-    "banding": 3.5,
+    "banding": 3.0,
     "levels": 2.5,
     "chroma_loss": 1.0,
     "plane_loss": 0.0,
@@ -43,8 +43,8 @@ def assert_found(path, planted):
 @pytest.mark.parametrize("what", STRENGTHS)
 def test_a_planted_defect_is_one_incident_with_its_times(tmp_path, what):
     planted = plant_clip(
-        tmp_path / f"{what}.mp4", what, source=None, seconds=13.0, start=3.0, end=9.5, strength=STRENGTHS[what],
-        size=(320, 192),
+        tmp_path / f"{what}.mp4", what, source=None, seconds=10.5, start=2.0, end=7.6, strength=STRENGTHS[what],
+        size=(640, 360) if what == "banding" else (320, 192),
     )  # fmt: skip
     assert_found(tmp_path / f"{what}.mp4", planted)
 

@@ -9,6 +9,9 @@ import pytest
 import torch
 from media import ffmpeg_exe, media_dir
 
+from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
+from kernels.frame_stats import frame_stats
+from kernels.layout import REFERENCE_FIELDS
 from kernels.texture import COLUMNS, texture
 
 SOURCES = {
@@ -38,7 +41,9 @@ def measures(path, limit=60):
                 y.buffer_ptr, u.buffer_ptr, v.buffer_ptr, y.line_size, u.line_size, 1, y.width, y.height, u.width,
                 u.height, depth, 0, 0,
             ]  # fmt: skip
-            rows.append(dict(zip(COLUMNS, texture(torch.tensor([table]))[0].tolist(), strict=True)))
+            frames, none = torch.tensor([table]), torch.zeros((1, REFERENCE_FIELDS), dtype=torch.int64)
+            rows.append(dict(zip(COLUMNS, texture(frames)[0].tolist(), strict=True)))
+            rows[-1] |= zip(FRAME_COLUMNS, frame_stats(frames, none, none)[0].tolist(), strict=True)
             rows[-1]["full"] = 1 << depth
             if len(rows) == limit:
                 break
@@ -58,11 +63,12 @@ def test_means_saturation_and_range_are_those_of_signalstats(tmp_path, source):
     printed = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True).stdout
     theirs = {
         name: [float(number) for number in re.findall(rf"signalstats\.{name}=([-0-9.e+]+)", printed)]
-        for name in ("UAVG", "VAVG", "SATAVG", "BRNG")
+        for name in ("YAVG", "YMIN", "YMAX", "UAVG", "VAVG", "SATAVG", "BRNG")
     }
     ours = measures(path)
     assert len(ours) == len(theirs["UAVG"]) == 5
-    for name, column in (("UAVG", "u_mean"), ("VAVG", "v_mean"), ("SATAVG", "saturation")):
+    columns = ("luma_mean", "luma_min", "luma_max", "u_mean", "v_mean", "saturation")
+    for name, column in zip(("YAVG", "YMIN", "YMAX", "UAVG", "VAVG", "SATAVG"), columns, strict=True):
         # signalstats prints so many digits of the same number.
         assert [row[column] * row["full"] for row in ours] == pytest.approx(theirs[name], rel=1e-5), name
     assert [row["out_of_range"] for row in ours] == pytest.approx(theirs["BRNG"], abs=1e-5)
