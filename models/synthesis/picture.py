@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +44,9 @@ class Moment:
 Plant = Callable[[Moment, float], Picture]
 
 
-def _clipped(values: npt.NDArray[np.float64], like: Plane, depth: int) -> Plane:
-    return np.clip(np.rint(values), 0, (1 << depth) - 1).astype(like.dtype)
+def _clipped(values: npt.NDArray[np.floating[Any]], like: Plane, depth: int) -> Plane:
+    clipped: Plane = np.clip(np.rint(values), 0, (1 << depth) - 1).astype(like.dtype)
+    return clipped
 
 
 def _flat(picture: Picture, depth: int, y: float, u: float, v: float) -> Picture:
@@ -85,7 +87,7 @@ def banding(at: Moment, strength: float) -> Picture:
     for axis in (0, 1):
         padded = np.pad(luma, [(4, 4) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
         size = luma.shape[axis]
-        luma = sum(np.take(padded, range(k, k + size), axis) for k in range(9)) / 9.0
+        luma = np.mean([np.take(padded, range(k, k + size), axis) for k in range(9)], axis=0)
     return _clipped(np.floor(luma / step) * step, at.now[0], at.depth), at.now[1], at.now[2]
 
 

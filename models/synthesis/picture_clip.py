@@ -35,8 +35,8 @@ def read_pictures(path: Path, seconds: float) -> tuple[list[Picture], Fraction, 
             )
             planes = []
             for plane in even.planes:
-                dtype = np.dtype(np.uint8) if depth == 8 else np.dtype("<u2")
-                memory = np.frombuffer(plane, dtype).reshape(plane.height, -1)
+                samples = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)
+                memory = samples if depth == 8 else samples.view("<u2")
                 planes.append(memory[:, : plane.width].copy())
             pictures.append((planes[0], planes[1], planes[2]))
     return pictures, rate, depth
