@@ -3,8 +3,8 @@
 Real clips are decoded, one defect is planted into each copy at a random time (models/synthesis), the copy is written
 visually losslessly and judged with every detector at its defaults. Recall is the share of planted defects that the
 detector meant for them found; a find is an incident that overlaps the planted time. What other detectors say of a copy
-and do not say of its clip is counted as told besides. Clean clips are judged as they are: every incident on them that is
-not listed as real (REAL) is a false alarm.
+and do not say of its clip is counted as told besides. Clean clips are judged as they are: every incident on them that
+is not listed as real (REAL) is a false alarm.
 """
 
 import argparse
@@ -167,8 +167,8 @@ def sound_plants(seed: int) -> dict[str, Callable[[sound.Samples, float], sound.
         name: lasting(plant, 12.0) for name, plant in sound.LASTING.items()
     }
     plants["audio.click"] = lambda samples, start: sound.plant_clicks(samples, start, start + 1.0, seed=seed)
-    plants["audio.dropout"] = lambda samples, start: sound.plant_dropout(samples, start)
-    plants["audio.level_jump"] = lambda samples, start: sound.plant_level_jump(samples, start)
+    plants["audio.dropout"] = sound.plant_dropout
+    plants["audio.level_jump"] = sound.plant_level_jump
     return plants
 
 
@@ -258,7 +258,9 @@ def _clean_clips(folder: Path) -> Iterator[Path]:
 def main() -> None:
     """Run it; see the module's docstring."""
     parser = argparse.ArgumentParser(prog="avjury bench detectors", description=__doc__)
-    parser.add_argument("--media", type=Path, required=True, help="folder of clips, with a folder real_av of clean ones")
+    parser.add_argument(
+        "--media", type=Path, required=True, help="folder of clips, with a folder real_av of clean ones"
+    )
     parser.add_argument("--only", choices=("picture", "sound", "clean"), help="one part")
     parser.add_argument("--seed", type=int, default=1, help="of the random times")
     parser.add_argument("--results", type=Path, help="where the result goes; benchmarks/results unless told")

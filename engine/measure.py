@@ -15,6 +15,7 @@ from torch import Tensor
 from engine.ingest.transport import COLUMNS as TRANSPORT_COLUMNS
 from engine.media import AudioBatch, FrameBatch, Measures, StreamTick
 from engine.references import DeviceReferences, HostReferences, References
+from engine.schedule import Schedule
 from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
 from kernels.audio_stats import AudioState, loudness_summary, measure_audio
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
@@ -24,6 +25,8 @@ from kernels.frame_stats import frame_stats
 from kernels.layout import Field
 from kernels.temporal import COLUMNS as TEMPORAL_COLUMNS
 from kernels.temporal import Range, new_state, temporal
+from kernels.texture import COLUMNS as TEXTURE_COLUMNS
+from kernels.texture import texture
 from kernels.tile_stats import tile_stats
 
 # An edge measure costs as much as decoding the picture. Blur does not come and go within a second, so it is measured
@@ -35,13 +38,25 @@ BLUR_GRADIENT_CHANGE = 0.15
 SHARP_INTERVAL_SECONDS = 4.0
 SHARP_SHARE = 0.75
 SHARP_GRADIENT_GAIN = 0.5
+# Texture costs less than an edge measure. What it shows lasts, and most of what brings it changes the gradient.
+TEXTURE_INTERVAL_SECONDS = 1.0
+TEXTURE_GRADIENT_CHANGE = 0.15
+# A picture that had a mean saturation of at least this much had colour, in shares of full scale (3 of 256).
+COLOURFUL = 3 / 256
+# Below this gradient (half an 8-bit code) a picture is too empty for its colour to be missed.
+EMPTY_GRADIENT = 0.5 / 256
+# A chroma plane with less gradient than this (a twentieth of a code), beside one with four times as much, is lost; so
+# is one whose mean is outside limited range.
+LOST_GRADIENT = 0.05 / 256
+LOWEST_CHROMA = 16 / 256
+HIGHEST_CHROMA = 240 / 256
 # FFmpeg's blackdetect: picture_black_ratio_th.
 BLACK_RATIO = 0.98
 # A peak of 0 has no level in decibels; this is below the noise of any format.
 SILENT = 1e-10
 SILENCE_LUFS = -120.0
 
-VIDEO_COLUMNS = (*FRAME_COLUMNS, *EDGE_COLUMNS, *TEMPORAL_COLUMNS)
+VIDEO_COLUMNS = (*FRAME_COLUMNS, *EDGE_COLUMNS, *TEMPORAL_COLUMNS, *TEXTURE_COLUMNS, "chroma_loss")
 AUDIO_COLUMNS = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db")
 TICK_COLUMNS = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
 STREAM_COLUMNS = (*TICK_COLUMNS, *TRANSPORT_COLUMNS)
@@ -54,7 +69,14 @@ _SPREAD = VIDEO_COLUMNS.index("colour_spread")
 _BLUR = VIDEO_COLUMNS.index("blur")
 _EDGES = slice(len(FRAME_COLUMNS), len(FRAME_COLUMNS) + len(EDGE_COLUMNS))
 _TEMPORAL = slice(_EDGES.stop, _EDGES.stop + len(TEMPORAL_COLUMNS))
+_TEXTURE = slice(_TEMPORAL.stop, _TEMPORAL.stop + len(TEXTURE_COLUMNS))
+_U_MEAN, _V_MEAN, _SATURATION, _U_GRADIENT, _V_GRADIENT = (
+    VIDEO_COLUMNS.index(name) for name in ("u_mean", "v_mean", "saturation", "u_gradient", "v_gradient")
+)
+_COMBING, _CHROMA_LOSS = VIDEO_COLUMNS.index("combing"), VIDEO_COLUMNS.index("chroma_loss")
+_RANGES = [VIDEO_COLUMNS.index(name) for name in ("out_of_range", "out_of_tolerance")]
 _EDGE_NAMES, _TEMPORAL_NAMES = frozenset(EDGE_COLUMNS), frozenset(TEMPORAL_COLUMNS)
+_TEXTURE_NAMES = frozenset((*TEXTURE_COLUMNS, "chroma_loss"))
 _QUIET_LEAD = AUDIO_COLUMNS.index("quiet_lead")
 _QUIET = AUDIO_COLUMNS.index("quiet")
 _TRUE_PEAK = AUDIO_COLUMNS.index("true_peak")
@@ -79,11 +101,11 @@ class Measure:
         self._audio = AudioState.allocate(slots, device)
         self._freeze_noise = torch.zeros(slots, dtype=torch.float64, device=device)
         self._silence_noise = torch.zeros(slots, dtype=torch.float64, device=device)
-        self._wants_blur = self._column(slots, dtype=torch.bool)
+        self._blur_schedule = Schedule(slots, device)
+        self._texture_schedule = Schedule(slots, device)
+        self._colour = self._column(slots)  # saturation of the last colourful picture
         self._sharp_below = self._column(slots)
         self._blur = self._column(slots)
-        self._blur_at = self._column(slots)
-        self._blur_gradient = self._column(slots)
         self._temporal_state = new_state(slots, device)
         self._wants_temporal: set[int] = set()  # slots
 
@@ -99,9 +121,10 @@ class Measure:
         self._audio.reset(slot)
         self._freeze_noise[slot] = parameters.get("video.freeze", {}).get("noise", 0.001)
         self._silence_noise[slot] = parameters.get("audio.silence", {}).get("noise", 0.001)
-        self._wants_blur[slot] = not _EDGE_NAMES.isdisjoint(wanted)
+        self._blur_schedule.open_slot(slot, not _EDGE_NAMES.isdisjoint(wanted))
+        self._texture_schedule.open_slot(slot, not _TEXTURE_NAMES.isdisjoint(wanted))
+        self._colour[slot] = 0.0
         self._sharp_below[slot] = SHARP_SHARE * parameters.get("video.blur", {}).get("threshold", 0.0)
-        self._blur_at[slot] = torch.nan
         self._temporal_state[slot] = new_state(1, self._device)[0]
         self._wants_temporal.discard(slot)
         if not _TEMPORAL_NAMES.isdisjoint(wanted):
@@ -130,6 +153,7 @@ class Measure:
                             device=self._device)  # fmt: skip
         values[:, : len(FRAME_COLUMNS)] = stats
         self._measure_edges(batch, frames, values)
+        self._measure_texture(batch, frames, values)
         if self._wants_temporal:
             self._measure_change(batch, frames, references, values)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
@@ -140,26 +164,22 @@ class Measure:
         """Fill the edge columns of the rows that are due; the others stay NaN, which is "not measured"."""
         xp = self._xp
         slots, pts = self._local(batch.slots), self._local(batch.pts)
-        at, last_gradient, last_blur = self._blur_at, self._blur_gradient, self._blur
-        view = self._view(values)
-        gradient = view[:, _GRADIENT]
-        before = last_gradient[slots]
+        last_blur = self._blur
         sharp = last_blur[slots] < self._sharp_below[slots]  # False where it has no value: NaN
-        interval = xp.where(sharp, SHARP_INTERVAL_SECONDS, BLUR_INTERVAL_SECONDS)
-        gain = xp.where(sharp, SHARP_GRADIENT_GAIN, BLUR_GRADIENT_CHANGE)
-        rested = abs(pts - at[slots]) < interval  # False where it was never measured: NaN
-        same = (gradient >= (1 - BLUR_GRADIENT_CHANGE) * before) & (gradient <= (1 + gain) * before)
-        due = self._wants_blur[slots] & ~(rested & same)
+        due = self._blur_schedule.due(
+            slots,
+            pts,
+            self._view(values)[:, _GRADIENT],
+            interval=xp.where(sharp, SHARP_INTERVAL_SECONDS, BLUR_INTERVAL_SECONDS),
+            loss=BLUR_GRADIENT_CHANGE,
+            gain=xp.where(sharp, SHARP_GRADIENT_GAIN, BLUR_GRADIENT_CHANGE),
+        )
         if self._device.type == "cpu" and not due.any():
             return  # on a GPU nobody knows without asking it, and skipped rows cost nothing
-        table = frames.clone()
-        address = self._view(table)[:, Field.LUMA_ADDRESS]
-        self._view(table)[:, Field.LUMA_ADDRESS] = xp.where(due, address, 0)
+        table = self._only(due, frames)
         largest = max(surface.width * surface.height for surface in batch.surfaces)
         values[:, _EDGES] = edge_width(table, largest)
-        at[slots] = xp.where(due, pts, at[slots])
-        last_gradient[slots] = xp.where(due, gradient, before)
-        last_blur[slots] = xp.where(due, view[:, _BLUR], last_blur[slots])
+        last_blur[slots] = xp.where(due, self._view(values)[:, _BLUR], last_blur[slots])
 
     def _measure_change(self, batch: FrameBatch, frames: Tensor, references: Tensor, values: Tensor) -> None:
         """Fill the columns of what tiles do over time, for the slots that a detector of these judges."""
@@ -181,6 +201,50 @@ class Measure:
         # Black has one colour too, and a name of its own: an incident of one colour ends where black begins.
         view = self._view(values)
         view[:, _SPREAD] = self._xp.where(view[:, _BLACK] >= BLACK_RATIO, 1.0, view[:, _SPREAD])
+
+    def _measure_texture(self, batch: FrameBatch, frames: Tensor, values: Tensor) -> None:
+        """Fill the texture columns of the rows that are due; the others stay NaN."""
+        xp = self._xp
+        slots, pts, view = self._local(batch.slots), self._local(batch.pts), self._view(values)
+        gradient = view[:, _GRADIENT]
+        due = self._texture_schedule.due(
+            slots,
+            pts,
+            gradient,
+            interval=TEXTURE_INTERVAL_SECONDS,
+            loss=TEXTURE_GRADIENT_CHANGE,
+            gain=TEXTURE_GRADIENT_CHANGE,
+        )
+        if self._device.type == "cpu" and not due.any():
+            return
+        values[:, _TEXTURE] = texture(self._only(due, frames))
+        for row, surface in enumerate(batch.surfaces):  # times 0: rows that are not due stay NaN
+            if surface.full_range:
+                view[row, _RANGES] *= 0.0  # nothing can be
+            if surface.interlaced:
+                view[row, _COMBING] *= 0.0  # as it should be: whoever shows it knows that it has two fields
+        # What is left of the colour that there was; of a plane that is lost, nothing.
+        colour, saturation = self._colour, view[:, _SATURATION]
+        before = colour[slots]
+        less = xp.minimum(view[:, _U_GRADIENT], view[:, _V_GRADIENT])
+        more = xp.maximum(view[:, _U_GRADIENT], view[:, _V_GRADIENT])
+        lowest = xp.minimum(view[:, _U_MEAN], view[:, _V_MEAN])
+        highest = xp.maximum(view[:, _U_MEAN], view[:, _V_MEAN])
+        plane_lost = (less < LOST_GRADIENT) & (more > 4 * LOST_GRADIENT)
+        plane_lost |= (lowest < LOWEST_CHROMA) | (highest > HIGHEST_CHROMA)
+        faded = xp.where(before > 0, (1 - saturation / xp.where(before > 0, before, 1.0)).clip(0.0, 1.0), 0.0)
+        loss = xp.where(plane_lost, 1.0, faded)
+        empty = (gradient < EMPTY_GRADIENT) | xp.isnan(saturation)
+        view[:, _CHROMA_LOSS] = xp.where(due, xp.where(empty, 0.0, loss), torch.nan)
+        colourful = due & ~plane_lost & (saturation >= COLOURFUL)
+        colour[slots] = xp.where(colourful, saturation, before)
+
+    def _only(self, due: Any, frames: Tensor) -> Tensor:
+        """The table of frames, with the rows that are not due to be skipped."""
+        table = frames.clone()
+        address = self._view(table)[:, Field.LUMA_ADDRESS]
+        address[:] = self._xp.where(due, address, 0)
+        return table
 
     def sound(self, batch: AudioBatch) -> Measures:
         """Measure 100 ms blocks of sound."""
@@ -218,9 +282,9 @@ class Measure:
             torch.tensor(values, dtype=torch.float64, device=self._device),
         )
 
-    def _column(self, slots: int, dtype: torch.dtype = torch.float64) -> Any:
+    def _column(self, slots: int) -> Any:
         """One number per slot, as the arithmetic wants it: a numpy view on the host, else a tensor."""
-        return self._view(torch.zeros(slots, dtype=dtype, device=self._device))
+        return self._view(torch.zeros(slots, dtype=torch.float64, device=self._device))
 
     def _view(self, tensor: Tensor) -> Any:
         """What the arithmetic runs on: a numpy view on the host, the tensor itself on a GPU."""

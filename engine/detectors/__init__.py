@@ -9,14 +9,20 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from engine.detectors import audio, motion, stream, video
+from engine.detectors import audio, motion, stream, texture, video
 from engine.detectors.base import Detector, Parameter, Rule
 from engine.errors import ConfigError
 
 __all__ = ["DETECTORS", "ENTRY_POINTS", "Detector", "Parameter", "Rule", "all_detectors", "detector", "resolve"]
 
 ENTRY_POINTS = "avjury.detectors"
-DETECTORS: tuple[Detector, ...] = (*video.DETECTORS, *motion.DETECTORS, *audio.DETECTORS, *stream.DETECTORS)
+DETECTORS: tuple[Detector, ...] = (
+    *video.DETECTORS,
+    *motion.DETECTORS,
+    *texture.DETECTORS,
+    *audio.DETECTORS,
+    *stream.DETECTORS,
+)
 
 
 def gather(points: Iterable[EntryPoint]) -> tuple[Detector, ...]:

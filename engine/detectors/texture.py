@@ -1,0 +1,100 @@
+"""What can be seen to be wrong in the texture of pictures, which is measured about once a second."""
+
+from engine.detectors.base import Detector, Parameter
+from engine.detectors.video import duration, lasting
+from engine.verdicts import Severity
+
+# Shares of blocks, of pixels or of points, or 8-bit codes: what is measured is in kernels/texture/op.py, what real
+# clips have of it in docs/decisions/0005-texture-thresholds.md.
+COMBING_THRESHOLD = 0.02
+NOISE_THRESHOLD = 6.0
+BANDING_THRESHOLD = 0.045
+LEVELS_THRESHOLD = 0.05
+CHROMA_LOSS_THRESHOLD = 0.9
+BARS_THRESHOLD = 0.9
+
+COMBING = Detector(
+    name="video.combing",
+    track="video",
+    column="combing",
+    severity=Severity.WARNING,
+    summary="Two fields of different times in pictures that are not marked as interlaced; decision 0005.",
+    parameters=(
+        Parameter("threshold", COMBING_THRESHOLD, "ratio", 0.0, 1.0, "share of combed blocks of 16x8"),
+        duration("duration", 1.0, "how long it has to be combed"),
+    ),
+    make_rule=lasting,
+    dominated_by=("video.bars",),
+)
+
+NOISE = Detector(
+    name="video.noise",
+    track="video",
+    column="noise",
+    severity=Severity.WARNING,
+    summary="Noise of the picture (Immerkaer 1996) above what film grain has; decision 0005.",
+    parameters=(
+        Parameter("threshold", NOISE_THRESHOLD, "", 0.0, 26.0, "standard deviation in 8-bit codes"),
+        duration("duration", 2.0, "how long it has to be noisy"),
+    ),
+    make_rule=lasting,
+)
+
+BANDING = Detector(
+    name="video.banding",
+    track="video",
+    column="banding",
+    severity=Severity.WARNING,
+    summary="Smooth areas break into flat ones with visible steps (after CAMBI, PCS 2021); decision 0005.",
+    parameters=(
+        Parameter("threshold", BANDING_THRESHOLD, "ratio", 0.0, 1.0, "share of blocks of 16x8 with such a step"),
+        duration("duration", 2.0, "how long it has to be banded"),
+    ),
+    make_rule=lasting,
+    dominated_by=("video.bars", "video.blockiness"),
+)
+
+LEVELS = Detector(
+    name="video.levels",
+    track="video",
+    column="out_of_tolerance",
+    severity=Severity.WARNING,
+    summary="Luma outside the range of 5 to 246 that EBU R 103 tolerates, in a stream of limited range.",
+    parameters=(
+        Parameter("threshold", LEVELS_THRESHOLD, "ratio", 0.0, 1.0, "share of pixels out of tolerance"),
+        duration("duration", 2.0, "how long it has to be out of range"),
+    ),
+    make_rule=lasting,
+    dominated_by=("video.black",),
+)
+
+CHROMA_LOSS = Detector(
+    name="video.chroma_loss",
+    track="video",
+    column="chroma_loss",
+    severity=Severity.WARNING,
+    summary="A picture that had colour is grey, or one of its colour planes is lost; decision 0005.",
+    parameters=(
+        Parameter(
+            "threshold", CHROMA_LOSS_THRESHOLD, "ratio", 0.0, 1.0, "share of the earlier saturation that is gone"
+        ),
+        duration("duration", 4.0, "how long it has to be without colour"),
+    ),
+    make_rule=lasting,
+    dominated_by=("video.black",),
+)
+
+BARS = Detector(
+    name="video.bars",
+    track="video",
+    column="bars",
+    severity=Severity.WARNING,
+    summary="SMPTE or EBU colour bars, 75 % or 100 %, by their layout and colours.",
+    parameters=(
+        Parameter("threshold", BARS_THRESHOLD, "ratio", 0.0, 1.0, "share of sampled points that have a bar's colour"),
+        duration("duration", 2.0, "how long the bars have to be shown"),
+    ),
+    make_rule=lasting,
+)
+
+DETECTORS = (COMBING, NOISE, BANDING, LEVELS, CHROMA_LOSS, BARS)

@@ -1,0 +1,48 @@
+"""When a slow measure is due: at intervals of media time, and at once after a change. State per slot."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+
+class Schedule:
+    """Which rows of a batch are due.
+
+    Args:
+        slots: number of slots.
+        device: where the arithmetic runs; on the CPU it runs on numpy views, because a numpy call on a few values
+            costs a tenth of a torch call.
+    """
+
+    def __init__(self, slots: int, device: torch.device) -> None:
+        self._host = device.type == "cpu"
+        self._wanted = torch.zeros(slots, dtype=torch.bool, device=device)
+        self._at = torch.full((slots,), torch.nan, dtype=torch.float64, device=device)
+        self._watched = torch.zeros(slots, dtype=torch.float64, device=device)
+
+    def open_slot(self, slot: int, wanted: bool) -> None:
+        """A stream moves in; `wanted`: a detector of it needs the measure."""
+        self._wanted[slot] = wanted
+        self._at[slot] = torch.nan
+
+    def due(self, slots: Any, pts: Any, watched: Any, *, interval: Any, loss: float, gain: Any) -> Any:
+        """The rows whose time has come; they count as measured from now on.
+
+        Args:
+            slots: (N,) int64, all different.
+            pts: (N,) float64, media seconds.
+            watched: (N,) float64: what shows a change, at small cost.
+            interval: seconds between two measures, one or (N,).
+            loss, gain: share by which `watched` may have fallen or risen since the last measure, gain one or (N,).
+        Returns: (N,) bool.
+        """
+        xp: Any = np if self._host else torch
+        at, last, wanted = (t.numpy() if self._host else t for t in (self._at, self._watched, self._wanted))
+        before, since = last[slots], at[slots]
+        rested = abs(pts - since) < interval  # False where it was never measured: NaN
+        same = (watched >= (1 - loss) * before) & (watched <= (1 + gain) * before)
+        due = wanted[slots] & ~(rested & same)
+        at[slots] = xp.where(due, pts, since)
+        last[slots] = xp.where(due, watched, before)
+        return due

@@ -1,0 +1,110 @@
+"""A clip with a planted defect of the picture, written to a file."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from models.synthesis.picture import PLANTERS, Picture, moving_pattern, plant
+from models.synthesis.planted import Planted
+
+
+def read_pictures(path: Path, seconds: float) -> tuple[list[Picture], Fraction, int]:
+    """The first pictures of a clip.
+
+    Args:
+        path: of a file that libav reads.
+        seconds: how much of it, at its average rate.
+    Returns: the pictures as 4:2:0 in their own depth (8 or 10 bit), pictures per second, bits of a sample.
+    Raises: av.FFmpegError if it cannot be read.
+    """
+    pictures: list[Picture] = []
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        depth = 10 if (stream.codec_context.pix_fmt or "").endswith("10le") else 8
+        rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+        for frame in container.decode(stream):
+            if len(pictures) == round(seconds * rate):
+                break
+            even = frame.reformat(
+                width=frame.width // 2 * 2,
+                height=frame.height // 2 * 2,
+                format="yuv420p" if depth == 8 else "yuv420p10le",
+            )
+            planes = []
+            for plane in even.planes:
+                samples = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)
+                memory = samples if depth == 8 else samples.view("<u2")
+                planes.append(memory[:, : plane.width].copy())
+            pictures.append((planes[0], planes[1], planes[2]))
+    return pictures, rate, depth
+
+
+def write_pictures(path: Path, pictures: Iterator[Picture], *, rate: Fraction, depth: int = 8) -> int:
+    """Write 4:2:0 pictures to a file, coded so that nothing can be seen of it: H.264, CRF 12, marked progressive.
+
+    Args:
+        path: of the file; its suffix decides the container.
+        pictures: of one shape, even width and height.
+        rate: pictures per second.
+        depth: 8 or 10.
+    Returns: how many pictures there were.
+    """
+    written = 0
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "12", "preset": "veryfast"})
+        stream.pix_fmt = "yuv420p" if depth == 8 else "yuv420p10le"
+        for picture in pictures:
+            height, width = picture[0].shape
+            if not written:
+                stream.width, stream.height = width, height
+            frame = av.VideoFrame(width, height, stream.pix_fmt)
+            for plane, samples in zip(frame.planes, picture, strict=True):
+                rows = np.zeros((samples.shape[0], plane.line_size // samples.itemsize), samples.dtype)
+                rows[:, : samples.shape[1]] = samples
+                plane.update(rows.tobytes())
+            frame.pts, frame.time_base = written, 1 / rate
+            container.mux(stream.encode(frame))
+            written += 1
+        container.mux(stream.encode(None))
+    return written
+
+
+def plant_clip(
+    target: Path, what: str, *, source: Path | None, seconds: float, start: float, end: float, strength: float,
+    seed: int = 0, size: tuple[int, int] = (640, 360),
+) -> Planted:  # fmt: skip
+    """Decode a clip, plant a defect, and write it visually losslessly.
+
+    Args:
+        target: file to write.
+        what: a name of PLANTERS.
+        source: a clip of at least `end` seconds; None: a moving pattern of `size` at 25 pictures a second.
+        seconds: length of what is written, at most.
+        start, end: of the defect, media seconds.
+        strength: see the planter.
+        seed: of what is random.
+    Returns: the ground truth: the times of the first picture that is bad and of the first that is good again.
+    Raises: KeyError for an unknown name; ValueError where no picture of the clip lies in the interval.
+    """
+    if source is None:
+        rate, depth, pattern = Fraction(25), 8, moving_pattern(*size, seed=seed)
+        pictures = [next(pattern) for _ in range(round(seconds * rate))]
+    else:
+        pictures, rate, depth = read_pictures(source, seconds)
+    times = [float(index / rate) for index in range(len(pictures))]
+    bad = [index for index, time in enumerate(times) if start <= time < end]
+    if not bad:
+        raise ValueError(f"no picture of {source or 'the pattern'} from {start} to {end} s")
+    spoilt = plant(iter(pictures), what, rate=rate, start=start, end=end, strength=strength, depth=depth, seed=seed)
+    write_pictures(target, spoilt, rate=rate, depth=depth)
+    _, detector = PLANTERS[what]
+    return Planted(
+        detector,
+        times[bad[0]],
+        float((bad[-1] + 1) / rate),
+        strength,
+        {"what": what, "seed": seed, "source": "pattern" if source is None else source.name},
+    )

