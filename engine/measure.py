@@ -13,6 +13,8 @@ from torch import Tensor
 
 from engine.media import AudioBatch, FrameBatch, Measures, StreamTick
 from engine.references import DeviceReferences, HostReferences, References
+from engine.sound_trends import COLUMNS as TREND_COLUMNS
+from engine.sound_trends import GAP_LONGEST_SECONDS, SoundTrends
 from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
 from kernels.audio_stats import AudioState, loudness_summary, measure_audio
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
@@ -20,6 +22,7 @@ from kernels.edge_width import edge_width
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
 from kernels.layout import Field
+from kernels.sound_features import FeatureState, sound_features
 
 # An edge measure costs as much as decoding the picture. Blur does not come and go within a second, so it is measured
 # this often, and at once when the picture's gradient says that something changed.
@@ -35,9 +38,12 @@ SILENT = 1e-10
 SILENCE_LUFS = -120.0
 
 VIDEO_COLUMNS = (*FRAME_COLUMNS, *EDGE_COLUMNS)
-AUDIO_COLUMNS = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db")
+AUDIO_COLUMNS = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db", *TREND_COLUMNS)
 STREAM_COLUMNS = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
 COLUMNS: dict[str, tuple[str, ...]] = {"video": VIDEO_COLUMNS, "audio": AUDIO_COLUMNS, "stream": STREAM_COLUMNS}
+
+# Detectors that need none of the columns of engine/sound_trends.py; where there are no others, those are not measured.
+_WITHOUT_TRENDS = ("audio.silence", "audio.loudness", "audio.true_peak", "audio.clipping")
 
 _MAFD = VIDEO_COLUMNS.index("mafd")
 _GRADIENT = VIDEO_COLUMNS.index("gradient")
@@ -47,6 +53,7 @@ _QUIET_LEAD = AUDIO_COLUMNS.index("quiet_lead")
 _QUIET = AUDIO_COLUMNS.index("quiet")
 _TRUE_PEAK = AUDIO_COLUMNS.index("true_peak")
 _TRUE_PEAK_DB = AUDIO_COLUMNS.index("true_peak_db")
+_TRENDS = len(AUDIO_COLUMNS) - len(TREND_COLUMNS)
 
 
 class Measure:
@@ -65,6 +72,9 @@ class Measure:
             HostReferences(slots) if device.type == "cpu" else DeviceReferences(slots, device)
         )
         self._audio = AudioState.allocate(slots, device)
+        self._features = FeatureState.allocate(slots, device)
+        self._trends = SoundTrends(device, slots)
+        self._wants_trends: set[int] = set()
         self._freeze_noise = torch.zeros(slots, dtype=torch.float64, device=device)
         self._silence_noise = torch.zeros(slots, dtype=torch.float64, device=device)
         self._wants_blur = torch.zeros(slots, dtype=torch.bool, device=device)
@@ -82,6 +92,14 @@ class Measure:
         """
         self._references.forget(slot)
         self._audio.reset(slot)
+        self._features.reset(slot)
+        # A gap that is long enough to be a silence is told as that.
+        longest = parameters.get("audio.dropout", {}).get("longest", GAP_LONGEST_SECONDS)
+        self._trends.reset(slot, min(longest, parameters.get("audio.silence", {}).get("duration", longest)))
+        judged = (name for name in parameters if not name.startswith(("video.", "stream.")))
+        self._wants_trends.discard(slot)
+        if any(name not in _WITHOUT_TRENDS for name in judged):
+            self._wants_trends.add(slot)
         self._freeze_noise[slot] = parameters.get("video.freeze", {}).get("noise", 0.001)
         self._silence_noise[slot] = parameters.get("audio.silence", {}).get("noise", 0.001)
         self._wants_blur[slot] = "video.blur" in parameters
@@ -90,6 +108,7 @@ class Measure:
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out: let go of its pictures."""
+        self._wants_trends.discard(slot)
         self._references.forget(slot)
 
     def columns(self, track: str) -> tuple[str, ...]:
@@ -156,6 +175,11 @@ class Measure:
         view = self._view(values)
         view[:, _QUIET] = view[:, _QUIET_LEAD] >= self._view(batch.valid)
         view[:, _TRUE_PEAK_DB] = 20 * self._xp.log10(view[:, _TRUE_PEAK].clip(SILENT))
+        if self._wants_trends:
+            features = sound_features(self._features, batch.samples, batch.channels, batch.valid, slots)
+            self._trends.add(slots, features, batch.valid, values[:, _TRENDS:])
+        else:
+            values[:, _TRENDS:] = torch.nan
         until = batch.pts + batch.seconds
         return Measures("audio", AUDIO_COLUMNS, batch.slots, batch.pts, until, values)
 

@@ -23,7 +23,7 @@ from kernels.sound_features.layout import (
 
 COLUMNS: Final = (
     "phase",  # mean over the samples of 2xy / (x^2 + y^2) of the first two channels, -1..1 (FFmpeg's aphasemeter)
-    "opposition",  # power of their difference in that of difference and sum, 0..1; 0 is mono, 1 opposite phase
+    "correlation",  # the same weighted by power, sum of 2xy over sum of x^2 + y^2: 1 is mono, -1 opposite phase
     "imbalance",  # level of the louder over that of the quieter of the first two channels, dB
     "channel_lost",  # 1 where one of the first two channels is without sound while the other sounds
     "offset",  # steady part of a channel's mean, of the channel with most, linear
@@ -69,8 +69,10 @@ SAMPLE_RATE: Final = 48_000
 _DELAY: Final = 10  # ms that are looked at on either side of a gap's edge, or a click
 _EDGE: Final = 5  # ms of which the level beside a gap is the mean
 
-LEVEL_SECONDS: Final = 3.0
-_LEVEL_BLOCKS: Final = 30
+LEVEL_SECONDS: Final = 4.0
+_LEVEL_BLOCKS: Final = 40
+# The ninth decile of the blocks' levels: that of speech does not follow its pauses, as the median does.
+_LEVEL_RANK: Final = 34
 _NEVER: Final = -1e9
 _SILENT_DB: Final = 10 * math.log10(POWER_FLOOR)
 _SOUNDING_DB: Final = 10 * math.log10(SOUNDING_POWER)
@@ -165,7 +167,7 @@ class SoundTrends:
         quieter = xp.where(left > right, right, left)
         pair = (side == side) & (louder >= SOUNDING_POWER)  # NaN: one channel
         columns[:, _AT["phase"]] = xp.where(pair, row[:, Feature.PHASE], math.nan)
-        columns[:, _AT["opposition"]] = xp.where(pair, side / (side + mid).clip(POWER_FLOOR), math.nan)
+        columns[:, _AT["correlation"]] = xp.where(pair, 1 - 2 * side / (side + mid).clip(POWER_FLOOR), math.nan)
         difference = self._decibels(louder) - self._decibels(quieter)
         columns[:, _AT["imbalance"]] = xp.where(pair, difference, math.nan)
         columns[:, _AT["channel_lost"]] = xp.where(pair, xp.where(quieter < LOST_POWER, 1.0, 0.0), math.nan)
@@ -290,15 +292,14 @@ class SoundTrends:
         return values.astype(np.int64) if self._on_host else values.long()
 
     def _level_jump(self, rows: Any, count: Any, level: Any, columns: Any) -> None:
-        """The median level of the 3 s up to now against that of the 3 s before, where it changed at once."""
+        """The level of the 4 s up to now against that of the 4 s before, where it changed at once."""
         xp = self._xp
         ring = self._push("levels", rows, level)
         half = _LEVEL_BLOCKS
-        ordered_before = self._sorted(ring[:, : half - 1])
-        ordered_after = self._sorted(ring[:, half + 1 :])
-        middle = (half - 1) // 2
-        change = ordered_after[:, middle] - ordered_before[:, middle]
-        lasting = (ordered_before[:, middle] >= _SOUNDING_DB) & (ordered_after[:, middle] >= _SOUNDING_DB)
+        before = self._sorted(ring[:, : half - 1])[:, _LEVEL_RANK]
+        after = self._sorted(ring[:, half + 1 :])[:, _LEVEL_RANK]
+        change = after - before
+        lasting = (before >= _SOUNDING_DB) & (after >= _SOUNDING_DB)
         sign = xp.where(change > 0, 1.0, -1.0)
         steps = [
             sign * (ring[:, k + 1] + ring[:, k + 2] - ring[:, k - 1] - ring[:, k]) / 2

@@ -9,14 +9,21 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from engine.detectors import audio, stream, video
+from engine.detectors import audio, audio_channels, audio_events, audio_noise, stream, video
 from engine.detectors.base import Detector, Parameter, Rule
 from engine.errors import ConfigError
 
 __all__ = ["DETECTORS", "ENTRY_POINTS", "Detector", "Parameter", "Rule", "all_detectors", "detector", "resolve"]
 
 ENTRY_POINTS = "avjury.detectors"
-DETECTORS: tuple[Detector, ...] = (*video.DETECTORS, *audio.DETECTORS, *stream.DETECTORS)
+DETECTORS: tuple[Detector, ...] = (
+    *video.DETECTORS,
+    *audio.DETECTORS,
+    *audio_channels.DETECTORS,
+    *audio_noise.DETECTORS,
+    *audio_events.DETECTORS,
+    *stream.DETECTORS,
+)
 
 
 def gather(points: Iterable[EntryPoint]) -> tuple[Detector, ...]:
