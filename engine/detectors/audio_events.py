@@ -14,6 +14,7 @@ CLICK_RATIO = 100.0
 LEVEL_JUMP_DB = 12.0
 SHORTEST_GAP = 0.01
 LONGEST_GAP = 3.5
+LEVEL_SECONDS = 4.0
 
 
 def _click(p: Mapping[str, float]) -> Rule:
@@ -25,7 +26,8 @@ def _dropout(p: Mapping[str, float]) -> Rule:
 
 
 def _level_jump(p: Mapping[str, float]) -> Rule:
-    return Rule(p["threshold"], p["threshold"], below=False, set_seconds=0.0, clear_seconds=0.0)
+    # Until both stretches of time have left a jump behind them, any onset beside it looks like one.
+    return Rule(p["threshold"], p["threshold"], below=False, set_seconds=0.0, clear_seconds=LEVEL_SECONDS)
 
 
 CLICK = Detector(

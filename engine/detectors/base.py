@@ -146,7 +146,7 @@ class Detector:
             raise ConfigError(
                 "not a detector",
                 why=f"name {self.name!r}, onset {self.onset.name}, samples {self.samples}",
-                remedy='a name is "area.defect"; `samples` goes with OnsetRule.SAMPLES and OnsetRule.PASSING and with no other',
+                remedy='a name is "area.defect"; `samples` goes with OnsetRule.SAMPLES and PASSING and with no other',
             )
 
     def settle(self, given: Mapping[str, object] | None = None) -> dict[str, float]:

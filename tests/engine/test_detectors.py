@@ -27,7 +27,7 @@ NOT_A_DETECTOR = 7
 
 
 def test_names_are_unique_and_defaults_make_rules():
-    assert len({d.name for d in DETECTORS}) == len(DETECTORS) == 11
+    assert len({d.name for d in DETECTORS}) == len(DETECTORS) == 22
     for declared in DETECTORS:
         assert declared.name.startswith(declared.track)
         assert declared.rule().enter == declared.rule({}).enter
