@@ -27,9 +27,11 @@ COLUMNS: Final = (
     "imbalance",  # level of the louder over that of the quieter of the first two channels, dB
     "channel_lost",  # 1 where one of the first two channels is without sound while the other sounds
     "offset",  # steady part of a channel's mean, of the channel with most, linear
+    "offset_lead",  # samples of a good block at its head that were bad; below 0: it ended before
+    "offset_tail",  # samples at its tail, and before, that were bad if the next block is
     "hum",  # steady power at a mains frequency and its harmonics, as level of a sine, dBFS
-    "hum_lead",  # samples by which it became known too late that a hum has ended, as a number below 0
-    "hum_tail",  # samples by which it becomes known too late that a hum has begun
+    "hum_lead",
+    "hum_tail",
     "hiss",  # steady noise between the sounds, as level of white noise, dBFS
     "hiss_lead",
     "hiss_tail",
@@ -62,7 +64,7 @@ TONE_ANGLE: Final = 0.01  # cosine: 3 Hz at 1 kHz
 TONE_LEVEL_DB: Final = 1.0
 
 GAP_LEVEL: Final = 0.0005  # -66 dBFS
-GAP_EDGE: Final = 0.01  # -40 dBFS
+GAP_EDGE: Final = 0.003  # -40 dBFS
 GAP_SHORTEST: Final = 10  # ms
 GAP_LONGEST_SECONDS: Final = 3.5
 SAMPLE_RATE: Final = 48_000
@@ -71,8 +73,10 @@ _EDGE: Final = 5  # ms of which the level beside a gap is the mean
 
 LEVEL_SECONDS: Final = 4.0
 _LEVEL_BLOCKS: Final = 40
-# The ninth decile of the blocks' levels: that of speech does not follow its pauses, as the median does.
-_LEVEL_RANK: Final = 34
+# Of each third of the time the second loudest block: that of speech does not follow its pauses, as a mean does, and
+# one bang is not enough.
+_LEVEL_PARTS: Final = 3
+_LEVEL_RANK: Final = 11
 _NEVER: Final = -1e9
 _SILENT_DB: Final = 10 * math.log10(POWER_FLOOR)
 _SOUNDING_DB: Final = 10 * math.log10(SOUNDING_POWER)
@@ -180,6 +184,7 @@ class SoundTrends:
         smaller = xp.where(abs(mean) < abs(before), abs(mean), abs(before))
         steady = xp.where((mean * before > 0) & (count > 0)[:, None], smaller, 0.0)
         columns[:, _AT["offset"]] = xp.amax(steady, 1)
+        self._delay(columns, "offset", count, 1, 1.0, 0.0)  # known from the second block on
         self._state["means"][rows] = mean
 
     def _delay(self, columns: Any, name: str, count: Any, blocks: int, tail: float, lead: float) -> None:
@@ -191,16 +196,18 @@ class SoundTrends:
     def _hum(self, rows: Any, row: Any, count: Any, columns: Any) -> None:
         """The mean over 3 s of the amplitude at each mains frequency, where it is most of what is there."""
         xp = self._xp
+        goes_on = count > 0
+        state = self._state["hum"]
+        state[rows] = xp.where(goes_on[:, None, None], state[rows], 0.0)  # what was before a hole is not heard on
         ring = self._push("hum", rows, row[:, Feature.HUM : Feature.HISS])
         mean = ring.mean(1)
         steady = (mean * mean).reshape(-1, len(HUM_FREQUENCIES), 2).sum(2)
         all_of_it = (ring * ring).mean(1).reshape(-1, len(HUM_FREQUENCIES), 2).sum(2)
         kept = xp.where(steady >= HUM_COHERENCE * all_of_it, steady, 0.0)
         family = xp.amax(kept.reshape(-1, 2, len(HUM_FREQUENCIES) // 2).sum(2), 1)
-        known = count + 1 >= HUM_BLOCKS
-        columns[:, _AT["hum"]] = xp.where(known, self._decibels(family), _SILENT_DB)
+        columns[:, _AT["hum"]] = self._decibels(family)
         # Where a share f of the window holds a hum, that share of its power is steady.
-        self._delay(columns, "hum", count, HUM_BLOCKS, HUM_COHERENCE * HUM_BLOCKS, (HUM_COHERENCE - 1) * HUM_BLOCKS)
+        self._delay(columns, "hum", count, 1, HUM_COHERENCE * HUM_BLOCKS, (HUM_COHERENCE - 1) * HUM_BLOCKS)
 
     def _hiss(self, rows: Any, row: Any, count: Any, columns: Any) -> None:
         """The quietest 10 ms of 3 s (minimum statistics, Martin 2001), of high frequencies."""
@@ -225,7 +232,7 @@ class SoundTrends:
         xp, state = self._xp, self._state
         current = row[:, Feature.ENVELOPE : Feature.ENVELOPE + ENVELOPE_BINS]
         current = xp.where(current == current, current, 0.0)
-        before = state["envelope"][rows]
+        before = xp.where((count > 0)[:, None], state["envelope"][rows], 0.0)
         both = np.concatenate((before, current), 1) if self._on_host else torch.cat((before, current), 1)
         state["envelope"][rows] = current
         sums = both.cumsum(1)
@@ -266,8 +273,8 @@ class SoundTrends:
         gap = xp.amax(length, 1)
         end = (first - ENVELOPE_BINS + which) * float(ENVELOPE_BIN)
         columns[:, _AT["dropout"]] = gap * ENVELOPE_BIN / SAMPLE_RATE
-        columns[:, _AT["dropout_from"]] = end - gap * ENVELOPE_BIN
-        columns[:, _AT["dropout_to"]] = end
+        columns[:, _AT["dropout_from"]] = xp.where(gap > 0, end - gap * ENVELOPE_BIN, 0.0)
+        columns[:, _AT["dropout_to"]] = xp.where(gap > 0, end, 0.0)
         state["last_loud"][rows] = last_loud[:, last - 1] - ENVELOPE_BINS
         newest = last_loud[:, last - 1]
         inside = newest >= _EDGE
@@ -296,10 +303,11 @@ class SoundTrends:
         xp = self._xp
         ring = self._push("levels", rows, level)
         half = _LEVEL_BLOCKS
-        before = self._sorted(ring[:, : half - 1])[:, _LEVEL_RANK]
-        after = self._sorted(ring[:, half + 1 :])[:, _LEVEL_RANK]
-        change = after - before
-        lasting = (before >= _SOUNDING_DB) & (after >= _SOUNDING_DB)
+        before, after = self._loud_parts(ring[:, : half - 1]), self._loud_parts(ring[:, half + 1 :])
+        up = xp.amin(after, 1) - xp.amax(before, 1)
+        down = xp.amin(before, 1) - xp.amax(after, 1)
+        change = xp.where(up > down, up, -down)
+        lasting = (xp.amax(before, 1) >= _SOUNDING_DB) & (xp.amax(after, 1) >= _SOUNDING_DB) & ((up > 0) | (down > 0))
         sign = xp.where(change > 0, 1.0, -1.0)
         steps = [
             sign * (ring[:, k + 1] + ring[:, k + 2] - ring[:, k - 1] - ring[:, k]) / 2
@@ -311,5 +319,8 @@ class SoundTrends:
         columns[:, _AT["jump_from"]] = -(half - 1.0) * BLOCK
         columns[:, _AT["jump_to"]] = -(half - 2.0) * BLOCK
 
-    def _sorted(self, values: Any) -> Any:
-        return np.sort(values, axis=1) if self._on_host else torch.sort(values, dim=1).values
+    def _loud_parts(self, levels: Any) -> Any:
+        """The level of each third of (N, 39) levels."""
+        parts = levels.reshape(-1, _LEVEL_PARTS, (_LEVEL_BLOCKS - 1) // _LEVEL_PARTS)
+        ordered = np.sort(parts, axis=2) if self._on_host else torch.sort(parts, dim=2).values
+        return ordered[:, :, _LEVEL_RANK]

@@ -49,7 +49,7 @@ def noise_like(seconds, seed=3):
     n = round(seconds * SAMPLE_RATE)
     swell = 0.6 + 0.4 * np.sin(2 * np.pi * 0.3 * np.arange(n) / SAMPLE_RATE)
     common, *own = (_smoothed(rng.standard_normal(n), 40) for _ in range(3))
-    return (0.03 * swell * (common + 0.5 * np.stack(own))).astype(np.float32)
+    return (0.06 * swell * (common + 0.5 * np.stack(own))).astype(np.float32)
 
 
 CARRIERS = {"speech": speech_like, "music": music_like, "noise": noise_like}

@@ -26,8 +26,8 @@ def _dropout(p: Mapping[str, float]) -> Rule:
 
 
 def _level_jump(p: Mapping[str, float]) -> Rule:
-    # Until both stretches of time have left a jump behind them, any onset beside it looks like one.
-    return Rule(p["threshold"], p["threshold"], below=False, set_seconds=0.0, clear_seconds=LEVEL_SECONDS)
+    # A jump is known after LEVEL_SECONDS, and for as long after it another onset can look like one.
+    return Rule(p["threshold"], p["threshold"], below=False, set_seconds=0.0, clear_seconds=2 * LEVEL_SECONDS)
 
 
 CLICK = Detector(

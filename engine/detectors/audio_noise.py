@@ -87,6 +87,8 @@ DC = Detector(
         duration("duration", 5.0, "how long it has to last"),
     ),
     make_rule=_dc,
+    onset=OnsetRule.SAMPLES,
+    samples=("offset_lead", "offset_tail"),
 )
 
 DETECTORS = (TONE, HUM, NOISE, DC)

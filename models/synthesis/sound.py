@@ -166,12 +166,14 @@ def plant_tone(
 
 
 def plant_level_jump(samples: Samples, at: float, decibels: float = -18.0) -> Result:
-    """From a moment on everything is louder or quieter. Strength: size of the change, dB.
+    """From a moment on, within 5 ms, everything is louder or quieter. Strength: size of the change, dB.
 
     What is planted lasts for the 100 ms in which it happens.
     """
     span, made = _span(samples, at, at + 0.1), samples.copy()
-    made[:, span.start :] *= np.float32(_level(decibels))
+    gain = np.full(samples.shape[1] - span.start, _level(decibels), np.float32)
+    gain[:FADE_SAMPLES] = np.linspace(1.0, _level(decibels), FADE_SAMPLES)
+    made[:, span.start :] *= gain
     return made, _planted("audio.level_jump", span, abs(decibels), decibels=decibels)
 
 
