@@ -64,7 +64,7 @@ TONE_ANGLE: Final = 0.01  # cosine: 3 Hz at 1 kHz
 TONE_LEVEL_DB: Final = 1.0
 
 GAP_LEVEL: Final = 0.0005  # -66 dBFS
-GAP_EDGE: Final = 0.003  # -40 dBFS
+GAP_EDGE: Final = 0.01
 GAP_SHORTEST: Final = 10  # ms
 GAP_LONGEST_SECONDS: Final = 3.5
 SAMPLE_RATE: Final = 48_000
@@ -88,10 +88,11 @@ class SoundTrends:
     Args:
         device: of the features.
         slots: number of slots.
+        on_host: whether numpy computes; None: where `device` is the CPU.
     """
 
-    def __init__(self, device: torch.device, slots: int) -> None:
-        self._on_host = device.type == "cpu"
+    def __init__(self, device: torch.device, slots: int, on_host: bool | None = None) -> None:
+        self._on_host = device.type == "cpu" if on_host is None else on_host
         self._xp: Any = np if self._on_host else torch
         shapes = {
             "count": (),  # whole blocks without a hole
