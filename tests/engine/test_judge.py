@@ -17,7 +17,9 @@ from engine.media import Measures
 VIDEO = ("luma_mean", "mafd", "black_ratio", "blockiness", "blur")
 AUDIO = ("quiet", "quiet_lead", "quiet_tail", "short_term", "true_peak_db", "clipped")
 STREAM = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
-RULES = {d.name: d.rule() for d in DETECTORS}
+# Those whose measures these tables have.
+JUDGED = [d for d in DETECTORS if d.column in (*VIDEO, *AUDIO, *STREAM)]
+RULES = {d.name: d.rule() for d in JUDGED}
 
 
 def measures(track, columns, slots, start, until, values, device="cpu"):
@@ -45,7 +47,7 @@ def video(rows, judge, slot=0):
 
 @pytest.fixture
 def judge():
-    made = Judge(DETECTORS, "cpu", 4)
+    made = Judge(JUDGED, "cpu", 4)
     made.open_slot(0, RULES)
     return made
 
@@ -141,10 +143,10 @@ def test_batches_do_not_matter(seed, streams):
         rows.append(
             [picture(n / 12, 0.0 if q else 0.5, float(d)) for n, (q, d) in enumerate(zip(quiet, dark, strict=True))]
         )
-    together, alone = Judge(DETECTORS, "cpu", streams), []
+    together, alone = Judge(JUDGED, "cpu", streams), []
     for slot in range(streams):
         together.open_slot(slot, RULES)
-        single = Judge(DETECTORS, "cpu", streams)
+        single = Judge(JUDGED, "cpu", streams)
         single.open_slot(slot, RULES)
         alone.append(video(rows[slot], single, slot))
     found = [[] for _ in range(streams)]
@@ -164,7 +166,7 @@ def test_batches_do_not_matter(seed, streams):
 @pytest.mark.gpu
 def test_a_gpu_gives_the_same_and_little_crosses():
     rows = [picture(n / 25, 0.5 if n < 26 or n > 99 else 0.0, float(n > 120)) for n in range(200)]
-    host, device = Judge(DETECTORS, "cpu", 2), Judge(DETECTORS, "cuda", 2)
+    host, device = Judge(JUDGED, "cpu", 2), Judge(JUDGED, "cuda", 2)
     for made in (host, device):
         made.open_slot(1, RULES)
     expected, waiting = [], []
