@@ -10,12 +10,12 @@ from engine.detectors.base import Detector, Parameter, Rule
 from engine.detectors.video import duration
 from engine.verdicts import Severity
 
-# FFmpeg's aphasemeter has 170 degrees and no weights; by power, real inverted speech lies beyond 160, the most opposed
-# clean recording (spaced microphones) between 120 and 127 for longer than half a second.
+# FFmpeg's aphasemeter has 170 degrees and no weights. By power the most opposed clean clip (a phone's two microphones)
+# lies beyond 143 for half a second, and none beyond 127 for longer.
 PHASE_ANGLE = 145.0
 # aphasemeter's default is 0, which no lossy codec leaves of two equal channels: those differ by up to 7e-6.
 MONO_TOLERANCE = 1e-5
-# Clean stereo music stays below 11 dB, and above 10 dB for less than half a second.
+# Clean clips stay below 11.8 dB, and above 10 dB for less than half a second.
 IMBALANCE_DB = 12.0
 
 

@@ -11,7 +11,7 @@ from kernels.judge.layout import OnsetRule
 TONE_PURITY = 0.99
 # Clean clips stay below -100 dBFS but for two: real hum of 50 and 60 Hz at -57 and -62 dBFS.
 HUM_DBFS = -55.0
-# The noisiest clean clip keeps -51 dBFS for three seconds, the next -59.
+# The noisiest clean clips keep -51 and -55 dBFS for three seconds.
 HISS_DBFS = -48.0
 # Wind into a microphone holds an offset of 0.02 for three seconds.
 DC_OFFSET = 0.02
