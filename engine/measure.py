@@ -16,6 +16,8 @@ from engine.ingest.transport import COLUMNS as TRANSPORT_COLUMNS
 from engine.media import AudioBatch, FrameBatch, Measures, StreamTick
 from engine.references import DeviceReferences, HostReferences, References
 from engine.schedule import Schedule
+from engine.sound_trends import COLUMNS as TREND_COLUMNS
+from engine.sound_trends import GAP_LONGEST_SECONDS, SoundTrends
 from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
 from kernels.audio_stats import AudioState, loudness_summary, measure_audio
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
@@ -23,6 +25,7 @@ from kernels.edge_width import edge_width
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
 from kernels.layout import Field
+from kernels.sound_features import FeatureState, sound_features
 from kernels.temporal import COLUMNS as TEMPORAL_COLUMNS
 from kernels.temporal import Range, new_state, temporal
 from kernels.texture import COLUMNS as TEXTURE_COLUMNS
@@ -57,7 +60,7 @@ SILENT = 1e-10
 SILENCE_LUFS = -120.0
 
 VIDEO_COLUMNS = (*FRAME_COLUMNS, *EDGE_COLUMNS, *TEMPORAL_COLUMNS, *TEXTURE_COLUMNS, "chroma_loss")
-AUDIO_COLUMNS = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db")
+AUDIO_COLUMNS = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db", *TREND_COLUMNS)
 TICK_COLUMNS = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
 STREAM_COLUMNS = (*TICK_COLUMNS, *TRANSPORT_COLUMNS)
 COLUMNS: dict[str, tuple[str, ...]] = {"video": VIDEO_COLUMNS, "audio": AUDIO_COLUMNS, "stream": STREAM_COLUMNS}
@@ -76,11 +79,13 @@ _U_MEAN, _V_MEAN, _SATURATION, _U_GRADIENT, _V_GRADIENT = (
 _COMBING, _CHROMA_LOSS = VIDEO_COLUMNS.index("combing"), VIDEO_COLUMNS.index("chroma_loss")
 _RANGES = [VIDEO_COLUMNS.index(name) for name in ("out_of_range", "out_of_tolerance")]
 _EDGE_NAMES, _TEMPORAL_NAMES = frozenset(EDGE_COLUMNS), frozenset(TEMPORAL_COLUMNS)
+_TREND_NAMES = frozenset(TREND_COLUMNS)
 _TEXTURE_NAMES = frozenset((*TEXTURE_COLUMNS, "chroma_loss"))
 _QUIET_LEAD = AUDIO_COLUMNS.index("quiet_lead")
 _QUIET = AUDIO_COLUMNS.index("quiet")
 _TRUE_PEAK = AUDIO_COLUMNS.index("true_peak")
 _TRUE_PEAK_DB = AUDIO_COLUMNS.index("true_peak_db")
+_TRENDS = len(AUDIO_COLUMNS) - len(TREND_COLUMNS)
 
 
 class Measure:
@@ -99,6 +104,9 @@ class Measure:
             HostReferences(slots) if device.type == "cpu" else DeviceReferences(slots, device)
         )
         self._audio = AudioState.allocate(slots, device)
+        self._features = FeatureState.allocate(slots, device)
+        self._trends = SoundTrends(device, slots)
+        self._wants_trends: set[int] = set()
         self._freeze_noise = torch.zeros(slots, dtype=torch.float64, device=device)
         self._silence_noise = torch.zeros(slots, dtype=torch.float64, device=device)
         self._blur_schedule = Schedule(slots, device)
@@ -119,6 +127,13 @@ class Measure:
         """
         self._references.forget(slot)
         self._audio.reset(slot)
+        self._features.reset(slot)
+        # A gap that is long enough to be a silence is told as that.
+        longest = parameters.get("audio.dropout", {}).get("longest", GAP_LONGEST_SECONDS)
+        self._trends.reset(slot, min(longest, parameters.get("audio.silence", {}).get("duration", longest)))
+        self._wants_trends.discard(slot)
+        if not _TREND_NAMES.isdisjoint(wanted):
+            self._wants_trends.add(slot)
         self._freeze_noise[slot] = parameters.get("video.freeze", {}).get("noise", 0.001)
         self._silence_noise[slot] = parameters.get("audio.silence", {}).get("noise", 0.001)
         self._blur_schedule.open_slot(slot, not _EDGE_NAMES.isdisjoint(wanted))
@@ -132,6 +147,7 @@ class Measure:
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out: let go of its pictures."""
+        self._wants_trends.discard(slot)
         self._references.forget(slot)
 
     def columns(self, track: str) -> tuple[str, ...]:
@@ -263,6 +279,11 @@ class Measure:
         view = self._view(values)
         view[:, _QUIET] = view[:, _QUIET_LEAD] >= self._view(batch.valid)
         view[:, _TRUE_PEAK_DB] = 20 * self._xp.log10(view[:, _TRUE_PEAK].clip(SILENT))
+        if self._wants_trends:
+            features = sound_features(self._features, batch.samples, batch.channels, batch.valid, slots)
+            self._trends.add(slots, features, batch.valid, values[:, _TRENDS:])
+        else:
+            values[:, _TRENDS:] = torch.nan
         until = batch.pts + batch.seconds
         return Measures("audio", AUDIO_COLUMNS, batch.slots, batch.pts, until, values)
 

@@ -122,7 +122,8 @@ class Detector:
         parameters: settings with their defaults.
         make_rule: the rule for a complete set of parameters.
         onset: how onset and end are found.
-        samples: columns of the bad samples at the head and at the tail of a good block, for OnsetRule.SAMPLES.
+        samples: for OnsetRule.SAMPLES columns of the bad samples at the head and at the tail of a good block; for
+            OnsetRule.PASSING of the samples from the block's start to onset and end.
         closing_counts: the time up to the first good moment counts as bad (blackdetect, silencedetect).
         dominated_by: detectors of the same track that keep this one from opening.
     """
@@ -141,11 +142,12 @@ class Detector:
 
     def __post_init__(self) -> None:
         named = re.fullmatch(r"[a-z]+\.[a-z][a-z0-9_]*", self.name)
-        if not named or (self.onset is OnsetRule.SAMPLES) != bool(self.samples):
+        by_samples = self.onset in (OnsetRule.SAMPLES, OnsetRule.PASSING)
+        if not named or by_samples != bool(self.samples):
             raise ConfigError(
                 "not a detector",
                 why=f"name {self.name!r}, onset {self.onset.name}, samples {self.samples}",
-                remedy='a name is "area.defect"; `samples` goes with OnsetRule.SAMPLES and with no other',
+                remedy='a name is "area.defect"; `samples` goes with OnsetRule.SAMPLES and PASSING and with no other',
             )
 
     def settle(self, given: Mapping[str, object] | None = None) -> dict[str, float]:

@@ -5,7 +5,7 @@ from engine.detectors.video import duration, lasting
 from engine.verdicts import Severity
 
 # Shares of blocks, of pixels or of points, or 8-bit codes: what is measured is in kernels/texture/op.py, what real
-# clips have of it in docs/decisions/0005-texture-thresholds.md.
+# clips have of it in docs/decisions/0006-texture-thresholds.md.
 COMBING_THRESHOLD = 0.02
 NOISE_THRESHOLD = 6.0
 BANDING_THRESHOLD = 0.045
@@ -18,13 +18,13 @@ COMBING = Detector(
     track="video",
     column="combing",
     severity=Severity.WARNING,
-    summary="Two fields of different times in pictures that are not marked as interlaced; decision 0005.",
+    summary="Two fields of different times in pictures that are not marked as interlaced; decision 0006.",
     parameters=(
         Parameter("threshold", COMBING_THRESHOLD, "ratio", 0.0, 1.0, "share of combed blocks of 16x8"),
         duration("duration", 1.0, "how long it has to be combed"),
     ),
     make_rule=lasting,
-    dominated_by=("video.bars",),
+    dominated_by=("video.bars", "video.uniform"),
 )
 
 NOISE = Detector(
@@ -32,7 +32,7 @@ NOISE = Detector(
     track="video",
     column="noise",
     severity=Severity.WARNING,
-    summary="Noise of the picture (Immerkaer 1996) above what film grain has; decision 0005.",
+    summary="Noise of the picture (Immerkaer 1996) above what film grain has; decision 0006.",
     parameters=(
         Parameter("threshold", NOISE_THRESHOLD, "", 0.0, 26.0, "standard deviation in 8-bit codes"),
         duration("duration", 2.0, "how long it has to be noisy"),
@@ -45,13 +45,13 @@ BANDING = Detector(
     track="video",
     column="banding",
     severity=Severity.WARNING,
-    summary="Smooth areas break into flat ones with visible steps (after CAMBI, PCS 2021); decision 0005.",
+    summary="Smooth areas break into flat ones with visible steps (after CAMBI, PCS 2021); decision 0006.",
     parameters=(
         Parameter("threshold", BANDING_THRESHOLD, "ratio", 0.0, 1.0, "share of blocks of 16x8 with such a step"),
         duration("duration", 2.0, "how long it has to be banded"),
     ),
     make_rule=lasting,
-    dominated_by=("video.bars", "video.blockiness"),
+    dominated_by=("video.bars", "video.blockiness", "video.uniform"),
 )
 
 LEVELS = Detector(
@@ -65,7 +65,7 @@ LEVELS = Detector(
         duration("duration", 2.0, "how long it has to be out of range"),
     ),
     make_rule=lasting,
-    dominated_by=("video.black",),
+    dominated_by=("video.black", "video.uniform", "video.bars"),
 )
 
 CHROMA_LOSS = Detector(
@@ -73,7 +73,7 @@ CHROMA_LOSS = Detector(
     track="video",
     column="chroma_loss",
     severity=Severity.WARNING,
-    summary="A picture that had colour is grey, or one of its colour planes is lost; decision 0005.",
+    summary="A picture that had colour is grey, or one of its colour planes is lost; decision 0006.",
     parameters=(
         Parameter(
             "threshold", CHROMA_LOSS_THRESHOLD, "ratio", 0.0, 1.0, "share of the earlier saturation that is gone"
@@ -81,7 +81,7 @@ CHROMA_LOSS = Detector(
         duration("duration", 4.0, "how long it has to be without colour"),
     ),
     make_rule=lasting,
-    dominated_by=("video.black",),
+    dominated_by=("video.black", "video.uniform", "video.bars"),
 )
 
 BARS = Detector(

@@ -68,7 +68,7 @@ FREEZE = Detector(
     make_rule=_freeze,
     onset=OnsetRule.SINCE_PREVIOUS,
     closing_counts=True,
-    dominated_by=("video.black", "video.uniform"),
+    dominated_by=("video.black", "video.uniform", "video.bars"),
 )
 
 BLOCKINESS = Detector(
@@ -82,6 +82,8 @@ BLOCKINESS = Detector(
         duration("duration", 2.0, "how long it has to be blocky"),
     ),
     make_rule=lasting,
+    # A test pattern's bars and fields lie on a grid by design.
+    dominated_by=("video.bars", "video.uniform"),
 )
 
 BLUR = Detector(
@@ -102,6 +104,7 @@ BLUR = Detector(
         duration("duration", 2.0, "how long it has to be blurred"),
     ),
     make_rule=lasting,
+    dominated_by=("video.black", "video.uniform", "video.bars"),
 )
 
 DETECTORS = (BLACK, FREEZE, BLOCKINESS, BLUR)

@@ -24,10 +24,11 @@ _ENABLED, _BELOW, _ENTER, _EXIT, _SET, _CLEAR = (int(f) for f in RuleField)
 _PHASE, _ONSET, _CLEAR_ONSET, _PEAK, _SUM, _COUNT, _RELEASED, _REPORTED, _SEEN_UNTIL = (int(f) for f in StateField)
 _OK, _PENDING, _OPEN, _CLEARING = (float(p) for p in Phase)
 _OPENED, _WORSE, _CLOSED = (float(k) for k in EventKind)
-_SINCE_PREVIOUS, _SAMPLES, _BACKDATED = (
+_SINCE_PREVIOUS, _SAMPLES, _BACKDATED, _PASSING = (
     int(OnsetRule.SINCE_PREVIOUS),
     int(OnsetRule.SAMPLES),
     int(OnsetRule.BACKDATED),
+    int(OnsetRule.PASSING),
 )
 _E_DETECTOR, _E_KIND, _E_AT, _E_DECIDED, _E_PEAK, _E_MEAN = (int(f) for f in EventField)
 
@@ -79,6 +80,11 @@ def judge(slots, start, known_until, values, detectors, rules, state, events, co
                         now[_ONSET] = math.nan
                 elif onset_rule == _BACKDATED:
                     own_onset = until - value
+                passing = onset_rule == _PASSING
+                passed_at = began
+                if passing:
+                    own_onset = began + values[row, detectors[d, _AUX0]] / SAMPLE_RATE
+                    passed_at = began + values[row, detectors[d, _AUX1]] / SAMPLE_RATE
 
                 is_open = phase in (_OPEN, _CLEARING)
                 limit = rule[_EXIT] if is_open else rule[_ENTER]
@@ -95,8 +101,16 @@ def judge(slots, start, known_until, values, detectors, rules, state, events, co
                             floor = max(floor, state[slot, m, _RELEASED])
 
                 if bad:
+                    if passing:
+                        held = held or passed_at <= floor
+                        if is_open:
+                            passed_at = max(passed_at, now[_CLEAR_ONSET])
+                        else:
+                            now[_ONSET] = own_onset
                     if is_open:
-                        now[_PHASE] = _OPEN
+                        now[_PHASE] = _CLEARING if passing else _OPEN
+                        if passing:
+                            now[_CLEAR_ONSET] = passed_at
                     elif phase == _OK:
                         now[_PHASE] = _PENDING
                         now[_COUNT] = 0.0
@@ -121,7 +135,9 @@ def judge(slots, start, known_until, values, detectors, rules, state, events, co
                             now[_REPORTED] = peak
                             n = _write(events, row, n, d, _WORSE, began, until, peak, now[_SUM] / now[_COUNT])
                     elif until - now[_ONSET] >= rule[_SET] - TIME_TOLERANCE:
-                        now[_PHASE] = _OPEN
+                        now[_PHASE] = _CLEARING if passing else _OPEN
+                        if passing:
+                            now[_CLEAR_ONSET] = passed_at
                         now[_REPORTED] = peak
                         n = _write(events, row, n, d, _OPENED, now[_ONSET], until, peak, now[_SUM] / now[_COUNT])
                     continue

@@ -36,6 +36,7 @@ _CLOSED = tl.constexpr(2.0)
 _SINCE_PREVIOUS = tl.constexpr(1)
 _SAMPLES = tl.constexpr(2)
 _BACKDATED = tl.constexpr(3)
+_PASSING = tl.constexpr(4)
 
 
 @triton.jit
@@ -103,12 +104,16 @@ def _judge_kernel(
     cells = values + row.to(tl.int64) * values_row_stride
     value = tl.load(cells + column * values_column_stride, mask=used, other=0.0)
     by_samples = onset_rule == _SAMPLES
-    head = tl.load(cells + head_column * values_column_stride, mask=used & by_samples, other=0.0)
-    at_tail = tl.load(cells + tail_column * values_column_stride, mask=used & by_samples, other=0.0)
+    passing = onset_rule == _PASSING
+    places = used & (by_samples | passing)
+    head = tl.load(cells + head_column * values_column_stride, mask=places, other=0.0)
+    at_tail = tl.load(cells + tail_column * values_column_stride, mask=places, other=0.0)
 
     since_previous = onset_rule == _SINCE_PREVIOUS
     active = used & enabled & (since_previous | (value == value))
     own_onset = tl.where(onset_rule == _BACKDATED, until - value, began + zero * lane)
+    own_onset = tl.where(passing, began + head / sample_rate, own_onset)
+    passed_at = began + at_tail / sample_rate
     ended_at = tl.where(by_samples, began + head / sample_rate, began)
     tail = tl.where(since_previous, began, tl.where(by_samples & (at_tail > 0.0), until - at_tail / sample_rate, nan))
     onset = tl.where(active & by_samples & (phase == _OK) & (tl.abs(began - seen_until) > gap), nan, onset)
@@ -137,12 +142,13 @@ def _judge_kernel(
     event_end = clear_onset
     for _ in tl.static_range(DEPTH):
         holding = tl.where(new_phase != _OK, 1, 0)
-        held = tl.max(tl.where(dominates, holding[None, :], 0), axis=1) != 0
+        held = tl.max(tl.where(dominates, holding[None, :], 0), axis=1)
         floor = tl.max(tl.where(dominates, new_released[None, :], never), axis=1)
+        held = (held != 0) | (passing & bad & (passed_at <= floor))
 
         # bad rows
         starts_here = (phase == _OK) & (onset != onset)
-        first = tl.where(starts_here, own_onset, onset)
+        first = tl.where(starts_here | passing, own_onset, onset)
         pending_onset = tl.where(is_open, onset, tl.where(floor > first, floor, first))
         gathers = active & bad & (is_open | (held == 0))
         kept = tl.where(phase == _OK, zero, count)
@@ -174,10 +180,13 @@ def _judge_kernel(
 
         is_bad = active & bad
         rests = good & (stays == 0)
-        new_phase = tl.where(is_bad, tl.where(is_open | opens, 2.0 * one, one), phase)
+        opened = tl.where(passing, 3.0 * one, 2.0 * one)
+        new_phase = tl.where(is_bad, tl.where(is_open | opens, opened, one), phase)
         new_phase = tl.where(stays, 3.0 * one, tl.where(rests, zero, new_phase))
         new_onset = tl.where(is_bad, pending_onset, tl.where(rests, tail, onset))
         new_clear_onset = tl.where(good & is_open, clear_from, clear_onset)
+        later = tl.where(is_open & (clear_onset > passed_at), clear_onset, passed_at)
+        new_clear_onset = tl.where(passing & is_bad & (is_open | opens), later, new_clear_onset)
         new_peak = tl.where(gathers, gathered_peak, peak)
         new_total = tl.where(gathers, gathered_total, total)
         new_count = tl.where(gathers, kept + one, tl.where(is_bad, zero, count))

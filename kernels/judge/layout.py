@@ -22,6 +22,9 @@ class OnsetRule(IntEnum):
     SAMPLES = 2
     # The value itself is how many seconds it has been bad at `known_until`.
     BACKDATED = 3
+    # What came and went within or before the row: AUX0 and AUX1 are samples from the row's start (below 0: before it)
+    # to the first bad moment and to the first good one after it.
+    PASSING = 4
 
 
 class DetectorField(IntEnum):
@@ -29,8 +32,8 @@ class DetectorField(IntEnum):
 
     COLUMN = 0  # of the measures
     ONSET = 1  # an OnsetRule
-    AUX0 = 2  # measure column of the samples at the head (SAMPLES), else -1
-    AUX1 = 3  # measure column of the samples at the tail (SAMPLES), else -1
+    AUX0 = 2  # measure column of the samples at the head (SAMPLES), of the onset (PASSING), else -1
+    AUX1 = 3  # measure column of the samples at the tail (SAMPLES), of the end (PASSING), else -1
     CLOSING_COUNTS = 4  # 1: the time up to the first good moment counts as bad
     MASTERS = 5  # bit m: detector m dominates this one
 

@@ -70,6 +70,10 @@ class ReferenceJudge:
                 state.onset = None
         elif detector.onset_rule == OnsetRule.BACKDATED:
             own_onset = known_until - value
+        passed_at = None
+        if detector.onset_rule == OnsetRule.PASSING:
+            own_onset = start + values[detector.aux[0]] / SAMPLE_RATE
+            passed_at = start + values[detector.aux[1]] / SAMPLE_RATE
 
         is_open = state.phase in (Phase.OPEN, Phase.CLEARING)
         limit = detector.exit if is_open else detector.enter
@@ -78,7 +82,12 @@ class ReferenceJudge:
         held = any(master.phase != Phase.OK for master in masters)
         floor = max([master.released for master in masters], default=-math.inf)
         if bad:
-            return self._bad(index, value, own_onset, start, known_until, held, floor)
+            held = held or (passed_at is not None and passed_at <= floor)
+            events = self._bad(index, value, own_onset, start, known_until, held, floor)
+            if passed_at is not None and state.phase == Phase.OPEN:
+                state.phase = Phase.CLEARING
+                state.clear_onset = passed_at if not is_open else max(passed_at, state.clear_onset)
+            return events
         return self._good(index, ended_at, tail, known_until, held, floor)
 
     def _bad(
@@ -98,6 +107,8 @@ class ReferenceJudge:
             state.values = []
             if state.onset is None:
                 state.onset = own_onset
+        if detector.onset_rule == OnsetRule.PASSING:
+            state.onset = own_onset
         assert state.onset is not None
         state.onset = max(state.onset, floor)
         if held:

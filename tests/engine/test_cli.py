@@ -33,7 +33,8 @@ def make(path, *arguments):
 def clips(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
     pattern = ["-f", "lavfi", "-t", "4", "-i", "mandelbrot=s=320x180:r=25"]
-    noise = ["-f", "lavfi", "-i", "anoisesrc=d=4:a=0.1:r=48000:seed=4"]
+    # Brown: white noise would be one, audio.noise.
+    noise = ["-f", "lavfi", "-i", "anoisesrc=d=4:a=0.1:r=48000:seed=4:c=brown"]
     x264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
     black = ["-f", "lavfi", "-i", "color=black:s=320x180:r=25:d=4"]
     whole = make(folder / "whole.mp4", *pattern, *noise, *x264, "-c:a", "aac")

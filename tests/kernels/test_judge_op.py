@@ -184,6 +184,29 @@ def test_backdated():
     assert run([missing], rows) == [(0, OPENED, 2.2), (0, WORSE, 8.0), (0, CLOSED, 9.0)]
 
 
+CLICK = ReferenceDetector(0, OnsetRule.PASSING, 5.0, 5.0, False, 0.0, 0.5, aux=(1, 2))
+
+
+def sound(*cells):
+    """Rows of 100 ms, each (value, onset, end) in samples from its start."""
+    return [(n / 10, (n + 1) / 10, *cell) for n, cell in enumerate(cells)]
+
+
+def test_what_passes_is_placed_to_the_sample_also_in_the_row_before():
+    rows = sound((0, 0, 0), (9, -480, 480), *[(0, 0, 0)] * 6)
+    assert run([CLICK], rows) == [(0, OPENED, 0.09), (0, CLOSED, 0.11)]
+    rows = sound((9, 480, 960), (0, 0, 0), (0, 0, 0), (9, 480, 960), *[(0, 0, 0)] * 6)
+    assert run([CLICK], rows) == [(0, OPENED, 0.01), (0, CLOSED, 0.32)]
+    assert run([CLICK], sound((9, 480, 960)), at=0.1) == [(0, OPENED, 0.01), (0, CLOSED, 0.02)]
+
+
+def test_what_passed_while_a_master_held_is_not_told():
+    master = ReferenceDetector(3, OnsetRule.INSTANT, 1.0, 1.0, False, 0.0, 0.0)
+    slave = replace(CLICK, masters=(0,))
+    rows = sound(*[(0, 0, 0, 1)] * 2, (9, 480, 960, 1), (9, -960, -480, 0), *[(0, 0, 0, 0)] * 6)
+    assert run([master, slave], rows) == [(0, OPENED, 0.0), (0, CLOSED, 0.3)]
+
+
 def test_end_of_stream():
     black = pictures(0.0, *[1.0] * 55)
     assert run([BLACK], black, at=2.24) == [(0, OPENED, 0.04), (0, CLOSED, 2.24)]
@@ -218,7 +241,7 @@ def detector_sets(draw):
                 clear_seconds=draw(times),
                 closing_counts=draw(st.booleans()),
                 masters=tuple(m for m in range(index) if draw(st.integers(0, 2)) == 0),
-                aux=(4, 5) if onset_rule == OnsetRule.SAMPLES else (-1, -1),
+                aux=(4, 5) if onset_rule in (OnsetRule.SAMPLES, OnsetRule.PASSING) else (-1, -1),
                 enabled=draw(st.integers(0, 5)) > 0,
             )
         )

@@ -1,0 +1,91 @@
+"""What is wrong with the first two channels of sound against each other; docs/decisions/0005-sound-thresholds.md.
+
+While the louder channel is below -60 dBFS their measures have no value, so silence is never told as one of these.
+"""
+
+import math
+from collections.abc import Mapping
+
+from engine.detectors.base import Detector, Parameter, Rule
+from engine.detectors.video import duration
+from engine.verdicts import Severity
+
+# FFmpeg's aphasemeter has 170 degrees and no weights. By power the most opposed clean clip (a phone's two microphones)
+# lies beyond 143 for half a second, and none beyond 127 for longer.
+PHASE_ANGLE = 145.0
+# aphasemeter's default is 0, which no lossy codec leaves of two equal channels: those differ by up to 7e-6.
+MONO_TOLERANCE = 1e-5
+# Clean clips stay below 11.8 dB, and above 10 dB for less than half a second.
+IMBALANCE_DB = 12.0
+
+
+def _phase(p: Mapping[str, float]) -> Rule:
+    limit = math.cos(math.radians(p["angle"]))
+    return Rule(limit, limit + 0.1, below=True, set_seconds=p["duration"], clear_seconds=0.5)
+
+
+def _mono(p: Mapping[str, float]) -> Rule:
+    limit = 1.0 - p["tolerance"]
+    return Rule(limit, limit, below=False, set_seconds=p["duration"], clear_seconds=0.0)
+
+
+def _imbalance(p: Mapping[str, float]) -> Rule:
+    return Rule(p["threshold"], p["threshold"] - 2.0, below=False, set_seconds=p["duration"], clear_seconds=0.5)
+
+
+def _channel_lost(p: Mapping[str, float]) -> Rule:
+    return Rule(1.0, 1.0, below=False, set_seconds=p["duration"], clear_seconds=0.0)
+
+
+CHANNEL_LOST = Detector(
+    name="audio.channel_lost",
+    track="audio",
+    column="channel_lost",
+    severity=Severity.CRITICAL,
+    summary="One of the first two channels is below -80 dBFS while the other sounds.",
+    parameters=(duration("duration", 2.0, "how long it has to be silent; silencedetect's default"),),
+    make_rule=_channel_lost,
+)
+
+PHASE = Detector(
+    name="audio.phase",
+    track="audio",
+    column="correlation",
+    severity=Severity.WARNING,
+    summary="The first two channels are in opposite phase: mixed to mono they cancel. aphasemeter's, by power.",
+    parameters=(
+        Parameter("angle", PHASE_ANGLE, "", 90.0, 180.0, "degrees between the channels from which on it is one"),
+        duration("duration", 2.0, "how long it has to last; aphasemeter's default"),
+    ),
+    make_rule=_phase,
+)
+
+MONO = Detector(
+    name="audio.mono",
+    track="audio",
+    column="correlation",
+    severity=Severity.INFO,
+    summary="The first two channels of a track carry the same. aphasemeter's measure, weighted by power.",
+    parameters=(
+        Parameter("tolerance", MONO_TOLERANCE, "", 0.0, 1.0, "distance from a correlation of 1 that is still mono"),
+        duration("duration", 10.0, "how long it has to last; a voice in the middle is mono for some seconds"),
+    ),
+    make_rule=_mono,
+    dominated_by=("audio.tone",),
+)
+
+IMBALANCE = Detector(
+    name="audio.imbalance",
+    track="audio",
+    column="imbalance",
+    severity=Severity.WARNING,
+    summary="One of the first two channels is much louder than the other.",
+    parameters=(
+        Parameter("threshold", IMBALANCE_DB, "dB", 0.1, 120.0, "difference of their levels"),
+        duration("duration", 3.0, "how long it has to last"),
+    ),
+    make_rule=_imbalance,
+    dominated_by=("audio.channel_lost",),
+)
+
+DETECTORS = (CHANNEL_LOST, PHASE, MONO, IMBALANCE)

@@ -1,0 +1,75 @@
+"""What happens to the sound at once: clicks, gaps, jumps of its level; docs/decisions/0005-sound-thresholds.md."""
+
+from collections.abc import Mapping
+
+from engine.detectors.base import Detector, Parameter, Rule
+from engine.detectors.video import duration
+from engine.verdicts import Severity
+from kernels.judge.layout import OnsetRule
+
+# Clean clips stay below 80.
+CLICK_RATIO = 100.0
+# The largest in the clean clips, between two advertisements, is 4.5 dB by this measure.
+LEVEL_JUMP_DB = 8.0
+SHORTEST_GAP = 0.01
+LONGEST_GAP = 3.5
+LEVEL_SECONDS = 4.0
+
+
+def _click(p: Mapping[str, float]) -> Rule:
+    return Rule(p["threshold"], p["threshold"], below=False, set_seconds=0.0, clear_seconds=p["hold"])
+
+
+def _dropout(p: Mapping[str, float]) -> Rule:
+    return Rule(p["shortest"], p["shortest"], below=False, set_seconds=0.0, clear_seconds=p["hold"])
+
+
+def _level_jump(p: Mapping[str, float]) -> Rule:
+    # A jump is known after LEVEL_SECONDS, and for as long after it another onset can look like one.
+    return Rule(p["threshold"], p["threshold"], below=False, set_seconds=0.0, clear_seconds=2 * LEVEL_SECONDS)
+
+
+CLICK = Detector(
+    name="audio.click",
+    track="audio",
+    column="click",
+    severity=Severity.WARNING,
+    summary="A click: the third difference of a few samples stands out of what is before and after it.",
+    parameters=(
+        Parameter("threshold", CLICK_RATIO, "", 1.0, 1e6, "its peak over the rms around it"),
+        duration("hold", 1.0, "clicks closer together than this are one incident"),
+    ),
+    make_rule=_click,
+    onset=OnsetRule.PASSING,
+    samples=("click_from", "click_to"),
+)
+
+DROPOUT = Detector(
+    name="audio.dropout",
+    track="audio",
+    column="dropout",
+    severity=Severity.WARNING,
+    summary="All channels fall below -66 dBFS at once, and come back at once; what lasts is audio.silence.",
+    parameters=(
+        Parameter("shortest", SHORTEST_GAP, "s", 0.01, 3.5, "shortest gap that is an incident"),
+        Parameter("longest", LONGEST_GAP, "s", 0.01, 3.5, "longest; less where audio.silence has a shorter duration"),
+        duration("hold", 0.0, "gaps closer together than this are one incident"),
+    ),
+    make_rule=_dropout,
+    onset=OnsetRule.PASSING,
+    samples=("dropout_from", "dropout_to"),
+)
+
+LEVEL_JUMP = Detector(
+    name="audio.level_jump",
+    track="audio",
+    column="level_jump",
+    severity=Severity.WARNING,
+    summary="The level changes at once, and stays changed for four seconds.",
+    parameters=(Parameter("threshold", LEVEL_JUMP_DB, "dB", 1.0, 120.0, "change of level, up or down"),),
+    make_rule=_level_jump,
+    onset=OnsetRule.PASSING,
+    samples=("jump_from", "jump_to"),
+)
+
+DETECTORS = (CLICK, DROPOUT, LEVEL_JUMP)

@@ -1,0 +1,230 @@
+"""`sound_features` on the CPU: a few compiled passes over a block that lies in the cache, without the GIL."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+from kernels.sound_features.layout import (
+    ALL_BINS,
+    BLOCK,
+    CLICK_ASYMMETRY,
+    CLICK_BIN,
+    CLICK_FAR,
+    CLICK_FLOOR,
+    CLICK_NEAR,
+    CLICK_WINDOW,
+    DIFFERENCE_GAIN,
+    DIFFERENCE_REACH,
+    ENVELOPE_BIN,
+    FEATURES,
+    HISS_BIN,
+    HISS_BINS,
+    HISTORY,
+    HISTORY_BINS,
+    HUM_POINTS,
+    HUM_STEP,
+    HUM_TABLE,
+    SAMPLE_LIMIT,
+    TONE_LAGS,
+    Feature,
+)
+
+_LIMIT = np.float32(SAMPLE_LIMIT)
+_POWER, _MEAN, _PHASE, _SIDE, _MID = Feature.POWER, Feature.MEAN, Feature.PHASE, Feature.SIDE, Feature.MID
+_PURITY, _TONE, _CLICK, _CLICK_AT = Feature.PURITY, Feature.TONE, Feature.CLICK, Feature.CLICK_AT
+_HUM, _HISS, _ENVELOPE = Feature.HUM, Feature.HISS, Feature.ENVELOPE
+_SHORT_LAG, _LONG_LAG = TONE_LAGS
+_HISS_RATIO = HISS_BIN // CLICK_BIN
+# reassoc: sums become vector instructions. The order is fixed when it is compiled, so a row's bits are the same in
+# any batch.
+_jit: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
+    nogil=True, cache=True, fastmath={"contract", "reassoc"}
+)
+_largest: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
+    nogil=True, cache=True, fastmath={"nnan", "nsz"}
+)
+
+
+@_jit
+def _clean(source, valid, target):
+    for i in range(valid):
+        x = source[i]
+        x = np.float32(0) if x != x else x
+        target[i] = min(max(x, -_LIMIT), _LIMIT)
+
+
+@_largest
+def _raise_envelope(samples, valid, envelope):
+    for k in range(valid // ENVELOPE_BIN):
+        part = samples[k * ENVELOPE_BIN : (k + 1) * ENVELOPE_BIN]
+        highest = np.float32(0)
+        for i in range(ENVELOPE_BIN):
+            highest = max(highest, abs(part[i]))
+        envelope[k] = max(envelope[k], np.float64(highest))
+
+
+@_jit
+def _sum_squares(samples, valid):
+    total = squares = 0.0
+    for i in range(valid):
+        x = np.float64(samples[i])
+        total += x
+        squares += x * x
+    return total, squares
+
+
+@_jit
+def _compare(left, right, valid):
+    phase = side = mid = 0.0
+    for i in range(valid):
+        x = np.float64(left[i])
+        y = np.float64(right[i])
+        both = x * x + y * y
+        phase += 2.0 * x * y / both if both > 0.0 else 1.0
+        side += (x - y) * (x - y)
+        mid += (x + y) * (x + y)
+    return phase / valid, side / (4 * valid), mid / (4 * valid)
+
+
+@_jit
+def _single_sine(x, lag):
+    """How well one multiple of x[n] gives x[n + lag] + x[n - lag], 1 exactly; and half that multiple."""
+    power = along = square = ends = 0.0
+    size = BLOCK - 2 * lag
+    early, middle, late = x[:size], x[lag : lag + size], x[2 * lag : 2 * lag + size]
+    for i in range(size):
+        a, b, c = early[i], middle[i], late[i]
+        power += b * b
+        along += b * (a + c)
+        square += (a + c) * (a + c)
+        ends += a * a + c * c
+    if power * ends <= 0.0:
+        return 0.0, 0.0
+    return 1.0 - (square - along * along / power) / ends, along / (2 * power)
+
+
+@_jit
+def _difference_squares(x, energies, peaks):
+    for j in range(ALL_BINS):
+        part = x[j * CLICK_BIN : (j + 1) * CLICK_BIN + DIFFERENCE_REACH]
+        total = 0.0
+        for i in range(CLICK_BIN):
+            d = (part[i + 3] - part[i]) - 3.0 * (part[i + 2] - part[i + 1])
+            peaks[i] = d * d
+            total += d * d
+        energies[j] = total
+        energies[ALL_BINS + j] = _highest(peaks)
+
+
+@_largest
+def _highest(values):
+    highest = 0.0
+    for i in range(CLICK_BIN):
+        highest = max(highest, values[i])
+    return highest
+
+
+@_jit
+def _find_click(energies, first):
+    """Largest squared ratio of a bin's peak to the power around it, and its bin."""
+    best = 0.0
+    at = HISTORY_BINS
+    for j in range(first + CLICK_FAR, ALL_BINS - CLICK_FAR):
+        peak = energies[ALL_BINS + j]
+        if peak <= best * CLICK_FLOOR:
+            continue
+        before = after = 0.0
+        for k in range(CLICK_NEAR, CLICK_FAR + 1):
+            before += energies[j - k]
+            after += energies[j + k]
+        before /= CLICK_WINDOW
+        after /= CLICK_WINDOW
+        around = max(before, after)
+        if around > CLICK_ASYMMETRY * min(before, after) + CLICK_FLOOR:
+            continue
+        ratio = peak / (around + CLICK_FLOOR)
+        if ratio > best:
+            best = ratio
+            at = j
+    return best, at
+
+
+@_jit
+def _measure(samples, channels, valid_samples, slots, history, known, hum_table, out):
+    block = np.zeros((2, BLOCK), np.float32)
+    mean = np.zeros(HISTORY + BLOCK)
+    energies = np.zeros(2 * ALL_BINS)
+    squares = np.zeros(CLICK_BIN)
+    for row in range(samples.shape[0]):
+        slot = slots[row]
+        valid = valid_samples[row]
+        count = channels[row]
+        result = out[row]
+        result[:] = 0.0
+        result[_ENVELOPE + valid // ENVELOPE_BIN :] = math.nan
+        mean[HISTORY:] = 0.0
+        for channel in range(count):
+            x = block[min(channel, 1)]
+            _clean(samples[row, channel], valid, x)
+            total, power = _sum_squares(x, valid)
+            result[_POWER + channel] = power / valid
+            result[_MEAN + channel] = total / valid
+            _raise_envelope(x, valid, result[_ENVELOPE:])
+            for i in range(valid):
+                mean[HISTORY + i] += x[i]
+            if channel == 1:
+                result[_PHASE], result[_SIDE], result[_MID] = _compare(block[0], block[1], valid)
+        if count < 2:
+            result[_PHASE:_PURITY] = math.nan
+        if valid < BLOCK:
+            # It comes before a hole or the end: what it would be compared with does not follow.
+            result[_PURITY:_ENVELOPE] = math.nan
+            known[slot] = 0
+            continue
+        share = 1.0 / count
+        for i in range(BLOCK):
+            mean[HISTORY + i] *= share
+        for i in range(HISTORY):
+            mean[i] = history[slot, i] if known[slot] else 0.0
+        x = mean[HISTORY:]
+
+        short, angle = _single_sine(x, _SHORT_LAG)
+        long, _ = _single_sine(x, _LONG_LAG)
+        result[_PURITY] = min(short, long)
+        result[_TONE] = angle
+
+        _difference_squares(mean, energies, squares)
+        # The first bin of all lacks what lies before its first sample.
+        ratio, at = _find_click(energies, 0 if known[slot] else HISTORY_BINS + 1)
+        result[_CLICK] = math.sqrt(ratio)
+        result[_CLICK_AT] = CLICK_BIN * (at - HISTORY_BINS) + CLICK_BIN // 2 if ratio > 0.0 else 0.0
+        for k in range(HISS_BINS):
+            total = 0.0
+            for j in range(_HISS_RATIO):
+                total += energies[HISTORY_BINS + k * _HISS_RATIO + j]
+            result[_HISS + k] = total / (HISS_BIN * DIFFERENCE_GAIN)
+
+        for i in range(HUM_POINTS):
+            total = 0.0
+            for j in range(HUM_STEP):
+                total += x[i * HUM_STEP + j]
+            for k in range(hum_table.shape[1]):
+                result[_HUM + k] += total * hum_table[i, k]
+        for i in range(HISTORY):
+            history[slot, i] = mean[BLOCK + i]
+        known[slot] = 1
+
+
+def sound_features(
+    samples: Tensor, channels: Tensor, valid: Tensor, slots: Tensor, history: Tensor, known: Tensor
+) -> Tensor:
+    """The CPU implementation of `avjury::sound_features`; arguments as there."""
+    out = torch.empty((samples.shape[0], FEATURES), dtype=torch.float64)
+    arrays = [tensor.numpy() for tensor in (samples, channels, valid, slots, history, known)]
+    _measure(*arrays, HUM_TABLE, out.numpy())
+    return out

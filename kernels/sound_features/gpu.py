@@ -1,0 +1,275 @@
+"""`sound_features` on CUDA.
+
+Four launches: the channels, their mean with what was before it, the third difference in bins, and the row's features.
+All arithmetic is float64, some ten operations a sample.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from kernels.sound_features.layout import (
+    ALL_BINS,
+    BLOCK,
+    CLICK_ASYMMETRY,
+    CLICK_BIN,
+    CLICK_FAR,
+    CLICK_FLOOR,
+    CLICK_NEAR,
+    CLICK_WINDOW,
+    DIFFERENCE_GAIN,
+    ENVELOPE_BIN,
+    ENVELOPE_BINS,
+    FEATURES,
+    HISS_BIN,
+    HISS_BINS,
+    HISTORY,
+    HISTORY_BINS,
+    HUM_FREQUENCIES,
+    HUM_POINTS,
+    HUM_STEP,
+    HUM_TABLE,
+    MAX_CHANNELS,
+    SAMPLE_LIMIT,
+    TONE_LAGS,
+    Feature,
+)
+
+_HUM_COLUMNS = 2 * len(HUM_FREQUENCIES)
+# Float64 constants that the kernels load, because Triton makes literals float32; the hum table follows them.
+_SCALARS = (CLICK_FLOOR,)
+_constants: dict[torch.device, Tensor] = {}
+
+
+@triton.jit
+def _load(base, index, mask, LIMIT: tl.constexpr):
+    """Samples as float64; NaN counts as 0, and none as more than LIMIT."""
+    x = tl.load(base + index, mask=mask, other=0.0)
+    x = tl.where(x != x, 0.0, x)
+    return tl.minimum(tl.maximum(x, -LIMIT), LIMIT).to(tl.float64)
+
+
+@triton.jit
+def _channel_features(
+    samples, row_stride, channel_stride, channels, valid, out,
+    CHANNELS: tl.constexpr, SAMPLES: tl.constexpr, LIMIT: tl.constexpr, POWER: tl.constexpr, MEAN: tl.constexpr,
+    FEATURES: tl.constexpr,
+):  # fmt: skip
+    """Power and mean of one channel; 0 for a channel that is not there."""
+    program = tl.program_id(0)
+    row = program // CHANNELS
+    channel = program % CHANNELS
+    limit = tl.load(valid + row)
+    index = tl.arange(0, SAMPLES)
+    here = (index < limit) & (channel < tl.load(channels + row))
+    x = _load(samples + row.to(tl.int64) * row_stride + channel * channel_stride, index, here, LIMIT)
+    result = out + row.to(tl.int64) * FEATURES + channel
+    tl.store(result + POWER, tl.sum(x * x, axis=0) / limit)
+    tl.store(result + MEAN, tl.sum(x, axis=0) / limit)
+
+
+@triton.jit
+def _mix(
+    samples, row_stride, channel_stride, channels, valid, slots, history, known, mixed, out,
+    CHANNELS: tl.constexpr, BLOCK: tl.constexpr, SAMPLES: tl.constexpr, LIMIT: tl.constexpr, HISTORY: tl.constexpr,
+    PAST: tl.constexpr, BIN: tl.constexpr, BIN_LANES: tl.constexpr, BINS: tl.constexpr, BINS_LANES: tl.constexpr,
+    PHASE: tl.constexpr, SIDE: tl.constexpr, MID: tl.constexpr, ENVELOPE: tl.constexpr, FEATURES: tl.constexpr,
+):  # fmt: skip
+    """Mean of a row's channels after the past, its envelope, and its first two channels against each other."""
+    row = tl.program_id(0)
+    limit = tl.load(valid + row)
+    count = tl.load(channels + row)
+    slot = tl.load(slots + row)
+    base = samples + row.to(tl.int64) * row_stride
+    result = out + row.to(tl.int64) * FEATURES
+    target = mixed + row.to(tl.int64) * (HISTORY + BLOCK)
+    nan = float("nan")
+
+    index = tl.arange(0, SAMPLES)
+    here = index < limit
+    past = tl.arange(0, PAST)
+    old = past < HISTORY
+    bin_index = tl.arange(0, BINS_LANES)
+    place = bin_index[:, None] * BIN + tl.arange(0, BIN_LANES)[None, :]
+    in_bin = (tl.arange(0, BIN_LANES)[None, :] < BIN) & (place < limit)
+    total = tl.zeros([SAMPLES], tl.float64)
+    latest = tl.zeros([PAST], tl.float64)
+    envelope = tl.zeros([BINS_LANES], tl.float64)
+    for channel in range(CHANNELS):
+        real = channel < count
+        one = base + channel * channel_stride
+        total += _load(one, index, here & real, LIMIT)
+        latest += _load(one, BLOCK - HISTORY + past, old & (limit == BLOCK) & real, LIMIT)
+        size = tl.abs(_load(one, place, in_bin & real, LIMIT))
+        envelope = tl.maximum(envelope, tl.max(size, axis=1))
+    tl.store(target + HISTORY + index, total / count, mask=index < BLOCK)
+    continues = tl.load(known + slot) != 0
+    memory = history + slot * HISTORY + past
+    before = tl.load(memory, mask=old & continues, other=0.0)
+    tl.store(target + past, before, mask=old)
+    tl.debug_barrier()  # every read of the past comes before it is overwritten
+    tl.store(memory, latest / count, mask=old & (limit == BLOCK))
+    tl.store(result + ENVELOPE + bin_index, tl.where(bin_index < limit // BIN, envelope, nan), mask=bin_index < BINS)
+
+    pair = here & (count > 1)
+    x = _load(base, index, pair, LIMIT)
+    y = _load(base + channel_stride, index, pair, LIMIT)
+    power = x * x + y * y
+    alike = tl.where(power > 0, 2 * x * y / tl.where(power > 0, power, 1.0), 1.0)
+    phase = tl.sum(tl.where(here, alike, 0.0), axis=0) / limit
+    side = tl.sum((x - y) * (x - y), axis=0) / (4 * limit)
+    mid = tl.sum((x + y) * (x + y), axis=0) / (4 * limit)
+    tl.store(result + PHASE, tl.where(count > 1, phase, nan))
+    tl.store(result + SIDE, tl.where(count > 1, side, nan))
+    tl.store(result + MID, tl.where(count > 1, mid, nan))
+
+
+@triton.jit
+def _difference_bins(
+    mixed, bins,
+    LENGTH: tl.constexpr, BIN: tl.constexpr, BIN_LANES: tl.constexpr, BINS: tl.constexpr, BINS_LANES: tl.constexpr,
+):  # fmt: skip
+    """Sum and largest of the squared third difference in each bin."""
+    row = tl.program_id(0)
+    lane = tl.arange(0, BINS_LANES)
+    step = tl.arange(0, BIN_LANES)
+    x = mixed + row.to(tl.int64) * LENGTH + lane[:, None] * BIN + step[None, :]
+    here = (lane[:, None] < BINS) & (step[None, :] < BIN)
+    outer = tl.load(x + 3, mask=here, other=0.0) - tl.load(x, mask=here, other=0.0)
+    inner = tl.load(x + 2, mask=here, other=0.0) - tl.load(x + 1, mask=here, other=0.0)
+    difference = outer - 3 * inner
+    square = tl.where(here, difference * difference, 0.0)
+    out = bins + row.to(tl.int64) * 2 * BINS + lane
+    tl.store(out, tl.sum(square, axis=1), mask=lane < BINS)
+    tl.store(out + BINS, tl.max(square, axis=1), mask=lane < BINS)
+
+
+@triton.jit
+def _single_sine(x, index, BLOCK: tl.constexpr, LAG: tl.constexpr):
+    here = index < BLOCK - 2 * LAG
+    early = tl.load(x + index, mask=here, other=0.0)
+    middle = tl.load(x + LAG + index, mask=here, other=0.0)
+    late = tl.load(x + 2 * LAG + index, mask=here, other=0.0)
+    power = tl.sum(middle * middle, axis=0)
+    along = tl.sum(middle * (early + late), axis=0)
+    square = tl.sum((early + late) * (early + late), axis=0)
+    ends = tl.sum(early * early + late * late, axis=0)
+    some = power * ends > 0
+    share = tl.where(some, power, 1.0)
+    purity = 1 - (square - along * along / share) / tl.where(some, ends, 1.0)
+    return tl.where(some, purity, 0.0), tl.where(some, along / (2 * share), 0.0)
+
+
+@triton.jit
+def _row_features(
+    valid, slots, known, mixed, bins, constants, out,
+    BLOCK: tl.constexpr, SAMPLES: tl.constexpr, HISTORY: tl.constexpr, HISTORY_BINS: tl.constexpr, BIN: tl.constexpr,
+    BINS: tl.constexpr, BINS_LANES: tl.constexpr, NEAR: tl.constexpr, FAR: tl.constexpr, WINDOW: tl.constexpr,
+    ASYMMETRY: tl.constexpr, HISS_BIN: tl.constexpr, HISS_BINS: tl.constexpr, HISS_LANES: tl.constexpr,
+    HISS_RATIO: tl.constexpr, RATIO_LANES: tl.constexpr, GAIN: tl.constexpr, STEP: tl.constexpr,
+    STEP_LANES: tl.constexpr, POINTS: tl.constexpr, POINTS_LANES: tl.constexpr, HUM_COLUMNS: tl.constexpr,
+    SHORT: tl.constexpr, LONG: tl.constexpr, PURITY: tl.constexpr, TONE: tl.constexpr, CLICK: tl.constexpr,
+    CLICK_AT: tl.constexpr, HUM: tl.constexpr, HISS: tl.constexpr, FEATURES: tl.constexpr,
+):  # fmt: skip
+    """Tone, click, hiss and hum of a row's mean; NaN for a block that is not whole."""
+    row = tl.program_id(0)
+    whole = tl.load(valid + row) == BLOCK
+    slot = tl.load(slots + row)
+    result = out + row.to(tl.int64) * FEATURES
+    x = mixed + row.to(tl.int64) * (HISTORY + BLOCK) + HISTORY
+    nan = float("nan")
+
+    index = tl.arange(0, SAMPLES)
+    short, angle = _single_sine(x, index, BLOCK, SHORT)
+    long, _ = _single_sine(x, index, BLOCK, LONG)
+    tl.store(result + PURITY, tl.where(whole, tl.minimum(short, long), nan))
+    tl.store(result + TONE, tl.where(whole, angle, nan))
+
+    floor = tl.load(constants)
+    energy = bins + row.to(tl.int64) * 2 * BINS
+    first = tl.where(tl.load(known + slot) != 0, 0, HISTORY_BINS + 1)
+    lane = tl.arange(0, BINS_LANES)
+    candidate = (lane >= first + FAR) & (lane < BINS - FAR)
+    before = tl.zeros([BINS_LANES], tl.float64)
+    after = tl.zeros([BINS_LANES], tl.float64)
+    for k in range(NEAR, FAR + 1):
+        before += tl.load(energy + lane - k, mask=candidate, other=0.0)
+        after += tl.load(energy + lane + k, mask=candidate, other=0.0)
+    before = before / WINDOW
+    after = after / WINDOW
+    around = tl.maximum(before, after)
+    candidate = candidate & (around <= ASYMMETRY * tl.minimum(before, after) + floor)
+    peak = tl.load(energy + BINS + lane, mask=candidate, other=0.0)
+    ratio = tl.where(candidate, peak / (around + floor), 0.0)
+    best = tl.max(ratio, axis=0)
+    at = tl.min(tl.where((ratio == best) & candidate, lane, BINS_LANES), axis=0)
+    position = tl.where(best > 0, BIN * (at - HISTORY_BINS) + BIN // 2, 0).to(tl.float64)
+    tl.store(result + CLICK, tl.where(whole, tl.sqrt(best), nan))
+    tl.store(result + CLICK_AT, tl.where(whole, position, nan))
+
+    hiss = tl.arange(0, HISS_LANES)
+    part = tl.arange(0, RATIO_LANES)
+    here = (hiss[:, None] < HISS_BINS) & (part[None, :] < HISS_RATIO)
+    sums = tl.load(energy + HISTORY_BINS + hiss[:, None] * HISS_RATIO + part[None, :], mask=here, other=0.0)
+    white = tl.sum(sums, axis=1) / (HISS_BIN * GAIN)
+    tl.store(result + HISS + hiss, tl.where(whole, white, nan), mask=hiss < HISS_BINS)
+
+    point = tl.arange(0, POINTS_LANES)
+    step = tl.arange(0, STEP_LANES)
+    here = (point[:, None] < POINTS) & (step[None, :] < STEP)
+    steps = tl.sum(tl.load(x + point[:, None] * STEP + step[None, :], mask=here, other=0.0), axis=1)
+    for k in range(HUM_COLUMNS):
+        table = tl.load(constants + 1 + point * HUM_COLUMNS + k, mask=point < POINTS, other=0.0)
+        tl.store(result + HUM + k, tl.where(whole, tl.sum(steps * table, axis=0), nan))
+    tl.debug_barrier()  # all have read it before it changes
+    tl.store(known + slot, tl.where(whole, 1, 0).to(tl.int64))
+
+
+def _constants_on(device: torch.device) -> Tensor:
+    if device not in _constants:
+        scalars = torch.tensor(_SCALARS, dtype=torch.float64)
+        _constants[device] = torch.cat([scalars, torch.from_numpy(HUM_TABLE).flatten()]).to(device)
+    return _constants[device]
+
+
+def sound_features(
+    samples: Tensor, channels: Tensor, valid: Tensor, slots: Tensor, history: Tensor, known: Tensor
+) -> Tensor:
+    """The CUDA implementation of `avjury::sound_features`; arguments as there. No synchronisation, no atomics."""
+    rows = samples.shape[0]
+    out = samples.new_empty((rows, FEATURES), dtype=torch.float64)
+    if rows == 0:
+        return out
+    mixed = samples.new_empty((rows, HISTORY + BLOCK), dtype=torch.float64)
+    bins = samples.new_empty((rows, 2 * ALL_BINS), dtype=torch.float64)
+    strides = samples.stride()
+    power_of_2 = triton.next_power_of_2
+    shape = {"SAMPLES": power_of_2(BLOCK), "FEATURES": FEATURES}
+    _channel_features[(rows * MAX_CHANNELS,)](
+        samples, strides[0], strides[1], channels, valid, out,
+        CHANNELS=MAX_CHANNELS, LIMIT=SAMPLE_LIMIT, POWER=Feature.POWER, MEAN=Feature.MEAN, **shape, num_warps=8,
+    )  # fmt: skip
+    _mix[(rows,)](
+        samples, strides[0], strides[1], channels, valid, slots, history, known, mixed, out,
+        CHANNELS=MAX_CHANNELS, BLOCK=BLOCK, LIMIT=SAMPLE_LIMIT, HISTORY=HISTORY, PAST=power_of_2(HISTORY),
+        BIN=ENVELOPE_BIN, BIN_LANES=power_of_2(ENVELOPE_BIN), BINS=ENVELOPE_BINS, BINS_LANES=power_of_2(ENVELOPE_BINS),
+        PHASE=Feature.PHASE, SIDE=Feature.SIDE, MID=Feature.MID, ENVELOPE=Feature.ENVELOPE, **shape, num_warps=8,
+    )  # fmt: skip
+    _difference_bins[(rows,)](
+        mixed, bins,
+        LENGTH=HISTORY + BLOCK, BIN=CLICK_BIN, BIN_LANES=power_of_2(CLICK_BIN), BINS=ALL_BINS,
+        BINS_LANES=power_of_2(ALL_BINS), num_warps=8,
+    )  # fmt: skip
+    ratio = HISS_BIN // CLICK_BIN
+    _row_features[(rows,)](
+        valid, slots, known, mixed, bins, _constants_on(samples.device), out,
+        BLOCK=BLOCK, HISTORY=HISTORY, HISTORY_BINS=HISTORY_BINS, BIN=CLICK_BIN, BINS=ALL_BINS,
+        BINS_LANES=power_of_2(ALL_BINS), NEAR=CLICK_NEAR, FAR=CLICK_FAR, WINDOW=CLICK_WINDOW,
+        ASYMMETRY=CLICK_ASYMMETRY, HISS_BIN=HISS_BIN, HISS_BINS=HISS_BINS, HISS_LANES=power_of_2(HISS_BINS),
+        HISS_RATIO=ratio, RATIO_LANES=power_of_2(ratio), GAIN=DIFFERENCE_GAIN, STEP=HUM_STEP,
+        STEP_LANES=power_of_2(HUM_STEP), POINTS=HUM_POINTS, POINTS_LANES=power_of_2(HUM_POINTS),
+        HUM_COLUMNS=_HUM_COLUMNS, SHORT=TONE_LAGS[0], LONG=TONE_LAGS[1], PURITY=Feature.PURITY, TONE=Feature.TONE,
+        CLICK=Feature.CLICK, CLICK_AT=Feature.CLICK_AT, HUM=Feature.HUM, HISS=Feature.HISS, **shape, num_warps=8,
+    )  # fmt: skip
+    return out

@@ -1,0 +1,86 @@
+"""What `sound_features` has to give, written plainly and over a whole programme at once. Used by tests only."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+_Array = npt.NDArray[np.float64]
+
+
+def _single_sine(x: _Array, lag: int) -> tuple[float, float]:
+    middle, around = x[lag:-lag], x[2 * lag :] + x[: -2 * lag]
+    ends = float((x[2 * lag :] ** 2 + x[: -2 * lag] ** 2).sum())
+    power = float((middle**2).sum())
+    if power * ends <= 0:
+        return 0.0, 0.0
+    multiple = float((middle * around).sum()) / power
+    return 1 - float(((around - multiple * middle) ** 2).sum()) / ends, multiple / 2
+
+
+def _click(x: _Array, begin: int, end: int, start: int) -> tuple[float, float]:
+    """Of the bins of 24 samples from `begin - 192` on that have their surroundings between `start` and `end`."""
+    best, at = 0.0, 0.0
+    difference = np.zeros(end)
+    difference[3:] = x[3:end] - 3 * x[2 : end - 1] + 3 * x[1 : end - 2] - x[: end - 3]
+    first_known = start + 24 if start == begin else start
+    for place in range(begin - 8 * 24, end - 8 * 24, 24):
+        if place - 8 * 24 < first_known:
+            continue
+        peak = float(np.abs(difference[place : place + 24]).max())
+        before = float((difference[place - 192 : place - 24] ** 2).mean())
+        after = float((difference[place + 48 : place + 216] ** 2).mean())
+        if max(before, after) > 64 * min(before, after) + 1e-8:
+            continue
+        ratio = peak / math.sqrt(max(before, after) + 1e-8)
+        if ratio > best:
+            best, at = ratio, float(place - begin + 12)
+    return best, at
+
+
+def measure_programme(signal: npt.NDArray[np.float32], lengths: list[int]) -> _Array:
+    """(blocks, FEATURES) of a programme that arrives in blocks.
+
+    Args:
+        signal: (channels, samples) float32 at 48 kHz, all blocks one after the other.
+        lengths: real samples of each block, 1..4800; their sum is `samples`.
+    """
+    clean = np.clip(np.where(np.isnan(signal), 0.0, signal).astype(np.float64), -1e4, 1e4)
+    mean = clean.mean(axis=0)
+    rows = []
+    begin = start = 0
+    for length in lengths:
+        end = begin + length
+        block = clean[:, begin:end]
+        row = np.full(145, math.nan)
+        row[:16] = 0.0
+        row[: len(block)] = (block**2).mean(axis=1)
+        row[8 : 8 + len(block)] = block.mean(axis=1)
+        if len(block) > 1:
+            x, y = block[0], block[1]
+            power = x**2 + y**2
+            row[16] = np.where(power > 0, 2 * x * y / np.where(power > 0, power, 1.0), 1.0).mean()
+            row[17] = (((x - y) / 2) ** 2).mean()
+            row[18] = (((x + y) / 2) ** 2).mean()
+        whole = length // 48
+        row[45 : 45 + whole] = np.abs(block[:, : whole * 48]).reshape(len(block), whole, 48).max(axis=(0, 2))
+        if length == 4800:
+            x = mean[begin:end]
+            short, long = _single_sine(x, 12), _single_sine(x, 101)
+            row[19], row[20] = min(short[0], long[0]), short[1]
+            row[21:23] = _click(mean, begin, end, start)
+            # What lies before the start of the stream, or before a hole, is silence of which nothing is known.
+            padded = np.concatenate([np.zeros(3), x]) if start == begin else mean[begin - 3 : end]
+            difference = padded[3:] - 3 * padded[2:-1] + 3 * padded[1:-2] - padded[:-3]
+            row[35:45] = (difference**2).reshape(10, 480).mean(axis=1) / 20
+            steps = x.reshape(400, 12).sum(axis=1)
+            time = (np.arange(400) * 12 + 5.5) / 48_000
+            for k, frequency in enumerate((50, 100, 150, 60, 120, 180)):
+                angle = 2 * np.pi * frequency * time
+                row[23 + 2 * k] = 2 / 4800 * (steps * np.cos(angle)).sum()
+                row[24 + 2 * k] = 2 / 4800 * (steps * np.sin(angle)).sum()
+        else:
+            start = end
+        begin = end
+        rows.append(row)
+    return np.array(rows)

@@ -1,0 +1,209 @@
+"""Plants defects into sound.
+
+Every function takes (channels, n) float samples at 48 kHz, leaves them as they are, and gives new ones of the same
+shape and type with what it planted. Times are seconds from the first sample; they are moved to whole samples. The same
+arguments give the same samples.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from models.synthesis.planted import Planted
+
+SAMPLE_RATE: Final = 48_000
+FADE_SAMPLES: Final = 240
+
+Samples = npt.NDArray[np.float32]
+Result = tuple[Samples, tuple[Planted, ...]]
+
+
+def _span(samples: Samples, start: float, end: float) -> slice:
+    """Sample numbers of a stretch of time.
+
+    Raises: ValueError if the samples do not hold it.
+    """
+    begin, stop = round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)
+    if samples.ndim != 2 or not 0 <= begin < stop <= samples.shape[1]:
+        raise ValueError(f"no {start} to {end} s in samples of shape {samples.shape} at {SAMPLE_RATE} Hz")
+    return slice(begin, stop)
+
+
+def _faded(samples: Samples, made: Samples, span: slice) -> Samples:
+    """`made` within the span and `samples` outside, with 5 ms from one to the other.
+
+    A hard edge would be a click, which nobody planted.
+    """
+    length = min(FADE_SAMPLES, (span.stop - span.start) // 2)
+    ramp = (np.arange(length, dtype=np.float32) + np.float32(0.5)) / np.float32(max(length, 1))
+    share = np.ones(span.stop - span.start, np.float32)
+    share[:length], share[len(share) - length :] = ramp, ramp[::-1]
+    result = samples.copy()
+    result[:, span] += share * (made[:, span] - samples[:, span])
+    return result
+
+
+def _pair(samples: Samples) -> None:
+    if samples.shape[0] < 2:
+        raise ValueError(f"one channel has no other to be compared with: shape {samples.shape}")
+
+
+def _planted(detector: str, span: slice, strength: float, **parameters: float | int | str) -> tuple[Planted, ...]:
+    return (Planted(detector, span.start / SAMPLE_RATE, span.stop / SAMPLE_RATE, strength, parameters),)
+
+
+def _level(decibels: float) -> float:
+    return float(10.0 ** (decibels / 20.0))
+
+
+def plant_silence(samples: Samples, start: float, end: float) -> Result:
+    """Digital silence in all channels. Strength: seconds."""
+    span, made = _span(samples, start, end), samples.copy()
+    made[:, span] = 0
+    return made, _planted("audio.silence", span, end - start)
+
+
+def plant_lost_channel(samples: Samples, start: float, end: float, channel: int = 1) -> Result:
+    """Digital silence in one of the first two channels. Strength: seconds."""
+    _pair(samples)
+    span, made = _span(samples, start, end), samples.copy()
+    made[channel, span] = 0
+    return _faded(samples, made, span), _planted("audio.channel_lost", span, end - start, channel=channel)
+
+
+def plant_opposite_phase(samples: Samples, start: float, end: float) -> Result:
+    """The second channel is inverted. Strength: correlation of the two channels before, which is turned round."""
+    _pair(samples)
+    span, made = _span(samples, start, end), samples.copy()
+    left, right = made[0, span].astype(np.float64), made[1, span].astype(np.float64)
+    power = float((left**2 + right**2).sum())
+    made[1, span] *= -1
+    return _faded(samples, made, span), _planted("audio.phase", span, 2 * float(left @ right) / power if power else 0.0)
+
+
+def plant_mono(samples: Samples, start: float, end: float) -> Result:
+    """The first two channels are both their mean. Strength: seconds."""
+    _pair(samples)
+    span, made = _span(samples, start, end), samples.copy()
+    made[:2, span] = made[:2, span].mean(axis=0)
+    return _faded(samples, made, span), _planted("audio.mono", span, end - start)
+
+
+def plant_imbalance(samples: Samples, start: float, end: float, decibels: float = 20.0, channel: int = 1) -> Result:
+    """One channel is turned down. Strength: decibels."""
+    _pair(samples)
+    span, made = _span(samples, start, end), samples.copy()
+    made[channel, span] *= np.float32(_level(-decibels))
+    return _faded(samples, made, span), _planted("audio.imbalance", span, decibels, channel=channel)
+
+
+def plant_offset(samples: Samples, start: float, end: float, offset: float = 0.05, channel: int = 0) -> Result:
+    """One channel is moved off zero. Strength: the offset, 1.0 full scale."""
+    span, made = _span(samples, start, end), samples.copy()
+    made[channel, span] += np.float32(offset)
+    return _faded(samples, made, span), _planted("audio.dc", span, abs(offset), channel=channel)
+
+
+def plant_hum(
+    samples: Samples, start: float, end: float, level_db: float = -40.0, mains: float = 50.0, seed: int = 0
+) -> Result:
+    """Mains hum: the fundamental and two harmonics, each half as strong as the last, in every channel.
+
+    Strength: level of the fundamental, dB over -100 dBFS.
+    """
+    span, made = _span(samples, start, end), samples.copy()
+    phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, 3)
+    time = np.arange(span.stop - span.start) / SAMPLE_RATE
+    waves = [0.5**k * np.sin(2 * np.pi * (k + 1) * mains * time + phase) for k, phase in enumerate(phases)]
+    made[:, span] += (_level(level_db) * np.sum(waves, axis=0)).astype(np.float32)
+    return _faded(samples, made, span), _planted("audio.hum", span, level_db + 100, mains=mains, seed=seed)
+
+
+def plant_clicks(
+    samples: Samples, start: float, end: float, size: float = 0.5, count: int = 1, seed: int = 0
+) -> Result:
+    """Clicks of one to four samples at random places, one planted defect each. Strength: their height, 1.0 full scale.
+
+    A place where the sum would leave full scale is turned the other way.
+    """
+    span, made = _span(samples, start, end), samples.copy()
+    rng = np.random.default_rng(seed)
+    planted: list[Planted] = []
+    for place in np.sort(rng.integers(span.start, span.stop - 4, count)):
+        width = int(rng.integers(1, 5))
+        here = slice(int(place), int(place) + width)
+        sign = np.float32(-1 if float(samples[:, here].mean()) > 0 else 1)
+        made[:, here] += sign * np.float32(size)
+        planted += _planted("audio.click", here, size, seed=seed)
+    return made, tuple(planted)
+
+
+def plant_dropout(samples: Samples, start: float, seconds: float = 0.08) -> Result:
+    """Nothing for a moment, in all channels. Strength: seconds."""
+    span, made = _span(samples, start, start + seconds), samples.copy()
+    made[:, span] = 0
+    return made, _planted("audio.dropout", span, seconds)
+
+
+def plant_noise(samples: Samples, start: float, end: float, level_db: float = -38.0, seed: int = 0) -> Result:
+    """White noise, another in each channel. Strength: its level, dB over -100 dBFS."""
+    span, made = _span(samples, start, end), samples.copy()
+    noise = np.random.default_rng(seed).standard_normal((samples.shape[0], span.stop - span.start), np.float32)
+    made[:, span] += np.float32(_level(level_db)) * noise
+    return _faded(samples, made, span), _planted("audio.noise", span, level_db + 100, seed=seed)
+
+
+def plant_tone(
+    samples: Samples, start: float, end: float, level_db: float = -18.0, frequency: float = 1000.0
+) -> Result:
+    """A line-up tone in place of the sound (EBU R 68: 1 kHz at -18 dBFS). Strength: its level, dB over -100 dBFS."""
+    span, made = _span(samples, start, end), samples.copy()
+    time = np.arange(span.stop - span.start) / SAMPLE_RATE
+    made[:, span] = (_level(level_db) * np.sin(2 * np.pi * frequency * time)).astype(np.float32)
+    return _faded(samples, made, span), _planted("audio.tone", span, level_db + 100, frequency=frequency)
+
+
+def plant_level_jump(samples: Samples, at: float, decibels: float = -18.0) -> Result:
+    """From a moment on, within 5 ms, everything is louder or quieter. Strength: size of the change, dB.
+
+    What is planted lasts for the 100 ms in which it happens.
+    """
+    span, made = _span(samples, at, at + 0.1), samples.copy()
+    gain = np.full(samples.shape[1] - span.start, _level(decibels), np.float32)
+    gain[:FADE_SAMPLES] = np.linspace(1.0, _level(decibels), FADE_SAMPLES)
+    made[:, span.start :] *= gain
+    return made, _planted("audio.level_jump", span, abs(decibels), decibels=decibels)
+
+
+def plant_clipping(samples: Samples, start: float, end: float, drive_db: float = 12.0) -> Result:
+    """Amplified until the loudest sample is so far beyond full scale, and cut off there. Strength: drive, dB."""
+    span, made = _span(samples, start, end), samples.copy()
+    peak = float(np.abs(made[:, span]).max())
+    gain = _level(drive_db) / peak if peak else 1.0
+    made[:, span] = np.clip(made[:, span] * np.float32(gain), -1.0, 1.0 - 2.0**-15)
+    return _faded(samples, made, span), _planted("audio.clipping", span, drive_db)
+
+
+def plant_loudness(samples: Samples, start: float, end: float, gain_db: float = 20.0) -> Result:
+    """Amplified, with a soft limit (tanh) that holds full scale and clips nothing. Strength: gain, dB."""
+    span, made = _span(samples, start, end), samples.copy()
+    made[:, span] = np.tanh(made[:, span] * np.float32(_level(gain_db)))
+    return _faded(samples, made, span), _planted("audio.loudness", span, gain_db)
+
+
+# Those that last from `start` to `end`, at audible strength with their defaults; the others are events.
+LASTING: Final[dict[str, Callable[[Samples, float, float], Result]]] = {
+    "audio.silence": plant_silence,
+    "audio.channel_lost": plant_lost_channel,
+    "audio.phase": plant_opposite_phase,
+    "audio.mono": plant_mono,
+    "audio.imbalance": plant_imbalance,
+    "audio.dc": plant_offset,
+    "audio.hum": plant_hum,
+    "audio.noise": plant_noise,
+    "audio.tone": plant_tone,
+    "audio.clipping": plant_clipping,
+    "audio.loudness": plant_loudness,
+}

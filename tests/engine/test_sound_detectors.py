@@ -1,0 +1,319 @@
+"""Defects planted into clean sound come out as themselves, at their times, and as nothing else."""
+
+import av
+import numpy as np
+import pytest
+import torch
+from made_sound import CARRIERS, music_like, noise_like, speech_like
+from media import media_dir
+
+from engine.detectors import DETECTORS
+from engine.judge import Judge
+from engine.measure import Measure
+from engine.media import AudioBatch
+from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.sound_trends import COLUMNS, SoundTrends
+from kernels.sound_features import FeatureState, sound_features
+from models.synthesis import sound
+
+SOUND = tuple(d for d in DETECTORS if d.track == "audio")
+# Over-loud sound is what several plantings are as well.
+LEVELS = ("audio.loudness", "audio.true_peak")
+
+
+def blocks(signal, rows=1):
+    """The batches of a programme, the same in every row."""
+    for begin in range(0, signal.shape[1], 4800):
+        part = signal[:, begin : begin + 4800]
+        samples = np.zeros((rows, 8, 4800), np.float32)
+        samples[:, : part.shape[0], : part.shape[1]] = part
+        weights = np.zeros((rows, 8))
+        weights[:, : part.shape[0]] = 1.0
+        yield AudioBatch(
+            torch.arange(rows),
+            torch.full((rows,), begin / 48_000, dtype=torch.float64),
+            torch.full((rows,), part.shape[1] / 48_000, dtype=torch.float64),
+            torch.from_numpy(samples),
+            torch.full((rows,), part.shape[0]),
+            torch.full((rows,), part.shape[1]),
+            torch.from_numpy(weights),
+            torch.ones(rows, dtype=torch.float64),
+        )
+
+
+def judged(signal, chosen=None):
+    """(detector, start, end) of all that is found in (channels, n) samples; `chosen`: parameters that differ."""
+    device = torch.device("cpu")
+    measure, judge = Measure(device, 1), Judge(SOUND, device, 1)
+    chosen = {d.name: {} for d in SOUND} | (chosen or {})
+    measure.open_slot(0, {d.name: d.settle(chosen[d.name]) for d in SOUND})
+    judge.open_slot(0, {d.name: d.rule(chosen[d.name]) for d in SOUND})
+    transitions = [t for batch in blocks(signal) for t in judge.judge(measure.sound(batch))]
+    transitions += judge.close_slot(0, signal.shape[1] / 48_000)
+    found, opened = [], {}
+    for t in transitions:
+        if t.kind == "opened":
+            opened[t.detector] = t.at
+        elif t.kind == "closed":
+            found.append((t.detector, opened.pop(t.detector), t.at))
+    return found
+
+
+def others(found, *expected):
+    return [f for f in found if f[0] not in (*expected, *LEVELS)]
+
+
+@pytest.fixture(scope="module")
+def carriers():
+    return {name: make(16.0) for name, make in CARRIERS.items()}
+
+
+@pytest.mark.parametrize("name", CARRIERS)
+def test_clean_sound_is_clean(carriers, name):
+    assert judged(carriers[name]) == []
+
+
+LASTING = [
+    # detector, planting, carriers that it is plain in
+    ("audio.silence", sound.plant_silence, CARRIERS),
+    ("audio.channel_lost", sound.plant_lost_channel, CARRIERS),
+    ("audio.phase", sound.plant_opposite_phase, ["speech"]),
+    ("audio.mono", sound.plant_mono, CARRIERS),
+    ("audio.imbalance", sound.plant_imbalance, CARRIERS),
+    ("audio.dc", sound.plant_offset, ["speech", "music", "noise"]),
+    ("audio.hum", sound.plant_hum, ["speech", "music"]),
+    ("audio.hum", lambda x, a, b: sound.plant_hum(x, a, b, mains=60.0), ["speech", "music"]),
+    ("audio.hum", lambda x, a, b: sound.plant_hum(x, a, b, level_db=-24.0), ["noise"]),
+    ("audio.hum", lambda x, a, b: sound.plant_hum(x, a, b, mains=49.95), ["speech", "music"]),
+    ("audio.noise", sound.plant_noise, CARRIERS),
+    ("audio.tone", sound.plant_tone, CARRIERS),
+    ("audio.tone", lambda x, a, b: sound.plant_tone(x, a, b, frequency=440.0), ["music"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("detector", "plant", "name"), [(d, plant, name) for d, plant, names in LASTING for name in names]
+)
+def test_what_lasts_is_found_at_its_time_and_told_once(carriers, detector, plant, name):
+    made, [planted] = plant(carriers[name], 2.03, 14.53)
+    found = judged(made)
+    assert others(found, detector) == []
+    [(_, start, end)] = [f for f in found if f[0] == detector]
+    # A hum or a noise comes out of a window of three seconds.
+    tolerance = 0.35 if detector in ("audio.hum", "audio.noise") else 0.1
+    assert start == pytest.approx(planted.start, abs=tolerance)
+    assert end == pytest.approx(planted.end, abs=tolerance)
+
+
+@pytest.mark.parametrize("name", CARRIERS)
+def test_clicks_are_found_to_the_millisecond(carriers, name):
+    made, planted = sound.plant_clicks(carriers[name], 1.0, 15.0, size=0.6, count=5, seed=4)
+    found = judged(made, {"audio.click": {"hold": 0.0}})
+    assert others(found, "audio.click") == []
+    spans = [(start - 0.001, end + 0.001) for detector, start, end in found if detector == "audio.click"]
+    for click in planted:
+        assert any(start <= click.start <= end for start, end in spans)
+    for span in spans:  # two in neighbouring blocks are one incident
+        assert any(span[0] <= click.start <= span[1] for click in planted)
+
+
+def test_a_click_across_the_border_of_two_blocks_is_found():
+    for place in (4790, 4799, 4800, 4801, 4810):
+        signal = noise_like(1.0)
+        signal[:, place] += 0.6
+        [(detector, start, _)] = judged(signal)
+        assert detector == "audio.click"
+        assert start == pytest.approx(place / 48_000, abs=0.001)
+
+
+@pytest.mark.parametrize("seconds", [0.012, 0.05, 0.1, 0.45, 1.7])
+@pytest.mark.parametrize("name", ["music", "noise"])
+def test_a_gap_is_found_to_the_millisecond_and_is_no_click(carriers, name, seconds):
+    made, [planted] = sound.plant_dropout(carriers[name], 5.237, seconds)
+    [(detector, start, end)] = judged(made)
+    assert detector == "audio.dropout"
+    assert start == pytest.approx(planted.start, abs=0.002)
+    assert end == pytest.approx(planted.end, abs=0.002)
+
+
+def test_a_gap_as_long_as_a_silence_is_told_as_one_of_them():
+    made, _ = sound.plant_dropout(noise_like(10.0), 3.0, 2.5)
+    assert [f[0] for f in judged(made)] == ["audio.silence"]
+    assert [f[0] for f in judged(made, {"audio.silence": {"duration": 3.0}})] == ["audio.dropout"]
+
+
+def test_a_pause_that_fades_is_no_gap():
+    signal = speech_like(6.0)
+    fade = np.ones(signal.shape[1], np.float32)
+    fade[96_000:98_400] = np.linspace(1, 0, 2400) ** 2
+    fade[98_400:110_000] = 0
+    fade[110_000:112_400] = np.linspace(0, 1, 2400) ** 2
+    assert judged(signal * fade) == []
+
+
+@pytest.mark.parametrize("decibels", [-18.0, 18.0])
+@pytest.mark.parametrize("name", CARRIERS)
+def test_a_jump_of_the_level_is_found_and_one_that_fades_is_not(carriers, name, decibels):
+    quiet = carriers[name] * np.float32(0.2 if decibels > 0 else 1.0)
+    made, [planted] = sound.plant_level_jump(quiet, 8.03, decibels)
+    found = judged(made)
+    assert [f[0] for f in found if f[0] not in LEVELS] == ["audio.level_jump"]
+    assert found[0][1] == pytest.approx(planted.start, abs=0.15)
+    slow = np.interp(np.arange(quiet.shape[1]), [4 * 48_000, 12 * 48_000], [0.0, decibels / 20])
+    assert others(judged(quiet * 10 ** slow.astype(np.float32))) == []
+
+
+def test_a_bass_beside_the_mains_frequency_is_no_hum():
+    time = np.arange(10 * 48_000) / 48_000
+    for frequency in (49.0, 51.0, 55.0, 61.74, 98.0, 123.47):  # G1, A1, B1, G2, B2
+        bass = 0.2 * np.sin(2 * np.pi * frequency * time) + 1e-3 * np.random.default_rng(1).standard_normal(len(time))
+        assert "audio.hum" not in [f[0] for f in judged(np.stack([bass, 0.9 * bass]).astype(np.float32))]
+
+
+def test_a_chord_a_sweep_and_vibrato_are_no_line_up_tone():
+    time = np.arange(8 * 48_000) / 48_000
+    chord = sum(0.1 * np.sin(2 * np.pi * f * time) for f in (440.0, 554.4, 659.3))
+    sweep = 0.2 * np.sin(2 * np.pi * 200 * time * (1 + time))
+    vibrato = 0.2 * np.sin(2 * np.pi * 880 * time + 8 * np.sin(2 * np.pi * 5 * time))
+    for wave in (chord, sweep, vibrato):
+        assert others(judged(np.stack([wave, 0.8 * wave]).astype(np.float32))) == []
+
+
+def test_a_track_of_one_channel_has_no_stereo_defects():
+    assert judged(speech_like(13.0)[:1]) == []
+
+
+def test_surround_is_judged_by_its_front():
+    surround = np.concatenate([music_like(13.0), np.zeros((4, 13 * 48_000), np.float32)])
+    assert judged(surround) == []
+    made, _ = sound.plant_lost_channel(surround, 4.0, 9.0, channel=0)
+    assert [f[0] for f in judged(made)] == ["audio.channel_lost"]
+
+
+def test_nothing_is_told_across_a_hole():
+    """A block that is cut short comes before one: what is on both sides of it is not compared."""
+    signal = noise_like(3.0)
+    measure, judge = Measure(torch.device("cpu"), 1), Judge(SOUND, "cpu", 1)
+    measure.open_slot(0, {d.name: d.settle() for d in SOUND})
+    judge.open_slot(0, {d.name: d.rule() for d in SOUND})
+    parts = list(blocks(signal[:, :50_000])) + list(blocks(-signal[:, 60_000:]))
+    assert [t for part in parts for t in judge.judge(measure.sound(part))] == []
+
+
+def test_measures_of_a_slot_do_not_depend_on_its_neighbours():
+    signal = sound.plant_dropout(music_like(8.0), 3.05, 0.08)[0]
+    alone, beside = Measure(torch.device("cpu"), 1), Measure(torch.device("cpu"), 3)
+    parameters = {d.name: d.settle() for d in SOUND}
+    alone.open_slot(0, parameters)
+    for slot in range(3):
+        beside.open_slot(slot, parameters)
+    for one, three in zip(blocks(signal), blocks(signal, 3), strict=True):
+        three.samples[0] = 0
+        three.samples[2] *= -0.3
+        assert alone.sound(one).values[0].numpy().tobytes() == beside.sound(three).values[1].numpy().tobytes()
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_torch_measures_what_numpy_measures(device):
+    """Over all that can happen: gaps, clicks, tones, a hole, one channel and two, a slot that is used again."""
+    stereo = music_like(12.0)
+    for plant, *times in (
+        (sound.plant_clicks, 1.0, 2.0),
+        (sound.plant_dropout, 3.05),
+        (sound.plant_hum, 4.0, 8.0),
+        (sound.plant_tone, 9.0, 10.0),
+        (sound.plant_lost_channel, 10.5, 11.0),
+    ):
+        stereo, _ = plant(stereo, *times)
+    stereo = np.concatenate([stereo[:, :400_003], stereo[:, 410_000:] * 0.05], axis=1)
+    features = [FeatureState.allocate(2), FeatureState.allocate(2, device)]
+    trends = [SoundTrends(torch.device("cpu"), 2), SoundTrends(torch.device(device), 2, on_host=False)]
+    for used in (1, 2):
+        for state, trend in zip(features, trends, strict=True):
+            for slot in (0, 1):
+                state.reset(slot)
+                trend.reset(slot, 2.0 / used)
+        for part in [*blocks(stereo[:, :400_003], 2), *blocks(stereo[:, 400_003:], 2)]:
+            part.channels[1] = 1
+            rows = []
+            for state, trend in zip(features, trends, strict=True):
+                here = state.history.device
+                slots, valid = part.slots.to(here), part.valid.to(here)
+                row = sound_features(state, part.samples.to(here), part.channels.to(here), valid, slots)
+                out = torch.empty((2, len(COLUMNS)), dtype=torch.float64, device=here)
+                trend.add(slots, row, valid, out)
+                rows.append(out.cpu())
+            # Sums in another order: n roundings of 2**-53, and logarithms of them.
+            torch.testing.assert_close(rows[1], rows[0], rtol=1e-7, atol=1e-9, equal_nan=True)
+
+
+def test_what_nobody_judges_is_not_measured():
+    measure = Measure(torch.device("cpu"), 1)
+    measure.open_slot(0, {"audio.silence": {"noise": 0.001, "duration": 2.0}, "video.black": {}})
+    row = measure.sound(next(blocks(noise_like(0.1))))
+    assert torch.isnan(row.values[0, row.columns.index("click")])
+    assert row.values[0, row.columns.index("rms")] > 0
+
+
+def write(path, signal, codec):
+    """A file of (2, n) float samples."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=48_000, layout="stereo")
+        samples = np.clip(np.round(signal * 32768), -32768, 32767).astype(np.int16)
+        for begin in range(0, samples.shape[1], 4096):
+            part = np.ascontiguousarray(samples[:, begin : begin + 4096].T.reshape(1, -1))
+            frame = av.AudioFrame.from_ndarray(part, format="s16", layout="stereo")
+            frame.sample_rate, frame.pts = 48_000, begin
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("wav", "pcm_s16le"), ("flac", "flac")])
+def test_files_are_checked_from_end_to_end(tmp_path, suffix, codec):
+    signal = music_like(40.0)
+    truth = []
+    for plant, *times in (
+        (sound.plant_hum, 1.0, 6.0),
+        (sound.plant_lost_channel, 9.0, 12.0),
+        (sound.plant_dropout, 14.0),
+        (sound.plant_tone, 16.0, 23.0),
+        (sound.plant_clicks, 24.0, 24.5),
+        (sound.plant_imbalance, 26.0, 31.0),
+        (sound.plant_offset, 32.0, 39.0),
+    ):
+        signal, planted = plant(signal, *times)
+        truth += planted
+    path = tmp_path / f"planted.{suffix}"
+    write(path, signal, codec)
+    [outcome] = check([StreamSpec("s", str(path), {d.name: {} for d in SOUND})], EngineSettings(device="cpu"))
+    assert outcome.error is None
+    assert [i.detector for i in outcome.incidents] == [p.detector for p in truth]
+    for incident, planted in zip(outcome.incidents, truth, strict=True):
+        tolerance = 0.01 if planted.detector in ("audio.click", "audio.dropout") else 0.1
+        tolerance = 0.35 if planted.detector == "audio.hum" else tolerance
+        assert incident.start == pytest.approx(planted.start, abs=tolerance)
+        assert incident.end == pytest.approx(planted.end, abs=tolerance)
+
+
+REAL = {  # clean clips -> defects that they really have
+    "known_answer/essentia_long_voice.flac": [],
+    "known_answer/essentia_flamenco.flac": [],
+    "known_answer/fate_inside.tta": [],
+    "loudness/ebu3341-7_3342-5.flac": [],
+    "real_av/latentsync_demo2_1080x1920_hevc.mp4": [],
+    "real_av/shaka_mp3-h264_seg1-8_promo_720p29.97.ts": [],
+    "real_av/mdn_crystal_480p30.mp4": [],
+    "real_av/fate_PVA_talk_544x576i25_mpeg2.pva": ["audio.phase"],
+    "real_av/lrs3_C8zY0oAdQrs_00018_ted-talk_256p25.mp4": ["audio.mono"],
+    "loudness/ebu3342-3.flac": ["audio.tone", "audio.level_jump"],
+}
+
+
+@pytest.mark.parametrize("clip", REAL)
+def test_real_clips_have_the_defects_that_they_have(clip):
+    folder = media_dir()
+    if folder is None:
+        pytest.skip("no real clips (set AVJURY_MEDIA)")
+    chosen = {d.name: {} for d in SOUND if d.name not in (*LEVELS, "audio.clipping", "audio.silence")}
+    [outcome] = check([StreamSpec("s", str(folder / clip), chosen)], EngineSettings(device="cpu"))
+    assert [i.detector for i in outcome.incidents] == REAL[clip]

@@ -1,0 +1,62 @@
+"""What the planter plants, where, and that it is the same every time."""
+
+import math
+
+import numpy as np
+import pytest
+from made_sound import music_like, speech_like
+
+from models.synthesis import sound
+from models.synthesis.planted import Planted
+
+EVENTS = {
+    "audio.click": lambda x: sound.plant_clicks(x, 1.0, 3.0, count=3, seed=5),
+    "audio.dropout": lambda x: sound.plant_dropout(x, 1.0, 0.08),
+    "audio.level_jump": lambda x: sound.plant_level_jump(x, 1.0),
+}
+ALL = {**{name: lambda x, plant=plant: plant(x, 1.0, 3.0) for name, plant in sound.LASTING.items()}, **EVENTS}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_planting_changes_only_what_it_says_and_is_repeatable(name):
+    clean = speech_like(4.0)
+    before = clean.copy()
+    made, planted = ALL[name](clean)
+    again, planted_again = ALL[name](clean)
+    assert clean.tobytes() == before.tobytes()
+    assert made.tobytes() == again.tobytes()
+    assert planted == planted_again
+    assert made.shape == clean.shape
+    assert made.dtype == np.float32
+    assert {defect.detector for defect in planted} == {name}
+    changed = np.flatnonzero((made != clean).any(axis=0))
+    assert changed[0] >= round(planted[0].start * 48_000)
+    if name != "audio.level_jump":  # which lasts
+        assert changed[-1] < round(planted[-1].end * 48_000)
+    assert changed[-1] - changed[0] > 0
+    assert np.isfinite(made).all()
+
+
+def test_edges_of_a_lasting_defect_are_no_clicks():
+    made, _ = sound.plant_offset(np.zeros((2, 48_000), np.float32), 0.2, 0.8, offset=0.5)
+    assert np.abs(np.diff(made)).max() < 0.003
+    assert made[0, 24_000] == 0.5
+    assert not made[1].any()
+
+
+def test_clicks_are_planted_one_by_one():
+    made, planted = sound.plant_clicks(music_like(2.0), 0.5, 1.5, size=0.3, count=4, seed=9)
+    assert [round(p.duration * 48_000) in (1, 2, 3, 4) for p in planted] == [True] * 4
+    assert all(0.5 <= p.start < 1.5 for p in planted)
+    assert np.abs(made).max() <= 1.0
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"\(2, 48000\)"):
+        sound.plant_silence(np.zeros((2, 48_000), np.float32), 0.5, 1.5)
+    with pytest.raises(ValueError, match="one channel"):
+        sound.plant_mono(np.zeros((1, 48_000), np.float32), 0.0, 1.0)
+    for start, end in ((1.0, 1.0), (2.0, 1.0), (-1.0, 1.0), (0.0, math.inf), (math.nan, 1.0)):
+        with pytest.raises(ValueError, match=r"video\.black"):
+            Planted("video.black", start, end, 1.0)
+    assert Planted("video.black", 1.0, 3.0, 1.0).duration == 2.0
