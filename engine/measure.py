@@ -18,6 +18,8 @@ from engine.references import DeviceReferences, HostReferences, References
 from engine.schedule import Schedule
 from engine.sound_trends import COLUMNS as TREND_COLUMNS
 from engine.sound_trends import GAP_LONGEST_SECONDS, SoundTrends
+from kernels.active_area import COLUMNS as AREA_COLUMNS
+from kernels.active_area import active_area
 from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
 from kernels.audio_stats import AudioState, loudness_summary, measure_audio
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
@@ -53,13 +55,27 @@ EMPTY_GRADIENT = 0.5 / 256
 LOST_GRADIENT = 0.05 / 256
 LOWEST_CHROMA = 16 / 256
 HIGHEST_CHROMA = 240 / 256
+AREA_INTERVAL_SECONDS = 1.0
+AREA_GRADIENT_CHANGE = 0.1
+# Bars lie in the middle of nothing: the same on both sides, to this share. What is dark on one side only is a scene.
+BAR_SYMMETRY = 0.03
+# A shape that has been kept for so long is the stream's own.
+ADOPT_SECONDS = 60.0
 # FFmpeg's blackdetect: picture_black_ratio_th.
 BLACK_RATIO = 0.98
 # A peak of 0 has no level in decibels; this is below the noise of any format.
 SILENT = 1e-10
 SILENCE_LUFS = -120.0
 
-VIDEO_COLUMNS = (*FRAME_COLUMNS, *EDGE_COLUMNS, *TEMPORAL_COLUMNS, *TEXTURE_COLUMNS, "chroma_loss")
+VIDEO_COLUMNS = (
+    *FRAME_COLUMNS,
+    *EDGE_COLUMNS,
+    *TEMPORAL_COLUMNS,
+    *TEXTURE_COLUMNS,
+    "chroma_loss",
+    *AREA_COLUMNS,
+    "letterbox",
+)
 AUDIO_COLUMNS = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db", *TREND_COLUMNS)
 TICK_COLUMNS = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
 STREAM_COLUMNS = (*TICK_COLUMNS, *TRANSPORT_COLUMNS)
@@ -79,6 +95,9 @@ _U_MEAN, _V_MEAN, _SATURATION, _U_GRADIENT, _V_GRADIENT = (
 _COMBING, _CHROMA_LOSS = VIDEO_COLUMNS.index("combing"), VIDEO_COLUMNS.index("chroma_loss")
 _RANGES = [VIDEO_COLUMNS.index(name) for name in ("out_of_range", "out_of_tolerance")]
 _EDGE_NAMES, _TEMPORAL_NAMES = frozenset(EDGE_COLUMNS), frozenset(TEMPORAL_COLUMNS)
+_AREA_NAMES = frozenset((*AREA_COLUMNS, "letterbox"))
+_AREA = slice(VIDEO_COLUMNS.index(AREA_COLUMNS[0]), VIDEO_COLUMNS.index(AREA_COLUMNS[0]) + len(AREA_COLUMNS))
+_LETTERBOX = VIDEO_COLUMNS.index("letterbox")
 _TREND_NAMES = frozenset(TREND_COLUMNS)
 _TEXTURE_NAMES = frozenset((*TEXTURE_COLUMNS, "chroma_loss"))
 _QUIET_LEAD = AUDIO_COLUMNS.index("quiet_lead")
@@ -114,6 +133,10 @@ class Measure:
         self._colour = self._column(slots)  # saturation of the last colourful picture
         self._sharp_below = self._column(slots)
         self._blur = self._column(slots)
+        self._area_schedule = Schedule(slots, device)
+        # The bars that the stream has as a rule, of both directions, NaN until known; and since when it has others.
+        self._usual_bars = self._column(slots), self._column(slots)
+        self._bars_since = self._column(slots)
         self._temporal_state = new_state(slots, device)
         self._wants_temporal: set[int] = set()  # slots
 
@@ -138,6 +161,9 @@ class Measure:
         self._silence_noise[slot] = parameters.get("audio.silence", {}).get("noise", 0.001)
         self._blur_schedule.open_slot(slot, not _EDGE_NAMES.isdisjoint(wanted))
         self._texture_schedule.open_slot(slot, not _TEXTURE_NAMES.isdisjoint(wanted))
+        self._area_schedule.open_slot(slot, not _AREA_NAMES.isdisjoint(wanted))
+        for column in (*self._usual_bars, self._bars_since):
+            column[slot] = torch.nan
         self._colour[slot] = 0.0
         self._sharp_below[slot] = SHARP_SHARE * parameters.get("video.blur", {}).get("threshold", 0.0)
         self._temporal_state[slot] = new_state(1, self._device)[0]
@@ -170,6 +196,7 @@ class Measure:
         values[:, : len(FRAME_COLUMNS)] = stats
         self._measure_edges(batch, frames, values)
         self._measure_texture(batch, frames, values)
+        self._measure_area(batch, frames, values)
         if self._wants_temporal:
             self._measure_change(batch, frames, references, values)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
@@ -254,6 +281,47 @@ class Measure:
         view[:, _CHROMA_LOSS] = xp.where(due, xp.where(empty, 0.0, loss), torch.nan)
         colourful = due & ~plane_lost & (saturation >= COLOURFUL)
         colour[slots] = xp.where(colourful, saturation, before)
+
+    def _measure_area(self, batch: FrameBatch, frames: Tensor, values: Tensor) -> None:
+        """Fill the columns of black bars of the rows that are due; the others stay NaN.
+
+        `letterbox` is how much more of the height or width is bars than this stream has as a rule, or, where there are
+        bars on all four sides, the smaller of both.
+        """
+        xp, view = self._xp, self._view(values)
+        slots, pts = self._local(batch.slots), self._local(batch.pts)
+        due = self._area_schedule.due(
+            slots,
+            pts,
+            view[:, _GRADIENT],
+            interval=AREA_INTERVAL_SECONDS,
+            loss=AREA_GRADIENT_CHANGE,
+            gain=AREA_GRADIENT_CHANGE,
+        )
+        if self._device.type == "cpu" and not due.any():
+            return
+        values[:, _AREA] = active_area(self._only(due, frames))
+        top, bottom, left, right = (view[:, column] for column in range(_AREA.start, _AREA.stop))
+        black = view[:, _BLACK] >= BLACK_RATIO  # says nothing of the shape
+        judged = due & ~black
+        more, narrower = xp.zeros_like(top), xp.zeros_like(top) == 0
+        inner = []
+        for usual, first, second in zip(self._usual_bars, (top, left), (bottom, right), strict=True):
+            bars = xp.where(abs(first - second) <= BAR_SYMMETRY, first + second, 0.0)
+            own = xp.where(judged & ~(usual[slots] <= bars), bars, usual[slots])  # unknown so far, or larger: NaN too
+            usual[slots] = own
+            more = xp.maximum(more, bars - own)
+            narrower = narrower & (bars > BAR_SYMMETRY)
+            inner.append(bars)
+        since = xp.where(judged & ~(more > BAR_SYMMETRY), torch.nan, self._bars_since[slots])
+        since = xp.where(judged & (more > BAR_SYMMETRY) & xp.isnan(since), pts, since)
+        adopted = judged & (pts - since >= ADOPT_SECONDS)
+        for usual, bars in zip(self._usual_bars, inner, strict=True):
+            usual[slots] = xp.where(adopted, bars, usual[slots])
+        self._bars_since[slots] = xp.where(adopted, torch.nan, since)
+        windowed = xp.where(narrower, xp.minimum(*inner), 0.0)
+        score = xp.maximum(xp.where(adopted, 0.0, more), windowed)
+        view[:, _LETTERBOX] = xp.where(judged, score, torch.nan)
 
     def _only(self, due: Any, frames: Tensor) -> Tensor:
         """The table of frames, with the rows that are not due to be skipped."""

@@ -177,6 +177,11 @@ def flicker(at: Moment, strength: float) -> Picture:
     return (_lighter(at, strength), at.now[1], at.now[2]) if at.index % 2 else at.now
 
 
+def stutter(at: Moment, strength: float) -> Picture:
+    """Pictures at random repeat the one before. `strength`: share of them."""
+    return at.previous if at.rng.random() < strength else at.now
+
+
 def _lighter(at: Moment, strength: float) -> Plane:
     white = 235.0 * (1 << (at.depth - 8))
     return _clipped(at.now[0] + (white - at.now[0]) * strength, at.now[0], at.depth)
@@ -236,6 +241,7 @@ PLANTERS: Mapping[str, tuple[Plant, str]] = {
     "black": (black, "video.black"),
     "flash": (flash, "video.flash"),
     "flicker": (flicker, "video.flicker"),
+    "stutter": (stutter, "video.stutter"),
     "tearing": (tearing, "video.tearing"),
     "letterbox": (letterbox, "video.letterbox"),
     "block_dropout": (block_dropout, "video.corruption"),

@@ -19,6 +19,7 @@ from models.synthesis import sound
 SOUND = tuple(d for d in DETECTORS if d.track == "audio")
 # Over-loud sound is what several plantings are as well.
 LEVELS = ("audio.loudness", "audio.true_peak")
+WANTED = {d.column for d in SOUND}
 
 
 def blocks(signal, rows=1):
@@ -46,7 +47,7 @@ def judged(signal, chosen=None):
     device = torch.device("cpu")
     measure, judge = Measure(device, 1), Judge(SOUND, device, 1)
     chosen = {d.name: {} for d in SOUND} | (chosen or {})
-    measure.open_slot(0, {d.name: d.settle(chosen[d.name]) for d in SOUND})
+    measure.open_slot(0, {d.name: d.settle(chosen[d.name]) for d in SOUND}, WANTED)
     judge.open_slot(0, {d.name: d.rule(chosen[d.name]) for d in SOUND})
     transitions = [t for batch in blocks(signal) for t in judge.judge(measure.sound(batch))]
     transitions += judge.close_slot(0, signal.shape[1] / 48_000)
@@ -194,7 +195,7 @@ def test_nothing_is_told_across_a_hole():
     """A block that is cut short comes before one: what is on both sides of it is not compared."""
     signal = noise_like(3.0)
     measure, judge = Measure(torch.device("cpu"), 1), Judge(SOUND, "cpu", 1)
-    measure.open_slot(0, {d.name: d.settle() for d in SOUND})
+    measure.open_slot(0, {d.name: d.settle() for d in SOUND}, WANTED)
     judge.open_slot(0, {d.name: d.rule() for d in SOUND})
     parts = list(blocks(signal[:, :50_000])) + list(blocks(-signal[:, 60_000:]))
     assert [t for part in parts for t in judge.judge(measure.sound(part))] == []
@@ -204,9 +205,9 @@ def test_measures_of_a_slot_do_not_depend_on_its_neighbours():
     signal = sound.plant_dropout(music_like(8.0), 3.05, 0.08)[0]
     alone, beside = Measure(torch.device("cpu"), 1), Measure(torch.device("cpu"), 3)
     parameters = {d.name: d.settle() for d in SOUND}
-    alone.open_slot(0, parameters)
+    alone.open_slot(0, parameters, WANTED)
     for slot in range(3):
-        beside.open_slot(slot, parameters)
+        beside.open_slot(slot, parameters, WANTED)
     for one, three in zip(blocks(signal), blocks(signal, 3), strict=True):
         three.samples[0] = 0
         three.samples[2] *= -0.3
@@ -249,7 +250,7 @@ def test_torch_measures_what_numpy_measures(device):
 
 def test_what_nobody_judges_is_not_measured():
     measure = Measure(torch.device("cpu"), 1)
-    measure.open_slot(0, {"audio.silence": {"noise": 0.001, "duration": 2.0}, "video.black": {}})
+    measure.open_slot(0, {"audio.silence": {"noise": 0.001, "duration": 2.0}}, {"quiet"})
     row = measure.sound(next(blocks(noise_like(0.1))))
     assert torch.isnan(row.values[0, row.columns.index("click")])
     assert row.values[0, row.columns.index("rms")] > 0

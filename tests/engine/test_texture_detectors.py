@@ -23,6 +23,7 @@ STRENGTHS = {
     "chroma_loss": 1.0,
     "plane_loss": 0.0,
     "bars": 0.75,
+    "letterbox": 0.25,
 }
 FRAME = 0.04 + 1e-6
 

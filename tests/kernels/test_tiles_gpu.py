@@ -1,4 +1,4 @@
-"""tile_stats and temporal for CUDA: compiled for sm_90 without a GPU; with one, equality with the plain versions."""
+"""tile_stats, temporal, active_area for CUDA: compiled for sm_90 without a GPU; on one, equal to the plain versions."""
 
 import re
 
@@ -11,6 +11,7 @@ from test_tile_stats import SHAPES, tables
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from kernels.active_area import gpu as area_gpu
 from kernels.temporal import gpu as temporal_gpu
 from kernels.temporal import new_state, temporal
 from kernels.tile_stats import gpu as tile_gpu
@@ -38,6 +39,11 @@ def test_temporal_compiles():
     code = ptx(temporal_gpu._temporal_kernel, ordered, {})
     assert "st.global" in code
     assert "atom.global" not in code
+
+
+def test_active_area_compiles():
+    signature = {"frames": "*i64", "out": "*fp64", "BLOCK": "constexpr"}
+    assert "ld.global" in ptx(area_gpu._side_kernel, signature, {"BLOCK": 1024})
 
 
 @pytest.mark.gpu
