@@ -166,6 +166,7 @@ def _prepare(
         max_wait_seconds=config.engine.max_wait_seconds,
         decode_threads=1 if config.engine.decode_threads is None else config.engine.decode_threads,
         realtime=realtime,
+        reconnect=False,  # a check ends; it is the service that waits for what comes back
         trace=report,
         thumbnails=report,
     )

@@ -26,7 +26,9 @@ from kernels.judge.layout import (
     MOST_DETECTORS,
     RULE_FIELDS,
     EventKind,
+    Phase,
     RuleField,
+    StateField,
 )
 
 Kind = Literal["opened", "worse", "closed"]
@@ -277,6 +279,19 @@ class Judge:
                 self.device_to_host_bytes += state.nbytes
         self.open_slot(slot, {})
         return found
+
+    def interrupt(self, slot: int) -> None:
+        """Nothing is known of the time from the last picture and sound of a slot to the next ones.
+
+        What is open stays open; what was only about to open, because something lasted, begins anew.
+        """
+        for name in ("video", "audio"):
+            track = self._tracks.get(name)
+            if track is not None:
+                state = track.state[slot]
+                held = state[:, StateField.PHASE] >= Phase.OPEN
+                state[:, StateField.PHASE] = torch.where(held, state[:, StateField.PHASE], float(Phase.OK))
+                state[:, StateField.ONSET] = torch.where(held, state[:, StateField.ONSET], torch.nan)
 
     def copies(self) -> torch.cuda.Stream:
         """The stream on which events cross."""

@@ -77,7 +77,7 @@ VIDEO_COLUMNS = (
     "letterbox",
 )
 AUDIO_COLUMNS = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db", *TREND_COLUMNS)
-TICK_COLUMNS = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
+TICK_COLUMNS = ("decode_errors", "video_missing_seconds", "audio_missing_seconds", "stall_seconds")
 STREAM_COLUMNS = (*TICK_COLUMNS, *TRANSPORT_COLUMNS)
 COLUMNS: dict[str, tuple[str, ...]] = {"video": VIDEO_COLUMNS, "audio": AUDIO_COLUMNS, "stream": STREAM_COLUMNS}
 

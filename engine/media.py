@@ -226,6 +226,7 @@ class StreamTick:
         start, end: media seconds; `start` is the first damage if there was any.
         decode_errors: damaged packets and pictures in it.
         video_missing_seconds, audio_missing_seconds: how long there has been no decoded picture or sound, at `end`.
+        stall_seconds: how long a live source has given nothing at all that could be decoded, at `end`; 0 while it does.
         transport: measures of the transport by column (see ingest/transport.py); those left out say nothing.
         causes: what a measure of the transport means, in words, by column.
 
@@ -237,6 +238,7 @@ class StreamTick:
     decode_errors: float = math.nan
     video_missing_seconds: float = math.nan
     audio_missing_seconds: float = math.nan
+    stall_seconds: float = math.nan
     transport: Mapping[str, float] = field(default_factory=dict)
     causes: Mapping[str, str] = field(default_factory=dict)
 

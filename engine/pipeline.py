@@ -26,13 +26,14 @@ from engine.detectors import Detector, all_detectors, detector, resolve
 from engine.errors import AvjuryError, DecodeError, DeviceError
 from engine.evidence import thumbnail
 from engine.incidents import IncidentBook
+from engine.ingest.backoff import OpenPace
 from engine.ingest.source import Source
 from engine.ingest.url_policy import UrlPolicy
 from engine.judge import Judge, Pending
 from engine.measure import Measure
-from engine.media import AudioBlock, FrameBatch, Measures, StreamInfo, Surface
+from engine.media import AudioBlock, FrameBatch, Measures, StreamInfo, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue
-from engine.reader import AUDIO_QUEUE_BLOCKS, StreamReader
+from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
 from engine.verdicts import ClosedBy, Incident, Loudness, Severity, StreamSecond, Summary
 
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
@@ -54,6 +55,7 @@ class EngineSettings:
         decode_threads: threads of one software decoder. 1 keeps damaged streams' pictures the same from run to run; 0
             takes all cores, for one long file.
         realtime: deliver files at the pace of their media clock.
+        reconnect: open a live source again when it has ended or failed, for ever; off, its end is the stream's end.
         trace: keep every row of measures, for a report.
         thumbnails: keep a picture of each incident's worst moment.
     """
@@ -63,6 +65,7 @@ class EngineSettings:
     max_wait_seconds: float | None = None
     decode_threads: int = 1
     realtime: bool = False
+    reconnect: bool = False
     trace: bool = False
     thumbnails: bool = False
 
@@ -204,7 +207,9 @@ class _Stream:
     told: float = 0.0
 
     def known_until(self) -> float:
-        """Media time up to which every track that still runs was judged."""
+        """Media time up to which every track that still runs was judged, or up to which nothing came of a live one."""
+        if self.reader.stalled:
+            return self.ends["stream"]
         running = [end for track, end in self.ends.items() if track != "stream" and self._runs(track)]
         return min(running) if running else max(self.ends.values())
 
@@ -233,6 +238,7 @@ class Engine:
         self._decoders = DecoderChooser(self.device, settings.decode_threads)
         self._listener: Listener = listener or Silent()
         self._bell = Bell()
+        self._open_pace = OpenPace()
         wait = settings.max_wait_seconds
         if wait is None:
             wait = 0.005 if self.device.type == "cuda" else 0.0
@@ -274,6 +280,9 @@ class Engine:
             self._bell,
             realtime=self.settings.realtime,
             parameters=parameters,
+            reconnect=self.settings.reconnect,
+            stall_seconds=parameters.get("stream.stall", {}).get("duration", STALL_SECONDS),
+            pace=self._open_pace,
         )
         stream = _Stream(
             spec=spec,
@@ -329,6 +338,7 @@ class Engine:
                 break
             self._emit(self._measure.sound(sound), None)
         self._judge_ticks()
+        self._judge_silence()
         if frames is None:
             self._settle(0)
         for stream in list(self._streams.values()):
@@ -354,6 +364,28 @@ class Engine:
                 for column, cause in tick.causes.items():
                     stream.causes.setdefault(column, deque(maxlen=CAUSES)).append((tick.start, cause))
             self._emit(self._measure.ticks([(stream.slot, tick) for stream, tick in taken]), None)
+
+    def _judge_silence(self) -> None:
+        """Live sources that give nothing: their time goes on by the clock."""
+        silent: list[tuple[int, StreamTick]] = []
+        for stream in self._streams.values():
+            reader = stream.reader
+            tick = reader.stall_tick()
+            if tick is not None:
+                silent.append((stream.slot, tick))
+            if (tick is not None or reader.gap.is_set()) and not (len(reader.video) or len(reader.audio)):
+                self._settle(0)
+                self._judge.interrupt(stream.slot)
+                reader.gap.clear()
+        if silent:
+            self._emit(self._measure.ticks(silent), None)
+        for slot, _ in silent:
+            stream = self._streams[slot]
+            for incident in stream.book.open():
+                # While it lasts more becomes known: first nothing comes, then the server refuses.
+                if incident.detector == "stream.stall" and incident.cause != stream.reader.cause:
+                    incident.cause = stream.reader.cause
+                    self._publish(stream, incident, "updated")
 
     def _emit(self, measures: Measures, frames: FrameBatch | None) -> None:
         """Judge rows; their verdicts are given out now on the CPU, one batch later on a GPU."""
@@ -410,6 +442,8 @@ class Engine:
         if change == "opened":
             self._mark_absent_track(stream, incident)
             self._tell_cause(stream, incident)
+            if incident.detector == "stream.stall":
+                incident.cause = stream.reader.cause
             stream.coverage.opened(incident.detector, incident.start)
         elif change == "closed" and incident.end is not None:
             stream.coverage.closed(incident.detector, incident.start, incident.end)

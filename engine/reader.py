@@ -4,15 +4,24 @@ Run by: one thread per stream, started by the engine. It owns the source and the
 ends at the end of the input, at an error, or within a second of `stop`; it then closes its queues, with the failure if
 there was one, which the engine sees when it has taken what was decoded before. If the thread itself fails, that is a
 failure of this stream alone.
+
+A live source that ends, breaks off or cannot be opened is opened again, for as long as `reconnect` says so. Media time
+goes on by the wall clock meanwhile: an outage of 30 s is 30 s of media time, in which nothing was seen. As the thread
+may hang in a call, it is the engine that looks at the clock (`stall_tick`); one lock guards what both then touch, the
+tick that comes next.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from engine.counters import StreamCounters
 from engine.decode.choose import Decoders
-from engine.errors import AvjuryError, DecodeError
+from engine.errors import AvjuryError, DecodeError, SourceError
+from engine.ingest.backoff import Backoff, OpenPace
+from engine.ingest.causes import cause_of, is_permanent
 from engine.ingest.source import Source
 from engine.ingest.transport import TransportWatch
 from engine.media import AudioBlock, Packet, StreamInfo, StreamTick, Surface
@@ -24,6 +33,16 @@ TICK_QUEUE = 64
 TICK_SECONDS = 1.0
 # A container interleaves its tracks within about a second; a track is not missing because the other came first.
 INTERLEAVING_SECONDS = 1.0
+STALL_SECONDS = 5.0
+# Segments come one at a time; a playlist is held when two should have come and none did.
+HELD_SEGMENTS = 2.0
+# Pictures cannot be decoded before the first key frame. Some broadcast encoders send none, but refresh bit by bit.
+KEY_FRAME_SECONDS = 10.0
+# A read that outlasts its own limit by so much hangs in libav.
+HANGS = 1.5
+GAP_SEEN_SECONDS = 5.0
+
+_log: Final = logging.getLogger(__name__)
 
 
 class StreamReader:
@@ -36,6 +55,9 @@ class StreamReader:
         bell: of the engine that takes from the queues.
         realtime: deliver at the pace of the media clock, as a live source would.
         parameters: of the stream's enabled detectors, by name, complete.
+        reconnect: open a live source again when it has ended or failed, without end.
+        stall_seconds: without anything decoded for so long, a live source has stalled.
+        pace: shared by the engine's streams.
     """
 
     def __init__(
@@ -47,6 +69,9 @@ class StreamReader:
         *,
         realtime: bool = False,
         parameters: Mapping[str, Mapping[str, float]] | None = None,
+        reconnect: bool = False,
+        stall_seconds: float = STALL_SECONDS,
+        pace: OpenPace | None = None,
     ) -> None:
         self.stream = stream
         self.video: BoundedQueue[Surface] = BoundedQueue(VIDEO_QUEUE_FRAMES, bell)
@@ -68,9 +93,28 @@ class StreamReader:
         self._tick_start = 0.0
         self._errors_at_tick = 0
         self._first_error: float | None = None
+        self.gap = threading.Event()
+        """Set when the source broke, until the engine has told its judge that nothing is known of what follows."""
+        self._lock = threading.Lock()
+        self._reconnect = reconnect and source.is_network
+        self._live = self._reconnect
+        self._stall_seconds = stall_seconds
+        self._pace_opens = pace or OpenPace()
+        self._backoff = Backoff()
+        self._failure: str | None = None  # since when nothing came, why, as far as the source said so
+        self._progress_at = 0.0  # monotonic time at which something was decoded last
+        self._packet_at = 0.0  # and at which a packet came
+        self.stalled = False
+        """Ticks were given for time in which nothing came of a live source."""
+        self._wait_for_key = False
+        self._key_deadline = 0.0
+        self._errors_before = 0  # of decoders that are closed
+        self._offset: float | None = None
+        self._flushing = False
 
     def start(self) -> None:
         """Begin to read."""
+        self._progress_at = self._packet_at = time.monotonic()
         self._thread.start()
 
     def stop(self) -> None:
@@ -111,21 +155,66 @@ class StreamReader:
                 queue.close(failure)
 
     def _read(self) -> None:
-        self.info = self._source.open()
+        while True:
+            began = time.monotonic()
+            try:
+                self._open()
+            except SourceError as error:
+                if not self._reconnect or self._stop.is_set() or (self.info is None and is_permanent(error)):
+                    raise
+                self._failure = cause_of(error)
+                _log.warning("%s (trying again)", error.line())
+            else:
+                self._read_connection()
+                if self._stop.is_set():
+                    return
+                if not (self._reconnect and self._live):
+                    break
+                self._failure = self._source.why_ended()
+                _log.warning("%s: the source was lost (%s); opening it again", self.stream, self._failure)
+                self._backoff.good_for(time.monotonic() - began)
+                self.gap.set()
+            self._let_go()
+            if self._stop.wait(self._backoff.next() + self._pace_opens.turn()):
+                return
+        self._count_errors(None)
+        self._tick(last=True)
+        if self._source.error is not None:
+            raise self._source.error
+
+    def _open(self) -> None:
+        self.info = self._source.open(self._media_now)
+        self._live = self.info.live
         self.decoders = self._choose(self.info)
-        video, audio = self.decoders.video, self.decoders.audio
-        clock = self._source.clock
-        watch = self._transport = TransportWatch(
-            self.info, self._parameters, self._source.raw_bytes(), realtime=self._realtime
-        )
-        self._began = time.monotonic()
-        for packet in self._source.packets():
+        # Of this connection alone: what another sender counts does not go on where the last one's counting ended.
+        self._transport = TransportWatch(self.info, self._parameters, self._source.raw_bytes(), realtime=self._realtime)
+        self._offset = None
+        self._packet_at = time.monotonic()
+        self._began = self._began or self._packet_at
+        # Who joins a live stream comes in the middle of a group of pictures, whose beginning nobody has.
+        self._wait_for_key = self._live
+        self._key_deadline = self._packet_at + KEY_FRAME_SECONDS
+
+    def _read_connection(self) -> None:
+        """Decode packets until the source ends, breaks off, or `stop`; then what the decoders still hold."""
+        assert self.decoders is not None
+        assert self._transport is not None
+        video, audio, watch, clock = self.decoders.video, self.decoders.audio, self._transport, self._source.clock
+        for packet in self._source.packets(self._after_silence if self._live else None):
             if self._stop.is_set():
                 return
+            self._packet_at = time.monotonic()
             self.counters.packets += 1
             self.counters.packet_bytes += packet.size
+            if packet.offset != self._offset:
+                if self._offset is not None:
+                    self._flush()  # what is held back came before the silence
+                self._offset = packet.offset
             watch.packet(packet, clock.found if clock is not None else ())
             if packet.track == "video" and video is not None:
+                if self._wait_for_key and not packet.key and self._packet_at < self._key_deadline:
+                    continue
+                self._wait_for_key = False
                 self._deliver_frames(video.decode(packet))
             elif packet.track == "audio" and audio is not None:
                 self._deliver_sound(audio.decode(packet))
@@ -134,44 +223,146 @@ class StreamReader:
             self._count_errors(packet)
             self._give_findings()
             self._tick()
-        if self._stop.is_set():
+        if not self._stop.is_set():
+            self._flush()
+            self._count_errors(None)
+            watch.finish()
+            self._give_findings(last=True)
+
+    def _flush(self) -> None:
+        """Give what the decoders hold back, which came before whatever is the matter now."""
+        assert self.decoders is not None
+        self._flushing = True
+        if self.decoders.video is not None:
+            self._deliver_frames(self.decoders.video.flush())
+        if self.decoders.audio is not None:
+            self._deliver_sound(self.decoders.audio.flush())
+        self._flushing = False
+
+    def _let_go(self) -> None:
+        """Close the source and its decoders; what they counted is kept."""
+        self._source.close()
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+        if self.decoders is not None:
+            for decoder in (self.decoders.video, self.decoders.audio):
+                if decoder is not None:
+                    self._errors_before += decoder.errors
+                    decoder.close()
+            self.decoders = Decoders(None, None, "the source is being opened again")
+
+    def _media_now(self) -> float:
+        """Where the timeline of a live source stands by the wall clock; 0 where nothing was told of it yet."""
+        if self.info is None and not self.stalled:
+            return 0.0
+        with self._lock:
+            return max(self._progress() + time.monotonic() - self._progress_at, self._tick_start)
+
+    def _after_silence(self) -> float | None:
+        silent = time.monotonic() - self._packet_at
+        return self._media_now() if self.stalled and silent > self._limit() / 2 else None
+
+    def _limit(self) -> float:
+        return max(self._stall_seconds, HELD_SEGMENTS * self._source.target_seconds)
+
+    @property
+    def cause(self) -> str:
+        """Why nothing comes, in one word; see docs/sources.md."""
+        if self._failure is not None:
+            return self._failure
+        if time.monotonic() - self._packet_at < self._limit() / 2:
+            return "no_key_frame" if self._wait_for_key else "not_decodable"
+        return "stalled_playlist" if self._source.target_seconds else "no_data"
+
+    def stall_tick(self) -> StreamTick | None:
+        """The next second of a live source that gives nothing, by the wall clock. Only from the engine's loop."""
+        if not self._live or self.ticks.ended:
+            return None
+        now = time.monotonic()
+        if len(self.video) or len(self.audio) or len(self.ticks):
+            return None  # it is the engine that has to catch up
+        with self._lock:
+            silent = now - self._progress_at
+            if silent < self._limit():
+                return None
+            if now - self._packet_at > HANGS * self._source.read_timeout_seconds:
+                self._source.give_up()
+            end = self._progress() + silent
+            if self.stalled and end < self._tick_start + TICK_SECONDS:
+                return None
+            start = min(self._tick_start, end)
+            self.stalled, self._tick_start = True, end
+            return self._silent_tick(start, end)
+
+    def _silent_tick(self, start: float, end: float) -> StreamTick:
+        return StreamTick(
+            start=start,
+            end=end,
+            decode_errors=0,
+            video_missing_seconds=end - self._video_until,
+            audio_missing_seconds=end - self._audio_until,
+            stall_seconds=end - self._progress(),
+        )
+
+    def _moved_on(self) -> None:
+        """The engine took something: the time for which it let that wait is none in which the source gave nothing."""
+        if not self._flushing:
+            self._progress_at = time.monotonic()
+
+    def _goes_on(self, at: float) -> None:
+        """Something was decoded, for media second `at`: a stall that was told ends there."""
+        if self._flushing or not (self._live or self.stalled):
             return
-        if video is not None:
-            self._deliver_frames(video.flush())
-        if audio is not None:
-            self._deliver_sound(audio.flush())
-        self._count_errors(None)
-        watch.finish()
-        self._give_findings(last=True)
-        self._tick(last=True)
-        if self._source.error is not None:
-            raise self._source.error
+        began = time.monotonic()
+        while self.gap.is_set() and time.monotonic() - began < GAP_SEEN_SECONDS and not self._stop.wait(0.02):
+            pass  # the engine sees it within one pass of its loop
+        tick = None
+        with self._lock:
+            if self.stalled:
+                if at > self._tick_start:
+                    tick = self._silent_tick(self._tick_start, at)
+                    self._tick_start = at
+                self.stalled = False
+                at = max(at, self._tick_start)
+                # Whether a track is missing is asked anew: during the stall nothing was there.
+                self._video_until, self._audio_until = max(self._video_until, at), max(self._audio_until, at)
+            self._failure = None
+            self._progress_at = time.monotonic()
+        if tick is not None:
+            self.ticks.put(tick, self._stop.is_set)
 
     def _deliver_frames(self, surfaces: list[Surface]) -> None:
         for surface in surfaces:
             if self._transport is not None:
                 self._transport.picture(surface)
+            self._goes_on(surface.pts)
             self._pace(surface.pts)
             self.counters.frames_decoded += 1
             self._video_until = max(self._video_until, surface.pts + surface.duration)
             self.video.put(surface, self._stop.is_set)
+            self._moved_on()
 
     def _deliver_sound(self, blocks: list[AudioBlock]) -> None:
         for block in blocks:
+            self._goes_on(block.pts)
             self._pace(block.pts)
             self._audio_until = max(self._audio_until, block.pts + block.valid / 48000)
             self.audio.put(block, self._stop.is_set)
+            self._moved_on()
 
     def _pace(self, pts: float) -> None:
         """In realtime, wait until the media clock has reached `pts`; in pieces that `stop` cuts short."""
-        if self._realtime:
+        if self._realtime and not self._live:
             due = self._began + pts - time.monotonic()
             if due > 0 and self._stop.wait(due):
                 raise QueueClosed
 
     def _count_errors(self, packet: Packet | None) -> None:
         assert self.decoders is not None
-        errors = sum(d.errors for d in (self.decoders.video, self.decoders.audio) if d is not None)
+        errors = self._errors_before + sum(
+            d.errors for d in (self.decoders.video, self.decoders.audio) if d is not None
+        )
         if errors > self.counters.decode_errors:
             self.counters.decode_errors = errors
             if self._first_error is None:
@@ -183,6 +374,8 @@ class StreamReader:
 
     def _tick(self, *, last: bool = False) -> None:
         """One row per media second, driven by the packets alone, so that it is the same on every run."""
+        if self.stalled:
+            return  # the engine gives them, by the clock
         now = self._progress()
         while now >= self._tick_start + TICK_SECONDS or (last and now > self._tick_start):
             end = min(self._tick_start + TICK_SECONDS, now)
@@ -194,11 +387,13 @@ class StreamReader:
             slack = 0.0 if last else INTERLEAVING_SECONDS
             self.ticks.put(
                 StreamTick(
-                    start=self._first_error if errors and self._first_error is not None else self._tick_start,
+                    # Damage from before a stall is told after it, and must not reach back into it.
+                    start=max(self._first_error or 0.0, self._tick_start) if errors else self._tick_start,
                     end=end,
                     decode_errors=errors,
                     video_missing_seconds=_missing(end, self._video_until, slack),
                     audio_missing_seconds=_missing(end, self._audio_until, slack),
+                    stall_seconds=0.0,
                 ),
                 self._stop.is_set,
             )

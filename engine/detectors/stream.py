@@ -9,6 +9,7 @@ from kernels.judge.layout import OnsetRule
 
 # Viewers and operators call a lost track an outage after some seconds; a reconnect or an ad break is over by then.
 MISSING_SECONDS = 5.0
+STALL_SECONDS = 5.0
 # A rate at its limit, which the measure puts at 1, is within it.
 OVER = 1.0 + 1e-9
 
@@ -49,9 +50,23 @@ def _missing_track(track: str, what: str) -> Detector:
         ),
         make_rule=_missing,
         onset=OnsetRule.BACKDATED,
+        dominated_by=("stream.stall",),
     )
 
 
+STALL = Detector(
+    name="stream.stall",
+    track="stream",
+    column="stall_seconds",
+    severity=Severity.CRITICAL,
+    summary="A live source gives nothing that can be decoded: it is gone, hangs, or sends no key frame (see `cause`).",
+    parameters=(
+        # Players buffer two to six seconds; behind an HLS playlist twice its target duration counts if that is longer.
+        Parameter("duration", STALL_SECONDS, "s", 1.0, LONGEST_SECONDS, "how long nothing has to come"),
+    ),
+    make_rule=_missing,
+    onset=OnsetRule.BACKDATED,
+)
 MISSING_VIDEO = _missing_track("video", "a picture")
 MISSING_AUDIO = _missing_track("audio", "a sound")
 
@@ -213,6 +228,7 @@ SCTE35_MISSING = Detector(
 )
 
 DETECTORS = (
+    STALL,
     DECODE_ERRORS,
     MISSING_VIDEO,
     MISSING_AUDIO,

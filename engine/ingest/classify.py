@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
+import av
 import av.error
 
 from engine.errors import SourceError
@@ -286,6 +287,8 @@ def _explain_body(head: bytes, url: str, stream: str, policy: UrlPolicy) -> Sour
     if not head:
         return cannot_open(stream, "the server's answer is empty", "check that the stream is on air")
     kind = sniff(head)
+    if b"<MPD" in head and not _can_demux("dash"):
+        return cannot_open(stream, "this build of libav lacks DASH", "use the HLS address of the same stream")
     if kind == "html":
         expected = "HLS" if urlsplit(url).path.endswith((".m3u8", ".m3u")) else "media"
         return cannot_open(
@@ -297,6 +300,14 @@ def _explain_body(head: bytes, url: str, stream: str, policy: UrlPolicy) -> Sour
         check_playlist(url, head, stream, policy)
         return cannot_open(stream, "none of the playlist's segments can be opened", "open one of them in a browser")
     return None
+
+
+def _can_demux(name: str) -> bool:
+    """Whether this libav reads a format; PyAV's own list holds those that it can only write, too."""
+    try:
+        return bool(av.ContainerFormat(name).is_input)
+    except ValueError:
+        return False
 
 
 def top_boxes(path: str) -> list[str]:

@@ -87,9 +87,11 @@ class MediaClock:
     Args:
         container: an open `av` input container; its start time and format decide the rules.
         tracks: (kind, `av` stream) of each track in use.
+        begin: media seconds at which its first timestamp lies; not 0 where a source was opened again.
     """
 
-    def __init__(self, container: Any, tracks: Sequence[tuple[Track, Any]]) -> None:
+    def __init__(self, container: Any, tracks: Sequence[tuple[Track, Any]], begin: float = 0.0) -> None:
+        self._begin = begin
         self.jumps_allowed = bool(container.format.flags & _FORMAT_TIMES_JUMP)
         start = None if container.start_time is None else container.start_time / 1e6
         if self.jumps_allowed and start is not None:
@@ -104,7 +106,11 @@ class MediaClock:
     @property
     def origin(self) -> float:
         """Seconds to add to a payload's timestamps to get media time, once `place` has seen it."""
-        return -(self._start or 0.0)
+        return self._begin - (self._start or 0.0)
+
+    def delay(self, seconds: float) -> None:
+        """Let all that follows lie so much later: nothing came for so long, and its timestamps do not show it."""
+        self._begin += seconds
 
     @property
     def discontinuities(self) -> int:

@@ -5,8 +5,9 @@ blocking open or read end within a fraction of a second. If the reader dies, not
 the `Source` closes it. Every failure is a SourceError: raised by `open`, kept in `error` where reading broke off.
 """
 
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any, Final
@@ -18,6 +19,7 @@ from av.stream import Discard, Disposition
 
 from engine.errors import SourceError
 from engine.ingest import classify, interrupt
+from engine.ingest.causes import cause_of
 from engine.ingest.clock import MediaClock
 from engine.ingest.raw_bytes import TAPPED_SCHEMES, FileBytes, NetworkBytes
 from engine.ingest.transport import RawBytes
@@ -31,6 +33,12 @@ _MAX_FAILED_READS: Final = 16
 _TRUNCATED_BYTES: Final = 1 << 16
 _MAX_PROBLEMS: Final = 100
 _MAX_NESTED_PLAYLISTS: Final = 8
+_TARGET_DURATION: Final = re.compile(rb"^#EXT-X-TARGETDURATION:\s*(\d{1,4})", re.MULTILINE)
+# A live packager adds a segment within one and a half target durations (RFC 8216, section 6.2.2); twice that much
+# without one means that it has stopped.
+_HELD_TARGETS: Final = 3.0
+# Timestamps that are off by less than this after a silence are the sender's own clock, which ran on.
+_CLOCK_RAN_ON_SECONDS: Final = 1.0
 
 
 class Source:
@@ -63,28 +71,49 @@ class Source:
         self.corrupt_packets = 0
         """Packets that the container marks as damaged."""
         self.clock: MediaClock | None = None
+        self.target_seconds = 0.0
+        """Length of a segment of an HLS playlist, whose media comes in bursts so far apart; 0 for all else."""
         self._url = url
         self._policy = policy or UrlPolicy()
         self._open_timeout_seconds = open_timeout_seconds
         self._read_timeout_seconds = read_timeout_seconds
         self._stop = Event()
+        self._break_off = Event()  # what libav's blocking calls are watched for: `stop`, or `give_up`
+        self._opened = 0
         self._container: Any = None
         self._tap: NetworkBytes | None = None
         self._tracks: list[tuple[Track, Any]] = []
 
-    def open(self) -> StreamInfo:
-        """Open the input and find its tracks.
+    @property
+    def is_network(self) -> bool:
+        """Whether it lies beyond this machine's files."""
+        return not is_local(self._url)
 
+    @property
+    def read_timeout_seconds(self) -> float:
+        """The limit for the next packet to arrive; longer where segments are long."""
+        return max(self._read_timeout_seconds, _HELD_TARGETS * self.target_seconds)
+
+    def open(self, begin: Callable[[], float] | None = None) -> StreamInfo:
+        """Open the input and find its tracks. Once closed, it may be opened again.
+
+        Args:
+            begin: media seconds at which its first timestamp lies, asked for when the tracks are known; 0 if not given.
         Raises: SourceError: the input is missing, not allowed, not media, or has nothing to judge.
         """
         interrupt.install()
+        self.error = None
+        self._break_off.clear()
+        if self._stop.is_set():
+            self._break_off.set()
         self._policy.check(self._url, self.stream)
         deadline = time.monotonic() + self._open_timeout_seconds
         self._check_beforehand()
         self._container = self._open_container(deadline)
         try:
             info = self._describe()
-            self.clock = MediaClock(self._container, self._tracks)
+            self.clock = MediaClock(self._container, self._tracks, begin() if begin is not None else 0.0)
+            self._opened += 1
         except BaseException:
             self.close()
             raise
@@ -112,6 +141,8 @@ class Source:
         except (OSError, ValueError) as error:
             raise classify.explain(error, url, self.stream, self._policy, self._open_timeout_seconds) from error
         nested = classify.check_playlist(final, body, self.stream, self._policy)
+        if target := _TARGET_DURATION.search(body):
+            self.target_seconds = max(self.target_seconds, float(target[1]))
         if nested and depth:
             raise SourceError(
                 "playlist limit exceeded",
@@ -130,9 +161,12 @@ class Source:
 
     def _open_container(self, deadline: float) -> Any:
         options = open_options(self._url, self._policy, av.formats_available)
+        if self._opened and self.target_seconds:
+            # What came before the break was judged already: no second look at the last three segments.
+            options["live_start_index"] = "-1"
         try:
-            with interrupt.interruptible(self._stop):
-                timeouts = (max(0.1, deadline - time.monotonic()), self._read_timeout_seconds)
+            with interrupt.interruptible(self._break_off):
+                timeouts = (max(0.1, deadline - time.monotonic()), self.read_timeout_seconds)
                 if scheme_of(self._url) in TAPPED_SCHEMES:
                     self._tap = NetworkBytes(self._url, options, timeouts)
                 container: Any = av.open(
@@ -209,7 +243,7 @@ class Source:
             remedy="name an input with pictures or sound",
         )
 
-    def packets(self) -> Iterator[Packet]:
+    def packets(self, after_silence: Callable[[], float | None] | None = None) -> Iterator[Packet]:
         """The packets of the chosen tracks in the order in which the container has them, until its end.
 
         A payload's own timestamps are moved onto the timeline without jumps, so that a decoder's pictures, which come
@@ -217,6 +251,10 @@ class Source:
 
         Ends cleanly, with `error` None, at the end of the input and after `stop`. Where reading breaks off, it ends
         with `error` set; damage that can be read over is in `problems`.
+
+        Args:
+            after_silence: asked at each packet; media seconds at which the timeline has to go on where a silence was
+                told as such already, None where there was none. Timestamps that do not show the silence are moved.
         """
         clock = self.clock
         if self._container is None or clock is None:
@@ -227,10 +265,10 @@ class Source:
         demux = self._container.demux(tracks)
         failed = position = 0
         grown = False
-        watch, place = interrupt.watch, clock.place
+        watch, place, break_off = interrupt.watch, clock.place, self._break_off
         try:
             while not stop.is_set():
-                watch(stop)
+                watch(break_off)
                 try:
                     payload = next(demux)
                 except StopIteration:
@@ -262,6 +300,11 @@ class Source:
                 failed = 0
                 position = payload.pos or position
                 pts, dts = place(payload)
+                if after_silence is not None and (at := after_silence()) is not None:
+                    came = dts if dts is not None else pts
+                    if came is not None and came < at - _CLOCK_RAN_ON_SECONDS:
+                        clock.delay(at - came)
+                        pts, dts = (None if t is None else t + at - came for t in (pts, dts))
                 corrupt = payload.is_corrupt
                 if corrupt:
                     self.corrupt_packets += 1
@@ -293,9 +336,28 @@ class Source:
             self._note(f"cannot watch the transport stream's packets ({error.strerror})")
             return None
 
+    def why_ended(self) -> str:
+        """One word for why a live source's packets ended; may ask its server. Only from the thread that reads it."""
+        if self.error is not None:
+            return cause_of(self.error)
+        path = self._url.split("?", 1)[0].split("#", 1)[0].lower()
+        if scheme_of(self._url) not in ("http", "https") or not path.endswith(_PLAYLIST_SUFFIXES):
+            return "ended"
+        try:
+            self._check_playlists(self._url, depth=0)
+        except SourceError as error:
+            return cause_of(error)
+        # A playlist with an end has a duration, and is not live: this one is there and is no longer written.
+        return "stalled_playlist"
+
     def stop(self) -> None:
         """End a blocking `open` or read soon. From any thread; the reader still has to close the source."""
         self._stop.set()
+        self._break_off.set()
+
+    def give_up(self) -> None:
+        """End a read that blocks for longer than its limit, which libav does inside a segment. From any thread."""
+        self._break_off.set()
 
     def close(self) -> None:
         """Close the input. Only from the thread that reads it, or after that has ended. Idempotent.
@@ -340,7 +402,7 @@ class Source:
 
     def _read_error(self, error: Exception) -> SourceError:
         if isinstance(error, av.error.ExitError | TimeoutError):
-            return self._broken(f"no data for {self._read_timeout_seconds:g} s", error)
+            return self._broken(f"no data for {self.read_timeout_seconds:g} s", error)
         if isinstance(error, ConnectionError):
             return self._broken("the connection broke", error)
         return self._broken(redact(getattr(error, "strerror", None) or str(error)), error)

@@ -278,6 +278,7 @@ def origin() -> Iterator[str]:
         "/page": b"<!doctype html><html><body>login</body></html>" * 40,
         "/lost.m3u8": b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nnone.ts\n#EXT-X-ENDLIST\n",
         "/nothing.ts": b"",
+        "/live.mpd": b'<?xml version="1.0"?>\n<MPD type="dynamic"><Period/></MPD>\n' * 20,
     }
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -320,6 +321,11 @@ def test_network_inputs_are_read(origin: str, path: str) -> None:
 )
 def test_what_a_bad_network_input_is_told(origin: str, path: str, told: str) -> None:
     assert told in refusal(f"{origin}{path}?token=s3cretvalue")
+
+
+def test_what_this_libav_cannot_read_is_named(origin: str) -> None:
+    if not av.ContainerFormat("dash").is_input:
+        assert "this build of libav lacks DASH; use the HLS address" in refusal(f"{origin}/live.mpd")
 
 
 def test_no_message_shows_a_secret(origin: str) -> None:
