@@ -79,6 +79,7 @@ REAL: Mapping[tuple[str, str], str] = {}
 class Tally:
     """What became of one kind of planted defect."""
 
+    detector: str = ""
     planted: int = 0
     found: int = 0
     onset_errors: list[float] = field(default_factory=list)
@@ -112,6 +113,7 @@ def tally(into: Tally, name: str, planted: Sequence[Planted], found: Sequence[In
         clean: detectors that raise something on the unspoilt clip too.
     """
     for one in planted:
+        into.detector = one.detector
         hits = [i for i in found if i.detector == one.detector and overlaps(i, one)]
         into.planted += 1
         if hits:
@@ -250,6 +252,7 @@ def _say(name: str, counted: Tally) -> None:
 def _figures(tallies: Mapping[str, Tally]) -> dict[str, Any]:
     return {
         name: {
+            "detector": counted.detector,
             "planted": counted.planted,
             "found": counted.found,
             "recall": round(counted.found / counted.planted, 3) if counted.planted else None,
