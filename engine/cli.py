@@ -85,6 +85,12 @@ def check(
             "--detectors", metavar="LIST", help="Only these: video.freeze,audio.* ; with a minus, all but: -video.blur"
         ),
     ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile", metavar="NAME", help="live-ott, broadcast, file-qc, surveillance, or a config's own."
+        ),
+    ] = None,
     device: Annotated[
         str | None, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where to judge. [default: auto]")
     ] = None,
@@ -102,7 +108,7 @@ def check(
 ) -> None:
     """Judge files or live URLs."""
     with _Signals() as signals:
-        settings, specs = _prepare(inputs or [], config, detectors, device, realtime, bool(report))
+        settings, specs = _prepare(inputs or [], config, profile, detectors, device, realtime, bool(report))
         for path in (output, report):
             _check_writable(path)
         with _opened(output) as out:
@@ -134,6 +140,7 @@ def exit_code(outcomes: Sequence["Outcome"], fail_on: str) -> int:
 def _prepare(
     inputs: Sequence[str],
     config_path: Path | None,
+    profile: str | None,
     detectors: str | None,
     device: str | None,
     realtime: bool,
@@ -146,7 +153,9 @@ def _prepare(
     from engine import config as configuration
 
     config, known = _load_config(config_path)
-    selection = [] if detectors is None else [configuration.parse_selection(detectors, list(known))]
+    selection = [] if profile is None else [config.profile(profile)]
+    if detectors is not None:
+        selection.append(configuration.parse_selection(detectors, list(known)))
     if not inputs and not config.streams:
         raise ConfigError("nothing to judge", why="no input was named", remedy="avjury check INPUT..., or --config F")
 

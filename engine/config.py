@@ -74,14 +74,40 @@ class Config(_Section):
     profiles: dict[str, Profile] = Field(default_factory=dict)
     streams: list[Stream] = Field(default_factory=list)
 
+    def profile(self, name: str) -> DetectorTable:
+        """A profile's table: the configuration's own of that name, else the built-in one.
+
+        Raises: ConfigError if there is none.
+        """
+        from engine.profiles import BUILT_IN
+
+        if name in self.profiles:
+            return self.profiles[name].detectors
+        if name not in BUILT_IN:
+            names = profile_names(self)
+            raise ConfigError(
+                "unknown profile",
+                stream=name,
+                why=f"no profile has that name{_close(name, names)}",
+                remedy=f"profiles: {', '.join(names)}",
+            )
+        return BUILT_IN[name]
+
     def tables(self, stream: Stream | None = None) -> list[DetectorTable]:
         """The tables that choose a stream's detectors, the most general first, for `select`."""
         tables = [self.detectors]
         if stream is not None:
             if stream.profile is not None:
-                tables.append(self.profiles[stream.profile].detectors)
+                tables.append(self.profile(stream.profile))
             tables.append(stream.detectors)
         return tables
+
+
+def profile_names(config: Config) -> list[str]:
+    """Every profile that may be named: the configuration's own, and those that are built in."""
+    from engine.profiles import BUILT_IN
+
+    return sorted({*config.profiles, *BUILT_IN})
 
 
 def select(known: Sequence[str], tables: Iterable[DetectorTable]) -> dict[str, dict[str, object]]:
@@ -363,10 +389,10 @@ def _check_streams(config: Config, document: _Document) -> None:
             first = document.origin(("streams", seen[stream.id], "id"))
             raise document.error((*path, "id"), f"{stream.id!r} is taken by {first}", "give every stream its own id")
         seen[stream.id] = index
-        if stream.profile is not None and stream.profile not in config.profiles:
-            names = ", ".join(config.profiles) or "none is defined"
+        names = profile_names(config)
+        if stream.profile is not None and stream.profile not in names:
             raise document.error(
                 (*path, "profile"),
-                f"unknown profile {stream.profile!r}{_close(stream.profile, config.profiles)}",
-                f"profiles: {names}",
+                f"unknown profile {stream.profile!r}{_close(stream.profile, names)}",
+                f"profiles: {', '.join(names)}",
             )

@@ -1,0 +1,51 @@
+"""Ready-made choices of detectors and parameters for kinds of streams; `--profile`, or a stream's `profile`.
+
+A table is written as in the configuration: a detector's parameters, or whether it judges at all.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from engine.config import DetectorTable
+
+BUILT_IN: Final[Mapping[str, DetectorTable]] = {
+    # Channels and events for players on the internet: what the defaults are chosen for.
+    "live-ott": {},
+    # Contribution and distribution by broadcasters' rules.
+    "broadcast": {
+        # EBU R 128 s1: at most -18 LUFS short-term.
+        "audio.loudness": {"max_short_term": -18.0},
+        # EBU R 103: at most 1 % of the pixels out of the tolerated range.
+        "video.levels": {"threshold": 0.01},
+        # ETSI TR 101 290, 2.3.
+        "stream.continuity": {"pcr": 0.1},
+        # DVB receivers join within a few seconds (ETSI TS 101 154 recommends a key frame at least every 5 s).
+        "stream.gop": {"duration": 5.0},
+    },
+    # Files that are delivered: everything that is there is told, however short.
+    "file-qc": {
+        "video.black": {"black_min_duration": 0.5},
+        "video.freeze": {"duration": 1.0},
+        "video.uniform": {"duration": 0.5},
+        "video.levels": {"threshold": 0.01},
+        "audio.silence": {"duration": 1.0},
+        "audio.loudness": {"max_short_term": -18.0},
+        "stream.missing_video": {"duration": 1.0},
+        "stream.missing_audio": {"duration": 1.0},
+    },
+    # Cameras at few pictures a second that look at a place where little happens, often without sound.
+    "surveillance": {
+        "audio.*": False,
+        "stream.missing_audio": False,
+        "stream.av_offset": False,
+        # Even an empty room has noise: no change at all for so long is a camera that hangs.
+        "video.freeze": {"duration": 60.0, "noise": 0.0001},
+        "video.black": {"black_min_duration": 10.0},
+        "video.uniform": {"duration": 10.0},
+        "video.stutter": False,
+        "video.flash": False,
+        "video.letterbox": False,
+        "video.banding": False,
+        "stream.gop": {"duration": 60.0},
+    },
+}
