@@ -103,6 +103,7 @@ class StreamReader:
         self._backoff = Backoff()
         self._failure: str | None = None  # since when nothing came, why, as far as the source said so
         self._progress_at = 0.0  # monotonic time at which something was decoded last
+        self._opened_at = 0.0  # and at which this connection was begun
         self._packet_at = 0.0  # and at which a packet came
         self.stalled = False
         """Ticks were given for time in which nothing came of a live source."""
@@ -183,6 +184,7 @@ class StreamReader:
             raise self._source.error
 
     def _open(self) -> None:
+        self._opened_at = time.monotonic()
         self.info = self._source.open(self._media_now)
         self._live = self.info.live
         self.decoders = self._choose(self.info)
@@ -286,7 +288,8 @@ class StreamReader:
             silent = now - self._progress_at
             if silent < self._limit():
                 return None
-            if now - self._packet_at > HANGS * self._source.read_timeout_seconds:
+            # By what was decoded: a segment that hangs still drips a packet at each attempt of libav's.
+            if now - max(self._progress_at, self._opened_at) > HANGS * self._source.read_timeout_seconds:
                 self._source.give_up()
             end = self._progress() + silent
             if self.stalled and end < self._tick_start + TICK_SECONDS:

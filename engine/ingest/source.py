@@ -340,6 +340,8 @@ class Source:
         """One word for why a live source's packets ended; may ask its server. Only from the thread that reads it."""
         if self.error is not None:
             return cause_of(self.error)
+        if self._break_off.is_set():
+            return "timeout"
         path = self._url.split("?", 1)[0].split("#", 1)[0].lower()
         if scheme_of(self._url) not in ("http", "https") or not path.endswith(_PLAYLIST_SUFFIXES):
             return "ended"
