@@ -48,3 +48,11 @@ class DeviceError(AvjuryError):
 
 class MeasureError(AvjuryError):
     """A kernel was handed something it cannot measure."""
+
+
+class StoreError(AvjuryError):
+    """What has to be kept cannot be kept or read."""
+
+
+class QueryError(StoreError):
+    """A question to the store that cannot be answered: a cursor that is none, a filter that is not allowed."""

@@ -1,0 +1,1 @@
+"""What is kept: streams, incidents and the notification outbox in a database, stream-seconds as Parquet."""
