@@ -82,8 +82,8 @@ BLOCKINESS = Detector(
         duration("duration", 2.0, "how long it has to be blocky"),
     ),
     make_rule=lasting,
-    # A test pattern's bars and fields lie on a grid by design.
-    dominated_by=("video.bars", "video.uniform"),
+    # A test pattern's bars and fields lie on a grid by design; the edge of a letterbox is as strong as many.
+    dominated_by=("video.bars", "video.uniform", "video.letterbox"),
 )
 
 BLUR = Detector(

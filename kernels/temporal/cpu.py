@@ -211,8 +211,12 @@ def _stuck(state, difference, motion, step, pts):
         state[_CUT_AT] = pts
     state[_MOTION] = motion
     enough = stopped >= max(_STUCK_TILES, held + 1) and moving >= _MOVING_TILES
+    filled = 0  # tiles of the box around those that stopped which stand still, whenever they stopped
+    for row in range(top, bottom + 1):
+        for column in range(left, right + 1):
+            filled += state[_WAS_STILL + row * TILE_COLUMNS + column] > 0.0
     uncut = pts - state[_CUT_AT] > _ACTIVITY_SECONDS
-    if enough and uncut and stopped >= _RECTANGULAR * ((right - left + 1) * (bottom - top + 1)):
+    if enough and uncut and filled >= _RECTANGULAR * ((right - left + 1) * (bottom - top + 1)):
         for tile in range(TILES):
             state[_STUCK + tile] = 1.0 if 0.0 <= state[_SINCE_STOP + tile] <= _TOGETHER else 0.0
         held = stopped

@@ -251,11 +251,14 @@ def _stuck(state, tile, inside, valid, fresh, difference, motion, step, pts):
     stopped = _count(together)
     row = tile // _TILE_COLUMNS
     column = tile % _TILE_COLUMNS
-    wide = tl.max(tl.where(together, column, -1), axis=0) - tl.min(tl.where(together, column, _TILES), axis=0) + 1
-    tall = tl.max(tl.where(together, row, -1), axis=0) - tl.min(tl.where(together, row, _TILES), axis=0) + 1
+    left, right = tl.min(tl.where(together, column, _TILES), axis=0), tl.max(tl.where(together, column, -1), axis=0)
+    top, bottom = tl.min(tl.where(together, row, _TILES), axis=0), tl.max(tl.where(together, row, -1), axis=0)
+    boxed = (column >= left) & (column <= right) & (row >= top) & (row <= bottom)
+    filled = _count(boxed & still)
+    size = ((right - left + 1) * (bottom - top + 1)).to(tl.float64)
     enough = (stopped >= _STUCK_TILES) & (stopped >= held + 1.0) & (_count(moving) >= _MOVING_TILES)
     uncut = pts - cut_at > _ACTIVITY_SECONDS
-    noted = _flag(valid & enough & uncut & (stopped >= _RECTANGULAR * (wide * tall).to(tl.float64)))
+    noted = _flag(valid & enough & uncut & (filled >= _RECTANGULAR * size))
     stuck = tl.where(noted, tl.where(together, 1.0, 0.0), stuck)
     pace = tl.minimum(1.0, step / _ACTIVITY_SECONDS)
     active = activity + (tl.where(still, 0.0, 1.0) - activity) * pace

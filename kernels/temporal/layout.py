@@ -54,10 +54,10 @@ MOST_OUTLIERS: Final = 3  # so many late steps in a row are a new rate
 # The noise below which FFmpeg's freezedetect takes two pictures for the same.
 STILL: Final = 0.001
 ACTIVITY_SECONDS: Final = 1.0
-ACTIVE: Final = 0.8
+ACTIVE: Final = 0.3  # at little noise, coded pictures leave tiles alone for most of the time
 # A cut changes nearly all tiles, and by more than the motion around it.
-CUT_DIFFERENCE: Final = 0.02
-CUT_RISE: Final = 2.0
+CUT_DIFFERENCE: Final = 0.04
+CUT_RISE: Final = 3.0
 CUT_TILES: Final = TILES * 4 // 5
 # An encoder takes some pictures to settle on a region that has stopped, and touches it again at key frames.
 TOGETHER_SECONDS: Final = 0.25

@@ -54,8 +54,9 @@ def temporal(
       autocorrelation at some distance of 2 to 10 pictures is PERIODIC and it was OPPOSED before.
     - stutter_rate: a run of repeats between pictures that move, at a distance from the last run that none of the last
       eight had (so not a pulldown), and one or two late timestamps in an even stream; over the last two seconds.
-    - stuck_share: tiles that stop within TOGETHER_SECONDS, having moved most of the second before without a cut, fill
-      a rectangle and are at least STUCK_TILES, while MOVING_TILES others go on; each until it moves twice in a row.
+    - stuck_share: tiles that stop within TOGETHER_SECONDS, having moved in the second before without a cut, are at
+      least STUCK_TILES and lie in a rectangle of tiles that stand still, while MOVING_TILES others go on; each until it
+      moves twice in a row.
     - colour_spread and scene_score are of this picture alone, and the one before: see layout.py.
 
     Args:

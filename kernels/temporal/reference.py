@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.temporal import layout as at
-from kernels.tile_stats.grid import TILE_COLUMNS, TILES
+from kernels.tile_stats.grid import TILE_COLUMNS, TILE_ROWS, TILES
 
 Numbers = npt.NDArray[np.float64]
 
@@ -153,8 +153,9 @@ class Stream:
         uncut = now - self.cut_at > at.ACTIVITY_SECONDS
         if enough and uncut and (~still).sum() >= at.MOVING_TILES:
             rows, columns = np.divmod(np.flatnonzero(together), TILE_COLUMNS)
-            box = (rows.max() - rows.min() + 1) * (columns.max() - columns.min() + 1)
-            if together.sum() >= at.RECTANGULAR * box:
+            grid = still.reshape(TILE_ROWS, TILE_COLUMNS)
+            box = grid[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+            if box.sum() >= at.RECTANGULAR * box.size:
                 self.stuck = together.astype(float)
         return float((self.stuck > 0).mean())
 
