@@ -27,6 +27,7 @@ AUDIO_FRAME: Final = 1024
 
 FRAME_SECONDS: Final = 1 / FRAME_RATE
 SILENCE_TOLERANCE_SECONDS: Final = 0.020
+JUMP_TOLERANCE_SECONDS: Final = 0.1
 # Short-term loudness looks back 3 s (EBU Tech 3341): it crosses a threshold that far after the sound did, at most.
 LOUDNESS_TOLERANCE_SECONDS: Final = 3.0
 # Between the clip's two levels. The default is higher: only sound that nobody meant reaches it.
@@ -58,7 +59,9 @@ FREEZE: Final = Planted("video.freeze", 5.0, 9.0, FRAME_SECONDS)
 BLACK: Final = Planted("video.black", 13.0, 16.0, FRAME_SECONDS)
 SILENCE: Final = Planted("audio.silence", _on_audio_frame(19.0), _on_audio_frame(22.5), SILENCE_TOLERANCE_SECONDS)
 LOUD: Final = Planted("audio.loudness", _on_audio_frame(26.0), _on_audio_frame(31.0), LOUDNESS_TOLERANCE_SECONDS)
-PLANTED: Final = (FREEZE, BLACK, SILENCE, LOUD)
+# Whoever is listening jumps: 13 dB within a moment is a defect of its own.
+JUMP: Final = Planted("audio.level_jump", _on_audio_frame(26.0), _on_audio_frame(26.0) + 0.1, JUMP_TOLERANCE_SECONDS)
+PLANTED: Final = (FREEZE, BLACK, SILENCE, LOUD, JUMP)
 
 
 def picture(index: int, ground: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
@@ -125,9 +128,10 @@ def _encode(container: Any) -> None:
     audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
     audio.bit_rate = 192_000
     texture = np.random.default_rng(5).standard_normal((HEIGHT + 64, WIDTH + 64)).astype(np.float32)
-    ground: npt.NDArray[np.float32] = (
-        np.float32(16) * (texture + np.roll(texture, 1, 0) + np.roll(texture, 1, 1)) / np.float32(2)
-    )
+    ground = texture
+    for axis in (0, 1, 0, 1):  # smooth: unsmoothed it is noise, which is a defect
+        ground = np.mean([np.roll(ground, shift, axis) for shift in range(5)], axis=0, dtype=np.float32)
+    ground = (ground * (16 / ground.std())).astype(np.float32)
     samples = sound()
     written = 0
     for index in range(SECONDS * FRAME_RATE):

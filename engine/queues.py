@@ -60,22 +60,26 @@ class BoundedQueue(Generic[T]):
         self.failure: BaseException | None = None
         self.put_wait_seconds = 0.0  # long waits here: the consumer is the slow one
 
-    def put(self, item: T, stopped: Callable[[], bool], deadline_seconds: float = 60.0) -> None:
+    def put(self, item: T, stopped: Callable[[], bool], deadline_seconds: float = 600.0) -> None:
         """Add an item, waiting for space.
 
         Args:
             item: handed over to the queue.
             stopped: asked twice a second while waiting; True gives up.
-            deadline_seconds: longest wait; a consumer that takes nothing for so long is taken for dead.
-        Raises: QueueClosed if the consumer discarded the queue, `stopped` said so, or the deadline passed.
+            deadline_seconds: longest wait; a consumer that takes nothing for so long is taken for dead. Long enough
+                for a busy machine's first start, on which a minute and more goes into compiling the kernels.
+        Raises: QueueClosed if the consumer discarded the queue, or `stopped` said so; TimeoutError if the deadline
+            passed, which is nobody's wish and has to be seen.
         """
         with self._space:
             if len(self._items) >= self._capacity:
                 began = time.monotonic()
                 while len(self._items) >= self._capacity and not self._discarded:
                     self._space.wait(0.5)
-                    if stopped() or time.monotonic() - began > deadline_seconds:
+                    if stopped():
                         raise QueueClosed
+                    if time.monotonic() - began > deadline_seconds:
+                        raise TimeoutError(f"nothing was taken from a full queue for {deadline_seconds:g} s")
                 self.put_wait_seconds += time.monotonic() - began
             if self._discarded or self._closed:
                 raise QueueClosed

@@ -43,7 +43,7 @@ def test_a_full_queue_holds_its_producer_until_there_is_space():
 def test_a_consumer_that_takes_nothing_does_not_hold_its_producer_for_ever():
     queue = BoundedQueue(1, Bell())
     queue.put(1, never)
-    with pytest.raises(QueueClosed):
+    with pytest.raises(TimeoutError, match=r"nothing was taken from a full queue for 0\.2 s"):
         queue.put(2, never, deadline_seconds=0.2)
 
 
