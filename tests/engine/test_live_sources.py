@@ -190,7 +190,7 @@ def test_a_connection_that_falls_silent_is_a_stall_and_goes_on_where_the_clock_i
     assert outcome.incidents[0].duration == pytest.approx(5.3, abs=1.5)
 
 
-def test_a_source_without_a_key_frame_is_a_stall_that_says_so(folder: Path) -> None:
+def test_a_source_that_sends_no_key_frame_is_a_stall(folder: Path) -> None:
     encode(folder / "rare.ts", 8, "-an", "-g", "1000", "-keyint_min", "1000", "-sc_threshold", "0")
     whole = (folder / "rare.ts").read_bytes()
     headers, middle = whole[: 188 * 3], len(whole) // 3 // 188 * 188
