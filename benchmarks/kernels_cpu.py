@@ -1,0 +1,158 @@
+"""`avjury bench kernels-cpu`: what each kernel costs on one core, for a 1080p picture or 100 ms of stereo sound.
+
+The limit is memory: a picture and the one before it, 6.2 MB at 1920x1080, must each be read once. So the first row is
+numpy's copy of the same luma planes, and every kernel is given as a ratio to it, taken turn by turn. How often a kernel
+runs is beside it: measures of texture, edges and bars are due about once a second, the others at every picture.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from benchmarks.harness import compare, quantiles, write_result
+from engine.sound_trends import COLUMNS as TREND_COLUMNS
+from engine.sound_trends import SoundTrends
+from kernels import tile_stats as tiles
+from kernels.active_area import active_area
+from kernels.audio_stats import AudioState, measure_audio
+from kernels.edge_width import edge_width
+from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
+from kernels.frame_stats import frame_stats
+from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
+from kernels.sound_features import FeatureState, sound_features
+from kernels.temporal import new_state, temporal
+from kernels.texture import texture
+from models.synthesis.picture import Picture, moving_pattern
+
+WIDTH, HEIGHT = 1920, 1080
+RATE = 25
+# How often each is run, per second of a 1080p25 stream with everything on, while nothing changes.
+PER_SECOND = {
+    "frame_stats": 25.0,
+    "tile_stats": 25.0,
+    "temporal": 25.0,
+    "edge_width": 0.25,
+    "texture": 1.0,
+    "active_area": 1.0,
+    "audio_stats": 10.0,
+    "sound_features": 10.0,
+    "sound_trends": 10.0,
+}
+
+
+def frame_row(picture: Picture) -> Tensor:
+    """(1, FRAME_FIELDS) int64: the planes of an 8-bit 4:2:0 picture, where they lie."""
+    y, u, v = picture
+    row = torch.zeros((1, FRAME_FIELDS), dtype=torch.int64)
+    for field, value in (
+        (Field.LUMA_ADDRESS, y.ctypes.data),
+        (Field.U_ADDRESS, u.ctypes.data),
+        (Field.V_ADDRESS, v.ctypes.data),
+        (Field.LUMA_PITCH, y.strides[0]),
+        (Field.CHROMA_PITCH, u.strides[0]),
+        (Field.CHROMA_STEP, 1),
+        (Field.WIDTH, y.shape[1]),
+        (Field.HEIGHT, y.shape[0]),
+        (Field.CHROMA_WIDTH, u.shape[1]),
+        (Field.CHROMA_HEIGHT, u.shape[0]),
+        (Field.BIT_DEPTH, 8),
+        (Field.BLACK_LEVEL, 38),
+    ):
+        row[0, field] = value
+    return row
+
+
+def reference_row(picture: Picture) -> Tensor:
+    """(1, REFERENCE_FIELDS) int64 of the earlier picture."""
+    y, u, v = picture
+    row = torch.zeros((1, REFERENCE_FIELDS), dtype=torch.int64)
+    for field, value in (
+        (ReferenceField.LUMA_ADDRESS, y.ctypes.data),
+        (ReferenceField.U_ADDRESS, u.ctypes.data),
+        (ReferenceField.V_ADDRESS, v.ctypes.data),
+        (ReferenceField.LUMA_PITCH, y.strides[0]),
+        (ReferenceField.CHROMA_PITCH, u.strides[0]),
+    ):
+        row[0, field] = value
+    return row
+
+
+def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
+    """One call of each kernel, by name, and the copy that they are compared with."""
+    frame, reference = frame_row(now), reference_row(earlier)
+    nothing = torch.zeros((1, REFERENCE_FIELDS), dtype=torch.int64)
+    into: list[npt.NDArray[Any]] = [np.empty_like(earlier[0]), np.empty_like(now[0])]
+
+    def copy() -> None:
+        np.copyto(into[0], earlier[0])
+        np.copyto(into[1], now[0])
+
+    stats = frame_stats(frame, reference, nothing)
+    mafd, gradient = (stats[:, FRAME_COLUMNS.index(name)].clone() for name in ("mafd", "gradient"))
+    if not 0 < float(mafd) < 1:
+        raise RuntimeError(f"two pictures that differ have a difference of {float(mafd)}")
+    grid, state, clock = tiles.tile_stats(frame, reference), new_state(1), iter(range(1 << 40))
+    slots = torch.zeros(1, dtype=torch.int64)
+
+    def over_time() -> Tensor:
+        pts = torch.tensor([next(clock) / RATE], dtype=torch.float64)
+        return temporal(grid, mafd, gradient, pts, slots, slots, state)
+
+    device = torch.device("cpu")
+    rng = np.random.default_rng(1)
+    samples = torch.from_numpy((0.1 * rng.standard_normal((1, 8, 4800))).astype(np.float32))
+    channels, valid = torch.tensor([2]), torch.tensor([4800])
+    weights = torch.tensor([[1.0, 1.0, 0, 0, 0, 0, 0, 0]], dtype=torch.float64)
+    clip, noise = torch.ones(1, dtype=torch.float64), torch.full((1,), 0.001, dtype=torch.float64)
+    audio, features = AudioState.allocate(1, device), FeatureState.allocate(1, device)
+    trends, columns = SoundTrends(device, 1), torch.empty((1, len(TREND_COLUMNS)), dtype=torch.float64)
+    trends.reset(0)
+    heard = sound_features(features, samples, channels, valid, slots)
+    return {
+        "copy of both luma planes": copy,
+        "frame_stats": lambda: frame_stats(frame, reference, nothing),
+        "tile_stats": lambda: tiles.tile_stats(frame, reference),
+        "temporal": over_time,
+        "edge_width": lambda: edge_width(frame),
+        "texture": lambda: texture(frame),
+        "active_area": lambda: active_area(frame),
+        "audio_stats": lambda: measure_audio(audio, samples, channels, valid, weights, clip, slots, noise),
+        "sound_features": lambda: sound_features(features, samples, channels, valid, slots),
+        "sound_trends": lambda: trends.add(slots, heard, valid, columns),
+    }
+
+
+def main() -> None:
+    """Run it; see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="avjury bench kernels-cpu", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=100, help="turns")
+    parser.add_argument("--results", type=Path, help="where the result goes; benchmarks/results unless told")
+    options = parser.parse_args()
+    pattern = moving_pattern(WIDTH, HEIGHT)
+    seconds = compare(sides(next(pattern), next(pattern)), repeats=options.repeats, warm_up=3)
+    base = np.array(seconds["copy of both luma planes"])
+    figures: dict[str, Any] = {"picture": f"{WIDTH}x{HEIGHT}, 8 bit, 4:2:0", "sound": "100 ms, stereo", "kernels": {}}
+    per_second = 0.0
+    for name, taken in seconds.items():
+        often = PER_SECOND.get(name)
+        figures["kernels"][name] = {
+            "ms": quantiles([1000 * value for value in taken]),
+            "over_copy": quantiles(list(np.array(taken) / base)),
+            "per_second": often,
+        }
+        per_second += (often or 0.0) * float(np.median(taken))
+    figures["share_of_a_core_for_1080p25"] = round(per_second, 4)
+    path = write_result("kernels-cpu", figures, *([options.results] if options.results else []))
+    print(json.dumps(figures, indent=1))  # noqa: T201 - the command's output
+    print(path)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
