@@ -56,17 +56,21 @@ PROGRAMS = 256
 
 
 @triton.jit
+def _weight(APART: tl.constexpr):
+    """The Gaussian's weight at a distance whose square is APART."""
+    near: tl.constexpr = 15 if APART == 0 else (12 if APART == 1 else 9)
+    far: tl.constexpr = 5 if APART == 4 else (4 if APART == 5 else 2)
+    return near if APART < 4 else far
+
+
+@triton.jit
 def _weighted(base, pitch, x, y, excess, inner):
     """Sum of the 5x5 samples around each pixel, in 8 bits, with the Gaussian's weights (sum 159)."""
     total = tl.zeros(x.shape, tl.int32)
     for j in tl.static_range(5):
         for i in tl.static_range(5):
-            apart: tl.constexpr = (j - 2) * (j - 2) + (i - 2) * (i - 2)
-            near: tl.constexpr = 15 if apart == 0 else (12 if apart == 1 else 9)
-            far: tl.constexpr = 5 if apart == 4 else (4 if apart == 5 else 2)
-            weight: tl.constexpr = near if apart < 4 else far
             sample = tl.load(base + (y + j - 2) * pitch + x + i - 2, mask=inner, other=0).to(tl.int32)
-            total += (sample >> excess) * weight
+            total += (sample >> excess) * _weight((j - 2) * (j - 2) + (i - 2) * (i - 2))
     return total
 
 
