@@ -194,25 +194,25 @@ class Measure:
         values = torch.full((len(batch.surfaces), len(VIDEO_COLUMNS)), torch.nan, dtype=torch.float64,
                             device=self._device)  # fmt: skip
         values[:, : len(FRAME_COLUMNS)] = stats
-        self._measure_edges(batch, frames, values)
-        self._measure_texture(batch, frames, values)
-        self._measure_area(batch, frames, values)
+        view, slots, pts = self._view(values), self._local(batch.slots), self._local(batch.pts)
+        self._measure_edges(batch, frames, view, slots, pts)
+        self._measure_texture(batch, frames, view, slots, pts)
+        self._measure_area(frames, view, slots, pts)
         if self._wants_temporal:
             self._measure_change(batch, frames, references, values)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
         self._references.update(batch, stats[:, _MAFD], self._freeze_noise)
         return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
 
-    def _measure_edges(self, batch: FrameBatch, frames: Tensor, values: Tensor) -> None:
+    def _measure_edges(self, batch: FrameBatch, frames: Tensor, view: Any, slots: Any, pts: Any) -> None:
         """Fill the edge columns of the rows that are due; the others stay NaN, which is "not measured"."""
         xp = self._xp
-        slots, pts = self._local(batch.slots), self._local(batch.pts)
         last_blur = self._blur
         sharp = last_blur[slots] < self._sharp_below[slots]  # False where it has no value: NaN
         due = self._blur_schedule.due(
             slots,
             pts,
-            self._view(values)[:, _GRADIENT],
+            view[:, _GRADIENT],
             interval=xp.where(sharp, SHARP_INTERVAL_SECONDS, BLUR_INTERVAL_SECONDS),
             loss=BLUR_GRADIENT_CHANGE,
             gain=xp.where(sharp, SHARP_GRADIENT_GAIN, BLUR_GRADIENT_CHANGE),
@@ -221,8 +221,8 @@ class Measure:
             return  # on a GPU nobody knows without asking it, and skipped rows cost nothing
         table = self._only(due, frames)
         largest = max(surface.width * surface.height for surface in batch.surfaces)
-        values[:, _EDGES] = edge_width(table, largest)
-        last_blur[slots] = xp.where(due, self._view(values)[:, _BLUR], last_blur[slots])
+        view[:, _EDGES] = self._view(edge_width(table, largest))
+        last_blur[slots] = xp.where(due, view[:, _BLUR], last_blur[slots])
 
     def _measure_change(self, batch: FrameBatch, frames: Tensor, references: Tensor, values: Tensor) -> None:
         """Fill the columns of what tiles do over time, for the slots that a detector of these judges."""
@@ -245,10 +245,9 @@ class Measure:
         view = self._view(values)
         view[:, _SPREAD] = self._xp.where(view[:, _BLACK] >= BLACK_RATIO, 1.0, view[:, _SPREAD])
 
-    def _measure_texture(self, batch: FrameBatch, frames: Tensor, values: Tensor) -> None:
+    def _measure_texture(self, batch: FrameBatch, frames: Tensor, view: Any, slots: Any, pts: Any) -> None:
         """Fill the texture columns of the rows that are due; the others stay NaN."""
         xp = self._xp
-        slots, pts, view = self._local(batch.slots), self._local(batch.pts), self._view(values)
         gradient = view[:, _GRADIENT]
         due = self._texture_schedule.due(
             slots,
@@ -260,7 +259,7 @@ class Measure:
         )
         if self._device.type == "cpu" and not due.any():
             return
-        values[:, _TEXTURE] = texture(self._only(due, frames))
+        view[:, _TEXTURE] = self._view(texture(self._only(due, frames)))
         for row, surface in enumerate(batch.surfaces):  # times 0: rows that are not due stay NaN
             if surface.full_range:
                 view[row, _RANGES] *= 0.0  # nothing can be
@@ -282,14 +281,13 @@ class Measure:
         colourful = due & ~plane_lost & (saturation >= COLOURFUL)
         colour[slots] = xp.where(colourful, saturation, before)
 
-    def _measure_area(self, batch: FrameBatch, frames: Tensor, values: Tensor) -> None:
+    def _measure_area(self, frames: Tensor, view: Any, slots: Any, pts: Any) -> None:
         """Fill the columns of black bars of the rows that are due; the others stay NaN.
 
         `letterbox` is how much more of the height or width is bars than this stream has as a rule, or, where there are
         bars on all four sides, the smaller of both.
         """
-        xp, view = self._xp, self._view(values)
-        slots, pts = self._local(batch.slots), self._local(batch.pts)
+        xp = self._xp
         due = self._area_schedule.due(
             slots,
             pts,
@@ -300,7 +298,7 @@ class Measure:
         )
         if self._device.type == "cpu" and not due.any():
             return
-        values[:, _AREA] = active_area(self._only(due, frames))
+        view[:, _AREA] = self._view(active_area(self._only(due, frames)))
         top, bottom, left, right = (view[:, column] for column in range(_AREA.start, _AREA.stop))
         black = view[:, _BLACK] >= BLACK_RATIO  # says nothing of the shape
         judged = due & ~black

@@ -16,10 +16,13 @@ class Schedule:
     """
 
     def __init__(self, slots: int, device: torch.device) -> None:
-        self._host = device.type == "cpu"
-        self._wanted = torch.zeros(slots, dtype=torch.bool, device=device)
-        self._at = torch.full((slots,), torch.nan, dtype=torch.float64, device=device)
-        self._watched = torch.zeros(slots, dtype=torch.float64, device=device)
+        host = device.type == "cpu"
+        self._xp: Any = np if host else torch
+        wanted = torch.zeros(slots, dtype=torch.bool, device=device)
+        at = torch.full((slots,), torch.nan, dtype=torch.float64, device=device)
+        watched = torch.zeros(slots, dtype=torch.float64, device=device)
+        # What the arithmetic runs on; asking a tensor for its view costs as much as the arithmetic itself.
+        self._wanted, self._at, self._watched = (t.numpy() if host else t for t in (wanted, at, watched))
 
     def open_slot(self, slot: int, wanted: bool) -> None:
         """A stream moves in; `wanted`: a detector of it needs the measure."""
@@ -37,8 +40,7 @@ class Schedule:
             loss, gain: share by which `watched` may have fallen or risen since the last measure, gain one or (N,).
         Returns: (N,) bool.
         """
-        xp: Any = np if self._host else torch
-        at, last, wanted = (t.numpy() if self._host else t for t in (self._at, self._watched, self._wanted))
+        xp, at, last, wanted = self._xp, self._at, self._watched, self._wanted
         before, since = last[slots], at[slots]
         rested = abs(pts - since) < interval  # False where it was never measured: NaN
         same = (watched >= (1 - loss) * before) & (watched <= (1 + gain) * before)

@@ -1,0 +1,67 @@
+"""The arithmetic around the kernels gives the same on device tensors as on numpy views, which is what a GPU runs."""
+
+import numpy as np
+import pytest
+import torch
+from frames import random_frame
+from surfaces import surface
+
+from engine.batch import Batcher
+from engine.detectors import DETECTORS, resolve
+from engine.measure import Measure
+
+CPU = torch.device("cpu")
+
+
+class OnTensors(Measure):
+    """As on a GPU: no numpy view of anything."""
+
+    def __init__(self, slots):
+        super().__init__(CPU, slots)
+        self._xp = torch
+        for schedule in (self._blur_schedule, self._texture_schedule, self._area_schedule):
+            schedule._xp = torch
+            for name in ("_wanted", "_at", "_watched"):
+                setattr(schedule, name, torch.from_numpy(getattr(schedule, name)))
+
+    def _view(self, tensor):
+        return tensor
+
+
+def boxed(frame, bars):
+    """The same picture with black above and below."""
+    frame.buffers[0][:bars] = 16
+    frame.buffers[0][len(frame.buffers[0]) - bars :] = 16
+    return frame
+
+
+def pictures():
+    """Batches of three streams: one letterboxed on the way, one of full range, one interlaced that repeats itself."""
+    for n in range(60):
+        first = boxed(random_frame(64, 36, seed=n, smooth=True), 6 if n > 20 else 0)
+        second = random_frame(48, 40, seed=100 + n, interleaved=True)
+        third = random_frame(70, 37, seed=n // 5, smooth=True)
+        yield [
+            (0, surface(first, n / 5, False, False)),
+            (1, surface(second, n / 5, True, False)),
+            (2, surface(third, n / 5, False, True)),
+        ]
+
+
+@pytest.mark.parametrize("wanted", [None, {"black_ratio"}])
+def test_tensors_give_what_numpy_gives(wanted):
+    names = {declared.column for declared in DETECTORS} if wanted is None else wanted
+    _, parameters = resolve(None)
+    host, device = Measure(CPU, 3), OnTensors(3)
+    for slot in range(3):
+        host.open_slot(slot, parameters, names)
+        device.open_slot(slot, parameters, names)
+    batcher = Batcher(CPU, 3, 0.0)
+    measured = set()
+    for taken in pictures():
+        batch = batcher.assemble(taken, dict.fromkeys(range(3), 0.1))
+        one, other = host.frames(batch), device.frames(batch)
+        np.testing.assert_allclose(one.values.numpy(), other.values.numpy(), rtol=1e-12, atol=0, equal_nan=True)
+        measured |= {name for k, name in enumerate(one.columns) if one.values[:, k].isfinite().any()}
+    assert ("letterbox" in measured) == (wanted is None)
+    assert {"mafd", "black_ratio"} <= measured
