@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON3) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,postgresql,notify,mqtt]'
 	touch $@
 
 run: $(READY)
@@ -21,12 +21,18 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/avjury bench cpu
 
-test: $(READY)
+test: $(READY) programs
 	$(BIN)/python -m pytest -q -n 2 -m 'not slow'
 
 # With the long comparisons over real clips.
-test-all: $(READY)
+test-all: $(READY) programs
 	$(BIN)/python -m pytest -q -n 2
+
+# Real servers that tests run against (tests/programs.txt), installed where this machine lets us; elsewhere their tests
+# are skipped, and say so. AVJURY_REQUIRE_PROGRAMS=1 makes a missing one a failure.
+.PHONY: programs
+programs:
+	@tests/install-programs
 
 lint: $(READY)
 	$(BIN)/ruff check .

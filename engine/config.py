@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from engine.errors import AvjuryError, ConfigError
+from engine.settings.auth import AuthSection
+from engine.settings.notify import NotifySection
+from engine.settings.section import Section
+from engine.settings.service import ServiceSection
+from engine.settings.storage import StorageSection
 
 ENV_PREFIX: Final = "AVJURY_"
 # Deeper than any real configuration; an alias that holds itself would be endless.
@@ -31,11 +36,7 @@ CheckParameters = Callable[[str, Mapping[str, object]], None]
 """Raises ConfigError if a detector's parameters are wrong."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class EngineSection(_Section):
+class EngineSection(Section):
     """How the engine runs."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")] = "auto"
@@ -49,13 +50,13 @@ class EngineSection(_Section):
     )
 
 
-class Profile(_Section):
+class Profile(Section):
     """A named choice of detectors and parameters, for streams to refer to."""
 
     detectors: DetectorTable = Field(default_factory=dict)
 
 
-class Stream(_Section):
+class Stream(Section):
     """One stream to judge."""
 
     id: Annotated[str, Field(min_length=1, max_length=256)]
@@ -66,10 +67,14 @@ class Stream(_Section):
     labels: dict[str, str] = Field(default_factory=dict)
 
 
-class Config(_Section):
+class Config(Section):
     """The whole configuration."""
 
     engine: EngineSection = EngineSection()
+    service: ServiceSection = ServiceSection()
+    auth: AuthSection = AuthSection()
+    storage: StorageSection = StorageSection()
+    notify: NotifySection = NotifySection()
     detectors: DetectorTable = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
     streams: list[Stream] = Field(default_factory=list)

@@ -46,6 +46,20 @@ class DeviceError(AvjuryError):
     """The asked-for device is not there or cannot be used."""
 
 
+class CapacityError(AvjuryError):
+    """No engine has room for one more stream.
+
+    Args:
+        headroom_streams: how many more average streams all engines together can take.
+    """
+
+    def __init__(
+        self, what: str, *, why: str, remedy: str, stream: str | None = None, headroom_streams: int = 0
+    ) -> None:
+        self.headroom_streams = headroom_streams
+        super().__init__(what, why=why, remedy=remedy, stream=stream)
+
+
 class MeasureError(AvjuryError):
     """A kernel was handed something it cannot measure."""
 

@@ -1,0 +1,9 @@
+"""What every section of the configuration has in common."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """Unknown keys, values of another type, NaN and infinity are errors; nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
