@@ -20,6 +20,7 @@ from typer.exceptions import TyperException
 
 from engine.errors import AvjuryError, ConfigError
 from engine.output import WRITERS, Writer, printable
+from engine.query_command import AnswerFormat
 from engine.verdicts import Incident, Severity, StreamSecond
 
 if TYPE_CHECKING:
@@ -384,6 +385,40 @@ def doctor(
     from engine.doctor import main as examine
 
     raise typer.Exit(examine(format))
+
+
+@app.command()
+def query(
+    question: Annotated[
+        str | None, typer.Argument(metavar="QUESTION", help="availability, worst, incidents or gaps.")
+    ] = None,
+    sql: Annotated[str | None, typer.Option("--sql", metavar="SQL", help="A query over the view `seconds`.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="The service's configuration.")] = None,
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The service's data directory.")] = Path(
+        "avjury-data"
+    ),
+    verdicts: Annotated[
+        str | None, typer.Option("--verdicts", metavar="PLACE", help="Directory, s3://, gs:// or az:// URL instead.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="2026-11-27, 2026-11-27T22:00, or how long ago: 6h, 7d."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="The same; a date alone is included.")
+    ] = None,
+    stream: Annotated[
+        list[str] | None, typer.Option("--stream", metavar="ID", help="Only this stream; may be repeated.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Most rows.")] = None,
+    format: Annotated[AnswerFormat, typer.Option("--format", help="How the answer is written.")] = AnswerFormat.TABLE,
+) -> None:
+    """Ask what was judged: availability, worst streams, when which detector was open, what was not seen."""
+    from engine.query_command import answer, open_reader, write_answer
+
+    storage = _load_config(config)[0].storage
+    reader = open_reader(verdicts or storage.verdicts, data, storage.options)
+    write_answer(answer(reader, question, sql, since, until, stream or [], limit), format, sys.stdout)
 
 
 @app.command()

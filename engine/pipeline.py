@@ -444,7 +444,7 @@ class Engine:
             self._tell_cause(stream, incident)
             if incident.detector == "stream.stall":
                 incident.cause = stream.reader.cause
-            stream.coverage.opened(incident.detector, incident.start)
+            stream.coverage.opened(incident.detector, incident.start, incident.severity)
         elif change == "closed" and incident.end is not None:
             stream.coverage.closed(incident.detector, incident.start, incident.end)
         self._listener.on_incident(incident, change)
