@@ -25,6 +25,7 @@ from engine.verdicts import Incident, Severity, StreamSecond
 
 if TYPE_CHECKING:
     from engine.config import Config
+    from engine.evidence.folder import EvidenceFolder
     from engine.pipeline import Engine, Outcome, StreamSpec
 
 CLEAN, INCIDENTS, USAGE, INPUT_FAILED = 0, 1, 2, 3
@@ -102,6 +103,12 @@ def check(
     report: Annotated[
         Path | None, typer.Option("--report", metavar="F.html", help="Also write one self-contained HTML page.")
     ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            "--evidence", metavar="DIR", help="Also write a clip, a picture and the measure of each incident."
+        ),
+    ] = None,
     fail_on: Annotated[
         FailOn, typer.Option("--fail-on", help="Exit with 1 if there is an incident at or above this severity.")
     ] = FailOn.CRITICAL,
@@ -110,10 +117,15 @@ def check(
     """Judge files or live URLs."""
     with _Signals() as signals:
         settings, specs = _prepare(inputs or [], config, profile, detectors, device, realtime, bool(report))
+        folder = None
+        if evidence is not None:
+            from engine.evidence.folder import EvidenceFolder
+
+            folder = EvidenceFolder(evidence)
         for path in (output, report):
             _check_writable(path)
         with _opened(output) as out:
-            run = _Run(WRITERS[format](out), signals)
+            run = _Run(WRITERS[format](out), signals, folder)
             outcomes = run.judge(specs, settings)
             if report is not None:
                 from engine.report import write_report
@@ -160,6 +172,7 @@ def _prepare(
     if not inputs and not config.streams:
         raise ConfigError("nothing to judge", why="no input was named", remedy="avjury check INPUT..., or --config F")
 
+    from engine.evidence.recorder import EvidenceSettings
     from engine.pipeline import EngineSettings, StreamSpec, choose_device
 
     if inputs:
@@ -179,6 +192,14 @@ def _prepare(
         reconnect=False,  # a check ends; it is the service that waits for what comes back
         trace=report,
         thumbnails=report,
+        evidence=EvidenceSettings(
+            clips=config.storage.clips,
+            pre_roll_seconds=config.storage.clip_pre_roll_seconds,
+            post_roll_seconds=config.storage.clip_post_roll_seconds,
+            most_seconds=config.storage.clip_most_seconds,
+            ring_bytes=config.storage.ring_bytes,
+            patient=True,
+        ),
     )
     choose_device(settings.device)  # before any input is opened
     return settings, specs
@@ -252,8 +273,9 @@ class _Signals:
 class _Run:
     """Listens to the engine: closed incidents and summaries to the writer, progress to the terminal."""
 
-    def __init__(self, writer: Writer, signals: _Signals) -> None:
+    def __init__(self, writer: Writer, signals: _Signals, evidence: "EvidenceFolder | None" = None) -> None:
         self.pipe_closed = False
+        self._evidence = evidence
         self._writer = writer
         self._signals = signals
         self._progress: Any = None
@@ -265,12 +287,15 @@ class _Run:
         from engine.pipeline import check as judge
 
         with self._bar(specs), _log_to_stderr():
-            outcomes = judge(specs, settings, self, self._signals.watch)
+            sink = None if self._evidence is None else self._evidence.take
+            outcomes = judge(specs, settings, self, self._signals.watch, sink)
         self._write(lambda: self._writer.finish([spec.id for spec in specs]))
         return outcomes
 
     def on_incident(self, incident: Incident, change: Literal["opened", "updated", "closed"]) -> None:
         """A closed one is a record."""
+        if self._evidence is not None:
+            self._evidence.know(incident)
         if change == "closed":
             self._write(lambda: self._writer.incident(incident))
         if change != "updated" and self._progress is not None:
