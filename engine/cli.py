@@ -192,14 +192,7 @@ def _prepare(
         reconnect=False,  # a check ends; it is the service that waits for what comes back
         trace=report,
         thumbnails=report,
-        evidence=EvidenceSettings(
-            clips=config.storage.clips,
-            pre_roll_seconds=config.storage.clip_pre_roll_seconds,
-            post_roll_seconds=config.storage.clip_post_roll_seconds,
-            most_seconds=config.storage.clip_most_seconds,
-            ring_bytes=config.storage.ring_bytes,
-            patient=True,
-        ),
+        evidence=EvidenceSettings.of(config.storage, patient=True),
     )
     choose_device(settings.device)  # before any input is opened
     return settings, specs

@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any
 
 from engine.errors import ConfigError, QueryError
 from engine.output import PLAIN_WIDTH, printable
 from engine.store.objects import open_objects
+from engine.store.parquet import SPOOL, VERDICTS
 from engine.store.questions import QUESTIONS, Answer, ask
 from engine.store.verdict_reader import VerdictReader, parse_moment
-
-SPOOL: Final = "spool"
-VERDICTS: Final = "verdicts"
 
 
 class AnswerFormat(StrEnum):

@@ -80,10 +80,11 @@ def choose(kept: Kept, wish: Wish) -> Cut | None:
     video = _from_key_frame(video, wish.begin)
     begin = video[0].pts if video else wish.begin
     video = _until(video, wish.end)
-    heard = [p for p in kept.audio if p.pts + p.duration > begin and p.pts < wish.end]
-    if video and video_change is not None:
-        # Sound from the other side of a change would play over nothing.
-        heard = [p for p in heard if p.pts < _ends(video)]
+    end = wish.end
+    if video:
+        # The last picture may lie beyond the wish; and sound from the other side of a change would play over nothing.
+        end = _ends(video) if video_change is not None else max(end, _ends(video))
+    heard = [p for p in kept.audio if p.pts + p.duration > begin and p.pts < end]
     audio, audio_change = _one_format(heard, wish)
     if not video and not audio:
         return None
@@ -172,7 +173,7 @@ def write(cut: Cut, path: Path, title: str = "") -> None:
 
 
 def _add_track(container: Any, form: TrackFormat) -> tuple[Any, Fraction]:
-    stream = container.add_stream_from_template(form.template, opaque=True)
+    stream = form.add_to(container)
     tick = Fraction(1, form.sample_rate) if form.sample_rate else _VIDEO_TICK
     stream.time_base = tick
     if form.codec == "hevc" and container.format.name == "mp4":

@@ -22,6 +22,7 @@ from engine.evidence.packet_ring import NEVER, PacketRing
 from engine.evidence.series import MeasureRing, Points, Watched, series_json
 from engine.evidence.worker import EvidenceCounters, EvidenceWorker, Sink, Task
 from engine.media import Measures, Packet, StreamInfo, Surface
+from engine.settings.storage import StorageSection
 from engine.verdicts import Incident, Severity
 
 Change = Literal["opened", "updated", "closed"]
@@ -60,6 +61,19 @@ class EvidenceSettings:
     series: bool = True
     folder: Path | None = None
     patient: bool = False
+
+    @classmethod
+    def of(cls, storage: StorageSection, *, folder: Path | None = None, patient: bool = False) -> "EvidenceSettings":
+        """What the configuration's section says."""
+        return cls(
+            clips=storage.clips,
+            pre_roll_seconds=storage.clip_pre_roll_seconds,
+            post_roll_seconds=storage.clip_post_roll_seconds,
+            most_seconds=storage.clip_most_seconds,
+            ring_bytes=storage.ring_bytes,
+            folder=folder,
+            patient=patient,
+        )
 
 
 @dataclass(slots=True, eq=False)

@@ -1,5 +1,6 @@
 """What a muxer has to know of a track, kept beyond the life of the demuxer that said it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Final
@@ -22,6 +23,7 @@ class TrackFormat:
         codec: libavcodec's name of the coding ("h264"), whatever decodes it.
         signature: equal for formats whose packets one track of a file can hold.
         template: libav's parameters; of a container that is never written.
+        values: what the template lacks, as attributes of a codec context.
         sample_rate: of sound, in hertz; 0 for pictures.
     """
 
@@ -29,6 +31,7 @@ class TrackFormat:
     codec: str
     signature: tuple[object, ...]
     template: Any = field(repr=False)
+    values: Mapping[str, object] = field(repr=False)
     sample_rate: int = 0
 
     @classmethod
@@ -44,40 +47,47 @@ class TrackFormat:
             rate = 0
         else:
             shape, rate = (info.sample_rate, info.layout), info.sample_rate
-        template = _copied(info.handle) if isinstance(info.handle, av.stream.Stream) else _put_together(context)
-        if template is None:
+        holder: Any = av.open(BytesIO(), "w", format=_HOLDER)
+        try:
+            if isinstance(info.handle, av.stream.Stream):
+                return cls(
+                    track,
+                    info.codec,
+                    (track, info.codec, *shape, extradata),
+                    holder.add_stream_from_template(info.handle, opaque=True),
+                    {},
+                    rate,
+                )
+            # Another process demuxes: a decoder's context is all that there is of its track. PyAV makes tracks out of
+            # nothing only for codings that libav can encode.
+            seed = holder.add_stream(context.codec.canonical_name or context.name)
+            values = _values(context, extradata)
+            return cls(track, info.codec, (track, info.codec, *shape, extradata), seed, values, rate)
+        except (av.error.FFmpegError, ValueError):
             return None
-        return cls(track, info.codec, (track, info.codec, *shape, extradata), template, rate)
+
+    def add_to(self, container: Any) -> Any:
+        """A track of this format in a container that is to be written."""
+        made = container.add_stream_from_template(self.template, opaque=True)
+        for name, value in self.values.items():
+            setattr(made.codec_context, name, value)
+        return made
 
 
-def _copied(handle: Any) -> Any:
-    """A track like a demuxer's own, in a container of ours."""
-    holder: Any = av.open(BytesIO(), "w", format=_HOLDER)
-    try:
-        return holder.add_stream_from_template(handle, opaque=True)
-    except (av.error.FFmpegError, ValueError):
-        return None
-
-
-def _put_together(context: Any) -> Any:
-    """A track from a decoder's context alone, which is what is left of one that another process demuxes."""
-    holder: Any = av.open(BytesIO(), "w", format=_HOLDER)
-    try:
-        seed = holder.add_stream(context.codec.canonical_name or context.name)
-        made = holder.add_stream_from_template(seed, opaque=True)
-    except (av.error.FFmpegError, ValueError):
-        return None  # PyAV makes tracks of codings only that libav can encode
-    ours = made.codec_context
-    if context.extradata:
-        ours.extradata = context.extradata
+def _values(context: Any, extradata: bytes) -> dict[str, object]:
+    """What a muxer has to know, as attributes of PyAV's contexts."""
+    values: dict[str, object] = {}
+    if extradata:
+        values["extradata"] = extradata
     if context.type == "video":
-        ours.width, ours.height = context.width, context.height
+        values |= {"width": context.width, "height": context.height}
         if context.pix_fmt:
-            ours.pix_fmt = context.pix_fmt
+            values["pix_fmt"] = context.pix_fmt
+        if context.framerate:
+            values["framerate"] = context.framerate
     else:
         if context.sample_rate:
-            ours.sample_rate = context.sample_rate
+            values["sample_rate"] = context.sample_rate
         if context.layout is not None:
-            ours.layout = context.layout.name
-    made._finalize_for_output()
-    return made
+            values["layout"] = context.layout.name
+    return values

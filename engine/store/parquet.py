@@ -19,6 +19,7 @@ from typing import Final
 
 from engine.errors import StoreError
 from engine.queues import Bell, BoundedQueue
+from engine.settings.storage import StorageSection
 from engine.store.objects import REQUEST_SECONDS, Objects, open_objects
 from engine.store.second_rows import SecondRow, row_of
 from engine.store.spool import Spool
@@ -26,6 +27,10 @@ from engine.store.upkeep import Upkeep
 from engine.store.verdict_sender import Sender
 from engine.verdicts import StreamSecond
 
+# Folders of the data folder.
+VERDICTS: Final = "verdicts"
+SPOOL: Final = "spool"
+EVIDENCE: Final = "evidence"
 # Ten minutes of 300 streams: what a disk may refuse to take before anything is lost.
 QUEUE_SECONDS: Final = 180_000
 # How long a second may wait in memory before it is with the operating system, and before it is on the disk.
@@ -65,6 +70,20 @@ class VerdictSettings:
     request_seconds: float = REQUEST_SECONDS
     evidence: Path | None = None
     evidence_days: int | None = 30
+
+    @classmethod
+    def of(cls, storage: StorageSection, data: Path) -> "VerdictSettings":
+        """What the configuration's section says, in a data folder."""
+        return cls(
+            place=data / VERDICTS if storage.verdicts is None else storage.verdicts,
+            spool=data / SPOOL,
+            options=storage.options,
+            spool_bytes=storage.spool_bytes,
+            flush_seconds=storage.flush_seconds,
+            retention_days=storage.retention_days,
+            evidence=data / EVIDENCE,
+            evidence_days=storage.evidence_days,
+        )
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ import pytest
 from verdict_rows import NOON, row, second, wait_until
 
 from engine.errors import QueryError, StoreError
+from engine.settings.storage import StorageSection
 from engine.store import parts
 from engine.store.directory import Directory
 from engine.store.objects import open_objects
@@ -308,3 +309,15 @@ def test_a_reader_meets_no_half_file_while_one_writes(settings):
     assert problems == []
     assert seen == sorted(seen)
     assert len(everything(settings)) == 600
+
+
+def test_the_configuration_s_section_says_where_things_are_kept(tmp_path):
+    default = VerdictSettings.of(StorageSection(), tmp_path)
+    assert (default.place, default.spool, default.evidence) == (
+        tmp_path / "verdicts", tmp_path / "spool", tmp_path / "evidence",
+    )  # fmt: skip
+    assert (default.retention_days, default.evidence_days, default.flush_seconds) == (90, 30, 60.0)
+    named = StorageSection(verdicts="s3://bucket/x", options={"secret_access_key": "hush"}, retention_days=None)
+    settings = VerdictSettings.of(named, tmp_path)
+    assert (settings.place, settings.retention_days) == ("s3://bucket/x", None)
+    assert "hush" not in repr(settings)
