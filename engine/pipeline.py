@@ -9,7 +9,7 @@ the readers are stopped and the error goes to the caller; if a reader fails, tha
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
@@ -324,6 +324,16 @@ class Engine:
         self._video[slot], self._audio[slot] = reader.video, reader.audio
         self._pixel_black_th[slot] = parameters.get("video.black", {}).get("pixel_black_th", 0.1)
         reader.start()
+
+    def evidence_totals(self) -> dict[str, int]:
+        """What was made of evidence since the engine began, and what is held for it, for metrics."""
+        if self._recorder is None:
+            return {}
+        return {
+            **{f"evidence_{name}": value for name, value in asdict(self._recorder.counters).items()},
+            "evidence_held_bytes": self._recorder.held_bytes(),
+            "evidence_device_to_host_bytes": self._recorder.device_to_host_bytes,
+        }
 
     def stop(self) -> None:
         """End soon; open incidents are closed as removed. May be called from any thread or signal handler."""

@@ -155,7 +155,7 @@ class Recorder:
 
     def held_bytes(self) -> int:
         """Compressed media that is held, over all streams."""
-        return sum(stream.ring.bytes for stream in self._streams.values() if stream.ring is not None)
+        return sum(stream.ring.bytes for stream in list(self._streams.values()) if stream.ring is not None)
 
     def open(self, slot: int, stream: str, watched: Mapping[str, Watched]) -> StreamRecorder:
         """A stream moves into a slot; `watched` says what shows each of its detectors' defects."""

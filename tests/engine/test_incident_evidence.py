@@ -260,8 +260,9 @@ def rows(slots, start, values):
     return Measures("video", ("a", "b"), torch.tensor(slots), times, times, tensor)
 
 
-def test_a_ring_of_measures_gives_the_last_rows_of_its_slot_in_order():
-    ring = MeasureRing(3, torch.device("cpu"), rows=4)
+@pytest.mark.parametrize("host", [True, False], ids=["numpy", "torch"])
+def test_a_ring_of_measures_gives_the_last_rows_of_its_slot_in_order(host):
+    ring = MeasureRing(3, torch.device("cpu"), rows=4, host=host)
     for n in range(6):
         ring.add(rows([0, 2], [n, n + 0.5], [[n, 10 * n], [-n, float("nan")]]))
     found = ring.read(0, "b", 3.0)
