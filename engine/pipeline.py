@@ -440,6 +440,8 @@ class Engine:
                     row = frames.slots.tolist().index(transition.slot)
                     self._recorder.picture(stream.slot, incident, frames.surfaces[row], transition.decided_at)
             if frames is not None:
+                if self._recorder is not None:
+                    self._recorder.batch_ends(frames.slots.tolist(), frames.surfaces)
                 for surface in frames.surfaces:
                     surface.release()
 
