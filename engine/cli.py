@@ -20,7 +20,6 @@ from typer.exceptions import TyperException
 
 from engine.errors import AvjuryError, ConfigError
 from engine.output import WRITERS, Writer, printable
-from engine.query_command import AnswerFormat
 from engine.verdicts import Incident, Severity, StreamSecond
 
 if TYPE_CHECKING:
@@ -48,6 +47,14 @@ class Format(StrEnum):
     TABLE = "table"
     JSONL = "jsonl"
     JSON = "json"
+
+
+class AnswerFormat(StrEnum):
+    """How an answer is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
 
 
 class FailOn(StrEnum):
@@ -436,7 +443,7 @@ def query(
 
     storage = _load_config(config)[0].storage
     reader = open_reader(verdicts or storage.verdicts, data, storage.options)
-    write_answer(answer(reader, question, sql, since, until, stream or [], limit), format, sys.stdout)
+    write_answer(answer(reader, question, sql, since, until, stream or [], limit), format.value, sys.stdout)
 
 
 @app.command()
