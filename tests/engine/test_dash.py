@@ -250,7 +250,8 @@ def test_a_master_playlist_gives_the_rendition_that_is_asked_for(tmp_path: Path)
     command = [
         ffmpeg_exe(), "-y", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=4", "-f", "lavfi",
         "-i", "sine=d=4", "-map", "0:v", "-map", "1:a", "-map", "0:v", "-map", "1:a", "-s:v:1", "160x90",
-        "-b:v:0", "400k", "-b:v:1", "100k", "-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-pix_fmt", "yuv420p", "-c:a", "aac", "-hls_time", "1",
+        "-b:v:0", "400k", "-b:v:1", "100k", "-c:v", "libx264", "-preset", "ultrafast", "-g", "25",
+        "-pix_fmt", "yuv420p", "-c:a", "aac", "-hls_time", "1",
         "-hls_playlist_type", "vod", "-var_stream_map", "v:0,a:0 v:1,a:1", "-master_pl_name", "master.m3u8",
         "-hls_segment_filename", str(tmp_path / "s%v_%d.ts"), "-f", "hls", str(tmp_path / "v%v.m3u8"),
     ]  # fmt: skip
