@@ -108,10 +108,23 @@ def check(
     rendition: Annotated[
         str, typer.Option("--rendition", metavar="best|worst|HEIGHT", help="Which variant of a playlist is judged.")
     ] = "best",
+    decode_threads: Annotated[
+        int | None,
+        typer.Option(
+            "--decode-threads",
+            metavar="N",
+            min=0,
+            max=64,
+            help="Of a software decoder; 0 takes all cores: faster for one long file, but damage may fall differently "
+            "from run to run. [default: 1]",
+        ),
+    ] = None,
 ) -> None:
     """Judge files or live URLs."""
     with _Signals() as signals:
-        settings, specs = _prepare(inputs or [], config, profile, detectors, device, realtime, bool(report), rendition)
+        settings, specs = _prepare(
+            inputs or [], config, profile, detectors, device, realtime, bool(report), rendition, decode_threads
+        )
         for path in (output, report):
             _check_writable(path)
         with _opened(output) as out:
@@ -149,6 +162,7 @@ def _prepare(
     realtime: bool,
     report: bool,
     rendition: str,
+    decode_threads: int | None,
 ) -> tuple[Any, list["StreamSpec"]]:
     """Settings and streams from options, configuration and environment.
 
@@ -182,7 +196,7 @@ def _prepare(
         device=device or config.engine.device,
         max_batch=config.engine.max_batch,
         max_wait_seconds=config.engine.max_wait_seconds,
-        decode_threads=1 if config.engine.decode_threads is None else config.engine.decode_threads,
+        decode_threads=next(n for n in (decode_threads, config.engine.decode_threads, 1) if n is not None),
         realtime=realtime,
         reconnect=False,  # a check ends; it is the service that waits for what comes back
         trace=report,
