@@ -75,7 +75,7 @@ class Outbox:
         ready = select(outbox).where(pending, table.due_at <= now, ~overtakes)
         if waiting:
             ready = ready.where(or_(table.batch.is_not(None), table.grouping.not_in(waiting)))
-        # One claim of a sink at a time: two that each saw half of an incident's notices could send them out of order.
+        # One claim of a sink at a time: each sees what the one before took, and looks for its own after it.
         with self._database.write(lock=f"outbox.{sink}") as connection:
             first = connection.execute(ready.order_by(table.due_at, table.id).limit(1)).mappings().first()
             if first is None:
