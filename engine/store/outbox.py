@@ -165,7 +165,8 @@ class Outbox:
     def revive(self, ids: Sequence[int]) -> int:
         """Try dead letters again, from now on. Returns: how many."""
         these = and_(outbox.c.id.in_(ids), outbox.c.state == "dead")
-        fresh = {"state": "pending", "attempts": 0, "due_at": self._clock(), "settled_at": None, "batch": None}
+        now = self._clock()
+        fresh = {"state": "pending", "attempts": 0, "created_at": now, "due_at": now, "settled_at": None, "batch": None}
         with self._database.write() as connection:
             return connection.execute(update(outbox).where(these).values(fresh)).rowcount
 

@@ -187,7 +187,9 @@ def test_two_dispatchers_and_two_writers_share_a_database_without_a_double_or_a_
                 with lock:
                     claimed.extend(told)
                     # Its opening is in the same batch, or has arrived.
-                    early.extend(s for s, change in told if change == "closed" and (s, "opened") not in {*told, *arrived})
+                    early.extend(
+                        s for s, change in told if change == "closed" and (s, "opened") not in {*told, *arrived}
+                    )
                     arrived.update(told)
                 store.outbox.delivered(batch)
 
