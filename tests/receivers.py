@@ -175,6 +175,11 @@ class MailServer:
                         self.mails.append(email.message_from_bytes(mail))
                         self.changed.notify_all()
                     say("250 taken")
+                elif word == b"EHLO":
+                    say("250-test")
+                    say("250 AUTH PLAIN")
+                elif word == b"AUTH":
+                    say("235 welcome")
                 elif word == b"QUIT":
                     say("221 bye")
                     return

@@ -1,7 +1,10 @@
 """E-mail, chat and pagers through Apprise: text for people."""
 
+import contextlib
 import logging
 import re
+import threading
+from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -50,24 +53,18 @@ class AppriseSender(Sender):
 
     def send(self, message: Message) -> str:
         """Send; Apprise says only whether it worked, and why not in its log."""
-        said = _Said()
-        logger = logging.getLogger("apprise")
-        logger.addHandler(said)
-        kept, logger.propagate = logger.propagate, False  # what it logs may hold parts of the address
-        try:
-            arrived = self._service.notify(
-                body=message.text(self._most),
-                title=message.title(),
-                notify_type=self._kind(message),
-                body_format=self._apprise.NotifyFormat.TEXT,
-            )
-        except (OSError, TypeError, ValueError) as error:
-            raise self.failed(self._redacted(str(error)), remedy="see the service's address") from error
-        finally:
-            logger.propagate = kept
-            logger.removeHandler(said)
+        with _COMPLAINTS.kept() as said:
+            try:
+                arrived = self._service.notify(
+                    body=message.text(self._most),
+                    title=message.title(),
+                    notify_type=self._kind(message),
+                    body_format=self._apprise.NotifyFormat.TEXT,
+                )
+            except (OSError, TypeError, ValueError) as error:
+                raise self.failed(self._redacted(str(error)), remedy="see the service's address") from error
         if not arrived:
-            why = self._redacted("; ".join(said.lines)) or f"{self._service.service_name} did not take it"
+            why = self._redacted("; ".join(said)) or f"{self._service.service_name} did not take it"
             raise self.failed(why, remedy="see the service's address, and that it is reached")
         return f"{self._service.service_name} took it"
 
@@ -91,14 +88,33 @@ class AppriseSender(Sender):
         return " ".join(text.split())[:300]
 
 
-class _Said(logging.Handler):
-    """Keeps what Apprise complains of while one message is sent."""
+class _Complaints(logging.Filter):
+    """Keeps what Apprise logs while a thread sends, from the log: it may hold parts of the address."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.lines: list[str] = []
+        super().__init__()
+        self._mine = threading.local()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a line."""
-        if len(self.lines) < 5:
-            self.lines.append(record.getMessage())
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[list[str]]:
+        """What this thread's sending made Apprise complain of."""
+        logging.getLogger("apprise").addFilter(self)  # once, however often it is called
+        lines: list[str] = []
+        self._mine.lines = lines
+        try:
+            yield lines
+        finally:
+            del self._mine.lines
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it goes on to the log."""
+        lines: list[str] | None = getattr(self._mine, "lines", None)
+        if lines is None:
+            return True
+        if record.levelno >= logging.WARNING and len(lines) < 5:
+            lines.append(record.getMessage())
+        return False
+
+
+# Apprise has one logger for all of its services.
+_COMPLAINTS: Final = _Complaints()
