@@ -322,7 +322,7 @@ def _explain(item: Any, document: _Document) -> tuple[Path_, str, str]:
     location: Path_ = tuple(item["loc"])
     kind, got = item["type"], item["input"]
     # A detector's entry is "a switch or parameters"; pydantic reports each arm with a suffix that is not in the file.
-    if "detectors" in location:
+    if "detectors" in location and location[0] != "notify":  # a route's detectors are patterns
         after = location.index("detectors") + 1
         if len(location) > after:
             keep = after + 1

@@ -110,10 +110,10 @@ class Notifier:
                     log.error("notifications to %s: the old sender still hangs", worker.name)
 
     def wake(self) -> None:
-        """A transaction of this thread was committed: wake the sinks that its changes are for."""
-        named: set[str] = self._named.__dict__.pop("sinks", set())
+        """There may be new notices: of the sinks that this thread's transaction named, or else of any."""
+        named: set[str] | None = self._named.__dict__.pop("sinks", None)
         with self._lock:
-            workers = [self._workers[name] for name in named if name in self._workers]
+            workers = [worker for name, worker in self._workers.items() if named is None or name in named]
         for worker in workers:
             worker.wake()
 

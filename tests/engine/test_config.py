@@ -61,6 +61,7 @@ def test_the_environment_wins_over_the_file(tmp_path):
         ),
         ("notify:\n  routes:\n    - sinks: [b]\n", "line 2", "there is no sink 'b'"),
         ("notify:\n  routes:\n    - sinks: []\n      severity: bad\n", "line 4", "critical"),
+        ("notify:\n  routes:\n    - sinks: []\n      detectors: [1]\n", "line 4", "valid string"),
     ],
 )
 def test_a_mistake_is_told_with_its_line_and_key(tmp_path, text, line, said):
