@@ -74,7 +74,11 @@ class Receiver:
                 raise TimeoutError(f"{len(self.taken)} of {count} within {seconds:g} s")
 
     def _serve(self, handler):
-        body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
+        length = int(handler.headers.get("content-length", 0))
+        body = handler.rfile.read(length)
+        if len(body) < length:
+            handler.close_connection = True  # whoever sent it died in the middle
+            return
         with self.changed:
             number = len(self.requests)
             self.requests.append((dict(handler.headers), body))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.store.outbox import Batch
+from engine.store.outbox import Batch, message_id
 from engine.store.records import Notice, wall_text
 
 _LONGEST_TITLE: Final = 100
@@ -29,8 +29,8 @@ class Message:
 
     @classmethod
     def of(cls, batch: Batch, link: str | None) -> "Message":
-        """The message of a batch of the outbox."""
-        return cls(batch.id, batch.notices, link=link)
+        """The message of a batch, or of the one notice that a part of it has."""
+        return cls(message_id([batch.notices[0].key]) if batch.singly else batch.id, batch.notices, link=link)
 
     def changes(self) -> list[dict[str, Any]]:
         """Each change as programs get it: the incident after it, with what kind of change it was."""

@@ -22,6 +22,7 @@ from engine.notify.tally import Tally
 from engine.queues import Bell
 from engine.settings.notify import SinkSection
 from engine.store.outbox import Batch, Outbox
+from engine.store.records import Notice
 
 # How long a thread sleeps at most: notices may come from another process, and claims of a dead one run out.
 IDLE_SECONDS: Final = 2.0
@@ -35,6 +36,8 @@ SHORTEST_RETRY_SECONDS: Final = 0.1
 OUTAGE_FAILURES: Final = 3
 # Changes that one message for people may summarise.
 MOST_SUMMARISED: Final = 1000
+# Messages of one change each that are claimed and settled in one transaction: on a slow disk that is what takes long.
+CLAIMED_SINGLY: Final = 20
 
 log = logging.getLogger(__name__)
 
@@ -143,38 +146,60 @@ class Worker:
         if due > self._clock():
             return due - self._clock()
         most = MOST_SUMMARISED if self._sender.summarises else self._sink.changes_per_message
-        batch = self._outbox.claim(self.name, lease_seconds=self._lease_seconds, most=most)
+        singly = most == 1
+        if singly and self._sink.messages_per_minute is None:
+            most = CLAIMED_SINGLY
+        batch = self._outbox.claim(self.name, lease_seconds=self._lease_seconds, most=most, singly=singly)
         if batch is None:
             return BLOCKED_SECONDS
         self.sending = batch
         try:
-            self._deliver(batch)
+            if batch.singly:
+                self._deliver_each(batch)
+            elif self._delivered(batch):
+                self._outbox.delivered(batch)
         finally:
             self.sending = None
         return 0.0
 
-    def _deliver(self, batch: Batch) -> None:
+    def _deliver_each(self, batch: Batch) -> None:
+        """One message for each; those behind one that failed are given back."""
+        arrived: list[Notice] = []
+        left = list(batch.notices)
+        while left and not self._stopping.is_set() and self._paused_until <= time.monotonic():
+            notice = left.pop(0)
+            failures = self._failures
+            if self._delivered(batch.part((notice,))):
+                arrived.append(notice)
+            elif self._failures > failures:
+                break
+        if arrived:
+            self._outbox.delivered(batch.part(tuple(arrived)))
+        if left:
+            self._outbox.release(batch.part(tuple(left)))
+
+    def _delivered(self, batch: Batch) -> bool:
+        """Send one message. Returns: whether it arrived; where it did not, that is noted."""
         self._pace.take()
         try:
             self._sender.send(Message.of(batch, self._link))
         except NotifyError as error:
             self._failed(batch, error)
-            return
+            return False
         except Exception as error:  # noqa: BLE001 - a sender's own mistake is seen, and must not silence the sink
             # Where it happened, and not what it says: that could be a password.
             where = "".join(traceback.format_tb(error.__traceback__))
             log.error("notifications to %s: %s in the sender:\n%s", self.name, type(error).__name__, where)
             self._failed(batch, self._sender.failed(f"{type(error).__name__} in the sender", remedy="see the log"))
-            return
-        self._outbox.delivered(batch)
+            return False
         now = self._clock()
-        self._tally.delivered += len(batch.notices)
         for notice in batch.notices:
             if notice.change == "opened":
                 self._tally.note_latency(max(0.0, now - notice.created_at))
-        if self._failures >= OUTAGE_FAILURES:
-            self._outbox.hurry(self.name)
-        self._works()
+        self._tally.delivered += len(batch.notices)
+        if self._failures:
+            self._works()
+        return True
 
     def _failed(self, batch: Batch, error: NotifyError) -> None:
         now = self._clock()
@@ -208,12 +233,15 @@ class Worker:
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
     def _works(self) -> None:
-        if self._failures:
-            log.warning("notifications to %s arrive again, after %d failures", self.name, self._failures)
+        """It arrives again."""
+        log.warning("notifications to %s arrive again, after %d failures", self.name, self._failures)
+        outage = self._failures >= OUTAGE_FAILURES
         self._failures = 0
         self._backoff = Backoff()
         self._tally.failing_since = None
         self._tally.error = ""
+        if outage:
+            self._outbox.hurry(self.name)
 
     def _renew(self) -> None:
         told = self._outbox.told_open(self.name)

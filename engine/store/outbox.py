@@ -6,8 +6,8 @@ same batch goes out again with the same key.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
@@ -16,13 +16,16 @@ from engine.store.database import Database
 from engine.store.records import Change, Delivery, DeliveryState, IncidentRecord, Notice, Page
 from engine.store.schema import incidents, outbox
 
+# What the id of a batch begins with whose notices go out one by one.
+_SINGLY: Final = "one_"
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Notices that go out as one message.
+    """Notices that were claimed together: one message, or one each.
 
     Args:
-        id: the same at every attempt.
+        id: the same at every attempt; that of the message, if it is one.
         attempts: begun before this one.
         notices: of one sink and grouping, in the order of their changes.
     """
@@ -31,6 +34,15 @@ class Batch:
     sink: str
     attempts: int
     notices: tuple[Notice, ...]
+
+    @property
+    def singly(self) -> bool:
+        """Whether each notice is a message of its own, with `message_id` of its key."""
+        return self.id.startswith(_SINGLY)
+
+    def part(self, notices: tuple[Notice, ...]) -> "Batch":
+        """Some of it, to be settled by themselves."""
+        return replace(self, notices=notices, attempts=notices[0].attempts)
 
 
 class Outbox:
@@ -45,7 +57,15 @@ class Outbox:
         self._database = database
         self._clock = clock
 
-    def claim(self, sink: str, *, lease_seconds: float, most: int = 100, waiting: Sequence[str] = ()) -> Batch | None:
+    def claim(
+        self,
+        sink: str,
+        *,
+        lease_seconds: float,
+        most: int = 100,
+        waiting: Sequence[str] = (),
+        singly: bool = False,
+    ) -> Batch | None:
         """Take the batch that is due, oldest first. A notice never overtakes an older one of its incident.
 
         Args:
@@ -53,6 +73,7 @@ class Outbox:
             lease_seconds: nobody else gets the batch for so long.
             most: notices in a batch.
             waiting: groupings that are not to be begun yet.
+            singly: each notice is to be a message of its own. What was begun otherwise stays as it was begun.
         Returns: None if nothing is due.
         """
         now = self._clock()
@@ -68,7 +89,7 @@ class Outbox:
                 older.c.state == "pending",
                 older.c.id < table.id,
                 or_(older.c.batch.is_not(None), older.c.due_at > now, older.c.leased_until > now),
-                or_(table.batch.is_(None), older.c.batch.is_(None), older.c.batch != table.batch),
+                or_(table.batch.is_(None), older.c.batch.is_(None), older.c.batch != table.batch, older.c.due_at > now),
             )
             .exists()
         )
@@ -80,7 +101,9 @@ class Outbox:
             first = connection.execute(ready.order_by(table.due_at, table.id).limit(1)).mappings().first()
             if first is None:
                 return None
-            if first["batch"] is not None:
+            if (first["batch"] or "").startswith(_SINGLY):
+                chosen = ready.where(table.batch == first["batch"])
+            elif first["batch"] is not None:
                 # Whole, whatever the limit is now: its id stands for these notices.
                 chosen = select(outbox).where(pending, table.batch == first["batch"])
             else:
@@ -89,7 +112,8 @@ class Outbox:
             rows = connection.execute(chosen.order_by(table.id).with_for_update()).mappings().all()
             if not rows:
                 return None
-            batch = first["batch"] or _batch_id([row["key"] for row in rows])
+            keys = [row["key"] for row in rows]
+            batch = first["batch"] or (f"{_SINGLY}{_hash(keys)}" if singly else message_id(keys))
             ids = [row["id"] for row in rows]
             connection.execute(
                 update(outbox)
@@ -100,9 +124,16 @@ class Outbox:
 
     def extend(self, batch: Batch, lease_seconds: float) -> bool:
         """Keep a batch for so long from now on. Returns: False if somebody else has it by now, or it is settled."""
+        claimed = and_(_still(batch), outbox.c.leased_until > 0)
         with self._database.write() as connection:
-            kept = update(outbox).where(_still(batch)).values(leased_until=self._clock() + lease_seconds)
+            kept = update(outbox).where(claimed).values(leased_until=self._clock() + lease_seconds)
             return connection.execute(kept).rowcount > 0
+
+    def release(self, batch: Batch) -> None:
+        """Give back what was claimed and not begun to be sent."""
+        values = {"batch": None, "leased_until": 0.0, "attempts": outbox.c.attempts - 1}
+        self._settle(and_(_still(batch), outbox.c.attempts == 1), **values)
+        self._settle(_still(batch), leased_until=0.0)  # begun before: its id stays
 
     def delivered(self, batch: Batch) -> None:
         """It arrived, whoever has it by now."""
@@ -264,17 +295,20 @@ def _last_words(connection: Connection, incident_id: str) -> dict[str, Any]:
 
 def _still(batch: Batch) -> ColumnElement[bool]:
     """The batch's rows while nobody has claimed them after us: every claim counts an attempt."""
-    return and_(
-        outbox.c.id.in_([notice.id for notice in batch.notices]),
-        outbox.c.state == "pending",
-        outbox.c.batch == batch.id,
-        outbox.c.attempts == batch.attempts + 1,
-    )
+    ids: dict[int, list[int]] = {}
+    for notice in batch.notices:
+        ids.setdefault(notice.attempts + 1, []).append(notice.id)
+    ours = [and_(outbox.c.id.in_(these), outbox.c.attempts == attempts) for attempts, these in ids.items()]
+    return and_(outbox.c.state == "pending", outbox.c.batch == batch.id, or_(False, *ours))
 
 
-def _batch_id(keys: Sequence[str]) -> str:
-    # Standard Webhooks' ids hold no full stop.
-    return f"msg_{hashlib.sha256(chr(10).join(keys).encode()).hexdigest()[:32]}"
+def message_id(keys: Sequence[str]) -> str:
+    """The idempotency key of a message that tells of these; without a full stop, as Standard Webhooks wants it."""
+    return f"msg_{_hash(keys)}"
+
+
+def _hash(keys: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:32]
 
 
 def _notice(row: Any) -> Notice:

@@ -1,4 +1,4 @@
-"""Sends what a database's outbox holds until it is killed: `dispatcher.py DATABASE RECEIVER SECRET`."""
+"""Sends what a database's outbox holds until it is killed: `dispatcher.py DATABASE RECEIVER SECRET TOGETHER`."""
 
 import sys
 import time
@@ -8,8 +8,9 @@ from engine.settings.notify import NotifySection
 from engine.store.sql import Store
 
 
-def main(database, receiver, secret):
-    sink = {"type": "webhook", "url": receiver, "secrets": [secret], "timeout_seconds": 1, "changes_per_message": 3}
+def main(database, receiver, secret, together):
+    sink = {"type": "webhook", "url": receiver, "secrets": [secret], "timeout_seconds": 1}
+    sink["changes_per_message"] = int(together)
     section = NotifySection.model_validate({"sinks": {"hook": sink}, "routes": [{"sinks": ["hook"]}]})
     notifier = Notifier(section, lease_seconds=1.0)
     notifier.start(Store(database, route=notifier.route))

@@ -38,9 +38,9 @@ def url(request, tmp_path):
         yield server.database()
 
 
-def start(url, receiver, secret):
+def start(url, receiver, secret, together):
     process = subprocess.Popen(
-        [sys.executable, str(DISPATCHER), url, receiver.url, secret], cwd=ROOT, stdout=subprocess.PIPE,
+        [sys.executable, str(DISPATCHER), url, receiver.url, secret, str(together)], cwd=ROOT, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert process.stdout.readline() == "ready\n"
@@ -65,10 +65,14 @@ def write(store, streams, pause_seconds):
 
 
 @pytest.mark.parametrize(
-    ("streams", "kills", "dispatchers"),
-    [(20, 3, 1), pytest.param(250, 20, 1, marks=pytest.mark.slow), pytest.param(250, 20, 2, marks=pytest.mark.slow)],
+    ("streams", "kills", "dispatchers", "together"),
+    [
+        (20, 3, 1, 1),
+        pytest.param(250, 20, 1, 1, marks=pytest.mark.slow),
+        pytest.param(250, 20, 2, 3, marks=pytest.mark.slow),
+    ],
 )
-def test_nothing_is_lost_or_doubled_over_kills(url, secret, streams, kills, dispatchers):
+def test_nothing_is_lost_or_doubled_over_kills(url, secret, streams, kills, dispatchers, together):
     seed = random.randrange(1 << 30)
     rng = random.Random(seed)
     store = Store(url, route=Routing(SECTION, 0.0), damping_seconds=0.0)
@@ -81,16 +85,18 @@ def test_nothing_is_lost_or_doubled_over_kills(url, secret, streams, kills, disp
     with Receiver(answer) as receiver:
         writer = threading.Thread(target=write, args=(store, streams, kills / streams))
         writer.start()
-        running = [start(url, receiver, secret) for _ in range(dispatchers)]
-        for _ in range(kills):
-            time.sleep(rng.uniform(0.0, 0.6))
-            victim = rng.randrange(dispatchers)
-            end(running[victim])
-            running[victim] = start(url, receiver, secret)
-        writer.join(120)
-        servers.eventually(lambda: ("hook", "pending") not in store.outbox.counts(), 120)
-        for process in running:
-            end(process)
+        running = [start(url, receiver, secret, together) for _ in range(dispatchers)]
+        try:
+            for _ in range(kills):
+                time.sleep(rng.uniform(0.0, 0.6))
+                victim = rng.randrange(dispatchers)
+                end(running[victim])
+                running[victim] = start(url, receiver, secret, together)
+            writer.join(120)
+            servers.eventually(lambda: ("hook", "pending") not in store.outbox.counts(), 120)
+        finally:
+            for process in running:
+                end(process)
     counts = store.outbox.counts()
     store.close()
     assert counts == {("hook", "delivered"): 2 * streams}, f"seed {seed}"

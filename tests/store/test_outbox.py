@@ -213,3 +213,40 @@ def test_two_dispatchers_and_two_writers_share_a_database_without_a_double_or_a_
     assert failures == []
     assert early == []
     assert sorted(claimed) == sorted((name, change) for name in names for change in ("opened", "closed"))
+
+
+def test_of_messages_of_one_change_each_those_behind_a_failure_are_given_back(opened, clock):
+    store = opened(Route(hook=(0.0, 0.0)))
+    for stream in "abc":
+        store.incidents.record(freeze(1.0, stream=stream), "opened")
+    store.incidents.record(freeze(1.0, 2.0, stream="b"), "closed")
+    batch = store.outbox.claim("hook", lease_seconds=5, most=10, singly=True)
+    assert (batch.singly, len(batch.notices)) == (True, 4)
+    a, b, c, over = batch.notices
+    store.outbox.delivered(batch.part((a,)))
+    store.outbox.failed(batch.part((b,)), "503", retry_seconds=60)
+    store.outbox.release(batch.part((c, over)))
+    again = store.outbox.claim("hook", lease_seconds=5, most=10, singly=True)
+    assert [(notice.payload["stream"], notice.attempts) for notice in again.notices] == [("c", 0)]
+    store.outbox.delivered(again)
+    assert store.outbox.claim("hook", lease_seconds=5, most=10, singly=True) is None
+    clock.now += 60
+    assert sent(store, "hook") == ["opened", "closed"]
+
+
+def test_a_failure_in_a_claim_that_a_process_left_behind_holds_up_only_its_own_incident(opened, clock):
+    store = opened(Route(hook=(0.0, 0.0)))
+    for stream in "ab":
+        store.incidents.record(freeze(1.0, stream=stream), "opened")
+        store.incidents.record(freeze(1.0, 2.0, stream=stream), "closed")
+    store.outbox.claim("hook", lease_seconds=5, most=10, singly=True)  # its process dies
+    clock.now += 6
+    batch = store.outbox.claim("hook", lease_seconds=5, most=10, singly=True)
+    store.outbox.failed(batch.part(batch.notices[:1]), "503", retry_seconds=60)
+    assert store.outbox.extend(batch, 5)  # what failed is no longer claimed
+    store.outbox.release(batch.part(batch.notices[1:]))
+    again = store.outbox.claim("hook", lease_seconds=5, most=10, singly=True)
+    assert [(notice.payload["stream"], notice.change) for notice in again.notices] == [("b", "opened"), ("b", "closed")]
+    store.outbox.delivered(again)
+    clock.now += 60
+    assert sent(store, "hook") == ["opened", "closed"]
