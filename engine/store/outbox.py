@@ -7,9 +7,9 @@ same batch goes out again with the same key.
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, insert, or_, select, update
 
 from engine.store import cursor as cursors
 from engine.store.database import Database
@@ -18,6 +18,9 @@ from engine.store.schema import incidents, outbox
 
 # What the id of a batch begins with whose notices go out one by one.
 _SINGLY: Final = "one_"
+# How far the clocks of two services on one database may lie apart.
+_SKEW_SECONDS: Final = 60.0
+_LONGEST_LEASE_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Outbox:
         now = self._clock()
         table = outbox.c
         older = outbox.alias("older")
-        pending = and_(table.sink == sink, table.state == "pending", table.leased_until <= now)
+        pending = and_(table.sink == sink, table.state == "pending", _free(table, now))
         # What goes out in the same batch is in order there; a batch of its own has to wait for its elders.
         overtakes = (
             select(older.c.id)
@@ -88,12 +91,12 @@ class Outbox:
                 older.c.incident_id == table.incident_id,
                 older.c.state == "pending",
                 older.c.id < table.id,
-                or_(older.c.batch.is_not(None), older.c.due_at > now, older.c.leased_until > now),
-                or_(table.batch.is_(None), older.c.batch.is_(None), older.c.batch != table.batch, older.c.due_at > now),
+                or_(older.c.batch.is_not(None), ~_due(older.c, now), ~_free(older.c, now)),
+                or_(table.batch.is_(None), older.c.batch.is_(None), older.c.batch != table.batch, ~_due(older.c, now)),
             )
             .exists()
         )
-        ready = select(outbox).where(pending, table.due_at <= now, ~overtakes)
+        ready = select(outbox).where(pending, _due(table, now), ~overtakes)
         if waiting:
             ready = ready.where(or_(table.batch.is_not(None), table.grouping.not_in(waiting)))
         # One claim of a sink at a time: each sees what the one before took, and looks for its own after it.
@@ -209,9 +212,9 @@ class Outbox:
 
     def next_due(self, sink: str) -> float | None:
         """Unix seconds at which the next notice of a sink is due; None if none is waiting."""
-        query = select(func.min(func.coalesce(outbox.c.due_at, 0.0))).where(
-            outbox.c.sink == sink, outbox.c.state == "pending", outbox.c.leased_until <= self._clock()
-        )
+        now = self._clock()
+        due_at = case((_from_the_future(outbox.c, now), now), else_=outbox.c.due_at)
+        query = select(func.min(due_at)).where(outbox.c.sink == sink, outbox.c.state == "pending", _free(outbox.c, now))
         with self._database.read() as connection:
             return connection.execute(query).scalar()
 
@@ -291,6 +294,20 @@ def _last_words(connection: Connection, incident_id: str) -> dict[str, Any]:
         table.incident_id == incident_id, table.change != "updated"
     )
     return {row.sink: row for row in connection.execute(query.order_by(table.id))}
+
+
+def _due(table: Any, now: float) -> ColumnElement[bool]:
+    return or_(table.due_at <= now, _from_the_future(table, now))
+
+
+def _free(table: Any, now: float) -> ColumnElement[bool]:
+    """Nobody's claim holds; one that runs longer than any claim does was made before the clock was set back."""
+    return or_(table.leased_until <= now, table.leased_until > now + _LONGEST_LEASE_SECONDS)
+
+
+def _from_the_future(table: Any, now: float) -> ColumnElement[bool]:
+    """It was written before the clock was set back, and is not to wait until the clock is there again."""
+    return cast("ColumnElement[bool]", table.created_at > now + _SKEW_SECONDS)
 
 
 def _still(batch: Batch) -> ColumnElement[bool]:

@@ -250,3 +250,15 @@ def test_a_failure_in_a_claim_that_a_process_left_behind_holds_up_only_its_own_i
     store.outbox.delivered(again)
     clock.now += 60
     assert sent(store, "hook") == ["opened", "closed"]
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up(opened, clock):
+    store = opened(Route(hook=(0.0, 0.0), slow=(0.0, 0.0)))
+    store.incidents.record(freeze(1.0), "opened")
+    store.outbox.claim("slow", lease_seconds=15)  # whoever has it dies
+    clock.now -= 7200
+    assert store.outbox.next_due("hook") <= clock.now
+    assert sent(store, "hook") == ["opened"]
+    assert sent(store, "slow") == ["opened"]
+    store.incidents.record(freeze(1.0, 2.0), "closed")
+    assert sent(store, "hook") == ["closed"]
