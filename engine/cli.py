@@ -409,6 +409,23 @@ def doctor(
     raise typer.Exit(examine(format))
 
 
+notify = typer.Typer(no_args_is_help=True, help="Notifications.")
+app.add_typer(notify, name="notify")
+
+
+@notify.command("test")
+def notify_test(
+    sinks: Annotated[
+        list[str] | None, typer.Argument(metavar="[SINK]...", help="Names of sinks; all of --config unless named.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
+) -> None:
+    """Send a message that is marked as a test through each sink, and say what came back."""
+    from engine.notify.command import send_tests
+
+    raise typer.Exit(send_tests(_load_config(config)[0].notify, sinks or [], sys.stdout))
+
+
 @app.command()
 def demo(
     output: Annotated[
