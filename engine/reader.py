@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from engine.counters import StreamCounters
 from engine.decode.choose import Decoders
@@ -45,6 +45,16 @@ GAP_SEEN_SECONDS = 5.0
 _log: Final = logging.getLogger(__name__)
 
 
+class Recording(Protocol):
+    """Takes note of what a source gives; called from the reader's thread."""
+
+    def opened(self, info: StreamInfo) -> None:
+        """The source was opened, perhaps again."""
+
+    def packet(self, packet: Packet) -> None:
+        """A packet came."""
+
+
 class StreamReader:
     """The reader of one stream.
 
@@ -58,6 +68,7 @@ class StreamReader:
         reconnect: open a live source again when it has ended or failed, without end.
         stall_seconds: without anything decoded for so long, a live source has stalled.
         pace: shared by the engine's streams.
+        recorder: is told what comes, for evidence.
     """
 
     def __init__(
@@ -72,8 +83,10 @@ class StreamReader:
         reconnect: bool = False,
         stall_seconds: float = STALL_SECONDS,
         pace: OpenPace | None = None,
+        recorder: "Recording | None" = None,
     ) -> None:
         self.stream = stream
+        self._recorder = recorder
         self.video: BoundedQueue[Surface] = BoundedQueue(VIDEO_QUEUE_FRAMES, bell)
         self.audio: BoundedQueue[AudioBlock] = BoundedQueue(AUDIO_QUEUE_BLOCKS, bell)
         self.ticks: BoundedQueue[StreamTick] = BoundedQueue(TICK_QUEUE, bell)
@@ -187,6 +200,8 @@ class StreamReader:
         self._opened_at = time.monotonic()
         self.info = self._source.open(self._media_now)
         self._live = self.info.live
+        if self._recorder is not None:
+            self._recorder.opened(self.info)
         self.decoders = self._choose(self.info)
         # Of this connection alone: what another sender counts does not go on where the last one's counting ended.
         self._transport = TransportWatch(self.info, self._parameters, self._source.raw_bytes(), realtime=self._realtime)
@@ -208,6 +223,8 @@ class StreamReader:
             self._packet_at = time.monotonic()
             self.counters.packets += 1
             self.counters.packet_bytes += packet.size
+            if self._recorder is not None:
+                self._recorder.packet(packet)
             if packet.offset != self._offset:
                 if self._offset is not None:
                     self._flush()  # what is held back came before the silence
