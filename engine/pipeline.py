@@ -25,8 +25,10 @@ from engine.decode.upload import Uploader
 from engine.detectors import Detector, all_detectors, detector, resolve
 from engine.errors import AvjuryError, DecodeError, DeviceError
 from engine.evidence import thumbnail
+from engine.handling import Handling
 from engine.incidents import IncidentBook
 from engine.ingest.backoff import OpenPace
+from engine.ingest.base import MediaSource
 from engine.ingest.source import Source
 from engine.ingest.url_policy import UrlPolicy
 from engine.judge import Judge, Pending
@@ -208,7 +210,7 @@ class _Stream:
 
     def known_until(self) -> float:
         """Media time up to which every track that still runs was judged, or up to which nothing came of a live one."""
-        if self.reader.stalled:
+        if self.reader.stalled or self.reader.sampling.shed:
             return self.ends["stream"]
         running = [end for track, end in self.ends.items() if track != "stream" and self._runs(track)]
         return min(running) if running else max(self.ends.values())
@@ -256,6 +258,8 @@ class Engine:
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
         self._stopping = False
+        self.waited_seconds = 0.0
+        """For how long the loop had nothing to do."""
         self.outcomes: dict[str, Outcome] = {}
 
     def add(self, spec: StreamSpec) -> None:
@@ -275,7 +279,7 @@ class Engine:
         slot = self._free.pop()
         reader = StreamReader(
             spec.id,
-            Source(spec.url, stream=spec.id, policy=spec.policy),
+            self._source_of(spec),
             self._decoders.open,
             self._bell,
             realtime=self.settings.realtime,
@@ -283,6 +287,7 @@ class Engine:
             reconnect=self.settings.reconnect,
             stall_seconds=parameters.get("stream.stall", {}).get("duration", STALL_SECONDS),
             pace=self._open_pace,
+            handling=self._handling_of(spec),
         )
         stream = _Stream(
             spec=spec,
@@ -307,6 +312,14 @@ class Engine:
         self._pixel_black_th[slot] = parameters.get("video.black", {}).get("pixel_black_th", 0.1)
         reader.start()
 
+    def _source_of(self, spec: StreamSpec) -> MediaSource:
+        """What a stream's packets come from."""
+        return Source(spec.url, stream=spec.id, policy=spec.policy)
+
+    def _handling_of(self, spec: StreamSpec) -> Handling:
+        """Where its reader marks that it is at work for the stream."""
+        return Handling()
+
     def stop(self) -> None:
         """End soon; open incidents are closed as removed. May be called from any thread or signal handler."""
         self._stopping = True
@@ -327,7 +340,9 @@ class Engine:
 
     def step(self) -> None:
         """One pass of the loop."""
+        began = time.monotonic()
         self._batcher.wait_until_ready(self._bell, self._video, list(self._audio.values()), IDLE_SECONDS)
+        self.waited_seconds += time.monotonic() - began
         frames = self._batcher.frames(self._video, self._pixel_black_th)
         if frames is not None:
             frames = self._on_device(frames)
@@ -376,6 +391,8 @@ class Engine:
             if (tick is not None or reader.gap.is_set()) and not (len(reader.video) or len(reader.audio)):
                 self._settle(0)
                 self._judge.interrupt(stream.slot)
+                if reader.anew:
+                    self._forget_measures(stream)
                 reader.gap.clear()
         if silent:
             self._emit(self._measure.ticks(silent), None)
@@ -386,6 +403,11 @@ class Engine:
                 if incident.detector == "stream.stall" and incident.cause != stream.reader.cause:
                     incident.cause = stream.reader.cause
                     self._publish(stream, incident, "updated")
+
+    def _forget_measures(self, stream: _Stream) -> None:
+        """What was measured of the stream so far is not to be compared with what comes."""
+        stream.reader.anew = False
+        self._measure.open_slot(stream.slot, stream.parameters, {d.column for d in stream.detectors})
 
     def _emit(self, measures: Measures, frames: FrameBatch | None) -> None:
         """Judge rows; their verdicts are given out now on the CPU, one batch later on a GPU."""
@@ -407,8 +429,12 @@ class Engine:
                     row = frames.slots.tolist().index(transition.slot)
                     stream.outcome.thumbnails[incident.id] = thumbnail(frames.surfaces[row])
             if frames is not None:
+                self._judged(frames)
                 for surface in frames.surfaces:
                     surface.release()
+
+    def _judged(self, frames: FrameBatch) -> None:
+        """The verdicts on these pictures are given out; they are not yet released."""
 
     def _account(self, measures: Measures, frames: FrameBatch | None) -> None:
         """Count what was measured, per stream and second, and keep it where a report wants it."""
@@ -477,6 +503,8 @@ class Engine:
             if info.video is not None:
                 stream.coverage.frame_rate = info.video.frame_rate
             self._listener.on_progress(stream.spec.id, max(stream.ends.values()), info.duration)
+        for pts in stream.reader.sampling.told():
+            stream.coverage.left_out(pts)
         for second in stream.coverage.complete(stream.known_until() - 1.0):
             self._listener.on_second(second)
 
