@@ -425,13 +425,17 @@ class Engine:
                 stream = self._streams[transition.slot]
                 incident, change = stream.book.apply(transition)
                 self._publish(stream, incident, change)
-                if frames is not None and self.settings.thumbnails and transition.kind != "closed":
+                if frames is not None and transition.kind != "closed" and self._wants_thumbnail(incident):
                     row = frames.slots.tolist().index(transition.slot)
                     stream.outcome.thumbnails[incident.id] = thumbnail(frames.surfaces[row])
             if frames is not None:
                 self._judged(frames)
                 for surface in frames.surfaces:
                     surface.release()
+
+    def _wants_thumbnail(self, incident: Incident) -> bool:
+        """Whether its moment, the worst so far, is to be kept as a picture."""
+        return self.settings.thumbnails
 
     def _judged(self, frames: FrameBatch) -> None:
         """The verdicts on these pictures are given out; they are not yet released."""

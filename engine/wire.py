@@ -9,6 +9,7 @@ does not take now is kept, up to a bound, and `wanted` is called so that the own
 """
 
 import contextlib
+import os
 import socket
 import struct
 import threading
@@ -73,7 +74,7 @@ class Channel(Generic[T]):
         Args:
             message: of a type that the other side expects.
             spare: it may be let go where the other side does not read.
-            fds: file descriptors that go along; they stay the caller's, who may close them once this is written.
+            fds: file descriptors that go along; they become the channel's, which closes them once they are written.
         Returns: whether it was queued.
         Raises: ConnectionLost if the other side has read nothing for so long that memory would run out.
         """
@@ -105,6 +106,8 @@ class Channel(Generic[T]):
                     return False
                 except OSError as error:
                     raise ConnectionLost(str(error)) from error
+                for fd in fds:
+                    os.close(fd)
                 self._out_bytes -= sent
                 if sent == len(data):
                     self._out.popleft()
@@ -142,6 +145,12 @@ class Channel(Generic[T]):
         return messages
 
     def close(self) -> None:
-        """Close the socket. Idempotent."""
+        """Close the socket, and what was to go along or came along and was not taken. Idempotent."""
+        with self._lock:
+            left = [fd for _, fds in self._out for fd in fds] + list(self.fds)
+            self._out.clear()
+            self.fds.clear()
+        for fd in left:
+            os.close(fd)
         with contextlib.suppress(OSError):
             self._socket.close()

@@ -5,8 +5,19 @@ from typing import Protocol
 
 from engine.errors import SourceError
 from engine.ingest.clock import Discontinuity
-from engine.ingest.raw_bytes import RawBytes
 from engine.media import Packet, StreamInfo
+
+
+class RawBytes(Protocol):
+    """The bytes below the demuxer."""
+
+    def read_until(self, position: int | None) -> bytes:
+        """The next bytes before `position`; nothing where there are no more for now."""
+        ...
+
+    def close(self) -> None:
+        """Let go of them."""
+        ...
 
 
 class Clock(Protocol):

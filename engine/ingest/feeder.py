@@ -19,8 +19,8 @@ import msgspec
 
 from engine.errors import SourceError
 from engine.handling import Handling
+from engine.ingest.base import RawBytes
 from engine.ingest.messages import Ended, Failed, Failure, Found, Kind, Open, Opened, Skipped, pack_packet, pack_raw
-from engine.ingest.raw_bytes import RawBytes
 from engine.ingest.ring import RingWriter
 from engine.ingest.source import Source
 from engine.ingest.track import InputDescription, describe

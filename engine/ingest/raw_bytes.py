@@ -9,7 +9,7 @@ demuxer reads them from here. HTTP stays with libav alone: it seeks there, and l
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import av
 
@@ -20,18 +20,6 @@ TAPPED_SCHEMES: Final = frozenset(("udp", "srt", "tcp"))
 _READ_BYTES: Final = 32_768
 # Nobody reads what is kept, if so much comes together.
 _MOST_KEPT_BYTES: Final = 64 << 20
-
-
-class RawBytes(Protocol):
-    """The bytes below the demuxer."""
-
-    def read_until(self, position: int | None) -> bytes:
-        """The next bytes before `position`; nothing where there are no more for now."""
-        ...
-
-    def close(self) -> None:
-        """Let go of them."""
-        ...
 
 
 class FileBytes:

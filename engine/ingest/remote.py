@@ -16,6 +16,7 @@ import msgspec
 
 from engine.errors import SourceError
 from engine.ingest.arrivals import MOST_SECONDS, Arrivals, Item
+from engine.ingest.base import RawBytes
 from engine.ingest.causes import cause_of
 from engine.ingest.clock import Discontinuity
 from engine.ingest.link import Link, Links
@@ -32,7 +33,6 @@ from engine.ingest.messages import (
     unpack_packet,
     unpack_raw,
 )
-from engine.ingest.raw_bytes import RawBytes
 from engine.ingest.ring import Record
 from engine.ingest.source import CLOCK_RAN_ON_SECONDS, HELD_TARGETS, READ_TIMEOUT_SECONDS
 from engine.ingest.track import rebuild
@@ -89,15 +89,10 @@ class ForwardedBytes:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Keep nothing more, until somebody asks again."""
+        """Keep nothing more. Idempotent."""
         self._wanted = False
         self._pieces.clear()
         self._kept = 0
-
-    def reopen(self) -> "ForwardedBytes":
-        """Keep what comes from here on."""
-        self._wanted = True
-        return self
 
 
 class RemoteSource:
@@ -211,6 +206,8 @@ class RemoteSource:
             if isinstance(item, Skipped) or item.kind in (Kind.SKIPPED, Kind.SEAM):
                 self.breaks += 1
                 clock.found.clear()
+                if self._raw is not None:
+                    self._raw = ForwardedBytes()  # whoever reads the old ones gets none of what follows
                 if isinstance(item, Record) and item.kind == Kind.SKIPPED:
                     self.arrivals.skips += 1
                     self.arrivals.skipped_packets += msgspec.msgpack.decode(item.content, type=Skipped).packets
@@ -251,8 +248,10 @@ class RemoteSource:
         return item
 
     def raw_bytes(self) -> RawBytes | None:
-        """The bytes of a transport stream; None where it is none."""
-        return self._raw.reopen() if self._raw is not None else None
+        """The bytes of a transport stream from here on; None where it is none."""
+        if self._raw is not None:
+            self._raw = ForwardedBytes()
+        return self._raw
 
     def why_ended(self) -> str:
         """One word for why a live source's packets ended."""

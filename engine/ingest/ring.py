@@ -155,7 +155,7 @@ class RingReader(_Ring):
         while (written := self._counts[_WRITTEN]) != read:
             at = read % self.size
             rest = self.size - at
-            if rest < _RECORD.size or self._data[at : at + 4] == _WRAP:
+            if rest < _RECORD.size or bytes(self._data[at : at + 4]) == _WRAP:
                 read += rest
                 self._counts[_READ] = read
                 continue

@@ -19,9 +19,10 @@ from av.stream import Discard, Disposition
 
 from engine.errors import SourceError
 from engine.ingest import classify, interrupt
+from engine.ingest.base import RawBytes
 from engine.ingest.causes import cause_of
 from engine.ingest.clock import MediaClock
-from engine.ingest.raw_bytes import TAPPED_SCHEMES, FileBytes, NetworkBytes, RawBytes
+from engine.ingest.raw_bytes import TAPPED_SCHEMES, FileBytes, NetworkBytes
 from engine.ingest.url_policy import UrlPolicy, is_local, local_path, open_options, redact, scheme_of
 from engine.media import AudioInfo, Packet, StreamInfo, Track, VideoInfo
 

@@ -9,11 +9,11 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from engine.ingest.base import RawBytes
 from engine.ingest.captions import can_carry, has_captions
 from engine.ingest.clock import Discontinuity
 from engine.ingest.findings import Absence, Occurrences, Row, in_order
 from engine.ingest.formats import Formats
-from engine.ingest.raw_bytes import RawBytes
 from engine.ingest.timeline import Timeline, TrackOffset
 from engine.ingest.transport_stream import Limits, TransportStream
 from engine.media import Packet, StreamInfo, Surface, Track
