@@ -134,6 +134,11 @@ class LiveKit:
         counters = self.engine.counters.streams.get(stream)
         return counters.frames_measured if counters is not None else 0
 
+    def state(self, stream: str) -> str:
+        """As the last report has it; "" where it says nothing."""
+        said = self.heard.report(stream)
+        return said.state if said is not None else ""
+
     def wait(self, condition, seconds: float) -> None:
         """Until it holds."""
         wait(condition, seconds, lambda: (self.failure, self.heard.incidents, self.heard.reports[-1:]))
