@@ -142,6 +142,8 @@ class LocalFleet:
         self._roster.wake()
         for thread in self._threads:
             thread.join(drain_seconds + _JOIN_SECONDS)
+        if not self._threads:
+            self._roster.close()
 
     def _take_picture(self, stream_id: str, jpeg: bytes) -> None:
         if stream_id in self._roster.streams:
