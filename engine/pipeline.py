@@ -28,8 +28,10 @@ from engine.evidence import thumbnail
 from engine.evidence.recorder import EvidenceSettings, Recorder
 from engine.evidence.series import Watched
 from engine.evidence.worker import Sink
+from engine.handling import Handling
 from engine.incidents import IncidentBook
 from engine.ingest.backoff import OpenPace
+from engine.ingest.base import MediaSource
 from engine.ingest.source import Source
 from engine.ingest.url_policy import UrlPolicy
 from engine.judge import Judge, Pending
@@ -215,7 +217,7 @@ class _Stream:
 
     def known_until(self) -> float:
         """Media time up to which every track that still runs was judged, or up to which nothing came of a live one."""
-        if self.reader.stalled:
+        if self.reader.stalled or self.reader.sampling.shed:
             return self.ends["stream"]
         running = [end for track, end in self.ends.items() if track != "stream" and self._runs(track)]
         return min(running) if running else max(self.ends.values())
@@ -272,6 +274,8 @@ class Engine:
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
         self._stopping = False
+        self.waited_seconds = 0.0
+        """For how long the loop had nothing to do."""
         self.outcomes: dict[str, Outcome] = {}
 
     def add(self, spec: StreamSpec) -> None:
@@ -294,7 +298,7 @@ class Engine:
             recorder = self._recorder.open(slot, spec.id, {d.name: _watched(d, rules[d.name]) for d in detectors})
         reader = StreamReader(
             spec.id,
-            Source(spec.url, stream=spec.id, policy=spec.policy, rendition=spec.rendition),
+            self._source_of(spec),
             self._decoders.open,
             self._bell,
             realtime=self.settings.realtime,
@@ -303,6 +307,7 @@ class Engine:
             stall_seconds=parameters.get("stream.stall", {}).get("duration", STALL_SECONDS),
             pace=self._open_pace,
             recorder=recorder,
+            handling=self._handling_of(spec),
         )
         stream = _Stream(
             spec=spec,
@@ -336,6 +341,13 @@ class Engine:
             "evidence_held_bytes": self._recorder.held_bytes(),
             "evidence_device_to_host_bytes": self._recorder.device_to_host_bytes,
         }
+    def _source_of(self, spec: StreamSpec) -> MediaSource:
+        """What a stream's packets come from."""
+        return Source(spec.url, stream=spec.id, policy=spec.policy, rendition=spec.rendition)
+
+    def _handling_of(self, spec: StreamSpec) -> Handling:
+        """Where its reader marks that it is at work for the stream."""
+        return Handling()
 
     def stop(self) -> None:
         """End soon; open incidents are closed as removed. May be called from any thread or signal handler."""
@@ -359,7 +371,9 @@ class Engine:
 
     def step(self) -> None:
         """One pass of the loop."""
+        began = time.monotonic()
         self._batcher.wait_until_ready(self._bell, self._video, list(self._audio.values()), IDLE_SECONDS)
+        self.waited_seconds += time.monotonic() - began
         frames = self._batcher.frames(self._video, self._pixel_black_th)
         if frames is not None:
             frames = self._on_device(frames)
@@ -408,6 +422,8 @@ class Engine:
             if (tick is not None or reader.gap.is_set()) and not (len(reader.video) or len(reader.audio)):
                 self._settle(0)
                 self._judge.interrupt(stream.slot)
+                if reader.anew:
+                    self._forget_measures(stream)
                 reader.gap.clear()
         if silent:
             self._emit(self._measure.ticks(silent), None)
@@ -418,6 +434,11 @@ class Engine:
                 if incident.detector == "stream.stall" and incident.cause != stream.reader.cause:
                     incident.cause = stream.reader.cause
                     self._publish(stream, incident, "updated")
+
+    def _forget_measures(self, stream: _Stream) -> None:
+        """What was measured of the stream so far is not to be compared with what comes."""
+        stream.reader.anew = False
+        self._measure.open_slot(stream.slot, stream.parameters, {d.column for d in stream.detectors})
 
     def _emit(self, measures: Measures, frames: FrameBatch | None) -> None:
         """Judge rows; their verdicts are given out now on the CPU, one batch later on a GPU."""
@@ -435,15 +456,23 @@ class Engine:
                 stream = self._streams[transition.slot]
                 incident, change = stream.book.apply(transition)
                 self._publish(stream, incident, change)
-                if frames is not None and self.settings.thumbnails and transition.kind != "closed":
+                if frames is not None and transition.kind != "closed" and self._wants_thumbnail(incident):
                     row = frames.slots.tolist().index(transition.slot)
                     stream.outcome.thumbnails[incident.id] = thumbnail(frames.surfaces[row])
                 if frames is not None and self._recorder is not None and transition.kind != "closed":
                     row = frames.slots.tolist().index(transition.slot)
                     self._recorder.picture(stream.slot, incident, frames.surfaces[row], transition.decided_at)
             if frames is not None:
+                self._judged(frames)
                 for surface in frames.surfaces:
                     surface.release()
+
+    def _wants_thumbnail(self, incident: Incident) -> bool:
+        """Whether its moment, the worst so far, is to be kept as a picture."""
+        return self.settings.thumbnails
+
+    def _judged(self, frames: FrameBatch) -> None:
+        """The verdicts on these pictures are given out; they are not yet released."""
 
     def _account(self, measures: Measures, frames: FrameBatch | None) -> None:
         """Count what was measured, per stream and second, and keep it where a report or evidence wants it."""
@@ -518,6 +547,8 @@ class Engine:
             self._listener.on_progress(stream.spec.id, max(stream.ends.values()), info.duration)
         if self._recorder is not None:
             self._recorder.settle(stream.slot, max(stream.ends.values()))
+        for pts in stream.reader.sampling.told():
+            stream.coverage.left_out(pts)
         for second in stream.coverage.complete(stream.known_until() - 1.0):
             self._listener.on_second(second)
 

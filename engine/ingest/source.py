@@ -20,6 +20,7 @@ from av.stream import Discard, Disposition
 
 from engine.errors import SourceError
 from engine.ingest import classify, interrupt
+from engine.ingest.base import RawBytes
 from engine.ingest.causes import cause_of
 from engine.ingest.clock import MediaClock
 from engine.ingest.dash import MASTER_URL, DashPlaylists
@@ -27,7 +28,6 @@ from engine.ingest.http_files import HttpBytes, HttpFiles
 from engine.ingest.raw_bytes import TAPPED_SCHEMES, FileBytes, NetworkBytes, TappedBytes
 from engine.ingest.renditions import Rendition, choose
 from engine.ingest.srt import SrtBytes
-from engine.ingest.transport import RawBytes
 from engine.ingest.url_policy import UrlPolicy, is_local, local_path, open_options, redact, scheme_of
 from engine.media import AudioInfo, Packet, StreamInfo, Track, VideoInfo
 
@@ -43,9 +43,10 @@ _MAX_NESTED_PLAYLISTS: Final = 8
 _TARGET_DURATION: Final = re.compile(rb"^#EXT-X-TARGETDURATION:\s*(\d{1,4})", re.MULTILINE)
 # A live packager adds a segment within one and a half target durations (RFC 8216, section 6.2.2); twice that much
 # without one means that it has stopped.
-_HELD_TARGETS: Final = 3.0
+HELD_TARGETS: Final = 3.0
 # Timestamps that are off by less than this after a silence are the sender's own clock, which ran on.
-_CLOCK_RAN_ON_SECONDS: Final = 1.0
+CLOCK_RAN_ON_SECONDS: Final = 1.0
+READ_TIMEOUT_SECONDS: Final = 10.0
 
 
 class Source:
@@ -67,7 +68,7 @@ class Source:
         stream: str | None = None,
         policy: UrlPolicy | None = None,
         open_timeout_seconds: float = 10.0,
-        read_timeout_seconds: float = 10.0,
+        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
         rendition: str = "best",
     ) -> None:
         self.stream = redact(url) if stream is None else stream
@@ -80,6 +81,8 @@ class Source:
         self.corrupt_packets = 0
         """Packets that the container marks as damaged."""
         self.clock: MediaClock | None = None
+        self.breaks = 0
+        """Cuts of the timeline; the reader of an input as it is makes none (see ingest/base.py)."""
         self.target_seconds = 0.0
         """Length of a segment of an HLS playlist, whose media comes in bursts so far apart; 0 for all else."""
         self._url = url
@@ -102,9 +105,14 @@ class Source:
         return not is_local(self._url)
 
     @property
+    def retries_at_once(self) -> bool:
+        """Never: what fails here is the source."""
+        return False
+
+    @property
     def read_timeout_seconds(self) -> float:
         """The limit for the next packet to arrive; longer where segments are long."""
-        return max(self._read_timeout_seconds, _HELD_TARGETS * self.target_seconds)
+        return max(self._read_timeout_seconds, HELD_TARGETS * self.target_seconds)
 
     def open(self, begin: Callable[[], float] | None = None) -> StreamInfo:
         """Open the input and find its tracks. Once closed, it may be opened again.
@@ -383,7 +391,7 @@ class Source:
                 pts, dts = place(payload)
                 if after_silence is not None and (at := after_silence()) is not None:
                     came = dts if dts is not None else pts
-                    if came is not None and came < at - _CLOCK_RAN_ON_SECONDS:
+                    if came is not None and came < at - CLOCK_RAN_ON_SECONDS:
                         clock.delay(at - came)
                         pts, dts = (None if t is None else t + at - came for t in (pts, dts))
                 corrupt = payload.is_corrupt
@@ -399,6 +407,7 @@ class Source:
                     payload.is_keyframe,
                     corrupt,
                     payload,
+                    payload.pos,
                 )
         finally:
             interrupt.unwatch()
