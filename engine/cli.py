@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -23,7 +23,6 @@ from engine.output import WRITERS, Writer, printable
 from engine.verdicts import Incident, Severity, StreamSecond
 
 if TYPE_CHECKING:
-    from engine.config import Config
     from engine.pipeline import Engine, Outcome, StreamSpec
 
 CLEAN, INCIDENTS, USAGE, INPUT_FAILED = 0, 1, 2, 3
@@ -151,8 +150,9 @@ def _prepare(
     Raises: ConfigError, DeviceError.
     """
     from engine import config as configuration
+    from engine.configured import load_config
 
-    config, known = _load_config(config_path)
+    config, known = load_config(config_path)
     selection = [] if profile is None else [config.profile(profile)]
     if detectors is not None:
         selection.append(configuration.parse_selection(detectors, list(known)))
@@ -181,19 +181,6 @@ def _prepare(
     )
     choose_device(settings.device)  # before any input is opened
     return settings, specs
-
-
-def _load_config(path: Path | None) -> tuple["Config", Mapping[str, Sequence[str]]]:
-    """The configuration, and every detector's name with the names of its parameters."""
-    from engine import config as configuration
-    from engine.detectors import DETECTORS, resolve
-
-    known = {d.name: [p.name for p in d.parameters] for d in DETECTORS}
-
-    def check_parameters(name: str, values: Mapping[str, object]) -> None:
-        resolve({name: values})
-
-    return configuration.load(path, known, check_parameters), known
 
 
 def _ids(inputs: Sequence[str]) -> list[tuple[str, str]]:

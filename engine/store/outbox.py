@@ -186,6 +186,12 @@ def withdraw(connection: Connection, incident_id: str, change: Change) -> bool:
     return connection.execute(last.order_by(outbox.c.id.desc()).limit(1)).scalar() != change
 
 
+def was_told(connection: Connection, incident_id: str) -> bool:
+    """Whether there is, or was, a notice that an incident opened."""
+    of_it = and_(outbox.c.incident_id == incident_id, outbox.c.change == "opened")
+    return connection.execute(select(outbox.c.id).where(of_it).limit(1)).first() is not None
+
+
 def _batch_id(keys: Sequence[str]) -> str:
     return keys[0] if len(keys) == 1 else hashlib.sha256("\n".join(keys).encode()).hexdigest()[:32]
 
