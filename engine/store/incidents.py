@@ -115,7 +115,7 @@ class Incidents:
         """The reports of engines that are not closed, the oldest first."""
         parts, owners = incident_parts.c, incidents.c
         query = (
-            select(parts.incident_id, parts.stream, parts.session, owners.detector, parts.opened_at)
+            select(parts.key, parts.incident_id, parts.stream, parts.session, owners.detector, parts.opened_at)
             .join_from(incident_parts, incidents, parts.incident_id == owners.id)
             .where(parts.closed_at.is_(None))
             .order_by(parts.opened_at, parts.key)
@@ -278,6 +278,18 @@ class Incidents:
         alive = list(keep)
         if alive:
             query = query.where(incident_parts.c.session.not_in(alive))
+        return self._close_parts(query, closed_by, now)
+
+    def close_part(self, key: str, *, closed_by: ClosedBy, at: float) -> tuple[IncidentRecord, ...]:
+        """Close one report that no engine will close any more; as `close_orphans`.
+
+        Args:
+            key: of `OpenPart`.
+        """
+        query = select(incident_parts).where(incident_parts.c.key == key, incident_parts.c.closed_at.is_(None))
+        return self._close_parts(query, closed_by, at)
+
+    def _close_parts(self, query: Any, closed_by: ClosedBy, now: float) -> tuple[IncidentRecord, ...]:
         closed = []
         with self._database.write() as connection:
             for part in connection.execute(query).mappings().all():

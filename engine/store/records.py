@@ -170,11 +170,13 @@ class OpenPart:
     """A report of an engine that was not closed yet.
 
     Args:
+        key: what it is known by.
         incident_id: that it belongs to.
         stream, session, detector: of the report.
         opened_at: Unix seconds.
     """
 
+    key: str
     incident_id: str
     stream: str
     session: str
