@@ -20,7 +20,7 @@ def service(tmp_path_factory):
         yield service
 
 
-@pytest.fixture()
+@pytest.fixture
 def client(service):
     with service.client() as client:
         yield client

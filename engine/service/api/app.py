@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.service.api import docs_page, errors, incidents, streams, system, watch
@@ -26,7 +27,6 @@ def make_app(parts: Parts) -> FastAPI:
         description=_ABOUT,
         docs_url=None,
         redoc_url=None,
-        max_body_size=parts.core.config.service.max_body_bytes,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     errors.install(app)
@@ -43,8 +43,35 @@ def make_app(parts: Parts) -> FastAPI:
     async def start() -> RedirectResponse:
         return RedirectResponse("/docs")
 
+    app.add_middleware(BodyLimit, most_bytes=parts.core.config.service.max_body_bytes)
     app.add_middleware(SafeHeaders)
     return app
+
+
+class BodyLimit:
+    """Refuses requests that are too long: by what they say of themselves, and by what they send."""
+
+    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
+        self._app = app
+        self._most_bytes = most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, up to the limit."""
+        said = dict(scope.get("headers", ())).get(b"content-length", b"0")
+        if said.isdigit() and int(said) > self._most_bytes:
+            await errors.http_answer(413)(scope, receive, send)
+            return
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._most_bytes:
+                raise HTTPException(413)
+            return message
+
+        await self._app(scope, counted, send)
 
 
 class SafeHeaders:

@@ -57,6 +57,12 @@ def answer(status: int, what: str, why: str, remedy: str, headers: dict[str, str
     return JSONResponse({"error": error}, status, headers)
 
 
+def http_answer(status: int, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The answer to what never came to a route: 404, 405 or 413."""
+    what, why, remedy = _HTTP[status]
+    return answer(status, what, why, remedy, headers)
+
+
 def install(app: FastAPI) -> None:
     """Let the app answer so."""
     app.add_exception_handler(AvjuryError, _told)
@@ -102,8 +108,9 @@ def _body_model(request: Request) -> type[BaseModel] | None:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    what, why, remedy = _HTTP.get(error.status_code, ("wrong request", str(error.detail), "see /docs"))
-    return answer(error.status_code, what, why, remedy, dict(error.headers or {}))
+    if error.status_code in _HTTP:
+        return http_answer(error.status_code, dict(error.headers or {}))
+    return answer(error.status_code, "wrong request", str(error.detail), "see /docs", dict(error.headers or {}))
 
 
 async def _unknown(request: Request, error: Exception) -> JSONResponse:

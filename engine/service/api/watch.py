@@ -56,7 +56,7 @@ def routes(parts: Parts, access: Access) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["events"])
 
     @router.get("/events", summary="What happens, as server-sent events; Last-Event-ID goes on after an event",
-                response_class=EventStream, dependencies=[Depends(access.role("viewer"))],
+                response_class=EventStream, status_code=200, dependencies=[Depends(access.role("viewer"))],
                 **route("viewer", 503))  # fmt: skip
     async def events(
         query: Annotated[EventsQuery, Query()], last_event_id: Annotated[str | None, Header(max_length=100)] = None
