@@ -9,6 +9,7 @@ import time
 from unittest import mock
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 from recent_seconds import RecentSeconds
 from scripted_fleet import ScriptedFleet
 
@@ -109,3 +110,14 @@ def wait_until(condition, seconds=10.0):
         assert time.monotonic() < deadline, "it did not come to hold"
         time.sleep(0.02)
     return value
+
+
+def scraped(service):
+    """The metrics: value by name and labels."""
+    with service.client() as client:
+        text = client.get("/metrics").text
+    return {
+        (sample.name, *(f"{k}={v}" for k, v in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
