@@ -222,7 +222,7 @@ def load(
     try:
         config = Config.model_validate(document.value)
     except ValidationError as error:
-        problems = [explain(item, Config) for item in error.errors()]
+        problems = [explain(item, Config, document.value) for item in error.errors()]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise document.error(*problems[0], more=more) from error
     _check_detectors(config, document, known, check_parameters)

@@ -156,19 +156,22 @@ def _read_variable(variable: str, text: str, kinds: list[Any]) -> Any:
     return text if str in kinds and value is not None and not isinstance(value, str) else value
 
 
-def explain(item: Any, model: type[BaseModel]) -> tuple[Path_, str, str]:
+def explain(item: Any, model: type[BaseModel], value: Any = None) -> tuple[Path_, str, str]:
     """Path, reason and remedy of one of pydantic's errors. Secrets and addresses are not repeated.
 
     Args:
         item: of `ValidationError.errors()`.
         model: that was validated.
+        value: that it was validated from, where a path is to name only what is written there.
     """
     location: Path_ = tuple(item["loc"])
+    path = location if value is None else _as_written(location, value)
     kind, got = item["type"], item["input"]
     # A detector's entry is "a switch or parameters"; pydantic reports each arm with a suffix that is not in the file.
     if "detectors" in location:
         after = location.index("detectors") + 1
-        if len(location) > after:
+        table = any(get_origin(arm) is dict for arm in _arms(field_annotation(model, location[:after])))
+        if table and len(location) > after:
             keep = after + 1
             if len(location) > keep + 1 and str(location[keep]).startswith("dict"):
                 keep_path = (*location[:keep], location[keep + 1])
@@ -177,19 +180,23 @@ def explain(item: Any, model: type[BaseModel]) -> tuple[Path_, str, str]:
     if kind == "extra_forbidden":
         allowed = list((_model(field_annotation(model, location[:-1])) or model).model_fields)
         name = str(location[-1])[:_SHOWN_CHARACTERS]
-        return location, f"unknown key{close_name(name, allowed)}", f"allowed here: {', '.join(allowed)}"
+        return path, f"unknown key{close_name(name, allowed)}", f"allowed here: {', '.join(allowed)}"
     if kind == "missing":
-        return location, "it is missing", "add it"
+        return path, "it is missing", "add it"
+    if kind.startswith("union_tag"):
+        tags = [tag for arm in _arms(field_annotation(model, location)) for tag in _tags(arm)]
+        why = f"{item['ctx']['tag']!r} is not known" if kind == "union_tag_invalid" else "it is missing"
+        return (*path, "type"), why, f"allowed: {', '.join(tags)}"
     annotation = field_annotation(model, location)
     owner = _model(field_annotation(model, location[:-1]))
     field = owner.model_fields.get(str(location[-1])) if owner is not None and location else None
     remedy = f"allowed: {field.description}" if field is not None and field.description else "correct the value"
     if kind == "value_error":
-        return location, str(item["msg"]).removeprefix("Value error, "), remedy
-    hidden = SecretStr in _arms(annotation) or (bool(location) and location[-1] == "url")
+        return path, str(item["msg"]).removeprefix("Value error, "), remedy
+    hidden = SecretStr in _leaves(annotation) or (bool(location) and location[-1] == "url")
     message = str(item["msg"]).replace("Input should be", "it should be")
     message = re.sub(r"String should match pattern '.*'", "not an allowed value", message)
-    return location, message if hidden else f"{message}, not {_shown(got)}", remedy
+    return path, message if hidden else f"{message}, not {_shown(got)}", remedy
 
 
 def _shown(got: Any) -> str:
@@ -217,15 +224,47 @@ def _arms(annotation: Any) -> list[Any]:
     return [annotation]
 
 
+def _leaves(annotation: Any) -> list[Any]:
+    """The alternatives of a type, and of what a list or mapping of it holds."""
+    return [leaf for arm in _arms(annotation) for leaf in (arm, *_arms_of_all(get_args(arm)))]
+
+
+def _arms_of_all(annotations: Iterable[Any]) -> list[Any]:
+    return [leaf for one in annotations for leaf in _leaves(one)]
+
+
 def _step(arm: Any, part: str | int) -> Any:
     origin, arguments = get_origin(arm), get_args(arm)
     if origin is list and isinstance(part, int):
         return arguments[0]
     if origin is dict and len(arguments) == 2:
         return arguments[1]
-    if isinstance(arm, type) and issubclass(arm, BaseModel) and part in arm.model_fields:
-        return arm.model_fields[str(part)].annotation
+    if isinstance(arm, type) and issubclass(arm, BaseModel):
+        if part in arm.model_fields:
+            return arm.model_fields[str(part)].annotation
+        return arm if part in _tags(arm) else None
     return None
+
+
+def _tags(arm: Any) -> list[str]:
+    """The values of `type` that choose a model of a union."""
+    is_model = isinstance(arm, type) and issubclass(arm, BaseModel) and "type" in arm.model_fields
+    return [str(tag) for tag in get_args(arm.model_fields["type"].annotation)] if is_model else []
+
+
+def _as_written(location: Path_, value: Any) -> Path_:
+    """A path without the parts that pydantic adds to it: the arm of a union, the key of a mapping as such."""
+    path: list[str | int] = []
+    for index, part in enumerate(location):
+        last = index == len(location) - 1
+        there = part in value if isinstance(value, dict) else (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        )  # fmt: skip
+        if there or (last and part != "[key]"):
+            path.append(part)
+        if there:
+            value = value[part]
+    return tuple(path)
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:

@@ -120,8 +120,9 @@ def test_a_killed_service_comes_back_with_the_same_open_incident(service):
 def test_one_data_folder_has_one_service(service):
     service.start()
     other = subprocess.run(
-        [*service.start_with, str(service.config), str(service.folder / "data"), "127.0.0.1:0"], capture_output=True, text=True,
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}, timeout=60,
+        [*service.start_with, str(service.config), str(service.folder / "data"), "127.0.0.1:0"],
+        capture_output=True, text=True, cwd=ROOT, timeout=60,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
     )  # fmt: skip
     assert other.returncode != 0
     assert f"process {service.process.pid}" in other.stderr
