@@ -386,6 +386,26 @@ def demo(
     raise typer.Exit(CLEAN if run_demo(output, device) else INCIDENTS)
 
 
+@app.command()
+def serve(
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Folder of everything that is kept. [default: avjury-data]"),
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Of API and metrics. [default: 127.0.0.1:8080]")
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Judge three channels made here, one of which misbehaves; for a first look.")
+    ] = False,
+) -> None:
+    """Judge live streams for as long as it runs: API, metrics, notifications."""
+    from engine.service.command import run as run_service
+
+    run_service(config, data, listen, demo)
+
+
 # No help option of its own: `avjury bench cpu --help` is the benchmark's to answer.
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(
