@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -24,7 +24,6 @@ from engine.query_command import AnswerFormat
 from engine.verdicts import Incident, Severity, StreamSecond
 
 if TYPE_CHECKING:
-    from engine.config import Config
     from engine.evidence.folder import EvidenceFolder
     from engine.pipeline import Engine, Outcome, StreamSpec
 
@@ -182,8 +181,9 @@ def _prepare(
     Raises: ConfigError, DeviceError.
     """
     from engine import config as configuration
+    from engine.configured import load_config
 
-    config, known = _load_config(config_path)
+    config, known = load_config(config_path)
     selection = [] if profile is None else [config.profile(profile)]
     if detectors is not None:
         selection.append(configuration.parse_selection(detectors, list(known)))
@@ -219,19 +219,6 @@ def _prepare(
     )
     choose_device(settings.device)  # before any input is opened
     return settings, specs
-
-
-def _load_config(path: Path | None) -> tuple["Config", Mapping[str, Sequence[str]]]:
-    """The configuration, and every detector's name with the names of its parameters."""
-    from engine import config as configuration
-    from engine.detectors import DETECTORS, resolve
-
-    known = {d.name: [p.name for p in d.parameters] for d in DETECTORS}
-
-    def check_parameters(name: str, values: Mapping[str, object]) -> None:
-        resolve({name: values})
-
-    return configuration.load(path, known, check_parameters), known
 
 
 def _ids(inputs: Sequence[str]) -> list[tuple[str, str]]:
@@ -440,9 +427,10 @@ def notify_test(
     config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
 ) -> None:
     """Send a message that is marked as a test through each sink, and say what came back."""
+    from engine.configured import load_config
     from engine.notify.command import send_tests
 
-    raise typer.Exit(send_tests(_load_config(config)[0].notify, sinks or [], sys.stdout))
+    raise typer.Exit(send_tests(load_config(config)[0].notify, sinks or [], sys.stdout))
 
 
 @app.command()
@@ -472,9 +460,10 @@ def query(
     format: Annotated[AnswerFormat, typer.Option("--format", help="How the answer is written.")] = AnswerFormat.TABLE,
 ) -> None:
     """Ask what was judged: availability, worst streams, when which detector was open, what was not seen."""
+    from engine.configured import load_config
     from engine.query_command import answer, open_reader, write_answer
 
-    storage = _load_config(config)[0].storage
+    storage = load_config(config)[0].storage
     reader = open_reader(verdicts or storage.verdicts, data, storage.options)
     write_answer(answer(reader, question, sql, since, until, stream or [], limit), format, sys.stdout)
 
@@ -490,6 +479,26 @@ def demo(
     from engine.demo import run_demo
 
     raise typer.Exit(CLEAN if run_demo(output, device) else INCIDENTS)
+
+
+@app.command()
+def serve(
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Folder of everything that is kept. [default: avjury-data]"),
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Of API and metrics. [default: 127.0.0.1:8080]")
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Judge three channels made here, one of which misbehaves; for a first look.")
+    ] = False,
+) -> None:
+    """Judge live streams for as long as it runs: API, metrics, notifications."""
+    from engine.service.command import run as run_service
+
+    run_service(config, data, listen, demo)
 
 
 # No help option of its own: `avjury bench cpu --help` is the benchmark's to answer.

@@ -341,6 +341,7 @@ class Engine:
             "evidence_held_bytes": self._recorder.held_bytes(),
             "evidence_device_to_host_bytes": self._recorder.device_to_host_bytes,
         }
+
     def _source_of(self, spec: StreamSpec) -> MediaSource:
         """What a stream's packets come from."""
         return Source(spec.url, stream=spec.id, policy=spec.policy, rendition=spec.rendition)
