@@ -11,7 +11,8 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from types import UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -45,9 +46,9 @@ class EngineSection(Section):
         float | None,
         Field(ge=0, le=1, description="how long a ready picture waits for other streams; null chooses by the device"),
     ] = None
-    decode_threads: Annotated[int | None, Field(ge=1, le=64, description="threads per software decoder; null is 1")] = (
-        None
-    )
+    decode_threads: Annotated[
+        int | None, Field(ge=0, le=64, description="threads per software decoder; 0 takes all cores, null is 1")
+    ] = None
 
 
 class Profile(Section):
@@ -321,7 +322,7 @@ def _explain(item: Any, document: _Document) -> tuple[Path_, str, str]:
     location: Path_ = tuple(item["loc"])
     kind, got = item["type"], item["input"]
     # A detector's entry is "a switch or parameters"; pydantic reports each arm with a suffix that is not in the file.
-    if "detectors" in location:
+    if "detectors" in location and location[0] != "notify":  # a route's detectors are patterns
         after = location.index("detectors") + 1
         if len(location) > after:
             keep = after + 1
@@ -329,31 +330,83 @@ def _explain(item: Any, document: _Document) -> tuple[Path_, str, str]:
                 keep_path = (*location[:keep], location[keep + 1])
                 return keep_path, f"{got!r} is not allowed", "write a number, text, true or false"
             return location[:keep], f"{got!r} is not allowed", "write true, false, or the detector's parameters"
+    path = _as_written(location, document)
     if kind == "extra_forbidden":
-        allowed = list(_model_at(location[:-1]).model_fields)
+        model = _type_at(location[:-1])
+        allowed = list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
         name = str(location[-1])
-        return location, f"unknown key{_close(name, allowed)}", f"allowed here: {', '.join(allowed)}"
+        return path, f"unknown key{_close(name, allowed)}", f"allowed here: {', '.join(allowed)}"
     if kind == "missing":
-        return location, "it is missing", "add it"
-    shown = repr(got) if isinstance(got, str | int | float | bool | None) else type(got).__name__
+        return path, "it is missing", "add it"
+    if kind.startswith("union_tag"):
+        arms = ", ".join(_tags(_type_at(location)))
+        what = "it is missing" if kind == "union_tag_not_found" else f"{item['ctx']['tag']!r} is not known"
+        return (*path, "type"), what, f"allowed: {arms}"
+    shown = f", not {got!r}" if isinstance(got, str | int | float | bool | None) else f", not {type(got).__name__}"
+    # It may be the secret, in the wrong shape; and what a check of ours says of a list needs no more.
+    if "Secret" in repr(_type_at(location)) or (kind == "value_error" and isinstance(got, list | dict)):
+        shown = ""
     field = _field_at(location)
     allowed_text = field.description if field is not None and field.description else ""
-    message = str(item["msg"]).replace("Input should be", "it should be")
+    message = str(item["msg"]).replace("Input should be", "it should be").removeprefix("Value error, ")
     message = re.sub(r"String should match pattern '.*'", "not an allowed value", message)
-    return location, f"{message}, not {shown}", f"allowed: {allowed_text}" if allowed_text else "correct the value"
+    return path, f"{message}{shown}", f"allowed: {allowed_text}" if allowed_text else "correct the value"
 
 
-def _model_at(path: Path_) -> type[BaseModel]:
-    if not path:
-        return Config
-    sections: dict[str, type[BaseModel]] = {"engine": EngineSection, "profiles": Profile, "streams": Stream}
-    return sections.get(str(path[0]), Config)
+def _as_written(location: Path_, document: _Document) -> Path_:
+    """A problem's place in the file: without the parts that pydantic adds, as the arm of a union."""
+    place, path = document.value, list[str | int]()
+    for index, part in enumerate(location):
+        there = part in place if isinstance(place, dict) else isinstance(place, list) and part in range(len(place))
+        if there or (index == len(location) - 1 and part != "[key]"):
+            path.append(part)
+        if there:
+            place = place[part]
+    return tuple(path)
 
 
-def _field_at(path: Path_) -> Any:
-    keys = [part for part in path if isinstance(part, str)]
-    model = _model_at(path[:-1])
-    return model.model_fields.get(keys[-1]) if keys else None
+def _type_at(location: Path_) -> Any:
+    """What is declared at a place that pydantic names; None where nothing is."""
+    kind: Any = Config
+    for part in location:
+        kind = _bare(kind)
+        arguments = get_args(kind)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            field = kind.model_fields.get(str(part))
+            kind = None if field is None else field.annotation
+        elif get_origin(kind) is dict:
+            kind = arguments[1]
+        elif get_origin(kind) in (list, tuple):
+            kind = arguments[0]
+        else:
+            kind = next((arm for arm in arguments if part in _tags(arm)), None)
+    return _bare(kind)
+
+
+def _bare(kind: Any) -> Any:
+    """A type without its metadata, and without a None beside it."""
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    others = [arm for arm in get_args(kind) if arm is not type(None)]
+    return _bare(others[0]) if get_origin(kind) in (Union, UnionType) and len(others) == 1 else kind
+
+
+def _tags(kind: Any) -> list[str]:
+    """The values of `type` that choose a model, or any model of a union."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        field = kind.model_fields.get("type")
+        return [] if field is None else list(get_args(field.annotation))
+    return [tag for arm in get_args(kind) for tag in _tags(arm)]
+
+
+def _field_at(location: Path_) -> Any:
+    """The declared field that a place belongs to."""
+    keys = [index for index, part in enumerate(location) if isinstance(part, str)]
+    if not keys:
+        return None
+    model = _type_at(location[: keys[-1]])
+    declared = isinstance(model, type) and issubclass(model, BaseModel)
+    return model.model_fields.get(str(location[keys[-1]])) if declared else None
 
 
 def _check_detectors(

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from engine.verdicts import StreamSecond
+from engine.verdicts import Severity, StreamSecond
 
 
 @dataclass(slots=True)
@@ -13,6 +13,7 @@ class _Second:
     audio_seconds: float = 0.0
     decode_errors: int = 0
     open: set[str] = field(default_factory=set)
+    critical: set[str] = field(default_factory=set)
 
 
 class Coverage:
@@ -33,6 +34,7 @@ class Coverage:
         self._open: dict[str, float] = {}
         self.suspended: frozenset[str] = frozenset()
         """Detectors that cannot judge for now, whatever is measured."""
+        self._critical: set[str] = set()
 
     def frame(self, pts: float) -> None:
         """A picture was measured."""
@@ -54,16 +56,22 @@ class Coverage:
         """Other detectors are enabled from here on."""
         self._video_detectors, self._audio_detectors = video_detectors, audio_detectors
 
-    def opened(self, detector: str, at: float) -> None:
+    def opened(self, detector: str, at: float, severity: Severity = Severity.WARNING) -> None:
         """An incident opened; from `at` on, as far as its seconds have not been given out."""
         self._open[detector] = at
+        if severity is Severity.CRITICAL:
+            self._critical.add(detector)
 
     def closed(self, detector: str, start: float, end: float) -> None:
         """An incident closed."""
         self._open.pop(detector, None)
+        critical = detector in self._critical
+        self._critical.discard(detector)
         last = self._index(end) if end > int(end) or end <= start else int(end) - 1
         for second in range(max(int(start), self._emitted), last + 1):
             self._seconds[second].open.add(detector)
+            if critical:
+                self._seconds[second].critical.add(detector)
 
     def complete(self, until: float) -> list[StreamSecond]:
         """The seconds that ended at or before media time `until`, each given once, in order."""
@@ -101,4 +109,5 @@ class Coverage:
             decode_errors=second.decode_errors,
             open=tuple(sorted(second.open | held)),
             unknown=unknown,
+            critical=tuple(sorted(second.critical | (held & self._critical))),
         )

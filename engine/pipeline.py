@@ -9,7 +9,7 @@ the readers are stopped and the error goes to the caller; if a reader fails, tha
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
@@ -22,9 +22,12 @@ from engine.coverage import Coverage
 from engine.decode.choose import DecoderChooser
 from engine.decode.driver import wait_by_blocking
 from engine.decode.upload import Uploader
-from engine.detectors import Detector, all_detectors, detector, resolve
+from engine.detectors import Detector, Rule, all_detectors, detector, resolve
 from engine.errors import AvjuryError, DecodeError, DeviceError
 from engine.evidence import thumbnail
+from engine.evidence.recorder import EvidenceSettings, Recorder
+from engine.evidence.series import Watched
+from engine.evidence.worker import Sink
 from engine.handling import Handling
 from engine.incidents import IncidentBook
 from engine.ingest.backoff import OpenPace
@@ -60,6 +63,7 @@ class EngineSettings:
         reconnect: open a live source again when it has ended or failed, for ever; off, its end is the stream's end.
         trace: keep every row of measures, for a report.
         thumbnails: keep a picture of each incident's worst moment.
+        evidence: what is kept of incidents, where the engine has somebody to hand it to.
     """
 
     device: str = "auto"
@@ -70,6 +74,7 @@ class EngineSettings:
     reconnect: bool = False
     trace: bool = False
     thumbnails: bool = False
+    evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +86,14 @@ class StreamSpec:
         url: file path or URL.
         detectors: enabled detectors, each with the parameters that differ from its defaults; None enables all.
         policy: what may be opened.
+        rendition: of a master playlist or manifest: "best", "worst", or a height as "720".
     """
 
     id: str
     url: str
     detectors: Mapping[str, Mapping[str, object]] | None = None
     policy: UrlPolicy = field(default_factory=UrlPolicy)
+    rendition: str = "best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +234,18 @@ class Engine:
         settings: how.
         listener: who is told.
         slots: most streams at a time.
+        evidence: who is handed the evidence of incidents, from a thread of its own; none is kept without.
     Raises: DeviceError if the device is not there.
     """
 
-    def __init__(self, settings: EngineSettings, listener: Listener | None = None, *, slots: int = 64) -> None:
+    def __init__(
+        self,
+        settings: EngineSettings,
+        listener: Listener | None = None,
+        *,
+        slots: int = 64,
+        evidence: Sink | None = None,
+    ) -> None:
         self.settings = settings
         self.device = choose_device(settings.device)
         if self.device.type == "cuda":
@@ -248,6 +263,7 @@ class Engine:
         self._measure = Measure(self.device, slots)
         self._judge = Judge(all_detectors(), self.device, slots)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
+        self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
         self._free = list(range(slots - 1, -1, -1))
         self._streams: dict[int, _Stream] = {}
         # What every pass of the loop needs of the streams, by slot.
@@ -277,6 +293,9 @@ class Engine:
         detectors, parameters = resolve(spec.detectors)
         rules = {d.name: d.rule(parameters[d.name]) for d in detectors}
         slot = self._free.pop()
+        recorder = None
+        if self._recorder is not None:
+            recorder = self._recorder.open(slot, spec.id, {d.name: _watched(d, rules[d.name]) for d in detectors})
         reader = StreamReader(
             spec.id,
             self._source_of(spec),
@@ -288,6 +307,7 @@ class Engine:
             stall_seconds=parameters.get("stream.stall", {}).get("duration", STALL_SECONDS),
             pace=self._open_pace,
             handling=self._handling_of(spec),
+            recorder=recorder,
         )
         stream = _Stream(
             spec=spec,
@@ -314,11 +334,21 @@ class Engine:
 
     def _source_of(self, spec: StreamSpec) -> MediaSource:
         """What a stream's packets come from."""
-        return Source(spec.url, stream=spec.id, policy=spec.policy)
+        return Source(spec.url, stream=spec.id, policy=spec.policy, rendition=spec.rendition)
 
     def _handling_of(self, spec: StreamSpec) -> Handling:
         """Where its reader marks that it is at work for the stream."""
         return Handling()
+
+    def evidence_totals(self) -> dict[str, int]:
+        """What was made of evidence since the engine began, and what is held for it, for metrics."""
+        if self._recorder is None:
+            return {}
+        return {
+            **{f"evidence_{name}": value for name, value in asdict(self._recorder.counters).items()},
+            "evidence_held_bytes": self._recorder.held_bytes(),
+            "evidence_device_to_host_bytes": self._recorder.device_to_host_bytes,
+        }
 
     def stop(self) -> None:
         """End soon; open incidents are closed as removed. May be called from any thread or signal handler."""
@@ -337,6 +367,8 @@ class Engine:
             for stream in self._streams.values():
                 stream.reader.stop()
             self._decoders.close()
+            if self._recorder is not None:
+                self._recorder.stop()
 
     def step(self) -> None:
         """One pass of the loop."""
@@ -428,6 +460,9 @@ class Engine:
                 if frames is not None and transition.kind != "closed" and self._wants_thumbnail(incident):
                     row = frames.slots.tolist().index(transition.slot)
                     stream.outcome.thumbnails[incident.id] = thumbnail(frames.surfaces[row])
+                if frames is not None and self._recorder is not None and transition.kind != "closed":
+                    row = frames.slots.tolist().index(transition.slot)
+                    self._recorder.picture(stream.slot, incident, frames.surfaces[row], transition.decided_at)
             if frames is not None:
                 self._judged(frames)
                 for surface in frames.surfaces:
@@ -441,7 +476,9 @@ class Engine:
         """The verdicts on these pictures are given out; they are not yet released."""
 
     def _account(self, measures: Measures, frames: FrameBatch | None) -> None:
-        """Count what was measured, per stream and second, and keep it where a report wants it."""
+        """Count what was measured, per stream and second, and keep it where a report or evidence wants it."""
+        if self._recorder is not None:
+            self._recorder.measures(measures)
         values = measures.values.cpu().numpy() if self.settings.trace else None
         starts, ends = measures.start.tolist(), measures.known_until.tolist()
         for row, slot in enumerate(measures.slots.tolist()):
@@ -474,9 +511,11 @@ class Engine:
             self._tell_cause(stream, incident)
             if incident.detector == "stream.stall":
                 incident.cause = stream.reader.cause
-            stream.coverage.opened(incident.detector, incident.start)
+            stream.coverage.opened(incident.detector, incident.start, incident.severity)
         elif change == "closed" and incident.end is not None:
             stream.coverage.closed(incident.detector, incident.start, incident.end)
+        if self._recorder is not None:
+            self._recorder.incident(stream.slot, incident, change)
         self._listener.on_incident(incident, change)
 
     @staticmethod
@@ -509,6 +548,8 @@ class Engine:
             self._listener.on_progress(stream.spec.id, max(stream.ends.values()), info.duration)
         for pts in stream.reader.sampling.told():
             stream.coverage.left_out(pts)
+        if self._recorder is not None:
+            self._recorder.settle(stream.slot, max(stream.ends.values()))
         for second in stream.coverage.complete(stream.known_until() - 1.0):
             self._listener.on_second(second)
 
@@ -525,6 +566,8 @@ class Engine:
             incident, change = stream.book.apply(transition, closed_by=closed_by)
             self._publish(stream, incident, change)
         reader.join(JOIN_SECONDS)
+        if self._recorder is not None:
+            self._recorder.close(stream.slot)
         end = max(stream.ends.values())
         for second in stream.coverage.rest(end):
             self._listener.on_second(second)
@@ -581,11 +624,16 @@ class Engine:
         )
 
 
+def _watched(declared: Detector, rule: Rule) -> Watched:
+    return Watched(declared.track, declared.column, rule.enter, rule.exit, rule.below)
+
+
 def check(
     streams: Sequence[StreamSpec],
     settings: EngineSettings,
     listener: Listener | None = None,
     started: Callable[[Engine], None] | None = None,
+    evidence: Sink | None = None,
 ) -> list[Outcome]:
     """Judge inputs together in one engine until each has ended.
 
@@ -594,10 +642,11 @@ def check(
         settings: how.
         listener: who is told on the way.
         started: given the engine before it runs, so that a signal handler can stop it.
+        evidence: who is handed the evidence of incidents.
     Returns: one outcome per stream, in the order given.
     Raises: ConfigError for wrong detectors or parameters, DeviceError if the device is not there.
     """
-    engine = Engine(settings, listener, slots=max(1, len(streams)))
+    engine = Engine(settings, listener, slots=max(1, len(streams)), evidence=evidence)
     try:
         for spec in streams:
             engine.add(spec)

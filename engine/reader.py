@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from engine.counters import StreamCounters
 from engine.decode.choose import Decoders
@@ -47,6 +47,16 @@ GAP_SEEN_SECONDS = 5.0
 _log: Final = logging.getLogger(__name__)
 
 
+class Recording(Protocol):
+    """Takes note of what a source gives; called from the reader's thread."""
+
+    def opened(self, info: StreamInfo) -> None:
+        """The source was opened, perhaps again."""
+
+    def packet(self, packet: Packet) -> None:
+        """A packet came."""
+
+
 class StreamReader:
     """The reader of one stream.
 
@@ -61,6 +71,7 @@ class StreamReader:
         stall_seconds: without anything decoded for so long, a live source has stalled.
         pace: shared by the engine's streams.
         handling: where it marks that a decoder is at work for the stream.
+        recorder: is told what comes, for evidence.
     """
 
     def __init__(
@@ -76,8 +87,10 @@ class StreamReader:
         stall_seconds: float = STALL_SECONDS,
         pace: OpenPace | None = None,
         handling: Handling | None = None,
+        recorder: "Recording | None" = None,
     ) -> None:
         self.stream = stream
+        self._recorder = recorder
         self.video: BoundedQueue[Surface] = BoundedQueue(VIDEO_QUEUE_FRAMES, bell)
         self.audio: BoundedQueue[AudioBlock] = BoundedQueue(AUDIO_QUEUE_BLOCKS, bell)
         self.ticks: BoundedQueue[StreamTick] = BoundedQueue(TICK_QUEUE, bell)
@@ -207,6 +220,8 @@ class StreamReader:
         self._opened_at = time.monotonic()
         self.info = self._source.open(self._begins)
         self._live = self.info.live
+        if self._recorder is not None:
+            self._recorder.opened(self.info)
         self.decoders = self._choose(self.info)
         # Of this connection alone: what another sender counts does not go on where the last one's counting ended.
         self._watch(self._begin_at)
@@ -284,6 +299,8 @@ class StreamReader:
             self._packet_at = time.monotonic()
             self.counters.packets += 1
             self.counters.packet_bytes += packet.size
+            if self._recorder is not None:
+                self._recorder.packet(packet)
             self._follow_orders(packet)
             if self._was_shed:
                 self._pass_over(packet)

@@ -366,12 +366,15 @@ class Incidents:
             values["end"] = max(end, before["start"])
         connection.execute(update(incidents).where(incidents.c.id == incident_id).values(values))
         record = _load(connection, incident_id)
+        told = change
         if change == "updated" and before["state"] != record.state:
-            change = "closed" if record.state == "closed" else "updated"
-            if record.state == "open" and not withdraw(connection, incident_id, "closed"):
-                change = "opened"  # somebody was told that it was over
+            told = change = "closed"
+            if record.state == "open":
+                # Who was told that it is over is told anew, and so is who was told nothing yet.
+                told = "opened"
+                change = "updated" if withdraw(connection, incident_id, "closed") else "opened"
         if not record.muted:
-            add_notices(connection, record, change, self._route(record, change), now)
+            add_notices(connection, record, told, self._route(record, told), now)
         return Recorded(record, change)
 
 

@@ -1,4 +1,4 @@
-"""What an incident shows: a picture at its worst moment."""
+"""A small picture of a surface."""
 
 import ctypes
 from dataclasses import dataclass
@@ -47,12 +47,22 @@ def _plane(surface: Surface, address: int, pitch: int, step: int, width: int, he
 
 
 def thumbnail(surface: Surface, width: int = THUMBNAIL_WIDTH) -> bytes:
-    """A JPEG of a surface, at most `width` pixels wide.
+    """A JPEG of a surface that is not yet released, at most `width` pixels wide; smaller pictures keep their size."""
+    return encode(small_picture(surface, width))
+
+
+def encode(picture: Tensor) -> bytes:
+    """The JPEG of a picture: (3, H, W) uint8 RGB on the CPU."""
+    return bytes(encode_jpeg(picture, quality=JPEG_QUALITY).numpy())
+
+
+def small_picture(surface: Surface, width: int = THUMBNAIL_WIDTH) -> Tensor:
+    """A surface in RGB, at most `width` pixels wide.
 
     Args:
         surface: not yet released.
         width: pixels; smaller pictures keep their size.
-    Returns: the JPEG's bytes.
+    Returns: (3, H, W) uint8 on the CPU.
     Source: ITU-R BT.601-7, BT.709-6, BT.2020-2 for the matrix coefficients; where the stream does not say, BT.709 from
         720 rows on, as players do.
     """
@@ -78,8 +88,7 @@ def thumbnail(surface: Surface, width: int = THUMBNAIL_WIDTH) -> bytes:
     kr, kb = _matrix(surface)
     red, blue = y + 2 * (1 - kr) * v, y + 2 * (1 - kb) * u
     green = (y - kr * red - kb * blue) / (1 - kr - kb)
-    rgb = (torch.stack((red, green, blue)).clamp(0, 1) * 255).round().to(torch.uint8).cpu()
-    return bytes(encode_jpeg(rgb, quality=JPEG_QUALITY).numpy())
+    return (torch.stack((red, green, blue)).clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
 
 def _scaled(plane: Tensor, height: int, width: int) -> Tensor:
