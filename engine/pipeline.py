@@ -465,6 +465,8 @@ class Engine:
                     self._recorder.picture(stream.slot, incident, frames.surfaces[row], transition.decided_at)
             if frames is not None:
                 self._judged(frames)
+                if self._recorder is not None:
+                    self._recorder.batch_ends(frames.slots.tolist(), frames.surfaces)
                 for surface in frames.surfaces:
                     surface.release()
 

@@ -9,7 +9,7 @@ itself never writes, encodes or waits.
 import functools
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -18,7 +18,7 @@ import torch
 
 from engine.evidence import clip
 from engine.evidence.jpeg import encode, small_picture
-from engine.evidence.packet_ring import NEVER, PacketRing
+from engine.evidence.packet_ring import NEVER, Kept, PacketRing
 from engine.evidence.series import MeasureRing, Points, Watched, series_json
 from engine.evidence.worker import EvidenceCounters, EvidenceWorker, Sink, Task
 from engine.media import Measures, Packet, StreamInfo, Surface
@@ -31,6 +31,9 @@ Change = Literal["opened", "updated", "closed"]
 MOST_WAITING: Final = 16
 # A picture of an incident is replaced by a worse one no more often.
 THUMBNAIL_SECONDS: Final = 1.0
+# Where hundreds of streams break at once, the pictures of the others wait for their next ones: each costs a millisecond
+# or two of the loop.
+PICTURES_PER_BATCH: Final = 4
 DRAIN_SECONDS: Final = 5.0
 
 log = logging.getLogger(__name__)
@@ -141,6 +144,8 @@ class Recorder:
         self._folder = settings.folder or Path(self._temporary.name if self._temporary is not None else "")
         self._folder.mkdir(parents=True, exist_ok=True)
         self._picture_bytes = 0
+        self._pictures_left = PICTURES_PER_BATCH
+        self._owed: dict[int, Incident] = {}
         self._started = False
 
     @property
@@ -193,6 +198,11 @@ class Recorder:
         stream = self._streams[slot]
         if not self.settings.thumbnails or at - stream.pictured.get(incident.id, -NEVER) < THUMBNAIL_SECONDS:
             return
+        if not self._pictures_left:
+            self._owed[slot] = incident
+            return
+        self._pictures_left -= 1
+        self._owed.pop(slot, None)
         stream.pictured[incident.id] = at
         small = small_picture(surface)
         if surface.device != "cpu":
@@ -200,6 +210,17 @@ class Recorder:
         task = Task(incident.id, stream.stream, "thumbnail", functools.partial(encode, small))
         if not self._worker.submit(task):
             self._worker.drop()
+
+    def batch_ends(self, slots: Sequence[int], surfaces: Sequence[Surface]) -> None:
+        """A batch was judged, and is not yet released: take the pictures that earlier ones had no time for."""
+        for slot, surface in zip(slots, surfaces, strict=True) if self._owed else ():
+            incident = self._owed.get(slot)
+            if incident is not None and not self._pictures_left:
+                break
+            if incident is not None and incident.end is None:
+                self.picture(slot, incident, surface, surface.pts)
+            self._owed.pop(slot, None)
+        self._pictures_left = PICTURES_PER_BATCH
 
     def settle(self, slot: int, now: float) -> None:
         """The stream was judged up to media second `now`: make what is due."""
@@ -216,6 +237,7 @@ class Recorder:
         for waiting in list(stream.waiting.values()):
             self._make(slot, stream, waiting, last=True)
         del self._streams[slot]
+        self._owed.pop(slot, None)
 
     def stop(self) -> None:
         """Make what is queued, and end."""
@@ -233,20 +255,13 @@ class Recorder:
         incident = waiting.incident
         end = self._due(waiting)
         if stream.ring is not None and incident.severity is not Severity.INFO:
-            shown_end = min(end, incident.end if incident.end is not None else end)
-            wish = clip.Wish(waiting.begin, end, incident.start, shown_end)
-            cut = clip.choose(stream.ring.kept(), wish)
-            if cut is not None:
-                if cut.changed_at is not None:
-                    log.info("%s: the coding changed at %.3f s; the clip of %s holds one side of it",
-                             stream.stream, cut.changed_at, incident.id)  # fmt: skip
-                title = f"{stream.stream} {incident.detector}"
-                path = self._folder / f"{incident.id}{cut.suffix}"
-                task = Task(incident.id, stream.stream, "clip", functools.partial(_cut, cut, path, title))
-                if not self._worker.submit(task):
-                    if not last:
-                        return  # the ring holds it for the next turn
-                    self._worker.drop()
+            wish = clip.Wish(waiting.begin, end, incident.start, end if incident.end is None else incident.end)
+            title = f"{stream.stream} {incident.detector}"
+            make = functools.partial(_cut, stream.ring.kept(), wish, self._folder / incident.id, title)
+            if not self._worker.submit(Task(incident.id, stream.stream, "clip", make)):
+                if not last:
+                    return  # the ring holds it for the next turn
+                self._worker.drop()
         if self.settings.series:
             points = waiting.points.joined(self._points(slot, incident, waiting.begin))
             self._submit(Task(incident.id, stream.stream, "series", self._series(stream, incident, points)))
@@ -279,6 +294,12 @@ class Recorder:
             stream.ring.want(min((waiting.begin for waiting in stream.waiting.values()), default=NEVER))
 
 
-def _cut(cut: clip.Cut, path: Path, title: str) -> Path:
-    clip.write(cut, path, title)
-    return path
+def _cut(kept: Kept, wish: clip.Wish, path: Path, title: str) -> Path | None:
+    cut = clip.choose(kept, wish)
+    if cut is None:
+        return None
+    if cut.changed_at is not None:
+        log.info("%s: the coding changed at %.3f s; the clip holds one side of it", title, cut.changed_at)
+    file = path.with_suffix(cut.suffix)
+    clip.write(cut, file, title)
+    return file

@@ -16,7 +16,7 @@ from verdict_rows import wait_until
 
 from engine.cli import run
 from engine.evidence.folder import safe_name
-from engine.evidence.recorder import EvidenceSettings
+from engine.evidence.recorder import PICTURES_PER_BATCH, EvidenceSettings
 from engine.evidence.series import MeasureRing, Points, Watched, series_json, thinned
 from engine.evidence.worker import QUEUE_TASKS, EvidenceWorker, Task
 from engine.media import Measures
@@ -305,3 +305,18 @@ def test_a_plot_is_json_that_every_parser_takes():
 )
 def test_a_stream_s_name_as_a_folder_leads_nowhere_else(stream, name):
     assert safe_name(stream) == name
+
+
+def test_pictures_of_many_streams_that_break_at_once_come_one_after_the_other(folder):
+    path = encode(folder / "mass.ts", black="gte(t,1.99)", seconds=5)
+    pictures = []
+
+    def take(incident_id, kind, content):
+        if kind == "thumbnail":
+            pictures.append(incident_id)
+
+    specs = [StreamSpec(f"s{n}", str(path), {"video.black": {}}) for n in range(3 * PICTURES_PER_BATCH)]
+    engine = EngineSettings(device="cpu", max_wait_seconds=0.05, evidence=EvidenceSettings(patient=True))
+    outcomes = check(specs, engine, None, None, take)
+    assert set(pictures) == {one.id for outcome in outcomes for one in outcome.incidents}
+    assert len(pictures) == len(specs)
