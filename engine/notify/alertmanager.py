@@ -102,9 +102,11 @@ class AlertmanagerSender(Sender):
         }
         now = self._clock()
         if incident["state"] == "closed":
-            ends = incident["closed_at"]
+            ends = str(incident["closed_at"])
         else:
-            ends = wall_text(now + (_TEST_SECONDS if test else _LOST_RESENDS * self._resend_seconds))
+            ends = str(wall_text(now + (_TEST_SECONDS if test else _LOST_RESENDS * self._resend_seconds)))
+        # Alertmanager refuses an end before the start, which a clock that was set back would make.
+        ends = max(ends, str(incident["opened_at"]))
         annotations = {
             "summary": plain(f"{incident['detector']} on {incident['subject']}"),
             "description": plain(incident["cause"] or f"open since {incident['opened_at']}"),

@@ -207,7 +207,7 @@ class Worker:
         spent = self._sink.most_attempts is not None and batch.attempts + 1 >= self._sink.most_attempts
         if error.permanent or spent or age >= self._sink.give_up_seconds:
             self._tally.dead += len(batch.notices)
-            log.error("notifications to %s: gave up on %d: %s", self.name, len(batch.notices), error.line())
+            log.error("notifications to %s: gave up on %d: %s", self.name, len(batch.notices), error.why)
             self._outbox.dead(batch, error.why)
             return
         self._tally.failed += len(batch.notices)
@@ -215,7 +215,7 @@ class Worker:
         self._failures += 1
         if self._failures == 1:
             self._tally.failing_since = now
-            log.warning("notifications to %s: %s; it is tried again", self.name, error.line())
+            log.warning("notifications to %s: %s; %s; it is tried again", self.name, error.why, error.remedy)
         retry = self._retry_seconds(batch.attempts)
         if error.retry_after_seconds is not None:
             retry = max(retry, error.retry_after_seconds)
@@ -250,4 +250,4 @@ class Worker:
         try:
             self._sender.renew(told)
         except NotifyError as error:
-            log.warning("notifications to %s: could not renew %d: %s", self.name, len(told), error.line())
+            log.warning("notifications to %s: could not renew %d: %s", self.name, len(told), error.why)

@@ -79,6 +79,8 @@ class Incidents:
         """
         now = self._clock() if at is None else at
         key = part_key(incident.id, session)
+        if incident.cause is not None and "\0" in incident.cause:  # PostgreSQL's texts cannot hold it
+            incident = replace(incident, cause=incident.cause.replace("\0", ""))
         with self._database.write() as connection:
             part = connection.execute(select(incident_parts).where(incident_parts.c.key == key)).mappings().first()
             if part is None:
