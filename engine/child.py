@@ -18,12 +18,16 @@ import socket
 import sys
 import threading
 import time
+from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from engine.errors import AvjuryError, SourceError
+from engine.evidence.recorder import EvidenceSettings
+from engine.evidence.worker import EvidenceKind
 from engine.handling import HandlingTable
 from engine.hardening import die_with_parent
 from engine.incidents import Change
@@ -58,6 +62,7 @@ _POLL_SECONDS: Final = 0.5
 _FLUSH_SECONDS: Final = 3.0
 # By SIGTERM nobody says how long; the supervisor that sent it kills after ten seconds.
 _DRAIN_SECONDS: Final = 5.0
+_MOST_INCIDENTS: Final = 10_000
 _log: Final = logging.getLogger(__name__)
 
 
@@ -69,6 +74,7 @@ class ChildSettings(msgspec.Struct, frozen=True):
         slots: most streams.
         load_limit: see LiveEngine.
         overload: see OverloadSettings, by name.
+        evidence: see EvidenceSettings, by name, and the folder where clips are written; None keeps none.
     """
 
     device: str = "auto"
@@ -78,6 +84,12 @@ class ChildSettings(msgspec.Struct, frozen=True):
     slots: int = 64
     load_limit: float = 0.9
     overload: dict[str, float] = msgspec.field(default_factory=dict)
+    evidence: dict[str, bool | float | str] | None = None
+
+
+def _evidence_settings(said: Mapping[str, Any]) -> EvidenceSettings:
+    folder = said.get("folder")
+    return EvidenceSettings(**{**said, "folder": None if folder is None else Path(folder)})
 
 
 class EngineProcess(Silent):
@@ -96,6 +108,8 @@ class EngineProcess(Silent):
         self._control: Channel[SupervisorSays] = Channel(control, SupervisorSays, self._ring)
         self._links = Links()
         self._sessions: dict[str, str] = {}
+        # Of which run of its stream an incident is: its evidence comes later, when that may be over.
+        self._incident_sessions: OrderedDict[str, str] = OrderedDict()
         self._over = False
         log_remotely(lambda line: self._control.send(line, spare=True))
         self.engine = LiveEngine(
@@ -105,7 +119,7 @@ class EngineProcess(Silent):
                 max_wait_seconds=settings.max_wait_seconds,
                 decode_threads=settings.decode_threads,
                 reconnect=True,
-                thumbnails=True,
+                evidence=_evidence_settings(settings.evidence or {}),
             ),
             self,
             self._links,
@@ -113,6 +127,7 @@ class EngineProcess(Silent):
             slots=settings.slots,
             overload=OverloadSettings(**settings.overload),
             load_limit=settings.load_limit,
+            evidence=None if settings.evidence is None else self._keep_evidence,
         )
         self._thread = threading.Thread(target=self._talk, name="control")
 
@@ -195,7 +210,11 @@ class EngineProcess(Silent):
 
     def on_incident(self, incident: Incident, change: Change) -> None:
         """An incident changed."""
-        self._control.send(IncidentSaid(incident, change, self._sessions.get(incident.stream, ""), time.time()))
+        session = self._sessions.get(incident.stream, "")
+        self._incident_sessions[incident.id] = session
+        while len(self._incident_sessions) > _MOST_INCIDENTS:
+            self._incident_sessions.popitem(last=False)
+        self._control.send(IncidentSaid(incident, change, session, time.time()))
 
     def on_second(self, second: StreamSecond) -> None:
         """A media second was completed: it was played as long ago as the stream has gone on since."""
@@ -207,10 +226,9 @@ class EngineProcess(Silent):
         """A picture that was asked for."""
         self._control.send(Picture(stream, jpeg), spare=True)
 
-    def on_evidence(self, stream: str, incident_id: str, kind: Literal["thumbnail", "clip", "series"],
-                    content: bytes | Path) -> None:  # fmt: skip
-        """A piece of evidence."""
-        session = self._sessions.get(stream, "")
+    def _keep_evidence(self, incident_id: str, kind: EvidenceKind, content: bytes | Path) -> None:
+        """A piece of evidence; from the thread that makes it."""
+        session = self._incident_sessions.get(incident_id, "")
         data = content if isinstance(content, bytes) else None
         path = None if isinstance(content, bytes) else str(content)
         self._control.send(Evidence(incident_id, session, kind, data, path), spare=True)

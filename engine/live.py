@@ -12,11 +12,11 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from engine.detectors import resolve
 from engine.evidence import thumbnail
+from engine.evidence.worker import Sink
 from engine.handling import Handling, HandlingTable
 from engine.incidents import Change
 from engine.ingest.base import MediaSource
@@ -36,7 +36,6 @@ SECOND: Final = 1.0
 NEED_EVERY_PICTURE: Final = frozenset(("video.flash", "video.flicker", "video.stutter", "video.partial_freeze"))
 # A picture for people costs as much as judging several.
 SNAPS_PER_PASS: Final = 2
-WORST_PICTURE_SECONDS: Final = 1.0
 _FEW_STREAMS_LOAD: Final = 0.02  # less is too little to tell what a stream costs
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
@@ -105,11 +104,6 @@ class LiveListener(Listener, Protocol):
     def on_thumbnail(self, stream: str, jpeg: bytes) -> None:
         """A picture that was asked for."""
 
-    def on_evidence(
-        self, stream: str, incident_id: str, kind: Literal["thumbnail", "clip", "series"], content: bytes | Path
-    ) -> None:
-        """A piece of evidence: its bytes, or a file that is handed over; a later one takes the place of an earlier."""
-
     def on_report(self, report: EngineReport) -> None:
         """Once a second."""
 
@@ -125,6 +119,7 @@ class LiveEngine(Engine):
         slots: most streams.
         overload: when it judges less.
         load_limit: share of its time up to which it takes in more streams.
+        evidence: who is handed the evidence of incidents, from a thread of its own; none is kept without.
     """
 
     def __init__(
@@ -137,8 +132,9 @@ class LiveEngine(Engine):
         slots: int = 64,
         overload: OverloadSettings | None = None,
         load_limit: float = 0.9,
+        evidence: Sink | None = None,
     ) -> None:
-        super().__init__(settings, listener, slots=slots)
+        super().__init__(settings, listener, slots=slots, evidence=evidence)
         self._told: LiveListener = listener
         self._links = links
         self._table = table
@@ -148,7 +144,6 @@ class LiveEngine(Engine):
         self._wanted: dict[str, Order] = {}
         self._sources: dict[str, RemoteSource] = {}
         self._snaps: dict[str, None] = {}
-        self._pictured: dict[str, float] = {}
         self._overload = Overload(overload or OverloadSettings())
         self._latency = [0] * len(LATENCY_BOUNDS)
         self._latency_sum = 0.0
@@ -244,7 +239,6 @@ class LiveEngine(Engine):
                 self._listener.on_second(second)
             for incident in stream.book.open():
                 self._listener.on_incident(incident, "updated")
-            self._hand_over_pictures(stream)
         self._each_second(time.monotonic())
         self.stop()
 
@@ -328,14 +322,6 @@ class LiveEngine(Engine):
         super()._publish(stream, incident, change)
         if change == "closed":
             stream.book.forget_closed()
-            self._pictured.pop(incident.id, None)
-
-    def _wants_thumbnail(self, incident: Incident) -> bool:
-        now = time.monotonic()
-        if not self.settings.thumbnails or now - self._pictured.get(incident.id, -math.inf) < WORST_PICTURE_SECONDS:
-            return False
-        self._pictured[incident.id] = now
-        return True
 
     def _judged(self, frames: FrameBatch) -> None:
         now = time.monotonic()
@@ -355,16 +341,9 @@ class LiveEngine(Engine):
                 made += 1
                 self._told.on_thumbnail(stream, thumbnail(surface))
 
-    def _hand_over_pictures(self, stream: _Stream) -> None:
-        pictures = stream.outcome.thumbnails
-        while pictures:
-            incident_id, jpeg = pictures.popitem()
-            self._told.on_evidence(stream.spec.id, incident_id, "thumbnail", jpeg)
-
     def _finish(self, stream: _Stream, closed_by: ClosedBy) -> None:
         if self._draining:
             return  # what is open stays open: it goes on when the service is back
-        self._hand_over_pictures(stream)
         if stream.coverage.suspended:
             stream.coverage.suspended = frozenset()
             self._change_rules(stream)
@@ -400,7 +379,6 @@ class LiveEngine(Engine):
         self._overload.decide(now, max(judged, default=0.0), self.load, priorities)
         for stream in list(self._streams.values()):
             self._sample(stream)
-            self._hand_over_pictures(stream)
         self._told.on_report(self._report(lags))
 
     def _report(self, lags: Mapping[str, float]) -> EngineReport:

@@ -19,6 +19,7 @@ class FleetSettings:
             more than a minute.
         ingest_memory_bytes: most address space of an ingest process; 0 for no limit.
         overload: values of OverloadSettings that differ from its defaults.
+        evidence: values of EvidenceSettings that differ from its defaults, as plain values; None keeps no evidence.
     """
 
     groups: tuple[Group, ...] = (Group("main"),)
@@ -29,3 +30,4 @@ class FleetSettings:
     hang_seconds: float = 300.0
     ingest_memory_bytes: int = 8 << 30
     overload: Mapping[str, float] = field(default_factory=dict)
+    evidence: Mapping[str, bool | float | str] | None = field(default_factory=dict)

@@ -68,6 +68,7 @@ class Keeper:
                     "slots": group.slots,
                     "load_limit": self._settings.load_limit,
                     "overload": dict(self._settings.overload),
+                    "evidence": None if self._settings.evidence is None else dict(self._settings.evidence),
                 }
             )
             for group in self._settings.groups

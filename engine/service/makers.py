@@ -1,14 +1,24 @@
-"""What makes the parts of the service that do not belong to its core, by name; tests put others in their place."""
+"""What makes the parts of the service that do not belong to its core; tests put others in their place."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from engine.config import Config
+from engine.notify.notifier import Notifier as OutboxNotifier
 from engine.service.contract import Fleet
+from engine.service.fleet import LocalFleet
+from engine.service.fleet_settings import FleetSettings
+from engine.service.places import Group
 from engine.service.sinks import Notifier, SecondsReader, VerdictSink
+from engine.store.objects import open_objects
+from engine.store.parquet import VerdictSettings, VerdictStore
+from engine.store.verdict_reader import VerdictReader
+
+# Where the NVIDIA driver shows its GPUs; the supervisor itself loads no CUDA.
+_DEVICES: Final = Path("/dev")
+_SLOTS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,35 +37,55 @@ class Makers:
 
 
 def _fleet(config: Config, data: Path) -> Fleet:
-    made: Fleet = import_module("engine.service.fleet").ProcessFleet(config, data)
-    return made
+    engine, storage = config.engine, config.storage
+    clips = data / "evidence" / "new"
+    clips.mkdir(parents=True, exist_ok=True)
+    for left in clips.iterdir():  # of a service that was killed before it handed them over
+        left.unlink()
+    return LocalFleet(
+        FleetSettings(
+            groups=groups_of(config),
+            streams_per_ingest=engine.streams_per_ingest,
+            load_limit=engine.load_limit,
+            evidence={
+                "clips": storage.clips,
+                "pre_roll_seconds": storage.clip_pre_roll_seconds,
+                "post_roll_seconds": storage.clip_post_roll_seconds,
+                "most_seconds": storage.clip_most_seconds,
+                "ring_bytes": storage.ring_bytes,
+                "folder": str(clips.resolve()),
+            },
+        )
+    )
+
+
+def groups_of(config: Config, devices: Path = _DEVICES) -> tuple[Group, ...]:
+    """The engines that the configuration asks for: those that it names, else one for each GPU, else one on the CPU.
+
+    Args:
+        devices: where GPUs show as nvidia0, nvidia1, ...
+    """
+    engine = config.engine
+    named = [(group.name, group.device, group.slots) for group in engine.groups]
+    if not named and engine.device == "auto":
+        gpus = sorted(int(path.name[6:]) for path in devices.glob("nvidia[0-9]*") if path.name[6:].isdigit())
+        named = [(f"gpu{index}", f"cuda:{index}", _SLOTS) for index in gpus]
+    if not named:
+        named = [("main", engine.device, _SLOTS)]
+    return tuple(
+        Group(name, device, slots, engine.max_batch, engine.max_wait_seconds,
+              1 if engine.decode_threads is None else engine.decode_threads)
+        for name, device, slots in named
+    )  # fmt: skip
 
 
 def _notifier(config: Config) -> Notifier | None:
-    made: Notifier = import_module("engine.notify.notifier").Notifier(
-        config.notify, damping_seconds=config.service.damping_seconds
-    )
-    return made
+    return OutboxNotifier(config.notify, damping_seconds=config.service.damping_seconds)
 
 
 def _verdicts(config: Config, data: Path) -> tuple[VerdictSink, SecondsReader]:
-    parquet, objects = import_module("engine.store.parquet"), import_module("engine.store.objects")
-    storage: Any = config.storage
-    place, spool = storage.verdicts or data / "verdicts", data / "spool"
-    settings = parquet.VerdictSettings(
-        place=place,
-        spool=spool,
-        options=storage.options,
-        spool_bytes=storage.spool_bytes,
-        flush_seconds=storage.flush_seconds,
-        retention_days=storage.retention_days,
-        evidence=data / "evidence",
-        evidence_days=storage.evidence_days,
-    )
-    reader = import_module("engine.store.verdict_reader").VerdictReader(
-        objects.open_objects(place, storage.options), spool
-    )
-    return parquet.VerdictStore(settings), reader
+    settings = VerdictSettings.of(config.storage, data)
+    return VerdictStore(settings), VerdictReader(open_objects(settings.place, settings.options), settings.spool)
 
 
 DEFAULT_MAKERS: Final = Makers(fleet=_fleet, notifier=_notifier, verdicts=_verdicts)
