@@ -45,6 +45,8 @@ from engine.verdicts import ClosedBy, Incident, Loudness, Severity, StreamSecond
 IDLE_SECONDS = 0.25
 JOIN_SECONDS = 20.0
 PROGRESS_SECONDS = 0.1
+# A track that is so far behind the other one is taken for gone; containers interleave within a second or two.
+TRACK_LATE_SECONDS = 5.0
 # Causes kept per measure until its detector opens; on a GPU verdicts come a few rows later than the rows.
 CAUSES = 64
 
@@ -220,11 +222,16 @@ class _Stream:
         if self.reader.stalled or self.reader.sampling.shed:
             return self.ends["stream"]
         running = [end for track, end in self.ends.items() if track != "stream" and self._runs(track)]
-        return min(running) if running else max(self.ends.values())
+        if not running:
+            return max(self.ends.values())
+        # A track that comes no more must not hold back what is known of the other one.
+        return max(min(running), self.ends["stream"] - TRACK_LATE_SECONDS)
 
     def _runs(self, track: str) -> bool:
-        queue = self.reader.video if track == "video" else self.reader.audio
-        return not queue.ended
+        """Whether more may come of a track that the input has."""
+        info, queue = self.reader.info, self.reader.video if track == "video" else self.reader.audio
+        there = info is None or (info.video if track == "video" else info.audio) is not None
+        return there and not queue.ended
 
 
 class Engine:
