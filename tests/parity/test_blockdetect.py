@@ -37,7 +37,8 @@ def pictures(clip):
     """The luma planes of the chosen pictures."""
     chosen = "+".join(f"eq(n\\,{n})" for n in PICTURES)
     filters = f"extractplanes=y,select='{chosen}'"
-    raw = run(*ONE_THREAD, "-i", clip, "-map", "0:V:0", "-vf", filters, "-fps_mode", "passthrough", "-f", "rawvideo", "-")
+    options = ("-map", "0:V:0", "-vf", filters, "-fps_mode", "passthrough", "-f", "rawvideo")
+    raw = run(*ONE_THREAD, "-i", clip, *options, "-")
     return np.frombuffer(raw, np.uint8).reshape(-1, *size_of(clip))
 
 
