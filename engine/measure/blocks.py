@@ -27,21 +27,20 @@ class Blocks:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(slots, arithmetic)
+        self._schedule = Schedule(
+            slots,
+            arithmetic,
+            interval=BLOCKS_INTERVAL_SECONDS,
+            loss=BLOCKS_GRADIENT_CHANGE,
+            gain=BLOCKS_GRADIENT_CHANGE,
+        )
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
 
     def fill(self, rows: Rows) -> None:
-        due = self._schedule.due(
-            rows.slots,
-            rows.pts,
-            rows.view[:, _GRADIENT],
-            interval=BLOCKS_INTERVAL_SECONDS,
-            loss=BLOCKS_GRADIENT_CHANGE,
-            gain=BLOCKS_GRADIENT_CHANGE,
-        )
-        if self._arithmetic.on_host and not due.any():
+        due = self._schedule.due(rows.slots, rows.pts, rows.view[:, _GRADIENT])
+        if due is None:
             return
         largest = max(max(surface.width, surface.height) for surface in rows.batch.surfaces)
         table = rows.only(due, self._arithmetic)

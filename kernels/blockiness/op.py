@@ -7,11 +7,13 @@ from kernels.blockiness.columns import COLUMNS
 from kernels.layout import FRAME_FIELDS, Field
 
 
-@torch.library.custom_op("avjury::blockiness", mutates_args=(), device_types="cpu")
-def _blockiness(frames: Tensor, largest_side: int) -> Tensor:
+def _cpu(frames: Tensor, largest_side: int) -> Tensor:
     from kernels.blockiness import cpu  # numba loads in a second: only where it is needed
 
     return cpu.blockiness(frames)
+
+
+_blockiness = torch.library.custom_op("avjury::blockiness", _cpu, mutates_args=(), device_types="cpu")
 
 
 @_blockiness.register_kernel("cuda")
@@ -75,5 +77,7 @@ def blockiness(frames: Tensor, largest_side: int = 0) -> Tensor:
         raise ValueError(f"blockiness: wanted (N, {FRAME_FIELDS}) int64, got {tuple(frames.shape)} {frames.dtype}")
     if frames.is_cuda and not largest_side and frames.shape[0]:
         largest_side = int(frames[:, [Field.WIDTH, Field.HEIGHT]].max())
+    if not frames.is_cuda:
+        return _cpu(frames, largest_side)  # straight to it: the dispatcher takes tens of microseconds
     result: Tensor = torch.ops.avjury.blockiness(frames, largest_side)
     return result
