@@ -22,6 +22,7 @@ from engine.sound_trends import SoundTrends
 from kernels import tile_stats as tiles
 from kernels.active_area import active_area
 from kernels.audio_stats import AudioState, measure_audio
+from kernels.blockiness import blockiness
 from kernels.edge_width import edge_width
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
@@ -38,6 +39,7 @@ PER_SECOND = {
     "frame_stats": 25.0,
     "tile_stats": 25.0,
     "temporal": 25.0,
+    "blockiness": 1.0,
     "edge_width": 0.25,
     "texture": 1.0,
     "active_area": 1.0,
@@ -120,6 +122,7 @@ def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
         "frame_stats": lambda: frame_stats(frame, reference, nothing),
         "tile_stats": lambda: tiles.tile_stats(frame, reference),
         "temporal": over_time,
+        "blockiness": lambda: blockiness(frame),
         "edge_width": lambda: edge_width(frame),
         "texture": lambda: texture(frame),
         "active_area": lambda: active_area(frame),

@@ -6,6 +6,7 @@ from engine.ingest.transport import COLUMNS as TRANSPORT_COLUMNS
 from engine.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.active_area import COLUMNS as AREA_COLUMNS
 from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
+from kernels.blockiness import COLUMNS as BLOCK_COLUMNS
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.temporal import COLUMNS as TEMPORAL_COLUMNS
@@ -14,6 +15,7 @@ from kernels.texture import COLUMNS as TEXTURE_COLUMNS
 # A kernel's columns lie together, in its own order; what is put together from them follows.
 VIDEO_COLUMNS: Final = (
     *FRAME_COLUMNS,
+    *BLOCK_COLUMNS,
     *EDGE_COLUMNS,
     *TEMPORAL_COLUMNS,
     *TEXTURE_COLUMNS,

@@ -7,6 +7,7 @@ import torch
 
 from engine.measure.area import Area
 from engine.measure.arithmetic import Arithmetic
+from engine.measure.blocks import Blocks
 from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
 from engine.measure.edges import Edges
@@ -40,6 +41,7 @@ class Measure:
         )
         self._freeze_noise = torch.zeros(slots, dtype=torch.float64, device=device)
         self._parts: tuple[Part, ...] = (
+            Blocks(arithmetic, slots),
             Edges(arithmetic, slots),
             Texture(arithmetic, slots),
             Area(arithmetic, slots),

@@ -42,7 +42,13 @@ class Texture:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(slots, arithmetic)
+        self._schedule = Schedule(
+            slots,
+            arithmetic,
+            interval=TEXTURE_INTERVAL_SECONDS,
+            loss=TEXTURE_GRADIENT_CHANGE,
+            gain=TEXTURE_GRADIENT_CHANGE,
+        )
         self._colour = arithmetic.column(slots)  # saturation of the last colourful picture
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
@@ -52,15 +58,8 @@ class Texture:
     def fill(self, rows: Rows) -> None:
         xp, view, slots = self._arithmetic.xp, rows.view, rows.slots
         gradient = view[:, _GRADIENT]
-        due = self._schedule.due(
-            slots,
-            rows.pts,
-            gradient,
-            interval=TEXTURE_INTERVAL_SECONDS,
-            loss=TEXTURE_GRADIENT_CHANGE,
-            gain=TEXTURE_GRADIENT_CHANGE,
-        )
-        if self._arithmetic.on_host and not due.any():
+        due = self._schedule.due(slots, rows.pts, gradient)
+        if due is None:
             return
         view[:, _TEXTURE] = self._arithmetic.view(texture(rows.only(due, self._arithmetic)))
         for row, surface in enumerate(rows.batch.surfaces):  # times 0: rows that are not due stay NaN

@@ -11,6 +11,7 @@ from engine.detectors import DETECTORS
 from kernels.active_area import gpu as area_gpu
 from kernels.audio_stats import AudioState
 from kernels.audio_stats import gpu as audio_gpu
+from kernels.blockiness import gpu as blocks_gpu
 from kernels.edge_width import gpu as edge_gpu
 from kernels.frame_stats import gpu as frame_gpu
 from kernels.judge import gpu as judge_gpu
@@ -60,7 +61,8 @@ def launch_judge():
 
 
 LAUNCHES = {
-    "frame_stats": (lambda: frame_gpu.frame_stats(FRAMES, REFERENCES, REFERENCES), 4),
+    "frame_stats": (lambda: frame_gpu.frame_stats(FRAMES, REFERENCES, REFERENCES), 2),
+    "blockiness": (lambda: blocks_gpu.blockiness(FRAMES, 64), 5),
     "edge_width": (lambda: edge_gpu.edge_width(FRAMES, 64 * 36), 5),
     "tile_stats": (lambda: tile_gpu.tile_stats(FRAMES, REFERENCES), 1),
     "temporal": (launch_temporal, 1),
