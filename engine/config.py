@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, ValidationError
 from engine.errors import AvjuryError, ConfigError
 from engine.settings.auth import AuthSection
 from engine.settings.notify import NotifySection
+from engine.settings.processes import ProcessesSection
 from engine.settings.section import Section
 from engine.settings.service import ServiceSection
 from engine.settings.storage import StorageSection
@@ -72,6 +73,7 @@ class Config(Section):
     """The whole configuration."""
 
     engine: EngineSection = EngineSection()
+    processes: ProcessesSection = ProcessesSection()
     service: ServiceSection = ServiceSection()
     auth: AuthSection = AuthSection()
     storage: StorageSection = StorageSection()

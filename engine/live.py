@@ -12,11 +12,11 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from engine.detectors import resolve
 from engine.evidence import thumbnail
+from engine.evidence.worker import Sink
 from engine.handling import Handling, HandlingTable
 from engine.incidents import Change
 from engine.ingest.base import MediaSource
@@ -26,7 +26,7 @@ from engine.ingest.remote import RemoteSource
 from engine.ingest.url_policy import UrlPolicy
 from engine.media import FrameBatch
 from engine.overload import Overload, OverloadSettings
-from engine.pipeline import Engine, EngineSettings, Listener, StreamSpec, _Stream
+from engine.pipeline import Engine, EngineSettings, Listener, StreamSpec, _Stream, watched
 from engine.queues import Bell
 from engine.verdicts import ClosedBy, Incident
 
@@ -36,7 +36,6 @@ SECOND: Final = 1.0
 NEED_EVERY_PICTURE: Final = frozenset(("video.flash", "video.flicker", "video.stutter", "video.partial_freeze"))
 # A picture for people costs as much as judging several.
 SNAPS_PER_PASS: Final = 2
-WORST_PICTURE_SECONDS: Final = 1.0
 _FEW_STREAMS_LOAD: Final = 0.02  # less is too little to tell what a stream costs
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
@@ -50,7 +49,7 @@ class Order:
         place: name of the ingest process that reads it.
         session: of this run.
         priority: higher stays longer.
-        loop, rendition: of the input.
+        loop: a file begins anew at its end.
     """
 
     spec: StreamSpec
@@ -58,12 +57,11 @@ class Order:
     session: str = ""
     priority: int = 50
     loop: bool = False
-    rendition: str = "best"
 
     def same_input(self, other: "Order") -> bool:
         """Whether the other one can be had without opening the source again."""
         mine, its = self.spec, other.spec
-        return (mine.url, mine.policy, self.loop, self.rendition) == (its.url, its.policy, other.loop, other.rendition)
+        return (mine.url, mine.policy, mine.rendition, self.loop) == (its.url, its.policy, its.rendition, other.loop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +103,6 @@ class LiveListener(Listener, Protocol):
     def on_thumbnail(self, stream: str, jpeg: bytes) -> None:
         """A picture that was asked for."""
 
-    def on_evidence(
-        self, stream: str, incident_id: str, kind: Literal["thumbnail", "clip", "series"], content: bytes | Path
-    ) -> None:
-        """A piece of evidence: its bytes, or a file that is handed over; a later one takes the place of an earlier."""
-
     def on_report(self, report: EngineReport) -> None:
         """Once a second."""
 
@@ -125,6 +118,7 @@ class LiveEngine(Engine):
         slots: most streams.
         overload: when it judges less.
         load_limit: share of its time up to which it takes in more streams.
+        evidence: who is handed the evidence of incidents; none is kept without.
     """
 
     def __init__(
@@ -137,8 +131,9 @@ class LiveEngine(Engine):
         slots: int = 64,
         overload: OverloadSettings | None = None,
         load_limit: float = 0.9,
+        evidence: Sink | None = None,
     ) -> None:
-        super().__init__(settings, listener, slots=slots)
+        super().__init__(settings, listener, slots=slots, evidence=evidence)
         self._told: LiveListener = listener
         self._links = links
         self._table = table
@@ -148,7 +143,6 @@ class LiveEngine(Engine):
         self._wanted: dict[str, Order] = {}
         self._sources: dict[str, RemoteSource] = {}
         self._snaps: dict[str, None] = {}
-        self._pictured: dict[str, float] = {}
         self._overload = Overload(overload or OverloadSettings())
         self._latency = [0] * len(LATENCY_BOUNDS)
         self._latency_sum = 0.0
@@ -244,7 +238,6 @@ class LiveEngine(Engine):
                 self._listener.on_second(second)
             for incident in stream.book.open():
                 self._listener.on_incident(incident, "updated")
-            self._hand_over_pictures(stream)
         self._each_second(time.monotonic())
         self.stop()
 
@@ -257,6 +250,10 @@ class LiveEngine(Engine):
         for stream in self._streams.values():
             stream.reader.join(max(0.0, deadline - time.monotonic()))
         self._decoders.close()
+        if self._recorder is not None:
+            for stream in self._streams.values():
+                self._recorder.close(stream.slot)
+            self._recorder.stop()
 
     def _find(self, stream_id: str) -> _Stream | None:
         return next((s for s in self._streams.values() if s.spec.id == stream_id), None)
@@ -268,7 +265,7 @@ class LiveEngine(Engine):
             stream=spec.id,
             url=spec.url,
             loop=wanted.loop,
-            rendition=wanted.rendition,
+            rendition=spec.rendition,
             allow_files=spec.policy.allow_files,
             allow_private=spec.policy.allow_private,
             max_pixels=spec.policy.max_pixels,
@@ -286,6 +283,8 @@ class LiveEngine(Engine):
         if parameters == stream.parameters:
             return
         stream.spec, stream.detectors, stream.parameters = wanted.spec, detectors, parameters
+        if self._recorder is not None:
+            self._recorder.watch(stream.slot, {d.name: watched(d, d.rule(parameters[d.name])) for d in detectors})
         self._change_rules(stream)
         self._forget_measures(stream)
         self._pixel_black_th[stream.slot] = parameters.get("video.black", {}).get("pixel_black_th", 0.1)
@@ -328,14 +327,6 @@ class LiveEngine(Engine):
         super()._publish(stream, incident, change)
         if change == "closed":
             stream.book.forget_closed()
-            self._pictured.pop(incident.id, None)
-
-    def _wants_thumbnail(self, incident: Incident) -> bool:
-        now = time.monotonic()
-        if not self.settings.thumbnails or now - self._pictured.get(incident.id, -math.inf) < WORST_PICTURE_SECONDS:
-            return False
-        self._pictured[incident.id] = now
-        return True
 
     def _judged(self, frames: FrameBatch) -> None:
         now = time.monotonic()
@@ -355,16 +346,9 @@ class LiveEngine(Engine):
                 made += 1
                 self._told.on_thumbnail(stream, thumbnail(surface))
 
-    def _hand_over_pictures(self, stream: _Stream) -> None:
-        pictures = stream.outcome.thumbnails
-        while pictures:
-            incident_id, jpeg = pictures.popitem()
-            self._told.on_evidence(stream.spec.id, incident_id, "thumbnail", jpeg)
-
     def _finish(self, stream: _Stream, closed_by: ClosedBy) -> None:
         if self._draining:
             return  # what is open stays open: it goes on when the service is back
-        self._hand_over_pictures(stream)
         if stream.coverage.suspended:
             stream.coverage.suspended = frozenset()
             self._change_rules(stream)
@@ -400,7 +384,6 @@ class LiveEngine(Engine):
         self._overload.decide(now, max(judged, default=0.0), self.load, priorities)
         for stream in list(self._streams.values()):
             self._sample(stream)
-            self._hand_over_pictures(stream)
         self._told.on_report(self._report(lags))
 
     def _report(self, lags: Mapping[str, float]) -> EngineReport:
@@ -409,7 +392,12 @@ class LiveEngine(Engine):
         for stream in streams:
             for name, value in stream.counters.items():
                 counters[name] = counters.get(name, 0.0) + value
-        counters["device_to_host_bytes"] = self.counters.device_to_host_bytes + self._judge.device_to_host_bytes
+        counters |= {name: float(value) for name, value in self.evidence_totals().items()}
+        counters.pop("evidence_held_bytes", None)  # no total
+        copied = counters.pop("evidence_device_to_host_bytes", 0.0)
+        counters["device_to_host_bytes"] = (
+            copied + self.counters.device_to_host_bytes + self._judge.device_to_host_bytes
+        )
         batches, frames = self.counters.batches, self.counters.batch_frames
         mean = (frames - self._frames) / (batches - self._batches) if batches > self._batches else 0.0
         self._batches, self._frames = batches, frames

@@ -68,6 +68,8 @@ class Keeper:
                     "slots": group.slots,
                     "load_limit": self._settings.load_limit,
                     "overload": dict(self._settings.overload),
+                    "evidence": dict(self._settings.evidence),
+                    "handover": None if self._settings.handover is None else str(self._settings.handover / group.name),
                 }
             )
             for group in self._settings.groups
