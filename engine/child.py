@@ -18,8 +18,6 @@ import socket
 import sys
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -27,7 +25,6 @@ import msgspec
 
 from engine.errors import AvjuryError, SourceError
 from engine.evidence.recorder import EvidenceSettings
-from engine.evidence.worker import EvidenceKind
 from engine.handling import HandlingTable
 from engine.hardening import die_with_parent
 from engine.incidents import Change
@@ -62,7 +59,7 @@ _POLL_SECONDS: Final = 0.5
 _FLUSH_SECONDS: Final = 3.0
 # By SIGTERM nobody says how long; the supervisor that sent it kills after ten seconds.
 _DRAIN_SECONDS: Final = 5.0
-_MOST_INCIDENTS: Final = 10_000
+_MOST_INCIDENTS: Final = 20_000
 _log: Final = logging.getLogger(__name__)
 
 
@@ -74,7 +71,8 @@ class ChildSettings(msgspec.Struct, frozen=True):
         slots: most streams.
         load_limit: see LiveEngine.
         overload: see OverloadSettings, by name.
-        evidence: see EvidenceSettings, by name, and the folder where clips are written; None keeps none.
+        evidence: see EvidenceSettings, by name.
+        handover: folder in which clips are left for the supervisor; None keeps no clips.
     """
 
     device: str = "auto"
@@ -84,12 +82,8 @@ class ChildSettings(msgspec.Struct, frozen=True):
     slots: int = 64
     load_limit: float = 0.9
     overload: dict[str, float] = msgspec.field(default_factory=dict)
-    evidence: dict[str, bool | float | str] | None = None
-
-
-def _evidence_settings(said: Mapping[str, Any]) -> EvidenceSettings:
-    folder = said.get("folder")
-    return EvidenceSettings(**{**said, "folder": None if folder is None else Path(folder)})
+    evidence: dict[str, Any] = msgspec.field(default_factory=dict)
+    handover: str | None = None
 
 
 class EngineProcess(Silent):
@@ -108,8 +102,7 @@ class EngineProcess(Silent):
         self._control: Channel[SupervisorSays] = Channel(control, SupervisorSays, self._ring)
         self._links = Links()
         self._sessions: dict[str, str] = {}
-        # Of which run of its stream an incident is: its evidence comes later, when that may be over.
-        self._incident_sessions: OrderedDict[str, str] = OrderedDict()
+        self._incidents: dict[str, str] = {}  # the sessions of the latest ones, by id
         self._over = False
         log_remotely(lambda line: self._control.send(line, spare=True))
         self.engine = LiveEngine(
@@ -119,7 +112,7 @@ class EngineProcess(Silent):
                 max_wait_seconds=settings.max_wait_seconds,
                 decode_threads=settings.decode_threads,
                 reconnect=True,
-                evidence=_evidence_settings(settings.evidence or {}),
+                evidence=_evidence(settings),
             ),
             self,
             self._links,
@@ -127,7 +120,7 @@ class EngineProcess(Silent):
             slots=settings.slots,
             overload=OverloadSettings(**settings.overload),
             load_limit=settings.load_limit,
-            evidence=None if settings.evidence is None else self._keep_evidence,
+            evidence=self._show,
         )
         self._thread = threading.Thread(target=self._talk, name="control")
 
@@ -195,10 +188,10 @@ class EngineProcess(Silent):
             engine.order(lambda: engine.drain(time.monotonic() + message.seconds))
 
     def _judge(self, said: Judge) -> None:
-        spec = StreamSpec(said.id, said.url, said.detectors, policy_of(said.private_addresses))
+        spec = StreamSpec(said.id, said.url, said.detectors, policy_of(said.private_addresses), said.rendition)
         before = self._sessions.get(said.id)
         try:
-            wanted = Order(spec, said.ingest, said.session, said.priority, said.loop, said.rendition)
+            wanted = Order(spec, said.ingest, said.session, said.priority, said.loop)
             self.engine.take(wanted)
             self._sessions[said.id] = said.session
         except AvjuryError as error:
@@ -210,11 +203,11 @@ class EngineProcess(Silent):
 
     def on_incident(self, incident: Incident, change: Change) -> None:
         """An incident changed."""
-        session = self._sessions.get(incident.stream, "")
-        self._incident_sessions[incident.id] = session
-        while len(self._incident_sessions) > _MOST_INCIDENTS:
-            self._incident_sessions.popitem(last=False)
-        self._control.send(IncidentSaid(incident, change, session, time.time()))
+        # Its evidence may come long after it has closed, and its stream is gone.
+        self._incidents[incident.id] = self._sessions.get(incident.stream, "")
+        if len(self._incidents) > _MOST_INCIDENTS:
+            del self._incidents[next(iter(self._incidents))]
+        self._control.send(IncidentSaid(incident, change, self._sessions.get(incident.stream, ""), time.time()))
 
     def on_second(self, second: StreamSecond) -> None:
         """A media second was completed: it was played as long ago as the stream has gone on since."""
@@ -226,9 +219,9 @@ class EngineProcess(Silent):
         """A picture that was asked for."""
         self._control.send(Picture(stream, jpeg), spare=True)
 
-    def _keep_evidence(self, incident_id: str, kind: EvidenceKind, content: bytes | Path) -> None:
-        """A piece of evidence; from the thread that makes it."""
-        session = self._incident_sessions.get(incident_id, "")
+    def _show(self, incident_id: str, kind: Literal["thumbnail", "clip", "series"], content: bytes | Path) -> None:
+        """A piece of evidence; called from the thread that makes it."""
+        session = self._incidents.get(incident_id, "")
         data = content if isinstance(content, bytes) else None
         path = None if isinstance(content, bytes) else str(content)
         self._control.send(Evidence(incident_id, session, kind, data, path), spare=True)
@@ -261,6 +254,12 @@ class EngineProcess(Silent):
             ),
             spare=True,
         )
+
+
+def _evidence(settings: ChildSettings) -> EvidenceSettings:
+    folder = None if settings.handover is None else Path(settings.handover)
+    values = {"clips": folder is not None} | settings.evidence
+    return EvidenceSettings(**(values | {"folder": folder, "clips": values["clips"] and folder is not None}))
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from engine.errors import AvjuryError, ConfigError
 from engine.settings.auth import AuthSection
 from engine.settings.maintenance import Window
 from engine.settings.notify import NotifySection
+from engine.settings.processes import ProcessesSection
 from engine.settings.section import Section
 from engine.settings.service import ServiceSection
 from engine.settings.storage import StorageSection
@@ -31,21 +32,10 @@ CheckParameters = Callable[[str, Mapping[str, object]], None]
 """Raises ConfigError if a detector's parameters are wrong."""
 
 
-DEVICE: Final = r"^(auto|cpu|cuda(:\d+)?)$"
-
-
-class GroupSection(Section):
-    """A stream group: one engine process on one device."""
-
-    name: Annotated[str, Field(pattern=r"^[\w.-]{1,64}$", description="letters, digits, _ . -")]
-    device: Annotated[str, Field(pattern=DEVICE, description="auto, cpu, cuda or cuda:N")] = "auto"
-    slots: Annotated[int, Field(ge=1, le=4096, description="most streams")] = 256
-
-
 class EngineSection(Section):
     """How the engine runs."""
 
-    device: Annotated[str, Field(pattern=DEVICE, description="auto, cpu, cuda or cuda:N")] = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")] = "auto"
     max_batch: Annotated[int, Field(ge=1, le=4096, description="most pictures in one batch")] = 256
     max_wait_seconds: Annotated[
         float | None,
@@ -54,23 +44,6 @@ class EngineSection(Section):
     decode_threads: Annotated[
         int | None, Field(ge=0, le=64, description="threads per software decoder; 0 takes all cores, null is 1")
     ] = None
-    groups: Annotated[
-        list[GroupSection], Field(description="engines of the service; none: one for each GPU, or one on the CPU")
-    ] = Field(default_factory=list)
-    streams_per_ingest: Annotated[
-        int, Field(ge=1, le=256, description="streams that one ingest process of the service reads")
-    ] = 16
-    load_limit: Annotated[
-        float, Field(gt=0, le=1, description="share of its time up to which an engine takes in more streams")
-    ] = 0.9
-
-    @field_validator("groups")
-    @classmethod
-    def _have_names_of_their_own(cls, groups: list[GroupSection]) -> list[GroupSection]:
-        names = [group.name for group in groups]
-        if len(set(names)) < len(names):
-            raise ValueError("two groups have the same name")
-        return groups
 
 
 class Profile(Section):
@@ -136,6 +109,7 @@ class Config(Section):
     """The whole configuration."""
 
     engine: EngineSection = EngineSection()
+    processes: ProcessesSection = ProcessesSection()
     service: ServiceSection = ServiceSection()
     auth: AuthSection = AuthSection()
     storage: StorageSection = StorageSection()

@@ -26,7 +26,7 @@ from engine.ingest.remote import RemoteSource
 from engine.ingest.url_policy import UrlPolicy
 from engine.media import FrameBatch
 from engine.overload import Overload, OverloadSettings
-from engine.pipeline import Engine, EngineSettings, Listener, StreamSpec, _Stream
+from engine.pipeline import Engine, EngineSettings, Listener, StreamSpec, _Stream, watched
 from engine.queues import Bell
 from engine.verdicts import ClosedBy, Incident
 
@@ -49,7 +49,7 @@ class Order:
         place: name of the ingest process that reads it.
         session: of this run.
         priority: higher stays longer.
-        loop, rendition: of the input.
+        loop: a file begins anew at its end.
     """
 
     spec: StreamSpec
@@ -57,12 +57,11 @@ class Order:
     session: str = ""
     priority: int = 50
     loop: bool = False
-    rendition: str = "best"
 
     def same_input(self, other: "Order") -> bool:
         """Whether the other one can be had without opening the source again."""
         mine, its = self.spec, other.spec
-        return (mine.url, mine.policy, self.loop, self.rendition) == (its.url, its.policy, other.loop, other.rendition)
+        return (mine.url, mine.policy, mine.rendition, self.loop) == (its.url, its.policy, its.rendition, other.loop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ class LiveEngine(Engine):
         slots: most streams.
         overload: when it judges less.
         load_limit: share of its time up to which it takes in more streams.
-        evidence: who is handed the evidence of incidents, from a thread of its own; none is kept without.
+        evidence: who is handed the evidence of incidents; none is kept without.
     """
 
     def __init__(
@@ -251,6 +250,10 @@ class LiveEngine(Engine):
         for stream in self._streams.values():
             stream.reader.join(max(0.0, deadline - time.monotonic()))
         self._decoders.close()
+        if self._recorder is not None:
+            for stream in self._streams.values():
+                self._recorder.close(stream.slot)
+            self._recorder.stop()
 
     def _find(self, stream_id: str) -> _Stream | None:
         return next((s for s in self._streams.values() if s.spec.id == stream_id), None)
@@ -262,7 +265,7 @@ class LiveEngine(Engine):
             stream=spec.id,
             url=spec.url,
             loop=wanted.loop,
-            rendition=wanted.rendition,
+            rendition=spec.rendition,
             allow_files=spec.policy.allow_files,
             allow_private=spec.policy.allow_private,
             max_pixels=spec.policy.max_pixels,
@@ -280,6 +283,8 @@ class LiveEngine(Engine):
         if parameters == stream.parameters:
             return
         stream.spec, stream.detectors, stream.parameters = wanted.spec, detectors, parameters
+        if self._recorder is not None:
+            self._recorder.watch(stream.slot, {d.name: watched(d, d.rule(parameters[d.name])) for d in detectors})
         self._change_rules(stream)
         self._forget_measures(stream)
         self._pixel_black_th[stream.slot] = parameters.get("video.black", {}).get("pixel_black_th", 0.1)
@@ -387,7 +392,12 @@ class LiveEngine(Engine):
         for stream in streams:
             for name, value in stream.counters.items():
                 counters[name] = counters.get(name, 0.0) + value
-        counters["device_to_host_bytes"] = self.counters.device_to_host_bytes + self._judge.device_to_host_bytes
+        counters |= {name: float(value) for name, value in self.evidence_totals().items()}
+        counters.pop("evidence_held_bytes", None)  # no total
+        copied = counters.pop("evidence_device_to_host_bytes", 0.0)
+        counters["device_to_host_bytes"] = (
+            copied + self.counters.device_to_host_bytes + self._judge.device_to_host_bytes
+        )
         batches, frames = self.counters.batches, self.counters.batch_frames
         mean = (frames - self._frames) / (batches - self._batches) if batches > self._batches else 0.0
         self._batches, self._frames = batches, frames

@@ -302,7 +302,7 @@ class Engine:
         slot = self._free.pop()
         recorder = None
         if self._recorder is not None:
-            recorder = self._recorder.open(slot, spec.id, {d.name: _watched(d, rules[d.name]) for d in detectors})
+            recorder = self._recorder.open(slot, spec.id, {d.name: watched(d, rules[d.name]) for d in detectors})
         reader = StreamReader(
             spec.id,
             self._source_of(spec),
@@ -464,7 +464,7 @@ class Engine:
                 stream = self._streams[transition.slot]
                 incident, change = stream.book.apply(transition)
                 self._publish(stream, incident, change)
-                if frames is not None and transition.kind != "closed" and self._wants_thumbnail(incident):
+                if frames is not None and self.settings.thumbnails and transition.kind != "closed":
                     row = frames.slots.tolist().index(transition.slot)
                     stream.outcome.thumbnails[incident.id] = thumbnail(frames.surfaces[row])
                 if frames is not None and self._recorder is not None and transition.kind != "closed":
@@ -476,10 +476,6 @@ class Engine:
                     self._recorder.batch_ends(frames.slots.tolist(), frames.surfaces)
                 for surface in frames.surfaces:
                     surface.release()
-
-    def _wants_thumbnail(self, incident: Incident) -> bool:
-        """Whether its moment, the worst so far, is to be kept as a picture."""
-        return self.settings.thumbnails
 
     def _judged(self, frames: FrameBatch) -> None:
         """The verdicts on these pictures are given out; they are not yet released."""
@@ -633,7 +629,8 @@ class Engine:
         )
 
 
-def _watched(declared: Detector, rule: Rule) -> Watched:
+def watched(declared: Detector, rule: Rule) -> Watched:
+    """What shows a detector's defect, for its evidence."""
     return Watched(declared.track, declared.column, rule.enter, rule.exit, rule.below)
 
 

@@ -46,7 +46,6 @@ class Heard(Silent):
         self.seconds: dict[str, list] = {}
         self.ended: dict[str, object] = {}
         self.pictures: dict[str, bytes] = {}
-        self.evidence: list[tuple[str, str]] = []
         self.reports: list[EngineReport] = []
 
     def on_incident(self, incident, change) -> None:
@@ -61,9 +60,6 @@ class Heard(Silent):
 
     def on_thumbnail(self, stream, jpeg) -> None:
         self.pictures[stream] = jpeg
-
-    def on_evidence(self, stream, incident_id, kind, content) -> None:
-        self.evidence.append((stream, kind))
 
     def on_report(self, report) -> None:
         self.reports.append(report)

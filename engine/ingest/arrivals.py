@@ -5,6 +5,7 @@ up to the newest key frame, so that a stream that cannot be judged in time is ju
 is counted, and told in its place. It ends when the stream's reader ends.
 """
 
+import itertools
 import threading
 from collections import deque
 from typing import Final
@@ -116,6 +117,9 @@ class Arrivals:
             elif self.has_video and head.key and head.track == "video":
                 keep = index
                 break
+        # Where much came at once, the newest part alone may be too much.
+        if sum(len(record.content) for record, _ in itertools.islice(self._items, keep, None)) > self._most_bytes // 2:
+            keep = len(self._items)
         if self.has_video and keep == len(self._items):
             self._cut_at = now
         kept: deque[tuple[Record, Head | None]] = deque()

@@ -119,7 +119,8 @@ class Feeder:
         return not self._thread.is_alive()
 
     def _make_source(self) -> Source:
-        return Source(self._wish.url, stream=self._wish.stream, policy=self._policy)
+        wish = self._wish
+        return Source(wish.url, stream=wish.stream, policy=self._policy, rendition=wish.rendition)
 
     def _run(self) -> None:
         try:

@@ -8,15 +8,18 @@ found by parting its company, and is then left out.
 """
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
+from engine.config import Config
 from engine.detectors import resolve
 from engine.queues import Bell, BoundedQueue, QueueClosed
 from engine.service.contract import EngineStatus, FleetListener, StreamPlan, StreamStatus
-from engine.service.fleet_settings import FleetSettings
+from engine.service.fleet_settings import FleetSettings, settings_of
 from engine.service.keeper import Keeper
 from engine.service.messages import Snap
 from engine.service.roster import Call, Roster
@@ -51,6 +54,7 @@ class LocalFleet:
 
     def start(self, listener: FleetListener) -> None:
         """Start the processes."""
+        self._empty_handover()
         self._threads = (
             threading.Thread(target=self._run, name="fleet"),
             threading.Thread(target=self._tell, args=(listener,), name="fleet reports"),
@@ -145,6 +149,12 @@ class LocalFleet:
         if not self._threads:
             self._roster.close()
 
+    def _empty_handover(self) -> None:
+        """Clips of an earlier run were taken then, or are nobody's."""
+        folder = self._roster.settings.handover
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def _take_picture(self, stream_id: str, jpeg: bytes) -> None:
         if stream_id in self._roster.streams:
             self._pictures[stream_id] = (time.monotonic(), jpeg)
@@ -185,3 +195,16 @@ class LocalFleet:
                 call(listener)
             except Exception:  # noqa: BLE001 - a listener's failure is its own; the next report may be taken
                 _log.exception("a report of the fleet was not taken")
+
+
+class ProcessFleet(LocalFleet):
+    """The fleet as the configuration has it.
+
+    Args:
+        config: checked.
+        data: the data folder.
+    Raises: ConfigError.
+    """
+
+    def __init__(self, config: Config, data: Path) -> None:
+        super().__init__(settings_of(config, data))

@@ -68,7 +68,8 @@ class Keeper:
                     "slots": group.slots,
                     "load_limit": self._settings.load_limit,
                     "overload": dict(self._settings.overload),
-                    "evidence": None if self._settings.evidence is None else dict(self._settings.evidence),
+                    "evidence": dict(self._settings.evidence),
+                    "handover": None if self._settings.handover is None else str(self._settings.handover / group.name),
                 }
             )
             for group in self._settings.groups

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 
+import av
 import psutil
 import pytest
 from live_kit import encode, wait
@@ -60,9 +61,10 @@ def started(**given):
 
 
 @pytest.fixture(scope="module")
-def running(clip):
-    """One fleet for all tests, two streams to a reader; `steady` is there throughout."""
-    fleet, told = started(streams_per_ingest=2)
+def running(clip, tmp_path_factory):
+    """One fleet for all tests, two streams to a reader."""
+    evidence = {"pre_roll_seconds": 1.0, "post_roll_seconds": 1.0, "most_seconds": 3.0}
+    fleet, told = started(streams_per_ingest=2, evidence=evidence, handover=tmp_path_factory.mktemp("data") / "clips")
     try:
         assert "main" in fleet.ready()
         wait(lambda: fleet.ready() is None, 90)
@@ -120,7 +122,11 @@ def test_a_stream_is_judged_from_when_it_is_applied_until_it_is_removed(running,
     _, session, at = told.of("one")[-1]
     assert session == status.session
     assert 0 < time.time() - at < 8
-    wait(lambda: any(e[1:3] == (session, "thumbnail") and e[3].startswith(b"\xff\xd8") for e in told.evidence), 5)
+    wait(lambda: {"thumbnail", "clip", "series"} <= {e[2] for e in told.evidence if e[1] == session}, 15)
+    shown = {kind: content for _, of, kind, content in told.evidence if of == session}
+    assert shown["thumbnail"].startswith(b"\xff\xd8")
+    with av.open(str(shown["clip"])) as cut:
+        assert len(list(cut.decode(video=0))) > 25
     assert fleet.thumbnail("one").startswith(b"\xff\xd8")
     assert fleet.thumbnail("nobody") is None
     fleet.remove("one")
