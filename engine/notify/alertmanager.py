@@ -79,6 +79,7 @@ class AlertmanagerSender(Sender):
             "; ".join(dict.fromkeys(reply.why for reply in replies)),
             remedy="see that Alertmanager runs and is reached",
             permanent=all(reply.permanent for reply in replies),
+            divisible=any(reply.divisible for reply in replies),
             retry_after_seconds=max((reply.retry_after_seconds or 0.0 for reply in replies), default=None),
         )
 

@@ -204,6 +204,12 @@ class Worker:
     def _failed(self, batch: Batch, error: NotifyError) -> None:
         now = self._clock()
         age = now - min(notice.created_at for notice in batch.notices)
+        if error.permanent and error.divisible and len(batch.notices) > 1:
+            self._tally.failed += len(batch.notices)
+            log.warning("notifications to %s: %s; its %d changes are sent one by one", self.name, error.why,
+                        len(batch.notices))  # fmt: skip
+            self._outbox.divide(batch)
+            return
         spent = self._sink.most_attempts is not None and batch.attempts + 1 >= self._sink.most_attempts
         if error.permanent or spent or age >= self._sink.give_up_seconds:
             self._tally.dead += len(batch.notices)

@@ -151,6 +151,13 @@ class Outbox:
         """It will not arrive. The notices stay to be seen. Nothing changes if somebody else has claimed it since."""
         self._settle(_still(batch), state="dead", settled_at=self._clock(), error=why, leased_until=0.0)
 
+    def divide(self, batch: Batch) -> None:
+        """It was refused as a whole: from now on each notice is a message of its own."""
+        with self._database.write() as connection:
+            for notice in batch.notices:
+                alone = update(outbox).where(_still(batch.part((notice,))))
+                connection.execute(alone.values(batch=message_id([notice.key]), leased_until=0.0))
+
     def hurry(self, sink: str) -> int:
         """The sink is there again: what waits for another attempt is due now. Returns: how many notices."""
         now = self._clock()

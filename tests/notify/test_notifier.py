@@ -1,5 +1,6 @@
 """All sinks together: none delays another, none is flooded, and each outlives what is taken from it."""
 
+import json
 import threading
 import time
 
@@ -59,6 +60,24 @@ def test_one_message_that_is_always_refused_does_not_hold_up_the_rest(service):
             service.open(f"s{number}")
         counts = service.settled(40)
     assert counts == {("hook", "delivered"): 5, ("hook", "dead"): 1}
+
+
+def test_what_is_refused_as_a_whole_is_sent_one_by_one(service):
+    with Receiver() as receiver:
+
+        def answer(number):
+            body = json.loads(receiver.requests[number][1])
+            return 413 if "items" in body else 400 if body["stream"] == "bad" else 204
+
+        receiver.answer = answer
+        # Held, so that all are due at the same time.
+        service.start(section([{"sinks": ["hook"], "hold_seconds": 1}], hook=hook(receiver, changes_per_message=50)))
+        for stream in ("a", "bad", "b", "c"):
+            service.open(stream)
+        assert service.settled() == {("hook", "delivered"): 3, ("hook", "dead"): 1}
+        assert any(b'"items"' in body for _, body in receiver.requests)
+    assert [body["stream"] for body in receiver.bodies] == ["a", "b", "c"]
+    assert len({headers["webhook-id"] for headers, _ in receiver.taken}) == 3
 
 
 def test_what_is_too_old_is_given_up_and_kept_to_be_seen(service):
