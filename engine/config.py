@@ -45,9 +45,9 @@ class EngineSection(Section):
         float | None,
         Field(ge=0, le=1, description="how long a ready picture waits for other streams; null chooses by the device"),
     ] = None
-    decode_threads: Annotated[int | None, Field(ge=1, le=64, description="threads per software decoder; null is 1")] = (
-        None
-    )
+    decode_threads: Annotated[
+        int | None, Field(ge=0, le=64, description="threads per software decoder; 0 takes all cores, null is 1")
+    ] = None
 
 
 class Profile(Section):
