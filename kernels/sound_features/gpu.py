@@ -279,9 +279,7 @@ def _row_features(
     ratio = tl.where(candidate, peak / (around + floor), 0.0)
     wanted = ratio > WORTH
     place = lane * BIN + REACH + tl.load(energy + 2 * BINS + lane, mask=wanted, other=0.0).to(tl.int32)
-    alone = _stands_alone(
-        x - HISTORY, place, wanted, peak, floor, LONE_NEAR, LONE_FAR, LONE_REACH, LONE_SECOND
-    )
+    alone = _stands_alone(x - HISTORY, place, wanted, peak, floor, LONE_NEAR, LONE_FAR, LONE_REACH, LONE_SECOND)
     ratio = tl.where(wanted, tl.minimum(ratio, tl.maximum(alone, WORTH)), ratio)
     best = tl.max(ratio, axis=0)
     at = tl.min(tl.where((ratio == best) & candidate, lane, BINS_LANES), axis=0)

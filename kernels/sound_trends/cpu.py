@@ -35,7 +35,7 @@ _MEANS, _SOUNDED, _HUM, _HISS, _LEVELS = at.MEANS, at.SOUNDED, at.HUM, at.HISS, 
 _POLARITY, _LOW_POLARITY, _MINUTE, _ENVELOPE = at.POLARITY, at.LOW_POLARITY, at.MINUTE, at.ENVELOPE
 _SOUNDING, _LOST, _FLOOR, _SOUNDED_BLOCKS = at.SOUNDING_POWER, at.LOST_POWER, at.POWER_FLOOR, at.SOUNDED_BLOCKS
 _SOUNDING_DB, _SILENT_DB = 10 * math.log10(at.SOUNDING_POWER), 10 * math.log10(at.POWER_FLOOR)
-_POLARITY_BLOCKS, _POLARITY_TAIL, _POLARITY_LEAD = at.POLARITY_BLOCKS, at.POLARITY_TAIL, at.POLARITY_LEAD
+_POLARITY_BLOCKS = at.POLARITY_BLOCKS
 _LOW_FLOOR, _LOW_SHARE = at.LOW_FLOOR, at.LOW_SHARE
 _HUM_BLOCKS, _HUM_COHERENCE, _HUM_COLUMNS, _HISS_BLOCKS = (
     at.HUM_BLOCKS, at.HUM_COHERENCE, at.HUM_COLUMNS, at.HISS_BLOCKS,
@@ -46,6 +46,9 @@ _LOUD_EDGE, _DEEP_EDGE = at.GAP_EDGES
 _SHORTEST, _DELAY, _EDGE_BINS, _NEVER = at.GAP_SHORTEST, at.GAP_DELAY, at.GAP_EDGE_BINS, at.NEVER
 _LEVEL_BLOCKS, _PART, _RATE = at.LEVEL_BLOCKS, at.LEVEL_PART, at.SAMPLE_RATE
 _LOW_RANK, _MIDDLE_RANK, _HIGH_RANK = at.LEVEL_RANKS
+_CHANGE_LEAST, _NEAR, _NEAR_RANK, _NEAR_SHARE, _REACH = (
+    at.CHANGE_LEAST_DB, at.NEAR_BLOCKS, at.NEAR_RANK, at.NEAR_SHARE, at.BORDER_REACH,
+)  # fmt: skip
 _STEP_SHARE, _STEP_MORE, _STEP_LEAST, _QUIETEST = at.STEP_SHARE, at.STEP_MORE_DB, at.STEP_LEAST_DB, at.QUIETEST_DB
 _MINUTE_BLOCKS, _MINUTE_EVERY, _OFFSET = at.MINUTE_BLOCKS, at.MINUTE_EVERY, at.LUFS_OFFSET
 _GATE, _RELATIVE_GATE = at.ABSOLUTE_GATE_POWER, at.RELATIVE_GATE
@@ -104,12 +107,14 @@ def _compare_channels(row, state, whole, out):
     state[_PAIRS] = pairs + 1
     held = min(pairs + 1, _POLARITY_BLOCKS)
     all_of_it = low_alone = 0.0
+    opposed = 0
     for k in range(held):
         all_of_it += state[_POLARITY + k]
         low_alone += state[_LOW_POLARITY + k]
+        opposed += min(state[_POLARITY + k], state[_LOW_POLARITY + k]) < 0.0
     out[_POLARITY_AT] = min(all_of_it, low_alone) / held
-    out[_POLARITY_AT + 1] = _POLARITY_LEAD * BLOCK
-    out[_POLARITY_AT + 2] = min(pairs + 1.0, _POLARITY_TAIL) * BLOCK
+    out[_POLARITY_AT + 1] = float(min(opposed + 1 - held, 0) * BLOCK)
+    out[_POLARITY_AT + 2] = float(opposed * BLOCK)
 
 
 @_jit
@@ -265,9 +270,9 @@ def _gaps_and_clicks(row, state, count, both, out):
 
 
 @_jit
-def _part(state, first, part):
-    """A part of the levels, the first `first` blocks after the oldest, in order."""
-    for k in range(_PART):
+def _in_order(state, first, count, part):
+    """The `count` levels that begin at `first` in the ring, from the lowest up."""
+    for k in range(count):
         value = state[_LEVELS + (first + k) % (2 * _LEVEL_BLOCKS)]
         place = k
         while place > 0 and part[place - 1] > value:
@@ -283,6 +288,21 @@ def _step(state, oldest, middle):
     after = state[_LEVELS + (oldest + middle + 1) % size] + state[_LEVELS + (oldest + middle + 2) % size]
     before = state[_LEVELS + (oldest + middle - 1) % size] + state[_LEVELS + (oldest + middle) % size]
     return (after - before) / 2
+
+
+@_jit
+def _border_is_here(state, oldest, before, after, change):
+    """Whether the middle is the best border, to one block, between levels like `before` and levels like `after`."""
+    size = 2 * _LEVEL_BLOCKS
+    cost = best = here = 0.0
+    for k in range(_LEVEL_BLOCKS + _REACH + 1):
+        if k == _LEVEL_BLOCKS - _REACH or (k > _LEVEL_BLOCKS - _REACH and cost < best):
+            best = cost
+        if k == _LEVEL_BLOCKS - 1 or (_LEVEL_BLOCKS - 1 < k <= _LEVEL_BLOCKS + 1 and cost < here):
+            here = cost
+        level = state[_LEVELS + (oldest + k) % size]
+        cost += abs(level - before) - abs(level - after)
+    return here <= best + change
 
 
 @_jit
@@ -302,8 +322,8 @@ def _level_jump(state, count, level, part, other, out):
     step *= sign
     if step < _STEP_LEAST or step < earlier or step <= later:
         return
-    _part(state, oldest, part)
-    _part(state, oldest + _LEVEL_BLOCKS + 1, other)
+    _in_order(state, oldest, _PART, part)
+    _in_order(state, oldest + _LEVEL_BLOCKS + 1, _PART, other)
     change = min(
         sign * (other[_LOW_RANK] - part[_LOW_RANK]),
         sign * (other[_MIDDLE_RANK] - part[_MIDDLE_RANK]),
@@ -311,7 +331,13 @@ def _level_jump(state, count, level, part, other, out):
     )
     louder, quieter = max(part[_HIGH_RANK], other[_HIGH_RANK]), min(part[_HIGH_RANK], other[_HIGH_RANK])
     at_once = _STEP_SHARE * change <= step <= change + _STEP_MORE
-    if change > 0.0 and at_once and louder >= _SOUNDING_DB and quieter >= _QUIETEST:
+    if change < _CHANGE_LEAST or not at_once or louder < _SOUNDING_DB or quieter < _QUIETEST:
+        return
+    if not _border_is_here(state, oldest, part[_MIDDLE_RANK], other[_MIDDLE_RANK], change):
+        return
+    _in_order(state, oldest + _PART - _NEAR, _NEAR, part)
+    _in_order(state, oldest + _LEVEL_BLOCKS + 1, _NEAR, other)
+    if sign * (other[_NEAR_RANK] - part[_NEAR_RANK]) >= _NEAR_SHARE * change:
         out[_JUMP_AT] = change
 
 

@@ -38,7 +38,6 @@ _HISS, _LEVELS, _POLARITY = tl.constexpr(at.HISS), tl.constexpr(at.LEVELS), tl.c
 _LOW_POLARITY, _MINUTE, _ENVELOPE = tl.constexpr(at.LOW_POLARITY), tl.constexpr(at.MINUTE), tl.constexpr(at.ENVELOPE)
 _SOUNDED_BLOCKS, _POLARITY_BLOCKS = tl.constexpr(at.SOUNDED_BLOCKS), tl.constexpr(at.POLARITY_BLOCKS)
 _POLARITY_LANES = tl.constexpr(triton.next_power_of_2(at.POLARITY_BLOCKS))
-_POLARITY_TAIL, _POLARITY_LEAD = tl.constexpr(at.POLARITY_TAIL), tl.constexpr(at.POLARITY_LEAD)
 _HUM_BLOCKS, _HUM_COLUMNS = tl.constexpr(at.HUM_BLOCKS), tl.constexpr(at.HUM_COLUMNS)
 _HUM_LANES = tl.constexpr(triton.next_power_of_2(at.HUM_COLUMNS))
 _HUM_TAIL, _HISS_BLOCKS = tl.constexpr(round(at.HUM_COHERENCE * at.HUM_BLOCKS)), tl.constexpr(at.HISS_BLOCKS)
@@ -66,12 +65,18 @@ _COLUMNS, _COLUMN_LANES = tl.constexpr(len(at.COLUMNS)), tl.constexpr(triton.nex
 # Float64 constants that the kernel loads, because Triton makes literals float32.
 _SCALARS: Final = (
     10 / math.log(10), at.POWER_FLOOR, at.SOUNDING_POWER, at.LOST_POWER, at.LOW_FLOOR, at.LOW_SHARE, at.HUM_COHERENCE,
-    at.TONE_ANGLE, at.STEP_SHARE, at.LUFS_OFFSET, at.ABSOLUTE_GATE_POWER, at.RELATIVE_GATE,
+    at.TONE_ANGLE, at.NEAR_SHARE, at.STEP_SHARE, at.LUFS_OFFSET, at.ABSOLUTE_GATE_POWER, at.RELATIVE_GATE,
     *at.GAP_LEVELS, *at.GAP_EDGES,
 )  # fmt: skip
 _DECIBEL, _FLOOR, _SOUNDING, _LOST, _LOW_FLOOR, _LOW_SHARE, _COHERENCE = (tl.constexpr(k) for k in range(7))
-_TONE_ANGLE, _STEP_SHARE, _OFFSET, _GATE, _RELATIVE = (tl.constexpr(k) for k in range(7, 12))
-_GAP_LEVELS, _GAP_EDGES = tl.constexpr(12), tl.constexpr(14)
+_TONE_ANGLE, _NEAR_SHARE, _STEP_SHARE, _OFFSET, _GATE, _RELATIVE = (tl.constexpr(k) for k in range(7, 13))
+_GAP_LEVELS, _GAP_EDGES = tl.constexpr(13), tl.constexpr(15)
+_CHANGE_LEAST, _NEAR, _NEAR_RANK = (
+    tl.constexpr(at.CHANGE_LEAST_DB),
+    tl.constexpr(at.NEAR_BLOCKS),
+    tl.constexpr(at.NEAR_RANK),
+)
+_REACH, _LEVELS_LANES = tl.constexpr(at.BORDER_REACH), tl.constexpr(triton.next_power_of_2(2 * at.LEVEL_BLOCKS))
 _constants: dict[torch.device, Tensor] = {}
 
 
@@ -121,9 +126,10 @@ def _pair_measures(row, state, whole, scalars, result):
     tl.store(ring + _LOW_POLARITY, low_alone, mask=newest)
     tl.store(state + _PAIRS, (pairs + tl.where(joins, 1, 0)).to(tl.float64))
     tl.store(result + _POLARITY_AT, tl.where(joins, polarity, nan))
-    tl.store(result + _POLARITY_AT + 1, tl.where(joins, _POLARITY_LEAD * _BLOCK, nan))
-    tail = tl.minimum((pairs + 1).to(tl.float64), _POLARITY_TAIL) * _BLOCK
-    tl.store(result + _POLARITY_AT + 2, tl.where(joins, tail, nan))
+    opposed = tl.sum((here & (tl.minimum(full, low_alone) < 0)).to(tl.int32), axis=0)
+    lead = (tl.minimum(opposed + 1 - held, 0) * _BLOCK).to(tl.float64)
+    tl.store(result + _POLARITY_AT + 1, tl.where(joins, lead, nan))
+    tl.store(result + _POLARITY_AT + 2, tl.where(joins, (opposed * _BLOCK).to(tl.float64), nan))
 
 
 @triton.jit
@@ -300,14 +306,27 @@ def _step(state, oldest, middle):
 
 
 @triton.jit
-def _ranked(state, first, rank):
-    """The level of this rank, from 0, of a part that begins at `first` in the ring."""
+def _ranked(state, first, rank, COUNT: tl.constexpr):
+    """The level of this rank, from 0, of COUNT levels that begin at `first` in the ring."""
     lane = tl.arange(0, _PART_LANES)
     place = state + _LEVELS + (first + lane) % _LEVELS_SIZE
-    value = tl.load(place, mask=lane < _PART, other=float("inf"))
+    value = tl.load(place, mask=lane < COUNT, other=float("inf"))
     below = (value[None, :] < value[:, None]) | ((value[None, :] == value[:, None]) & (lane[None, :] < lane[:, None]))
     rank_of = tl.sum(below.to(tl.int32), axis=1)
     return tl.sum(tl.where(rank_of == rank, value, 0.0), axis=0)
+
+
+@triton.jit
+def _border_is_here(state, oldest, before, after, change):
+    """Whether the middle is the best border, to one block, between levels like `before` and levels like `after`."""
+    lane = tl.arange(0, _LEVELS_LANES)
+    level = tl.load(state + _LEVELS + (oldest + lane) % _LEVELS_SIZE, mask=lane < _LEVELS_SIZE, other=0.0)
+    cost = tl.where(lane < _LEVELS_SIZE, tl.abs(level - before) - tl.abs(level - after), 0.0)
+    border = tl.cumsum(cost, axis=0)  # that of the border after each block
+    tried = (lane >= _HALF - _REACH - 1) & (lane <= _HALF + _REACH - 1)
+    here = (lane >= _HALF - 2) & (lane <= _HALF)
+    best = tl.min(tl.where(tried, border, float("inf")), axis=0)
+    return _flag(tl.min(tl.where(here, border, float("inf")), axis=0) <= best + change)
 
 
 @triton.jit
@@ -324,14 +343,21 @@ def _level_jump(state, count, level, scalars, result):
     change = level * 0
     if known:
         after = oldest + _HALF + 1
-        low = sign * (_ranked(state, after, _LOW_RANK) - _ranked(state, oldest, _LOW_RANK))
-        middle = sign * (_ranked(state, after, _MIDDLE_RANK) - _ranked(state, oldest, _MIDDLE_RANK))
-        high_before, high_after = _ranked(state, oldest, _HIGH_RANK), _ranked(state, after, _HIGH_RANK)
-        moved = tl.minimum(tl.minimum(low, middle), sign * (high_after - high_before))
-        heard = _flag(tl.maximum(high_before, high_after) >= _SOUNDING_DB)
+        low = sign * (_ranked(state, after, _LOW_RANK, _PART) - _ranked(state, oldest, _LOW_RANK, _PART))
+        usual_before, usual_after = (
+            _ranked(state, oldest, _MIDDLE_RANK, _PART),
+            _ranked(state, after, _MIDDLE_RANK, _PART),
+        )
+        high_before, high_after = _ranked(state, oldest, _HIGH_RANK, _PART), _ranked(state, after, _HIGH_RANK, _PART)
+        moved = tl.minimum(tl.minimum(low, sign * (usual_after - usual_before)), sign * (high_after - high_before))
+        near_before = _ranked(state, oldest + _PART - _NEAR, _NEAR_RANK, _NEAR)
+        near = sign * (_ranked(state, after, _NEAR_RANK, _NEAR) - near_before)
+        heard = _border_is_here(state, oldest, usual_before, usual_after, moved)
+        heard = heard & _flag(near >= tl.load(scalars + _NEAR_SHARE) * moved)
+        heard = heard & _flag(tl.maximum(high_before, high_after) >= _SOUNDING_DB)
         heard = heard & _flag(tl.minimum(high_before, high_after) >= _QUIETEST)
         at_once = _flag(step >= tl.load(scalars + _STEP_SHARE) * moved) & _flag(step <= moved + _STEP_MORE)
-        change = tl.where(heard & at_once & _flag(moved > 0), moved, 0.0)
+        change = tl.where(heard & at_once & _flag(moved >= _CHANGE_LEAST), moved, 0.0)
     tl.store(result + _JUMP_AT, change)
     tl.store(result + _JUMP_AT + 1, (1 - _HALF) * _BLOCK * 1.0)
     tl.store(result + _JUMP_AT + 2, (2 - _HALF) * _BLOCK * 1.0)

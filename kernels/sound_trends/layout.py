@@ -13,7 +13,7 @@ COLUMNS: Final = (
     "correlation",  # the same weighted by power, sum of 2xy over sum of x^2 + y^2: 1 is mono, -1 opposite phase
     "polarity",  # mean over 2 s of sound of that, or of low frequencies' alone, whichever is the lower
     "polarity_lead",  # samples of a good block at its head that were bad; below 0: it ended before
-    "polarity_tail",  # samples at its tail, and before, that were bad if the next block is
+    "polarity_tail",  # samples at its tail, and before, that were bad if the next block is; both by opposed blocks
     "imbalance",  # level of the louder over that of the quieter of the first two channels, dB
     "channel_lost",  # 1 where one of the first two channels is without sound while the other sounds
     "surround_lost",  # 1 where a further channel that has sounded is without sound while another sounds; NaN: none
@@ -55,10 +55,6 @@ POLARITY_BLOCKS: Final = 20
 # Low frequencies that are quieter than this, or than -30 dB of the sound, are rounding and rumble.
 LOW_FLOOR: Final = 1e-8
 LOW_SHARE: Final = 1e-3
-# Where a share f of the 2 s is inverted sound of correlation c, the mean is c (1 - 2 f): it crosses -0.64 at 0.85 for
-# correlations about 0.9, and -0.54, on its way back, when a quarter of the 2 s is good.
-POLARITY_TAIL: Final = 17.0  # blocks
-POLARITY_LEAD: Final = -5.0
 
 HUM_BLOCKS: Final = 30  # 3 s: a note 1 Hz away turns three times against the hum, and cancels
 HUM_COHERENCE: Final = 0.6  # share of the power at its frequency that is steady
@@ -83,9 +79,17 @@ LEVEL_PART: Final = LEVEL_BLOCKS - 1  # of them without the block in which it ch
 # Of a part's levels, in order: a gain moves them all, a voice that stops only the higher ones. The least moved counts.
 LEVEL_RANKS: Final = (11, 19, 27)
 # The step itself, over two blocks, has to be a share of the change, and not so large that sound began or ended there.
-STEP_SHARE: Final = 0.3
+STEP_SHARE: Final = 0.5
 STEP_MORE_DB: Final = 20.0
 STEP_LEAST_DB: Final = 1.0
+CHANGE_LEAST_DB: Final = 6.0
+# It lasts from the start: of the 8 blocks on either side the second loudest has most of the change too.
+NEAR_BLOCKS: Final = 8
+NEAR_RANK: Final = 6
+NEAR_SHARE: Final = 0.6
+# And it is here: no other border within 1.5 s tells the blocks that are like the one side from those like the other
+# better, by more than one block.
+BORDER_REACH: Final = 15
 QUIETEST_DB: Final = -70.0  # the quieter side; below it is silence, which has its own name
 
 # Gating blocks of BS.1770 in a minute, at the hop of a block.

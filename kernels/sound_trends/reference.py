@@ -16,7 +16,8 @@ def _decibels(power: float) -> float:
 def _polarity(pairs: list[tuple[float, float]]) -> list[float]:
     latest = pairs[-20:]
     lower = min(sum(pair[k] for pair in latest) / len(latest) for k in (0, 1))
-    return [lower, -5 * 4800, min(len(pairs), 17) * 4800]
+    opposed = sum(min(pair) < 0 for pair in latest)
+    return [lower, 4800 * min(0, opposed + 1 - len(latest)), 4800 * opposed]
 
 
 def _hum(run: list[_Array]) -> float:
@@ -68,8 +69,14 @@ def _level_jump(levels: list[float]) -> float:
     before, after = np.sort(r[:39]), np.sort(r[41:])
     change = min(sign * (after[k] - before[k]) for k in (11, 19, 27))
     high = sorted([before[27], after[27]])
-    here = step >= 1 and step >= earlier and step > later and 0.3 * change <= step <= change + 20
-    return float(change) if here and change > 0 and high[1] >= -60 and high[0] >= -70 else 0.0
+    here = step >= 1 and step >= earlier and step > later and 0.5 * change <= step <= change + 20
+    near = sign * (np.sort(r[41:49])[6] - np.sort(r[31:39])[6])
+    cost = [
+        float(np.abs(r[:border] - before[19]).sum() + np.abs(r[border:] - after[19]).sum()) for border in range(25, 56)
+    ]
+    best = min(cost[14:17]) <= min(cost) + change
+    lasts = change >= 6 and high[1] >= -60 and high[0] >= -70 and near >= 0.6 * change
+    return float(change) if here and lasts and best else 0.0
 
 
 def _minute_error(powers: list[float], target: float) -> float:

