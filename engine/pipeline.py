@@ -567,6 +567,7 @@ class Engine:
             for item in queue.discard():
                 if queue is reader.video:
                     item.release()  # type: ignore[union-attr]  # the video queue holds surfaces
+        self._judge_programme(stream, closed_by)
         for transition in self._judge.close_slot(stream.slot, stream.ends):
             incident, change = stream.book.apply(transition, closed_by=closed_by)
             self._publish(stream, incident, change)
@@ -605,6 +606,18 @@ class Engine:
         self._free.append(stream.slot)
         self.outcomes[stream.spec.id] = outcome
         self._listener.on_end(outcome)
+
+    def _judge_programme(self, stream: _Stream, closed_by: ClosedBy) -> None:
+        """What can be said of a programme once all of it was heard; live sources have no end."""
+        info = stream.reader.info
+        if info is None or info.live or closed_by != "end_of_stream":
+            return
+        row = self._measure.programme(stream.slot, stream.ends["audio"])
+        if row is None:
+            return
+        for transition in self._judge.judge(row):
+            incident, change = stream.book.apply(transition)
+            self._publish(stream, incident, change)
 
     def _summary(self, stream: _Stream, end: float) -> Summary:
         reader = stream.reader

@@ -3,12 +3,12 @@
 from typing import Final
 
 from engine.ingest.transport import COLUMNS as TRANSPORT_COLUMNS
-from engine.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.active_area import COLUMNS as AREA_COLUMNS
 from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
 from kernels.blockiness import COLUMNS as BLOCK_COLUMNS
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
+from kernels.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.temporal import COLUMNS as TEMPORAL_COLUMNS
 from kernels.texture import COLUMNS as TEXTURE_COLUMNS
 
@@ -23,7 +23,7 @@ VIDEO_COLUMNS: Final = (
     *AREA_COLUMNS,
     "letterbox",
 )
-AUDIO_COLUMNS: Final = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db", *TREND_COLUMNS)
+AUDIO_COLUMNS: Final = (*AUDIO_KERNEL_COLUMNS, *TREND_COLUMNS, "programme_error")
 TICK_COLUMNS: Final = ("decode_errors", "video_missing_seconds", "audio_missing_seconds", "stall_seconds")
 STREAM_COLUMNS: Final = (*TICK_COLUMNS, *TRANSPORT_COLUMNS)
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {

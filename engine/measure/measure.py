@@ -76,6 +76,10 @@ class Measure:
         """Programme loudness of all that the slot's stream has played; see kernels.audio_stats.LoudnessSummary."""
         return self._sound.loudness(slot)
 
+    def programme(self, slot: int, end: float) -> Measures | None:
+        """The row of sound that a programme's end adds; see Sound.programme."""
+        return self._sound.programme(slot, end)
+
     def frames(self, batch: FrameBatch) -> Measures:
         """Measure pictures."""
         arithmetic = self._arithmetic
