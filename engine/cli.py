@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -23,7 +23,6 @@ from engine.output import WRITERS, Writer, printable
 from engine.verdicts import Incident, Severity, StreamSecond
 
 if TYPE_CHECKING:
-    from engine.config import Config
     from engine.evidence.folder import EvidenceFolder
     from engine.pipeline import Engine, Outcome, StreamSpec
 
@@ -120,10 +119,26 @@ def check(
         FailOn, typer.Option("--fail-on", help="Exit with 1 if there is an incident at or above this severity.")
     ] = FailOn.CRITICAL,
     realtime: Annotated[bool, typer.Option("--realtime", help="Read files at the pace of their clock.")] = False,
+    rendition: Annotated[
+        str, typer.Option("--rendition", metavar="best|worst|HEIGHT", help="Which variant of a playlist is judged.")
+    ] = "best",
+    decode_threads: Annotated[
+        int | None,
+        typer.Option(
+            "--decode-threads",
+            metavar="N",
+            min=0,
+            max=64,
+            help="Of a software decoder; 0 takes all cores: faster for one long file, but damage may fall differently "
+            "from run to run. [default: 1]",
+        ),
+    ] = None,
 ) -> None:
     """Judge files or live URLs."""
     with _Signals() as signals:
-        settings, specs = _prepare(inputs or [], config, profile, detectors, device, realtime, bool(report))
+        settings, specs = _prepare(
+            inputs or [], config, profile, detectors, device, realtime, bool(report), rendition, decode_threads
+        )
         folder = None
         if evidence is not None:
             from engine.evidence.folder import EvidenceFolder
@@ -165,17 +180,25 @@ def _prepare(
     device: str | None,
     realtime: bool,
     report: bool,
+    rendition: str,
+    decode_threads: int | None,
 ) -> tuple[Any, list["StreamSpec"]]:
     """Settings and streams from options, configuration and environment.
 
     Raises: ConfigError, DeviceError.
     """
     from engine import config as configuration
+    from engine.configured import load_config
 
-    config, known = _load_config(config_path)
+    config, known = load_config(config_path)
     selection = [] if profile is None else [config.profile(profile)]
     if detectors is not None:
         selection.append(configuration.parse_selection(detectors, list(known)))
+    if rendition not in ("best", "worst") and not rendition.isdigit():
+        raise ConfigError(
+            "unknown rendition", stream="--rendition", why=f"{rendition!r} is neither best, worst nor a height",
+            remedy="write best, worst, or a number of lines as 720",
+        )  # fmt: skip
     if not inputs and not config.streams:
         raise ConfigError("nothing to judge", why="no input was named", remedy="avjury check INPUT..., or --config F")
 
@@ -184,7 +207,7 @@ def _prepare(
 
     if inputs:
         chosen = configuration.select(list(known), [*config.tables(), *selection])
-        specs = [StreamSpec(id=name, url=url, detectors=chosen) for name, url in _ids(inputs)]
+        specs = [StreamSpec(name, url, chosen, rendition=rendition) for name, url in _ids(inputs)]
     else:
         specs = [
             StreamSpec(id=s.id, url=s.url, detectors=configuration.select(list(known), [*config.tables(s), *selection]))
@@ -194,7 +217,7 @@ def _prepare(
         device=device or config.engine.device,
         max_batch=config.engine.max_batch,
         max_wait_seconds=config.engine.max_wait_seconds,
-        decode_threads=1 if config.engine.decode_threads is None else config.engine.decode_threads,
+        decode_threads=next(n for n in (decode_threads, config.engine.decode_threads, 1) if n is not None),
         realtime=realtime,
         reconnect=False,  # a check ends; it is the service that waits for what comes back
         trace=report,
@@ -203,19 +226,6 @@ def _prepare(
     )
     choose_device(settings.device)  # before any input is opened
     return settings, specs
-
-
-def _load_config(path: Path | None) -> tuple["Config", Mapping[str, Sequence[str]]]:
-    """The configuration, and every detector's name with the names of its parameters."""
-    from engine import config as configuration
-    from engine.detectors import DETECTORS, resolve
-
-    known = {d.name: [p.name for p in d.parameters] for d in DETECTORS}
-
-    def check_parameters(name: str, values: Mapping[str, object]) -> None:
-        resolve({name: values})
-
-    return configuration.load(path, known, check_parameters), known
 
 
 def _ids(inputs: Sequence[str]) -> list[tuple[str, str]]:
@@ -412,6 +422,24 @@ def doctor(
     raise typer.Exit(examine(format))
 
 
+notify = typer.Typer(no_args_is_help=True, help="Notifications.")
+app.add_typer(notify, name="notify")
+
+
+@notify.command("test")
+def notify_test(
+    sinks: Annotated[
+        list[str] | None, typer.Argument(metavar="[SINK]...", help="Names of sinks; all of --config unless named.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
+) -> None:
+    """Send a message that is marked as a test through each sink, and say what came back."""
+    from engine.configured import load_config
+    from engine.notify.command import send_tests
+
+    raise typer.Exit(send_tests(load_config(config)[0].notify, sinks or [], sys.stdout))
+
+
 @app.command()
 def query(
     question: Annotated[
@@ -439,9 +467,10 @@ def query(
     format: Annotated[AnswerFormat, typer.Option("--format", help="How the answer is written.")] = AnswerFormat.TABLE,
 ) -> None:
     """Ask what was judged: availability, worst streams, when which detector was open, what was not seen."""
+    from engine.configured import load_config
     from engine.query_command import answer, open_reader, write_answer
 
-    storage = _load_config(config)[0].storage
+    storage = load_config(config)[0].storage
     reader = open_reader(verdicts or storage.verdicts, data, storage.options)
     write_answer(answer(reader, question, sql, since, until, stream or [], limit), format.value, sys.stdout)
 
@@ -457,6 +486,26 @@ def demo(
     from engine.demo import run_demo
 
     raise typer.Exit(CLEAN if run_demo(output, device) else INCIDENTS)
+
+
+@app.command()
+def serve(
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Folder of everything that is kept. [default: avjury-data]"),
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Of API and metrics. [default: 127.0.0.1:8080]")
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Judge three channels made here, one of which misbehaves; for a first look.")
+    ] = False,
+) -> None:
+    """Judge live streams for as long as it runs: API, metrics, notifications."""
+    from engine.service.command import run as run_service
+
+    run_service(config, data, listen, demo)
 
 
 # No help option of its own: `avjury bench cpu --help` is the benchmark's to answer.

@@ -9,6 +9,7 @@ from engine.verdicts import Severity, StreamSecond
 @dataclass(slots=True)
 class _Second:
     frames_measured: int = 0
+    frames_left_out: int = 0
     audio_seconds: float = 0.0
     decode_errors: int = 0
     open: set[str] = field(default_factory=set)
@@ -32,10 +33,16 @@ class Coverage:
         self._emitted = 0
         self._open: dict[str, float] = {}
         self._critical: set[str] = set()
+        self.suspended: frozenset[str] = frozenset()
+        """Detectors that cannot judge for now, whatever is measured."""
 
     def frame(self, pts: float) -> None:
         """A picture was measured."""
         self._seconds[self._index(pts)].frames_measured += 1
+
+    def left_out(self, pts: float) -> None:
+        """A picture was decoded and not measured, for want of time."""
+        self._seconds[self._index(pts)].frames_left_out += 1
 
     def sound(self, pts: float, seconds: float) -> None:
         """A block of sound was measured."""
@@ -44,6 +51,10 @@ class Coverage:
     def errors(self, at: float, count: int) -> None:
         """The decoder reported damage."""
         self._seconds[self._index(at)].decode_errors += count
+
+    def judged_by(self, video_detectors: tuple[str, ...], audio_detectors: tuple[str, ...]) -> None:
+        """Other detectors are enabled from here on."""
+        self._video_detectors, self._audio_detectors = video_detectors, audio_detectors
 
     def opened(self, detector: str, at: float, severity: Severity = Severity.WARNING) -> None:
         """An incident opened; from `at` on, as far as its seconds have not been given out."""
@@ -87,11 +98,12 @@ class Coverage:
         held = {name for name, since in self._open.items() if since < index + 1}
         unknown = () if second.frames_measured else self._video_detectors
         unknown += () if second.audio_seconds else self._audio_detectors
+        unknown += tuple(sorted(self.suspended.difference(unknown)))
         return StreamSecond(
             stream=self.stream,
             second=index,
             frames_expected=(self.frame_rate or 0.0) * share,
-            frames_decoded=second.frames_measured,
+            frames_decoded=second.frames_measured + second.frames_left_out,
             frames_measured=second.frames_measured,
             audio_seconds=round(second.audio_seconds, 6),
             decode_errors=second.decode_errors,

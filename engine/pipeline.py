@@ -28,8 +28,10 @@ from engine.evidence import thumbnail
 from engine.evidence.recorder import EvidenceSettings, Recorder
 from engine.evidence.series import Watched
 from engine.evidence.worker import Sink
+from engine.handling import Handling
 from engine.incidents import IncidentBook
 from engine.ingest.backoff import OpenPace
+from engine.ingest.base import MediaSource
 from engine.ingest.source import Source
 from engine.ingest.url_policy import UrlPolicy
 from engine.judge import Judge, Pending
@@ -43,6 +45,8 @@ from engine.verdicts import ClosedBy, Incident, Loudness, Severity, StreamSecond
 IDLE_SECONDS = 0.25
 JOIN_SECONDS = 20.0
 PROGRESS_SECONDS = 0.1
+# A track that is so far behind the other one is taken for gone; containers interleave within a second or two.
+TRACK_LATE_SECONDS = 5.0
 # Causes kept per measure until its detector opens; on a GPU verdicts come a few rows later than the rows.
 CAUSES = 64
 
@@ -84,12 +88,14 @@ class StreamSpec:
         url: file path or URL.
         detectors: enabled detectors, each with the parameters that differ from its defaults; None enables all.
         policy: what may be opened.
+        rendition: of a master playlist or manifest: "best", "worst", or a height as "720".
     """
 
     id: str
     url: str
     detectors: Mapping[str, Mapping[str, object]] | None = None
     policy: UrlPolicy = field(default_factory=UrlPolicy)
+    rendition: str = "best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,14 +219,19 @@ class _Stream:
 
     def known_until(self) -> float:
         """Media time up to which every track that still runs was judged, or up to which nothing came of a live one."""
-        if self.reader.stalled:
+        if self.reader.stalled or self.reader.sampling.shed:
             return self.ends["stream"]
         running = [end for track, end in self.ends.items() if track != "stream" and self._runs(track)]
-        return min(running) if running else max(self.ends.values())
+        if not running:
+            return max(self.ends.values())
+        # A track that comes no more must not hold back what is known of the other one.
+        return max(min(running), self.ends["stream"] - TRACK_LATE_SECONDS)
 
     def _runs(self, track: str) -> bool:
-        queue = self.reader.video if track == "video" else self.reader.audio
-        return not queue.ended
+        """Whether more may come of a track that the input has."""
+        info, queue = self.reader.info, self.reader.video if track == "video" else self.reader.audio
+        there = info is None or (info.video if track == "video" else info.audio) is not None
+        return there and not queue.ended
 
 
 class Engine:
@@ -270,6 +281,8 @@ class Engine:
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
         self._stopping = False
+        self.waited_seconds = 0.0
+        """For how long the loop had nothing to do."""
         self.outcomes: dict[str, Outcome] = {}
 
     def add(self, spec: StreamSpec) -> None:
@@ -289,10 +302,10 @@ class Engine:
         slot = self._free.pop()
         recorder = None
         if self._recorder is not None:
-            recorder = self._recorder.open(slot, spec.id, {d.name: _watched(d, rules[d.name]) for d in detectors})
+            recorder = self._recorder.open(slot, spec.id, {d.name: watched(d, rules[d.name]) for d in detectors})
         reader = StreamReader(
             spec.id,
-            Source(spec.url, stream=spec.id, policy=spec.policy),
+            self._source_of(spec),
             self._decoders.open,
             self._bell,
             realtime=self.settings.realtime,
@@ -301,6 +314,7 @@ class Engine:
             stall_seconds=parameters.get("stream.stall", {}).get("duration", STALL_SECONDS),
             pace=self._open_pace,
             recorder=recorder,
+            handling=self._handling_of(spec),
         )
         stream = _Stream(
             spec=spec,
@@ -335,6 +349,14 @@ class Engine:
             "evidence_device_to_host_bytes": self._recorder.device_to_host_bytes,
         }
 
+    def _source_of(self, spec: StreamSpec) -> MediaSource:
+        """What a stream's packets come from."""
+        return Source(spec.url, stream=spec.id, policy=spec.policy, rendition=spec.rendition)
+
+    def _handling_of(self, spec: StreamSpec) -> Handling:
+        """Where its reader marks that it is at work for the stream."""
+        return Handling()
+
     def stop(self) -> None:
         """End soon; open incidents are closed as removed. May be called from any thread or signal handler."""
         self._stopping = True
@@ -357,7 +379,9 @@ class Engine:
 
     def step(self) -> None:
         """One pass of the loop."""
+        began = time.monotonic()
         self._batcher.wait_until_ready(self._bell, self._video, list(self._audio.values()), IDLE_SECONDS)
+        self.waited_seconds += time.monotonic() - began
         frames = self._batcher.frames(self._video, self._pixel_black_th)
         if frames is not None:
             frames = self._on_device(frames)
@@ -406,6 +430,8 @@ class Engine:
             if (tick is not None or reader.gap.is_set()) and not (len(reader.video) or len(reader.audio)):
                 self._settle(0)
                 self._judge.interrupt(stream.slot)
+                if reader.anew:
+                    self._forget_measures(stream)
                 reader.gap.clear()
         if silent:
             self._emit(self._measure.ticks(silent), None)
@@ -416,6 +442,11 @@ class Engine:
                 if incident.detector == "stream.stall" and incident.cause != stream.reader.cause:
                     incident.cause = stream.reader.cause
                     self._publish(stream, incident, "updated")
+
+    def _forget_measures(self, stream: _Stream) -> None:
+        """What was measured of the stream so far is not to be compared with what comes."""
+        stream.reader.anew = False
+        self._measure.open_slot(stream.slot, stream.parameters, {d.column for d in stream.detectors})
 
     def _emit(self, measures: Measures, frames: FrameBatch | None) -> None:
         """Judge rows; their verdicts are given out now on the CPU, one batch later on a GPU."""
@@ -440,10 +471,14 @@ class Engine:
                     row = frames.slots.tolist().index(transition.slot)
                     self._recorder.picture(stream.slot, incident, frames.surfaces[row], transition.decided_at)
             if frames is not None:
+                self._judged(frames)
                 if self._recorder is not None:
                     self._recorder.batch_ends(frames.slots.tolist(), frames.surfaces)
                 for surface in frames.surfaces:
                     surface.release()
+
+    def _judged(self, frames: FrameBatch) -> None:
+        """The verdicts on these pictures are given out; they are not yet released."""
 
     def _account(self, measures: Measures, frames: FrameBatch | None) -> None:
         """Count what was measured, per stream and second, and keep it where a report or evidence wants it."""
@@ -518,6 +553,8 @@ class Engine:
             self._listener.on_progress(stream.spec.id, max(stream.ends.values()), info.duration)
         if self._recorder is not None:
             self._recorder.settle(stream.slot, max(stream.ends.values()))
+        for pts in stream.reader.sampling.told():
+            stream.coverage.left_out(pts)
         for second in stream.coverage.complete(stream.known_until() - 1.0):
             self._listener.on_second(second)
 
@@ -530,6 +567,7 @@ class Engine:
             for item in queue.discard():
                 if queue is reader.video:
                     item.release()  # type: ignore[union-attr]  # the video queue holds surfaces
+        self._judge_programme(stream, closed_by)
         for transition in self._judge.close_slot(stream.slot, stream.ends):
             incident, change = stream.book.apply(transition, closed_by=closed_by)
             self._publish(stream, incident, change)
@@ -569,6 +607,18 @@ class Engine:
         self.outcomes[stream.spec.id] = outcome
         self._listener.on_end(outcome)
 
+    def _judge_programme(self, stream: _Stream, closed_by: ClosedBy) -> None:
+        """What can be said of a programme once all of it was heard; live sources have no end."""
+        info = stream.reader.info
+        if info is None or info.live or closed_by != "end_of_stream":
+            return
+        row = self._measure.programme(stream.slot, stream.ends["audio"])
+        if row is None:
+            return
+        for transition in self._judge.judge(row):
+            incident, change = stream.book.apply(transition)
+            self._publish(stream, incident, change)
+
     def _summary(self, stream: _Stream, end: float) -> Summary:
         reader = stream.reader
         assert reader.decoders is not None
@@ -592,7 +642,8 @@ class Engine:
         )
 
 
-def _watched(declared: Detector, rule: Rule) -> Watched:
+def watched(declared: Detector, rule: Rule) -> Watched:
+    """What shows a detector's defect, for its evidence."""
     return Watched(declared.track, declared.column, rule.enter, rule.exit, rule.below)
 
 

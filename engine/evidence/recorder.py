@@ -185,6 +185,11 @@ class Recorder:
             self._started = True
         return recorder
 
+    def watch(self, slot: int, watched: Mapping[str, Watched]) -> None:
+        """Other detectors judge a slot's stream; what is open of those that did before is still shown."""
+        stream = self._streams[slot]
+        stream.watched = {**stream.watched, **watched}
+
     def measures(self, measures: Measures) -> None:
         """Rows were judged."""
         if self.settings.series:
