@@ -447,9 +447,12 @@ def query(
     ] = None,
     sql: Annotated[str | None, typer.Option("--sql", metavar="SQL", help="A query over the view `seconds`.")] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="F", help="The service's configuration.")] = None,
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The service's data directory.")] = Path(
-        "avjury-data"
-    ),
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="The service's data folder. [default: of --config, else avjury-data]"
+        ),
+    ] = None,
     verdicts: Annotated[
         str | None, typer.Option("--verdicts", metavar="PLACE", help="Directory, s3://, gs:// or az:// URL instead.")
     ] = None,
