@@ -473,8 +473,9 @@ def query(
     from engine.configured import load_config
     from engine.query_command import answer, open_reader, write_answer
 
-    storage = load_config(config)[0].storage
-    reader = open_reader(verdicts or storage.verdicts, data, storage.options)
+    loaded = load_config(config)[0]
+    storage = loaded.storage
+    reader = open_reader(verdicts or storage.verdicts, data or Path(loaded.service.data), storage.options)
     write_answer(answer(reader, question, sql, since, until, stream or [], limit), format.value, sys.stdout)
 
 
