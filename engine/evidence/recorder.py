@@ -210,6 +210,8 @@ class Recorder:
                 waiting.points = self._points(slot, incident, begin)
             stream.waiting[incident.id] = waiting
             self._hold(stream)
+        elif change == "closed" and incident.id not in stream.waiting:
+            stream.pictured.pop(incident.id, None)
 
     def picture(self, slot: int, incident: Incident, surface: Surface, at: float) -> None:
         """The picture at media second `at`, not yet released, is the worst one of an open incident so far."""
