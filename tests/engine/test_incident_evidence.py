@@ -290,6 +290,8 @@ def test_points_join_without_a_moment_twice_and_keep_their_peaks_when_thinned():
     assert np.nanmax(kept.values) == 50.0
     assert np.nanmin(kept.values) == -50.0
     assert (np.diff(kept.times) > 0).all()
+    np.testing.assert_array_equal(values[np.searchsorted(times, kept.times)], kept.values)
+    assert thinned(early, 5) is early
 
 
 def test_a_plot_is_json_that_every_parser_takes():
