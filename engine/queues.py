@@ -86,6 +86,20 @@ class BoundedQueue(Generic[T]):
             self._items.append(item)
         self._bell.ring()
 
+    def offer(self, item: T) -> bool:
+        """Add an item if there is space now, for producers that must not wait. Returns: whether it was added.
+
+        Raises: QueueClosed if the queue is closed, or the consumer discarded it.
+        """
+        with self._space:
+            if self._discarded or self._closed:
+                raise QueueClosed
+            if len(self._items) >= self._capacity:
+                return False
+            self._items.append(item)
+        self._bell.ring()
+        return True
+
     def take(self) -> T | None:
         """The oldest item, or None if there is none now."""
         with self._space:

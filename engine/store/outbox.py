@@ -294,6 +294,12 @@ def withdraw(connection: Connection, incident_id: str, change: Change) -> bool:
     return all(word.change != change for word in _last_words(connection, incident_id).values())
 
 
+def was_told(connection: Connection, incident_id: str) -> bool:
+    """Whether there is, or was, a notice that an incident opened."""
+    of_it = and_(outbox.c.incident_id == incident_id, outbox.c.change == "opened")
+    return connection.execute(select(outbox.c.id).where(of_it).limit(1)).first() is not None
+
+
 def _last_words(connection: Connection, incident_id: str) -> dict[str, Any]:
     """The last notice, but for updates, of an incident to each sink."""
     table = outbox.c
