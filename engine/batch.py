@@ -133,22 +133,33 @@ class Batcher:
         if not taken:
             return None
         n = len(taken)
-        # numpy's zeros: torch would clear a block on all of its threads, which then spin for the cores that decode.
-        padded = np.zeros((n, MAX_CHANNELS, BLOCK_SAMPLES), dtype=np.float32)
+        blocks = [block for _, block in taken]
+        if n == 1:
+            samples = blocks[0].samples[None]
+        else:
+            # What lies beyond a block's own channels is not read, so it is not cleared.
+            most = max(block.samples.shape[0] for block in blocks)
+            samples = np.empty((n, most, BLOCK_SAMPLES), dtype=np.float32)
+            for row, block in enumerate(blocks):
+                samples[row, : block.samples.shape[0]] = block.samples
         weights = np.zeros((n, MAX_CHANNELS))
-        for row, (_, block) in enumerate(taken):
-            padded[row, : block.samples.shape[0]] = block.samples
+        for row, block in enumerate(blocks):
             weights[row, : len(block.weights)] = block.weights
+        # Tables of few numbers: numpy makes one in a tenth of the time that torch takes for each of their rows.
+        whole = np.array([(slot, block.samples.shape[0], block.valid) for slot, block in taken], dtype=np.int64)
+        real = np.array([(block.pts, block.valid / SAMPLE_RATE, block.clip_level) for block in blocks])
+        slots, channels, valid = (torch.from_numpy(column) for column in np.ascontiguousarray(whole.T))
+        pts, seconds, clip_level = (torch.from_numpy(column) for column in np.ascontiguousarray(real.T))
         device = self._device
         return AudioBatch(
-            slots=torch.tensor([slot for slot, _ in taken], dtype=torch.int64),
-            pts=torch.tensor([block.pts for _, block in taken], dtype=torch.float64),
-            seconds=torch.tensor([block.valid / SAMPLE_RATE for _, block in taken], dtype=torch.float64),
-            samples=torch.from_numpy(padded).to(device, non_blocking=True),
-            channels=torch.tensor([block.samples.shape[0] for _, block in taken], device=device),
-            valid=torch.tensor([block.valid for _, block in taken], device=device),
+            slots=slots,
+            pts=pts,
+            seconds=seconds,
+            samples=torch.from_numpy(samples).to(device, non_blocking=True),
+            channels=channels.to(device, non_blocking=True),
+            valid=valid.to(device, non_blocking=True),
             weights=torch.from_numpy(weights).to(device, non_blocking=True),
-            clip_level=torch.tensor([block.clip_level for _, block in taken], dtype=torch.float64, device=device),
+            clip_level=clip_level.to(device, non_blocking=True),
         )
 
     def _in_turn(self, queues: Mapping[int, object]) -> list[int]:

@@ -20,9 +20,11 @@ from typer.exceptions import TyperException
 
 from engine.errors import AvjuryError, ConfigError
 from engine.output import WRITERS, Writer, printable
+from engine.query_command import AnswerFormat
 from engine.verdicts import Incident, Severity, StreamSecond
 
 if TYPE_CHECKING:
+    from engine.evidence.folder import EvidenceFolder
     from engine.pipeline import Engine, Outcome, StreamSpec
 
 CLEAN, INCIDENTS, USAGE, INPUT_FAILED = 0, 1, 2, 3
@@ -100,18 +102,45 @@ def check(
     report: Annotated[
         Path | None, typer.Option("--report", metavar="F.html", help="Also write one self-contained HTML page.")
     ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            "--evidence", metavar="DIR", help="Also write a clip, a picture and the measure of each incident."
+        ),
+    ] = None,
     fail_on: Annotated[
         FailOn, typer.Option("--fail-on", help="Exit with 1 if there is an incident at or above this severity.")
     ] = FailOn.CRITICAL,
     realtime: Annotated[bool, typer.Option("--realtime", help="Read files at the pace of their clock.")] = False,
+    rendition: Annotated[
+        str, typer.Option("--rendition", metavar="best|worst|HEIGHT", help="Which variant of a playlist is judged.")
+    ] = "best",
+    decode_threads: Annotated[
+        int | None,
+        typer.Option(
+            "--decode-threads",
+            metavar="N",
+            min=0,
+            max=64,
+            help="Of a software decoder; 0 takes all cores: faster for one long file, but damage may fall differently "
+            "from run to run. [default: 1]",
+        ),
+    ] = None,
 ) -> None:
     """Judge files or live URLs."""
     with _Signals() as signals:
-        settings, specs = _prepare(inputs or [], config, profile, detectors, device, realtime, bool(report))
+        settings, specs = _prepare(
+            inputs or [], config, profile, detectors, device, realtime, bool(report), rendition, decode_threads
+        )
+        folder = None
+        if evidence is not None:
+            from engine.evidence.folder import EvidenceFolder
+
+            folder = EvidenceFolder(evidence)
         for path in (output, report):
             _check_writable(path)
         with _opened(output) as out:
-            run = _Run(WRITERS[format](out), signals)
+            run = _Run(WRITERS[format](out), signals, folder)
             outcomes = run.judge(specs, settings)
             if report is not None:
                 from engine.report import write_report
@@ -144,6 +173,8 @@ def _prepare(
     device: str | None,
     realtime: bool,
     report: bool,
+    rendition: str,
+    decode_threads: int | None,
 ) -> tuple[Any, list["StreamSpec"]]:
     """Settings and streams from options, configuration and environment.
 
@@ -156,14 +187,20 @@ def _prepare(
     selection = [] if profile is None else [config.profile(profile)]
     if detectors is not None:
         selection.append(configuration.parse_selection(detectors, list(known)))
+    if rendition not in ("best", "worst") and not rendition.isdigit():
+        raise ConfigError(
+            "unknown rendition", stream="--rendition", why=f"{rendition!r} is neither best, worst nor a height",
+            remedy="write best, worst, or a number of lines as 720",
+        )  # fmt: skip
     if not inputs and not config.streams:
         raise ConfigError("nothing to judge", why="no input was named", remedy="avjury check INPUT..., or --config F")
 
+    from engine.evidence.recorder import EvidenceSettings
     from engine.pipeline import EngineSettings, StreamSpec, choose_device
 
     if inputs:
         chosen = configuration.select(list(known), [*config.tables(), *selection])
-        specs = [StreamSpec(id=name, url=url, detectors=chosen) for name, url in _ids(inputs)]
+        specs = [StreamSpec(name, url, chosen, rendition=rendition) for name, url in _ids(inputs)]
     else:
         specs = [
             StreamSpec(id=s.id, url=s.url, detectors=configuration.select(list(known), [*config.tables(s), *selection]))
@@ -173,11 +210,12 @@ def _prepare(
         device=device or config.engine.device,
         max_batch=config.engine.max_batch,
         max_wait_seconds=config.engine.max_wait_seconds,
-        decode_threads=1 if config.engine.decode_threads is None else config.engine.decode_threads,
+        decode_threads=next(n for n in (decode_threads, config.engine.decode_threads, 1) if n is not None),
         realtime=realtime,
         reconnect=False,  # a check ends; it is the service that waits for what comes back
         trace=report,
         thumbnails=report,
+        evidence=EvidenceSettings.of(config.storage, patient=True),
     )
     choose_device(settings.device)  # before any input is opened
     return settings, specs
@@ -238,8 +276,9 @@ class _Signals:
 class _Run:
     """Listens to the engine: closed incidents and summaries to the writer, progress to the terminal."""
 
-    def __init__(self, writer: Writer, signals: _Signals) -> None:
+    def __init__(self, writer: Writer, signals: _Signals, evidence: "EvidenceFolder | None" = None) -> None:
         self.pipe_closed = False
+        self._evidence = evidence
         self._writer = writer
         self._signals = signals
         self._progress: Any = None
@@ -251,12 +290,15 @@ class _Run:
         from engine.pipeline import check as judge
 
         with self._bar(specs), _log_to_stderr():
-            outcomes = judge(specs, settings, self, self._signals.watch)
+            sink = None if self._evidence is None else self._evidence.take
+            outcomes = judge(specs, settings, self, self._signals.watch, sink)
         self._write(lambda: self._writer.finish([spec.id for spec in specs]))
         return outcomes
 
     def on_incident(self, incident: Incident, change: Literal["opened", "updated", "closed"]) -> None:
         """A closed one is a record."""
+        if self._evidence is not None:
+            self._evidence.know(incident)
         if change == "closed":
             self._write(lambda: self._writer.incident(incident))
         if change != "updated" and self._progress is not None:
@@ -371,6 +413,59 @@ def doctor(
     from engine.doctor import main as examine
 
     raise typer.Exit(examine(format))
+
+
+notify = typer.Typer(no_args_is_help=True, help="Notifications.")
+app.add_typer(notify, name="notify")
+
+
+@notify.command("test")
+def notify_test(
+    sinks: Annotated[
+        list[str] | None, typer.Argument(metavar="[SINK]...", help="Names of sinks; all of --config unless named.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
+) -> None:
+    """Send a message that is marked as a test through each sink, and say what came back."""
+    from engine.configured import load_config
+    from engine.notify.command import send_tests
+
+    raise typer.Exit(send_tests(load_config(config)[0].notify, sinks or [], sys.stdout))
+
+
+@app.command()
+def query(
+    question: Annotated[
+        str | None, typer.Argument(metavar="QUESTION", help="availability, worst, incidents or gaps.")
+    ] = None,
+    sql: Annotated[str | None, typer.Option("--sql", metavar="SQL", help="A query over the view `seconds`.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="The service's configuration.")] = None,
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The service's data directory.")] = Path(
+        "avjury-data"
+    ),
+    verdicts: Annotated[
+        str | None, typer.Option("--verdicts", metavar="PLACE", help="Directory, s3://, gs:// or az:// URL instead.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="2026-11-27, 2026-11-27T22:00, or how long ago: 6h, 7d."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="The same; a date alone is included.")
+    ] = None,
+    stream: Annotated[
+        list[str] | None, typer.Option("--stream", metavar="ID", help="Only this stream; may be repeated.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Most rows.")] = None,
+    format: Annotated[AnswerFormat, typer.Option("--format", help="How the answer is written.")] = AnswerFormat.TABLE,
+) -> None:
+    """Ask what was judged: availability, worst streams, when which detector was open, what was not seen."""
+    from engine.configured import load_config
+    from engine.query_command import answer, open_reader, write_answer
+
+    storage = load_config(config)[0].storage
+    reader = open_reader(verdicts or storage.verdicts, data, storage.options)
+    write_answer(answer(reader, question, sql, since, until, stream or [], limit), format, sys.stdout)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from engine.errors import AvjuryError, ConfigError
 from engine.settings.auth import AuthSection
 from engine.settings.maintenance import Window
 from engine.settings.notify import NotifySection
+from engine.settings.processes import ProcessesSection
 from engine.settings.section import Section
 from engine.settings.service import ServiceSection
 from engine.settings.storage import StorageSection
@@ -40,9 +41,9 @@ class EngineSection(Section):
         float | None,
         Field(ge=0, le=1, description="how long a ready picture waits for other streams; null chooses by the device"),
     ] = None
-    decode_threads: Annotated[int | None, Field(ge=1, le=64, description="threads per software decoder; null is 1")] = (
-        None
-    )
+    decode_threads: Annotated[
+        int | None, Field(ge=0, le=64, description="threads per software decoder; 0 takes all cores, null is 1")
+    ] = None
 
 
 class Profile(Section):
@@ -108,6 +109,7 @@ class Config(Section):
     """The whole configuration."""
 
     engine: EngineSection = EngineSection()
+    processes: ProcessesSection = ProcessesSection()
     service: ServiceSection = ServiceSection()
     auth: AuthSection = AuthSection()
     storage: StorageSection = StorageSection()

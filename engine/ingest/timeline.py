@@ -47,7 +47,8 @@ class Timeline:
         self._jump_seconds = jump_seconds
         self._drift_seconds = drift_seconds
         self._tracks: dict[Track, _TrackTimes] = {"video": _TrackTimes(), "audio": _TrackTimes()}
-        self._told = 0
+        self.told = 0
+        """How many of the clock's jumps were reported."""
         self.sound_seconds = 0.0
         """Of one packet of sound, exactly: the container's own duration is rounded. 0 where that is not known."""
 
@@ -60,10 +61,10 @@ class Timeline:
             found: the jumps that the clock has taken out so far.
         """
         times = self._tracks[packet.track]
-        jumped = len(found) > self._told
-        for jump in found[self._told :]:
+        jumped = len(found) > self.told
+        for jump in found[self.told :]:
             self._report(jump.at, f"{jump.track} timestamps jump by {jump.jump_seconds:+.3f} s", jump.at)
-        self._told = len(found)
+        self.told = len(found)
         at = packet.pts if packet.dts is None else packet.dts
         if at is None:
             self._untimed(packet.track, times, seconds)

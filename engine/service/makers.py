@@ -1,14 +1,19 @@
-"""What makes the parts of the service that do not belong to its core, by name; tests put others in their place."""
+"""What makes the parts of the service that do not belong to its core; tests put others in their place."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from engine.config import Config
+from engine.notify.notifier import Notifier as OutboxNotifier
 from engine.service.contract import Fleet
+from engine.service.fleet import LocalFleet
+from engine.service.fleet_settings import settings_of
 from engine.service.sinks import Notifier, SecondsReader, VerdictSink
+from engine.store.objects import open_objects
+from engine.store.parquet import VerdictSettings, VerdictStore
+from engine.store.verdict_reader import VerdictReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,35 +32,16 @@ class Makers:
 
 
 def _fleet(config: Config, data: Path) -> Fleet:
-    made: Fleet = import_module("engine.service.fleet").ProcessFleet(config, data)
-    return made
+    return LocalFleet(settings_of(config, data))
 
 
 def _notifier(config: Config) -> Notifier | None:
-    made: Notifier = import_module("engine.notify.notifier").Notifier(
-        config.notify, damping_seconds=config.service.damping_seconds
-    )
-    return made
+    return OutboxNotifier(config.notify, damping_seconds=config.service.damping_seconds)
 
 
 def _verdicts(config: Config, data: Path) -> tuple[VerdictSink, SecondsReader]:
-    parquet, objects = import_module("engine.store.parquet"), import_module("engine.store.objects")
-    storage: Any = config.storage
-    place, spool = storage.verdicts or data / "verdicts", data / "spool"
-    settings = parquet.VerdictSettings(
-        place=place,
-        spool=spool,
-        options=storage.options,
-        spool_bytes=storage.spool_bytes,
-        flush_seconds=storage.flush_seconds,
-        retention_days=storage.retention_days,
-        evidence=data / "evidence",
-        evidence_days=storage.evidence_days,
-    )
-    reader = import_module("engine.store.verdict_reader").VerdictReader(
-        objects.open_objects(place, storage.options), spool
-    )
-    return parquet.VerdictStore(settings), reader
+    settings = VerdictSettings.of(config.storage, data)
+    return VerdictStore(settings), VerdictReader(open_objects(settings.place, settings.options), settings.spool)
 
 
 DEFAULT_MAKERS: Final = Makers(fleet=_fleet, notifier=_notifier, verdicts=_verdicts)

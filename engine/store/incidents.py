@@ -79,6 +79,8 @@ class Incidents:
         """
         now = self._clock() if at is None else at
         key = part_key(incident.id, session)
+        if incident.cause is not None and "\0" in incident.cause:  # PostgreSQL's texts cannot hold it
+            incident = replace(incident, cause=incident.cause.replace("\0", ""))
         with self._database.write() as connection:
             part = connection.execute(select(incident_parts).where(incident_parts.c.key == key)).mappings().first()
             if part is None:
@@ -416,12 +418,15 @@ class Incidents:
             values["end"] = max(end, before["start"])
         connection.execute(update(incidents).where(incidents.c.id == incident_id).values(values))
         record = _load(connection, incident_id)
+        told = change
         if change == "updated" and before["state"] != record.state:
-            change = "closed" if record.state == "closed" else "updated"
-            if record.state == "open" and not withdraw(connection, incident_id, "closed"):
-                change = "opened"  # somebody was told that it was over
+            told = change = "closed"
+            if record.state == "open":
+                # Who was told that it is over is told anew, and so is who was told nothing yet.
+                told = "opened"
+                change = "updated" if withdraw(connection, incident_id, "closed") else "opened"
         if not record.muted:
-            add_notices(connection, record, change, self._route(record, change), now)
+            add_notices(connection, record, told, self._route(record, told), now)
         return Recorded(record, change)
 
 

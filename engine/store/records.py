@@ -127,7 +127,7 @@ class IncidentRecord:
     start: float
     end: float | None
     score: float
-    measures: Mapping[str, float]
+    measures: Mapping[str, float | None]
     labels: Mapping[str, str]
     closed_by: ClosedBy | None
     cause: str | None

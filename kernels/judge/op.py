@@ -203,7 +203,10 @@ def judge(
         counts: (>= N,) int32; the first N are written.
         depth: longest chain of dominance counted in detectors, at least 1 (`dominance_depth`).
     """
-    _op(slots, start, known_until, values, detectors, rules, state, events, counts, depth)
+    if slots.is_cuda:
+        _op(slots, start, known_until, values, detectors, rules, state, events, counts, depth)
+    else:  # straight to it: the dispatcher takes longer than the judging
+        _judge_cpu(slots, start, known_until, values, detectors, rules, state, events, counts, depth)
 
 
 def dominance_depth(masters: Sequence[int]) -> int:

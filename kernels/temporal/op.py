@@ -76,6 +76,8 @@ def temporal(
             f"temporal takes (N, {len(MEASURES)}, {TILES}) float64 tiles and (slots, {STATE_SIZE}) state; "
             f"got {tuple(tiles.shape)} {tiles.dtype}, {tuple(state.shape)}"
         )
+    if not tiles.is_cuda:
+        return _cpu(tiles, mafd, gradient, pts, ranges, slots, state)  # straight to it: the dispatcher takes long
     columns: Tensor = torch.ops.avjury.temporal(tiles, mafd, gradient, pts, ranges, slots, state)
     return columns
 

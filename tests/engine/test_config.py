@@ -52,6 +52,16 @@ def test_the_environment_wins_over_the_file(tmp_path):
         ("streams:\n  - id: one\n    url: a.ts\n    profile: none\n", "line 4", "profile"),
         ("streams:\n  - id: one\n", "line 2", "url"),
         ("engine: [1\n", "line", ""),
+        ("notify:\n  sinks:\n    a:\n      type: webhok\n", "line 4", "webhook, sns"),
+        ("notify:\n  sinks:\n    a:\n      type: sns\n      topic: x\n", "line 3", "notify.sinks.a.topic_arn"),
+        (
+            "notify:\n  sinks:\n    a:\n      type: mqtt\n      host: h\n      topik: x\n",
+            "line 6",
+            "did you mean 'topic'",
+        ),
+        ("notify:\n  routes:\n    - sinks: [b]\n", "line 2", "there is no sink 'b'"),
+        ("notify:\n  routes:\n    - sinks: []\n      severity: bad\n", "line 4", "critical"),
+        ("notify:\n  routes:\n    - sinks: []\n      detectors: [1]\n", "line 4", "valid string"),
     ],
 )
 def test_a_mistake_is_told_with_its_line_and_key(tmp_path, text, line, said):
@@ -68,6 +78,24 @@ def test_selections_switch_the_rest_off_only_where_something_is_switched_on():
     assert set(select(list(KNOWN), [parse_selection("-video.blur", list(KNOWN))])) == {"video.freeze", "audio.silence"}
     with pytest.raises(ConfigError, match="unknown detector"):
         parse_selection("video.blurr", list(KNOWN))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "url: 5hunter2",
+        "url: 52",
+        "url: 'http://x/'\n      secrets: [hunter2]",
+        "url: 'http://x/'\n      headers: {a: 52}",
+        "url: 'http://x/'\n      secret: hunter2",
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_shown(tmp_path, line):
+    with pytest.raises(ConfigError) as caught:
+        written(tmp_path, f"notify:\n  sinks:\n    a:\n      type: webhook\n      {line}\n")
+    shown = f"{caught.value.line()} {caught.value.__cause__}"
+    assert "hunter2" not in shown
+    assert "52" not in caught.value.line()
 
 
 def test_a_token_is_text_whatever_it_looks_like(tmp_path):

@@ -331,13 +331,15 @@ def sender():
     """Serves bytes to the first who connects, then hangs up; gives its port."""
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
 
-        def serve(data):
+        def serve(data, head):
             connection, _ = server.accept()
             with connection:
-                connection.sendall(data)
+                if head:
+                    connection.recv(4096)
+                connection.sendall(head + data)
 
-        def start(data):
-            sent.append(pool.submit(serve, data))
+        def start(data, head=b""):
+            sent.append(pool.submit(serve, data, head))
             return server.getsockname()[1]
 
         sent = []
@@ -351,10 +353,12 @@ def test_a_network_stream_is_watched_below_the_demuxer_too(base, tmp_path, sende
     path = tmp_path / "planted.ts"
     path.write_bytes(data)
     [from_file] = incidents(path)
-    [from_network] = incidents(f"tcp://127.0.0.1:{sender(data)}")
-    assert (from_network.detector, from_network.start, from_network.cause) == (
-        from_file.detector, from_file.start, from_file.cause,
-    )  # fmt: skip
+    over_http = sender(data, b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n")
+    for url in (f"http://127.0.0.1:{over_http}/live.ts", f"tcp://127.0.0.1:{sender(data)}"):
+        [from_network] = incidents(url)
+        assert (from_network.detector, from_network.start, from_network.cause) == (
+            from_file.detector, from_file.start, from_file.cause,
+        )  # fmt: skip
 
 
 def test_another_format_over_the_network_plays_as_before(tmp_path, sender):
