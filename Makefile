@@ -26,10 +26,12 @@ bench: $(READY)
 	$(BIN)/avjury bench cpu
 
 test: $(READY) programs
+	$(BIN)/python tests/warm_up.py
 	$(BIN)/python -m pytest -q -n 2 -m 'not slow'
 
 # With the long comparisons over real clips.
 test-all: $(READY) programs
+	$(BIN)/python tests/warm_up.py
 	$(BIN)/python -m pytest -q -n 2
 
 # Real servers that tests run against (tests/programs.txt), installed where this machine lets us; elsewhere their tests
