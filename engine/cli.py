@@ -105,10 +105,13 @@ def check(
         FailOn, typer.Option("--fail-on", help="Exit with 1 if there is an incident at or above this severity.")
     ] = FailOn.CRITICAL,
     realtime: Annotated[bool, typer.Option("--realtime", help="Read files at the pace of their clock.")] = False,
+    rendition: Annotated[
+        str, typer.Option("--rendition", metavar="best|worst|HEIGHT", help="Which variant of a playlist is judged.")
+    ] = "best",
 ) -> None:
     """Judge files or live URLs."""
     with _Signals() as signals:
-        settings, specs = _prepare(inputs or [], config, profile, detectors, device, realtime, bool(report))
+        settings, specs = _prepare(inputs or [], config, profile, detectors, device, realtime, bool(report), rendition)
         for path in (output, report):
             _check_writable(path)
         with _opened(output) as out:
@@ -145,6 +148,7 @@ def _prepare(
     device: str | None,
     realtime: bool,
     report: bool,
+    rendition: str,
 ) -> tuple[Any, list["StreamSpec"]]:
     """Settings and streams from options, configuration and environment.
 
@@ -156,6 +160,11 @@ def _prepare(
     selection = [] if profile is None else [config.profile(profile)]
     if detectors is not None:
         selection.append(configuration.parse_selection(detectors, list(known)))
+    if rendition not in ("best", "worst") and not rendition.isdigit():
+        raise ConfigError(
+            "unknown rendition", stream="--rendition", why=f"{rendition!r} is neither best, worst nor a height",
+            remedy="write best, worst, or a number of lines as 720",
+        )  # fmt: skip
     if not inputs and not config.streams:
         raise ConfigError("nothing to judge", why="no input was named", remedy="avjury check INPUT..., or --config F")
 
@@ -163,7 +172,7 @@ def _prepare(
 
     if inputs:
         chosen = configuration.select(list(known), [*config.tables(), *selection])
-        specs = [StreamSpec(id=name, url=url, detectors=chosen) for name, url in _ids(inputs)]
+        specs = [StreamSpec(name, url, chosen, rendition=rendition) for name, url in _ids(inputs)]
     else:
         specs = [
             StreamSpec(id=s.id, url=s.url, detectors=configuration.select(list(known), [*config.tables(s), *selection]))

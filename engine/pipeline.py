@@ -79,12 +79,14 @@ class StreamSpec:
         url: file path or URL.
         detectors: enabled detectors, each with the parameters that differ from its defaults; None enables all.
         policy: what may be opened.
+        rendition: of a master playlist or manifest: "best", "worst", or a height as "720".
     """
 
     id: str
     url: str
     detectors: Mapping[str, Mapping[str, object]] | None = None
     policy: UrlPolicy = field(default_factory=UrlPolicy)
+    rendition: str = "best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +277,7 @@ class Engine:
         slot = self._free.pop()
         reader = StreamReader(
             spec.id,
-            Source(spec.url, stream=spec.id, policy=spec.policy),
+            Source(spec.url, stream=spec.id, policy=spec.policy, rendition=spec.rendition),
             self._decoders.open,
             self._bell,
             realtime=self.settings.realtime,

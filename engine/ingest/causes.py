@@ -21,6 +21,9 @@ _WORDS: Final = (
     ("not media", "not_media"),
     ("unknown codec", "not_decodable"),
     ("this build of libav lacks", "unsupported"),
+    ("libsrt is not installed", "unsupported"),
+    ("passphrase", "unauthorized"),
+    ("encrypted", "unauthorized"),
 )
 _PERMANENT: Final = frozenset(
     ("scheme not allowed", "address not allowed", "playlist limit exceeded", "resolution over limit")

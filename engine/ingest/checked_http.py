@@ -1,0 +1,47 @@
+"""Connections of HTTP to addresses that were checked, and not to what the name resolves to a moment later."""
+
+import http.client
+import socket
+import urllib.request
+from typing import Any
+
+from engine.ingest.url_policy import UrlPolicy
+
+
+def checked_connections(policy: UrlPolicy, stream: str) -> tuple[urllib.request.BaseHandler, ...]:
+    """Handlers for `urllib.request.build_opener` that resolve, check and connect in one step.
+
+    Args:
+        policy: says which addresses may be reached.
+        stream: the stream's id, for errors.
+    """
+
+    def connect(address: tuple[str, int], timeout: Any = None, source_address: Any = None) -> socket.socket:
+        host, port = address
+        failure: OSError | None = None
+        for allowed in policy.allowed_addresses(host, port, stream):
+            try:
+                return socket.create_connection((allowed, port), timeout, source_address)
+            except OSError as error:
+                failure = error
+        raise failure or OSError(f"{host} has no address")
+
+    class Plain(http.client.HTTPConnection):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._create_connection = connect
+
+    class Secure(http.client.HTTPSConnection):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._create_connection = connect
+
+    class PlainHandler(urllib.request.HTTPHandler):
+        def http_open(self, req: urllib.request.Request) -> Any:
+            return self.do_open(Plain, req)
+
+    class SecureHandler(urllib.request.HTTPSHandler):
+        def https_open(self, req: urllib.request.Request) -> Any:
+            return self.do_open(Secure, req)
+
+    return PlainHandler(), SecureHandler()
