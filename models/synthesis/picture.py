@@ -81,14 +81,27 @@ def noise(at: Moment, strength: float) -> Picture:
 
 
 def banding(at: Moment, strength: float) -> Picture:
-    """Luma smoothed and cut to steps. `strength`: a step in 8-bit codes."""
-    step = strength * (1 << (at.depth - 8))
+    """Where luma is smooth, its noise is gone and it is cut to steps. `strength`: a step in 8-bit codes."""
+    scale = 1 << (at.depth - 8)
     luma = at.now[0].astype(np.float64)
+    smooth = smoothed(luma)
+    steps = np.floor(smooth / (strength * scale)) * strength * scale
+    # Detail stays: coders keep it, and cutting it off would plant blur.
+    return _clipped(np.where(is_smooth(luma, smooth, at.depth), steps, luma), at.now[0], at.depth), *at.now[1:]
+
+
+def smoothed(luma: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The mean of 9x9 samples around each."""
     for axis in (0, 1):
         padded = np.pad(luma, [(4, 4) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
         size = luma.shape[axis]
         luma = np.mean([np.take(padded, range(k, k + size), axis) for k in range(9)], axis=0)
-    return _clipped(np.floor(luma / step) * step, at.now[0], at.depth), at.now[1], at.now[2]
+    return luma
+
+
+def is_smooth(luma: npt.NDArray[np.float64], smooth: npt.NDArray[np.float64], depth: int) -> npt.NDArray[np.bool_]:
+    """Where samples differ from the mean around them by little: 3 codes of 8 bits on average."""
+    return smoothed(np.abs(luma - smooth)) <= 3.0 * (1 << (depth - 8))
 
 
 def levels(at: Moment, strength: float) -> Picture:
