@@ -195,9 +195,9 @@ def _prepare(
 def _load_config(path: Path | None) -> tuple["Config", Mapping[str, Sequence[str]]]:
     """The configuration, and every detector's name with the names of its parameters."""
     from engine import config as configuration
-    from engine.detectors import DETECTORS, resolve
+    from engine.detectors import all_detectors, resolve
 
-    known = {d.name: [p.name for p in d.parameters] for d in DETECTORS}
+    known = {d.name: [p.name for p in d.parameters] for d in all_detectors()}
 
     def check_parameters(name: str, values: Mapping[str, object]) -> None:
         resolve({name: values})
