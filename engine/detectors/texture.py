@@ -8,9 +8,9 @@ from engine.verdicts import Severity
 
 # Shares of blocks, of pixels or of points, or 8-bit codes: what is measured is in kernels/texture/op.py, what real
 # clips have of it in docs/decisions/0006-texture-thresholds.md.
-COMBING_THRESHOLD = 0.004
+COMBING_THRESHOLD = 0.003
 NOISE_THRESHOLD = 6.0
-BANDING_THRESHOLD = 0.04
+BANDING_THRESHOLD = 0.032
 LEVELS_THRESHOLD = 0.03
 CHROMA_LOSS_THRESHOLD = 0.9
 BARS_THRESHOLD = 0.9

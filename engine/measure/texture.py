@@ -48,11 +48,12 @@ class Texture:
         self._arithmetic = arithmetic
         self._schedule = Schedule(slots, arithmetic)
         self._colour = arithmetic.column(slots)  # saturation of the last colourful picture
+        self._loss = arithmetic.column(slots)  # of colour, of the last picture that says something of it
         self._combed = arithmetic.column(slots), arithmetic.column(slots)  # combing of the last picture, and before it
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
-        for column in (self._colour, *self._combed):
+        for column in (self._colour, self._loss, *self._combed):
             column[slot] = 0.0
 
     def fill(self, rows: Rows) -> None:
@@ -98,7 +99,10 @@ class Texture:
         plane_lost = ((less < LOST_GRADIENT) & (more > 4 * LOST_GRADIENT)) | impossible
         faded = xp.where(before > 0, (1 - saturation / xp.where(before > 0, before, 1.0)).clip(0.0, 1.0), 0.0)
         loss = xp.where(plane_lost, 1.0, faded)
-        empty = ((gradient < EMPTY_GRADIENT) & ~impossible) | xp.isnan(saturation)
-        view[:, _CHROMA_LOSS] = xp.where(due, xp.where(empty, 0.0, loss), torch.nan)
+        # An empty card says nothing: what was lost before it is still lost.
+        empty = ((gradient < EMPTY_GRADIENT) & (saturation < COLOURFUL) & ~impossible) | xp.isnan(saturation)
+        loss = xp.where(empty, self._loss[slots], loss)
+        self._loss[slots] = xp.where(due, loss, self._loss[slots])
+        view[:, _CHROMA_LOSS] = xp.where(due, loss, torch.nan)
         colourful = due & ~plane_lost & (saturation >= COLOURFUL)
         colour[slots] = xp.where(colourful, saturation, before)

@@ -96,7 +96,9 @@ def _share(
         return ramps(now[0], depth)
     if what == "levels":
         one = 1 << (depth - 8)
-        return float(((spoilt[0] < 2 * one) | (spoilt[0] >= 254 * one)).mean())
+        clipped = (spoilt[0] < 2 * one) | (spoilt[0] >= 254 * one)
+        shades = (now[0] > 20 * one) & (now[0] < 231 * one)  # what was black or white already loses nothing
+        return float((clipped & shades).mean())
     if what in ("chroma_loss", "plane_loss"):
         return _coloured(now, depth)
     seen = _blocks_that(now, spoilt, SEEN_CODES, depth)

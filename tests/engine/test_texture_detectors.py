@@ -6,6 +6,7 @@ measuring interval after the defect, and ends at most one interval and the clear
 
 import subprocess
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from media import ffmpeg_exe, media_dir
 from engine.detectors.texture import DETECTORS
 from engine.measure.texture import COMBED_INTERVAL_SECONDS, TEXTURE_INTERVAL_SECONDS
 from engine.pipeline import EngineSettings, StreamSpec, check
+from models.synthesis.picture import moving_pattern
 from models.synthesis.picture_clip import plant_clip, write_pictures
 
 NAMES = [declared.name for declared in DETECTORS]
@@ -125,6 +127,20 @@ def test_a_lost_colour_plane_shows_on_an_empty_card_too(tmp_path):
     write_pictures(tmp_path / "card.mp4", iter([tuple(card)] * 50 + [tuple(lost)] * 150), rate=Fraction(25))
     [found] = incidents(tmp_path / "card.mp4", ["video.chroma_loss"])
     assert found.start == pytest.approx(2.0, abs=TEXTURE_INTERVAL_SECONDS + FRAME)
+
+
+def test_colour_stays_lost_while_an_empty_card_is_shown(tmp_path):
+    pictures = list(islice(moving_pattern(320, 192), 225))
+    grey = np.full((96, 160), 128, np.uint8)
+    card = np.full((192, 320), 200, np.uint8)
+    shown = [
+        picture if index < 50 else (card if 100 <= index < 130 else picture[0], grey, grey)
+        for index, picture in enumerate(pictures)
+    ]
+    write_pictures(tmp_path / "lost.mp4", iter(shown), rate=Fraction(25))
+    [found] = incidents(tmp_path / "lost.mp4", ["video.chroma_loss"])
+    assert found.start == pytest.approx(2.0, abs=TEXTURE_INTERVAL_SECONDS + FRAME)
+    assert found.decided_at < 7.2  # 4 s after it, card or not
 
 
 def test_black_and_white_from_the_start_is_no_loss_of_colour(tmp_path):
