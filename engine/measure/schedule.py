@@ -25,12 +25,22 @@ class Schedule:
         arithmetic: where it runs.
         interval: media seconds between two measures.
         loss, gain: share by which what is watched may have fallen or risen since the last measure.
+        rate: most measures per media second in the long run; MEASURES_PER_SECOND unless given.
     """
 
-    def __init__(self, slots: int, arithmetic: Arithmetic, *, interval: float, loss: float, gain: float) -> None:
+    def __init__(
+        self,
+        slots: int,
+        arithmetic: Arithmetic,
+        *,
+        interval: float,
+        loss: float,
+        gain: float,
+        rate: float | None = None,
+    ) -> None:
         self._xp, self._on_host = arithmetic.xp, arithmetic.on_host
         self._usual = interval, gain
-        self._loss, self._rate = loss, MEASURES_PER_SECOND
+        self._loss, self._rate = loss, MEASURES_PER_SECOND if rate is None else rate
         # A view: asking a tensor for it costs as much as the arithmetic itself.
         self._state = arithmetic.view(torch.zeros((slots, len(When)), dtype=torch.float64, device=arithmetic.device))
 
