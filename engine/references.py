@@ -20,7 +20,7 @@ from kernels.layout import REFERENCE_FIELDS
 
 
 class References(Protocol):
-    """What measure.py asks of both."""
+    """What engine/measure asks of both."""
 
     def rows(self, batch: FrameBatch) -> tuple[Tensor, Tensor]:
         """The reference rows and the retain rows of a batch, (N, REFERENCE_FIELDS) int64 on the device."""

@@ -1,6 +1,6 @@
 """Features of single blocks -> measures that need several: what is judged of channels, gaps, hum, hiss, tones, levels.
 
-One code path for the CPU and the GPU, as in engine/measure.py: numpy views of host tensors, or device tensors.
+One code path for the CPU and the GPU, as in engine/measure/: numpy views of host tensors, or device tensors.
 """
 
 import math

@@ -6,7 +6,8 @@ from frames import make_frame
 from surfaces import surface
 
 from engine.batch import Batcher
-from engine.measure import ADOPT_SECONDS, Measure
+from engine.measure import Measure
+from engine.measure.area import ADOPT_SECONDS
 
 CPU = torch.device("cpu")
 WIDTH, HEIGHT = 160, 100

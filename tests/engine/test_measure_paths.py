@@ -9,23 +9,18 @@ from surfaces import surface
 from engine.batch import Batcher
 from engine.detectors import DETECTORS, resolve
 from engine.measure import Measure
+from engine.measure.arithmetic import Arithmetic
 
 CPU = torch.device("cpu")
 
 
-class OnTensors(Measure):
+class OnTensors(Arithmetic):
     """As on a GPU: no numpy view of anything."""
 
-    def __init__(self, slots):
-        super().__init__(CPU, slots)
-        self._xp = torch
-        for schedule in (self._blur_schedule, self._texture_schedule, self._area_schedule):
-            schedule._xp = torch
-            for name in ("_wanted", "_at", "_watched"):
-                setattr(schedule, name, torch.from_numpy(getattr(schedule, name)))
-
-    def _view(self, tensor):
-        return tensor
+    def __init__(self):
+        super().__init__(CPU)
+        self.on_host = False
+        self.xp = torch
 
 
 def boxed(frame, bars):
@@ -52,7 +47,7 @@ def pictures():
 def test_tensors_give_what_numpy_gives(wanted):
     names = {declared.column for declared in DETECTORS} if wanted is None else wanted
     _, parameters = resolve(None)
-    host, device = Measure(CPU, 3), OnTensors(3)
+    host, device = Measure(CPU, 3), Measure(CPU, 3, OnTensors())
     for slot in range(3):
         host.open_slot(slot, parameters, names)
         device.open_slot(slot, parameters, names)

@@ -10,7 +10,7 @@ import pytest
 from media import ffmpeg_exe, media_dir
 
 from engine.detectors.texture import DETECTORS
-from engine.measure import TEXTURE_INTERVAL_SECONDS
+from engine.measure.texture import TEXTURE_INTERVAL_SECONDS
 from engine.pipeline import EngineSettings, StreamSpec, check
 from models.synthesis.picture_clip import plant_clip
 
@@ -118,7 +118,8 @@ def test_black_and_white_from_the_start_is_no_loss_of_colour(tmp_path):
 def test_what_no_detector_wants_is_not_measured(tmp_path):
     import torch
 
-    from engine.measure import TEXTURE_COLUMNS, Measure
+    from engine.measure import Measure
+    from kernels.texture import COLUMNS as TEXTURE_COLUMNS
 
     measure = Measure(torch.device("cpu"), 2)
     measure.open_slot(0, {"video.black": {}}, {"black_ratio"})

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-import numpy as np
 import torch
+
+from engine.measure.arithmetic import Arithmetic
 
 
 class Schedule:
@@ -11,18 +12,15 @@ class Schedule:
 
     Args:
         slots: number of slots.
-        device: where the arithmetic runs; on the CPU it runs on numpy views, because a numpy call on a few values
-            costs a tenth of a torch call.
+        arithmetic: where it runs.
     """
 
-    def __init__(self, slots: int, device: torch.device) -> None:
-        host = device.type == "cpu"
-        self._xp: Any = np if host else torch
-        wanted = torch.zeros(slots, dtype=torch.bool, device=device)
-        at = torch.full((slots,), torch.nan, dtype=torch.float64, device=device)
-        watched = torch.zeros(slots, dtype=torch.float64, device=device)
+    def __init__(self, slots: int, arithmetic: Arithmetic) -> None:
+        self._xp = arithmetic.xp
         # What the arithmetic runs on; asking a tensor for its view costs as much as the arithmetic itself.
-        self._wanted, self._at, self._watched = (t.numpy() if host else t for t in (wanted, at, watched))
+        self._wanted = arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=arithmetic.device))
+        self._at = arithmetic.column(slots, torch.nan)
+        self._watched = arithmetic.column(slots)
 
     def open_slot(self, slot: int, wanted: bool) -> None:
         """A stream moves in; `wanted`: a detector of it needs the measure."""

@@ -1,0 +1,84 @@
+"""Black bars, and how much more of them there are than a stream has as a rule."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import torch
+
+from engine.measure.arithmetic import Arithmetic
+from engine.measure.change import BLACK_RATIO
+from engine.measure.columns import place, places
+from engine.measure.rows import Rows
+from engine.measure.schedule import Schedule
+from kernels.active_area import COLUMNS, active_area
+
+AREA_INTERVAL_SECONDS: Final = 1.0
+AREA_GRADIENT_CHANGE: Final = 0.1
+# Bars lie in the middle of nothing: the same on both sides, to this share. What is dark on one side only is a scene.
+BAR_SYMMETRY: Final = 0.03
+# A shape that has been kept for so long is the stream's own.
+ADOPT_SECONDS: Final = 60.0
+
+_GRADIENT, _BLACK, _AREA, _LETTERBOX = place("gradient"), place("black_ratio"), places(COLUMNS), place("letterbox")
+_NAMES: Final = frozenset((*COLUMNS, "letterbox"))
+
+
+class Area:
+    """The part of `active_area`.
+
+    Args:
+        arithmetic: of the device.
+        slots: number of slots.
+    """
+
+    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
+        self._arithmetic = arithmetic
+        self._schedule = Schedule(slots, arithmetic)
+        # The bars that the stream has as a rule, of both directions, NaN until known; and since when it has others.
+        self._usual = arithmetic.column(slots), arithmetic.column(slots)
+        self._since = arithmetic.column(slots)
+
+    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
+        self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
+        for column in (*self._usual, self._since):
+            column[slot] = torch.nan
+
+    def fill(self, rows: Rows) -> None:
+        """Fill the columns of the rows that are due.
+
+        `letterbox` is how much more of the height or width is bars than this stream has as a rule, or, where there are
+        bars on all four sides, the smaller of both.
+        """
+        xp, view, slots, pts = self._arithmetic.xp, rows.view, rows.slots, rows.pts
+        due = self._schedule.due(
+            slots,
+            pts,
+            view[:, _GRADIENT],
+            interval=AREA_INTERVAL_SECONDS,
+            loss=AREA_GRADIENT_CHANGE,
+            gain=AREA_GRADIENT_CHANGE,
+        )
+        if self._arithmetic.on_host and not due.any():
+            return
+        view[:, _AREA] = self._arithmetic.view(active_area(rows.only(due, self._arithmetic)))
+        top, bottom, left, right = (view[:, column] for column in range(_AREA.start, _AREA.stop))
+        black = view[:, _BLACK] >= BLACK_RATIO  # says nothing of the shape
+        judged = due & ~black
+        more, narrower = xp.zeros_like(top), xp.zeros_like(top) == 0
+        inner = []
+        for usual, first, second in zip(self._usual, (top, left), (bottom, right), strict=True):
+            bars = xp.where(abs(first - second) <= BAR_SYMMETRY, first + second, 0.0)
+            own = xp.where(judged & ~(usual[slots] <= bars), bars, usual[slots])  # unknown so far, or larger: NaN too
+            usual[slots] = own
+            more = xp.maximum(more, bars - own)
+            narrower = narrower & (bars > BAR_SYMMETRY)
+            inner.append(bars)
+        since = xp.where(judged & ~(more > BAR_SYMMETRY), torch.nan, self._since[slots])
+        since = xp.where(judged & (more > BAR_SYMMETRY) & xp.isnan(since), pts, since)
+        adopted = judged & (pts - since >= ADOPT_SECONDS)
+        for usual, bars in zip(self._usual, inner, strict=True):
+            usual[slots] = xp.where(adopted, bars, usual[slots])
+        self._since[slots] = xp.where(adopted, torch.nan, since)
+        windowed = xp.where(narrower, xp.minimum(*inner), 0.0)
+        score = xp.maximum(xp.where(adopted, 0.0, more), windowed)
+        view[:, _LETTERBOX] = xp.where(judged, score, torch.nan)

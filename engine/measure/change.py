@@ -1,0 +1,62 @@
+"""What the tiles of pictures do from picture to picture."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import torch
+
+from engine.measure.arithmetic import Arithmetic
+from engine.measure.columns import place, places
+from engine.measure.rows import Rows
+from kernels.temporal import COLUMNS, Range, new_state, temporal
+from kernels.tile_stats import tile_stats
+
+# FFmpeg's blackdetect: picture_black_ratio_th.
+BLACK_RATIO: Final = 0.98
+
+_MAFD, _GRADIENT, _BLACK = place("mafd"), place("gradient"), place("black_ratio")
+_SPREAD, _TEMPORAL = place("colour_spread"), places(COLUMNS)
+_NAMES: Final = frozenset(COLUMNS)
+
+
+class Change:
+    """The part of `tile_stats` and `temporal`, which need every picture.
+
+    Args:
+        arithmetic: of the device.
+        slots: number of slots.
+    """
+
+    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
+        self._arithmetic = arithmetic
+        self._state = new_state(slots, arithmetic.device)
+        self._wanted: set[int] = set()  # slots
+
+    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
+        self._state[slot] = new_state(1, self._arithmetic.device)[0]
+        self._wanted.discard(slot)
+        if not _NAMES.isdisjoint(wanted):
+            self._wanted.add(slot)
+
+    def fill(self, rows: Rows) -> None:
+        if not self._wanted:
+            return
+        frames, batch, device = rows.frames, rows.batch, self._arithmetic.device
+        wanted = [slot in self._wanted for slot in batch.slots.tolist()]
+        if not all(wanted):
+            if not any(wanted):
+                return
+            frames = frames * torch.tensor(wanted, device=device)[:, None]  # address 0: not measured
+        ranges = [Range.FULL if surface.full_range else Range.LIMITED for surface in batch.surfaces]
+        rows.values[:, _TEMPORAL] = temporal(
+            tile_stats(frames, rows.references),
+            rows.values[:, _MAFD],
+            rows.values[:, _GRADIENT],
+            batch.pts.to(device, non_blocking=True),
+            torch.tensor(ranges, device=device),
+            batch.slots.to(device, non_blocking=True),
+            self._state,
+        )
+        # Black has one colour too, and a name of its own: an incident of one colour ends where black begins.
+        view = rows.view
+        view[:, _SPREAD] = self._arithmetic.xp.where(view[:, _BLACK] >= BLACK_RATIO, 1.0, view[:, _SPREAD])

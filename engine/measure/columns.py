@@ -1,0 +1,42 @@
+"""Names and order of the columns of every track's rows."""
+
+from typing import Final
+
+from engine.ingest.transport import COLUMNS as TRANSPORT_COLUMNS
+from engine.sound_trends import COLUMNS as TREND_COLUMNS
+from kernels.active_area import COLUMNS as AREA_COLUMNS
+from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
+from kernels.edge_width import COLUMNS as EDGE_COLUMNS
+from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
+from kernels.temporal import COLUMNS as TEMPORAL_COLUMNS
+from kernels.texture import COLUMNS as TEXTURE_COLUMNS
+
+# A kernel's columns lie together, in its own order; what is put together from them follows.
+VIDEO_COLUMNS: Final = (
+    *FRAME_COLUMNS,
+    *EDGE_COLUMNS,
+    *TEMPORAL_COLUMNS,
+    *TEXTURE_COLUMNS,
+    "chroma_loss",
+    *AREA_COLUMNS,
+    "letterbox",
+)
+AUDIO_COLUMNS: Final = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db", *TREND_COLUMNS)
+TICK_COLUMNS: Final = ("decode_errors", "video_missing_seconds", "audio_missing_seconds", "stall_seconds")
+STREAM_COLUMNS: Final = (*TICK_COLUMNS, *TRANSPORT_COLUMNS)
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    "video": VIDEO_COLUMNS,
+    "audio": AUDIO_COLUMNS,
+    "stream": STREAM_COLUMNS,
+}
+
+
+def place(name: str) -> int:
+    """Where a column is in the rows of pictures."""
+    return VIDEO_COLUMNS.index(name)
+
+
+def places(names: tuple[str, ...]) -> slice:
+    """Where the columns of one kernel are in the rows of pictures."""
+    first = VIDEO_COLUMNS.index(names[0])
+    return slice(first, first + len(names))

@@ -1,0 +1,107 @@
+"""Measure: the kernels over batches, with what they keep from one batch to the next."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import torch
+
+from engine.measure.area import Area
+from engine.measure.arithmetic import Arithmetic
+from engine.measure.change import Change
+from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
+from engine.measure.edges import Edges
+from engine.measure.rows import Part, Rows
+from engine.measure.sound import Sound
+from engine.measure.texture import Texture
+from engine.measure.ticks import tick_rows
+from engine.media import AudioBatch, FrameBatch, Measures, StreamTick
+from engine.references import DeviceReferences, HostReferences, References
+from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
+from kernels.frame_stats import frame_stats
+
+_FRAME_COLUMNS: Final = len(FRAME_COLUMNS)
+_MAFD: Final = VIDEO_COLUMNS.index("mafd")
+
+
+class Measure:
+    """Runs the kernels over batches and keeps what they need from one batch to the next, per slot.
+
+    Args:
+        device: where the kernels run.
+        slots: number of slots.
+        arithmetic: of what is made of their results; that of the device unless told.
+    """
+
+    def __init__(self, device: torch.device, slots: int, arithmetic: Arithmetic | None = None) -> None:
+        arithmetic = arithmetic or Arithmetic(device)
+        self._device, self._arithmetic = device, arithmetic
+        self._references: References = (
+            HostReferences(slots) if device.type == "cpu" else DeviceReferences(slots, device)
+        )
+        self._freeze_noise = torch.zeros(slots, dtype=torch.float64, device=device)
+        self._parts: tuple[Part, ...] = (
+            Edges(arithmetic, slots),
+            Texture(arithmetic, slots),
+            Area(arithmetic, slots),
+            Change(arithmetic, slots),
+        )
+        self._sound = Sound(arithmetic, slots)
+
+    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
+        """A stream moves in.
+
+        Args:
+            slot: which is free.
+            parameters: of its enabled detectors; some of them are the kernels' own.
+            wanted: columns that its detectors judge; a kernel none of whose columns is among them does not run.
+        """
+        self._references.forget(slot)
+        self._freeze_noise[slot] = parameters.get("video.freeze", {}).get("noise", 0.001)
+        for part in self._parts:
+            part.open_slot(slot, parameters, wanted)
+        self._sound.open_slot(slot, parameters, wanted)
+
+    def close_slot(self, slot: int) -> None:
+        """The stream has moved out: let go of its pictures."""
+        self._sound.close_slot(slot)
+        self._references.forget(slot)
+
+    def columns(self, track: str) -> tuple[str, ...]:
+        """Names of the columns of a track's rows."""
+        return COLUMNS[track]
+
+    def loudness(self, slot: int) -> dict[str, float | None]:
+        """Programme loudness of all that the slot's stream has played; see kernels.audio_stats.LoudnessSummary."""
+        return self._sound.loudness(slot)
+
+    def frames(self, batch: FrameBatch) -> Measures:
+        """Measure pictures."""
+        arithmetic = self._arithmetic
+        references, retain = self._references.rows(batch)
+        frames = batch.frames.to(self._device, non_blocking=True)
+        stats = frame_stats(frames, references, retain)
+        values = torch.full((len(batch.surfaces), len(VIDEO_COLUMNS)), torch.nan, dtype=torch.float64,
+                            device=self._device)  # fmt: skip
+        values[:, :_FRAME_COLUMNS] = stats
+        rows = Rows(
+            batch=batch,
+            frames=frames,
+            references=references,
+            values=values,
+            view=arithmetic.view(values),
+            slots=arithmetic.local(batch.slots),
+            pts=arithmetic.local(batch.pts),
+        )
+        for part in self._parts:
+            part.fill(rows)
+        # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
+        self._references.update(batch, stats[:, _MAFD], self._freeze_noise)
+        return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
+
+    def sound(self, batch: AudioBatch) -> Measures:
+        """Measure 100 ms blocks of sound."""
+        return self._sound.measure(batch)
+
+    def ticks(self, ticks: Sequence[tuple[int, StreamTick]]) -> Measures:
+        """Put the counters of ingest and decode into rows, at most one per slot."""
+        return tick_rows(ticks, self._device)

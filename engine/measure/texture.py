@@ -1,0 +1,85 @@
+"""Levels, colour, combing, noise, banding and bars; and from the colour, its loss."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import torch
+
+from engine.measure.arithmetic import Arithmetic
+from engine.measure.columns import place, places
+from engine.measure.rows import Rows
+from engine.measure.schedule import Schedule
+from kernels.texture import COLUMNS, texture
+
+# Texture costs less than an edge measure. What it shows lasts, and most of what brings it changes the gradient.
+TEXTURE_INTERVAL_SECONDS: Final = 1.0
+TEXTURE_GRADIENT_CHANGE: Final = 0.15
+# A picture that had a mean saturation of at least this much had colour, in shares of full scale (3 of 256).
+COLOURFUL: Final = 3 / 256
+# Below this gradient (half an 8-bit code) a picture is too empty for its colour to be missed.
+EMPTY_GRADIENT: Final = 0.5 / 256
+# A chroma plane with less gradient than this (a twentieth of a code), beside one with four times as much, is lost; so
+# is one whose mean is outside limited range.
+LOST_GRADIENT: Final = 0.05 / 256
+LOWEST_CHROMA: Final = 16 / 256
+HIGHEST_CHROMA: Final = 240 / 256
+
+_GRADIENT, _TEXTURE = place("gradient"), places(COLUMNS)
+_U_MEAN, _V_MEAN, _SATURATION = place("u_mean"), place("v_mean"), place("saturation")
+_U_GRADIENT, _V_GRADIENT = place("u_gradient"), place("v_gradient")
+_COMBING, _CHROMA_LOSS = place("combing"), place("chroma_loss")
+_RANGES: Final = [place("out_of_range"), place("out_of_tolerance")]
+_NAMES: Final = frozenset((*COLUMNS, "chroma_loss"))
+
+
+class Texture:
+    """The part of the `texture` kernel.
+
+    Args:
+        arithmetic: of the device.
+        slots: number of slots.
+    """
+
+    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
+        self._arithmetic = arithmetic
+        self._schedule = Schedule(slots, arithmetic)
+        self._colour = arithmetic.column(slots)  # saturation of the last colourful picture
+
+    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
+        self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
+        self._colour[slot] = 0.0
+
+    def fill(self, rows: Rows) -> None:
+        xp, view, slots = self._arithmetic.xp, rows.view, rows.slots
+        gradient = view[:, _GRADIENT]
+        due = self._schedule.due(
+            slots,
+            rows.pts,
+            gradient,
+            interval=TEXTURE_INTERVAL_SECONDS,
+            loss=TEXTURE_GRADIENT_CHANGE,
+            gain=TEXTURE_GRADIENT_CHANGE,
+        )
+        if self._arithmetic.on_host and not due.any():
+            return
+        view[:, _TEXTURE] = self._arithmetic.view(texture(rows.only(due, self._arithmetic)))
+        for row, surface in enumerate(rows.batch.surfaces):  # times 0: rows that are not due stay NaN
+            if surface.full_range:
+                view[row, _RANGES] *= 0.0  # nothing can be
+            if surface.interlaced:
+                view[row, _COMBING] *= 0.0  # as it should be: whoever shows it knows that it has two fields
+        # What is left of the colour that there was; of a plane that is lost, nothing.
+        colour, saturation = self._colour, view[:, _SATURATION]
+        before = colour[slots]
+        less = xp.minimum(view[:, _U_GRADIENT], view[:, _V_GRADIENT])
+        more = xp.maximum(view[:, _U_GRADIENT], view[:, _V_GRADIENT])
+        lowest = xp.minimum(view[:, _U_MEAN], view[:, _V_MEAN])
+        highest = xp.maximum(view[:, _U_MEAN], view[:, _V_MEAN])
+        plane_lost = (less < LOST_GRADIENT) & (more > 4 * LOST_GRADIENT)
+        plane_lost |= (lowest < LOWEST_CHROMA) | (highest > HIGHEST_CHROMA)
+        faded = xp.where(before > 0, (1 - saturation / xp.where(before > 0, before, 1.0)).clip(0.0, 1.0), 0.0)
+        loss = xp.where(plane_lost, 1.0, faded)
+        empty = (gradient < EMPTY_GRADIENT) | xp.isnan(saturation)
+        view[:, _CHROMA_LOSS] = xp.where(due, xp.where(empty, 0.0, loss), torch.nan)
+        colourful = due & ~plane_lost & (saturation >= COLOURFUL)
+        colour[slots] = xp.where(colourful, saturation, before)

@@ -1,0 +1,27 @@
+"""The counters of ingest and decode -> rows."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from engine.ingest.transport import COLUMNS as TRANSPORT_COLUMNS
+from engine.measure.columns import STREAM_COLUMNS, TICK_COLUMNS
+from engine.media import Measures, StreamTick
+
+
+def tick_rows(ticks: Sequence[tuple[int, StreamTick]], device: torch.device) -> Measures:
+    """Rows of ticks, each with its slot (all different), on the device."""
+    values = [
+        [float(getattr(tick, column)) for column in TICK_COLUMNS]
+        + [tick.transport.get(column, math.nan) for column in TRANSPORT_COLUMNS]
+        for _, tick in ticks
+    ]
+    return Measures(
+        "stream",
+        STREAM_COLUMNS,
+        torch.tensor([slot for slot, _ in ticks], dtype=torch.int64),
+        torch.tensor([tick.start for _, tick in ticks], dtype=torch.float64),
+        torch.tensor([tick.end for _, tick in ticks], dtype=torch.float64),
+        torch.tensor(values, dtype=torch.float64, device=device),
+    )
