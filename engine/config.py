@@ -100,7 +100,9 @@ class Config(Section):
 
     def tables(self, stream: Stream | None = None) -> list[DetectorTable]:
         """The tables that choose a stream's detectors, the most general first, for `select`."""
-        tables = [self.detectors]
+        from engine.profiles import OPTIONAL
+
+        tables = [OPTIONAL, self.detectors]
         if stream is not None:
             if stream.profile is not None:
                 tables.append(self.profile(stream.profile))
@@ -118,8 +120,8 @@ def profile_names(config: Config) -> list[str]:
 def select(known: Sequence[str], tables: Iterable[DetectorTable]) -> dict[str, dict[str, object]]:
     """The enabled detectors with the parameters that differ from their defaults.
 
-    Every detector starts enabled. Tables and their entries are applied in order; a later one wins. A name may be a
-    pattern ("video.*", "*") where it only switches.
+    Every detector starts enabled; the first of `Config.tables` switches those off that are optional. Tables and their
+    entries are applied in order; a later one wins. A name may be a pattern ("video.*", "*") where it only switches.
 
     Args:
         known: names of all detectors.

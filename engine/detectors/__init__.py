@@ -91,11 +91,11 @@ def resolve(
     """Detectors by name, with all their parameters.
 
     Args:
-        chosen: parameters that differ from the defaults, by detector; None chooses every detector.
+        chosen: parameters that differ from the defaults, by detector; None chooses all that are not optional.
     Returns: the detectors, and their complete parameters by name.
     Raises: ConfigError for an unknown detector or parameter, or a value that is not allowed.
     """
-    given = {declared.name: {} for declared in all_detectors()} if chosen is None else chosen
+    given = {one.name: {} for one in all_detectors() if not one.optional} if chosen is None else chosen
     detectors = tuple(detector(name) for name in given)
     for declared in detectors:
         declared.rule(given[declared.name])

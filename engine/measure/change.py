@@ -14,7 +14,7 @@ from kernels.tile_stats import tile_stats
 # FFmpeg's blackdetect: picture_black_ratio_th.
 BLACK_RATIO: Final = 0.98
 
-_MAFD, _GRADIENT, _BLACK = place("mafd"), place("gradient"), place("black_ratio")
+_LUMA, _GRADIENT, _BLACK = place("luma_difference"), place("gradient"), place("black_ratio")
 _SPREAD, _TEMPORAL = place("colour_spread"), places(COLUMNS)
 _NAMES: Final = frozenset(COLUMNS)
 
@@ -50,7 +50,7 @@ class Change:
         ranges = [Range.FULL if surface.full_range else Range.LIMITED for surface in batch.surfaces]
         rows.values[:, _TEMPORAL] = temporal(
             tile_stats(frames, rows.references),
-            rows.values[:, _MAFD],
+            rows.values[:, _LUMA],  # scdet looks at luma alone
             rows.values[:, _GRADIENT],
             batch.pts.to(device, non_blocking=True),
             torch.tensor(ranges, device=device),
