@@ -160,6 +160,7 @@ def _prepare(
         raise ConfigError("nothing to judge", why="no input was named", remedy="avjury check INPUT..., or --config F")
 
     from engine.pipeline import EngineSettings, StreamSpec, choose_device
+    from engine.slate_images import configured
 
     if inputs:
         chosen = configuration.select(list(known), [*config.tables(), *selection])
@@ -178,6 +179,7 @@ def _prepare(
         reconnect=False,  # a check ends; it is the service that waits for what comes back
         trace=report,
         thumbnails=report,
+        slates=configured(config),
     )
     choose_device(settings.device)  # before any input is opened
     return settings, specs
@@ -374,6 +376,21 @@ def detectors(
     from engine.detectors_table import print_detectors
 
     print_detectors(format.value, sys.stdout)
+
+
+@app.command()
+def slate(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or clips that begin with a slate.")],
+) -> None:
+    """Print the hash of each image, as a configuration's `slates` takes it."""
+    import json
+
+    from engine.slate_images import read_slate
+
+    typer.echo("slates:")
+    for image in images:
+        found = read_slate(image.stem, image)
+        typer.echo(f"  {json.dumps(found.name)}:\n    hash: {found.text}")
 
 
 @app.command()

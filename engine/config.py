@@ -21,6 +21,7 @@ from engine.settings.auth import AuthSection
 from engine.settings.notify import NotifySection
 from engine.settings.section import Section
 from engine.settings.service import ServiceSection
+from engine.settings.slates import Slate
 from engine.settings.storage import StorageSection
 
 ENV_PREFIX: Final = "AVJURY_"
@@ -76,6 +77,7 @@ class Config(Section):
     storage: StorageSection = StorageSection()
     notify: NotifySection = NotifySection()
     detectors: DetectorTable = Field(default_factory=dict)
+    slates: dict[str, Slate] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
     streams: list[Stream] = Field(default_factory=list)
 
@@ -348,7 +350,7 @@ def _explain(item: Any, document: _Document) -> tuple[Path_, str, str]:
 def _model_at(path: Path_) -> type[BaseModel]:
     if not path:
         return Config
-    sections: dict[str, type[BaseModel]] = {"engine": EngineSection, "profiles": Profile, "streams": Stream}
+    sections: dict[str, type[BaseModel]] = {"engine": EngineSection, "profiles": Profile, "streams": Stream, "slates": Slate}
     return sections.get(str(path[0]), Config)
 
 

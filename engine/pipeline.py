@@ -34,6 +34,7 @@ from engine.measure import Measure
 from engine.media import AudioBlock, FrameBatch, Measures, StreamInfo, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
+from engine.slates import Slate
 from engine.verdicts import ClosedBy, Incident, Loudness, Severity, StreamSecond, Summary
 
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
@@ -58,6 +59,7 @@ class EngineSettings:
         reconnect: open a live source again when it has ended or failed, for ever; off, its end is the stream's end.
         trace: keep every row of measures, for a report.
         thumbnails: keep a picture of each incident's worst moment.
+        slates: pictures to look for, of `video.slate`.
     """
 
     device: str = "auto"
@@ -68,6 +70,7 @@ class EngineSettings:
     reconnect: bool = False
     trace: bool = False
     thumbnails: bool = False
+    slates: tuple[Slate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +246,7 @@ class Engine:
         if wait is None:
             wait = 0.005 if self.device.type == "cuda" else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
-        self._measure = Measure(self.device, slots)
+        self._measure = Measure(self.device, slots, slates=settings.slates)
         self._judge = Judge(all_detectors(), self.device, slots)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         self._free = list(range(slots - 1, -1, -1))

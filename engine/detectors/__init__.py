@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from engine.detectors import audio, audio_channels, audio_events, audio_noise, motion, stream, texture, video
+from engine.detectors import audio, audio_channels, audio_events, audio_noise, motion, slate, stream, texture, video
 from engine.detectors.base import Detector, Parameter, Rule
 from engine.errors import ConfigError
 
@@ -20,6 +20,7 @@ DETECTORS: tuple[Detector, ...] = (
     *video.DETECTORS,
     *motion.DETECTORS,
     *texture.DETECTORS,
+    *slate.DETECTORS,
     *audio.DETECTORS,
     *audio_channels.DETECTORS,
     *audio_noise.DETECTORS,

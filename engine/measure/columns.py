@@ -20,6 +20,7 @@ VIDEO_COLUMNS: Final = (
     "chroma_loss",
     *AREA_COLUMNS,
     "letterbox",
+    "slate_distance",
 )
 AUDIO_COLUMNS: Final = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db", *TREND_COLUMNS)
 TICK_COLUMNS: Final = ("decode_errors", "video_missing_seconds", "audio_missing_seconds", "stall_seconds")

@@ -11,11 +11,13 @@ from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
 from engine.measure.edges import Edges
 from engine.measure.rows import Part, Rows
+from engine.measure.slates import Slates
 from engine.measure.sound import Sound
 from engine.measure.texture import Texture
 from engine.measure.ticks import tick_rows
 from engine.media import AudioBatch, FrameBatch, Measures, StreamTick
 from engine.references import DeviceReferences, HostReferences, References
+from engine.slates import Slate
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
 
@@ -30,9 +32,16 @@ class Measure:
         device: where the kernels run.
         slots: number of slots.
         arithmetic: of what is made of their results; that of the device unless told.
+        slates: pictures to look for.
     """
 
-    def __init__(self, device: torch.device, slots: int, arithmetic: Arithmetic | None = None) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        slots: int,
+        arithmetic: Arithmetic | None = None,
+        slates: Sequence[Slate] = (),
+    ) -> None:
         arithmetic = arithmetic or Arithmetic(device)
         self._device, self._arithmetic = device, arithmetic
         self._references: References = (
@@ -44,6 +53,7 @@ class Measure:
             Texture(arithmetic, slots),
             Area(arithmetic, slots),
             Change(arithmetic, slots),
+            Slates(arithmetic, slots, slates),
         )
         self._sound = Sound(arithmetic, slots)
 
