@@ -22,6 +22,7 @@ from typing import Any
 import av
 import numpy as np
 
+from benchmarks.damage import damage_clips
 from benchmarks.harness import quantiles, write_result
 from engine.pipeline import EngineSettings, StreamSpec, check
 from engine.verdicts import Incident
@@ -68,6 +69,8 @@ STRENGTHS: Mapping[str, float] = {
     "flicker": 0.12,
     "stutter": 0.15,
     "letterbox": 0.25,
+    "tearing": 0.4,
+    "block_dropout": 0.02,
 }
 DEFECT_SECONDS = 6.0
 CLIP_SECONDS = 9.8
@@ -172,6 +175,21 @@ def bench_pictures(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, 
             copy.unlink()
         _say(what, tallies[what])
     return tallies
+
+
+def bench_damage(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tally]:
+    """Damage the coded pictures of every clip, in every codec."""
+    tallies: dict[str, Tally] = defaultdict(Tally)
+    clean = _clean_detectors(clips)
+    named = {clip.name: clip for clip in clips}
+
+    def count(what: str, name: str, planted: Planted, found: Sequence[Incident]) -> None:
+        tally(tallies[what], name, [planted], found, clean[named[name]])
+
+    damage_clips(folder, clips, seed, judge, count)
+    for what, counted in tallies.items():
+        _say(what, counted)
+    return dict(tallies)
 
 
 def read_sound(path: Path, seconds: float) -> sound.Samples:
@@ -313,6 +331,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as folder:
         if options.only in (None, "picture"):
             found = bench_pictures(Path(folder), _existing(options.media, PICTURE_CLIPS), options.seed)
+            found |= bench_damage(Path(folder), _existing(options.media, PICTURE_CLIPS), options.seed)
             figures["picture"] = _figures(found)
         if options.only in (None, "sound"):
             figures["sound"] = _figures(bench_sound(Path(folder), _existing(options.media, SOUND_CLIPS), options.seed))

@@ -350,7 +350,12 @@ def _explain(item: Any, document: _Document) -> tuple[Path_, str, str]:
 def _model_at(path: Path_) -> type[BaseModel]:
     if not path:
         return Config
-    sections: dict[str, type[BaseModel]] = {"engine": EngineSection, "profiles": Profile, "streams": Stream, "slates": Slate}
+    sections: dict[str, type[BaseModel]] = {
+        "engine": EngineSection,
+        "profiles": Profile,
+        "streams": Stream,
+        "slates": Slate,
+    }
     return sections.get(str(path[0]), Config)
 
 

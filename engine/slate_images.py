@@ -29,13 +29,14 @@ def read_slate(name: str, path: Path) -> Slate:
         with av.open(str(path)) as container:
             track = container.streams.video[0]
             track.codec_context.options = {"max_pixels": str(LARGEST_PIXELS)}
-            picture = next(container.decode(track)).reformat(
-                format="yuv444p", dst_color_range=ColorRange.MPEG
-            )
+            picture = next(container.decode(track)).reformat(format="yuv444p", dst_color_range=ColorRange.MPEG)
     except (av.error.FFmpegError, OSError, ValueError, IndexError, StopIteration) as error:
         why = getattr(error, "strerror", None) or "there is no picture in it"
         raise ConfigError(
-            "cannot read a slate", stream=name, why=f"{path}: {why}", remedy="name an image, or a clip that begins with it"
+            "cannot read a slate",
+            stream=name,
+            why=f"{path}: {why}",
+            remedy="name an image, or a clip that begins with it",
         ) from error
     luma = picture.planes[0]
     row = torch.zeros((1, FRAME_FIELDS), dtype=torch.int64)

@@ -62,7 +62,7 @@ class Slate:
             raise ConfigError(
                 "not a slate",
                 stream=name,
-                why=f"the picture is nearly one colour (its tiles vary by {detail:.1f} codes, {LEAST_DETAIL:g} at least)",
+                why=f"the picture is nearly one colour (tiles vary by {detail:.1f} codes, {LEAST_DETAIL:g} at least)",
                 remedy="video.black and video.uniform tell such pictures",
             )
         return cls(name, levels)

@@ -9,7 +9,18 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from engine.detectors import audio, audio_channels, audio_events, audio_noise, motion, slate, stream, texture, video
+from engine.detectors import (
+    audio,
+    audio_channels,
+    audio_events,
+    audio_noise,
+    damage,
+    motion,
+    slate,
+    stream,
+    texture,
+    video,
+)
 from engine.detectors.base import Detector, Parameter, Rule
 from engine.errors import ConfigError
 
@@ -21,6 +32,7 @@ DETECTORS: tuple[Detector, ...] = (
     *motion.DETECTORS,
     *texture.DETECTORS,
     *slate.DETECTORS,
+    *damage.DETECTORS,
     *audio.DETECTORS,
     *audio_channels.DETECTORS,
     *audio_noise.DETECTORS,

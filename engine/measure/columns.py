@@ -8,8 +8,10 @@ from kernels.active_area import COLUMNS as AREA_COLUMNS
 from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
+from kernels.tear import COLUMNS as TEAR_COLUMNS
 from kernels.temporal import COLUMNS as TEMPORAL_COLUMNS
 from kernels.texture import COLUMNS as TEXTURE_COLUMNS
+from kernels.torn_blocks import COLUMNS as BLOCK_COLUMNS
 
 # A kernel's columns lie together, in its own order; what is put together from them follows.
 VIDEO_COLUMNS: Final = (
@@ -21,6 +23,10 @@ VIDEO_COLUMNS: Final = (
     *AREA_COLUMNS,
     "letterbox",
     "slate_distance",
+    *BLOCK_COLUMNS,
+    "corruption",
+    *TEAR_COLUMNS,
+    "tearing",
 )
 AUDIO_COLUMNS: Final = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db", *TREND_COLUMNS)
 TICK_COLUMNS: Final = ("decode_errors", "video_missing_seconds", "audio_missing_seconds", "stall_seconds")

@@ -9,6 +9,7 @@ from engine.measure.area import Area
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
+from engine.measure.damage import Blocks, Tears
 from engine.measure.edges import Edges
 from engine.measure.rows import Part, Rows
 from engine.measure.slates import Slates
@@ -54,6 +55,8 @@ class Measure:
             Area(arithmetic, slots),
             Change(arithmetic, slots),
             Slates(arithmetic, slots, slates),
+            Blocks(arithmetic, slots),
+            Tears(arithmetic, slots),
         )
         self._sound = Sound(arithmetic, slots)
 

@@ -1,7 +1,7 @@
 """tear on the CPU: numba, one core per picture, without the GIL, planes read in place.
 
-The strips of all rows are packed into rows of bytes first, so that every sum that follows is one of 32 bytes, which the
-processor has an instruction for. Where nothing moves, nothing more is read.
+Every sum is one of 32 bytes, which the processor has an instruction for; strips that are narrower or deeper are packed
+into such rows of bytes first. Where nothing moves only the change is summed.
 """
 
 from typing import Final
@@ -44,12 +44,8 @@ def _pack(address, pitch, width, height, excess, size, like, packed):
             start = (2 * k + 1) * width // (2 * STRIPS) - strip // 2
             row = samples_at(address + y * pitch + start * size, like)
             at = k * STRIP_WIDTH
-            if strip == STRIP_WIDTH and excess == 0:
-                for i in range(STRIP_WIDTH):
-                    packed[y, at + i] = row[i]
-            else:
-                for i in range(strip):
-                    packed[y, at + i] = row[i] >> excess
+            for i in range(strip):
+                packed[y, at + i] = row[i] >> excess
 
 
 @compiled
@@ -63,67 +59,84 @@ def _apart(a, b):
 
 
 @compiled
-def _most_torn(now, then, height, strip):
-    change = np.empty((2, STRIPS), np.int32)
+def _step(address, pitch, starts, moving, y):
+    """Sum of |row y - the row above it| over the strips that move."""
+    total = np.int64(0)
+    for k in range(STRIPS):
+        if moving[k]:
+            at = address + y * pitch + starts[k]
+            total += _apart(at, at - pitch)
+    return total
+
+
+@compiled
+def _around(steps, address, pitch, starts, moving, y, height, here):
+    """The strongest edge near a row, in this picture and the earlier one (at `address`); `here` where it is as much."""
+    around = np.int64(0)
+    for distance in range(1, REACH + 1):
+        for row in (y - distance, y + distance):
+            if 1 <= row < height:
+                total = np.int64(0)
+                for k in range(STRIPS):
+                    total += moving[k] * steps[row, k]
+                around = max(around, total)
+        if around >= here:
+            return here
+    for distance in range(1, REACH + 1):
+        for row in (y - distance, y + distance):
+            if 1 <= row < height:
+                around = max(around, _step(address, pitch, starts, moving, row))
+        if around >= here:
+            return here
+    return around
+
+
+@compiled
+def _most_torn(now, pitch, then, then_pitch, starts, height, strip):
+    """The value of one picture, whose strips of bytes begin at `starts` in every row, as the earlier one's do."""
+    change = np.zeros((2, STRIPS), np.int32)
     moving = np.zeros((height, STRIPS), np.int32)  # 1 or 0
     count = np.zeros(height, np.int32)
     least = np.int32(MOVING * strip)
-    first, earlier = np.int64(now.ctypes.data), np.int64(then.ctypes.data)
     any_row = False
     for y in range(height):
         for k in range(STRIPS):
-            at = y * _PACKED + k * STRIP_WIDTH
-            change[y & 1, k] = _apart(first + at, earlier + at)
+            change[y & 1, k] = _apart(now + y * pitch + starts[k], then + y * then_pitch + starts[k])
         if y == 0:
             continue
         for k in range(STRIPS):
             if change[0, k] >= least or change[1, k] >= least:
                 moving[y, k] = 1
                 count[y] += 1
-        if count[y] >= LEAST_STRIPS:
-            any_row = True
+        any_row |= count[y] >= LEAST_STRIPS
+    if not any_row:
+        return 0.0
+    steps = np.zeros((height, STRIPS), np.int32)
+    for y in range(1, height):
+        for k in range(STRIPS):
+            at = now + y * pitch + starts[k]
+            steps[y, k] = _apart(at, at - pitch)
     best = 0.0
-    if any_row:
-        step = np.zeros((2, height, STRIPS), np.int32)  # of this picture, of the earlier one
-        for y in range(1, height):
-            for k in range(STRIPS):
-                at = y * _PACKED + k * STRIP_WIDTH
-                step[0, y, k] = _apart(first + at, first + at - _PACKED)
-                step[1, y, k] = _apart(earlier + at, earlier + at - _PACKED)
-        for y in range(1, height):
-            n = count[y]
-            if n < LEAST_STRIPS:
-                continue
-            here = np.int64(0)
-            for k in range(STRIPS):
-                here += moving[y, k] * step[0, y, k]
-            if here < LEAST_STEP * n * strip:
-                continue
-            around = np.int64(0)
-            for distance in range(1, REACH + 1):
-                for row in (y - distance, y + distance):
-                    if row < 1 or row >= height:
-                        continue
-                    for picture in range(2):
-                        total = np.int64(0)
-                        for k in range(STRIPS):
-                            total += moving[y, k] * step[picture, row, k]
-                        around = max(around, total)
-                if around >= here:
-                    break
-            if around >= here:
-                continue
-            new_below, old_below = np.int64(0), np.int64(0)
-            for k in range(STRIPS):
-                if moving[y, k]:
-                    at = y * _PACKED + k * STRIP_WIDTH
-                    new_below += _apart(first + at, earlier + at - _PACKED)
-                    old_below += _apart(earlier + at, first + at - _PACKED)
-            across = min(new_below, old_below)
-            weight = max(OVER_TIME * across, OVER_AROUND * around, np.int64(1))
-            best = max(best, np.float64(10 * here) / np.float64(weight))
-    now[0, 0] = 0  # used through their addresses above: a mention keeps them alive until here
-    then[0, 0] = 0
+    for y in range(1, height):
+        n = count[y]
+        if n < LEAST_STRIPS:
+            continue
+        here = np.int64(0)
+        for k in range(STRIPS):
+            here += moving[y, k] * steps[y, k]
+        if here < LEAST_STEP * n * strip:
+            continue
+        around = _around(steps, then, then_pitch, starts, moving[y], y, height, here)
+        if around >= here:
+            continue
+        new_below, old_below = np.int64(0), np.int64(0)
+        for k in range(STRIPS):
+            if moving[y, k]:
+                at, then_at = now + y * pitch + starts[k], then + y * then_pitch + starts[k]
+                new_below += _apart(at, then_at - then_pitch)
+                old_below += _apart(then_at, at - pitch)
+        weight = max(OVER_TIME * min(new_below, old_below), OVER_AROUND * around, np.int64(1))
+        best = max(best, np.float64(10 * here) / np.float64(weight))
     return best
 
 
@@ -140,15 +153,26 @@ def _measure_row(frames_address, references_address, index, out_address):
         return
     excess = frame[_SHIFT] + depth - 8
     strip = min(STRIP_WIDTH, width // STRIPS)
-    now = np.zeros((height, _PACKED), np.uint8)
-    then = np.zeros((height, _PACKED), np.uint8)
+    starts = np.empty(STRIPS, np.int64)
+    if strip == STRIP_WIDTH and depth == 8:
+        for k in range(STRIPS):
+            starts[k] = (2 * k + 1) * width // (2 * STRIPS) - strip // 2
+        out[0] = _most_torn(
+            frame[_LUMA], frame[_LUMA_PITCH], reference[_R_LUMA], reference[_R_LUMA_PITCH], starts, height, strip
+        )
+        return
+    packed = np.zeros((2, height, _PACKED), np.uint8)
+    for k in range(STRIPS):
+        starts[k] = k * STRIP_WIDTH
     if depth == 8:
-        _pack(frame[_LUMA], frame[_LUMA_PITCH], width, height, excess, 1, np.uint8(0), now)
-        _pack(reference[_R_LUMA], reference[_R_LUMA_PITCH], width, height, excess, 1, np.uint8(0), then)
+        _pack(frame[_LUMA], frame[_LUMA_PITCH], width, height, excess, 1, np.uint8(0), packed[0])
+        _pack(reference[_R_LUMA], reference[_R_LUMA_PITCH], width, height, excess, 1, np.uint8(0), packed[1])
     else:
-        _pack(frame[_LUMA], frame[_LUMA_PITCH], width, height, excess, 2, np.uint16(0), now)
-        _pack(reference[_R_LUMA], reference[_R_LUMA_PITCH], width, height, excess, 2, np.uint16(0), then)
-    out[0] = _most_torn(now, then, height, strip)
+        _pack(frame[_LUMA], frame[_LUMA_PITCH], width, height, excess, 2, np.uint16(0), packed[0])
+        _pack(reference[_R_LUMA], reference[_R_LUMA_PITCH], width, height, excess, 2, np.uint16(0), packed[1])
+    address = np.int64(packed.ctypes.data)
+    out[0] = _most_torn(address, _PACKED, address + height * _PACKED, _PACKED, starts, height, strip)
+    packed[0, 0, 0] = 0  # used through its address above: a mention keeps it alive until here
 
 
 def tear(frames: Tensor, references: Tensor) -> Tensor:

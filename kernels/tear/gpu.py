@@ -11,7 +11,6 @@ from torch import Tensor
 
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
 from kernels.tear.layout import (
-    COLUMNS,
     LEAST_STEP,
     LEAST_STRIPS,
     MOVING,
@@ -85,9 +84,7 @@ def _strip_kernel(frames, references, sums, tallest, PROGRAMS: tl.constexpr, ROW
                 tl.store(at + _STEP_THEN * plane, tl.sum(tl.abs(then - then_above), axis=1), mask=here)
                 tl.store(at + _NEW_BELOW * plane, tl.sum(tl.abs(now - then_above), axis=1), mask=here)
                 tl.store(at + _OLD_BELOW * plane, tl.sum(tl.abs(then - above), axis=1), mask=here)
-                change = tl.maximum(
-                    tl.sum(tl.abs(now - then), axis=1), tl.sum(tl.abs(above - then_above), axis=1)
-                )
+                change = tl.maximum(tl.sum(tl.abs(now - then), axis=1), tl.sum(tl.abs(above - then_above), axis=1))
                 tl.store(at + _MOVES * plane, (change >= _MOVING * strip).to(tl.int32), mask=here)
             first += PROGRAMS * ROWS
 

@@ -252,9 +252,7 @@ def plant_damage(
     Returns: the ground truth, from the first picture that is visibly damaged to the first one after the last of them;
         None where nothing of it can be seen.
     """
-    whole, spoilt = damage_stream(
-        pictures, codec, kind, rate=rate, start=start, end=end, strength=strength, seed=seed
-    )
+    whole, spoilt = damage_stream(pictures, codec, kind, rate=rate, start=start, end=end, strength=strength, seed=seed)
     target.write_bytes(spoilt)
     truth = compare(whole, spoilt)
     bad = np.flatnonzero(truth.share >= VISIBLE_SHARE)
