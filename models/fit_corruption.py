@@ -180,7 +180,7 @@ def main() -> None:
         "constant": round(float(final[2]), 4),
         "clean_logits": {name: round(value, 2) for name, value in sorted(highest.items(), key=lambda i: -i[1])[:8]},
         "clean_clips": len(highest),
-        "damaged": dict(evidence),
+        "damaged": {kind: evidence[kind] for kind in sorted(evidence)},
     }
     WEIGHTS.parent.mkdir(exist_ok=True)
     WEIGHTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from engine.verdicts import Severity
 # Share of the picture from which planted damage counts as visible.
 CORRUPT_SHARE = 0.01
 # Three torn pictures of the last four that were looked at.
-TEARING_SHARE = 0.5
+TEARING_SHARE = 0.6
 
 
 def _held(p: Mapping[str, float]) -> Rule:

@@ -111,7 +111,7 @@ PARTIAL_FREEZE = Detector(
         duration("duration", PARTIAL_FREEZE_SECONDS, "how long it has to stand still"),
     ),
     make_rule=_stuck,
-    dominated_by=("video.black", "video.uniform", "video.freeze"),
+    dominated_by=("video.black", "video.uniform", "video.freeze", "video.corruption", "video.slate"),
 )
 
 SCENE_CUT = Detector(

@@ -83,7 +83,7 @@ BLOCKINESS = Detector(
     ),
     make_rule=lasting,
     # A test pattern's bars and fields lie on a grid by design; the edge of a letterbox is as strong as many.
-    dominated_by=("video.bars", "video.uniform", "video.letterbox", "video.slate"),
+    dominated_by=("video.bars", "video.uniform", "video.letterbox", "video.slate", "video.corruption"),
 )
 
 BLUR = Detector(

@@ -8,6 +8,7 @@ from kernels.active_area import COLUMNS as AREA_COLUMNS
 from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
+from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 from kernels.tear import COLUMNS as TEAR_COLUMNS
 from kernels.temporal import COLUMNS as TEMPORAL_COLUMNS
 from kernels.texture import COLUMNS as TEXTURE_COLUMNS
@@ -27,6 +28,7 @@ VIDEO_COLUMNS: Final = (
     "corruption",
     *TEAR_COLUMNS,
     "tearing",
+    *INFORMATION_COLUMNS,
 )
 AUDIO_COLUMNS: Final = (*AUDIO_KERNEL_COLUMNS, "quiet", "true_peak_db", *TREND_COLUMNS)
 TICK_COLUMNS: Final = ("decode_errors", "video_missing_seconds", "audio_missing_seconds", "stall_seconds")

@@ -18,17 +18,17 @@ from kernels.torn_blocks import COLUMNS as BLOCK_COLUMNS
 from kernels.torn_blocks import torn_blocks
 from kernels.torn_blocks.layout import BLOCK
 
-# Damage comes with a change that the scene did not have: every second picture is looked at, and at once where a
-# picture changes by so much more than the one looked at last.
-BLOCKS_INTERVAL_SECONDS: Final = 0.055
-BLOCKS_CHANGE: Final = 0.25
 # Evidence of several pictures adds up, and is forgotten in this time.
-EVIDENCE_SECONDS: Final = 0.7
-# From this logit on a picture is evidence, in proportion to what is above it, up to MOST_EVIDENCE; 1 is enough. Real
-# clips without damage stay below ENOUGH_LOGIT (decision 0009).
-LEAST_LOGIT: Final = 0.5
-ENOUGH_LOGIT: Final = 3.0
+EVIDENCE_SECONDS: Final = 0.5
+# From this logit on a picture is evidence, in proportion to what is above it, up to MOST_EVIDENCE; 1 is enough. One
+# picture of real clips without damage stays below ENOUGH_LOGIT (decision 0009).
+LEAST_LOGIT: Final = 1.0
+ENOUGH_LOGIT: Final = 5.0
 MOST_EVIDENCE: Final = 3.0
+# What a stream has of torn corners as a rule is no damage: grain, water, a coarse encoder. The rule is a mean over
+# this time, which rises by no more than doubling and a few corners a picture.
+USUAL_SECONDS: Final = 5.0
+USUAL_RISE: Final = 8.0
 # What the decoder says counts as seen: libav marks pictures in which it concealed something.
 DECODER_EVIDENCE: Final = 1.5
 # Blocks with a torn corner are this share of the damaged ones, in the middle of what was planted.
@@ -80,21 +80,19 @@ class Blocks:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(slots, arithmetic)
         self._wanted = arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=arithmetic.device))
         self._any: set[int] = set()  # slots
         self._clock = _Clock(arithmetic, slots)
-        self._evidence, self._share = arithmetic.column(slots), arithmetic.column(slots)
+        self._evidence, self._share, self._usual = (arithmetic.column(slots) for _ in range(3))
         weights = json.loads((files("models") / "weights" / "corruption_blocks.json").read_text(encoding="utf-8"))
         self._corners, self._sides, self._constant = (weights[k] for k in ("corners", "sides", "constant"))
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         needed = not _BLOCK_NAMES.isdisjoint(wanted)
-        self._schedule.open_slot(slot, needed)
         self._wanted[slot] = needed
         (self._any.add if needed else self._any.discard)(slot)
         self._clock.forget(slot)
-        self._evidence[slot] = self._share[slot] = 0.0
+        self._evidence[slot] = self._share[slot] = self._usual[slot] = 0.0
 
     def fill(self, rows: Rows) -> None:
         if not self._any:
@@ -104,14 +102,10 @@ class Blocks:
         marked = arithmetic.view(
             torch.tensor([surface.corrupt for surface in rows.batch.surfaces], device=arithmetic.device)
         )
-        due = self._schedule.due(
-            slots, pts, view[:, _LUMA], interval=BLOCKS_INTERVAL_SECONDS, loss=1.0, gain=BLOCKS_CHANGE
-        )
-        due = due | (marked & self._wanted[slots])
-        if not arithmetic.on_host or due.any():
-            view[:, _BLOCKS] = arithmetic.view(torn_blocks(rows.only(due, arithmetic), rows.references))
+        wanted, usual = self._wanted[slots], self._usual[slots]
+        view[:, _BLOCKS] = arithmetic.view(torn_blocks(rows.only(wanted, arithmetic), rows.references))
         corners, corners_off, sides, sides_off = (view[:, k] for k in range(_BLOCKS.start, _BLOCKS.stop))
-        more_corners = xp.log1p(corners) - xp.log1p(corners_off)
+        more_corners = xp.log1p(corners) - xp.log1p(xp.maximum(corners_off, usual))
         more_sides = xp.log1p(sides) - xp.log1p(sides_off)
         logit = self._corners * more_corners + self._sides * more_sides + self._constant
         evidence = ((logit - LEAST_LOGIT) / (ENOUGH_LOGIT - LEAST_LOGIT)).clip(0.0, MOST_EVIDENCE)
@@ -120,12 +114,15 @@ class Blocks:
         area = rows.frames[:, _WIDTH] * rows.frames[:, _HEIGHT] / (BLOCK * BLOCK)
         share = xp.where(evidence > 0, corners / (CORNER_SHARE * arithmetic.view(area)), 0.0)
         share = xp.where(xp.isnan(share), 0.0, share)
-        kept = xp.exp(-self._clock.since(slots, pts, pts == pts) / EVIDENCE_SECONDS)
+        step = self._clock.since(slots, pts, pts == pts)
+        kept = xp.exp(-step / EVIDENCE_SECONDS)
+        rise = xp.minimum(corners, 2 * usual + USUAL_RISE) - usual
+        self._usual[slots] = usual + xp.where(xp.isnan(rise), 0.0, rise) * (1 - xp.exp(-step / USUAL_SECONDS))
         evidence = (self._evidence[slots] * kept + evidence).clip(0.0, MOST_EVIDENCE)
         share = xp.maximum(self._share[slots] * kept, share).clip(0.0, 1.0)
         self._evidence[slots], self._share[slots] = evidence, share
         told = xp.where(evidence >= 1.0, share.clip(LEAST_SHARE, 1.0), 0.0)
-        view[:, _CORRUPTION] = xp.where(self._wanted[slots], told, torch.nan)
+        view[:, _CORRUPTION] = xp.where(wanted, told, torch.nan)
 
 
 class Tears:

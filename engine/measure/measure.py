@@ -11,6 +11,7 @@ from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
 from engine.measure.damage import Blocks, Tears
 from engine.measure.edges import Edges
+from engine.measure.information import Information
 from engine.measure.rows import Part, Rows
 from engine.measure.slates import Slates
 from engine.measure.sound import Sound
@@ -57,6 +58,7 @@ class Measure:
             Slates(arithmetic, slots, slates),
             Blocks(arithmetic, slots),
             Tears(arithmetic, slots),
+            Information(arithmetic, slots),
         )
         self._sound = Sound(arithmetic, slots)
 
