@@ -1,4 +1,4 @@
-"""What transmission and capture break in pictures. Measures: engine/measure/damage.py; numbers: decision 0009."""
+"""What transmission and capture break in pictures. Measures: engine/measure/damage.py; numbers: decision 0019."""
 
 from collections.abc import Mapping
 
@@ -26,7 +26,7 @@ CORRUPTION = Detector(
     track="video",
     column="corruption",
     severity=Severity.CRITICAL,
-    summary="Blocks of the picture are damaged or badly concealed, or the decoder says so; decision 0009.",
+    summary="Blocks of the picture are damaged or badly concealed, or the decoder says so; decision 0019.",
     parameters=(
         Parameter("share", CORRUPT_SHARE, "ratio", 0.0, 1.0, "smallest share of the picture that is damaged"),
         duration("duration", 0.0, "how long it has to be damaged"),

@@ -21,7 +21,7 @@ from kernels.torn_blocks.layout import BLOCK
 # Evidence of several pictures adds up, and is forgotten in this time.
 EVIDENCE_SECONDS: Final = 0.5
 # From this logit on a picture is evidence, in proportion to what is above it, up to MOST_EVIDENCE; 1 is enough. One
-# picture of real clips without damage stays below ENOUGH_LOGIT (decision 0009).
+# picture of real clips without damage stays below ENOUGH_LOGIT (decision 0019).
 LEAST_LOGIT: Final = 1.0
 ENOUGH_LOGIT: Final = 5.0
 MOST_EVIDENCE: Final = 3.0

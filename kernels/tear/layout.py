@@ -1,6 +1,6 @@
 """Where tears are looked for and what makes one: shared by the kernel's three versions.
 
-The numbers are from real clips as they are, and torn at a row: docs/decisions/0009-corruption-and-tearing.md.
+The numbers are from real clips as they are, and torn at a row: docs/decisions/0019-corruption-and-tearing.md.
 """
 
 from typing import Final

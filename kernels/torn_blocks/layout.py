@@ -1,6 +1,6 @@
 """Which blocks are looked at and what tears one: shared by the kernel's three versions.
 
-The numbers are from clips whose coded pictures were damaged: docs/decisions/0009-corruption-and-tearing.md.
+The numbers are from clips whose coded pictures were damaged: docs/decisions/0019-corruption-and-tearing.md.
 """
 
 from typing import Final
