@@ -64,9 +64,8 @@ class Texture:
             column[slot] = 0.0
 
     def fill(self, rows: Rows) -> None:
-        xp, view, slots = self._arithmetic.xp, rows.view, rows.slots
-        gradient = view[:, _GRADIENT]
-        due = self._schedule.due(slots, rows.pts, gradient)
+        view, slots = rows.view, rows.slots
+        due = self._schedule.due(slots, rows.pts, view[:, _GRADIENT])
         if due is None:
             return
         view[:, _TEXTURE] = self._arithmetic.view(texture(rows.only(due, self._arithmetic)))
