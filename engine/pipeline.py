@@ -28,6 +28,7 @@ from engine.evidence import thumbnail
 from engine.evidence.recorder import EvidenceSettings, Recorder
 from engine.evidence.series import Watched
 from engine.evidence.worker import Sink
+from engine.first_run import told_where_slow
 from engine.handling import Handling
 from engine.incidents import IncidentBook
 from engine.ingest.backoff import OpenPace
@@ -364,6 +365,12 @@ class Engine:
         """Where its reader marks that it is at work for the stream."""
         return Handling()
 
+    def waits_for_kernels(self) -> bool:
+        """Whether something was decoded, and nothing was judged yet. From any thread."""
+        readers = [stream.reader for stream in list(self._streams.values())]
+        judged = any(r.counters.frames_measured or r.counters.audio_samples for r in readers) or bool(self.outcomes)
+        return not judged and any(len(r.video) or len(r.audio) for r in readers)
+
     def stop(self) -> None:
         """End soon; open incidents are closed as removed. May be called from any thread or signal handler."""
         self._stopping = True
@@ -682,5 +689,6 @@ def check(
         engine.stop()  # `run` then ends the readers that were started already
         raise
     finally:
-        engine.run()
+        with told_where_slow(engine.waits_for_kernels):
+            engine.run()
     return [engine.outcomes[spec.id] for spec in streams]
