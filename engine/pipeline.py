@@ -566,7 +566,7 @@ class Engine:
                 stream.coverage.frame_rate = info.video.frame_rate
             self._listener.on_progress(stream.spec.id, max(stream.ends.values()), info.duration)
         if self._recorder is not None:
-            self._recorder.settle(stream.slot, max(stream.ends.values()))
+            self._recorder.settle(stream.slot, stream.known_until())
         for pts in stream.reader.sampling.told():
             stream.coverage.left_out(pts)
         for second in stream.coverage.complete(stream.known_until() - 1.0):
