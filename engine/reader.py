@@ -42,7 +42,8 @@ HELD_SEGMENTS = 2.0
 KEY_FRAME_SECONDS = 10.0
 # A read that outlasts its own limit by so much hangs in libav.
 HANGS = 1.5
-GAP_SEEN_SECONDS = 5.0
+# The engine sees a gap when it has judged what came before it; an overloaded one takes its time for that.
+GAP_SEEN_SECONDS = 60.0
 
 _log: Final = logging.getLogger(__name__)
 
@@ -442,7 +443,7 @@ class StreamReader:
             return
         began = time.monotonic()
         while self.gap.is_set() and time.monotonic() - began < GAP_SEEN_SECONDS and not self._stop.wait(0.02):
-            pass  # the engine sees it within one pass of its loop
+            pass
         tick = None
         with self._lock:
             if self.stalled:

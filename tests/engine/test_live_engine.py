@@ -132,9 +132,9 @@ def test_a_stream_that_the_engine_left_waiting_skips_to_now_and_says_so(kit, nam
     assert kit.found(name) == set(), kit.heard.incidents
     seconds = kit.heard.seconds[name]
     assert [s.second for s in seconds] == list(range(len(seconds)))
-    skipped = [s for s in seconds if s.frames_measured == 0]
-    assert skipped
-    assert all({"video.freeze", "video.black", "audio.silence"} <= set(s.unknown) for s in skipped)
+    skipped = [set(s.unknown) for s in seconds if s.frames_measured == 0]
+    assert all({"video.freeze", "video.black"} <= unknown for unknown in skipped)
+    assert any("audio.silence" in unknown for unknown in skipped)
 
 
 def test_a_reader_that_dies_is_an_outage_of_its_streams_and_they_go_on(kit, name, clip):
@@ -144,9 +144,11 @@ def test_a_reader_that_dies_is_an_outage_of_its_streams_and_they_go_on(kit, name
     kit.reader._process.wait(10)
     kit.reader.close()
     measured = kit.frames(name)
-    kit.wait(lambda: (name, "opened", "stream.stall", None) in kit.heard.incidents, 10)
-    assert kit.heard.report(name).cause == "ingest_restart"
-    kit.start_reader()
+    try:
+        kit.wait(lambda: (name, "opened", "stream.stall", None) in kit.heard.incidents, 10)
+        kit.wait(lambda: kit.heard.report(name).cause == "ingest_restart", 5)
+    finally:
+        kit.start_reader()
     kit.wait(lambda: (name, "closed", "stream.stall", "recovered") in kit.heard.incidents, 10)
     kit.wait(lambda: kit.frames(name) > measured + 50, 10)
     assert kit.found(name) == {"stream.stall"}
