@@ -50,6 +50,8 @@ JOIN_SECONDS = 20.0
 PROGRESS_SECONDS = 0.1
 # A track that is so far behind the other one is taken for gone; containers interleave within a second or two.
 TRACK_LATE_SECONDS = 5.0
+# A pass that took longer kept the readers from going on; that is no silence of their sources.
+AWAY_SECONDS = 1.0
 # Causes kept per measure until its detector opens; on a GPU verdicts come a few rows later than the rows.
 CAUSES = 64
 
@@ -286,6 +288,7 @@ class Engine:
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
         self._stopping = False
+        self._looked_at = time.monotonic()
         self.waited_seconds = 0.0
         """For how long the loop had nothing to do."""
         self.outcomes: dict[str, Outcome] = {}
@@ -436,17 +439,21 @@ class Engine:
     def _judge_silence(self) -> None:
         """Live sources that give nothing: their time goes on by the clock."""
         silent: list[tuple[int, StreamTick]] = []
+        now = time.monotonic()
+        away, self._looked_at = now - self._looked_at, now
         for stream in self._streams.values():
             reader = stream.reader
+            if away > AWAY_SECONDS:
+                reader.excuse(away)
             tick = reader.stall_tick()
             if tick is not None:
                 silent.append((stream.slot, tick))
             if (tick is not None or reader.gap.is_set()) and not (len(reader.video) or len(reader.audio)):
                 self._settle(0)
+                reader.gap.clear()  # first: what the reader says from here on counts for the next pass
                 self._judge.interrupt(stream.slot)
                 if reader.anew:
                     self._forget_measures(stream)
-                reader.gap.clear()
         if silent:
             self._emit(self._measure.ticks(silent), None)
         for slot, _ in silent:
