@@ -20,7 +20,6 @@ from typer.exceptions import TyperException
 
 from engine.errors import AvjuryError, ConfigError
 from engine.output import WRITERS, Writer, printable
-from engine.query_command import AnswerFormat
 from engine.verdicts import Incident, Severity, StreamSecond
 
 if TYPE_CHECKING:
@@ -47,6 +46,14 @@ class Format(StrEnum):
     TABLE = "table"
     JSONL = "jsonl"
     JSON = "json"
+
+
+class AnswerFormat(StrEnum):
+    """How an answer is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
 
 
 class FailOn(StrEnum):
@@ -197,6 +204,7 @@ def _prepare(
 
     from engine.evidence.recorder import EvidenceSettings
     from engine.pipeline import EngineSettings, StreamSpec, choose_device
+    from engine.slate_images import configured
 
     if inputs:
         chosen = configuration.select(list(known), [*config.tables(), *selection])
@@ -216,6 +224,7 @@ def _prepare(
         trace=report,
         thumbnails=report,
         evidence=EvidenceSettings.of(config.storage, patient=True),
+        slates=configured(config),
     )
     choose_device(settings.device)  # before any input is opened
     return settings, specs
@@ -406,6 +415,21 @@ def detectors(
 
 
 @app.command()
+def slate(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or clips that begin with a slate.")],
+) -> None:
+    """Print the hash of each image, as a configuration's `slates` takes it."""
+    import json
+
+    from engine.slate_images import read_slate
+
+    typer.echo("slates:")
+    for image in images:
+        found = read_slate(image.stem, image)
+        typer.echo(f"  {json.dumps(found.name)}:\n    hash: {found.text}")
+
+
+@app.command()
 def doctor(
     format: Annotated[Format, typer.Option("--format", help="How the findings are written.")] = Format.TABLE,
 ) -> None:
@@ -465,7 +489,7 @@ def query(
 
     storage = load_config(config)[0].storage
     reader = open_reader(verdicts or storage.verdicts, data, storage.options)
-    write_answer(answer(reader, question, sql, since, until, stream or [], limit), format, sys.stdout)
+    write_answer(answer(reader, question, sql, since, until, stream or [], limit), format.value, sys.stdout)
 
 
 @app.command()

@@ -39,7 +39,9 @@ from engine.measure import Measure
 from engine.media import AudioBlock, FrameBatch, Measures, StreamInfo, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
+from engine.slates import Slate
 from engine.verdicts import ClosedBy, Incident, Loudness, Severity, StreamSecond, Summary
+from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
 IDLE_SECONDS = 0.25
@@ -66,6 +68,7 @@ class EngineSettings:
         trace: keep every row of measures, for a report.
         thumbnails: keep a picture of each incident's worst moment.
         evidence: what is kept of incidents, where the engine has somebody to hand it to.
+        slates: pictures to look for, of `video.slate`.
     """
 
     device: str = "auto"
@@ -77,6 +80,7 @@ class EngineSettings:
     trace: bool = False
     thumbnails: bool = False
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
+    slates: tuple[Slate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +271,7 @@ class Engine:
         if wait is None:
             wait = 0.005 if self.device.type == "cuda" else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
-        self._measure = Measure(self.device, slots)
+        self._measure = Measure(self.device, slots, slates=settings.slates)
         self._judge = Judge(all_detectors(), self.device, slots)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
@@ -331,7 +335,10 @@ class Engine:
             ),
             began=time.monotonic(),
         )
-        self._measure.open_slot(slot, parameters, {d.column for d in detectors})
+        wanted = {d.column for d in detectors}
+        if self.settings.trace:
+            wanted |= set(INFORMATION_COLUMNS)  # no detector of ours judges them
+        self._measure.open_slot(slot, parameters, wanted)
         self._judge.open_slot(slot, rules)
         self.counters.streams[spec.id] = reader.counters
         self._streams[slot] = stream

@@ -115,12 +115,23 @@ class StreamRecorder:
     def opened(self, info: StreamInfo) -> None:
         """The source was opened; from the reader's thread."""
         if self.ring is not None:
-            self.ring.opened(info)
+            try:
+                self.ring.opened(info)
+            except Exception:  # noqa: BLE001 - logged there; evidence must not end a stream
+                self._give_up()
 
     def packet(self, packet: Packet) -> None:
         """A packet came; from the reader's thread."""
         if self.ring is not None:
-            self.ring.packet(packet)
+            try:
+                self.ring.packet(packet)
+            except Exception:  # noqa: BLE001 - logged there; evidence must not end a stream
+                self._give_up()
+
+    def _give_up(self) -> None:
+        """Whatever it is: a stream is judged all the same."""
+        log.exception("%s: a bug in holding its packets; it has no clips from here on", self.stream)
+        self.ring = None
 
 
 class Recorder:
@@ -160,7 +171,7 @@ class Recorder:
 
     def held_bytes(self) -> int:
         """Compressed media that is held, over all streams."""
-        return sum(stream.ring.bytes for stream in list(self._streams.values()) if stream.ring is not None)
+        return sum(ring.bytes for stream in list(self._streams.values()) if (ring := stream.ring) is not None)
 
     def open(self, slot: int, stream: str, watched: Mapping[str, Watched]) -> StreamRecorder:
         """A stream moves into a slot; `watched` says what shows each of its detectors' defects."""
@@ -259,10 +270,11 @@ class Recorder:
         """Hand the worker what an incident's evidence is made of; try again at the next turn if it is busy."""
         incident = waiting.incident
         end = self._due(waiting)
-        if stream.ring is not None and incident.severity is not Severity.INFO:
+        ring = stream.ring  # the reader's thread may give it up
+        if ring is not None and incident.severity is not Severity.INFO:
             wish = clip.Wish(waiting.begin, end, incident.start, end if incident.end is None else incident.end)
             title = f"{stream.stream} {incident.detector}"
-            make = functools.partial(_cut, stream.ring.kept(), wish, self._folder / incident.id, title)
+            make = functools.partial(_cut, ring.kept(), wish, self._folder / incident.id, title)
             if not self._worker.submit(Task(incident.id, stream.stream, "clip", make)):
                 if not last:
                     return  # the ring holds it for the next turn
@@ -295,8 +307,9 @@ class Recorder:
 
     @staticmethod
     def _hold(stream: StreamRecorder) -> None:
-        if stream.ring is not None:
-            stream.ring.want(min((waiting.begin for waiting in stream.waiting.values()), default=NEVER))
+        ring = stream.ring
+        if ring is not None:
+            ring.want(min((waiting.begin for waiting in stream.waiting.values()), default=NEVER))
 
 
 def _cut(kept: Kept, wish: clip.Wish, path: Path, title: str) -> Path | None:

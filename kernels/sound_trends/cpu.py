@@ -46,8 +46,8 @@ _LOUD_EDGE, _DEEP_EDGE = at.GAP_EDGES
 _SHORTEST, _DELAY, _EDGE_BINS, _NEVER = at.GAP_SHORTEST, at.GAP_DELAY, at.GAP_EDGE_BINS, at.NEVER
 _LEVEL_BLOCKS, _PART, _RATE = at.LEVEL_BLOCKS, at.LEVEL_PART, at.SAMPLE_RATE
 _LOW_RANK, _MIDDLE_RANK, _HIGH_RANK = at.LEVEL_RANKS
-_CHANGE_LEAST, _NEAR, _NEAR_RANK, _NEAR_SHARE, _REACH = (
-    at.CHANGE_LEAST_DB, at.NEAR_BLOCKS, at.NEAR_RANK, at.NEAR_SHARE, at.BORDER_REACH,
+_CHANGE_LEAST, _NEAR, _NEAR_RANK, _NEAR_SHARE, _REACH, _BORDER_BLOCKS = (
+    at.CHANGE_LEAST_DB, at.NEAR_BLOCKS, at.NEAR_RANK, at.NEAR_SHARE, at.BORDER_REACH, at.BORDER_BLOCKS,
 )  # fmt: skip
 _STEP_SHARE, _STEP_MORE, _STEP_LEAST, _QUIETEST = at.STEP_SHARE, at.STEP_MORE_DB, at.STEP_LEAST_DB, at.QUIETEST_DB
 _MINUTE_BLOCKS, _MINUTE_EVERY, _OFFSET = at.MINUTE_BLOCKS, at.MINUTE_EVERY, at.LUFS_OFFSET
@@ -292,7 +292,7 @@ def _step(state, oldest, middle):
 
 @_jit
 def _border_is_here(state, oldest, before, after, change):
-    """Whether the middle is the best border, to one block, between levels like `before` and levels like `after`."""
+    """Whether the middle is the best border, to two blocks, between levels like `before` and levels like `after`."""
     size = 2 * _LEVEL_BLOCKS
     cost = best = here = 0.0
     for k in range(_LEVEL_BLOCKS + _REACH + 1):
@@ -302,7 +302,7 @@ def _border_is_here(state, oldest, before, after, change):
             here = cost
         level = state[_LEVELS + (oldest + k) % size]
         cost += abs(level - before) - abs(level - after)
-    return here <= best + change
+    return here <= best + _BORDER_BLOCKS * change
 
 
 @_jit
@@ -352,7 +352,10 @@ def _minute(state, momentary, out):
     out[_MINUTE_AT] = math.nan
     out[_MINUTE_AT + 1] = 0.0
     out[_MINUTE_AT + 2] = float(min(minutes, _MINUTE_BLOCKS) * BLOCK)
-    if minutes < _MINUTE_BLOCKS or minutes % _MINUTE_EVERY != 0:
+    if minutes % _MINUTE_EVERY != 0:
+        return
+    if minutes < _MINUTE_BLOCKS:
+        out[_MINUTE_AT] = 0.0
         return
     gate = _GATE
     for _ in range(2):

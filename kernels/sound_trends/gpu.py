@@ -76,6 +76,7 @@ _CHANGE_LEAST, _NEAR, _NEAR_RANK = (
     tl.constexpr(at.NEAR_BLOCKS),
     tl.constexpr(at.NEAR_RANK),
 )
+_BORDER_BLOCKS = tl.constexpr(at.BORDER_BLOCKS)
 _REACH, _LEVELS_LANES = tl.constexpr(at.BORDER_REACH), tl.constexpr(triton.next_power_of_2(2 * at.LEVEL_BLOCKS))
 _constants: dict[torch.device, Tensor] = {}
 
@@ -318,7 +319,7 @@ def _ranked(state, first, rank, COUNT: tl.constexpr):
 
 @triton.jit
 def _border_is_here(state, oldest, before, after, change):
-    """Whether the middle is the best border, to one block, between levels like `before` and levels like `after`."""
+    """Whether the middle is the best border, to two blocks, between levels like `before` and levels like `after`."""
     lane = tl.arange(0, _LEVELS_LANES)
     level = tl.load(state + _LEVELS + (oldest + lane) % _LEVELS_SIZE, mask=lane < _LEVELS_SIZE, other=0.0)
     cost = tl.where(lane < _LEVELS_SIZE, tl.abs(level - before) - tl.abs(level - after), 0.0)
@@ -326,7 +327,7 @@ def _border_is_here(state, oldest, before, after, change):
     tried = (lane >= _HALF - _REACH - 1) & (lane <= _HALF + _REACH - 1)
     here = (lane >= _HALF - 2) & (lane <= _HALF)
     best = tl.min(tl.where(tried, border, float("inf")), axis=0)
-    return _flag(tl.min(tl.where(here, border, float("inf")), axis=0) <= best + change)
+    return _flag(tl.min(tl.where(here, border, float("inf")), axis=0) <= best + _BORDER_BLOCKS * change)
 
 
 @triton.jit
@@ -383,8 +384,8 @@ def _minute(state, momentary, scalars, result):
     above = ring > tl.maximum(gate, tl.load(scalars + _RELATIVE) * mean)
     loud = tl.sum(tl.where(above, ring, 0.0), axis=0) / tl.maximum(tl.sum(above.to(tl.int32), axis=0), 1)
     error = tl.abs(offset + _decibels(loud, scalars) - tl.load(state + _TARGET))
-    due = (count >= _MINUTE_BLOCKS) & (count % _MINUTE_EVERY == 0) & (kept > 0)
-    tl.store(result + _MINUTE_AT, tl.where(due, error, float("nan")))
+    error = tl.where(count < _MINUTE_BLOCKS, 0.0, tl.where(kept > 0, error, float("nan")))
+    tl.store(result + _MINUTE_AT, tl.where(count % _MINUTE_EVERY == 0, error, float("nan")))
     tl.store(result + _MINUTE_AT + 1, 0.0)
     tl.store(result + _MINUTE_AT + 2, (tl.minimum(count, _MINUTE_BLOCKS) * _BLOCK).to(tl.float64))
 

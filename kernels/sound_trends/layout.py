@@ -38,7 +38,7 @@ COLUMNS: Final = (
     "level_jump",  # change of level that has lasted for 4 s, dB; 0: none
     "jump_from",
     "jump_to",
-    "minute_error",  # loudness of the last minute against the slot's target, LU, once a second; NaN before
+    "minute_error",  # loudness of the last minute against the slot's target, LU, once a second; 0 before
     "minute_lead",
     "minute_tail",
 )
@@ -79,17 +79,18 @@ LEVEL_PART: Final = LEVEL_BLOCKS - 1  # of them without the block in which it ch
 # Of a part's levels, in order: a gain moves them all, a voice that stops only the higher ones. The least moved counts.
 LEVEL_RANKS: Final = (11, 19, 27)
 # The step itself, over two blocks, has to be a share of the change, and not so large that sound began or ended there.
-STEP_SHARE: Final = 0.5
+STEP_SHARE: Final = 0.4
 STEP_MORE_DB: Final = 20.0
 STEP_LEAST_DB: Final = 1.0
 CHANGE_LEAST_DB: Final = 6.0
-# It lasts from the start: of the 8 blocks on either side the second loudest has most of the change too.
+# It lasts from the start: of the 8 blocks on either side the second loudest has half of the change too.
 NEAR_BLOCKS: Final = 8
 NEAR_RANK: Final = 6
-NEAR_SHARE: Final = 0.6
+NEAR_SHARE: Final = 0.5
 # And it is here: no other border within 1.5 s tells the blocks that are like the one side from those like the other
-# better, by more than one block.
+# better, by more than two blocks.
 BORDER_REACH: Final = 15
+BORDER_BLOCKS: Final = 2.0
 QUIETEST_DB: Final = -70.0  # the quieter side; below it is silence, which has its own name
 
 # Gating blocks of BS.1770 in a minute, at the hop of a block.

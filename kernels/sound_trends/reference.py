@@ -69,19 +69,21 @@ def _level_jump(levels: list[float]) -> float:
     before, after = np.sort(r[:39]), np.sort(r[41:])
     change = min(sign * (after[k] - before[k]) for k in (11, 19, 27))
     high = sorted([before[27], after[27]])
-    here = step >= 1 and step >= earlier and step > later and 0.5 * change <= step <= change + 20
+    here = step >= 1 and step >= earlier and step > later and 0.4 * change <= step <= change + 20
     near = sign * (np.sort(r[41:49])[6] - np.sort(r[31:39])[6])
     cost = [
         float(np.abs(r[:border] - before[19]).sum() + np.abs(r[border:] - after[19]).sum()) for border in range(25, 56)
     ]
-    best = min(cost[14:17]) <= min(cost) + change
-    lasts = change >= 6 and high[1] >= -60 and high[0] >= -70 and near >= 0.6 * change
+    best = min(cost[14:17]) <= min(cost) + 2 * change
+    lasts = change >= 6 and high[1] >= -60 and high[0] >= -70 and near >= 0.5 * change
     return float(change) if here and lasts and best else 0.0
 
 
 def _minute_error(powers: list[float], target: float) -> float:
-    if len(powers) < 600 or len(powers) % 10:
+    if len(powers) % 10:
         return math.nan
+    if len(powers) < 600:
+        return 0.0
     latest = np.array(powers[-600:])
     above = latest[latest > 10 ** (-6.9309)]
     if not len(above):

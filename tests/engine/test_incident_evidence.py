@@ -16,6 +16,7 @@ from verdict_rows import wait_until
 
 from engine.cli import run
 from engine.evidence.folder import safe_name
+from engine.evidence.packet_ring import PacketRing
 from engine.evidence.recorder import PICTURES_PER_BATCH, EvidenceSettings
 from engine.evidence.series import MeasureRing, Points, Watched, series_json, thinned
 from engine.evidence.worker import QUEUE_TASKS, EvidenceWorker, Task
@@ -320,3 +321,15 @@ def test_pictures_of_many_streams_that_break_at_once_come_one_after_the_other(fo
     outcomes = check(specs, engine, None, None, take)
     assert set(pictures) == {one.id for outcome in outcomes for one in outcome.incidents}
     assert len(pictures) == len(specs)
+
+
+def test_a_stream_whose_packets_cannot_be_held_is_judged_all_the_same(monkeypatch, caplog, defects):
+    def broken(self, packet):
+        raise RuntimeError("bug")
+
+    monkeypatch.setattr(PacketRing, "packet", broken)
+    outcome, pieces = collected(defects, EvidenceSettings(patient=True))
+    assert {one.detector for one in outcome.incidents} == {"video.black", "audio.silence"}
+    assert outcome.error is None
+    assert {kind for kind, _ in pieces} == {"thumbnail", "series"}
+    assert caplog.text.count("a bug in holding its packets") == 1
