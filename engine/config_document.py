@@ -168,11 +168,7 @@ def explain(item: Any, model: type[BaseModel], value: Any = None) -> tuple[Path_
         model: that was validated.
         value: that it was validated from, where a path is to name only what is written there.
     """
-    location: # Keys whose values are not repeated, whatever their type.
-_SECRET_NAME: Final = re.compile(r"url|secret|token|password|key", re.IGNORECASE)
-_PASSWORD: Final = re.compile(r"://[^/@\s]*@")
-
-Path_ = tuple(item["loc"])
+    location: Path_ = tuple(item["loc"])
     path = location if value is None else _as_written(location, value)
     kind, got = item["type"], item["input"]
     # A detector's entry is "a switch or parameters"; pydantic reports each arm with a suffix that is not in the file.
