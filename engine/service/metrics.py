@@ -189,7 +189,7 @@ class ServiceCollector(Collector):
         yield _counter("avjury_recorder_reports", "Reports kept.", recorder.written)
         yield _counter("avjury_recorder_failures", "Attempts to keep a report that failed.", recorder.failures)
         dropped = CounterMetricFamily("avjury_recorder_dropped", "Reports that are lost, by why.", labels=["why"])
-        for why in ("full", "rejected", "stopped"):
+        for why in ("full", "rejected", "disk", "stopped"):
             dropped.add_metric([why], recorder.dropped[why])
         yield dropped
         yield _gauge("avjury_event_clients", "Readers of /api/v1/events.", self._hub.readers)
