@@ -127,6 +127,8 @@ def section(declared: Detector, figures: Mapping[str, Any]) -> Iterator[str]:
     masters = ", ".join(f"`{name}`" for name in declared.dominated_by)
     line = f"Severity {declared.severity}; judges `{declared.column}`"
     yield line + (f"; silent while {masters} hold{'s' if len(declared.dominated_by) == 1 else ''}." if masters else ".")
+    if declared.optional:
+        yield "Optional: judges only where it is asked for by name or pattern."
     told = measured(declared.name, figures)
     if told:
         yield f"Measured: {told}."
