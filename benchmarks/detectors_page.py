@@ -16,7 +16,7 @@ from benchmarks.tallies import (
 from engine.detectors import DETECTORS, Detector
 
 PAGE = Path(__file__).parent.parent / "docs" / "detectors.md"
-PARTS = ("picture", "sound", "transport")
+PARTS = ("picture", "damage", "sound", "transport")
 AREAS = {"video": "Picture", "audio": "Sound", "stream": "Transport and container"}
 HEAD = """# Detectors
 
