@@ -204,6 +204,7 @@ def _prepare(
 
     from engine.evidence.recorder import EvidenceSettings
     from engine.pipeline import EngineSettings, StreamSpec, choose_device
+    from engine.slate_images import configured
 
     if inputs:
         chosen = configuration.select(list(known), [*config.tables(), *selection])
@@ -223,6 +224,7 @@ def _prepare(
         trace=report,
         thumbnails=report,
         evidence=EvidenceSettings.of(config.storage, patient=True),
+        slates=configured(config),
     )
     choose_device(settings.device)  # before any input is opened
     return settings, specs
@@ -410,6 +412,21 @@ def detectors(
     from engine.detectors_table import print_detectors
 
     print_detectors(format.value, sys.stdout)
+
+
+@app.command()
+def slate(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or clips that begin with a slate.")],
+) -> None:
+    """Print the hash of each image, as a configuration's `slates` takes it."""
+    import json
+
+    from engine.slate_images import read_slate
+
+    typer.echo("slates:")
+    for image in images:
+        found = read_slate(image.stem, image)
+        typer.echo(f"  {json.dumps(found.name)}:\n    hash: {found.text}")
 
 
 @app.command()

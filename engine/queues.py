@@ -102,6 +102,8 @@ class BoundedQueue(Generic[T]):
 
     def take(self) -> T | None:
         """The oldest item, or None if there is none now."""
+        if not self._items:
+            return None  # without the lock: there is but one consumer, and a put that is under way rings the bell
         with self._space:
             if not self._items:
                 return None
@@ -131,5 +133,5 @@ class BoundedQueue(Generic[T]):
     @property
     def ended(self) -> bool:
         """Closed, and everything that was in it has been taken."""
-        with self._space:
-            return self._closed and not self._items
+        # Without the lock, in this order: once it is closed nothing is put in any more.
+        return self._closed and not self._items

@@ -1,6 +1,7 @@
 """What is wrong with channels of sound against each other; docs/decisions/0005-sound-thresholds.md.
 
-While the louder channel is below -60 dBFS their measures have no value, so silence is never told as one of these.
+While the louder channel is below -60 dBFS their measures have no value; that a silence dominates them keeps its time
+from counting as theirs.
 That left and right have changed places is not judged: nothing in the sound says which of them is which.
 """
 
@@ -50,6 +51,7 @@ CHANNEL_LOST = Detector(
     summary="One of the first two channels is below -80 dBFS while the other sounds.",
     parameters=(duration("duration", 2.0, "how long it has to be silent; silencedetect's default"),),
     make_rule=_lost,
+    dominated_by=("audio.silence",),
 )
 
 SURROUND_LOST = Detector(
@@ -60,6 +62,7 @@ SURROUND_LOST = Detector(
     summary="A channel beyond the first two, not LFE, is below -80 dBFS after it has sounded, while another sounds.",
     parameters=(duration("duration", SURROUND_SECONDS, "how long it has to be silent"),),
     make_rule=_lost,
+    dominated_by=("audio.silence",),
 )
 
 PHASE = Detector(
@@ -76,6 +79,7 @@ PHASE = Detector(
     make_rule=_phase,
     onset=OnsetRule.SAMPLES,
     samples=("polarity_lead", "polarity_tail"),
+    dominated_by=("audio.silence",),
 )
 
 MONO = Detector(
@@ -89,7 +93,7 @@ MONO = Detector(
         duration("duration", 10.0, "how long it has to last; a voice in the middle is mono for some seconds"),
     ),
     make_rule=_mono,
-    dominated_by=("audio.tone",),
+    dominated_by=("audio.tone", "audio.silence"),
 )
 
 IMBALANCE = Detector(
@@ -103,7 +107,7 @@ IMBALANCE = Detector(
         duration("duration", 3.0, "how long it has to last"),
     ),
     make_rule=_imbalance,
-    dominated_by=("audio.channel_lost",),
+    dominated_by=("audio.channel_lost", "audio.silence"),
 )
 
 DETECTORS = (CHANNEL_LOST, SURROUND_LOST, PHASE, MONO, IMBALANCE)

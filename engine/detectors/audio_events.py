@@ -72,6 +72,7 @@ LEVEL_JUMP = Detector(
     make_rule=_level_jump,
     onset=OnsetRule.PASSING,
     samples=("jump_from", "jump_to"),
+    dominated_by=("audio.tone",),
 )
 
 DETECTORS = (CLICK, DROPOUT, LEVEL_JUMP)

@@ -261,7 +261,8 @@ class Feeder:
             return  # until the engine's successor comes
         if self._lost_packets:
             has_video = self._info is not None and self._info.video is not None
-            if has_video and not (packet.key and packet.track == "video"):
+            key = packet.key and packet.track == "video"
+            if (has_video and not key) or not ring.half_empty():  # else it would be full again at once
                 self._lose(1)
                 return
             skipped = msgspec.msgpack.encode(Skipped(self._lost_packets))

@@ -91,6 +91,13 @@ class RingWriter(_Ring):
         super().__init__(memory, doorbell)
         self._lock = threading.Lock()
 
+    def half_empty(self) -> bool:
+        """Whether there is room for much."""
+        with self._lock:
+            if self._doorbell < 0:
+                return False
+            return self._counts[_WRITTEN] - self._counts[_READ] <= self.size // 2
+
     def write(self, number: int, kind: int, *parts: bytes | memoryview) -> bool:
         """Put a record in.
 

@@ -11,6 +11,7 @@ import torch
 
 from engine.measure import host
 from engine.measure.arithmetic import Arithmetic
+from engine.measure.host import When
 
 BURST: Final = 2.0
 MEASURES_PER_SECOND = 2.0
@@ -24,25 +25,32 @@ class Schedule:
         arithmetic: where it runs.
         interval: media seconds between two measures.
         loss, gain: share by which what is watched may have fallen or risen since the last measure.
+        rate: most measures per media second in the long run; MEASURES_PER_SECOND unless given.
     """
 
-    def __init__(self, slots: int, arithmetic: Arithmetic, *, interval: float, loss: float, gain: float) -> None:
+    def __init__(
+        self,
+        slots: int,
+        arithmetic: Arithmetic,
+        *,
+        interval: float,
+        loss: float,
+        gain: float,
+        rate: float | None = None,
+    ) -> None:
         self._xp, self._on_host = arithmetic.xp, arithmetic.on_host
         self._usual = interval, gain
-        self._loss, self._rate = loss, MEASURES_PER_SECOND
-        # What the arithmetic runs on; asking a tensor for its view costs as much as the arithmetic itself.
-        self._wanted = arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=arithmetic.device))
-        self._at = arithmetic.column(slots, torch.nan)
-        self._watched = arithmetic.column(slots)
-        self._interval = arithmetic.column(slots, interval)
-        self._gain = arithmetic.column(slots, gain)
-        self._credit = arithmetic.column(slots, BURST)
+        self._loss, self._rate = loss, MEASURES_PER_SECOND if rate is None else rate
+        # A view: asking a tensor for it costs as much as the arithmetic itself.
+        self._state = arithmetic.view(torch.zeros((slots, len(When)), dtype=torch.float64, device=arithmetic.device))
 
     def open_slot(self, slot: int, wanted: bool) -> None:
         """A stream moves in; `wanted`: a detector of it needs the measure."""
-        self._wanted[slot] = wanted
-        self._at[slot] = torch.nan
-        self._interval[slot], self._gain[slot] = self._usual
+        own = self._state[slot]
+        own[When.WANTED] = wanted
+        own[When.AT] = torch.nan
+        own[When.INTERVAL], own[When.GAIN] = self._usual
+        own[When.CREDIT] = BURST
 
     def due(self, slots: Any, pts: Any, watched: Any) -> Any | None:
         """The rows whose time has come; they count as measured from now on.
@@ -54,20 +62,18 @@ class Schedule:
         Returns: (N,) bool; None where none is and that is known without waiting for the device.
         """
         if self._on_host:
-            due, count = host.due_rows(
-                self._wanted, self._at, self._watched, self._interval, self._gain, self._credit,
-                self._loss, BURST, self._rate, slots, pts, watched,
-            )  # fmt: skip
+            due, count = host.due_rows(self._state, self._loss, BURST, self._rate, slots, pts, watched)
             return due if count else None
-        xp, at, last = self._xp, self._at, self._watched
-        before, since = last[slots], at[slots]
+        xp, state = self._xp, self._state
+        own = state[slots]
+        before, since = own[:, When.WATCHED], own[:, When.AT]
         rested = abs(pts - since)  # NaN where it was never measured
-        same = (watched >= (1 - self._loss) * before) & (watched <= (1 + self._gain[slots]) * before)
-        room = self._credit[slots] + rested * self._rate
-        due = self._wanted[slots] & ~((rested < self._interval[slots]) & same) & ~(room < 1)
-        self._credit[slots] = xp.where(due, xp.where(room < BURST, room, BURST) - 1, self._credit[slots])
-        at[slots] = xp.where(due, pts, since)
-        last[slots] = xp.where(due, watched, before)
+        same = (watched >= (1 - self._loss) * before) & (watched <= (1 + own[:, When.GAIN]) * before)
+        room = own[:, When.CREDIT] + rested * self._rate
+        due = (own[:, When.WANTED] != 0) & ~((rested < own[:, When.INTERVAL]) & same) & ~(room < 1)
+        state[slots, When.CREDIT] = xp.where(due, xp.where(room < BURST, room, BURST) - 1, own[:, When.CREDIT])
+        state[slots, When.AT] = xp.where(due, pts, since)
+        state[slots, When.WATCHED] = xp.where(due, watched, before)
         return due
 
     def pace(self, slots: Any, due: Any, chosen: Any, *, interval: float, gain: float) -> None:
@@ -78,7 +84,7 @@ class Schedule:
             chosen: the others have the usual interval and gain.
             interval, gain: of these, as at construction.
         """
-        where = self._xp.where
+        where, own = self._xp.where, self._state[slots]
         usual_interval, usual_gain = self._usual
-        self._interval[slots] = where(due, where(chosen, interval, usual_interval), self._interval[slots])
-        self._gain[slots] = where(due, where(chosen, gain, usual_gain), self._gain[slots])
+        self._state[slots, When.INTERVAL] = where(due, where(chosen, interval, usual_interval), own[:, When.INTERVAL])
+        self._state[slots, When.GAIN] = where(due, where(chosen, gain, usual_gain), own[:, When.GAIN])

@@ -1,4 +1,8 @@
-"""Whether the service lives, and whether it does its work; each "no" with its reason."""
+"""Whether the service lives, and whether it does its work; each "no" with its reason.
+
+Run by: one thread that looks every second, so that whoever asks never waits for a disk or a database that hangs. It
+owns nothing, and ends by `stop`; if it dies or hangs, the answer is no.
+"""
 
 import contextlib
 import os
@@ -13,8 +17,9 @@ from engine.errors import StoreError
 from engine.service.contract import Fleet
 from engine.store.sql import Store
 
-# Anybody may ask, as often as they like; the disk and the database are not asked more often than this.
-KEPT_SECONDS: Final = 1.0
+ROUND_SECONDS: Final = 1.0
+# What was seen counts for so long: beyond it, something hangs.
+STALE_SECONDS: Final = 8.0
 # An event loop that is this late answers nobody in time.
 LATE_SECONDS: Final = 5.0
 
@@ -48,12 +53,23 @@ class Health:
         self._away = away
         self._verdicts = verdicts
         self._threads = threads
-        self._lock = threading.Lock()
-        self._looked = float("-inf")
-        self._reasons: dict[str, str] = {}
+        self._seen: tuple[float, dict[str, str]] = (float("-inf"), {})
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="health")
         self.draining = False
         self.loop_lag_seconds = 0.0
         """How late the event loop was at worst lately; written by the loop's own ticker."""
+
+    def start(self) -> None:
+        """Look once, then start the thread."""
+        self._seen = (time.monotonic(), self._look())
+        self._thread.start()
+
+    def stop(self, deadline_seconds: float) -> None:
+        """End the thread."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(deadline_seconds)
 
     def alive(self) -> dict[str, str]:
         """What would only heal by a restart, by part; empty if nothing."""
@@ -66,11 +82,15 @@ class Health:
         """What keeps the service from its work, by part; empty if nothing."""
         if self.draining:
             return {"service": "it is shutting down"}
-        with self._lock:
-            if time.monotonic() - self._looked > KEPT_SECONDS:
-                self._reasons = self._look()
-                self._looked = time.monotonic()
-            return dict(self._reasons)
+        at, reasons = self._seen
+        age = time.monotonic() - at
+        if age > STALE_SECONDS:
+            return {**reasons, "health": f"nothing could be looked at for {age:.0f} s: a disk or the database hangs"}
+        return dict(reasons)
+
+    def _run(self) -> None:
+        while not self._stop.wait(ROUND_SECONDS):
+            self._seen = (time.monotonic(), self._look())
 
     def _look(self) -> dict[str, str]:
         reasons = dict(self.alive())

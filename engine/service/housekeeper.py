@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,8 @@ from engine.store.sql import Store
 
 ROUND_SECONDS: Final = 2.0
 REFUSED_SECONDS: Final = 15.0
+FORGET_SECONDS: Final = 3600.0
+DAY_SECONDS: Final = 86_400.0
 # What a new session needs beyond a detector's own duration until it has told again what still holds.
 GRACE_SECONDS: Final = 5.0
 
@@ -35,6 +37,7 @@ class Housekeeper:
     Args:
         data: the data folder.
         closed: told of incidents that were closed here.
+        gone: told which streams there are, to forget all others.
         clock: Unix seconds.
     """
 
@@ -47,6 +50,7 @@ class Housekeeper:
         hub: EventHub,
         open_incidents: OpenIncidents,
         closed: Callable[[IncidentRecord], None],
+        gone: Callable[[Container[str]], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._alive_file = data / "alive"
@@ -56,10 +60,11 @@ class Housekeeper:
         self._hub = hub
         self._open = open_incidents
         self._closed = closed
+        self._gone = gone
         self._clock = clock
         self._began = clock()
         self._was_up_until = _modified(self._alive_file)
-        self._tried_refused = 0.0
+        self._tried_refused = self._forgot = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeper")
 
@@ -100,8 +105,19 @@ class Housekeeper:
         if now - self._tried_refused >= REFUSED_SECONDS:
             self._tried_refused = now
             self._core.retry_refused()
+        if now - self._forgot >= FORGET_SECONDS:
+            self._forgot = now
+            self._forget(now)
+        self._gone(self._core.all())
         self._unmute(now)
         self._close_orphans(now)
+
+    def _forget(self, now: float) -> None:
+        days = self._core.config.service.incident_days
+        if days is not None:
+            forgotten = self._store.incidents.forget(now - days * DAY_SECONDS)
+            if forgotten:
+                log.info("%d incidents that closed more than %d days ago were deleted", forgotten, days)
 
     def _unmute(self, now: float) -> None:
         """What began in a window and holds beyond it is told now."""

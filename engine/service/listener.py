@@ -1,7 +1,7 @@
 """What the fleet reports, handed on: incidents and evidence to the recorder, seconds to their store, all to readers."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,16 +62,18 @@ class Listener:
             self._states[status.id] = seen
             bad = status.state in ("stalled", "failed", "quarantined", "shed")
             why = f" ({status.cause})" if status.cause else ""
-            log.log(logging.WARNING if bad else logging.INFO, "%s%s %s", status.state, why, status.detail,
-                    extra={"stream": status.id})  # fmt: skip
+            why += f": {status.detail}" if status.detail else ""
+            level = logging.WARNING if bad else logging.INFO
+            log.log(level, "%s%s", status.state, why, extra={"stream": status.id})
 
     def on_evidence(self, incident_id: str, session: str, kind: EvidenceKind, content: bytes | Path) -> None:
         """Kept."""
         self._recorder.evidence(incident_id, session, kind, content)
 
-    def forget(self, stream_id: str) -> None:
-        """A stream is gone."""
-        self._states.pop(stream_id, None)
+    def keep_only(self, streams: Container[str]) -> None:
+        """Forget the streams that are gone."""
+        for stream_id in [one for one in tuple(self._states) if one not in streams]:
+            self._states.pop(stream_id, None)
 
 
 def recorded(hub: EventHub, open_incidents: OpenIncidents) -> Callable[[Recorded], None]:

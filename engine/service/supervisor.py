@@ -137,6 +137,7 @@ class Service:
             self._hub,
             self._open,
             lambda record: take(Recorded(record, "closed")),
+            self._listener.keep_only,
         )
         self._reload = Reload(config_path, self._core, gate, self._notifier)
         self._health = Health(
@@ -233,6 +234,7 @@ class Service:
             ("core", self._core.start),
             ("notifier", self._start_notifier),
             ("housekeeper", self._housekeeper.start),
+            ("health", self._health.start),
         ):
             self._running.add(part)
             start()
@@ -249,6 +251,8 @@ class Service:
             return max(0.2, until - kept - time.monotonic())
 
         running, self._running = self._running, set()
+        if "health" in running:
+            self._health.stop(1.0)
         if "housekeeper" in running:
             self._housekeeper.stop(1.0)
         if "fleet" in running:

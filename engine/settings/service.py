@@ -32,6 +32,9 @@ class ServiceSection(Section):
     damping_seconds: Annotated[
         float, Field(ge=0, le=3600, description="a defect that comes back no later than this is the same incident")
     ] = 10.0
+    incident_days: Annotated[
+        int | None, Field(ge=1, le=36_500, description="incidents that closed earlier are deleted; null keeps all")
+    ] = 400
     min_free_bytes: Annotated[int, Field(ge=0, description="below it the data folder's disk counts as full")] = (
         256 << 20
     )

@@ -154,6 +154,9 @@ class IncidentRecord:
         shown["severity"] = str(self.severity)
         shown["streams"] = list(self.streams)
         shown["duration"] = self.duration
+        # To the microsecond: 93.00000000000001 says no more.
+        for name in ("start", "end", "duration"):
+            shown[name] = shown[name] if shown[name] is None else round(shown[name], 6)
         for name in ("opened_at", "closed_at", "updated_at", "acknowledged_at"):
             shown[name] = wall_text(shown[name])
         shown["evidence"] = [

@@ -117,7 +117,7 @@ def check_layout(
         )
 
 
-_compiled: Any = cpu.judge  # numba compiles it; it carries no types
+judge_arrays: Any = cpu.judge  # numba compiles it; it carries no types. `judge` of host tensors, for their arrays
 
 
 def _judge_cpu(
@@ -132,7 +132,7 @@ def _judge_cpu(
     counts: Tensor,
     depth: int,
 ) -> None:
-    _compiled(
+    judge_arrays(
         slots.numpy(),
         start.numpy(),
         known_until.numpy(),

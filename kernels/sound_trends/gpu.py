@@ -43,7 +43,7 @@ _HUM_LANES = tl.constexpr(triton.next_power_of_2(at.HUM_COLUMNS))
 _HUM_TAIL, _HISS_BLOCKS = tl.constexpr(round(at.HUM_COHERENCE * at.HUM_BLOCKS)), tl.constexpr(at.HISS_BLOCKS)
 _RING_LANES = tl.constexpr(triton.next_power_of_2(max(at.HUM_BLOCKS, at.HISS_BLOCKS)))
 _TONE_LEVEL_DB, _SOUNDING_DB = tl.constexpr(at.TONE_LEVEL_DB), tl.constexpr(round(10 * math.log10(at.SOUNDING_POWER)))
-_SILENT_DB, _SHORTEST = tl.constexpr(round(10 * math.log10(at.POWER_FLOOR))), tl.constexpr(at.GAP_SHORTEST)
+_SILENT_DB = tl.constexpr(round(10 * math.log10(at.POWER_FLOOR)))
 _DELAY, _EDGE_BINS, _NEVER = tl.constexpr(at.GAP_DELAY), tl.constexpr(at.GAP_EDGE_BINS), tl.constexpr(at.NEVER)
 _RATE, _CHUNK = tl.constexpr(at.SAMPLE_RATE), tl.constexpr(32)
 _HALF, _LEVELS_SIZE = tl.constexpr(at.LEVEL_BLOCKS), tl.constexpr(2 * at.LEVEL_BLOCKS)
@@ -76,6 +76,8 @@ _CHANGE_LEAST, _NEAR, _NEAR_RANK = (
     tl.constexpr(at.NEAR_BLOCKS),
     tl.constexpr(at.NEAR_RANK),
 )
+_BORDER_BLOCKS = tl.constexpr(at.BORDER_BLOCKS)
+_LOUD_SHORTEST, _DEEP_SHORTEST = tl.constexpr(at.GAP_SHORTEST[0]), tl.constexpr(at.GAP_SHORTEST[1])
 _REACH, _LEVELS_LANES = tl.constexpr(at.BORDER_REACH), tl.constexpr(triton.next_power_of_2(2 * at.LEVEL_BLOCKS))
 _constants: dict[torch.device, Tensor] = {}
 
@@ -232,7 +234,7 @@ def _edge(row, state, count, first, mask):
 
 
 @triton.jit
-def _find_gap(row, state, count, which, scalars):
+def _find_gap(row, state, count, which, SHORTEST: tl.constexpr, scalars):
     """Length in ms and end of the longest gap that is known to have ended, and what the state is to hold after it."""
     level, edge = tl.load(scalars + _GAP_LEVELS + which), tl.load(scalars + _GAP_EDGES + which)
     heard = tl.where(count > 0, tl.load(state + _LAST_LOUD + which), _NEVER)
@@ -250,7 +252,7 @@ def _find_gap(row, state, count, which, scalars):
         until = tl.maximum(until, tl.max(tl.where(before, bin.to(tl.float64)[None, :], heard), axis=1))
     length = lane - 1 - until
     loud = decided & (_envelope_at(row, state, count, lane, decided) >= level)
-    candidate = loud & (length >= _SHORTEST) & (length <= tl.load(state + _LONGEST))
+    candidate = loud & (length >= SHORTEST) & (length <= tl.load(state + _LONGEST))
     inside = until >= _EDGE_BINS
     place = tl.where(inside, until, _EDGE_BINS).to(tl.int32) - _EDGE_BINS + 1
     fallen = tl.where(inside, _edge(row, state, count, place, candidate & inside), earlier)
@@ -278,8 +280,8 @@ def _gaps_and_clicks(row, state, count, scalars, result):
     tl.store(result + _CLICK_AT + 1, click_at - _CLICK_HALF)
     tl.store(result + _CLICK_AT + 2, click_at + _CLICK_HALF)
 
-    gap, end, loud_until, loud_level = _find_gap(row, state, count, 0, scalars)
-    deep, deep_end, deep_until, deep_level = _find_gap(row, state, count, 1, scalars)
+    gap, end, loud_until, loud_level = _find_gap(row, state, count, 0, _LOUD_SHORTEST, scalars)
+    deep, deep_end, deep_until, deep_level = _find_gap(row, state, count, 1, _DEEP_SHORTEST, scalars)
     length = tl.where(gap > 0, gap, deep)
     until = ((tl.where(gap > 0, end, deep_end) - _BINS) * _BIN).to(tl.float64)
     until = tl.where(length > 0, until, 0.0)
@@ -318,7 +320,7 @@ def _ranked(state, first, rank, COUNT: tl.constexpr):
 
 @triton.jit
 def _border_is_here(state, oldest, before, after, change):
-    """Whether the middle is the best border, to one block, between levels like `before` and levels like `after`."""
+    """Whether the middle is the best border, to two blocks, between levels like `before` and levels like `after`."""
     lane = tl.arange(0, _LEVELS_LANES)
     level = tl.load(state + _LEVELS + (oldest + lane) % _LEVELS_SIZE, mask=lane < _LEVELS_SIZE, other=0.0)
     cost = tl.where(lane < _LEVELS_SIZE, tl.abs(level - before) - tl.abs(level - after), 0.0)
@@ -326,7 +328,7 @@ def _border_is_here(state, oldest, before, after, change):
     tried = (lane >= _HALF - _REACH - 1) & (lane <= _HALF + _REACH - 1)
     here = (lane >= _HALF - 2) & (lane <= _HALF)
     best = tl.min(tl.where(tried, border, float("inf")), axis=0)
-    return _flag(tl.min(tl.where(here, border, float("inf")), axis=0) <= best + change)
+    return _flag(tl.min(tl.where(here, border, float("inf")), axis=0) <= best + _BORDER_BLOCKS * change)
 
 
 @triton.jit
@@ -383,8 +385,8 @@ def _minute(state, momentary, scalars, result):
     above = ring > tl.maximum(gate, tl.load(scalars + _RELATIVE) * mean)
     loud = tl.sum(tl.where(above, ring, 0.0), axis=0) / tl.maximum(tl.sum(above.to(tl.int32), axis=0), 1)
     error = tl.abs(offset + _decibels(loud, scalars) - tl.load(state + _TARGET))
-    due = (count >= _MINUTE_BLOCKS) & (count % _MINUTE_EVERY == 0) & (kept > 0)
-    tl.store(result + _MINUTE_AT, tl.where(due, error, float("nan")))
+    error = tl.where(count < _MINUTE_BLOCKS, 0.0, tl.where(kept > 0, error, float("nan")))
+    tl.store(result + _MINUTE_AT, tl.where(count % _MINUTE_EVERY == 0, error, float("nan")))
     tl.store(result + _MINUTE_AT + 1, 0.0)
     tl.store(result + _MINUTE_AT + 2, (tl.minimum(count, _MINUTE_BLOCKS) * _BLOCK).to(tl.float64))
 

@@ -38,7 +38,7 @@ COLUMNS: Final = (
     "level_jump",  # change of level that has lasted for 4 s, dB; 0: none
     "jump_from",
     "jump_to",
-    "minute_error",  # loudness of the last minute against the slot's target, LU, once a second; NaN before
+    "minute_error",  # loudness of the last minute against the slot's target, LU, once a second; 0 before
     "minute_lead",
     "minute_tail",
 )
@@ -64,10 +64,11 @@ TONE_ANGLE: Final = 0.01  # cosine: 3 Hz at 1 kHz
 TONE_LEVEL_DB: Final = 1.0
 
 # Gaps: below a level, with sound of another level up to 5 ms before and after. What falls to nothing at all (below the
-# last bit of 16) is one out of quieter sound too.
+# last bit of 16) is one out of quieter sound too, unless it is shorter than any coded frame: microphones that are blown
+# into have such gaps.
 GAP_LEVELS: Final = (0.0005, 0.00003)  # -66 and -90 dBFS
 GAP_EDGES: Final = (0.01, 0.001)
-GAP_SHORTEST: Final = 10  # ms
+GAP_SHORTEST: Final = (10, 18)  # ms
 GAP_LONGEST_SECONDS: Final = 3.5
 SAMPLE_RATE: Final = 48_000
 GAP_DELAY: Final = 10  # ms that are looked at on either side of a gap's edge, or a click
@@ -79,17 +80,18 @@ LEVEL_PART: Final = LEVEL_BLOCKS - 1  # of them without the block in which it ch
 # Of a part's levels, in order: a gain moves them all, a voice that stops only the higher ones. The least moved counts.
 LEVEL_RANKS: Final = (11, 19, 27)
 # The step itself, over two blocks, has to be a share of the change, and not so large that sound began or ended there.
-STEP_SHARE: Final = 0.5
+STEP_SHARE: Final = 0.4
 STEP_MORE_DB: Final = 20.0
 STEP_LEAST_DB: Final = 1.0
 CHANGE_LEAST_DB: Final = 6.0
-# It lasts from the start: of the 8 blocks on either side the second loudest has most of the change too.
+# It lasts from the start: of the 8 blocks on either side the second loudest has half of the change too.
 NEAR_BLOCKS: Final = 8
 NEAR_RANK: Final = 6
-NEAR_SHARE: Final = 0.6
+NEAR_SHARE: Final = 0.5
 # And it is here: no other border within 1.5 s tells the blocks that are like the one side from those like the other
-# better, by more than one block.
+# better, by more than two blocks.
 BORDER_REACH: Final = 15
+BORDER_BLOCKS: Final = 2.0
 QUIETEST_DB: Final = -70.0  # the quieter side; below it is silence, which has its own name
 
 # Gating blocks of BS.1770 in a minute, at the hop of a block.

@@ -52,13 +52,14 @@ NOISE_BRIGHTEST: Final = 225 * 4 * BLOCK_SAMPLES
 # One bin as a standard deviation in 8-bit codes: sqrt(pi / 2) / 6 of the mean of |Laplacian| (Immerkaer's eq. 5).
 NOISE_UNIT: Final = math.sqrt(math.pi / 2) / 6 * (1 << NOISE_BIN_BITS) / BLOCK_SAMPLES / 4
 
-# Banding: a block that luma crosses in a step of at least two 8-bit codes, changing by less in few places (coding
-# leaves some ringing). A step of one code is how eight bits look, and every low bit rate leaves some.
-BAND_STEP_MIN: Final = 8
-BAND_SPAN_MAX: Final = 48
+# Banding: a block that luma crosses in steps of at least four 8-bit codes, changing by less in few places (coding
+# leaves some ringing around them). Smaller steps are what every low bit rate leaves: with two codes, clean clips have
+# as much of it as banded ones after coding.
+BAND_STEP_MIN: Final = 16
+BAND_SPAN_MAX: Final = 64
 BAND_CHANGES_MIN: Final = 8
-BAND_CHANGES_MAX: Final = 32
-BAND_FAINT_MAX: Final = 24
+BAND_CHANGES_MAX: Final = 48
+BAND_FAINT_MAX: Final = 64
 
 # Colour bars: (start, span) in eighths of the width, number of bars; the order of colours is the same in all.
 BAR_LAYOUTS: Final = ((0, 8, 8), (0, 8, 7), (1, 6, 7))

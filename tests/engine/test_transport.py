@@ -11,8 +11,10 @@ import av
 import pytest
 from media import ffmpeg_exe, media_dir
 
+from engine.detectors import detector
 from engine.ingest.source import Source
 from engine.ingest.timeline import Timeline, TrackOffset
+from engine.ingest.transport import TransportWatch
 from engine.pipeline import EngineSettings, StreamSpec, check
 from engine.verdicts import Severity
 from models.synthesis import transport as plant
@@ -439,3 +441,20 @@ def test_clips_have_what_their_manifest_says(clip):
     chosen = {f"stream.{name}": {} for name in DETECTORS}
     [outcome] = check([StreamSpec(clip.name, str(clip), chosen)], EngineSettings(device="cpu"))
     assert {i.detector for i in outcome.incidents} == DAMAGED.get(clip.name, set())
+
+
+def test_a_stream_that_is_opened_again_after_hours_tells_none_of_those_seconds_twice(base, tmp_path):
+    path = tmp_path / "again.ts"
+    path.write_bytes(base)
+    parameters = {f"stream.{name}": detector(f"stream.{name}").settle() for name in DETECTORS}
+    with Source(str(path)) as source:
+        info = source.open(lambda: 36_000.5)
+        watch = TransportWatch(info, parameters, source.raw_bytes(), realtime=True, begin=36_000.5)
+        for packet in source.packets():
+            watch.packet(packet, source.clock.found)
+        watch.finish()
+        rows = watch.rows(36_012.0, last=True)
+        watch.close()
+    assert rows
+    assert min(row.start for row in rows) >= 36_000.0
+    assert len(rows) < 100

@@ -40,6 +40,12 @@ def test_a_line_at_the_limit_is_black(level, expected):
     assert active_area(frame_table([picture]))[0].tolist() == [expected] * 4
 
 
+def test_the_mean_of_a_line_is_rounded_down_as_cropdetect_does():
+    picture = np.full((20, 30), 24)
+    picture[:, ::2] = 25  # rows of 24.5
+    assert active_area(frame_table([make_frame(picture, NOTHING, NOTHING)]))[0].tolist()[:2] == [1.0, 1.0]
+
+
 def test_all_versions_agree_on_a_mixed_batch(gpu):
     pictures = [
         boxed(61, 43, 5, 0, 0, 0, padding=7),

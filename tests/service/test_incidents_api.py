@@ -231,3 +231,17 @@ def test_what_an_earlier_session_left_open_is_closed_when_the_new_one_does_not_t
         )  # fmt: skip
         assert len(known(client, "two", state="open")) == 2
         assert [part.session for part in service.parts.store.incidents.open_parts() if part.stream == "one"] == ["new"]
+
+
+def test_incidents_are_forgotten_after_their_days(tmp_path):
+    config = "service: {incident_days: 30}\nstreams: [{id: one, url: a.ts}]"
+    day = 86_400.0
+    with running(tmp_path, config) as service:
+        for number, age in enumerate((60, 10)):
+            for change in ("opened", "closed"):
+                service.fleet.report("one", change, start=100.0 * number, at=time.time() - age * day)
+        service.fleet.report("one", "opened", detector="audio.hum", at=time.time() - 90 * day)
+        wait_until(lambda: len(service.parts.store.incidents.list().items) == 3)
+    with running(tmp_path, config) as service:
+        wait_until(lambda: len(service.parts.store.incidents.list().items) == 2)
+        assert {item.detector for item in service.parts.store.incidents.list().items} == {"video.black", "audio.hum"}

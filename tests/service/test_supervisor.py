@@ -1,4 +1,4 @@
-"""The whole service as a process of its own, with real engines: started, killed, drained, told to read again."""
+"""The whole service as a process of its own: started, killed, drained, told to read again; the slow ones judge."""
 
 import json
 import os
@@ -14,12 +14,14 @@ import av
 import httpx
 import made_clips
 import numpy as np
+import psutil
 import pytest
+from receivers import Receiver
 from running_service import wait_until
 
 ROOT = Path(__file__).parents[2]
-# How the service is started. With the real fleet: [sys.executable, "-m", "engine.cli", "serve", "--config", ...].
-START = [sys.executable, str(Path(__file__).with_name("serve_in_process.py"))]
+SCRIPTED = Path(__file__).with_name("serve_scripted.py")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
 SECRET = "correct-horse-battery"
 
 
@@ -36,26 +38,40 @@ def black(path, seconds=8):
 
 
 class Process:
-    """The service as a process."""
+    """The service as a process.
 
-    def __init__(self, folder, config, fleet):
-        self.start_with = [*START, fleet]
+    Args:
+        folder: for its configuration, data and log.
+        config: the text of its configuration.
+        real: with the real fleet, as `avjury serve`; else with a scripted one, which is there at once.
+    """
+
+    def __init__(self, folder, config, real):
         self.folder = folder
         self.config = folder / "config.yaml"
         self.config.write_text(config)
+        self.real = real
         self.process = None
+
+    def command(self, listen):
+        where = (str(self.config), str(self.folder / "data"), listen)
+        if not self.real:
+            return [sys.executable, str(SCRIPTED), *where]
+        options = [part for pair in zip(("--config", "--data", "--listen"), where, strict=True) for part in pair]
+        return [sys.executable, "-m", "engine.cli", "serve", *options]
 
     def start(self):
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
         self.log = self.folder / f"log-{time.monotonic_ns()}"
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [*self.start_with, str(self.config), str(self.folder / "data"), self.url.removeprefix("http://")],
-                stderr=log, cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
-            )  # fmt: skip
+            command = self.command(self.url.removeprefix("http://"))
+            self.process = subprocess.Popen(command, stderr=log, cwd=ROOT, env=ENVIRONMENT)
         wait_until(self._answers, 60)
         return self
+
+    def children(self):
+        return psutil.Process(self.process.pid).children(recursive=True)
 
     def _answers(self):
         assert self.process.poll() is None, self.lines()
@@ -86,43 +102,55 @@ class Process:
 
 
 @pytest.fixture
-def service(tmp_path, request):
+def receiver():
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def service(tmp_path, request, receiver):
     clip = black(tmp_path / "black.mp4", 60)
     config = f"""
 auth: {{token: {SECRET}}}
 service: {{log_format: json}}
-detectors: {{"*": false, video.black: true}}
+detectors: {{"*": false, video.black: true, stream.stall: true}}
+notify:
+  sinks: {{hook: {{type: webhook, url: "{receiver.url}"}}}}
+  routes: [{{sinks: [hook], detectors: [video.black]}}]
 streams: [{{id: dark, url: {clip}, loop: true}}]
 """
-    process = Process(tmp_path, config, "engines" if request.node.get_closest_marker("slow") else "scripted")
+    process = Process(tmp_path, config, real=request.node.get_closest_marker("slow") is not None)
     yield process
     process.end()
 
 
 @pytest.mark.slow
-def test_a_killed_service_comes_back_with_the_same_open_incident(service):
+def test_a_killed_service_comes_back_with_the_same_open_incident(service, receiver):
     service.start()
-    [before] = wait_until(lambda: service.incidents(state="open"), 90)
+    [before] = wait_until(lambda: service.incidents(state="open"), 240)  # the kernels may have to be compiled
     assert before["detector"] == "video.black"
+    receiver.wait_for(1)
+    children = service.children()
+    assert len(children) >= 2
     assert service.kill(signal.SIGKILL)[0] == -signal.SIGKILL
+    assert psutil.wait_procs(children, 15)[1] == []  # nobody is left behind
     service.start()
     [after] = service.incidents(state="open")
     assert (after["id"], after["opened_at"]) == (before["id"], before["opened_at"])
     # The black picture is told anew by the new session: it is the same incident, and the old report of it is over.
-    wait_until(lambda: service.incidents()[0]["revision"] > after["revision"], 30)
+    wait_until(lambda: service.incidents()[0]["revision"] > after["revision"], 120)
     assert len(service.incidents()) == 1
     code, seconds = service.kill(signal.SIGTERM)
     assert (code, seconds < 10) == (0, True), service.lines()
     service.start()
     assert [one["id"] for one in service.incidents(state="open")] == [before["id"]]
+    assert {(body["change"], body["id"]) for body in receiver.bodies} == {("opened", before["id"])}
 
 
 def test_one_data_folder_has_one_service(service):
     service.start()
     other = subprocess.run(
-        [*service.start_with, str(service.config), str(service.folder / "data"), "127.0.0.1:0"],
-        capture_output=True, text=True, cwd=ROOT, timeout=60,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        service.command("127.0.0.1:0"), capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT, timeout=60,
     )  # fmt: skip
     assert other.returncode != 0
     assert f"process {service.process.pid}" in other.stderr
@@ -135,7 +163,7 @@ def test_sighup_reads_the_configuration_again(service):
     service.config.write_text(text + "nonsense: 1\n")
     service.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "avjury_config_reload_failures_total 1.0" in service.get("/metrics").text, 10)
-    assert "line 6" in service.lines()
+    assert "line 9" in service.lines()
     service.config.write_text(text.replace("streams: [", f"streams: [{{id: more, url: {service.folder}/black.mp4}}, "))
     service.process.send_signal(signal.SIGHUP)
     wait_until(lambda: service.get("/api/v1/streams/more").status_code == 200, 10)
@@ -160,7 +188,7 @@ def test_log_lines_are_json_with_streams_and_without_secrets(service):
         )
     )
     service.start()
-    wait_until(lambda: "trying again" in service.lines(), 60)
+    wait_until(lambda: '"lost"' in service.lines() and "refused" in service.lines(), 240)
     shown = service.get("/api/v1/streams").text + service.get("/metrics").text + service.get("/api/v1/incidents").text
     service.kill(signal.SIGTERM)
     lines = [json.loads(line) for line in service.lines().splitlines()]
