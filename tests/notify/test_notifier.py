@@ -223,6 +223,36 @@ def test_a_database_that_is_away_is_waited_for(service, caplog):
         assert service.settled() == {("hook", "delivered"): 1}
 
 
+def test_what_arrived_while_the_database_went_away_is_not_sent_again(service):
+    with Receiver() as receiver:
+        service.start(section(hook=hook(receiver)), lease_seconds=0.5)
+        outbox = service.store.outbox
+        real, refused = outbox.delivered, []
+
+        def away(batch):
+            if len(refused) < 2:
+                refused.append(batch.id)
+                raise StoreError("the database failed", why="away", remedy="wait")
+            real(batch)
+
+        outbox.delivered = away
+        service.open()
+        assert service.settled() == {("hook", "delivered"): 1}
+        assert len(refused) == 2
+        assert len(receiver.requests) == 1
+
+
+def test_a_mistake_in_a_step_does_not_silence_the_sink(service, caplog):
+    with Receiver() as receiver:
+        service.start(section(hook=hook(receiver)))
+        real = service.store.outbox.next_due
+        service.store.outbox.next_due = lambda sink: {}["none"]
+        service.open()
+        servers.eventually(lambda: "KeyError in a step" in caplog.text, 10)
+        service.store.outbox.next_due = real
+        assert service.settled() == {("hook", "delivered"): 1}
+
+
 def test_a_sender_that_raises_what_it_should_not_is_tried_again(service, caplog):
     word = "".join(("hunter", "2"))  # the log shows the line that raised
 
