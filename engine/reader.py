@@ -353,11 +353,16 @@ class StreamReader:
     def _flush(self) -> None:
         """Give what the decoders hold back, which came before whatever is the matter now."""
         assert self.decoders is not None
+        surfaces = self.decoders.video.flush() if self.decoders.video is not None else []
+        blocks = self.decoders.audio.flush() if self.decoders.audio is not None else []
+        if self.gap.is_set():
+            # It comes after a gap that the engine has not seen yet, and would be taken for what came before it.
+            for surface in surfaces:
+                surface.release()
+            return
         self._flushing = True
-        if self.decoders.video is not None:
-            self._deliver_frames(self.decoders.video.flush())
-        if self.decoders.audio is not None:
-            self._deliver_sound(self.decoders.audio.flush())
+        self._deliver_frames(surfaces)
+        self._deliver_sound(blocks)
         self._flushing = False
 
     def _let_go(self) -> None:
