@@ -464,9 +464,12 @@ def query(
     ] = None,
     sql: Annotated[str | None, typer.Option("--sql", metavar="SQL", help="A query over the view `seconds`.")] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="F", help="The service's configuration.")] = None,
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The service's data directory.")] = Path(
-        "avjury-data"
-    ),
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="The service's data folder. [default: of --config, else avjury-data]"
+        ),
+    ] = None,
     verdicts: Annotated[
         str | None, typer.Option("--verdicts", metavar="PLACE", help="Directory, s3://, gs:// or az:// URL instead.")
     ] = None,
@@ -487,8 +490,9 @@ def query(
     from engine.configured import load_config
     from engine.query_command import answer, open_reader, write_answer
 
-    storage = load_config(config)[0].storage
-    reader = open_reader(verdicts or storage.verdicts, data, storage.options)
+    loaded = load_config(config)[0]
+    storage = loaded.storage
+    reader = open_reader(verdicts or storage.verdicts, data or Path(loaded.service.data), storage.options)
     write_answer(answer(reader, question, sql, since, until, stream or [], limit), format.value, sys.stdout)
 
 

@@ -28,6 +28,7 @@ from engine.evidence import thumbnail
 from engine.evidence.recorder import EvidenceSettings, Recorder
 from engine.evidence.series import Watched
 from engine.evidence.worker import Sink
+from engine.first_run import told_where_slow
 from engine.handling import Handling
 from engine.incidents import IncidentBook
 from engine.ingest.backoff import OpenPace
@@ -49,6 +50,8 @@ JOIN_SECONDS = 20.0
 PROGRESS_SECONDS = 0.1
 # A track that is so far behind the other one is taken for gone; containers interleave within a second or two.
 TRACK_LATE_SECONDS = 5.0
+# A pass that took longer kept the readers from going on; that is no silence of their sources.
+AWAY_SECONDS = 1.0
 # Causes kept per measure until its detector opens; on a GPU verdicts come a few rows later than the rows.
 CAUSES = 64
 
@@ -285,6 +288,7 @@ class Engine:
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
         self._stopping = False
+        self._looked_at = time.monotonic()
         self.waited_seconds = 0.0
         """For how long the loop had nothing to do."""
         self.outcomes: dict[str, Outcome] = {}
@@ -364,6 +368,12 @@ class Engine:
         """Where its reader marks that it is at work for the stream."""
         return Handling()
 
+    def waits_for_kernels(self) -> bool:
+        """Whether something was decoded, and nothing was judged yet. From any thread."""
+        readers = [stream.reader for stream in list(self._streams.values())]
+        judged = any(r.counters.frames_measured or r.counters.audio_samples for r in readers) or bool(self.outcomes)
+        return not judged and any(len(r.video) or len(r.audio) for r in readers)
+
     def stop(self) -> None:
         """End soon; open incidents are closed as removed. May be called from any thread or signal handler."""
         self._stopping = True
@@ -429,17 +439,21 @@ class Engine:
     def _judge_silence(self) -> None:
         """Live sources that give nothing: their time goes on by the clock."""
         silent: list[tuple[int, StreamTick]] = []
+        now = time.monotonic()
+        away, self._looked_at = now - self._looked_at, now
         for stream in self._streams.values():
             reader = stream.reader
+            if away > AWAY_SECONDS:
+                reader.excuse(away)
             tick = reader.stall_tick()
             if tick is not None:
                 silent.append((stream.slot, tick))
             if (tick is not None or reader.gap.is_set()) and not (len(reader.video) or len(reader.audio)):
                 self._settle(0)
+                reader.gap.clear()  # first: what the reader says from here on counts for the next pass
                 self._judge.interrupt(stream.slot)
                 if reader.anew:
                     self._forget_measures(stream)
-                reader.gap.clear()
         if silent:
             self._emit(self._measure.ticks(silent), None)
         for slot, _ in silent:
@@ -559,7 +573,7 @@ class Engine:
                 stream.coverage.frame_rate = info.video.frame_rate
             self._listener.on_progress(stream.spec.id, max(stream.ends.values()), info.duration)
         if self._recorder is not None:
-            self._recorder.settle(stream.slot, max(stream.ends.values()))
+            self._recorder.settle(stream.slot, stream.known_until())
         for pts in stream.reader.sampling.told():
             stream.coverage.left_out(pts)
         for second in stream.coverage.complete(stream.known_until() - 1.0):
@@ -682,5 +696,6 @@ def check(
         engine.stop()  # `run` then ends the readers that were started already
         raise
     finally:
-        engine.run()
+        with told_where_slow(engine.waits_for_kernels):
+            engine.run()
     return [engine.outcomes[spec.id] for spec in streams]

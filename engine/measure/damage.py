@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -22,8 +23,8 @@ from kernels.torn_blocks.layout import BLOCK
 EVIDENCE_SECONDS: Final = 0.5
 # From this logit on a picture is evidence, in proportion to what is above it, up to MOST_EVIDENCE; 1 is enough. One
 # picture of real clips without damage stays below ENOUGH_LOGIT (decision 0019).
-LEAST_LOGIT: Final = 1.0
-ENOUGH_LOGIT: Final = 5.0
+LEAST_LOGIT: Final = 0.25
+ENOUGH_LOGIT: Final = 4.25
 MOST_EVIDENCE: Final = 3.0
 # What a stream has of torn corners as a rule is no damage: grain, water, a coarse encoder. The rule is a mean over
 # this time, which rises by no more than doubling and a few corners a picture.
@@ -47,6 +48,13 @@ _BLOCKS, _TEAR = places(TORN_COLUMNS), places(TEAR_COLUMNS)
 _WIDTH, _HEIGHT = int(Field.WIDTH), int(Field.HEIGHT)
 _BLOCK_NAMES: Final = frozenset((*TORN_COLUMNS, "corruption"))
 _TEAR_NAMES: Final = frozenset((*TEAR_COLUMNS, "tearing"))
+
+
+@cache
+def _weights() -> tuple[float, float, float]:
+    """Of corners, of sides, and the constant: models/fit_corruption.py."""
+    fitted = json.loads((files("models") / "weights" / "corruption_blocks.json").read_text(encoding="utf-8"))
+    return fitted["corners"], fitted["sides"], fitted["constant"]
 
 
 class _Clock:
@@ -84,8 +92,7 @@ class TornBlocks:
         self._any: set[int] = set()  # slots
         self._clock = _Clock(arithmetic, slots)
         self._evidence, self._share, self._usual = (arithmetic.column(slots) for _ in range(3))
-        weights = json.loads((files("models") / "weights" / "corruption_blocks.json").read_text(encoding="utf-8"))
-        self._corners, self._sides, self._constant = (weights[k] for k in ("corners", "sides", "constant"))
+        self._corners, self._sides, self._constant = _weights()
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         needed = not _BLOCK_NAMES.isdisjoint(wanted)

@@ -43,7 +43,8 @@ _HUM_BLOCKS, _HUM_COHERENCE, _HUM_COLUMNS, _HISS_BLOCKS = (
 _TONE_ANGLE, _TONE_LEVEL = at.TONE_ANGLE, at.TONE_LEVEL_DB
 _LOUD_LEVEL, _DEEP_LEVEL = at.GAP_LEVELS
 _LOUD_EDGE, _DEEP_EDGE = at.GAP_EDGES
-_SHORTEST, _DELAY, _EDGE_BINS, _NEVER = at.GAP_SHORTEST, at.GAP_DELAY, at.GAP_EDGE_BINS, at.NEVER
+_LOUD_SHORTEST, _DEEP_SHORTEST = at.GAP_SHORTEST
+_DELAY, _EDGE_BINS, _NEVER = at.GAP_DELAY, at.GAP_EDGE_BINS, at.NEVER
 _LEVEL_BLOCKS, _PART, _RATE = at.LEVEL_BLOCKS, at.LEVEL_PART, at.SAMPLE_RATE
 _LOW_RANK, _MIDDLE_RANK, _HIGH_RANK = at.LEVEL_RANKS
 _CHANGE_LEAST, _NEAR, _NEAR_RANK, _NEAR_SHARE, _REACH, _BORDER_BLOCKS = (
@@ -224,7 +225,7 @@ def _edge(both, first):
 
 
 @_jit
-def _find_gap(both, state, which, goes_on, level, edge):
+def _find_gap(both, state, which, goes_on, level, edge, shortest):
     """Length in ms of the longest gap below `level` that is known to have ended, and the bin after it."""
     last_loud = state[_LAST_LOUD + which] if goes_on else _NEVER
     earlier = state[_BEFORE + which]
@@ -236,7 +237,7 @@ def _find_gap(both, state, which, goes_on, level, edge):
         if both[k] < level:
             continue
         gap = k - 1 - last_loud
-        if k >= first and _SHORTEST <= gap <= state[_LONGEST] and gap > length:
+        if k >= first and shortest <= gap <= state[_LONGEST] and gap > length:
             fallen = _edge(both, int(last_loud) - _EDGE_BINS + 1) if last_loud >= _EDGE_BINS else earlier
             if fallen >= edge and _edge(both, k) >= edge:
                 length = gap
@@ -259,8 +260,8 @@ def _gaps_and_clicks(row, state, count, both, out):
     out[_CLICK_AT + 1] = place - CLICK_BIN / 2
     out[_CLICK_AT + 2] = place + CLICK_BIN / 2
 
-    length, end = _find_gap(both, state, 0, count > 0, _LOUD_LEVEL, _LOUD_EDGE)
-    deep, deep_end = _find_gap(both, state, 1, count > 0, _DEEP_LEVEL, _DEEP_EDGE)
+    length, end = _find_gap(both, state, 0, count > 0, _LOUD_LEVEL, _LOUD_EDGE, _LOUD_SHORTEST)
+    deep, deep_end = _find_gap(both, state, 1, count > 0, _DEEP_LEVEL, _DEEP_EDGE, _DEEP_SHORTEST)
     if length == 0.0:
         length, end = deep, deep_end
     until = float((end - ENVELOPE_BINS) * ENVELOPE_BIN) if length > 0.0 else 0.0

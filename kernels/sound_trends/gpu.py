@@ -43,7 +43,7 @@ _HUM_LANES = tl.constexpr(triton.next_power_of_2(at.HUM_COLUMNS))
 _HUM_TAIL, _HISS_BLOCKS = tl.constexpr(round(at.HUM_COHERENCE * at.HUM_BLOCKS)), tl.constexpr(at.HISS_BLOCKS)
 _RING_LANES = tl.constexpr(triton.next_power_of_2(max(at.HUM_BLOCKS, at.HISS_BLOCKS)))
 _TONE_LEVEL_DB, _SOUNDING_DB = tl.constexpr(at.TONE_LEVEL_DB), tl.constexpr(round(10 * math.log10(at.SOUNDING_POWER)))
-_SILENT_DB, _SHORTEST = tl.constexpr(round(10 * math.log10(at.POWER_FLOOR))), tl.constexpr(at.GAP_SHORTEST)
+_SILENT_DB = tl.constexpr(round(10 * math.log10(at.POWER_FLOOR)))
 _DELAY, _EDGE_BINS, _NEVER = tl.constexpr(at.GAP_DELAY), tl.constexpr(at.GAP_EDGE_BINS), tl.constexpr(at.NEVER)
 _RATE, _CHUNK = tl.constexpr(at.SAMPLE_RATE), tl.constexpr(32)
 _HALF, _LEVELS_SIZE = tl.constexpr(at.LEVEL_BLOCKS), tl.constexpr(2 * at.LEVEL_BLOCKS)
@@ -77,6 +77,7 @@ _CHANGE_LEAST, _NEAR, _NEAR_RANK = (
     tl.constexpr(at.NEAR_RANK),
 )
 _BORDER_BLOCKS = tl.constexpr(at.BORDER_BLOCKS)
+_LOUD_SHORTEST, _DEEP_SHORTEST = tl.constexpr(at.GAP_SHORTEST[0]), tl.constexpr(at.GAP_SHORTEST[1])
 _REACH, _LEVELS_LANES = tl.constexpr(at.BORDER_REACH), tl.constexpr(triton.next_power_of_2(2 * at.LEVEL_BLOCKS))
 _constants: dict[torch.device, Tensor] = {}
 
@@ -233,7 +234,7 @@ def _edge(row, state, count, first, mask):
 
 
 @triton.jit
-def _find_gap(row, state, count, which, scalars):
+def _find_gap(row, state, count, which, SHORTEST: tl.constexpr, scalars):
     """Length in ms and end of the longest gap that is known to have ended, and what the state is to hold after it."""
     level, edge = tl.load(scalars + _GAP_LEVELS + which), tl.load(scalars + _GAP_EDGES + which)
     heard = tl.where(count > 0, tl.load(state + _LAST_LOUD + which), _NEVER)
@@ -251,7 +252,7 @@ def _find_gap(row, state, count, which, scalars):
         until = tl.maximum(until, tl.max(tl.where(before, bin.to(tl.float64)[None, :], heard), axis=1))
     length = lane - 1 - until
     loud = decided & (_envelope_at(row, state, count, lane, decided) >= level)
-    candidate = loud & (length >= _SHORTEST) & (length <= tl.load(state + _LONGEST))
+    candidate = loud & (length >= SHORTEST) & (length <= tl.load(state + _LONGEST))
     inside = until >= _EDGE_BINS
     place = tl.where(inside, until, _EDGE_BINS).to(tl.int32) - _EDGE_BINS + 1
     fallen = tl.where(inside, _edge(row, state, count, place, candidate & inside), earlier)
@@ -279,8 +280,8 @@ def _gaps_and_clicks(row, state, count, scalars, result):
     tl.store(result + _CLICK_AT + 1, click_at - _CLICK_HALF)
     tl.store(result + _CLICK_AT + 2, click_at + _CLICK_HALF)
 
-    gap, end, loud_until, loud_level = _find_gap(row, state, count, 0, scalars)
-    deep, deep_end, deep_until, deep_level = _find_gap(row, state, count, 1, scalars)
+    gap, end, loud_until, loud_level = _find_gap(row, state, count, 0, _LOUD_SHORTEST, scalars)
+    deep, deep_end, deep_until, deep_level = _find_gap(row, state, count, 1, _DEEP_SHORTEST, scalars)
     length = tl.where(gap > 0, gap, deep)
     until = ((tl.where(gap > 0, end, deep_end) - _BINS) * _BIN).to(tl.float64)
     until = tl.where(length > 0, until, 0.0)

@@ -64,10 +64,11 @@ TONE_ANGLE: Final = 0.01  # cosine: 3 Hz at 1 kHz
 TONE_LEVEL_DB: Final = 1.0
 
 # Gaps: below a level, with sound of another level up to 5 ms before and after. What falls to nothing at all (below the
-# last bit of 16) is one out of quieter sound too.
+# last bit of 16) is one out of quieter sound too, unless it is shorter than any coded frame: microphones that are blown
+# into have such gaps.
 GAP_LEVELS: Final = (0.0005, 0.00003)  # -66 and -90 dBFS
 GAP_EDGES: Final = (0.01, 0.001)
-GAP_SHORTEST: Final = 10  # ms
+GAP_SHORTEST: Final = (10, 18)  # ms
 GAP_LONGEST_SECONDS: Final = 3.5
 SAMPLE_RATE: Final = 48_000
 GAP_DELAY: Final = 10  # ms that are looked at on either side of a gap's edge, or a click

@@ -29,7 +29,7 @@ def _hum(run: list[_Array]) -> float:
     return _decibels(max(kept[:3].sum(), kept[3:].sum()))
 
 
-def _gap(envelope: _Array, begin: int, longest: float, level: float, edge: float) -> tuple[float, int]:
+def _gap(envelope: _Array, begin: int, shortest: int, longest: float, level: float, edge: float) -> tuple[float, int]:
     """Length in ms and end of the longest gap that ended in the 100 bins up to 10 before the end of `envelope`.
 
     Args:
@@ -40,7 +40,7 @@ def _gap(envelope: _Array, begin: int, longest: float, level: float, edge: float
     loud = np.flatnonzero(envelope >= level)
     for last, first in itertools.pairwise(loud):
         length = first - last - 1
-        if not (begin - 10 <= first < begin + 90 and 10 <= length <= longest and last >= 4):
+        if not (begin - 10 <= first < begin + 90 and shortest <= length <= longest and last >= 4):
             continue
         if (
             envelope[last - 4 : last + 1].mean() >= edge
@@ -165,9 +165,9 @@ def follow(
         ratio = 0.0 if row[23] > 0 and _beside_gap(envelope, begin, row[24]) else row[23]
         columns += [ratio, row[24] - 12, row[24] + 12]
         longest = 1000 * longest_gap_seconds
-        gap, end = _gap(envelope, begin, longest, 5e-4, 1e-2)
+        gap, end = _gap(envelope, begin, 10, longest, 5e-4, 1e-2)
         if gap == 0:
-            gap, end = _gap(envelope, begin, longest, 3e-5, 1e-3)
+            gap, end = _gap(envelope, begin, 18, longest, 3e-5, 1e-3)
         until = 48.0 * (end - begin) if gap else 0.0
         columns += [gap / 1000, until - 48 * gap, until]
         columns += [_level_jump(levels), -39 * 4800, -38 * 4800]

@@ -171,6 +171,19 @@ def test_it_ends_within_its_deadline_and_what_was_not_confirmed_is_sent_after_th
         assert service.settled() == {("hook", "delivered"): 1}
 
 
+def test_what_waits_is_counted(service):
+    with Receiver(lambda number: 503) as receiver:
+        service.start(section(hook=hook(receiver)), lease_seconds=0.6)
+        service.open("a")
+        service.open("b")
+        servers.eventually(lambda: service.notifier.snapshot()["hook"].pending == 2, 10)
+        servers.eventually(lambda: service.notifier.snapshot()["hook"].oldest_seconds > 0.5, 10)
+        receiver.answer = lambda number: 204
+        service.settled()
+        servers.eventually(lambda: service.notifier.snapshot()["hook"].pending == 0, 10)
+        assert service.notifier.snapshot()["hook"].oldest_seconds == 0.0
+
+
 def test_a_claim_holds_for_as_long_as_the_sender_works(service):
     release = threading.Event()
 
