@@ -122,7 +122,7 @@ def test_a_token_is_text_whatever_it_looks_like(tmp_path):
         ("auth:\n  tokens:\n    - {name: a, role: boss, token: hunter2}\n", "'viewer', 'operator' or 'admin'"),
         ("auth:\n  tokens:\n    - {name: a, tokn: hunter2}\n", "did you mean 'token'"),
         ("streams:\n  - {id: a, url: ['http://u:hunter2@h/']}\n", "streams[0].url"),
-        ("storage: {database: 'mysql://u:hunter2@h/x'}\n", "storage.database"),
+        ("storage: {database: ['mysql://u:hunter2@h/x']}\n", "storage.database"),
         ("storage: {options: {secret_access_key: 52525252}}\n", "secret_access_key"),
     ],
 )
