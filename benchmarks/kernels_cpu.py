@@ -17,18 +17,21 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness import compare, quantiles, write_result
-from engine.sound_trends import COLUMNS as TREND_COLUMNS
-from engine.sound_trends import SoundTrends
 from kernels import tile_stats as tiles
 from kernels.active_area import active_area
 from kernels.audio_stats import AudioState, measure_audio
+from kernels.blockiness import blockiness
 from kernels.edge_width import edge_width
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
 from kernels.sound_features import FeatureState, sound_features
+from kernels.sound_trends import COLUMNS as TREND_COLUMNS
+from kernels.sound_trends import TrendState, sound_trends
+from kernels.tear import tear
 from kernels.temporal import new_state, temporal
 from kernels.texture import texture
+from kernels.torn_blocks import torn_blocks
 from models.synthesis.picture import Picture, moving_pattern
 
 WIDTH, HEIGHT = 1920, 1080
@@ -38,6 +41,9 @@ PER_SECOND = {
     "frame_stats": 25.0,
     "tile_stats": 25.0,
     "temporal": 25.0,
+    "blockiness": 1.0,
+    "torn_blocks": 25.0,
+    "tear": 5.0,
     "edge_width": 0.25,
     "texture": 1.0,
     "active_area": 1.0,
@@ -112,20 +118,24 @@ def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
     weights = torch.tensor([[1.0, 1.0, 0, 0, 0, 0, 0, 0]], dtype=torch.float64)
     clip, noise = torch.ones(1, dtype=torch.float64), torch.full((1,), 0.001, dtype=torch.float64)
     audio, features = AudioState.allocate(1, device), FeatureState.allocate(1, device)
-    trends, columns = SoundTrends(device, 1), torch.empty((1, len(TREND_COLUMNS)), dtype=torch.float64)
+    trends, columns = TrendState.allocate(1, device), torch.empty((1, len(TREND_COLUMNS)), dtype=torch.float64)
     trends.reset(0)
+    loudness = torch.full((1,), -23.0, dtype=torch.float64)
     heard = sound_features(features, samples, channels, valid, slots)
     return {
         "copy of both luma planes": copy,
         "frame_stats": lambda: frame_stats(frame, reference, nothing),
         "tile_stats": lambda: tiles.tile_stats(frame, reference),
         "temporal": over_time,
+        "blockiness": lambda: blockiness(frame),
+        "torn_blocks": lambda: torn_blocks(frame, reference),
+        "tear": lambda: tear(frame, reference, HEIGHT),
         "edge_width": lambda: edge_width(frame),
         "texture": lambda: texture(frame),
         "active_area": lambda: active_area(frame),
         "audio_stats": lambda: measure_audio(audio, samples, channels, valid, weights, clip, slots, noise),
         "sound_features": lambda: sound_features(features, samples, channels, valid, slots),
-        "sound_trends": lambda: trends.add(slots, heard, valid, columns),
+        "sound_trends": lambda: sound_trends(trends, heard, valid, weights, loudness, slots, columns),
     }
 
 

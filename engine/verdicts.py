@@ -96,6 +96,7 @@ class StreamSecond:
         decode_errors: packets or pictures that the decoder reported as damaged.
         open: detectors whose incident was open at any time in it.
         unknown: detectors that had nothing to judge by in it.
+        critical: those of `open` whose incident is critical; an incident's severity may be lower than its detector's.
     """
 
     stream: str
@@ -107,6 +108,7 @@ class StreamSecond:
     decode_errors: int
     open: tuple[str, ...]
     unknown: tuple[str, ...]
+    critical: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

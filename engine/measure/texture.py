@@ -46,7 +46,14 @@ class Texture:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(slots, arithmetic)
+        self._schedule = Schedule(
+            slots,
+            arithmetic,
+            interval=TEXTURE_INTERVAL_SECONDS,
+            loss=TEXTURE_GRADIENT_CHANGE,
+            gain=TEXTURE_GRADIENT_CHANGE,
+            rate=1 / COMBED_INTERVAL_SECONDS,
+        )
         self._colour = arithmetic.column(slots)  # saturation of the last colourful picture
         self._loss = arithmetic.column(slots)  # of colour, of the last picture that says something of it
         self._combed = arithmetic.column(slots), arithmetic.column(slots)  # combing of the last picture, and before it
@@ -57,17 +64,9 @@ class Texture:
             column[slot] = 0.0
 
     def fill(self, rows: Rows) -> None:
-        xp, view, slots = self._arithmetic.xp, rows.view, rows.slots
-        gradient = view[:, _GRADIENT]
-        due = self._schedule.due(
-            slots,
-            rows.pts,
-            gradient,
-            interval=xp.where(self._combed[0][slots] >= COMBED, COMBED_INTERVAL_SECONDS, TEXTURE_INTERVAL_SECONDS),
-            loss=TEXTURE_GRADIENT_CHANGE,
-            gain=TEXTURE_GRADIENT_CHANGE,
-        )
-        if self._arithmetic.on_host and not due.any():
+        view, slots = rows.view, rows.slots
+        due = self._schedule.due(slots, rows.pts, view[:, _GRADIENT])
+        if due is None:
             return
         view[:, _TEXTURE] = self._arithmetic.view(texture(rows.only(due, self._arithmetic)))
         for row, surface in enumerate(rows.batch.surfaces):  # times 0: rows that are not due stay NaN
@@ -76,6 +75,8 @@ class Texture:
             if surface.interlaced:
                 view[row, _COMBING] *= 0.0  # as it should be: whoever shows it knows that it has two fields
         self._comb(view, slots, due)
+        combed = self._combed[0][slots] >= COMBED
+        self._schedule.pace(slots, due, combed, interval=COMBED_INTERVAL_SECONDS, gain=TEXTURE_GRADIENT_CHANGE)
         self._fade(view, slots, due)
 
     def _comb(self, view: Any, slots: Any, due: Any) -> None:

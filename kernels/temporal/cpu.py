@@ -344,7 +344,8 @@ def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
 
 
 @compiled
-def _steps(tiles, mafd, gradient, pts, ranges, slots, state, table, out):
+def steps(tiles, mafd, gradient, pts, ranges, slots, state, table, out):
+    """Every row in turn; the arrays are those of `temporal`, `out` its result."""
     for n in range(tiles.shape[0]):
         _step(tiles[n], mafd[n], gradient[n], pts[n], ranges[n] == 1, state[slots[n]], table, out[n])
 
@@ -362,5 +363,5 @@ def temporal(
     """The op's CPU implementation; see kernels/temporal/op.py."""
     out = torch.empty((tiles.shape[0], _N_COLUMNS), dtype=torch.float64)
     arrays = (tiles, mafd, gradient, pts, ranges, slots, state, table, out)
-    _steps(*(tensor.numpy() for tensor in arrays))
+    steps(*(tensor.numpy() for tensor in arrays))
     return out

@@ -61,7 +61,8 @@ def temporal(
 
     Args:
         tiles: (N, 4, TILES) float64 of tile_stats.
-        mafd, gradient: (N,) float64 of frame_stats.
+        mafd: (N,) float64: luma_difference of frame_stats, which is what scdet calls by this name.
+        gradient: (N,) float64 of frame_stats.
         pts: (N,) float64 media seconds. After a hole of LONGEST_GAP_SECONDS everything begins anew.
         ranges: (N,) int64, a `Range` each.
         slots: (N,) int64: all different.
@@ -76,6 +77,8 @@ def temporal(
             f"temporal takes (N, {len(MEASURES)}, {TILES}) float64 tiles and (slots, {STATE_SIZE}) state; "
             f"got {tuple(tiles.shape)} {tiles.dtype}, {tuple(state.shape)}"
         )
+    if not tiles.is_cuda:
+        return _cpu(tiles, mafd, gradient, pts, ranges, slots, state)  # straight to it: the dispatcher takes long
     columns: Tensor = torch.ops.avjury.temporal(tiles, mafd, gradient, pts, ranges, slots, state)
     return columns
 

@@ -82,4 +82,4 @@ def test_wrong_tables_are_refused_and_an_empty_one_is_not():
 
 def test_the_op_is_well_formed():
     picture = boxed(33, 21, 2, 3, 4, 5)
-    torch.library.opcheck(active_area, (frame_table([picture]),))
+    torch.library.opcheck(torch.ops.avjury.active_area, (frame_table([picture]),))
