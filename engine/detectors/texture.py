@@ -10,7 +10,7 @@ from engine.verdicts import Severity
 # clips have of it in docs/decisions/0006-texture-thresholds.md.
 COMBING_THRESHOLD = 0.003
 NOISE_THRESHOLD = 6.0
-BANDING_THRESHOLD = 0.032
+BANDING_THRESHOLD = 0.04
 LEVELS_THRESHOLD = 0.03
 CHROMA_LOSS_THRESHOLD = 0.9
 BARS_THRESHOLD = 0.9
