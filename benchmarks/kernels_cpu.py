@@ -41,7 +41,7 @@ PER_SECOND = {
     "tile_stats": 25.0,
     "temporal": 25.0,
     "torn_blocks": 25.0,
-    "tear": 5.0,
+    "tear": 4.0,
     "edge_width": 0.25,
     "texture": 1.0,
     "active_area": 1.0,
