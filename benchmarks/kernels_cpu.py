@@ -43,7 +43,7 @@ PER_SECOND = {
     "temporal": 25.0,
     "blockiness": 1.0,
     "torn_blocks": 25.0,
-    "tear": 5.0,
+    "tear": 4.0,
     "edge_width": 0.25,
     "texture": 1.0,
     "active_area": 1.0,

@@ -37,7 +37,7 @@ CORNER_SHARE: Final = 0.04
 # Damage that is told covers this share of the picture at least: what the truth of planted damage calls visible.
 LEAST_SHARE: Final = 0.01
 # Tears last, and are looked for this often; a row is torn from this value on.
-TEAR_INTERVAL_SECONDS: Final = 0.2
+TEAR_INTERVAL_SECONDS: Final = 0.25
 TORN: Final = 1.0
 TEARING_SECONDS: Final = 0.6
 # Below this mean difference (of full scale) nothing moves that could be torn.

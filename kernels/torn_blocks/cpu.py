@@ -49,12 +49,28 @@ def _column_apart(a, b, pitch, other_pitch, excess, like):
 
 
 @compiled
-def _torn_above(here, pitch, there, earlier_pitch, excess, like):
-    """Whether the border between the row at `here` and the one above it is torn, over 16 samples."""
+def _steps(here, pitch, columns, excess, like, steps):
+    """Into `steps`, for each block of a row: the step between the row at `here` and the one above it."""
+    first, second = samples_at(here, like), samples_at(here - pitch, like)
+    if excess == 0:
+        for column in range(columns):
+            total = np.int32(0)
+            for i in range(BLOCK):
+                total = add_difference(total, first[column * BLOCK + i], second[column * BLOCK + i])
+            steps[column] = total
+    else:
+        for column in range(columns):
+            total = np.int32(0)
+            for i in range(BLOCK):
+                a, b = first[column * BLOCK + i] >> excess, second[column * BLOCK + i] >> excess
+                total = add_difference(total, np.uint16(a), np.uint16(b))
+            steps[column] = total
+
+
+@compiled
+def _torn_above(step, here, pitch, there, earlier_pitch, excess, like):
+    """Whether the border between the row at `here` and the one above it is torn, over 16 samples that step so much."""
     least = np.int32(TORN * BLOCK)
-    step = _apart(here, here - pitch, excess, like)
-    if step < least:
-        return False
     step -= _apart(here - pitch, here - 2 * pitch, excess, like)
     step -= _apart(here + pitch, here, excess, like)
     if step < least:
@@ -94,17 +110,22 @@ def _torn_of_grid(phase, luma, pitch, earlier, earlier_pitch, width, height, siz
     if rows < 1 or columns < 1:
         return corners, sides
     upper, lower = np.zeros(columns, np.uint8), np.zeros(columns, np.uint8)
+    steps = np.zeros(columns, np.int32)
     for row in range(rows):
         y = phase + row * BLOCK
         any_torn = False
+        if row < rows - 1:
+            _steps(luma + (y + BLOCK) * pitch + phase * size, pitch, columns, excess, like, steps)
+        else:
+            steps[:] = 0  # the picture's border is none
         for column in range(columns):
             upper[column] = lower[column]
             lower[column] = 0
-            if row < rows - 1:
+            if steps[column] >= TORN * BLOCK:
                 x = (phase + column * BLOCK) * size
                 here = luma + (y + BLOCK) * pitch + x
                 there = earlier + (y + BLOCK) * earlier_pitch + x
-                lower[column] = _torn_above(here, pitch, there, earlier_pitch, excess, like)
+                lower[column] = _torn_above(steps[column], here, pitch, there, earlier_pitch, excess, like)
             any_torn |= upper[column] + lower[column] > 0
         if not any_torn:
             continue
