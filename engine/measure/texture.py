@@ -64,7 +64,7 @@ class Texture:
             column[slot] = 0.0
 
     def fill(self, rows: Rows) -> None:
-        xp, view, slots = self._arithmetic.xp, rows.view, rows.slots
+        view, slots = rows.view, rows.slots
         gradient = view[:, _GRADIENT]
         due = self._schedule.due(slots, rows.pts, gradient)
         if due is None:

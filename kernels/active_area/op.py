@@ -44,8 +44,8 @@ def active_area(frames: Tensor) -> Tensor:
     """Black lines at the borders of each picture of a batch.
 
     A row or column is black if its mean luma, rounded down, is at most LIMIT, scaled from 8 bits to the depth. Each
-    column of the result counts the black lines from one side up to the first that is not, as a share of the height (top,
-    bottom) or of the width (left, right); 1 on all sides for a picture that is black altogether.
+    column of the result counts the black lines from one side up to the first that is not, as a share of the height
+    (top, bottom) or of the width (left, right); 1 on all sides for a picture that is black altogether.
 
     Args:
         frames: (N, FRAME_FIELDS) int64, contiguous, CPU or CUDA: see kernels/layout.py. LUMA_ADDRESS 0: not due, its
