@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -20,11 +20,9 @@ from typer.exceptions import TyperException
 
 from engine.errors import AvjuryError, ConfigError
 from engine.output import WRITERS, Writer, printable
-from engine.query_command import AnswerFormat
 from engine.verdicts import Incident, Severity, StreamSecond
 
 if TYPE_CHECKING:
-    from engine.config import Config
     from engine.evidence.folder import EvidenceFolder
     from engine.pipeline import Engine, Outcome, StreamSpec
 
@@ -48,6 +46,14 @@ class Format(StrEnum):
     TABLE = "table"
     JSONL = "jsonl"
     JSON = "json"
+
+
+class AnswerFormat(StrEnum):
+    """How an answer is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
 
 
 class FailOn(StrEnum):
@@ -182,8 +188,9 @@ def _prepare(
     Raises: ConfigError, DeviceError.
     """
     from engine import config as configuration
+    from engine.configured import load_config
 
-    config, known = _load_config(config_path)
+    config, known = load_config(config_path)
     selection = [] if profile is None else [config.profile(profile)]
     if detectors is not None:
         selection.append(configuration.parse_selection(detectors, list(known)))
@@ -197,6 +204,7 @@ def _prepare(
 
     from engine.evidence.recorder import EvidenceSettings
     from engine.pipeline import EngineSettings, StreamSpec, choose_device
+    from engine.slate_images import configured
 
     if inputs:
         chosen = configuration.select(list(known), [*config.tables(), *selection])
@@ -216,22 +224,10 @@ def _prepare(
         trace=report,
         thumbnails=report,
         evidence=EvidenceSettings.of(config.storage, patient=True),
+        slates=configured(config),
     )
     choose_device(settings.device)  # before any input is opened
     return settings, specs
-
-
-def _load_config(path: Path | None) -> tuple["Config", Mapping[str, Sequence[str]]]:
-    """The configuration, and every detector's name with the names of its parameters."""
-    from engine import config as configuration
-    from engine.detectors import DETECTORS, resolve
-
-    known = {d.name: [p.name for p in d.parameters] for d in DETECTORS}
-
-    def check_parameters(name: str, values: Mapping[str, object]) -> None:
-        resolve({name: values})
-
-    return configuration.load(path, known, check_parameters), known
 
 
 def _ids(inputs: Sequence[str]) -> list[tuple[str, str]]:
@@ -419,6 +415,21 @@ def detectors(
 
 
 @app.command()
+def slate(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or clips that begin with a slate.")],
+) -> None:
+    """Print the hash of each image, as a configuration's `slates` takes it."""
+    import json
+
+    from engine.slate_images import read_slate
+
+    typer.echo("slates:")
+    for image in images:
+        found = read_slate(image.stem, image)
+        typer.echo(f"  {json.dumps(found.name)}:\n    hash: {found.text}")
+
+
+@app.command()
 def doctor(
     format: Annotated[Format, typer.Option("--format", help="How the findings are written.")] = Format.TABLE,
 ) -> None:
@@ -440,9 +451,10 @@ def notify_test(
     config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
 ) -> None:
     """Send a message that is marked as a test through each sink, and say what came back."""
+    from engine.configured import load_config
     from engine.notify.command import send_tests
 
-    raise typer.Exit(send_tests(_load_config(config)[0].notify, sinks or [], sys.stdout))
+    raise typer.Exit(send_tests(load_config(config)[0].notify, sinks or [], sys.stdout))
 
 
 @app.command()
@@ -452,9 +464,12 @@ def query(
     ] = None,
     sql: Annotated[str | None, typer.Option("--sql", metavar="SQL", help="A query over the view `seconds`.")] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="F", help="The service's configuration.")] = None,
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The service's data directory.")] = Path(
-        "avjury-data"
-    ),
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="The service's data folder. [default: of --config, else avjury-data]"
+        ),
+    ] = None,
     verdicts: Annotated[
         str | None, typer.Option("--verdicts", metavar="PLACE", help="Directory, s3://, gs:// or az:// URL instead.")
     ] = None,
@@ -472,11 +487,13 @@ def query(
     format: Annotated[AnswerFormat, typer.Option("--format", help="How the answer is written.")] = AnswerFormat.TABLE,
 ) -> None:
     """Ask what was judged: availability, worst streams, when which detector was open, what was not seen."""
+    from engine.configured import load_config
     from engine.query_command import answer, open_reader, write_answer
 
-    storage = _load_config(config)[0].storage
-    reader = open_reader(verdicts or storage.verdicts, data, storage.options)
-    write_answer(answer(reader, question, sql, since, until, stream or [], limit), format, sys.stdout)
+    loaded = load_config(config)[0]
+    storage = loaded.storage
+    reader = open_reader(verdicts or storage.verdicts, data or Path(loaded.service.data), storage.options)
+    write_answer(answer(reader, question, sql, since, until, stream or [], limit), format.value, sys.stdout)
 
 
 @app.command()
@@ -490,6 +507,26 @@ def demo(
     from engine.demo import run_demo
 
     raise typer.Exit(CLEAN if run_demo(output, device) else INCIDENTS)
+
+
+@app.command()
+def serve(
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Folder of everything that is kept. [default: avjury-data]"),
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Of API and metrics. [default: 127.0.0.1:8080]")
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Judge three channels made here, one of which misbehaves; for a first look.")
+    ] = False,
+) -> None:
+    """Judge live streams for as long as it runs: API, metrics, notifications."""
+    from engine.service.command import run as run_service
+
+    run_service(config, data, listen, demo)
 
 
 # No help option of its own: `avjury bench cpu --help` is the benchmark's to answer.

@@ -77,6 +77,7 @@ class NotifyError(AvjuryError):
 
     Args:
         permanent: trying the same again will not help.
+        divisible: it is what the message holds that was refused; with less in it, it may be taken.
         retry_after_seconds: when the receiver wants to be tried again; None where it did not say.
     """
 
@@ -90,8 +91,10 @@ class NotifyError(AvjuryError):
         remedy: str,
         stream: str | None = None,
         permanent: bool = False,
+        divisible: bool = False,
         retry_after_seconds: float | None = None,
     ) -> None:
         self.permanent = permanent
+        self.divisible = divisible
         self.retry_after_seconds = retry_after_seconds
         super().__init__(what, why=why, remedy=remedy, stream=stream)

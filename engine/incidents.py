@@ -54,6 +54,7 @@ class IncidentBook:
                 severity=declared.severity,
                 start=transition.at,
                 score=transition.peak,
+                decided_at=transition.decided_at,
             )
         incident = self._open[name]
         incident.score = transition.peak

@@ -75,6 +75,9 @@ class _Track:
         self.host_rules = torch.zeros((capacity, d, RULE_FIELDS), dtype=torch.float64)
         self.rules = self.host_rules if device.type == "cpu" else self.host_rules.to(device)
         self.state = op.new_state(capacity, d, device)
+        if device.type == "cpu":
+            # Views: handing over nine tensors with each row takes longer than the judging.
+            self.rules_view, self.state_view = self.rules.numpy(), self.state.numpy()
         self.columns: tuple[str, ...] | None = None
         self.host_table = np.zeros((d, DETECTOR_FIELDS), dtype=np.int64)
         self.table = torch.zeros((0, DETECTOR_FIELDS), dtype=torch.int64)
@@ -275,17 +278,16 @@ class Judge:
         if self.device.type == "cpu":
             if n > track.room:
                 track.reserve(n)
-            op.judge(
-                measures.slots,
-                measures.start,
-                measures.known_until,
-                measures.values,
-                track.table,
-                track.rules,
-                track.state,
-                track.events,
-                track.counts,
-                track.depth,
+            op.judge_arrays(
+                measures.slots.numpy(),
+                measures.start.numpy(),
+                measures.known_until.numpy(),
+                measures.values.numpy(),
+                track.host_table,
+                track.rules_view,
+                track.state_view,
+                track.host_events,
+                track.host_counts,
             )
             return _OnHost(track, measures.slots)
         return self._launch(track, measures, n)

@@ -292,7 +292,7 @@ class AudioBatch:
         slots: (N,) int64, CPU: all different.
         pts: (N,) float64, CPU: media time of the first sample.
         seconds: (N,) float64, CPU: how much of each block is real.
-        samples: (N, 8, 4800) float32 on the device; channels beyond a stream's own are zeros.
+        samples: (N, C, 4800) float32 on the device, C 1 to 8; what lies beyond a stream's own channels is not read.
         channels: (N,) int64 on the device: real channels, 1..8.
         valid: (N,) int64 on the device: real samples per channel, 1..4800.
         weights: (N, 8) float64 on the device: loudness weights, 0 beyond the real channels.

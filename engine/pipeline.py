@@ -28,6 +28,7 @@ from engine.evidence import thumbnail
 from engine.evidence.recorder import EvidenceSettings, Recorder
 from engine.evidence.series import Watched
 from engine.evidence.worker import Sink
+from engine.first_run import told_where_slow
 from engine.handling import Handling
 from engine.incidents import IncidentBook
 from engine.ingest.backoff import OpenPace
@@ -39,12 +40,16 @@ from engine.measure import Measure
 from engine.media import AudioBlock, FrameBatch, Measures, StreamInfo, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
+from engine.slates import Slate
 from engine.verdicts import ClosedBy, Incident, Loudness, Severity, StreamSecond, Summary
+from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
 IDLE_SECONDS = 0.25
 JOIN_SECONDS = 20.0
 PROGRESS_SECONDS = 0.1
+# A track that is so far behind the other one is taken for gone; containers interleave within a second or two.
+TRACK_LATE_SECONDS = 5.0
 # A pass that took longer kept the readers from going on; that is no silence of their sources.
 AWAY_SECONDS = 1.0
 # Causes kept per measure until its detector opens; on a GPU verdicts come a few rows later than the rows.
@@ -66,6 +71,7 @@ class EngineSettings:
         trace: keep every row of measures, for a report.
         thumbnails: keep a picture of each incident's worst moment.
         evidence: what is kept of incidents, where the engine has somebody to hand it to.
+        slates: pictures to look for, of `video.slate`.
     """
 
     device: str = "auto"
@@ -77,6 +83,7 @@ class EngineSettings:
     trace: bool = False
     thumbnails: bool = False
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
+    slates: tuple[Slate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +229,16 @@ class _Stream:
         if self.reader.stalled or self.reader.sampling.shed:
             return self.ends["stream"]
         running = [end for track, end in self.ends.items() if track != "stream" and self._runs(track)]
-        return min(running) if running else max(self.ends.values())
+        if not running:
+            return max(self.ends.values())
+        # A track that comes no more must not hold back what is known of the other one.
+        return max(min(running), self.ends["stream"] - TRACK_LATE_SECONDS)
 
     def _runs(self, track: str) -> bool:
-        queue = self.reader.video if track == "video" else self.reader.audio
-        return not queue.ended
+        """Whether more may come of a track that the input has."""
+        info, queue = self.reader.info, self.reader.video if track == "video" else self.reader.audio
+        there = info is None or (info.video if track == "video" else info.audio) is not None
+        return there and not queue.ended
 
 
 class Engine:
@@ -262,7 +274,7 @@ class Engine:
         if wait is None:
             wait = 0.005 if self.device.type == "cuda" else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
-        self._measure = Measure(self.device, slots)
+        self._measure = Measure(self.device, slots, slates=settings.slates)
         self._judge = Judge(all_detectors(), self.device, slots)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
@@ -309,8 +321,8 @@ class Engine:
             reconnect=self.settings.reconnect,
             stall_seconds=parameters.get("stream.stall", {}).get("duration", STALL_SECONDS),
             pace=self._open_pace,
-            handling=self._handling_of(spec),
             recorder=recorder,
+            handling=self._handling_of(spec),
         )
         stream = _Stream(
             spec=spec,
@@ -327,21 +339,16 @@ class Engine:
             ),
             began=time.monotonic(),
         )
-        self._measure.open_slot(slot, parameters, {d.column for d in detectors})
+        wanted = {d.column for d in detectors}
+        if self.settings.trace:
+            wanted |= set(INFORMATION_COLUMNS)  # no detector of ours judges them
+        self._measure.open_slot(slot, parameters, wanted)
         self._judge.open_slot(slot, rules)
         self.counters.streams[spec.id] = reader.counters
         self._streams[slot] = stream
         self._video[slot], self._audio[slot] = reader.video, reader.audio
         self._pixel_black_th[slot] = parameters.get("video.black", {}).get("pixel_black_th", 0.1)
         reader.start()
-
-    def _source_of(self, spec: StreamSpec) -> MediaSource:
-        """What a stream's packets come from."""
-        return Source(spec.url, stream=spec.id, policy=spec.policy, rendition=spec.rendition)
-
-    def _handling_of(self, spec: StreamSpec) -> Handling:
-        """Where its reader marks that it is at work for the stream."""
-        return Handling()
 
     def evidence_totals(self) -> dict[str, int]:
         """What was made of evidence since the engine began, and what is held for it, for metrics."""
@@ -352,6 +359,20 @@ class Engine:
             "evidence_held_bytes": self._recorder.held_bytes(),
             "evidence_device_to_host_bytes": self._recorder.device_to_host_bytes,
         }
+
+    def _source_of(self, spec: StreamSpec) -> MediaSource:
+        """What a stream's packets come from."""
+        return Source(spec.url, stream=spec.id, policy=spec.policy, rendition=spec.rendition)
+
+    def _handling_of(self, spec: StreamSpec) -> Handling:
+        """Where its reader marks that it is at work for the stream."""
+        return Handling()
+
+    def waits_for_kernels(self) -> bool:
+        """Whether something was decoded, and nothing was judged yet. From any thread."""
+        readers = [stream.reader for stream in list(self._streams.values())]
+        judged = any(r.counters.frames_measured or r.counters.audio_samples for r in readers) or bool(self.outcomes)
+        return not judged and any(len(r.video) or len(r.audio) for r in readers)
 
     def stop(self) -> None:
         """End soon; open incidents are closed as removed. May be called from any thread or signal handler."""
@@ -472,6 +493,8 @@ class Engine:
                     self._recorder.picture(stream.slot, incident, frames.surfaces[row], transition.decided_at)
             if frames is not None:
                 self._judged(frames)
+                if self._recorder is not None:
+                    self._recorder.batch_ends(frames.slots.tolist(), frames.surfaces)
                 for surface in frames.surfaces:
                     surface.release()
 
@@ -549,10 +572,10 @@ class Engine:
             if info.video is not None:
                 stream.coverage.frame_rate = info.video.frame_rate
             self._listener.on_progress(stream.spec.id, max(stream.ends.values()), info.duration)
+        if self._recorder is not None:
+            self._recorder.settle(stream.slot, stream.known_until())
         for pts in stream.reader.sampling.told():
             stream.coverage.left_out(pts)
-        if self._recorder is not None:
-            self._recorder.settle(stream.slot, max(stream.ends.values()))
         for second in stream.coverage.complete(stream.known_until() - 1.0):
             self._listener.on_second(second)
 
@@ -565,6 +588,7 @@ class Engine:
             for item in queue.discard():
                 if queue is reader.video:
                     item.release()  # type: ignore[union-attr]  # the video queue holds surfaces
+        self._judge_programme(stream, closed_by)
         for transition in self._judge.close_slot(stream.slot, stream.ends):
             incident, change = stream.book.apply(transition, closed_by=closed_by)
             self._publish(stream, incident, change)
@@ -603,6 +627,18 @@ class Engine:
         self._free.append(stream.slot)
         self.outcomes[stream.spec.id] = outcome
         self._listener.on_end(outcome)
+
+    def _judge_programme(self, stream: _Stream, closed_by: ClosedBy) -> None:
+        """What can be said of a programme once all of it was heard; live sources have no end."""
+        info = stream.reader.info
+        if info is None or info.live or closed_by != "end_of_stream":
+            return
+        row = self._measure.programme(stream.slot, stream.ends["audio"])
+        if row is None:
+            return
+        for transition in self._judge.judge(row):
+            incident, change = stream.book.apply(transition)
+            self._publish(stream, incident, change)
 
     def _summary(self, stream: _Stream, end: float) -> Summary:
         reader = stream.reader
@@ -660,5 +696,6 @@ def check(
         engine.stop()  # `run` then ends the readers that were started already
         raise
     finally:
-        engine.run()
+        with told_where_slow(engine.waits_for_kernels):
+            engine.run()
     return [engine.outcomes[spec.id] for spec in streams]

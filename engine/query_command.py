@@ -6,9 +6,8 @@ import math
 import time
 from collections.abc import Sequence
 from datetime import date, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from engine.errors import ConfigError, QueryError
 from engine.output import PLAIN_WIDTH, printable
@@ -16,14 +15,6 @@ from engine.store.objects import open_objects
 from engine.store.parquet import SPOOL, VERDICTS
 from engine.store.questions import QUESTIONS, Answer, ask
 from engine.store.verdict_reader import VerdictReader, parse_moment
-
-
-class AnswerFormat(StrEnum):
-    """How an answer is written."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
 
 
 def open_reader(place: str | None, data: Path, options: dict[str, str]) -> VerdictReader:
@@ -75,13 +66,13 @@ def _choices() -> str:
     return f"ask one of: {', '.join(QUESTIONS)}; or --sql 'SELECT ... FROM seconds'"
 
 
-def write_answer(found: Answer, format: AnswerFormat, out: IO[str]) -> None:
+def write_answer(found: Answer, format: Literal["table", "json", "csv"], out: IO[str]) -> None:
     """Write an answer: "table" for people, "json" a list of objects, "csv" with a line of names first."""
-    if format is AnswerFormat.JSON:
+    if format == "json":
         objects = [dict(zip(found.columns, map(_plain, row), strict=True)) for row in found.rows]
         json.dump(objects, out, ensure_ascii=False, allow_nan=False, indent=1)
         out.write("\n")
-    elif format is AnswerFormat.CSV:
+    elif format == "csv":
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(found.columns)
         writer.writerows([[_cell(value) for value in row] for row in found.rows])

@@ -71,8 +71,8 @@ class StreamReader:
         reconnect: open a live source again when it has ended or failed, without end.
         stall_seconds: without anything decoded for so long, a live source has stalled.
         pace: shared by the engine's streams.
-        handling: where it marks that a decoder is at work for the stream.
         recorder: is told what comes, for evidence.
+        handling: where it marks that a decoder is at work for the stream.
     """
 
     def __init__(
@@ -87,8 +87,8 @@ class StreamReader:
         reconnect: bool = False,
         stall_seconds: float = STALL_SECONDS,
         pace: OpenPace | None = None,
-        handling: Handling | None = None,
         recorder: "Recording | None" = None,
+        handling: Handling | None = None,
     ) -> None:
         self.stream = stream
         self._recorder = recorder

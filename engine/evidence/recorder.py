@@ -9,7 +9,7 @@ itself never writes, encodes or waits.
 import functools
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -18,7 +18,7 @@ import torch
 
 from engine.evidence import clip
 from engine.evidence.jpeg import encode, small_picture
-from engine.evidence.packet_ring import NEVER, PacketRing
+from engine.evidence.packet_ring import NEVER, Kept, PacketRing
 from engine.evidence.series import MeasureRing, Points, Watched, series_json
 from engine.evidence.worker import EvidenceCounters, EvidenceWorker, Sink, Task
 from engine.media import Measures, Packet, StreamInfo, Surface
@@ -29,8 +29,13 @@ Change = Literal["opened", "updated", "closed"]
 
 # Clips that one stream waits for at a time: what broke in twenty ways at once is seen in the first ones.
 MOST_WAITING: Final = 16
+# Pictures that are decoded from later ones, and the sound beside them, come so much after the end of a clip.
+TAIL_SECONDS: Final = 0.5
 # A picture of an incident is replaced by a worse one no more often.
 THUMBNAIL_SECONDS: Final = 1.0
+# Where hundreds of streams break at once, the pictures of the others wait for their next ones: each costs a millisecond
+# or two of the loop.
+PICTURES_PER_BATCH: Final = 4
 DRAIN_SECONDS: Final = 5.0
 
 log = logging.getLogger(__name__)
@@ -112,12 +117,23 @@ class StreamRecorder:
     def opened(self, info: StreamInfo) -> None:
         """The source was opened; from the reader's thread."""
         if self.ring is not None:
-            self.ring.opened(info)
+            try:
+                self.ring.opened(info)
+            except Exception:  # noqa: BLE001 - logged there; evidence must not end a stream
+                self._give_up()
 
     def packet(self, packet: Packet) -> None:
         """A packet came; from the reader's thread."""
         if self.ring is not None:
-            self.ring.packet(packet)
+            try:
+                self.ring.packet(packet)
+            except Exception:  # noqa: BLE001 - logged there; evidence must not end a stream
+                self._give_up()
+
+    def _give_up(self) -> None:
+        """Whatever it is: a stream is judged all the same."""
+        log.exception("%s: a bug in holding its packets; it has no clips from here on", self.stream)
+        self.ring = None
 
 
 class Recorder:
@@ -141,6 +157,8 @@ class Recorder:
         self._folder = settings.folder or Path(self._temporary.name if self._temporary is not None else "")
         self._folder.mkdir(parents=True, exist_ok=True)
         self._picture_bytes = 0
+        self._pictures_left = PICTURES_PER_BATCH
+        self._owed: dict[int, Incident] = {}
         self._started = False
 
     @property
@@ -155,7 +173,7 @@ class Recorder:
 
     def held_bytes(self) -> int:
         """Compressed media that is held, over all streams."""
-        return sum(stream.ring.bytes for stream in list(self._streams.values()) if stream.ring is not None)
+        return sum(ring.bytes for stream in list(self._streams.values()) if (ring := stream.ring) is not None)
 
     def open(self, slot: int, stream: str, watched: Mapping[str, Watched]) -> StreamRecorder:
         """A stream moves into a slot; `watched` says what shows each of its detectors' defects."""
@@ -192,12 +210,19 @@ class Recorder:
                 waiting.points = self._points(slot, incident, begin)
             stream.waiting[incident.id] = waiting
             self._hold(stream)
+        elif change == "closed" and incident.id not in stream.waiting:
+            stream.pictured.pop(incident.id, None)
 
     def picture(self, slot: int, incident: Incident, surface: Surface, at: float) -> None:
         """The picture at media second `at`, not yet released, is the worst one of an open incident so far."""
         stream = self._streams[slot]
         if not self.settings.thumbnails or at - stream.pictured.get(incident.id, -NEVER) < THUMBNAIL_SECONDS:
             return
+        if not self._pictures_left:
+            self._owed[slot] = incident
+            return
+        self._pictures_left -= 1
+        self._owed.pop(slot, None)
         stream.pictured[incident.id] = at
         small = small_picture(surface)
         if surface.device != "cpu":
@@ -206,13 +231,24 @@ class Recorder:
         if not self._worker.submit(task):
             self._worker.drop()
 
+    def batch_ends(self, slots: Sequence[int], surfaces: Sequence[Surface]) -> None:
+        """A batch was judged, and is not yet released: take the pictures that earlier ones had no time for."""
+        for slot, surface in zip(slots, surfaces, strict=True) if self._owed else ():
+            incident = self._owed.get(slot)
+            if incident is not None and not self._pictures_left:
+                break
+            if incident is not None and incident.end is None:
+                self.picture(slot, incident, surface, surface.pts)
+            self._owed.pop(slot, None)
+        self._pictures_left = PICTURES_PER_BATCH
+
     def settle(self, slot: int, now: float) -> None:
-        """The stream was judged up to media second `now`: make what is due."""
+        """Every track of the stream was judged up to media second `now`: make what is due."""
         stream = self._streams[slot]
         if not stream.waiting:
             return
         for waiting in list(stream.waiting.values()):
-            if now >= self._due(waiting):
+            if now >= self._due(waiting) + TAIL_SECONDS:
                 self._make(slot, stream, waiting, last=False)
 
     def close(self, slot: int) -> None:
@@ -221,6 +257,7 @@ class Recorder:
         for waiting in list(stream.waiting.values()):
             self._make(slot, stream, waiting, last=True)
         del self._streams[slot]
+        self._owed.pop(slot, None)
 
     def stop(self) -> None:
         """Make what is queued, and end."""
@@ -237,21 +274,15 @@ class Recorder:
         """Hand the worker what an incident's evidence is made of; try again at the next turn if it is busy."""
         incident = waiting.incident
         end = self._due(waiting)
-        if stream.ring is not None and incident.severity is not Severity.INFO:
-            shown_end = min(end, incident.end if incident.end is not None else end)
-            wish = clip.Wish(waiting.begin, end, incident.start, shown_end)
-            cut = clip.choose(stream.ring.kept(), wish)
-            if cut is not None:
-                if cut.changed_at is not None:
-                    log.info("%s: the coding changed at %.3f s; the clip of %s holds one side of it",
-                             stream.stream, cut.changed_at, incident.id)  # fmt: skip
-                title = f"{stream.stream} {incident.detector}"
-                path = self._folder / f"{incident.id}{cut.suffix}"
-                task = Task(incident.id, stream.stream, "clip", functools.partial(_cut, cut, path, title))
-                if not self._worker.submit(task):
-                    if not last:
-                        return  # the ring holds it for the next turn
-                    self._worker.drop()
+        ring = stream.ring  # the reader's thread may give it up
+        if ring is not None and incident.severity is not Severity.INFO:
+            wish = clip.Wish(waiting.begin, end, incident.start, end if incident.end is None else incident.end)
+            title = f"{stream.stream} {incident.detector}"
+            make = functools.partial(_cut, ring.kept(), wish, self._folder / incident.id, title)
+            if not self._worker.submit(Task(incident.id, stream.stream, "clip", make)):
+                if not last:
+                    return  # the ring holds it for the next turn
+                self._worker.drop()
         if self.settings.series:
             points = waiting.points.joined(self._points(slot, incident, waiting.begin))
             self._submit(Task(incident.id, stream.stream, "series", self._series(stream, incident, points)))
@@ -280,10 +311,17 @@ class Recorder:
 
     @staticmethod
     def _hold(stream: StreamRecorder) -> None:
-        if stream.ring is not None:
-            stream.ring.want(min((waiting.begin for waiting in stream.waiting.values()), default=NEVER))
+        ring = stream.ring
+        if ring is not None:
+            ring.want(min((waiting.begin for waiting in stream.waiting.values()), default=NEVER))
 
 
-def _cut(cut: clip.Cut, path: Path, title: str) -> Path:
-    clip.write(cut, path, title)
-    return path
+def _cut(kept: Kept, wish: clip.Wish, path: Path, title: str) -> Path | None:
+    cut = clip.choose(kept, wish)
+    if cut is None:
+        return None
+    if cut.changed_at is not None:
+        log.info("%s: the coding changed at %.3f s; the clip holds one side of it", title, cut.changed_at)
+    file = path.with_suffix(cut.suffix)
+    clip.write(cut, file, title)
+    return file

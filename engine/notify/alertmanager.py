@@ -79,6 +79,7 @@ class AlertmanagerSender(Sender):
             "; ".join(dict.fromkeys(reply.why for reply in replies)),
             remedy="see that Alertmanager runs and is reached",
             permanent=all(reply.permanent for reply in replies),
+            divisible=any(reply.divisible for reply in replies),
             retry_after_seconds=max((reply.retry_after_seconds or 0.0 for reply in replies), default=None),
         )
 
@@ -102,9 +103,11 @@ class AlertmanagerSender(Sender):
         }
         now = self._clock()
         if incident["state"] == "closed":
-            ends = incident["closed_at"]
+            ends = str(incident["closed_at"])
         else:
-            ends = wall_text(now + (_TEST_SECONDS if test else _LOST_RESENDS * self._resend_seconds))
+            ends = str(wall_text(now + (_TEST_SECONDS if test else _LOST_RESENDS * self._resend_seconds)))
+        # Alertmanager refuses an end before the start, which a clock that was set back would make.
+        ends = max(ends, str(incident["opened_at"]))
         annotations = {
             "summary": plain(f"{incident['detector']} on {incident['subject']}"),
             "description": plain(incident["cause"] or f"open since {incident['opened_at']}"),

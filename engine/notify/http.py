@@ -51,6 +51,11 @@ class Reply:
         """The same again will be refused again."""
         return 400 <= self.status < 500 and self.status not in (408, 425, 429)
 
+    @property
+    def divisible(self) -> bool:
+        """It is the body that was refused: bad, too large, or not to be processed."""
+        return self.status in (400, 413, 422)
+
 
 class Poster:
     """Posts to the addresses of one sink, over connections that it keeps.
@@ -87,7 +92,7 @@ class Poster:
                 headers={
                     "user-agent": f"avjury/{version('avjury')}",
                     "content-type": "application/json",
-                    **{header: value.get_secret_value() for header, value in headers.items()},
+                    **{header.lower(): value.get_secret_value() for header, value in headers.items()},
                 },
                 proxy=None if proxy is None else proxy.get_secret_value(),
                 verify=trusted,

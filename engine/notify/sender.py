@@ -48,7 +48,13 @@ class Sender(ABC):
         return
 
     def failed(
-        self, why: str, *, remedy: str, permanent: bool = False, retry_after_seconds: float | None = None
+        self,
+        why: str,
+        *,
+        remedy: str,
+        permanent: bool = False,
+        divisible: bool = False,
+        retry_after_seconds: float | None = None,
     ) -> NotifyError:
         """The error for an attempt that failed."""
         return NotifyError(
@@ -57,5 +63,6 @@ class Sender(ABC):
             why=why,
             remedy=remedy,
             permanent=permanent,
+            divisible=divisible,
             retry_after_seconds=retry_after_seconds,
         )

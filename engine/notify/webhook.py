@@ -47,6 +47,7 @@ class WebhookSender(Sender):
             reply.why,
             remedy="see why the receiver refused it" if reply.status else "see that the receiver runs and is reached",
             permanent=reply.permanent,
+            divisible=reply.divisible,
             retry_after_seconds=reply.retry_after_seconds,
         )
 

@@ -80,6 +80,7 @@ class Worker:
         self._paused_until = 0.0
         self._renewed_at = -float("inf")
         self._store_away = False
+        self._unconfirmed: list[Batch] = []
         self._chance = random.Random()
         self._bell = Bell()
         self._stopping = threading.Event()
@@ -114,15 +115,18 @@ class Worker:
             self._sender.close()
 
     def _guarded_step(self) -> float:
-        """A step that a database that is away does not end."""
+        """A step that ends the thread neither when the database is away nor when there is a mistake in it."""
         try:
             wait = self._step()
         except StoreError as error:
             if not self._store_away:
                 log.error("notifications to %s wait for the database: %s", self.name, error.line())
             self._store_away = True
-            # Not before the next time anything is recorded: until then nothing is due that was not.
             self._stopping.wait(min(self._backoff.next(), IDLE_SECONDS))
+            return 0.0
+        except Exception as error:  # noqa: BLE001 - it is seen, and the sink must not fall silent for it
+            self._log_mistake("a step", error)
+            self._stopping.wait(IDLE_SECONDS)
             return 0.0
         if self._store_away:
             self._store_away = False
@@ -132,6 +136,7 @@ class Worker:
 
     def _step(self) -> float:
         """Send one message if one is due. Returns: seconds until there can be something to do; 0 for at once."""
+        self._confirm()
         now = time.monotonic()
         every = self._sender.renew_seconds
         if every is not None and now - self._renewed_at >= every:
@@ -157,7 +162,7 @@ class Worker:
             if batch.singly:
                 self._deliver_each(batch)
             elif self._delivered(batch):
-                self._outbox.delivered(batch)
+                self._confirm(batch)
         finally:
             self.sending = None
         return 0.0
@@ -174,7 +179,7 @@ class Worker:
             elif self._failures > failures:
                 break
         if arrived:
-            self._outbox.delivered(batch.part(tuple(arrived)))
+            self._confirm(batch.part(tuple(arrived)))
         if left:
             self._outbox.release(batch.part(tuple(left)))
 
@@ -187,9 +192,7 @@ class Worker:
             self._failed(batch, error)
             return False
         except Exception as error:  # noqa: BLE001 - a sender's own mistake is seen, and must not silence the sink
-            # Where it happened, and not what it says: that could be a password.
-            where = "".join(traceback.format_tb(error.__traceback__))
-            log.error("notifications to %s: %s in the sender:\n%s", self.name, type(error).__name__, where)
+            self._log_mistake("the sender", error)
             self._failed(batch, self._sender.failed(f"{type(error).__name__} in the sender", remedy="see the log"))
             return False
         now = self._clock()
@@ -201,13 +204,31 @@ class Worker:
             self._works()
         return True
 
+    def _confirm(self, *arrived: Batch) -> None:
+        """Note in the outbox what arrived; what the database could not take is noted before anything is sent again."""
+        self._unconfirmed += arrived
+        while self._unconfirmed:
+            self._outbox.delivered(self._unconfirmed[0])
+            self._unconfirmed.pop(0)
+
+    def _log_mistake(self, place: str, error: Exception) -> None:
+        # Where it happened, and not what it says: that could be a password.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        log.error("notifications to %s: %s in %s:\n%s", self.name, type(error).__name__, place, where)
+
     def _failed(self, batch: Batch, error: NotifyError) -> None:
         now = self._clock()
         age = now - min(notice.created_at for notice in batch.notices)
+        if error.permanent and error.divisible and len(batch.notices) > 1:
+            self._tally.failed += len(batch.notices)
+            log.warning("notifications to %s: %s; its %d changes are sent one by one", self.name, error.why,
+                        len(batch.notices))  # fmt: skip
+            self._outbox.divide(batch)
+            return
         spent = self._sink.most_attempts is not None and batch.attempts + 1 >= self._sink.most_attempts
         if error.permanent or spent or age >= self._sink.give_up_seconds:
             self._tally.dead += len(batch.notices)
-            log.error("notifications to %s: gave up on %d: %s", self.name, len(batch.notices), error.line())
+            log.error("notifications to %s: gave up on %d: %s", self.name, len(batch.notices), error.why)
             self._outbox.dead(batch, error.why)
             return
         self._tally.failed += len(batch.notices)
@@ -215,7 +236,7 @@ class Worker:
         self._failures += 1
         if self._failures == 1:
             self._tally.failing_since = now
-            log.warning("notifications to %s: %s; it is tried again", self.name, error.line())
+            log.warning("notifications to %s: %s; %s; it is tried again", self.name, error.why, error.remedy)
         retry = self._retry_seconds(batch.attempts)
         if error.retry_after_seconds is not None:
             retry = max(retry, error.retry_after_seconds)
@@ -250,4 +271,4 @@ class Worker:
         try:
             self._sender.renew(told)
         except NotifyError as error:
-            log.warning("notifications to %s: could not renew %d: %s", self.name, len(told), error.line())
+            log.warning("notifications to %s: could not renew %d: %s", self.name, len(told), error.why)

@@ -67,7 +67,14 @@ def settings_of(config: Config, data: Path) -> FleetSettings:
     engine = config.engine
     return FleetSettings(
         groups=tuple(
-            Group(name, device, slots, engine.max_batch, engine.max_wait_seconds, engine.decode_threads or 1)
+            Group(
+                name,
+                device,
+                slots,
+                engine.max_batch,
+                engine.max_wait_seconds,
+                1 if engine.decode_threads is None else engine.decode_threads,
+            )
             for name, device, slots in wanted
         ),
         streams_per_ingest=processes.streams_per_reader,

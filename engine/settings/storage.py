@@ -13,7 +13,7 @@ class StorageSection(Section):
     database: Annotated[
         str | None,
         Field(
-            pattern=r"^(sqlite|postgresql)",
+            min_length=1,  # what it may be is told by who opens it, with its password hidden
             description="sqlite:///path or postgresql://user:password@host/name; null is avjury.db in the data folder",
         ),
     ] = None

@@ -23,6 +23,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from engine.errors import StoreError
 
 BUSY_SECONDS: Final = 10.0
+# Of one statement on PostgreSQL, waiting for others included; and of a transaction that does nothing: whoever began it
+# hangs, and keeps the others waiting.
+STATEMENT_SECONDS: Final = 30.0
+IDLE_SECONDS: Final = 60.0
 # Checking a whole file takes about a second for 256 MB; a bigger one is opened unchecked.
 CHECKED_BYTES: Final = 256 << 20
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -66,7 +70,8 @@ class Database:
             options = {"connect_args": {"timeout": BUSY_SECONDS}, "json_serializer": _json}
         elif self.dialect == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-            options["connect_args"] = {"connect_timeout": int(BUSY_SECONDS)}
+            limits = {name: value for name, value in _server_limits().items() if name not in parsed.query}
+            options["connect_args"] = limits
         else:
             raise self._refused(f"{self.dialect} is not supported", "use sqlite:///path or postgresql://host/name")
         try:
@@ -136,12 +141,28 @@ class Database:
         # Two supervisors that start together migrate one by one.
         with self.write(lock="migrations") as connection:
             config.attributes["connection"] = connection
+            if self.dialect == "postgresql":
+                connection.execute(text("SET LOCAL statement_timeout = 0"))  # of a big table a change takes its time
             try:
                 alembic.command.upgrade(config, "head")
             except alembic.util.CommandError as error:
                 raise self._refused(
                     "it was made by a newer release", "run that release, or name another database"
                 ) from error
+
+
+def _server_limits() -> dict[str, Any]:
+    """So that no wait for a PostgreSQL server is without end, whatever becomes of it and of the way to it."""
+    return {
+        "connect_timeout": int(BUSY_SECONDS),
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": int(STATEMENT_SECONDS * 1000),
+        "options": f"-c statement_timeout={int(STATEMENT_SECONDS * 1000)}"
+        f" -c idle_in_transaction_session_timeout={int(IDLE_SECONDS * 1000)}",
+        "fallback_application_name": "avjury",
+    }
 
 
 def _json(value: Any) -> str:

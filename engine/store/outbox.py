@@ -151,6 +151,13 @@ class Outbox:
         """It will not arrive. The notices stay to be seen. Nothing changes if somebody else has claimed it since."""
         self._settle(_still(batch), state="dead", settled_at=self._clock(), error=why, leased_until=0.0)
 
+    def divide(self, batch: Batch) -> None:
+        """It was refused as a whole: from now on each notice is a message of its own."""
+        with self._database.write() as connection:
+            for notice in batch.notices:
+                alone = update(outbox).where(_still(batch.part((notice,))))
+                connection.execute(alone.values(batch=message_id([notice.key]), leased_until=0.0))
+
     def hurry(self, sink: str) -> int:
         """The sink is there again: what waits for another attempt is due now. Returns: how many notices."""
         now = self._clock()
@@ -203,6 +210,13 @@ class Outbox:
         fresh = {"state": "pending", "attempts": 0, "created_at": now, "due_at": now, "settled_at": None, "batch": None}
         with self._database.write() as connection:
             return connection.execute(update(outbox).where(these).values(fresh)).rowcount
+
+    def waiting(self) -> dict[str, tuple[int, float]]:
+        """Notices that are still to be sent, by sink: how many, and the Unix second at which the oldest was written."""
+        table = outbox.c
+        query = select(table.sink, func.count(), func.min(table.created_at)).where(table.state == "pending")
+        with self._database.read() as connection:
+            return {row[0]: (row[1], row[2]) for row in connection.execute(query.group_by(table.sink))}
 
     def counts(self) -> dict[tuple[str, DeliveryState], int]:
         """Notices by sink and state."""
@@ -285,6 +299,12 @@ def withdraw(connection: Connection, incident_id: str, change: Change) -> bool:
     of_it = and_(outbox.c.incident_id == incident_id, outbox.c.change == change, outbox.c.state == "pending")
     connection.execute(delete(outbox).where(of_it, outbox.c.attempts == 0))
     return all(word.change != change for word in _last_words(connection, incident_id).values())
+
+
+def was_told(connection: Connection, incident_id: str) -> bool:
+    """Whether there is, or was, a notice that an incident opened."""
+    of_it = and_(outbox.c.incident_id == incident_id, outbox.c.change == "opened")
+    return connection.execute(select(outbox.c.id).where(of_it).limit(1)).first() is not None
 
 
 def _last_words(connection: Connection, incident_id: str) -> dict[str, Any]:

@@ -203,6 +203,9 @@ class VerdictStore:
             drain_seconds: longest wait for both; what is not sent then stays in the spool.
         Returns: whether everything is with the store.
         """
+        if self._thread.ident is None:  # it was never started
+            self._spool.close()
+            return not self._spool.bytes
         deadline = self._drain_until = time.monotonic() + drain_seconds
         self._stop.set()
         self._bell.ring()

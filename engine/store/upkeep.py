@@ -72,6 +72,7 @@ class Upkeep:
         self._retention_days = retention_days
         self._clock = clock
         self._due = 0.0  # monotonic
+        self._left_alone: set[str] = set()  # hours with a file that is damaged
 
     def turn(self, stopped: Callable[[], bool]) -> Done:
         """Do what is due, if it is time.
@@ -108,7 +109,8 @@ class Upkeep:
         merged = 0
         for hour, found in sorted(hours.items()):
             over = found[0][0].hour_begins + HOUR_SECONDS + _LATE_SECONDS <= now
-            if len(found) < 2 or not over or hour in busy or stopped():
+            left_alone = found[0][0].folder in self._left_alone
+            if len(found) < 2 or not over or hour in busy or left_alone or stopped():
                 continue
             merged += self._merge_hour(found)
         return merged
@@ -124,6 +126,10 @@ class Upkeep:
                     tables.append(pq.read_table(self._objects.open(stored), schema=None))
                 except NotThere:
                     return 0  # its date was deleted meanwhile
+                except (pa.ArrowException, OSError) as error:
+                    log.error("%s cannot be read (%s); its hour is not merged", stored.name, error)
+                    self._left_alone.add(files[0][0].folder)
+                    return 0
             rows = sum(table.num_rows for table in tables)
             if rows > MOST_MERGED_ROWS:
                 return 0

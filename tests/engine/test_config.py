@@ -96,3 +96,50 @@ def test_a_secret_in_the_wrong_place_is_not_shown(tmp_path, line):
     shown = f"{caught.value.line()} {caught.value.__cause__}"
     assert "hunter2" not in shown
     assert "52" not in caught.value.line()
+
+
+@pytest.mark.parametrize(
+    "text", ["storage: {database: 'postgre://u:hunter2@h/x'}", "storage:\n  options: {secret_access_key: 52}"]
+)
+def test_a_password_where_plain_text_is_expected_is_not_shown(tmp_path, text):
+    with pytest.raises(ConfigError) as caught:
+        written(tmp_path, text)
+    assert "hunter2" not in caught.value.line()
+    assert "52" not in caught.value.line()
+
+
+def test_a_token_is_text_whatever_it_looks_like(tmp_path):
+    for token in ("0123", "true", "null", "a: b", "[x", "'quoted'"):
+        config = written(tmp_path, "", {"AVJURY_AUTH__TOKEN": token})
+        assert config.auth.token.get_secret_value() == token
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("auth: {token: 52525252}\n", "auth.token"),
+        ("auth:\n  tokens:\n    - {name: a, token: [hunter2]}\n", "line 3"),
+        ("auth:\n  tokens:\n    - {name: a, role: boss, token: hunter2}\n", "'viewer', 'operator' or 'admin'"),
+        ("auth:\n  tokens:\n    - {name: a, tokn: hunter2}\n", "did you mean 'token'"),
+        ("streams:\n  - {id: a, url: ['http://u:hunter2@h/']}\n", "streams[0].url"),
+        ("storage: {database: ['mysql://u:hunter2@h/x']}\n", "storage.database"),
+        ("storage: {options: {secret_access_key: 52525252}}\n", "secret_access_key"),
+    ],
+)
+def test_a_wrong_secret_is_not_repeated(tmp_path, text, said):
+    with pytest.raises(ConfigError) as caught:
+        written(tmp_path, text)
+    assert said in caught.value.line()
+    assert "hunter2" not in caught.value.line()
+    assert "52525252" not in caught.value.line()
+
+
+@pytest.mark.parametrize("name", ["<b>", "a/b", "../x", ".hidden", "", "a\\nb", "a" * 201, "-x", " x"])
+def test_names_that_could_be_something_else_are_refused(tmp_path, name):
+    with pytest.raises(ConfigError, match=r"streams\[0\]\.id"):
+        written(tmp_path, f'streams:\n  - {{id: "{name}", url: a.ts}}\n')
+
+
+def test_names_may_be_words_of_any_language(tmp_path):
+    [stream] = written(tmp_path, 'streams:\n  - {id: "Första kanalen (HD) #2", url: a.ts}\n').streams
+    assert stream.id == "Första kanalen (HD) #2"

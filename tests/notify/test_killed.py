@@ -72,6 +72,7 @@ def write(store, streams, pause_seconds):
         pytest.param(250, 20, 2, 3, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.timeout(900)
 def test_nothing_is_lost_or_doubled_over_kills(url, secret, streams, kills, dispatchers, together):
     seed = random.randrange(1 << 30)
     rng = random.Random(seed)

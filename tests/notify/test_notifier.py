@@ -1,5 +1,6 @@
 """All sinks together: none delays another, none is flooded, and each outlives what is taken from it."""
 
+import json
 import threading
 import time
 
@@ -59,6 +60,24 @@ def test_one_message_that_is_always_refused_does_not_hold_up_the_rest(service):
             service.open(f"s{number}")
         counts = service.settled(40)
     assert counts == {("hook", "delivered"): 5, ("hook", "dead"): 1}
+
+
+def test_what_is_refused_as_a_whole_is_sent_one_by_one(service):
+    with Receiver() as receiver:
+
+        def answer(number):
+            body = json.loads(receiver.requests[number][1])
+            return 413 if "items" in body else 400 if body["stream"] == "bad" else 204
+
+        receiver.answer = answer
+        # Held, so that all are due at the same time.
+        service.start(section([{"sinks": ["hook"], "hold_seconds": 1}], hook=hook(receiver, changes_per_message=50)))
+        for stream in ("a", "bad", "b", "c"):
+            service.open(stream)
+        assert service.settled() == {("hook", "delivered"): 3, ("hook", "dead"): 1}
+        assert any(b'"items"' in body for _, body in receiver.requests)
+    assert [body["stream"] for body in receiver.bodies] == ["a", "b", "c"]
+    assert len({headers["webhook-id"] for headers, _ in receiver.taken}) == 3
 
 
 def test_what_is_too_old_is_given_up_and_kept_to_be_seen(service):
@@ -152,6 +171,19 @@ def test_it_ends_within_its_deadline_and_what_was_not_confirmed_is_sent_after_th
         assert service.settled() == {("hook", "delivered"): 1}
 
 
+def test_what_waits_is_counted(service):
+    with Receiver(lambda number: 503) as receiver:
+        service.start(section(hook=hook(receiver)), lease_seconds=0.6)
+        service.open("a")
+        service.open("b")
+        servers.eventually(lambda: service.notifier.snapshot()["hook"].pending == 2, 10)
+        servers.eventually(lambda: service.notifier.snapshot()["hook"].oldest_seconds > 0.5, 10)
+        receiver.answer = lambda number: 204
+        service.settled()
+        servers.eventually(lambda: service.notifier.snapshot()["hook"].pending == 0, 10)
+        assert service.notifier.snapshot()["hook"].oldest_seconds == 0.0
+
+
 def test_a_claim_holds_for_as_long_as_the_sender_works(service):
     release = threading.Event()
 
@@ -188,6 +220,36 @@ def test_a_database_that_is_away_is_waited_for(service, caplog):
         service.open()
         servers.eventually(lambda: "wait for the database" in caplog.text, 10)
         outbox.next_due = real
+        assert service.settled() == {("hook", "delivered"): 1}
+
+
+def test_what_arrived_while_the_database_went_away_is_not_sent_again(service):
+    with Receiver() as receiver:
+        service.start(section(hook=hook(receiver)), lease_seconds=0.5)
+        outbox = service.store.outbox
+        real, refused = outbox.delivered, []
+
+        def away(batch):
+            if len(refused) < 2:
+                refused.append(batch.id)
+                raise StoreError("the database failed", why="away", remedy="wait")
+            real(batch)
+
+        outbox.delivered = away
+        service.open()
+        assert service.settled() == {("hook", "delivered"): 1}
+        assert len(refused) == 2
+        assert len(receiver.requests) == 1
+
+
+def test_a_mistake_in_a_step_does_not_silence_the_sink(service, caplog):
+    with Receiver() as receiver:
+        service.start(section(hook=hook(receiver)))
+        real = service.store.outbox.next_due
+        service.store.outbox.next_due = lambda sink: {}["none"]
+        service.open()
+        servers.eventually(lambda: "KeyError in a step" in caplog.text, 10)
+        service.store.outbox.next_due = real
         assert service.settled() == {("hook", "delivered"): 1}
 
 

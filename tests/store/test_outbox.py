@@ -154,12 +154,15 @@ def test_what_a_sink_knows_to_be_open_is_what_it_was_told(opened, clock):
     assert store.outbox.told_open("other") == ()
 
 
-def test_measures_that_are_no_numbers_are_kept_as_none(opened):
+def test_what_is_no_number_or_no_text_for_a_database_does_not_lose_the_incident(opened):
     store = opened(Route(hook=(0.0, 0.0)))
     incident = freeze(1.0)
+    incident.cause = "h264\0 main"
     incident.measures = {"level": float("-inf"), "share": float("nan"), "peak": 0.5}
     store.incidents.record(incident, "opened")
-    assert store.incidents.list().items[0].measures == {"level": None, "share": None, "peak": 0.5}
+    kept = store.incidents.list().items[0]
+    assert kept.measures == {"level": None, "share": None, "peak": 0.5}
+    assert kept.cause == "h264 main"
     assert store.outbox.claim("hook", lease_seconds=5).notices[0].payload["measures"]["level"] is None
 
 

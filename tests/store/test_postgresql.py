@@ -1,5 +1,7 @@
 """PostgreSQL goes away in the middle of work: what was kept stays, and the same store goes on when it is back."""
 
+import time
+
 import pytest
 
 from engine.errors import StoreError
@@ -47,6 +49,36 @@ def test_a_transaction_that_the_server_breaks_off_leaves_nothing(postgres):
     assert store.incidents.record(black(1), "opened").change == "opened"
     broken.close()
     store.close()
+
+
+def test_nobody_waits_for_a_service_that_hangs_in_a_transaction(postgres, monkeypatch):
+    monkeypatch.setattr("engine.store.database.STATEMENT_SECONDS", 1.0)
+    monkeypatch.setattr("engine.store.database.IDLE_SECONDS", 3.0)
+    url = postgres.database()
+    hanging, waiting = Store(url), Store(url)
+    transaction = hanging.database.write()
+    transaction.__enter__()
+    began = time.monotonic()
+    with pytest.raises(StoreError, match="timeout"):
+        waiting.incidents.record(black(1), "opened")
+    assert time.monotonic() - began < 3
+    time.sleep(4)  # PostgreSQL has ended the session by then
+    assert waiting.incidents.record(black(1), "opened").change == "opened"
+    with pytest.raises(StoreError):
+        transaction.__exit__(None, None, None)
+    hanging.close()
+    waiting.close()
+
+
+def test_the_servers_operators_see_who_it_is_and_may_set_limits_of_their_own(postgres):
+    url = postgres.database()
+    own = Store(f"{url}?application_name=tv&options=-c%20statement_timeout%3D77s")
+    store = Store(url)
+    for one, name, limit in ((own, "tv", "77s"), (store, "avjury", "30s")):
+        with one.database.read() as connection:
+            assert connection.exec_driver_sql("SHOW application_name").scalar() == name
+            assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == limit
+        one.close()
 
 
 def test_a_server_that_is_not_there_is_told_without_the_password():

@@ -321,3 +321,28 @@ def test_the_configuration_s_section_says_where_things_are_kept(tmp_path):
     settings = VerdictSettings.of(named, tmp_path)
     assert (settings.place, settings.retention_days) == ("s3://bucket/x", None)
     assert "hush" not in repr(settings)
+
+
+def test_a_damaged_file_keeps_its_hour_from_being_merged_and_nothing_else(settings):
+    spool = Spool(settings.spool, 1 << 30)
+    store = Directory(Path(settings.place))
+    for batch in range(4):
+        spool.append([row("s", batch, at=NOON + 3600 * (batch // 2) + batch)])
+        spool.finish_log()
+        spool.make_parts()
+        for part in spool.waiting():
+            store.put(part.name, spool.content(part))
+            spool.sent(part)
+    damaged = files(settings)[0]
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    upkeep = Upkeep(store, spool, None, lambda: NOON + 3 * 3600)
+    assert upkeep.merge() == 2
+    assert upkeep.merge() == 0
+    assert damaged.exists()
+    with pytest.raises(StoreError, match=damaged.name):
+        everything(settings)
+    spool.close()
+
+
+def test_a_store_that_was_never_started_can_be_stopped(settings):
+    assert VerdictStore(settings).stop()
