@@ -167,8 +167,9 @@ class LiveEngine(Engine):
     def run(self) -> None:
         """Judge until `drain` or `stop`."""
         try:
-            while not self._stopping:
-                self.step()
+            with self._stream_of_its_own():
+                while not self._stopping:
+                    self.step()
         finally:
             self._let_go()
 

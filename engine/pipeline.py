@@ -8,7 +8,8 @@ the readers are stopped and the error goes to the caller; if a reader fails, tha
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Literal, Protocol
 
@@ -380,6 +381,21 @@ class Engine:
 
     def run(self) -> None:
         """Judge until every stream has ended, or `stop`."""
+        with self._stream_of_its_own():
+            self._run()
+
+    @contextmanager
+    def _stream_of_its_own(self) -> Iterator[None]:
+        """On a GPU, nothing is to run on the default stream: its work holds NVDEC's back."""
+        if self.device.type != "cuda":
+            yield
+            return
+        own = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        own.wait_stream(torch.cuda.current_stream(self.device))  # the state of the slots was made there
+        with torch.cuda.stream(own):
+            yield
+
+    def _run(self) -> None:
         try:
             while self._streams and not self._stopping:
                 self.step()
