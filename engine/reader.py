@@ -422,6 +422,11 @@ class StreamReader:
             self.stalled, self._tick_start = True, end
             return self._silent_tick(start, end)
 
+    @property
+    def decoded_until(self) -> float:
+        """Media second up to which pictures or sound were decoded."""
+        return self._progress()
+
     def excuse(self, seconds: float) -> None:
         """The engine looked at nothing for so long; that was no silence of the source. Only from its loop."""
         with self._lock:
