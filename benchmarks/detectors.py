@@ -118,6 +118,7 @@ REAL: Mapping[tuple[str, str], str] = {
     ("fate_scte20_news-desk_480i.ts", "video.levels"): "its letterbox has luma 0",
     ("vsfa_golden-clock_540p29.97.mp4", "video.levels"): "its background has luma below 5",
     ("fuzzcorpus_xtrem-sport_lowbitrate.mp4", "audio.true_peak"): _PEAKS,
+    ("fuzzcorpus_xtrem-sport_lowbitrate.mp4", "audio.dropout"): "one AAC frame, 23 ms, is digital silence",
     ("grid_id2_vcd_swwp2s.mpg", "audio.true_peak"): _PEAKS,
     ("grid_lrwp9a.mpg", "audio.true_peak"): _PEAKS,
     ("grid_lwbsza.mpg", "audio.true_peak"): _PEAKS,
