@@ -19,6 +19,9 @@ BUILT_IN: Final[Mapping[str, DetectorTable]] = {
     "broadcast": {
         # EBU R 128 s1: at most -18 LUFS short-term.
         "audio.loudness": {"max_short_term": -18.0},
+        # EBU R 128: -23 LUFS over a programme, within 1 LU where it is live; a minute of one may differ by more.
+        "audio.programme_loudness": {"target": -23.0, "tolerance": 1.0},
+        "audio.minute_loudness": {"target": -23.0, "tolerance": 6.0},
         # EBU R 103: at most 1 % of the pixels out of the tolerated range.
         "video.levels": {"threshold": 0.01},
         # ETSI TR 101 290, 2.3.
@@ -26,14 +29,24 @@ BUILT_IN: Final[Mapping[str, DetectorTable]] = {
         # DVB receivers join within a few seconds (ETSI TS 101 154 recommends a key frame at least every 5 s).
         "stream.gop": {"duration": 5.0},
     },
-    # Files that are delivered: everything that is there is told, however short.
+    # The same by the rules of the United States: ATSC A/85, -24 LKFS within 2 dB, and at most -2 dBTP.
+    "broadcast-us": {
+        "audio.loudness": {"max_short_term": -18.0},
+        "audio.programme_loudness": {"target": -24.0, "tolerance": 2.0},
+        "audio.minute_loudness": {"target": -24.0, "tolerance": 6.0},
+        "audio.true_peak": {"max_true_peak": -2.0},
+        "video.levels": {"threshold": 0.01},
+        "stream.gop": {"duration": 5.0},
+    },
+    # Files that are delivered: everything that is there is told, however short. A freeze keeps its 2 s: with one, the
+    # titles of an advertisement and a camera in an empty room (eight times in 45 s) are frozen.
     "file-qc": {
         "video.black": {"black_min_duration": 0.5},
-        "video.freeze": {"duration": 1.0},
         "video.uniform": {"duration": 0.5},
         "video.levels": {"threshold": 0.01},
         "audio.silence": {"duration": 1.0},
         "audio.loudness": {"max_short_term": -18.0},
+        "audio.programme_loudness": {"target": -23.0, "tolerance": 1.0},
         "stream.missing_video": {"duration": 1.0},
         "stream.missing_audio": {"duration": 1.0},
     },

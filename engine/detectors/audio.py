@@ -11,7 +11,11 @@ from kernels.judge.layout import OnsetRule
 # services play at up to -14 LUFS integrated, whose loud passages reach some 5 LU more. Above -9 LUFS short-term
 # nobody has meant it.
 LOUDEST_SHORT_TERM_LUFS = -9.0
-# EBU R 128: the maximum permitted true peak level of a programme is -1 dBTP.
+# EBU R 128's target. How far from it a programme may be is for a profile to say: nothing else is wrong everywhere.
+TARGET_LUFS = -23.0
+ANY_DISTANCE_LU = 70.0
+# EBU R 128: the maximum permitted true peak level of a programme is -1 dBTP. Much of what is on the internet passes it
+# (nine of the clean clips), and few hear it: a piece of information, not an alarm.
 MAX_TRUE_PEAK_DBTP = -1.0
 # Share of a block's samples that are at full scale beyond what an unclipped waveform puts there (kernels/audio_stats).
 # A limiter's single touches are no clipping.
@@ -26,6 +30,14 @@ def _loudness(p: Mapping[str, float]) -> Rule:
     return Rule(
         p["max_short_term"], p["max_short_term"] - 1.0, below=False, set_seconds=p["duration"], clear_seconds=1.0
     )
+
+
+def _programme(p: Mapping[str, float]) -> Rule:
+    return Rule(p["tolerance"], p["tolerance"], below=False, set_seconds=0.0, clear_seconds=0.0)
+
+
+def _minute(p: Mapping[str, float]) -> Rule:
+    return Rule(p["tolerance"], p["tolerance"], below=False, set_seconds=p["duration"], clear_seconds=0.0)
 
 
 def _true_peak(p: Mapping[str, float]) -> Rule:
@@ -65,11 +77,44 @@ LOUDNESS = Detector(
     make_rule=_loudness,
 )
 
+_TARGET = Parameter("target", TARGET_LUFS, "LUFS", -70.0, 0.0, "EBU R 128: -23; ATSC A/85: -24")
+
+PROGRAMME_LOUDNESS = Detector(
+    name="audio.programme_loudness",
+    track="audio",
+    column="programme_error",
+    severity=Severity.WARNING,
+    summary="A programme that has ended was louder or quieter than its target (integrated, ITU-R BS.1770).",
+    parameters=(
+        _TARGET,
+        Parameter("tolerance", ANY_DISTANCE_LU, "LU", 0.1, ANY_DISTANCE_LU, "largest distance; profiles narrow it"),
+    ),
+    make_rule=_programme,
+)
+
+MINUTE_LOUDNESS = Detector(
+    name="audio.minute_loudness",
+    track="audio",
+    column="minute_error",
+    severity=Severity.WARNING,
+    summary="The last minute was louder or quieter than the target (gated as a programme, ITU-R BS.1770); for what has "
+    "no end.",
+    parameters=(
+        _TARGET,
+        Parameter("tolerance", ANY_DISTANCE_LU, "LU", 0.1, ANY_DISTANCE_LU, "largest distance; profiles narrow it"),
+        duration("duration", 60.0, "how long it has to last, the first such minute included"),
+    ),
+    make_rule=_minute,
+    onset=OnsetRule.SAMPLES,
+    samples=("minute_lead", "minute_tail"),
+    dominated_by=("audio.loudness",),
+)
+
 TRUE_PEAK = Detector(
     name="audio.true_peak",
     track="audio",
     column="true_peak_db",
-    severity=Severity.WARNING,
+    severity=Severity.INFO,
     summary="The reconstructed waveform peaks above EBU R 128's limit (true peak by ITU-R BS.1770 annex 2).",
     parameters=(
         Parameter("max_true_peak", MAX_TRUE_PEAK_DBTP, "dBTP", -60.0, 20.0, "highest true peak"),
@@ -92,4 +137,4 @@ CLIPPING = Detector(
     make_rule=_clipping,
 )
 
-DETECTORS = (SILENCE, LOUDNESS, TRUE_PEAK, CLIPPING)
+DETECTORS = (SILENCE, LOUDNESS, PROGRAMME_LOUDNESS, MINUTE_LOUDNESS, TRUE_PEAK, CLIPPING)

@@ -1,6 +1,8 @@
-"""What is wrong with the first two channels of sound against each other; docs/decisions/0005-sound-thresholds.md.
+"""What is wrong with channels of sound against each other; docs/decisions/0005-sound-thresholds.md.
 
-While the louder channel is below -60 dBFS their measures have no value, so silence is never told as one of these.
+While the louder channel is below -60 dBFS their measures have no value; that a silence dominates them keeps its time
+from counting as theirs.
+That left and right have changed places is not judged: nothing in the sound says which of them is which.
 """
 
 import math
@@ -9,14 +11,18 @@ from collections.abc import Mapping
 from engine.detectors.base import Detector, Parameter, Rule
 from engine.detectors.video import duration
 from engine.verdicts import Severity
+from kernels.judge.layout import OnsetRule
 
-# FFmpeg's aphasemeter has 170 degrees and no weights. By power the most opposed clean clip (a phone's two microphones)
-# lies beyond 143 for half a second, and none beyond 127 for longer.
-PHASE_ANGLE = 145.0
+# FFmpeg's aphasemeter has 170 degrees and no weights. By power, over 2 s, the most opposed clean clip (a piano before
+# two distant microphones) lies at 121.
+PHASE_ANGLE = 130.0
 # aphasemeter's default is 0, which no lossy codec leaves of two equal channels: those differ by up to 7e-6.
 MONO_TOLERANCE = 1e-5
 # Clean clips stay below 11.8 dB, and above 10 dB for less than half a second.
 IMBALANCE_DB = 12.0
+# Surround channels rest for long in films; a channel that has been used for 10 s and then has nothing, not even noise,
+# for a minute may still be one of those.
+SURROUND_SECONDS = 60.0
 
 
 def _phase(p: Mapping[str, float]) -> Rule:
@@ -33,7 +39,7 @@ def _imbalance(p: Mapping[str, float]) -> Rule:
     return Rule(p["threshold"], p["threshold"] - 2.0, below=False, set_seconds=p["duration"], clear_seconds=0.5)
 
 
-def _channel_lost(p: Mapping[str, float]) -> Rule:
+def _lost(p: Mapping[str, float]) -> Rule:
     return Rule(1.0, 1.0, below=False, set_seconds=p["duration"], clear_seconds=0.0)
 
 
@@ -44,20 +50,36 @@ CHANNEL_LOST = Detector(
     severity=Severity.CRITICAL,
     summary="One of the first two channels is below -80 dBFS while the other sounds.",
     parameters=(duration("duration", 2.0, "how long it has to be silent; silencedetect's default"),),
-    make_rule=_channel_lost,
+    make_rule=_lost,
+    dominated_by=("audio.silence",),
+)
+
+SURROUND_LOST = Detector(
+    name="audio.surround_lost",
+    track="audio",
+    column="surround_lost",
+    severity=Severity.WARNING,
+    summary="A channel beyond the first two, not LFE, is below -80 dBFS after it has sounded, while another sounds.",
+    parameters=(duration("duration", SURROUND_SECONDS, "how long it has to be silent"),),
+    make_rule=_lost,
+    dominated_by=("audio.silence",),
 )
 
 PHASE = Detector(
     name="audio.phase",
     track="audio",
-    column="correlation",
+    column="polarity",
     severity=Severity.WARNING,
-    summary="The first two channels are in opposite phase: mixed to mono they cancel. aphasemeter's, by power.",
+    summary="The first two channels are in opposite phase: mixed to mono they cancel. aphasemeter's measure, by power, "
+    "over 2 s, of all frequencies or the low ones.",
     parameters=(
         Parameter("angle", PHASE_ANGLE, "", 90.0, 180.0, "degrees between the channels from which on it is one"),
         duration("duration", 2.0, "how long it has to last; aphasemeter's default"),
     ),
     make_rule=_phase,
+    onset=OnsetRule.SAMPLES,
+    samples=("polarity_lead", "polarity_tail"),
+    dominated_by=("audio.silence",),
 )
 
 MONO = Detector(
@@ -71,7 +93,7 @@ MONO = Detector(
         duration("duration", 10.0, "how long it has to last; a voice in the middle is mono for some seconds"),
     ),
     make_rule=_mono,
-    dominated_by=("audio.tone",),
+    dominated_by=("audio.tone", "audio.silence"),
 )
 
 IMBALANCE = Detector(
@@ -85,7 +107,7 @@ IMBALANCE = Detector(
         duration("duration", 3.0, "how long it has to last"),
     ),
     make_rule=_imbalance,
-    dominated_by=("audio.channel_lost",),
+    dominated_by=("audio.channel_lost", "audio.silence"),
 )
 
-DETECTORS = (CHANNEL_LOST, PHASE, MONO, IMBALANCE)
+DETECTORS = (CHANNEL_LOST, SURROUND_LOST, PHASE, MONO, IMBALANCE)

@@ -7,10 +7,10 @@ from engine.detectors.video import duration
 from engine.verdicts import Severity
 from kernels.judge.layout import OnsetRule
 
-# Clean clips stay below 80.
-CLICK_RATIO = 100.0
-# The largest in the clean clips, between two advertisements, is 4.5 dB by this measure.
-LEVEL_JUMP_DB = 8.0
+# Clean clips stay below 17; 25 where sound is clipped, which is told as that.
+CLICK_RATIO = 26.0
+# The largest in the clean clips is 8.2 dB by this measure, between two advertisements; less is not looked for.
+LEVEL_JUMP_DB = 9.0
 SHORTEST_GAP = 0.01
 LONGEST_GAP = 3.5
 LEVEL_SECONDS = 4.0
@@ -34,7 +34,7 @@ CLICK = Detector(
     track="audio",
     column="click",
     severity=Severity.WARNING,
-    summary="A click: the third difference of a few samples stands out of what is before and after it.",
+    summary="A click: the third difference of a few samples stands out of what is before and after it, near and far.",
     parameters=(
         Parameter("threshold", CLICK_RATIO, "", 1.0, 1e6, "its peak over the rms around it"),
         duration("hold", 1.0, "clicks closer together than this are one incident"),
@@ -42,6 +42,7 @@ CLICK = Detector(
     make_rule=_click,
     onset=OnsetRule.PASSING,
     samples=("click_from", "click_to"),
+    dominated_by=("audio.clipping",),
 )
 
 DROPOUT = Detector(
@@ -49,7 +50,8 @@ DROPOUT = Detector(
     track="audio",
     column="dropout",
     severity=Severity.WARNING,
-    summary="All channels fall below -66 dBFS at once, and come back at once; what lasts is audio.silence.",
+    summary="All channels fall below -66 dBFS at once, or to nothing at all, and come back at once; what lasts is "
+    "audio.silence.",
     parameters=(
         Parameter("shortest", SHORTEST_GAP, "s", 0.01, 3.5, "shortest gap that is an incident"),
         Parameter("longest", LONGEST_GAP, "s", 0.01, 3.5, "longest; less where audio.silence has a shorter duration"),
@@ -66,10 +68,11 @@ LEVEL_JUMP = Detector(
     column="level_jump",
     severity=Severity.WARNING,
     summary="The level changes at once, and stays changed for four seconds.",
-    parameters=(Parameter("threshold", LEVEL_JUMP_DB, "dB", 1.0, 120.0, "change of level, up or down"),),
+    parameters=(Parameter("threshold", LEVEL_JUMP_DB, "dB", 6.0, 120.0, "change of level, up or down"),),
     make_rule=_level_jump,
     onset=OnsetRule.PASSING,
     samples=("jump_from", "jump_to"),
+    dominated_by=("audio.tone",),
 )
 
 DETECTORS = (CLICK, DROPOUT, LEVEL_JUMP)

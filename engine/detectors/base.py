@@ -10,7 +10,7 @@ from engine.errors import ConfigError
 from engine.verdicts import Severity
 from kernels.judge.layout import OnsetRule
 
-Unit = Literal["s", "ratio", "level", "dB", "dBTP", "LUFS", "count", "kbit/s", ""]
+Unit = Literal["s", "ratio", "level", "dB", "dBTP", "LUFS", "LU", "count", "kbit/s", ""]
 
 _DECIBELS = re.compile(r"\s*([-+]?[0-9.]+(?:e[-+]?\d+)?)\s*dB\s*", re.IGNORECASE)
 _CLOCK = re.compile(r"\s*(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)\s*")

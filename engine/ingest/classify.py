@@ -9,6 +9,7 @@ import stat
 import struct
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
@@ -17,6 +18,7 @@ import av
 import av.error
 
 from engine.errors import SourceError
+from engine.ingest.checked_http import checked_connections
 from engine.ingest.url_policy import UrlPolicy, is_local, local_path, redact, resolve, scheme_of
 
 HEAD_BYTES: Final = 4096
@@ -125,24 +127,52 @@ class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
+def _nobody(_: socket.socket) -> None:
+    """Nobody wants to end a request early."""
+
+
 def fetch(url: str, stream: str, policy: UrlPolicy, limit: int, timeout_seconds: float) -> tuple[bytes, str]:
     """The first bytes of an HTTP resource, and the address that it came from after redirects.
 
     Every redirect is checked against the policy.
     Raises: SourceError as `explain` would, OSError for anything else that goes wrong on the way.
     """
+    with request(url, stream, policy, timeout_seconds) as answer:
+        return answer.read(limit), answer.geturl()
+
+
+def request(
+    url: str,
+    stream: str,
+    policy: UrlPolicy,
+    timeout_seconds: float,
+    headers: Mapping[str, str] | None = None,
+    connected: Callable[[socket.socket], None] = _nobody,
+) -> Any:
+    """Ask for an HTTP resource, whose address was checked before; its redirects are checked here.
+
+    Args:
+        timeout_seconds: limit for connecting, and for the next bytes.
+        headers: besides our own.
+        connected: given each connection's socket, so that another thread can end what waits for it.
+    Returns: the answer (`http.client.HTTPResponse`), which the caller closes.
+    Raises: SourceError as `explain` would, OSError for anything else that goes wrong on the way.
+    """
     parts = urlsplit(url)
-    request = urllib.request.Request(
+    asked = urllib.request.Request(
         urlunsplit((parts.scheme, parts.netloc.rsplit("@", 1)[-1], parts.path or "/", parts.query, "")),
-        headers={"User-Agent": "avjury", "Accept": "*/*"},
+        headers={"User-Agent": "avjury", "Accept": "*/*", **(headers or {})},
     )
     if parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
-    opener = urllib.request.build_opener(_CheckedRedirects(policy, stream))
+        # Not for whom the server redirects to.
+        asked.add_unredirected_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
+    handlers: list[Any] = [_CheckedRedirects(policy, stream), *checked_connections(policy, stream, connected)]
+    if not policy.allow_private:
+        handlers.append(urllib.request.ProxyHandler({}))  # a proxy would connect to wherever it likes
+    opener = urllib.request.build_opener(*handlers)
     try:
-        with opener.open(request, timeout=timeout_seconds) as answer:
-            return answer.read(limit), answer.geturl()
+        return opener.open(asked, timeout=timeout_seconds)
     except urllib.error.HTTPError as error:
         with error:
             raise _http_refusal(error.code, stream) from error
@@ -196,7 +226,7 @@ def explain(error: Exception, url: str, stream: str, policy: UrlPolicy, timeout_
     if isinstance(error, av.error.ExitError | TimeoutError):
         return cannot_open(
             stream,
-            f"no media within {timeout_seconds:g} s",
+            f"no media within {timeout_seconds:.3g} s",
             "check that the stream is on air and that no firewall is between",
         )
     if isinstance(error, ConnectionRefusedError):
@@ -287,8 +317,6 @@ def _explain_body(head: bytes, url: str, stream: str, policy: UrlPolicy) -> Sour
     if not head:
         return cannot_open(stream, "the server's answer is empty", "check that the stream is on air")
     kind = sniff(head)
-    if b"<MPD" in head and not _can_demux("dash"):
-        return cannot_open(stream, "this build of libav lacks DASH", "use the HLS address of the same stream")
     if kind == "html":
         expected = "HLS" if urlsplit(url).path.endswith((".m3u8", ".m3u")) else "media"
         return cannot_open(
@@ -300,14 +328,6 @@ def _explain_body(head: bytes, url: str, stream: str, policy: UrlPolicy) -> Sour
         check_playlist(url, head, stream, policy)
         return cannot_open(stream, "none of the playlist's segments can be opened", "open one of them in a browser")
     return None
-
-
-def _can_demux(name: str) -> bool:
-    """Whether this libav reads a format; PyAV's own list holds those that it can only write, too."""
-    try:
-        return bool(av.ContainerFormat(name).is_input)
-    except ValueError:
-        return False
 
 
 def top_boxes(path: str) -> list[str]:

@@ -1,11 +1,13 @@
 """The bytes of a transport stream below the demuxer, which does not hand them out.
 
 A file is read a second time, up to where the demuxer is: the pages are in memory already, and how libav opens and
-seeks stays its own business. A network input cannot be read twice. UDP, SRT and TCP, which carry bare transport
+seeks stays its own business. A network input cannot be read twice. UDP and TCP, which carry bare transport
 streams, are opened by libav's own protocols as raw data (so its options, limits and the url policy hold), and a second
-demuxer reads them from here. HTTP stays with libav alone: it seeks there, and loses no packets.
+demuxer reads them from here; SRT has a library of its own (ingest/srt.py), and an endless HTTP stream comes through
+ingest/http_files.py. Files and playlists over HTTP stay with libav alone: it seeks there.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +17,7 @@ import av
 
 # A damaged stream may have no demuxable packet for long; its bytes are read in pieces.
 PIECE_BYTES: Final = 1 << 20
-TAPPED_SCHEMES: Final = frozenset(("udp", "srt", "tcp"))
+TAPPED_SCHEMES: Final = frozenset(("udp", "tcp"))
 # What libav's buffered reader asks for at a time; a datagram is handed on as it comes.
 _READ_BYTES: Final = 32_768
 # Nobody reads what is kept, if so much comes together.
@@ -56,32 +58,31 @@ class FileBytes:
         self._file.close()
 
 
-class NetworkBytes:
+class TappedBytes(ABC):
     """A network input as a file that a demuxer reads, and whose bytes can be had a second time.
 
-    Belongs to the reader's thread; libav's own limits end a read that takes too long.
-
-    Args:
-        url: of a scheme in TAPPED_SCHEMES, checked by the policy.
-        options: libav's for the protocol.
-        timeouts: seconds to connect, and for the next bytes.
-    Raises: what `av.open` raises.
+    Belongs to the reader's thread.
     """
 
-    def __init__(self, url: str, options: Mapping[str, str], timeouts: tuple[float, float]) -> None:
-        raw = {**options, "format_whitelist": "data", "raw_packet_size": str(_READ_BYTES)}
-        self._container: Any = av.open(url, format="data", options=raw, timeout=timeouts)
-        self._pieces: Any = self._container.demux()
+    def __init__(self) -> None:
         self._ahead = b""
         self._kept: deque[bytes] = deque()
         self._kept_bytes = 0
         self._position = 0  # of the first byte that is kept
         self._keeping = True
 
+    @abstractmethod
+    def next_bytes(self) -> bytes:
+        """What comes next, as it comes; nothing at the end. Blocks, within the input's own limits."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the input. Idempotent."""
+
     def read(self, size: int) -> bytes:
         """The next bytes as they come, at most `size`; nothing at the end. For the demuxer."""
         if not self._ahead:
-            self._ahead = self._next()
+            self._ahead = self.next_bytes()
         data, self._ahead = self._ahead[:size], self._ahead[size:]
         if self._keeping:
             self._kept.append(data)
@@ -89,12 +90,6 @@ class NetworkBytes:
             if self._kept_bytes > _MOST_KEPT_BYTES:
                 self.forget()
         return data
-
-    def _next(self) -> bytes:
-        for piece in self._pieces:
-            if piece.size:
-                return bytes(piece)
-        return b""
 
     def forget(self) -> None:
         """Keep nothing: nobody wants to read it again."""
@@ -117,8 +112,32 @@ class NetworkBytes:
             self._position += len(part)
         return b"".join(parts)
 
+
+class NetworkBytes(TappedBytes):
+    """An input of one of libav's protocols.
+
+    Args:
+        url: of a scheme in TAPPED_SCHEMES, checked by the policy.
+        options: libav's for the protocol.
+        timeouts: seconds to connect, and for the next bytes; libav's own limits end a read that takes too long.
+    Raises: what `av.open` raises.
+    """
+
+    def __init__(self, url: str, options: Mapping[str, str], timeouts: tuple[float, float]) -> None:
+        super().__init__()
+        raw = {**options, "format_whitelist": "data", "raw_packet_size": str(_READ_BYTES)}
+        self._container: Any = av.open(url, format="data", options=raw, timeout=timeouts)
+        self._pieces: Any = self._container.demux()
+
+    def next_bytes(self) -> bytes:
+        """See TappedBytes."""
+        for piece in self._pieces:
+            if piece.size:
+                return bytes(piece)
+        return b""
+
     def close(self) -> None:
-        """Close the input. Idempotent."""
+        """See TappedBytes."""
         self.forget()
         self._pieces = iter(())
         self._container.close()

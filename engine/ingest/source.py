@@ -5,6 +5,7 @@ blocking open or read end within a fraction of a second. If the reader dies, not
 the `Source` closes it. Every failure is a SourceError: raised by `open`, kept in `error` where reading broke off.
 """
 
+import errno
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -19,15 +20,21 @@ from av.stream import Discard, Disposition
 
 from engine.errors import SourceError
 from engine.ingest import classify, interrupt
+from engine.ingest.base import RawBytes
 from engine.ingest.causes import cause_of
 from engine.ingest.clock import MediaClock
-from engine.ingest.raw_bytes import TAPPED_SCHEMES, FileBytes, NetworkBytes
-from engine.ingest.transport import RawBytes
+from engine.ingest.dash import MASTER_URL, DashPlaylists
+from engine.ingest.http_files import HttpBytes, HttpFiles
+from engine.ingest.raw_bytes import TAPPED_SCHEMES, FileBytes, NetworkBytes, TappedBytes
+from engine.ingest.renditions import Rendition, choose
+from engine.ingest.srt import SrtBytes
 from engine.ingest.url_policy import UrlPolicy, is_local, local_path, open_options, redact, scheme_of
 from engine.media import AudioInfo, Packet, StreamInfo, Track, VideoInfo
 
 _PICTURES: Final = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 _PLAYLIST_SUFFIXES: Final = (".m3u8", ".m3u")
+_MANIFEST_SUFFIXES: Final = (".mpd",)
+_TRANSPORT_STREAM_SUFFIXES: Final = (".ts", ".m2ts", ".mts")
 # A demuxer that only ever fails must end; one that finds its way again after some damage may go on.
 _MAX_FAILED_READS: Final = 16
 _TRUNCATED_BYTES: Final = 1 << 16
@@ -36,9 +43,10 @@ _MAX_NESTED_PLAYLISTS: Final = 8
 _TARGET_DURATION: Final = re.compile(rb"^#EXT-X-TARGETDURATION:\s*(\d{1,4})", re.MULTILINE)
 # A live packager adds a segment within one and a half target durations (RFC 8216, section 6.2.2); twice that much
 # without one means that it has stopped.
-_HELD_TARGETS: Final = 3.0
+HELD_TARGETS: Final = 3.0
 # Timestamps that are off by less than this after a silence are the sender's own clock, which ran on.
-_CLOCK_RAN_ON_SECONDS: Final = 1.0
+CLOCK_RAN_ON_SECONDS: Final = 1.0
+READ_TIMEOUT_SECONDS: Final = 10.0
 
 
 class Source:
@@ -50,6 +58,7 @@ class Source:
         policy: what may be opened.
         open_timeout_seconds: limit for connecting and finding the tracks.
         read_timeout_seconds: limit for the next packet to arrive.
+        rendition: which variant of a master playlist or manifest is read; see `renditions.choose`.
     """
 
     def __init__(
@@ -59,7 +68,8 @@ class Source:
         stream: str | None = None,
         policy: UrlPolicy | None = None,
         open_timeout_seconds: float = 10.0,
-        read_timeout_seconds: float = 10.0,
+        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
+        rendition: str = "best",
     ) -> None:
         self.stream = redact(url) if stream is None else stream
         self.error: SourceError | None = None
@@ -71,6 +81,8 @@ class Source:
         self.corrupt_packets = 0
         """Packets that the container marks as damaged."""
         self.clock: MediaClock | None = None
+        self.breaks = 0
+        """Cuts of the timeline; the reader of an input as it is makes none (see ingest/base.py)."""
         self.target_seconds = 0.0
         """Length of a segment of an HLS playlist, whose media comes in bursts so far apart; 0 for all else."""
         self._url = url
@@ -81,7 +93,10 @@ class Source:
         self._break_off = Event()  # what libav's blocking calls are watched for: `stop`, or `give_up`
         self._opened = 0
         self._container: Any = None
-        self._tap: NetworkBytes | None = None
+        self._rendition = rendition
+        self._tap: TappedBytes | None = None
+        self._files: HttpFiles | None = None  # what libav opens through us, where it does
+        self._dash: DashPlaylists | None = None
         self._tracks: list[tuple[Track, Any]] = []
 
     @property
@@ -90,9 +105,14 @@ class Source:
         return not is_local(self._url)
 
     @property
+    def retries_at_once(self) -> bool:
+        """Never: what fails here is the source."""
+        return False
+
+    @property
     def read_timeout_seconds(self) -> float:
         """The limit for the next packet to arrive; longer where segments are long."""
-        return max(self._read_timeout_seconds, _HELD_TARGETS * self.target_seconds)
+        return max(self._read_timeout_seconds, HELD_TARGETS * self.target_seconds)
 
     def open(self, begin: Callable[[], float] | None = None) -> StreamInfo:
         """Open the input and find its tracks. Once closed, it may be opened again.
@@ -161,33 +181,83 @@ class Source:
 
     def _open_container(self, deadline: float) -> Any:
         options = open_options(self._url, self._policy, av.formats_available)
-        if self._opened and self.target_seconds:
-            # What came before the break was judged already: no second look at the last three segments.
-            options["live_start_index"] = "-1"
+        scheme = scheme_of(self._url)
         try:
             with interrupt.interruptible(self._break_off):
                 timeouts = (max(0.1, deadline - time.monotonic()), self.read_timeout_seconds)
-                if scheme_of(self._url) in TAPPED_SCHEMES:
-                    self._tap = NetworkBytes(self._url, options, timeouts)
+                target: Any = self._url
+                opener: Any = None
+                if scheme == "srt":
+                    target = self._tap = SrtBytes(self._url, self.stream, self._policy, timeouts, self._break_off)
+                elif scheme in TAPPED_SCHEMES:
+                    target = self._tap = NetworkBytes(self._url, options, timeouts)
+                elif scheme in ("http", "https"):
+                    target, opener = self._over_http(timeouts)
+                if self._opened and self.target_seconds:
+                    # What came before the break was judged already: no second look at the last three segments.
+                    options["live_start_index"] = "-1"
+                if opener is not None:
+                    options["http_persistent"] = "0"  # connections are libav's own to keep only where it makes them
                 container: Any = av.open(
-                    self._url if self._tap is None else self._tap,
-                    options=options,
-                    timeout=timeouts,
-                    metadata_errors="replace",
+                    target, options=options, timeout=timeouts, metadata_errors="replace", io_open=opener
                 )
                 # PyAV asks for made-up presentation times (AVI has none); the decoder's own choice is better.
                 container.flags &= ~Flags.gen_pts.value
                 return container
-        except (av.error.FFmpegError, OSError, ValueError) as error:
+        except SourceError as error:
             self._close_tap()
             if self._stop.is_set():
                 raise self._stopped() from error
+            raise
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            failure = self._files.failure if self._files is not None else None
+            self._close_tap()
+            if failure is not None and not self._stop.is_set():
+                raise failure from error
+            if self._stop.is_set():
+                raise self._stopped() from error
             raise classify.explain(error, self._url, self.stream, self._policy, self._open_timeout_seconds) from error
+
+    def _over_http(self, timeouts: tuple[float, float]) -> tuple[Any, Any]:
+        """What libav is to open of an HTTP address, and who opens what that names: we, where libav must not, or cannot.
+
+        Raises: SourceError for a manifest that cannot be played.
+        """
+        is_manifest = self._path().endswith(_MANIFEST_SUFFIXES)
+        is_transport_stream = self._path().endswith(_TRANSPORT_STREAM_SUFFIXES)
+        if self._policy.allow_private and not (is_manifest or is_transport_stream):
+            return self._url, None
+        self._files = HttpFiles(self.stream, self._policy, timeouts)
+        if is_transport_stream:
+            file = self._files.open(self._url)
+            if self._files.failure is not None:
+                raise self._files.failure
+            if file.length is None:  # it has no end: its packets can be watched, and nobody seeks in it
+                self._tap = HttpBytes(file)
+                return self._tap, None
+            file.close()
+            if self._policy.allow_private:
+                return self._url, None
+        if is_manifest:
+            self._dash = DashPlaylists(self._url, self.stream, self._files, self._rendition)
+            self.target_seconds = self._dash.target_seconds if self._dash.live else 0.0
+            return MASTER_URL, self._dash
+        if self._path().endswith(_PLAYLIST_SUFFIXES):
+            return self._url, self._files
+        file = self._files.open_seekable(self._url)
+        if self._files.failure is not None:
+            raise self._files.failure
+        return file, None
+
+    def _path(self) -> str:
+        return self._url.split("?", 1)[0].split("#", 1)[0].lower()
 
     def _describe(self) -> StreamInfo:
         container = self._container
         video = self._best("video")
         audio = self._best("audio")
+        if video is not None:
+            video, audio = self._rendered(video, audio)
         self._tracks = [(kind, s) for kind, s in (("video", video), ("audio", audio)) if s is not None]  # type: ignore[misc]
         if not self._tracks:
             raise self._nothing_to_judge()
@@ -206,7 +276,7 @@ class Source:
         duration = None if container.duration is None or container.duration <= 0 else container.duration / 1e6
         return StreamInfo(
             stream=self.stream,
-            container=container.format.name,
+            container=container.format.name if self._dash is None else "dash",
             duration=duration,
             live=duration is None and not is_local(self._url),
             video=None if video is None else _video_info(video),
@@ -226,6 +296,22 @@ class Source:
             usable.append(s)
         best = streams.best(kind)
         return best if best in usable else next(iter(usable), None)
+
+    def _rendered(self, video: Any, audio: Any) -> tuple[Any, Any]:
+        """Of an HLS master playlist's variants the one that is asked for, with the sound of that variant."""
+        streams = self._container.streams
+        several = [s for s in streams.video if "variant_bitrate" in s.metadata and s.codec_context is not None]
+        if len(several) < 2:
+            return video, audio
+        offered = [
+            Rendition("", s.codec_context.width, s.codec_context.height, int(s.metadata["variant_bitrate"]))
+            for s in several
+        ]
+        video = several[choose(offered, self._rendition)]
+        rate = video.metadata["variant_bitrate"]
+        # Sound within the variant's own segments; of sound that all variants share libav's best is the one.
+        own = [s for s in streams.audio if s.metadata.get("variant_bitrate") == rate and s.codec_context is not None]
+        return video, own[0] if own and audio not in own else audio
 
     def _nothing_to_judge(self) -> SourceError:
         if self.problems:
@@ -272,6 +358,9 @@ class Source:
                 try:
                     payload = next(demux)
                 except StopIteration:
+                    if self._tap is not None and self._files is not None and self._files.broke is not None:
+                        # To the demuxer, what comes through us just ended.
+                        self.error = self._read_error(self._files.broke)
                     return
                 except av.error.InvalidDataError as error:
                     failed += 1
@@ -302,7 +391,7 @@ class Source:
                 pts, dts = place(payload)
                 if after_silence is not None and (at := after_silence()) is not None:
                     came = dts if dts is not None else pts
-                    if came is not None and came < at - _CLOCK_RAN_ON_SECONDS:
+                    if came is not None and came < at - CLOCK_RAN_ON_SECONDS:
                         clock.delay(at - came)
                         pts, dts = (None if t is None else t + at - came for t in (pts, dts))
                 corrupt = payload.is_corrupt
@@ -318,6 +407,7 @@ class Source:
                     payload.is_keyframe,
                     corrupt,
                     payload,
+                    payload.pos,
                 )
         finally:
             interrupt.unwatch()
@@ -329,7 +419,7 @@ class Source:
                 self._tap.forget()
             return None
         if not is_local(self._url):
-            return self._tap
+            return self._tap  # None over HTTP
         try:
             return FileBytes(local_path(self._url))
         except OSError as error:
@@ -342,8 +432,11 @@ class Source:
             return cause_of(self.error)
         if self._break_off.is_set():
             return "timeout"
-        path = self._url.split("?", 1)[0].split("#", 1)[0].lower()
-        if scheme_of(self._url) not in ("http", "https") or not path.endswith(_PLAYLIST_SUFFIXES):
+        if self._files is not None and self._files.failure is not None:
+            return cause_of(self._files.failure)
+        if self._dash is not None:
+            return "stalled_playlist" if self._dash.live else "ended"
+        if scheme_of(self._url) not in ("http", "https") or not self._path().endswith(_PLAYLIST_SUFFIXES):
             return "ended"
         try:
             self._check_playlists(self._url, depth=0)
@@ -355,11 +448,14 @@ class Source:
     def stop(self) -> None:
         """End a blocking `open` or read soon. From any thread; the reader still has to close the source."""
         self._stop.set()
-        self._break_off.set()
+        self.give_up()
 
     def give_up(self) -> None:
         """End a read that blocks for longer than its limit, which libav does inside a segment. From any thread."""
         self._break_off.set()
+        files = self._files
+        if files is not None:
+            files.abort()
 
     def close(self) -> None:
         """Close the input. Only from the thread that reads it, or after that has ended. Idempotent.
@@ -376,6 +472,10 @@ class Source:
         tap, self._tap = self._tap, None
         if tap is not None:
             tap.close()
+        files, self._files = self._files, None
+        if files is not None:
+            files.close()
+        self._dash = None
 
     def __enter__(self) -> "Source":
         return self
@@ -405,7 +505,8 @@ class Source:
     def _read_error(self, error: Exception) -> SourceError:
         if isinstance(error, av.error.ExitError | TimeoutError):
             return self._broken(f"no data for {self.read_timeout_seconds:g} s", error)
-        if isinstance(error, ConnectionError):
+        # Over HTTP, libav tells an answer that was cut short as an error of input and output.
+        if isinstance(error, ConnectionError) or (getattr(error, "errno", 0) == errno.EIO and self.is_network):
             return self._broken("the connection broke", error)
         return self._broken(redact(getattr(error, "strerror", None) or str(error)), error)
 

@@ -167,14 +167,24 @@ class UrlPolicy:
             raise SourceError(
                 "cannot open input", stream=stream, why="the URL names no host", remedy="write scheme://host/path"
             )
-        for address in resolve(host, port, stream):
-            if not address.is_global or address.is_multicast:
+        self.allowed_addresses(host, port, stream)
+
+    def allowed_addresses(self, host: str, port: int | None, stream: str) -> list[str]:
+        """The addresses of a host, all of which may be connected to. Who connects to these, and does not resolve the
+        name again, cannot be led elsewhere by a name server that changes its answers.
+
+        Raises: SourceError "address not allowed" or "dns failure".
+        """
+        found = resolve(host, port, stream)
+        for address in found:
+            if not self.allow_private and (not address.is_global or address.is_multicast):
                 raise SourceError(
                     "address not allowed",
                     stream=stream,
                     why=f"{host} is {address}, which is not a public address",
                     remedy="streams in private networks have to be named in the operator's own configuration",
                 )
+        return [str(address) for address in found]
 
     def check_playlist(self, url: str, text: str, stream: str) -> list[str]:
         """Refuse a playlist that names what its origin may not open, or that is too big to be one.

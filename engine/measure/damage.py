@@ -15,7 +15,7 @@ from engine.measure.schedule import Schedule
 from kernels.layout import Field
 from kernels.tear import COLUMNS as TEAR_COLUMNS
 from kernels.tear import tear
-from kernels.torn_blocks import COLUMNS as BLOCK_COLUMNS
+from kernels.torn_blocks import COLUMNS as TORN_COLUMNS
 from kernels.torn_blocks import torn_blocks
 from kernels.torn_blocks.layout import BLOCK
 
@@ -44,9 +44,9 @@ TEARING_SECONDS: Final = 0.6
 LEAST_MOTION: Final = 0.25 / 256
 
 _LUMA, _CORRUPTION, _TEARING = place("luma_difference"), place("corruption"), place("tearing")
-_BLOCKS, _TEAR = places(BLOCK_COLUMNS), places(TEAR_COLUMNS)
+_BLOCKS, _TEAR = places(TORN_COLUMNS), places(TEAR_COLUMNS)
 _WIDTH, _HEIGHT = int(Field.WIDTH), int(Field.HEIGHT)
-_BLOCK_NAMES: Final = frozenset((*BLOCK_COLUMNS, "corruption"))
+_BLOCK_NAMES: Final = frozenset((*TORN_COLUMNS, "corruption"))
 _TEAR_NAMES: Final = frozenset((*TEAR_COLUMNS, "tearing"))
 
 
@@ -75,7 +75,7 @@ class _Clock:
         return self._xp.where(step > 0, step, 0.0)  # NaN too
 
 
-class Blocks:
+class TornBlocks:
     """The part of `torn_blocks`.
 
     `corruption` is the share of the picture that is damaged, as far as its torn blocks tell; 0 unless the evidence of
@@ -144,7 +144,9 @@ class Tears:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(slots, arithmetic)
+        self._schedule = Schedule(
+            slots, arithmetic, interval=TEAR_INTERVAL_SECONDS, loss=0.0, gain=0.0, rate=1 / TEAR_INTERVAL_SECONDS
+        )
         self._clock = _Clock(arithmetic, slots)
         self._share = arithmetic.column(slots)
 
@@ -157,8 +159,8 @@ class Tears:
         """Fill the columns of the rows that are due; the others stay NaN."""
         arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
         xp = arithmetic.xp
-        due = self._schedule.due(slots, pts, xp.ones_like(pts), interval=TEAR_INTERVAL_SECONDS, loss=0.0, gain=0.0)
-        if arithmetic.on_host and not due.any():
+        due = self._schedule.due(slots, pts, xp.ones_like(pts))
+        if due is None:
             return
         # The fields of an interlaced picture are two moments as well, row by row.
         whole = [[not surface.interlaced] for surface in rows.batch.surfaces]

@@ -29,7 +29,7 @@ class Information:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(slots, arithmetic)
+        self._schedule = Schedule(slots, arithmetic, interval=INFORMATION_INTERVAL_SECONDS, loss=0.0, gain=0.0)
         self._any: set[int] = set()  # slots
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
@@ -42,15 +42,8 @@ class Information:
         if not self._any:
             return
         arithmetic, view, xp = self._arithmetic, rows.view, self._arithmetic.xp
-        due = self._schedule.due(
-            rows.slots,
-            rows.pts,
-            xp.ones_like(rows.pts),
-            interval=INFORMATION_INTERVAL_SECONDS,
-            loss=0.0,
-            gain=0.0,
-        )
-        if arithmetic.on_host and not due.any():
+        due = self._schedule.due(rows.slots, rows.pts, xp.ones_like(rows.pts))
+        if due is None:
             return
         found = arithmetic.view(siti(rows.only(due, arithmetic), rows.references))
         scale = [[1.0 if surface.full_range else FULL_RANGE] for surface in rows.batch.surfaces]

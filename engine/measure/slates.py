@@ -32,7 +32,13 @@ class Slates:
 
     def __init__(self, arithmetic: Arithmetic, slots: int, slates: Sequence[Slate] = ()) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(slots, arithmetic)
+        self._schedule = Schedule(
+            slots,
+            arithmetic,
+            interval=SLATE_INTERVAL_SECONDS,
+            loss=SLATE_GRADIENT_CHANGE,
+            gain=SLATE_GRADIENT_CHANGE,
+        )
         known = np.array([slate.levels for slate in slates], np.float64).reshape(len(slates), SIZE)
         self._any = bool(slates)
         self._known = arithmetic.view(torch.from_numpy(known).to(arithmetic.device))
@@ -45,15 +51,8 @@ class Slates:
         if not self._any:
             return
         arithmetic, view = self._arithmetic, rows.view
-        due = self._schedule.due(
-            rows.slots,
-            rows.pts,
-            view[:, _GRADIENT],
-            interval=SLATE_INTERVAL_SECONDS,
-            loss=SLATE_GRADIENT_CHANGE,
-            gain=SLATE_GRADIENT_CHANGE,
-        )
-        if arithmetic.on_host and not due.any():
+        due = self._schedule.due(rows.slots, rows.pts, view[:, _GRADIENT])
+        if due is None:
             return
         tiles = arithmetic.view(tile_stats(rows.only(due, arithmetic), rows.references))
         full = torch.tensor([[surface.full_range] for surface in rows.batch.surfaces], device=arithmetic.device)

@@ -1,5 +1,6 @@
 """100 ms blocks of sound -> their columns."""
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -8,19 +9,21 @@ import torch
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import AUDIO_COLUMNS
 from engine.media import AudioBatch, Measures
-from engine.sound_trends import COLUMNS as TREND_COLUMNS
-from engine.sound_trends import GAP_LONGEST_SECONDS, SoundTrends
-from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
+from kernels.audio_stats import COLUMNS as STATS_COLUMNS
 from kernels.audio_stats import AudioState, loudness_summary, measure_audio
 from kernels.sound_features import FeatureState, sound_features
+from kernels.sound_trends import COLUMNS as TREND_COLUMNS
+from kernels.sound_trends import TrendState, sound_trends
+from kernels.sound_trends.layout import GAP_LONGEST_SECONDS
 
-# A peak of 0 has no level in decibels; this is below the noise of any format.
-SILENT: Final = 1e-10
 SILENCE_LUFS: Final = -120.0
+# EBU R 128.
+TARGET_LUFS: Final = -23.0
 
-_QUIET_LEAD, _QUIET = AUDIO_COLUMNS.index("quiet_lead"), AUDIO_COLUMNS.index("quiet")
-_TRUE_PEAK, _TRUE_PEAK_DB = AUDIO_COLUMNS.index("true_peak"), AUDIO_COLUMNS.index("true_peak_db")
-_TRENDS: Final = len(AUDIO_COLUMNS) - len(TREND_COLUMNS)
+_STATS: Final = len(STATS_COLUMNS)
+_TRENDS: Final = slice(_STATS, _STATS + len(TREND_COLUMNS))
+_MOMENTARY: Final = STATS_COLUMNS.index("momentary")
+_PROGRAMME_ERROR: Final = AUDIO_COLUMNS.index("programme_error")
 _TREND_NAMES: Final = frozenset(TREND_COLUMNS)
 
 
@@ -34,11 +37,12 @@ class Sound:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         device = arithmetic.device
-        self._arithmetic = arithmetic
+        self._device = device
         self._audio = AudioState.allocate(slots, device)
         self._features = FeatureState.allocate(slots, device)
-        self._trends = SoundTrends(device, slots)
+        self._trends = TrendState.allocate(slots, device)
         self._wants_trends: set[int] = set()
+        self._targets: dict[int, float] = {}  # of the slots whose whole programme is judged, LUFS
         self._noise = torch.zeros(slots, dtype=torch.float64, device=device)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
@@ -48,15 +52,19 @@ class Sound:
         self._features.reset(slot)
         # A gap that is long enough to be a silence is told as that.
         longest = parameters.get("audio.dropout", {}).get("longest", GAP_LONGEST_SECONDS)
-        self._trends.reset(slot, min(longest, silence.get("duration", longest)))
-        self._wants_trends.discard(slot)
+        target = parameters.get("audio.minute_loudness", {}).get("target", TARGET_LUFS)
+        self._trends.reset(slot, min(longest, silence.get("duration", longest)), target)
+        self.close_slot(slot)
         if not _TREND_NAMES.isdisjoint(wanted):
             self._wants_trends.add(slot)
+        if "programme_error" in wanted:
+            self._targets[slot] = parameters.get("audio.programme_loudness", {}).get("target", TARGET_LUFS)
         self._noise[slot] = silence.get("noise", 0.001)
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out."""
         self._wants_trends.discard(slot)
+        self._targets.pop(slot, None)
 
     def loudness(self, slot: int) -> dict[str, float | None]:
         """Programme loudness of all that the slot's stream has played; see kernels.audio_stats.LoudnessSummary."""
@@ -64,12 +72,26 @@ class Sound:
         # Digital silence reads as the logarithm's floor, which is no level.
         return {name: None if value is not None and value <= SILENCE_LUFS else value for name, value in levels.items()}
 
+    def programme(self, slot: int, end: float) -> Measures | None:
+        """The row that a programme's end adds: how far its loudness is from the target; None where nobody judges it.
+
+        Args:
+            slot: of the stream that has ended.
+            end: media second up to which it was heard; the row is of all before it.
+        """
+        integrated = self.loudness(slot)["integrated"] if slot in self._targets else None
+        if integrated is None:
+            return None
+        values = torch.full((1, len(AUDIO_COLUMNS)), math.nan, dtype=torch.float64, device=self._device)
+        values[0, _PROGRAMME_ERROR] = abs(integrated - self._targets[slot])
+        start, until = torch.zeros(1, dtype=torch.float64), torch.tensor([end], dtype=torch.float64)
+        return Measures("audio", AUDIO_COLUMNS, torch.tensor([slot]), start, until, values)
+
     def measure(self, batch: AudioBatch) -> Measures:
         """Measure blocks."""
-        arithmetic = self._arithmetic
-        slots = batch.slots.to(arithmetic.device, non_blocking=True)
-        values = torch.empty((len(batch.slots), len(AUDIO_COLUMNS)), dtype=torch.float64, device=arithmetic.device)
-        values[:, : len(AUDIO_KERNEL_COLUMNS)] = measure_audio(
+        slots = batch.slots.to(self._device, non_blocking=True)
+        values = torch.full((len(slots), len(AUDIO_COLUMNS)), math.nan, dtype=torch.float64, device=self._device)
+        values[:, :_STATS] = measure_audio(
             self._audio,
             batch.samples,
             batch.channels,
@@ -79,13 +101,9 @@ class Sound:
             slots,
             self._noise[slots],
         )
-        view = arithmetic.view(values)
-        view[:, _QUIET] = view[:, _QUIET_LEAD] >= arithmetic.view(batch.valid)
-        view[:, _TRUE_PEAK_DB] = 20 * arithmetic.xp.log10(view[:, _TRUE_PEAK].clip(SILENT))
         if self._wants_trends:
             features = sound_features(self._features, batch.samples, batch.channels, batch.valid, slots)
-            self._trends.add(slots, features, batch.valid, values[:, _TRENDS:])
-        else:
-            values[:, _TRENDS:] = torch.nan
+            momentary, trends = values[:, _MOMENTARY], values[:, _TRENDS]
+            sound_trends(self._trends, features, batch.valid, batch.weights, momentary, slots, trends)
         until = batch.pts + batch.seconds
         return Measures("audio", AUDIO_COLUMNS, batch.slots, batch.pts, until, values)

@@ -36,6 +36,7 @@ from kernels.audio_stats.filters import (
     SHORT_TERM_BINS,
     STATE_FLOOR,
     TAPS,
+    TRUE_PEAK_FLOOR,
 )
 
 _S_B0, _S_B1, _S_B2, _S_A1, _S_A2 = SHELF
@@ -48,6 +49,54 @@ _SEGMENTS = BLOCK // _SEGMENT
 _EXTENDED = HISTORY + BLOCK
 # contract: a * b + c may be rounded once. Nothing is reordered, so a row's bits are the same in any batch.
 _jit: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(nogil=True, cache=True, fastmath={"contract"})
+# Sums in an order that is fixed when it is compiled, so that they become vector instructions.
+_sum: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
+    nogil=True, cache=True, fastmath={"contract", "reassoc"}
+)
+_largest: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
+    nogil=True, cache=True, fastmath={"nnan", "nsz"}
+)
+
+
+@_jit
+def _clean(source, valid, target):
+    for i in range(valid):
+        x = source[i]
+        x = np.float32(0) if x != x else x
+        target[i] = min(max(x, -_LIMIT), _LIMIT)
+
+
+@_sum
+def _sums(samples, valid):
+    """Sum, and sum of squares."""
+    total = squares = 0.0
+    for i in range(valid):
+        x = np.float64(samples[i])
+        total += x
+        squares += x * x
+    return total, squares
+
+
+@_largest
+def _highest(values, size):
+    highest = np.float32(0)
+    for i in range(size):
+        highest = max(highest, abs(values[i]))
+    return highest
+
+
+@_jit
+def _segment_peaks(extended, valid, peaks):
+    """Largest |sample| of each segment, whose first holds the past, and of the block alone."""
+    length = HISTORY + valid
+    for segment in range(_SEGMENTS + 2):
+        begin = segment * _SEGMENT
+        size = min(_SEGMENT, length - begin)
+        peaks[segment] = _highest(extended[begin : begin + size], size) if size > 0 else np.float32(0)
+    highest = _highest(extended[HISTORY:_SEGMENT], min(_SEGMENT, length) - HISTORY)
+    for segment in range(1, _SEGMENTS + 2):
+        highest = max(highest, peaks[segment])
+    return highest
 
 
 @_jit
@@ -80,6 +129,47 @@ def _k_weight(extended, valid, state, phase, powers):
     state[1] = s1 if abs(s1) >= STATE_FLOOR else 0.0
     state[2] = h0 if abs(h0) >= STATE_FLOOR else 0.0
     state[3] = h1 if abs(h1) >= STATE_FLOOR else 0.0
+
+
+@_jit
+def _k_weight_two(one, two, valid, state, other, phase, powers, others):
+    """`_k_weight` of two channels side by side: the steps of one fill the time in which those of the other wait."""
+    s0, s1, h0, h1 = state[0], state[1], state[2], state[3]
+    t0, t1, g0, g1 = other[0], other[1], other[2], other[3]
+    begin = 0
+    index = 0
+    while begin < valid:
+        end = min(valid, (index + 1) * BIN - phase)
+        total = another = 0.0
+        for i in range(begin, end):
+            x = np.float64(one[HISTORY + i])
+            z = np.float64(two[HISTORY + i])
+            shelf = _S_B0 * x + s0
+            shelve = _S_B0 * z + t0
+            s0 = _S_B1 * x - _S_A1 * shelf + s1
+            t0 = _S_B1 * z - _S_A1 * shelve + t1
+            s1 = _S_B2 * x - _S_A2 * shelf
+            t1 = _S_B2 * z - _S_A2 * shelve
+            y = shelf + h0
+            w = shelve + g0
+            h0 = _H_B1 * shelf - _H_A1 * y + h1
+            g0 = _H_B1 * shelve - _H_A1 * w + g1
+            h1 = _H_B2 * shelf - _H_A2 * y
+            g1 = _H_B2 * shelve - _H_A2 * w
+            total += y * y
+            another += w * w
+        powers[index] = total
+        others[index] = another
+        begin = end
+        index += 1
+    state[0] = s0 if abs(s0) >= STATE_FLOOR else 0.0
+    state[1] = s1 if abs(s1) >= STATE_FLOOR else 0.0
+    state[2] = h0 if abs(h0) >= STATE_FLOOR else 0.0
+    state[3] = h1 if abs(h1) >= STATE_FLOOR else 0.0
+    other[0] = t0 if abs(t0) >= STATE_FLOOR else 0.0
+    other[1] = t1 if abs(t1) >= STATE_FLOOR else 0.0
+    other[2] = g0 if abs(g0) >= STATE_FLOOR else 0.0
+    other[3] = g1 if abs(g1) >= STATE_FLOOR else 0.0
 
 
 @_jit
@@ -131,15 +221,18 @@ def _interpolated_peak(extended, valid, segment_peaks, taps, sums, peak):
             quarter[i] = np.float32(0)
             half[i] = np.float32(0)
             three_quarters[i] = np.float32(0)
-        for k in range(TAPS):
-            a, b, c = taps[0, k], taps[1, k], taps[2, k]
-            x = extended[begin + k : begin + k + size]
+        # Four taps at a time: each sum is read and written once for four products. Their order stays that of the taps.
+        for k in range(0, TAPS, 4):
+            a0, a1, a2, a3 = taps[0, k], taps[0, k + 1], taps[0, k + 2], taps[0, k + 3]
+            b0, b1, b2, b3 = taps[1, k], taps[1, k + 1], taps[1, k + 2], taps[1, k + 3]
+            c0, c1, c2, c3 = taps[2, k], taps[2, k + 1], taps[2, k + 2], taps[2, k + 3]
+            x = extended[begin + k : begin + k + size + 3]
             for i in range(size):
-                quarter[i] += a * x[i]
-                half[i] += b * x[i]
-                three_quarters[i] += c * x[i]
-        for i in range(size):
-            peak = max(peak, abs(quarter[i]), abs(half[i]), abs(three_quarters[i]))
+                x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+                quarter[i] = quarter[i] + a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
+                half[i] = half[i] + b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
+                three_quarters[i] = three_quarters[i] + c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
+        peak = max(peak, _highest(quarter, size), _highest(half, size), _highest(three_quarters, size))
     return peak
 
 
@@ -218,11 +311,11 @@ def _measure(
     taps,
     out,
 ):
-    extended = np.zeros(_EXTENDED, np.float32)
+    pair = np.zeros((2, _EXTENDED), np.float32)
     segment_peaks = np.zeros(_SEGMENTS + 2, np.float32)
     sums = np.zeros((3, _SEGMENT), np.float32)
     powers = np.zeros(BINS_PER_HOP + 1)
-    channel_powers = np.zeros(BINS_PER_HOP + 1)
+    channel_powers = np.zeros((2, BINS_PER_HOP + 1))
     for row in range(samples.shape[0]):
         slot = slots[row]
         valid = valid_samples[row]
@@ -241,27 +334,13 @@ def _measure(
         powers[0] = unfinished[slot]
         for channel in range(channels[row]):
             past = history[slot, channel]
+            extended = pair[channel % 2]
             for i in range(HISTORY):
                 extended[i] = past[i]
-            segment_peaks[:] = np.float32(0)
-            for i in range(HISTORY):
-                segment_peaks[0] = max(segment_peaks[0], abs(past[i]))
-            total = 0.0
-            squares = 0.0
-            for i in range(valid):
-                x = samples[row, channel, i]
-                x = np.float32(0) if x != x else min(max(x, -_LIMIT), _LIMIT)
-                extended[HISTORY + i] = x
-                size = abs(x)
-                segment = (HISTORY + i) // _SEGMENT
-                if size > segment_peaks[segment]:
-                    segment_peaks[segment] = size
-                wide = np.float64(x)
-                total += wide
-                squares += wide * wide
-            channel_peak = np.float32(0)
-            for i in range(HISTORY, HISTORY + valid):
-                channel_peak = max(channel_peak, abs(extended[i]))
+            here = extended[HISTORY:]
+            _clean(samples[row, channel], valid, here)
+            total, squares = _sums(here, valid)
+            channel_peak = _segment_peaks(extended, valid, segment_peaks)
             # Few blocks come near full scale: only those are counted sample by sample.
             if channel_peak >= HUMP_TOP * level:
                 channel_excess, full = _count_clipped(extended, valid, level)
@@ -275,10 +354,20 @@ def _measure(
                 if np.float64(abs(extended[HISTORY + i])) >= threshold:
                     last_loud = i
                     break
-            channel_powers[:] = 0.0
-            _k_weight(extended, valid, filters[slot, channel], phase, channel_powers)
-            for index in range(BINS_PER_HOP + 1):
-                powers[index] += weights[row, channel] * channel_powers[index]
+            if channel % 2 == 1:
+                channel_powers[:] = 0.0
+                _k_weight_two(
+                    pair[0], pair[1], valid, filters[slot, channel - 1], filters[slot, channel], phase,
+                    channel_powers[0], channel_powers[1],
+                )  # fmt: skip
+                for index in range(BINS_PER_HOP + 1):
+                    powers[index] += weights[row, channel - 1] * channel_powers[0, index]
+                    powers[index] += weights[row, channel] * channel_powers[1, index]
+            elif channel + 1 == channels[row]:
+                channel_powers[0] = 0.0
+                _k_weight(extended, valid, filters[slot, channel], phase, channel_powers[0])
+                for index in range(BINS_PER_HOP + 1):
+                    powers[index] += weights[row, channel] * channel_powers[0, index]
             sample_peak = max(sample_peak, channel_peak)
             true_peak = _interpolated_peak(extended, valid, segment_peaks, taps, sums, max(true_peak, channel_peak))
             for i in range(HISTORY):
@@ -307,6 +396,8 @@ def _measure(
         out[row, 9] = valid - 1 - last_loud
         out[row, 10] = excess / (2 * max(valid, CLIP_MIN_SAMPLES))
         out[row, 11] = most_full / valid
+        out[row, 12] = 1.0 if first_loud >= valid else 0.0
+        out[row, 13] = 20.0 * math.log10(max(np.float64(true_peak), TRUE_PEAK_FLOOR))
 
 
 def audio_stats(
@@ -320,7 +411,7 @@ def audio_stats(
     state: tuple[Tensor, ...],
 ) -> Tensor:
     """The CPU implementation of `avjury::audio_stats`; arguments as there, `state` in the order of `AudioState`."""
-    out = torch.empty((samples.shape[0], 12), dtype=torch.float64)
+    out = torch.empty((samples.shape[0], 14), dtype=torch.float64)
     inputs = (samples, channels, valid, weights, clip_level, slots, silence_threshold, *state)
     arrays = [tensor.numpy() for tensor in inputs]
     _measure(*arrays, INTERPOLATOR, out.numpy())

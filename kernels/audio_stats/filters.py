@@ -50,6 +50,8 @@ HUMP_CEILING: Final = 1.15
 CLIP_BANDS: Final = (CLIP_SHOULDER, CLIP_TOP, CLIP_CEILING, HUMP_LOW, HUMP_SHOULDER, HUMP_TOP, HUMP_CEILING)
 CLIP_MIN_SAMPLES: Final = BIN  # a shorter block is judged as if it had this many samples
 
+TRUE_PEAK_FLOOR: Final = 1e-10  # a peak of 0 has no level in decibels; this is below the noise of any format
+
 TAPS: Final = 32
 HISTORY: Final = TAPS - 1  # samples of the past that the interpolator needs
 _KAISER_BETA: Final = 8.0

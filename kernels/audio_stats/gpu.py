@@ -6,6 +6,8 @@ answer from empty memory, then what every chunk starts from (start' = P start + 
 million operations, nothing even where float64 is slow, and float32 would lose the slow pole of the high-pass stage.
 """
 
+import math
+
 import torch
 import triton
 import triton.language as tl
@@ -29,6 +31,7 @@ from kernels.audio_stats.filters import (
     SHORT_TERM_BINS,
     STATE_FLOOR,
     TAPS,
+    TRUE_PEAK_FLOOR,
     k_weighting_transition,
 )
 
@@ -41,7 +44,7 @@ _BIN_COLUMNS = 16
 _PARTIAL_COLUMNS = 24
 # Float64 constants that the kernels load, because Triton makes literals float32: K-weighting, the transition matrix,
 # then these.
-_SCALARS = (LUFS_OFFSET, POWER_FLOOR, ABSOLUTE_GATE, STATE_FLOOR, *CLIP_BANDS)
+_SCALARS = (LUFS_OFFSET, POWER_FLOOR, ABSOLUTE_GATE, STATE_FLOOR, *CLIP_BANDS, TRUE_PEAK_FLOOR, 20 / math.log(10))
 _constants: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
 
@@ -390,6 +393,8 @@ def _row_measures(
     tl.store(result + 9, length - 1.0 - last)
     tl.store(result + 10, tl.maximum(excess, 0.0) / (2 * tl.maximum(length, CLIP_MIN_SAMPLES)))
     tl.store(result + 11, full / length)
+    tl.store(result + 12, tl.where(lead >= length, 1.0, 0.0))
+    tl.store(result + 13, tl.log(tl.maximum(true_peak, tl.load(scalars + 11))) * tl.load(scalars + 12))
 
 
 def _constants_on(device: torch.device) -> tuple[Tensor, Tensor]:
@@ -418,7 +423,7 @@ def audio_stats(
     """
     filters, history, bins, unfinished, progress, histograms, kept_power, maxima = state
     rows = samples.shape[0]
-    out = samples.new_empty((rows, 12), dtype=torch.float64)
+    out = samples.new_empty((rows, 14), dtype=torch.float64)
     if rows == 0:
         return out
     wide, taps = _constants_on(samples.device)

@@ -1,6 +1,6 @@
 """`avjury::audio_stats`: everything that is measured of 100 ms of sound, in one pass, with the memory it needs."""
 
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -21,15 +21,21 @@ COLUMNS: Final = (
     "quiet_tail",  # samples after the last such one; both are `valid` where there is none
     "clipped",  # share of samples at full scale in excess of what an unclipped waveform puts there, 0..1
     "full_scale",  # share of samples at or above the clip level, 0..1, of the channel with most
+    "quiet",  # 1 where no sample reaches the silence threshold, else 0
+    "true_peak_db",  # true_peak in dBTP, at least -200
 )
 
 
-@torch.library.custom_op(
-    "avjury::audio_stats",
-    mutates_args=("filters", "history", "bins", "unfinished", "progress", "histograms", "kept_power", "maxima"),
-    device_types="cpu",
+_library: Any = torch.library.Library("avjury", "FRAGMENT")  # type: ignore[no-untyped-call]
+# Not `torch.library.custom_op`, for the reason that kernels/judge/op.py gives.
+_library.define(
+    "audio_stats(Tensor samples, Tensor channels, Tensor valid, Tensor weights, Tensor clip_level, Tensor slots, "
+    "Tensor silence_threshold, Tensor(a!) filters, Tensor(b!) history, Tensor(c!) bins, Tensor(d!) unfinished, "
+    "Tensor(e!) progress, Tensor(f!) histograms, Tensor(g!) kept_power, Tensor(h!) maxima) -> Tensor"
 )
-def audio_stats(
+
+
+def _cpu(
     samples: Tensor,
     channels: Tensor,
     valid: Tensor,
@@ -37,32 +43,14 @@ def audio_stats(
     clip_level: Tensor,
     slots: Tensor,
     silence_threshold: Tensor,
-    filters: Tensor,
-    history: Tensor,
-    bins: Tensor,
-    unfinished: Tensor,
-    progress: Tensor,
-    histograms: Tensor,
-    kept_power: Tensor,
-    maxima: Tensor,
+    *state: Tensor,
 ) -> Tensor:
-    """See `measure_audio`; the last eight arguments are the tensors of its `AudioState`."""
     from kernels.audio_stats import cpu  # numba compiles on import: only where it is needed
 
-    return cpu.audio_stats(
-        samples,
-        channels,
-        valid,
-        weights,
-        clip_level,
-        slots,
-        silence_threshold,
-        (filters, history, bins, unfinished, progress, histograms, kept_power, maxima),
-    )
+    return cpu.audio_stats(samples, channels, valid, weights, clip_level, slots, silence_threshold, state)
 
 
-@audio_stats.register_kernel("cuda")
-def _(
+def _cuda(
     samples: Tensor,
     channels: Tensor,
     valid: Tensor,
@@ -70,48 +58,22 @@ def _(
     clip_level: Tensor,
     slots: Tensor,
     silence_threshold: Tensor,
-    filters: Tensor,
-    history: Tensor,
-    bins: Tensor,
-    unfinished: Tensor,
-    progress: Tensor,
-    histograms: Tensor,
-    kept_power: Tensor,
-    maxima: Tensor,
+    *state: Tensor,
 ) -> Tensor:
     from kernels.audio_stats import gpu  # triton is absent on some CPU-only platforms
 
-    return gpu.audio_stats(
-        samples,
-        channels,
-        valid,
-        weights,
-        clip_level,
-        slots,
-        silence_threshold,
-        (filters, history, bins, unfinished, progress, histograms, kept_power, maxima),
-    )
+    return gpu.audio_stats(samples, channels, valid, weights, clip_level, slots, silence_threshold, state)
 
 
-@audio_stats.register_fake
-def _(
-    samples: Tensor,
-    channels: Tensor,
-    valid: Tensor,
-    weights: Tensor,
-    clip_level: Tensor,
-    slots: Tensor,
-    silence_threshold: Tensor,
-    filters: Tensor,
-    history: Tensor,
-    bins: Tensor,
-    unfinished: Tensor,
-    progress: Tensor,
-    histograms: Tensor,
-    kept_power: Tensor,
-    maxima: Tensor,
-) -> Tensor:
+def _fake(samples: Tensor, *_: Tensor) -> Tensor:
     return samples.new_empty((samples.shape[0], len(COLUMNS)), dtype=torch.float64)
+
+
+_library.impl("audio_stats", _cpu, "CPU")
+_library.impl("audio_stats", _cuda, "CUDA")
+torch.library.register_fake("avjury::audio_stats", _fake, lib=_library)
+
+_op: Final = torch.ops.avjury.audio_stats.default
 
 
 def measure_audio(
@@ -131,8 +93,8 @@ def measure_audio(
 
     Args:
         state: memory of all slots, on the same device; updated in place.
-        samples: (N, 8, 4800) float32, full scale 1.0, 48 kHz; the samples of a channel adjacent.
-        channels: (N,) int64: real channels, 1..8.
+        samples: (N, C, 4800) float32, C 1 to 8, full scale 1.0, 48 kHz; the samples of a channel adjacent.
+        channels: (N,) int64: real channels, 1..C; the others are not read.
         valid: (N,) int64: real samples per channel, 1..4800; what lies beyond is never read into a measure.
         weights: (N, 8) float64: loudness weight of each channel (BS.1770-5 table 4).
         clip_level: (N,) float64: absolute sample value that counts as full scale.
@@ -143,22 +105,20 @@ def measure_audio(
     Raises: ValueError if a shape or dtype is another: the kernels trust them.
     Source: ITU-R BS.1770-5, EBU Tech 3341; the clipping measure is docs/decisions/0004-clipping-measure.md.
     """
-    rows = samples.shape[0]
-    wanted = (
-        (samples, (rows, MAX_CHANNELS, BLOCK), torch.float32),
-        (channels, (rows,), torch.int64),
-        (valid, (rows,), torch.int64),
-        (weights, (rows, MAX_CHANNELS), torch.float64),
-        (clip_level, (rows,), torch.float64),
-        (slots, (rows,), torch.int64),
-        (silence_threshold, (rows,), torch.float64),
-    )
-    if any(tensor.shape != shape or tensor.dtype != dtype for tensor, shape, dtype in wanted):
-        received = ", ".join(f"{tuple(tensor.shape)} {tensor.dtype}" for tensor, _, _ in wanted)
+    rows, wide = samples.shape[0], samples.shape[1] if samples.dim() == 3 else 0
+    if not (
+        samples.shape == (rows, wide, BLOCK)
+        and 1 <= wide <= MAX_CHANNELS
+        and weights.shape == (rows, MAX_CHANNELS)
+        and channels.shape == valid.shape == clip_level.shape == slots.shape == silence_threshold.shape == (rows,)
+        and samples.dtype == torch.float32
+        and channels.dtype == valid.dtype == slots.dtype == torch.int64
+        and weights.dtype == clip_level.dtype == silence_threshold.dtype == torch.float64
+    ):
+        given = (samples, channels, valid, weights, clip_level, slots, silence_threshold)
         raise ValueError(
-            f"audio_stats: wanted {', '.join(f'{shape} {dtype}' for _, shape, dtype in wanted)}, got {received}"
+            f"audio_stats: wanted (N, 1..8, {BLOCK}) float32, two (N,) int64, (N, 8) and (N,) float64, (N,) int64, "
+            f"(N,) float64; got {', '.join(f'{tuple(tensor.shape)} {tensor.dtype}' for tensor in given)}"
         )
-    result: Tensor = torch.ops.avjury.audio_stats(
-        samples, channels, valid, weights, clip_level, slots, silence_threshold, *state.tensors()
-    )
+    result: Tensor = _op(samples, channels, valid, weights, clip_level, slots, silence_threshold, *state.tensors())
     return result

@@ -113,6 +113,8 @@ def measure_programme(
                 float(length - 1 - loud[-1]) if len(loud) else float(length),
                 max(shares),
                 float((size >= clip_level).mean(axis=1).max()),
+                0.0 if len(loud) else 1.0,
+                math.nan,  # follows from true_peak
             ]
         )
         begin = end

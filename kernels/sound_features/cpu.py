@@ -18,6 +18,7 @@ from kernels.sound_features.layout import (
     CLICK_FLOOR,
     CLICK_NEAR,
     CLICK_WINDOW,
+    CLICK_WORTH,
     DIFFERENCE_GAIN,
     DIFFERENCE_REACH,
     ENVELOPE_BIN,
@@ -29,6 +30,12 @@ from kernels.sound_features.layout import (
     HUM_POINTS,
     HUM_STEP,
     HUM_TABLE,
+    LONE_FAR,
+    LONE_NEAR,
+    LONE_REACH,
+    LONE_SECOND,
+    LOW_BIN,
+    LOW_BINS,
     SAMPLE_LIMIT,
     TONE_LAGS,
     Feature,
@@ -36,10 +43,13 @@ from kernels.sound_features.layout import (
 
 _LIMIT = np.float32(SAMPLE_LIMIT)
 _POWER, _MEAN, _PHASE, _SIDE, _MID = Feature.POWER, Feature.MEAN, Feature.PHASE, Feature.SIDE, Feature.MID
+_LOW_SIDE, _LOW_MID = Feature.LOW_SIDE, Feature.LOW_MID
 _PURITY, _TONE, _CLICK, _CLICK_AT = Feature.PURITY, Feature.TONE, Feature.CLICK, Feature.CLICK_AT
 _HUM, _HISS, _ENVELOPE = Feature.HUM, Feature.HISS, Feature.ENVELOPE
 _SHORT_LAG, _LONG_LAG = TONE_LAGS
 _HISS_RATIO = HISS_BIN // CLICK_BIN
+_WORTH = CLICK_WORTH * CLICK_WORTH
+_LONE_WINDOW = LONE_FAR - LONE_NEAR + 1
 # reassoc: sums become vector instructions. The order is fixed when it is compiled, so a row's bits are the same in
 # any batch.
 _jit: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
@@ -92,6 +102,28 @@ def _compare(left, right, valid):
 
 
 @_jit
+def _compare_low(left, right, low):
+    """Powers of half the difference and half the sum of two channels, of low frequencies alone."""
+    side_mean = mid_mean = 0.0
+    for k in range(LOW_BINS):
+        x = y = 0.0
+        part, other = left[k * LOW_BIN : (k + 1) * LOW_BIN], right[k * LOW_BIN : (k + 1) * LOW_BIN]
+        for i in range(LOW_BIN):
+            x += np.float64(part[i])
+            y += np.float64(other[i])
+        low[0, k], low[1, k] = (x - y) / (2 * LOW_BIN), (x + y) / (2 * LOW_BIN)
+        side_mean += low[0, k]
+        mid_mean += low[1, k]
+    side_mean /= LOW_BINS
+    mid_mean /= LOW_BINS
+    side = mid = 0.0
+    for k in range(LOW_BINS):
+        side += (low[0, k] - side_mean) * (low[0, k] - side_mean)
+        mid += (low[1, k] - mid_mean) * (low[1, k] - mid_mean)
+    return side / LOW_BINS, mid / LOW_BINS
+
+
+@_jit
 def _single_sine(x, lag):
     """How well one multiple of x[n] gives x[n + lag] + x[n - lag], 1 exactly; and half that multiple."""
     power = along = square = ends = 0.0
@@ -130,7 +162,38 @@ def _highest(values):
 
 
 @_jit
-def _find_click(energies, first):
+def _stands_alone(x, begin):
+    """How far the largest third difference of a bin stands out of what is close to it, squared."""
+    largest = 0.0
+    place = begin
+    for i in range(begin, begin + CLICK_BIN):
+        d = (x[i] - x[i - 3]) - 3.0 * (x[i - 1] - x[i - 2])
+        if d * d > largest:
+            largest = d * d
+            place = i
+    second = 0.0
+    for i in range(place - LONE_REACH, place + LONE_REACH + 1):
+        d = (x[i] - x[i - 1]) - (x[i - 1] - x[i - 2])
+        second = max(second, d * d)
+    third_before = third_after = second_before = second_after = 0.0
+    for k in range(LONE_NEAR, LONE_FAR + 1):
+        i = place - k
+        d = (x[i] - x[i - 3]) - 3.0 * (x[i - 1] - x[i - 2])
+        third_before += d * d
+        d = (x[i] - x[i - 1]) - (x[i - 1] - x[i - 2])
+        second_before += d * d
+        i = place + k
+        d = (x[i] - x[i - 3]) - 3.0 * (x[i - 1] - x[i - 2])
+        third_after += d * d
+        d = (x[i] - x[i - 1]) - (x[i - 1] - x[i - 2])
+        second_after += d * d
+    third = largest / (max(third_before, third_after) / _LONE_WINDOW + CLICK_FLOOR)
+    second /= max(second_before, second_after) / _LONE_WINDOW + CLICK_FLOOR
+    return min(third, LONE_SECOND * LONE_SECOND * second)
+
+
+@_jit
+def _find_click(x, energies, first):
     """Largest squared ratio of a bin's peak to the power around it, and its bin."""
     best = 0.0
     at = HISTORY_BINS
@@ -148,6 +211,8 @@ def _find_click(energies, first):
         if around > CLICK_ASYMMETRY * min(before, after) + CLICK_FLOOR:
             continue
         ratio = peak / (around + CLICK_FLOOR)
+        if ratio > max(best, _WORTH):
+            ratio = min(ratio, max(_WORTH, _stands_alone(x, j * CLICK_BIN + DIFFERENCE_REACH)))
         if ratio > best:
             best = ratio
             at = j
@@ -160,6 +225,7 @@ def _measure(samples, channels, valid_samples, slots, history, known, hum_table,
     mean = np.zeros(HISTORY + BLOCK)
     energies = np.zeros(2 * ALL_BINS)
     squares = np.zeros(CLICK_BIN)
+    low = np.zeros((2, LOW_BINS))
     for row in range(samples.shape[0]):
         slot = slots[row]
         valid = valid_samples[row]
@@ -179,6 +245,10 @@ def _measure(samples, channels, valid_samples, slots, history, known, hum_table,
                 mean[HISTORY + i] += x[i]
             if channel == 1:
                 result[_PHASE], result[_SIDE], result[_MID] = _compare(block[0], block[1], valid)
+                if valid == BLOCK:
+                    result[_LOW_SIDE], result[_LOW_MID] = _compare_low(block[0], block[1], low)
+                else:
+                    result[_LOW_SIDE] = result[_LOW_MID] = math.nan
         if count < 2:
             result[_PHASE:_PURITY] = math.nan
         if valid < BLOCK:
@@ -200,7 +270,7 @@ def _measure(samples, channels, valid_samples, slots, history, known, hum_table,
 
         _difference_squares(mean, energies, squares)
         # The first bin of all lacks what lies before its first sample.
-        ratio, at = _find_click(energies, 0 if known[slot] else HISTORY_BINS + 1)
+        ratio, at = _find_click(mean, energies, 0 if known[slot] else HISTORY_BINS + 1)
         result[_CLICK] = math.sqrt(ratio)
         result[_CLICK_AT] = CLICK_BIN * (at - HISTORY_BINS) + CLICK_BIN // 2 if ratio > 0.0 else 0.0
         for k in range(HISS_BINS):

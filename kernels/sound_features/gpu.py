@@ -18,7 +18,9 @@ from kernels.sound_features.layout import (
     CLICK_FLOOR,
     CLICK_NEAR,
     CLICK_WINDOW,
+    CLICK_WORTH,
     DIFFERENCE_GAIN,
+    DIFFERENCE_REACH,
     ENVELOPE_BIN,
     ENVELOPE_BINS,
     FEATURES,
@@ -30,6 +32,12 @@ from kernels.sound_features.layout import (
     HUM_POINTS,
     HUM_STEP,
     HUM_TABLE,
+    LONE_FAR,
+    LONE_NEAR,
+    LONE_REACH,
+    LONE_SECOND,
+    LOW_BIN,
+    LOW_BINS,
     MAX_CHANNELS,
     SAMPLE_LIMIT,
     TONE_LAGS,
@@ -70,11 +78,21 @@ def _channel_features(
 
 
 @triton.jit
+def _spread(values, here, COUNT: tl.constexpr):
+    """Mean square of values, less their mean."""
+    mean = tl.sum(values, axis=0) / COUNT
+    away = tl.where(here, values - mean, 0.0)
+    return tl.sum(away * away, axis=0) / COUNT
+
+
+@triton.jit
 def _mix(
     samples, row_stride, channel_stride, channels, valid, slots, history, known, mixed, out,
     CHANNELS: tl.constexpr, BLOCK: tl.constexpr, SAMPLES: tl.constexpr, LIMIT: tl.constexpr, HISTORY: tl.constexpr,
     PAST: tl.constexpr, BIN: tl.constexpr, BIN_LANES: tl.constexpr, BINS: tl.constexpr, BINS_LANES: tl.constexpr,
-    PHASE: tl.constexpr, SIDE: tl.constexpr, MID: tl.constexpr, ENVELOPE: tl.constexpr, FEATURES: tl.constexpr,
+    LOW: tl.constexpr, LOW_LANES: tl.constexpr, LOWS: tl.constexpr, LOWS_LANES: tl.constexpr, PHASE: tl.constexpr,
+    SIDE: tl.constexpr, MID: tl.constexpr, LOW_SIDE: tl.constexpr, LOW_MID: tl.constexpr, ENVELOPE: tl.constexpr,
+    FEATURES: tl.constexpr,
 ):  # fmt: skip
     """Mean of a row's channels after the past, its envelope, and its first two channels against each other."""
     row = tl.program_id(0)
@@ -124,13 +142,24 @@ def _mix(
     tl.store(result + SIDE, tl.where(count > 1, side, nan))
     tl.store(result + MID, tl.where(count > 1, mid, nan))
 
+    low = tl.arange(0, LOWS_LANES)
+    place = low[:, None] * LOW + tl.arange(0, LOW_LANES)[None, :]
+    within = (tl.arange(0, LOW_LANES)[None, :] < LOW) & (low[:, None] < LOWS) & (limit == BLOCK) & (count > 1)
+    lefts = tl.sum(_load(base, place, within, LIMIT), axis=1)
+    rights = tl.sum(_load(base + channel_stride, place, within, LIMIT), axis=1)
+    usable = (count > 1) & (limit == BLOCK)
+    side = _spread((lefts - rights) / (2 * LOW), low < LOWS, LOWS)
+    mid = _spread((lefts + rights) / (2 * LOW), low < LOWS, LOWS)
+    tl.store(result + LOW_SIDE, tl.where(usable, side, nan))
+    tl.store(result + LOW_MID, tl.where(usable, mid, nan))
+
 
 @triton.jit
 def _difference_bins(
     mixed, bins,
     LENGTH: tl.constexpr, BIN: tl.constexpr, BIN_LANES: tl.constexpr, BINS: tl.constexpr, BINS_LANES: tl.constexpr,
 ):  # fmt: skip
-    """Sum and largest of the squared third difference in each bin."""
+    """Sum and largest of the squared third difference in each bin, and which sample of it has the largest."""
     row = tl.program_id(0)
     lane = tl.arange(0, BINS_LANES)
     step = tl.arange(0, BIN_LANES)
@@ -140,9 +169,53 @@ def _difference_bins(
     inner = tl.load(x + 2, mask=here, other=0.0) - tl.load(x + 1, mask=here, other=0.0)
     difference = outer - 3 * inner
     square = tl.where(here, difference * difference, 0.0)
-    out = bins + row.to(tl.int64) * 2 * BINS + lane
+    out = bins + row.to(tl.int64) * 3 * BINS + lane
+    largest = tl.max(square, axis=1)
+    first = tl.min(tl.where((square == largest[:, None]) & here, step[None, :], BIN_LANES), axis=1)
     tl.store(out, tl.sum(square, axis=1), mask=lane < BINS)
-    tl.store(out + BINS, tl.max(square, axis=1), mask=lane < BINS)
+    tl.store(out + BINS, largest, mask=lane < BINS)
+    tl.store(out + 2 * BINS, first.to(tl.float64), mask=lane < BINS)
+
+
+@triton.jit
+def _second(x, index, mask):
+    middle = tl.load(x + index - 1, mask=mask, other=0.0)
+    difference = (tl.load(x + index, mask=mask, other=0.0) - middle) - (
+        middle - tl.load(x + index - 2, mask=mask, other=0.0)
+    )
+    return difference * difference
+
+
+@triton.jit
+def _third(x, index, mask):
+    outer = tl.load(x + index, mask=mask, other=0.0) - tl.load(x + index - 3, mask=mask, other=0.0)
+    inner = tl.load(x + index - 1, mask=mask, other=0.0) - tl.load(x + index - 2, mask=mask, other=0.0)
+    difference = outer - 3 * inner
+    return difference * difference
+
+
+@triton.jit
+def _stands_alone(
+    x, place, wanted, largest, floor,
+    NEAR: tl.constexpr, FAR: tl.constexpr, REACH: tl.constexpr, SECOND: tl.constexpr,
+):  # fmt: skip
+    """How far third differences stand out of what is close to them, squared."""
+    second = largest * 0.0
+    for k in range(0, 2 * REACH + 1):
+        second = tl.maximum(second, _second(x, place + k - REACH, wanted))
+    third_before = largest * 0.0
+    third_after = largest * 0.0
+    second_before = largest * 0.0
+    second_after = largest * 0.0
+    for k in range(NEAR, FAR + 1):
+        third_before += _third(x, place - k, wanted)
+        second_before += _second(x, place - k, wanted)
+        third_after += _third(x, place + k, wanted)
+        second_after += _second(x, place + k, wanted)
+    window = FAR - NEAR + 1
+    third = largest / (tl.maximum(third_before, third_after) / window + floor)
+    second = second / (tl.maximum(second_before, second_after) / window + floor)
+    return tl.minimum(third, SECOND * SECOND * second)
 
 
 @triton.jit
@@ -170,7 +243,9 @@ def _row_features(
     HISS_RATIO: tl.constexpr, RATIO_LANES: tl.constexpr, GAIN: tl.constexpr, STEP: tl.constexpr,
     STEP_LANES: tl.constexpr, POINTS: tl.constexpr, POINTS_LANES: tl.constexpr, HUM_COLUMNS: tl.constexpr,
     SHORT: tl.constexpr, LONG: tl.constexpr, PURITY: tl.constexpr, TONE: tl.constexpr, CLICK: tl.constexpr,
-    CLICK_AT: tl.constexpr, HUM: tl.constexpr, HISS: tl.constexpr, FEATURES: tl.constexpr,
+    CLICK_AT: tl.constexpr, HUM: tl.constexpr, HISS: tl.constexpr, FEATURES: tl.constexpr, WORTH: tl.constexpr,
+    LONE_NEAR: tl.constexpr, LONE_FAR: tl.constexpr, LONE_REACH: tl.constexpr, LONE_SECOND: tl.constexpr,
+    REACH: tl.constexpr,
 ):  # fmt: skip
     """Tone, click, hiss and hum of a row's mean; NaN for a block that is not whole."""
     row = tl.program_id(0)
@@ -187,7 +262,7 @@ def _row_features(
     tl.store(result + TONE, tl.where(whole, angle, nan))
 
     floor = tl.load(constants)
-    energy = bins + row.to(tl.int64) * 2 * BINS
+    energy = bins + row.to(tl.int64) * 3 * BINS
     first = tl.where(tl.load(known + slot) != 0, 0, HISTORY_BINS + 1)
     lane = tl.arange(0, BINS_LANES)
     candidate = (lane >= first + FAR) & (lane < BINS - FAR)
@@ -202,6 +277,10 @@ def _row_features(
     candidate = candidate & (around <= ASYMMETRY * tl.minimum(before, after) + floor)
     peak = tl.load(energy + BINS + lane, mask=candidate, other=0.0)
     ratio = tl.where(candidate, peak / (around + floor), 0.0)
+    wanted = ratio > WORTH
+    place = lane * BIN + REACH + tl.load(energy + 2 * BINS + lane, mask=wanted, other=0.0).to(tl.int32)
+    alone = _stands_alone(x - HISTORY, place, wanted, peak, floor, LONE_NEAR, LONE_FAR, LONE_REACH, LONE_SECOND)
+    ratio = tl.where(wanted, tl.minimum(ratio, tl.maximum(alone, WORTH)), ratio)
     best = tl.max(ratio, axis=0)
     at = tl.min(tl.where((ratio == best) & candidate, lane, BINS_LANES), axis=0)
     position = tl.where(best > 0, BIN * (at - HISTORY_BINS) + BIN // 2, 0).to(tl.float64)
@@ -242,7 +321,7 @@ def sound_features(
     if rows == 0:
         return out
     mixed = samples.new_empty((rows, HISTORY + BLOCK), dtype=torch.float64)
-    bins = samples.new_empty((rows, 2 * ALL_BINS), dtype=torch.float64)
+    bins = samples.new_empty((rows, 3 * ALL_BINS), dtype=torch.float64)
     strides = samples.stride()
     power_of_2 = triton.next_power_of_2
     shape = {"SAMPLES": power_of_2(BLOCK), "FEATURES": FEATURES}
@@ -254,7 +333,9 @@ def sound_features(
         samples, strides[0], strides[1], channels, valid, slots, history, known, mixed, out,
         CHANNELS=MAX_CHANNELS, BLOCK=BLOCK, LIMIT=SAMPLE_LIMIT, HISTORY=HISTORY, PAST=power_of_2(HISTORY),
         BIN=ENVELOPE_BIN, BIN_LANES=power_of_2(ENVELOPE_BIN), BINS=ENVELOPE_BINS, BINS_LANES=power_of_2(ENVELOPE_BINS),
-        PHASE=Feature.PHASE, SIDE=Feature.SIDE, MID=Feature.MID, ENVELOPE=Feature.ENVELOPE, **shape, num_warps=8,
+        LOW=LOW_BIN, LOW_LANES=power_of_2(LOW_BIN), LOWS=LOW_BINS, LOWS_LANES=power_of_2(LOW_BINS),
+        PHASE=Feature.PHASE, SIDE=Feature.SIDE, MID=Feature.MID, LOW_SIDE=Feature.LOW_SIDE, LOW_MID=Feature.LOW_MID,
+        ENVELOPE=Feature.ENVELOPE, **shape, num_warps=8,
     )  # fmt: skip
     _difference_bins[(rows,)](
         mixed, bins,
@@ -270,6 +351,8 @@ def sound_features(
         HISS_RATIO=ratio, RATIO_LANES=power_of_2(ratio), GAIN=DIFFERENCE_GAIN, STEP=HUM_STEP,
         STEP_LANES=power_of_2(HUM_STEP), POINTS=HUM_POINTS, POINTS_LANES=power_of_2(HUM_POINTS),
         HUM_COLUMNS=_HUM_COLUMNS, SHORT=TONE_LAGS[0], LONG=TONE_LAGS[1], PURITY=Feature.PURITY, TONE=Feature.TONE,
-        CLICK=Feature.CLICK, CLICK_AT=Feature.CLICK_AT, HUM=Feature.HUM, HISS=Feature.HISS, **shape, num_warps=8,
+        CLICK=Feature.CLICK, CLICK_AT=Feature.CLICK_AT, HUM=Feature.HUM, HISS=Feature.HISS,
+        WORTH=CLICK_WORTH * CLICK_WORTH, LONE_NEAR=LONE_NEAR, LONE_FAR=LONE_FAR, LONE_REACH=LONE_REACH,
+        LONE_SECOND=LONE_SECOND, REACH=DIFFERENCE_REACH, **shape, num_warps=8,
     )  # fmt: skip
     return out

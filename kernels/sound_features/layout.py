@@ -26,12 +26,25 @@ CLICK_WINDOW: Final = (CLICK_FAR - CLICK_NEAR + 1) * CLICK_BIN
 CLICK_ASYMMETRY: Final = 64.0
 # Third difference of what nobody hears as surroundings, 1e-4: some three times that of 16-bit rounding.
 CLICK_FLOOR: Final = 1e-8
+# What stands out of the milliseconds around it may still be the first beat of something that rings on. A click is over
+# at once: beyond this ratio, it also has to stand out of the samples 6 to 30 away on either side, by its third
+# difference and, half as far, by its second (where a tone that only changes its level hardly has any).
+CLICK_WORTH: Final = 16.0
+LONE_NEAR: Final = 6
+LONE_FAR: Final = 30
+LONE_REACH: Final = 3  # samples from the largest third difference to the largest second one
+LONE_SECOND: Final = 2.0
 HISTORY_BINS: Final = 2 * CLICK_FAR
 HISTORY: Final = HISTORY_BINS * CLICK_BIN + DIFFERENCE_REACH  # samples of the past
 ALL_BINS: Final = HISTORY_BINS + CLICK_BINS
 
 HISS_BIN: Final = 480  # 10 ms
 HISS_BINS: Final = BLOCK // HISS_BIN
+
+# Low frequencies of the first two channels, below some 450 Hz, where the two microphones of a recording, or a pair of
+# ears, hear the same: sums of a millisecond, without their mean.
+LOW_BIN: Final = 48
+LOW_BINS: Final = BLOCK // LOW_BIN
 
 # Mains frequencies with two harmonics each. All are multiples of 10 Hz, so 100 ms hold whole cycles of them, and a
 # steady hum has the same phase in every block. Harmonics that both families have (300 Hz) are left out.
@@ -54,13 +67,15 @@ class Feature:
     )
     SIDE: Final = 17  # mean square of (x - y) / 2 of the first two channels; NaN if one channel
     MID: Final = 18  # mean square of (x + y) / 2
-    PURITY: Final = 19  # 1 for a single sine in the mean of the channels, about 0 for noise
-    TONE: Final = 20  # cosine of the tone's angle over the first of TONE_LAGS; its frequency, in effect
-    CLICK: Final = 21  # largest third difference over the rms of that around it; 0 where nothing stands out
-    CLICK_AT: Final = 22  # samples from the start of the block, -192 (delayed by 4 ms) to 4596
-    HUM: Final = 23  # 12: cosine and sine amplitude of each of HUM_FREQUENCIES
-    HISS: Final = 35  # 10: power of white noise with the same third difference, of each 10 ms
-    ENVELOPE: Final = 45  # 100: largest |sample| of any channel in each millisecond; NaN beyond the last whole one
+    LOW_SIDE: Final = 19  # as SIDE, of low frequencies; both NaN for a block that is not whole
+    LOW_MID: Final = 20
+    PURITY: Final = 21  # 1 for a single sine in the mean of the channels, about 0 for noise
+    TONE: Final = 22  # cosine of the tone's angle over the first of TONE_LAGS; its frequency, in effect
+    CLICK: Final = 23  # largest third difference over the rms of that around it; 0 where nothing stands out
+    CLICK_AT: Final = 24  # samples from the start of the block, -192 (delayed by 4 ms) to 4596
+    HUM: Final = 25  # 12: cosine and sine amplitude of each of HUM_FREQUENCIES
+    HISS: Final = 37  # 10: power of white noise with the same third difference, of each 10 ms
+    ENVELOPE: Final = 47  # 100: largest |sample| of any channel in each millisecond; NaN beyond the last whole one
 
 
 FEATURES: Final = Feature.ENVELOPE + ENVELOPE_BINS

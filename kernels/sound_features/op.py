@@ -74,17 +74,17 @@ def sound_features(state: FeatureState, samples: Tensor, channels: Tensor, valid
 
     Args:
         state: memory of all slots, on the same device.
-        samples: (N, 8, 4800) float32, full scale 1.0, 48 kHz; the samples of a channel adjacent.
-        channels: (N,) int64: real channels, 1..8.
+        samples: (N, C, 4800) float32, C 1 to 8, full scale 1.0, 48 kHz; the samples of a channel adjacent.
+        channels: (N,) int64: real channels, 1..C; the others are not read.
         valid: (N,) int64: real samples per channel, 1..4800.
         slots: (N,) int64: all different, below the state's number of slots.
     Returns: (N, FEATURES) float64 on the same device; columns by `Feature`.
     Raises: ValueError if a shape or dtype is another: the kernels trust them.
     """
-    rows = samples.shape[0]
-    whole = samples.shape == (rows, MAX_CHANNELS, BLOCK) and samples.dtype == torch.float32
+    rows, wide = samples.shape[0], samples.shape[1] if samples.dim() == 3 else 0
+    whole = samples.shape == (rows, wide, BLOCK) and 1 <= wide <= MAX_CHANNELS and samples.dtype == torch.float32
     if not (whole and all(t.shape == (rows,) and t.dtype == torch.int64 for t in (channels, valid, slots))):
         received = ", ".join(f"{tuple(t.shape)} {t.dtype}" for t in (samples, channels, valid, slots))
-        raise ValueError(f"sound_features: wanted (N, 8, 4800) float32 and three (N,) int64, got {received}")
+        raise ValueError(f"sound_features: wanted (N, 1..8, 4800) float32 and three (N,) int64, got {received}")
     result: Tensor = _op(samples, channels, valid, slots, state.history, state.known)
     return result

@@ -18,11 +18,25 @@ def _single_sine(x: _Array, lag: int) -> tuple[float, float]:
     return 1 - float(((around - multiple * middle) ** 2).sum()) / ends, multiple / 2
 
 
+def _stands_alone(difference: _Array, second: _Array, place: int) -> float:
+    """Ratio of a bin's largest third difference, and of twice the second one there, to what is 6 to 30 samples away."""
+    at = place + int(np.abs(difference[place : place + 24]).argmax())
+
+    def ratio(values: _Array, peak: float) -> float:
+        before, after = values[at - 30 : at - 5], values[at + 6 : at + 31]
+        return peak / math.sqrt(max(float((before**2).mean()), float((after**2).mean())) + 1e-8)
+
+    third = ratio(difference, float(np.abs(difference[at])))
+    return min(third, 2 * ratio(second, float(np.abs(second[at - 3 : at + 4]).max())))
+
+
 def _click(x: _Array, begin: int, end: int, start: int) -> tuple[float, float]:
     """Of the bins of 24 samples from `begin - 192` on that have their surroundings between `start` and `end`."""
     best, at = 0.0, 0.0
     difference = np.zeros(end)
     difference[3:] = x[3:end] - 3 * x[2 : end - 1] + 3 * x[1 : end - 2] - x[: end - 3]
+    second = np.zeros(end)
+    second[2:] = x[2:end] - 2 * x[1 : end - 1] + x[: end - 2]
     first_known = start + 24 if start == begin else start
     for place in range(begin - 8 * 24, end - 8 * 24, 24):
         if place - 8 * 24 < first_known:
@@ -33,6 +47,8 @@ def _click(x: _Array, begin: int, end: int, start: int) -> tuple[float, float]:
         if max(before, after) > 64 * min(before, after) + 1e-8:
             continue
         ratio = peak / math.sqrt(max(before, after) + 1e-8)
+        if ratio > 16:
+            ratio = min(ratio, max(16.0, _stands_alone(difference, second, place)))
         if ratio > best:
             best, at = ratio, float(place - begin + 12)
     return best, at
@@ -52,7 +68,7 @@ def measure_programme(signal: npt.NDArray[np.float32], lengths: list[int]) -> _A
     for length in lengths:
         end = begin + length
         block = clean[:, begin:end]
-        row = np.full(145, math.nan)
+        row = np.full(147, math.nan)
         row[:16] = 0.0
         row[: len(block)] = (block**2).mean(axis=1)
         row[8 : 8 + len(block)] = block.mean(axis=1)
@@ -62,23 +78,26 @@ def measure_programme(signal: npt.NDArray[np.float32], lengths: list[int]) -> _A
             row[16] = np.where(power > 0, 2 * x * y / np.where(power > 0, power, 1.0), 1.0).mean()
             row[17] = (((x - y) / 2) ** 2).mean()
             row[18] = (((x + y) / 2) ** 2).mean()
+            if length == 4800:
+                low_x, low_y = (channel.reshape(100, 48).mean(axis=1) for channel in (x, y))
+                row[19], row[20] = ((low_x - low_y) / 2).var(), ((low_x + low_y) / 2).var()
         whole = length // 48
-        row[45 : 45 + whole] = np.abs(block[:, : whole * 48]).reshape(len(block), whole, 48).max(axis=(0, 2))
+        row[47 : 47 + whole] = np.abs(block[:, : whole * 48]).reshape(len(block), whole, 48).max(axis=(0, 2))
         if length == 4800:
             x = mean[begin:end]
             short, long = _single_sine(x, 12), _single_sine(x, 101)
-            row[19], row[20] = min(short[0], long[0]), short[1]
-            row[21:23] = _click(mean, begin, end, start)
+            row[21], row[22] = min(short[0], long[0]), short[1]
+            row[23:25] = _click(mean, begin, end, start)
             # What lies before the start of the stream, or before a hole, is silence of which nothing is known.
             padded = np.concatenate([np.zeros(3), x]) if start == begin else mean[begin - 3 : end]
             difference = padded[3:] - 3 * padded[2:-1] + 3 * padded[1:-2] - padded[:-3]
-            row[35:45] = (difference**2).reshape(10, 480).mean(axis=1) / 20
+            row[37:47] = (difference**2).reshape(10, 480).mean(axis=1) / 20
             steps = x.reshape(400, 12).sum(axis=1)
             time = (np.arange(400) * 12 + 5.5) / 48_000
             for k, frequency in enumerate((50, 100, 150, 60, 120, 180)):
                 angle = 2 * np.pi * frequency * time
-                row[23 + 2 * k] = 2 / 4800 * (steps * np.cos(angle)).sum()
-                row[24 + 2 * k] = 2 / 4800 * (steps * np.sin(angle)).sum()
+                row[25 + 2 * k] = 2 / 4800 * (steps * np.cos(angle)).sum()
+                row[26 + 2 * k] = 2 / 4800 * (steps * np.sin(angle)).sum()
         else:
             start = end
         begin = end

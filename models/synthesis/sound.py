@@ -5,6 +5,7 @@ shape and type with what it planted. Times are seconds from the first sample; th
 arguments give the same samples.
 """
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -107,13 +108,25 @@ def plant_offset(samples: Samples, start: float, end: float, offset: float = 0.0
 
 
 def plant_hum(
-    samples: Samples, start: float, end: float, level_db: float = -40.0, mains: float = 50.0, seed: int = 0
+    samples: Samples,
+    start: float,
+    end: float,
+    level_db: float | None = None,
+    mains: float = 50.0,
+    seed: int = 0,
 ) -> Result:
     """Mains hum: the fundamental and two harmonics, each half as strong as the last, in every channel.
 
-    Strength: level of the fundamental, dB over -100 dBFS.
+    Strength: level of the fundamental, dB over -100 dBFS. Unless told it is one that can be heard: -40 dBFS, or more
+    where the sound itself has more than that between 20 and 200 Hz, a critical band at these frequencies.
     """
     span, made = _span(samples, start, end), samples.copy()
+    if level_db is None:
+        mean = samples[:, span].mean(axis=0).astype(np.float64)
+        spectrum = np.abs(np.fft.rfft(mean)) / len(mean)
+        frequency = np.fft.rfftfreq(len(mean), 1 / SAMPLE_RATE)
+        inside = (frequency >= 20) & (frequency <= 200)
+        level_db = max(-40.0, 10 * math.log10(4 * float((spectrum[inside] ** 2).sum()) + 1e-12))
     phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, 3)
     time = np.arange(span.stop - span.start) / SAMPLE_RATE
     waves = [0.5**k * np.sin(2 * np.pi * (k + 1) * mains * time + phase) for k, phase in enumerate(phases)]
@@ -186,9 +199,18 @@ def plant_clipping(samples: Samples, start: float, end: float, drive_db: float =
     return _faded(samples, made, span), _planted("audio.clipping", span, drive_db)
 
 
-def plant_loudness(samples: Samples, start: float, end: float, gain_db: float = 20.0) -> Result:
-    """Amplified, with a soft limit (tanh) that holds full scale and clips nothing. Strength: gain, dB."""
+def plant_loudness(
+    samples: Samples, start: float, end: float, gain_db: float | None = None, level_db: float = -5.0
+) -> Result:
+    """Amplified, with a soft limit (tanh) that holds full scale and clips nothing. Strength: gain, dB.
+
+    The gain, unless told, is that with which the rms of a channel would be at `level_db`: sound that was quiet needs
+    more to be too loud.
+    """
     span, made = _span(samples, start, end), samples.copy()
+    if gain_db is None:
+        power = float((made[:, span].astype(np.float64) ** 2).mean(axis=1).max())
+        gain_db = level_db - 10 * math.log10(power + 1e-12)
     made[:, span] = np.tanh(made[:, span] * np.float32(_level(gain_db)))
     return _faded(samples, made, span), _planted("audio.loudness", span, gain_db)
 

@@ -1,6 +1,7 @@
 """Stream-seconds: what was seen in each, and what held."""
 
 from engine.coverage import Coverage
+from engine.verdicts import Severity
 
 
 def seconds_of(coverage, until):
@@ -51,3 +52,13 @@ def test_no_second_is_given_twice_and_late_counts_are_kept():
     second = coverage.rest(2.0)
     assert [row.second for row in first + second] == [0, 1]
     assert second[0].decode_errors == 3
+
+
+def test_a_second_says_which_of_its_incidents_were_critical():
+    coverage = Coverage("s", (), ())
+    coverage.opened("video.black", 0.5, Severity.CRITICAL)
+    coverage.opened("stream.missing_audio", 0.0, Severity.WARNING)
+    first = coverage.complete(1.0)
+    coverage.closed("video.black", 0.5, 1.5)
+    rest = coverage.rest(3.0)
+    assert [row.critical for row in first + rest] == [("video.black",), ("video.black",), ()]

@@ -323,11 +323,6 @@ def test_what_a_bad_network_input_is_told(origin: str, path: str, told: str) -> 
     assert told in refusal(f"{origin}{path}?token=s3cretvalue")
 
 
-def test_what_this_libav_cannot_read_is_named(origin: str) -> None:
-    if not av.ContainerFormat("dash").is_input:
-        assert "this build of libav lacks DASH; use the HLS address" in refusal(f"{origin}/live.mpd")
-
-
 def test_no_message_shows_a_secret(origin: str) -> None:
     host = origin.removeprefix("http://")
     line = refusal(f"http://admin:hunter2@{host}/none.ts?token=s3cretvalue")

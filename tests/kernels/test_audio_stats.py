@@ -17,12 +17,14 @@ TRUE_PEAK_BOUND = 32 * 2**-24 * INTERPOLATOR_GAIN
 # All else is float64, summed in another order: n roundings of 2**-53 of at most 4800 * 8 terms, and for loudness the
 # memory of the high-pass, which amplifies by its gain of 200 at most: 38400 * 200 * 1.1e-16 = 8.5e-10 relative.
 FLOAT64_BOUND = 1e-9
-EXACT = ("sample_peak", "quiet_lead", "quiet_tail", "clipped", "full_scale")
+EXACT = ("sample_peak", "quiet_lead", "quiet_tail", "clipped", "full_scale", "quiet")
 
 
 def assert_rows_agree(actual, expected, peak):
     """Compare (blocks, columns) arrays, column by column."""
-    for index, name in enumerate(COLUMNS):
+    levels = 20 * np.log10(np.maximum(actual[:, 1], 1e-10))
+    np.testing.assert_allclose(actual[:, COLUMNS.index("true_peak_db")], levels, rtol=FLOAT64_BOUND)
+    for index, name in enumerate(COLUMNS[:-1]):
         bound = 0.0 if name in EXACT else TRUE_PEAK_BOUND * peak if name == "true_peak" else FLOAT64_BOUND
         np.testing.assert_allclose(
             actual[:, index], expected[:, index], rtol=FLOAT64_BOUND if bound else 0, atol=bound, err_msg=name

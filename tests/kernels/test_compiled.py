@@ -11,14 +11,18 @@ from engine.detectors import DETECTORS
 from kernels.active_area import gpu as area_gpu
 from kernels.audio_stats import AudioState
 from kernels.audio_stats import gpu as audio_gpu
+from kernels.blockiness import gpu as blocks_gpu
 from kernels.edge_width import gpu as edge_gpu
 from kernels.frame_stats import gpu as frame_gpu
 from kernels.judge import gpu as judge_gpu
 from kernels.judge.layout import DETECTOR_FIELDS, EVENT_FIELDS, EVENTS_PER_DETECTOR, RULE_FIELDS
 from kernels.judge.op import new_state as new_judge_state
 from kernels.siti import gpu as siti_gpu
-from kernels.sound_features import FeatureState
+from kernels.sound_features import FEATURES, FeatureState
 from kernels.sound_features import gpu as features_gpu
+from kernels.sound_trends import COLUMNS as TREND_COLUMNS
+from kernels.sound_trends import TrendState
+from kernels.sound_trends import gpu as trends_gpu
 from kernels.tear import gpu as tear_gpu
 from kernels.temporal import gpu as temporal_gpu
 from kernels.temporal import new_state
@@ -52,6 +56,12 @@ def launch_features():
     return features_gpu.sound_features(SAMPLES, CHANNELS, VALID, SLOTS, state.history, state.known)
 
 
+def launch_trends():
+    features, weights = torch.zeros((1, FEATURES), dtype=torch.float64), torch.zeros((1, 8), dtype=torch.float64)
+    out = torch.zeros((1, len(TREND_COLUMNS)), dtype=torch.float64)
+    trends_gpu.sound_trends(features, VALID, weights, NUMBER, SLOTS, TrendState.allocate(1, CPU).values, out)
+
+
 def launch_judge():
     d = sum(declared.track == "video" for declared in DETECTORS)
     return judge_gpu.judge(
@@ -63,7 +73,8 @@ def launch_judge():
 
 
 LAUNCHES = {
-    "frame_stats": (lambda: frame_gpu.frame_stats(FRAMES, REFERENCES, REFERENCES), 4),
+    "frame_stats": (lambda: frame_gpu.frame_stats(FRAMES, REFERENCES, REFERENCES), 2),
+    "blockiness": (lambda: blocks_gpu.blockiness(FRAMES, 64), 5),
     "edge_width": (lambda: edge_gpu.edge_width(FRAMES, 64 * 36), 5),
     "tile_stats": (lambda: tile_gpu.tile_stats(FRAMES, REFERENCES), 1),
     "temporal": (launch_temporal, 1),
@@ -74,6 +85,7 @@ LAUNCHES = {
     "torn_blocks": (lambda: torn_gpu.torn_blocks(FRAMES, REFERENCES), 2),
     "audio_stats": (launch_audio, 5),
     "sound_features": (launch_features, 4),
+    "sound_trends": (launch_trends, 1),
     "judge": (launch_judge, 1),
 }
 

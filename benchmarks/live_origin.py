@@ -1,0 +1,81 @@
+"""Live channels for benchmarks: one clip, sent as MPEG-TS over HTTP at its own pace to whoever asks, from its start.
+
+Run as a process of its own, so that what it costs is not counted as the service's: `python -m benchmarks.live_origin
+CLIP`. It prints its port, and then for every connection the path that was asked for and the Unix second at which the
+clip's first timestamp was sent. It ends with its standard input.
+"""
+
+import asyncio
+import bisect
+import contextlib
+import mmap
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import av
+
+# Often enough that no picture waits for long, seldom enough that hundreds of connections cost little.
+STEP_SECONDS: Final = 0.02
+HEADERS: Final = b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\nConnection: close\r\n\r\n"
+
+
+def schedule(clip: Path) -> tuple[list[float], list[int]]:
+    """When each byte is due.
+
+    Returns: seconds from the first timestamp, rising, and the byte offset before which all is sent by then.
+    """
+    times: list[float] = []
+    offsets: list[int] = []
+    first: float | None = None
+    with av.open(str(clip)) as container:
+        for packet in container.demux(video=0):
+            if packet.dts is None or packet.pos is None:
+                continue
+            at = float(packet.dts * packet.time_base)
+            first = at if first is None else first
+            if offsets and packet.pos > offsets[-1]:
+                # What came before this picture is complete where this one begins.
+                times.append(at - first)
+                offsets.append(packet.pos)
+            elif not offsets:
+                times.append(0.0)
+                offsets.append(packet.pos)
+    times.append(times[-1] + 0.04)
+    offsets.append(clip.stat().st_size)
+    return times, offsets
+
+
+async def serve(clip: Path) -> None:
+    """Serve until standard input ends."""
+    times, offsets = schedule(clip)
+    with clip.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+
+        async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError, ValueError):
+                request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                writer.write(HEADERS)
+                began, sent = time.time(), 0
+                _say(f"{request.split()[1]} {began:.6f}")
+                while sent < offsets[-1]:
+                    due = offsets[max(0, bisect.bisect_right(times, time.time() - began) - 1)]
+                    if due > sent:
+                        writer.write(data[sent:due])
+                        sent = due
+                        await writer.drain()
+                    await asyncio.sleep(STEP_SECONDS)
+            writer.close()
+
+        server = await asyncio.start_server(connection, "127.0.0.1", 0)
+        _say(str(server.sockets[0].getsockname()[1]))
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        server.close()
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - read by the benchmark
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(Path(sys.argv[1])))

@@ -1,0 +1,416 @@
+"""`sound_trends` on the CPU: a row at a time, a few microseconds each, without the GIL."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import numba
+import numpy as np
+from torch import Tensor
+
+from kernels.sound_features.layout import (
+    BLOCK,
+    CLICK_BIN,
+    ENVELOPE_BIN,
+    ENVELOPE_BINS,
+    HISS_BINS,
+    MAX_CHANNELS,
+    Feature,
+)
+from kernels.sound_trends import layout as at
+
+_F_POWER, _F_MEAN, _F_PHASE, _F_SIDE, _F_MID = Feature.POWER, Feature.MEAN, Feature.PHASE, Feature.SIDE, Feature.MID
+_F_LOW_SIDE, _F_LOW_MID, _F_PURITY, _F_TONE = Feature.LOW_SIDE, Feature.LOW_MID, Feature.PURITY, Feature.TONE
+_F_CLICK, _F_CLICK_AT, _F_HUM, _F_HISS, _F_ENVELOPE = (
+    Feature.CLICK, Feature.CLICK_AT, Feature.HUM, Feature.HISS, Feature.ENVELOPE,
+)  # fmt: skip
+_COUNT, _ANGLE, _LEVEL, _LONGEST = (
+    int(scalar) for scalar in (at.Scalar.COUNT, at.Scalar.ANGLE, at.Scalar.LEVEL, at.Scalar.LONGEST)
+)
+_LAST_LOUD, _BEFORE, _PAIRS, _MINUTES, _TARGET = (
+    int(scalar)
+    for scalar in (at.Scalar.LAST_LOUD, at.Scalar.BEFORE, at.Scalar.PAIRS, at.Scalar.MINUTES, at.Scalar.TARGET)
+)
+_MEANS, _SOUNDED, _HUM, _HISS, _LEVELS = at.MEANS, at.SOUNDED, at.HUM, at.HISS, at.LEVELS
+_POLARITY, _LOW_POLARITY, _MINUTE, _ENVELOPE = at.POLARITY, at.LOW_POLARITY, at.MINUTE, at.ENVELOPE
+_SOUNDING, _LOST, _FLOOR, _SOUNDED_BLOCKS = at.SOUNDING_POWER, at.LOST_POWER, at.POWER_FLOOR, at.SOUNDED_BLOCKS
+_SOUNDING_DB, _SILENT_DB = 10 * math.log10(at.SOUNDING_POWER), 10 * math.log10(at.POWER_FLOOR)
+_POLARITY_BLOCKS = at.POLARITY_BLOCKS
+_LOW_FLOOR, _LOW_SHARE = at.LOW_FLOOR, at.LOW_SHARE
+_HUM_BLOCKS, _HUM_COHERENCE, _HUM_COLUMNS, _HISS_BLOCKS = (
+    at.HUM_BLOCKS, at.HUM_COHERENCE, at.HUM_COLUMNS, at.HISS_BLOCKS,
+)  # fmt: skip
+_TONE_ANGLE, _TONE_LEVEL = at.TONE_ANGLE, at.TONE_LEVEL_DB
+_LOUD_LEVEL, _DEEP_LEVEL = at.GAP_LEVELS
+_LOUD_EDGE, _DEEP_EDGE = at.GAP_EDGES
+_LOUD_SHORTEST, _DEEP_SHORTEST = at.GAP_SHORTEST
+_DELAY, _EDGE_BINS, _NEVER = at.GAP_DELAY, at.GAP_EDGE_BINS, at.NEVER
+_LEVEL_BLOCKS, _PART, _RATE = at.LEVEL_BLOCKS, at.LEVEL_PART, at.SAMPLE_RATE
+_LOW_RANK, _MIDDLE_RANK, _HIGH_RANK = at.LEVEL_RANKS
+_CHANGE_LEAST, _NEAR, _NEAR_RANK, _NEAR_SHARE, _REACH, _BORDER_BLOCKS = (
+    at.CHANGE_LEAST_DB, at.NEAR_BLOCKS, at.NEAR_RANK, at.NEAR_SHARE, at.BORDER_REACH, at.BORDER_BLOCKS,
+)  # fmt: skip
+_STEP_SHARE, _STEP_MORE, _STEP_LEAST, _QUIETEST = at.STEP_SHARE, at.STEP_MORE_DB, at.STEP_LEAST_DB, at.QUIETEST_DB
+_MINUTE_BLOCKS, _MINUTE_EVERY, _OFFSET = at.MINUTE_BLOCKS, at.MINUTE_EVERY, at.LUFS_OFFSET
+_GATE, _RELATIVE_GATE = at.ABSOLUTE_GATE_POWER, at.RELATIVE_GATE
+
+
+def _column(name: str) -> int:
+    return at.COLUMNS.index(name)
+
+
+# Where each measure's group begins in a row; the columns of a group follow each other.
+_PHASE, _CORRELATION, _POLARITY_AT, _IMBALANCE = map(_column, ("phase", "correlation", "polarity", "imbalance"))
+_CHANNEL_LOST, _SURROUND_LOST, _OFFSET_AT, _HUM_AT = map(_column, ("channel_lost", "surround_lost", "offset", "hum"))
+_HISS_AT, _TONE_AT, _CLICK_AT, _DROPOUT_AT = map(_column, ("hiss", "tone", "click", "dropout"))
+_JUMP_AT, _MINUTE_AT = map(_column, ("level_jump", "minute_error"))
+_COLUMNS: Final = len(at.COLUMNS)
+
+# Nothing is reordered, so a row's bits are the same in any batch.
+_jit: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
+    nogil=True, cache=True, error_model="numpy", fastmath={"contract"}
+)
+
+
+@_jit
+def _decibels(power):
+    return 10.0 * math.log10(max(power, _FLOOR))
+
+
+@_jit
+def _delay(out, column, count, blocks, tail, lead):
+    """How late the measure at `column` follows, which needs `blocks` of them."""
+    out[column + 1] = lead * BLOCK
+    out[column + 2] = (count + 1 if count + 1 < blocks else tail) * BLOCK
+
+
+@_jit
+def _compare_channels(row, state, whole, out):
+    left, right = row[_F_POWER], row[_F_POWER + 1]
+    side, mid = row[_F_SIDE], row[_F_MID]
+    louder, quieter = max(left, right), min(left, right)
+    if not (side == side and louder >= _SOUNDING):
+        out[_PHASE:_SURROUND_LOST] = math.nan
+        return
+    correlation = 1.0 - 2.0 * side / max(side + mid, _FLOOR)
+    out[_PHASE] = row[_F_PHASE]
+    out[_CORRELATION] = correlation
+    out[_IMBALANCE] = _decibels(louder) - _decibels(quieter)
+    out[_CHANNEL_LOST] = 1.0 if quieter < _LOST else 0.0
+    out[_POLARITY_AT : _POLARITY_AT + 3] = math.nan
+    if not whole:
+        return
+    low = row[_F_LOW_SIDE] + row[_F_LOW_MID]
+    known = low >= _LOW_FLOOR and low >= _LOW_SHARE * (side + mid)
+    pairs = int(state[_PAIRS])
+    state[_POLARITY + pairs % _POLARITY_BLOCKS] = correlation
+    state[_LOW_POLARITY + pairs % _POLARITY_BLOCKS] = 1.0 - 2.0 * row[_F_LOW_SIDE] / low if known else correlation
+    state[_PAIRS] = pairs + 1
+    held = min(pairs + 1, _POLARITY_BLOCKS)
+    all_of_it = low_alone = 0.0
+    opposed = 0
+    for k in range(held):
+        all_of_it += state[_POLARITY + k]
+        low_alone += state[_LOW_POLARITY + k]
+        opposed += min(state[_POLARITY + k], state[_LOW_POLARITY + k]) < 0.0
+    out[_POLARITY_AT] = min(all_of_it, low_alone) / held
+    out[_POLARITY_AT + 1] = float(min(opposed + 1 - held, 0) * BLOCK)
+    out[_POLARITY_AT + 2] = float(opposed * BLOCK)
+
+
+@_jit
+def _surround(row, weights, state, out):
+    loudest = 0.0
+    for channel in range(MAX_CHANNELS):
+        loudest = max(loudest, row[_F_POWER + channel])
+    lost = judged = False
+    for channel in range(2, MAX_CHANNELS):
+        if weights[channel] <= 0.0:
+            continue
+        judged = True
+        power = row[_F_POWER + channel]
+        if power >= _SOUNDING:
+            state[_SOUNDED + channel] += 1.0
+        elif power < _LOST and state[_SOUNDED + channel] >= _SOUNDED_BLOCKS:
+            lost = True
+    out[_SURROUND_LOST] = (1.0 if lost else 0.0) if judged and loudest >= _SOUNDING else math.nan
+
+
+@_jit
+def _offset(row, state, count, out):
+    """What two blocks have of the same sign: the mean of a low tone changes its sign from block to block."""
+    steady = 0.0
+    for channel in range(MAX_CHANNELS):
+        mean, before = row[_F_MEAN + channel], state[_MEANS + channel]
+        if count > 0 and mean * before > 0.0:
+            steady = max(steady, min(abs(mean), abs(before)))
+        state[_MEANS + channel] = mean
+    out[_OFFSET_AT] = steady
+    _delay(out, _OFFSET_AT, count, 1, 1.0, 0.0)  # known from the second block on
+
+
+@_jit
+def _hum(row, state, count, sums, out):
+    """The mean over 3 s of the amplitude at each mains frequency, where it is most of what is there."""
+    ring = state[_HUM : _HUM + _HUM_BLOCKS * _HUM_COLUMNS]
+    if count == 0:
+        ring[:] = 0.0  # what was before a hole is not heard on
+    newest = count % _HUM_BLOCKS * _HUM_COLUMNS
+    for k in range(_HUM_COLUMNS):
+        ring[newest + k] = row[_F_HUM + k]
+    sums[:] = 0.0
+    for block in range(_HUM_BLOCKS):
+        for k in range(_HUM_COLUMNS):
+            value = ring[block * _HUM_COLUMNS + k]
+            sums[0, k] += value
+            sums[1, k] += value * value
+    best = family = 0.0
+    for k in range(0, _HUM_COLUMNS, 2):
+        if k == _HUM_COLUMNS // 2:
+            best, family = family, 0.0
+        a, b = sums[0, k] / _HUM_BLOCKS, sums[0, k + 1] / _HUM_BLOCKS
+        steady = a * a + b * b
+        if steady >= _HUM_COHERENCE * ((sums[1, k] + sums[1, k + 1]) / _HUM_BLOCKS):
+            family += steady
+    out[_HUM_AT] = _decibels(max(best, family))
+    # Where a share f of the window holds a hum, that share of its power is steady.
+    _delay(out, _HUM_AT, count, 1, _HUM_COHERENCE * _HUM_BLOCKS, (_HUM_COHERENCE - 1.0) * _HUM_BLOCKS)
+
+
+@_jit
+def _hiss(row, state, count, out):
+    """The quietest 10 ms of 3 s (minimum statistics, Martin 2001), of high frequencies."""
+    quietest = row[_F_HISS]
+    for k in range(1, HISS_BINS):
+        quietest = min(quietest, row[_F_HISS + k])
+    state[_HISS + count % _HISS_BLOCKS] = quietest
+    for k in range(_HISS_BLOCKS):
+        quietest = min(quietest, state[_HISS + k])
+    out[_HISS_AT] = _decibels(quietest) if count + 1 >= _HISS_BLOCKS else _SILENT_DB
+    _delay(out, _HISS_AT, count, _HISS_BLOCKS, _HISS_BLOCKS - 1.0, 0.0)
+
+
+@_jit
+def _tone(row, state, count, level, out):
+    angle = row[_F_TONE]
+    same = count > 0 and abs(angle - state[_ANGLE]) <= _TONE_ANGLE and abs(level - state[_LEVEL]) <= _TONE_LEVEL
+    out[_TONE_AT] = row[_F_PURITY] if same and level >= _SOUNDING_DB else 0.0
+    # Known from the second whole block on; it begins and ends anywhere in the block before.
+    _delay(out, _TONE_AT, count, 2, 1.5, 0.5)
+    state[_ANGLE], state[_LEVEL] = angle, level
+
+
+@_jit
+def _beside_gap(both, place):
+    """Whether one side of a place is a gap and the other is not: then it is the gap's edge and no click."""
+    middle = ENVELOPE_BINS + place / ENVELOPE_BIN
+    before = after = 0.0
+    for k in range(int(middle) - _DELAY - 1, int(middle) + _DELAY + 2):
+        if not 0 <= k < 2 * ENVELOPE_BINS:
+            continue
+        distance = k - middle
+        if -_DELAY < distance < -2:
+            before = max(before, both[k])
+        elif 1 < distance < _DELAY:
+            after = max(after, both[k])
+    return (before >= _LOUD_LEVEL) != (after >= _LOUD_LEVEL)
+
+
+@_jit
+def _edge(both, first):
+    total = 0.0
+    for k in range(first, first + _EDGE_BINS):
+        total += both[k]
+    return total / _EDGE_BINS
+
+
+@_jit
+def _find_gap(both, state, which, goes_on, level, edge, shortest):
+    """Length in ms of the longest gap below `level` that is known to have ended, and the bin after it."""
+    last_loud = state[_LAST_LOUD + which] if goes_on else _NEVER
+    earlier = state[_BEFORE + which]
+    length = 0.0
+    end = 0
+    # Bins are numbered from the start of the block before; those from `first` up to `last` are decided now.
+    first, last = ENVELOPE_BINS - _DELAY, 2 * ENVELOPE_BINS - _DELAY
+    for k in range(last):
+        if both[k] < level:
+            continue
+        gap = k - 1 - last_loud
+        if k >= first and shortest <= gap <= state[_LONGEST] and gap > length:
+            fallen = _edge(both, int(last_loud) - _EDGE_BINS + 1) if last_loud >= _EDGE_BINS else earlier
+            if fallen >= edge and _edge(both, k) >= edge:
+                length = gap
+                end = k
+        last_loud = max(last_loud, float(k))
+    if last_loud >= _EDGE_BINS:
+        state[_BEFORE + which] = _edge(both, int(last_loud) - _EDGE_BINS + 1)
+    state[_LAST_LOUD + which] = last_loud - ENVELOPE_BINS
+    return length, end
+
+
+@_jit
+def _gaps_and_clicks(row, state, count, both, out):
+    for k in range(ENVELOPE_BINS):
+        both[k] = state[_ENVELOPE + k] if count > 0 else 0.0
+        both[ENVELOPE_BINS + k] = state[_ENVELOPE + k] = row[_F_ENVELOPE + k]
+    place = row[_F_CLICK_AT]
+    ratio = row[_F_CLICK]
+    out[_CLICK_AT] = 0.0 if ratio <= 0.0 or _beside_gap(both, place) else ratio
+    out[_CLICK_AT + 1] = place - CLICK_BIN / 2
+    out[_CLICK_AT + 2] = place + CLICK_BIN / 2
+
+    length, end = _find_gap(both, state, 0, count > 0, _LOUD_LEVEL, _LOUD_EDGE, _LOUD_SHORTEST)
+    deep, deep_end = _find_gap(both, state, 1, count > 0, _DEEP_LEVEL, _DEEP_EDGE, _DEEP_SHORTEST)
+    if length == 0.0:
+        length, end = deep, deep_end
+    until = float((end - ENVELOPE_BINS) * ENVELOPE_BIN) if length > 0.0 else 0.0
+    out[_DROPOUT_AT] = length * ENVELOPE_BIN / _RATE
+    out[_DROPOUT_AT + 1] = until - length * ENVELOPE_BIN
+    out[_DROPOUT_AT + 2] = until
+
+
+@_jit
+def _in_order(state, first, count, part):
+    """The `count` levels that begin at `first` in the ring, from the lowest up."""
+    for k in range(count):
+        value = state[_LEVELS + (first + k) % (2 * _LEVEL_BLOCKS)]
+        place = k
+        while place > 0 and part[place - 1] > value:
+            part[place] = part[place - 1]
+            place -= 1
+        part[place] = value
+
+
+@_jit
+def _step(state, oldest, middle):
+    """What two blocks have more than the two before, around the block `middle` after the oldest."""
+    size = 2 * _LEVEL_BLOCKS
+    after = state[_LEVELS + (oldest + middle + 1) % size] + state[_LEVELS + (oldest + middle + 2) % size]
+    before = state[_LEVELS + (oldest + middle - 1) % size] + state[_LEVELS + (oldest + middle) % size]
+    return (after - before) / 2
+
+
+@_jit
+def _border_is_here(state, oldest, before, after, change):
+    """Whether the middle is the best border, to two blocks, between levels like `before` and levels like `after`."""
+    size = 2 * _LEVEL_BLOCKS
+    cost = best = here = 0.0
+    for k in range(_LEVEL_BLOCKS + _REACH + 1):
+        if k == _LEVEL_BLOCKS - _REACH or (k > _LEVEL_BLOCKS - _REACH and cost < best):
+            best = cost
+        if k == _LEVEL_BLOCKS - 1 or (_LEVEL_BLOCKS - 1 < k <= _LEVEL_BLOCKS + 1 and cost < here):
+            here = cost
+        level = state[_LEVELS + (oldest + k) % size]
+        cost += abs(level - before) - abs(level - after)
+    return here <= best + _BORDER_BLOCKS * change
+
+
+@_jit
+def _level_jump(state, count, level, part, other, out):
+    """The levels of the 4 s up to now against those of the 4 s before, where they changed at once."""
+    size = 2 * _LEVEL_BLOCKS
+    state[_LEVELS + count % size] = level
+    out[_JUMP_AT] = 0.0
+    out[_JUMP_AT + 1] = -(_LEVEL_BLOCKS - 1.0) * BLOCK
+    out[_JUMP_AT + 2] = -(_LEVEL_BLOCKS - 2.0) * BLOCK
+    if count + 1 < size:
+        return
+    oldest = (count + 1) % size
+    step = _step(state, oldest, _LEVEL_BLOCKS - 1)
+    sign = 1.0 if step > 0.0 else -1.0
+    earlier, later = sign * _step(state, oldest, _LEVEL_BLOCKS - 2), sign * _step(state, oldest, _LEVEL_BLOCKS)
+    step *= sign
+    if step < _STEP_LEAST or step < earlier or step <= later:
+        return
+    _in_order(state, oldest, _PART, part)
+    _in_order(state, oldest + _LEVEL_BLOCKS + 1, _PART, other)
+    change = min(
+        sign * (other[_LOW_RANK] - part[_LOW_RANK]),
+        sign * (other[_MIDDLE_RANK] - part[_MIDDLE_RANK]),
+        sign * (other[_HIGH_RANK] - part[_HIGH_RANK]),
+    )
+    louder, quieter = max(part[_HIGH_RANK], other[_HIGH_RANK]), min(part[_HIGH_RANK], other[_HIGH_RANK])
+    at_once = _STEP_SHARE * change <= step <= change + _STEP_MORE
+    if change < _CHANGE_LEAST or not at_once or louder < _SOUNDING_DB or quieter < _QUIETEST:
+        return
+    if not _border_is_here(state, oldest, part[_MIDDLE_RANK], other[_MIDDLE_RANK], change):
+        return
+    _in_order(state, oldest + _PART - _NEAR, _NEAR, part)
+    _in_order(state, oldest + _LEVEL_BLOCKS + 1, _NEAR, other)
+    if sign * (other[_NEAR_RANK] - part[_NEAR_RANK]) >= _NEAR_SHARE * change:
+        out[_JUMP_AT] = change
+
+
+@_jit
+def _minute(state, momentary, out):
+    """Distance of the last minute's gated loudness from the target."""
+    minutes = int(state[_MINUTES])
+    if momentary == momentary:
+        state[_MINUTE + minutes % _MINUTE_BLOCKS] = 10.0 ** ((momentary - _OFFSET) / 10.0)
+        minutes += 1
+        state[_MINUTES] = minutes
+    out[_MINUTE_AT] = math.nan
+    out[_MINUTE_AT + 1] = 0.0
+    out[_MINUTE_AT + 2] = float(min(minutes, _MINUTE_BLOCKS) * BLOCK)
+    if minutes % _MINUTE_EVERY != 0:
+        return
+    if minutes < _MINUTE_BLOCKS:
+        out[_MINUTE_AT] = 0.0
+        return
+    gate = _GATE
+    for _ in range(2):
+        total = 0.0
+        kept = 0
+        for k in range(_MINUTE_BLOCKS):
+            power = state[_MINUTE + k]
+            if power > gate:
+                total += power
+                kept += 1
+        if kept == 0:
+            return
+        gate = max(gate, _RELATIVE_GATE * total / kept)
+    out[_MINUTE_AT] = abs(_OFFSET + 10.0 * math.log10(total / kept) - state[_TARGET])
+
+
+@_jit
+def _follow(features, valid, weights, momentary, slots, states, out):
+    sums = np.zeros((2, _HUM_COLUMNS))
+    both = np.zeros(2 * ENVELOPE_BINS)
+    part, other = np.zeros(_PART), np.zeros(_PART)
+    for index in range(slots.shape[0]):
+        row, state, result = features[index], states[slots[index]], out[index]
+        whole = valid[index] == BLOCK
+        count = int(state[_COUNT])
+        if count == 0:
+            state[_PAIRS] = 0.0
+        _compare_channels(row, state, whole, result)
+        _surround(row, weights[index], state, result)
+        _offset(row, state, count, result)
+        if not whole:
+            # It comes before a hole: nothing goes on after it, and its features are not there.
+            result[_HUM_AT:] = math.nan
+            state[_COUNT] = 0.0
+            continue
+        total = 0.0
+        sounding = 0
+        for channel in range(MAX_CHANNELS):
+            total += row[_F_POWER + channel]
+            sounding += row[_F_POWER + channel] > 0.0
+        level = _decibels(total / max(sounding, 1))
+        _hum(row, state, count, sums, result)
+        _hiss(row, state, count, result)
+        _tone(row, state, count, level, result)
+        _gaps_and_clicks(row, state, count, both, result)
+        _level_jump(state, count, level, part, other, result)
+        _minute(state, momentary[index], result)
+        state[_COUNT] = count + 1.0
+
+
+def sound_trends(
+    features: Tensor, valid: Tensor, weights: Tensor, momentary: Tensor, slots: Tensor, state: Tensor, out: Tensor
+) -> None:
+    """The CPU implementation of `avjury::sound_trends`; arguments as there."""
+    _follow(
+        features.numpy(), valid.numpy(), weights.numpy(), momentary.numpy(), slots.numpy(), state.numpy(), out.numpy()
+    )

@@ -1,0 +1,435 @@
+"""`sound_trends` on CUDA: one launch, a program per row. All arithmetic is float64, some thousand operations a row."""
+
+import math
+from typing import Final
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from kernels.sound_features import layout as feature
+from kernels.sound_trends import layout as at
+
+_BLOCK, _CHANNELS, _FEATURES = (
+    tl.constexpr(feature.BLOCK),
+    tl.constexpr(feature.MAX_CHANNELS),
+    tl.constexpr(feature.FEATURES),
+)
+_COLUMN: Final = {name: index for index, name in enumerate(at.COLUMNS)}
+_F_POWER, _F_MEAN = tl.constexpr(feature.Feature.POWER), tl.constexpr(feature.Feature.MEAN)
+_F_PHASE, _F_SIDE = tl.constexpr(feature.Feature.PHASE), tl.constexpr(feature.Feature.SIDE)
+_F_MID, _F_LOW_SIDE = tl.constexpr(feature.Feature.MID), tl.constexpr(feature.Feature.LOW_SIDE)
+_F_LOW_MID, _F_PURITY = tl.constexpr(feature.Feature.LOW_MID), tl.constexpr(feature.Feature.PURITY)
+_F_TONE, _F_CLICK = tl.constexpr(feature.Feature.TONE), tl.constexpr(feature.Feature.CLICK)
+_F_CLICK_AT, _F_HUM = tl.constexpr(feature.Feature.CLICK_AT), tl.constexpr(feature.Feature.HUM)
+_F_HISS, _F_ENVELOPE = tl.constexpr(feature.Feature.HISS), tl.constexpr(feature.Feature.ENVELOPE)
+_BIN, _BINS = tl.constexpr(feature.ENVELOPE_BIN), tl.constexpr(feature.ENVELOPE_BINS)
+_BIN_LANES = tl.constexpr(triton.next_power_of_2(feature.ENVELOPE_BINS))
+_CLICK_HALF, _HISS_BINS = tl.constexpr(feature.CLICK_BIN // 2), tl.constexpr(feature.HISS_BINS)
+_HISS_LANES = tl.constexpr(triton.next_power_of_2(feature.HISS_BINS))
+_COUNT, _ANGLE = tl.constexpr(int(at.Scalar.COUNT)), tl.constexpr(int(at.Scalar.ANGLE))
+_LEVEL, _LONGEST = tl.constexpr(int(at.Scalar.LEVEL)), tl.constexpr(int(at.Scalar.LONGEST))
+_LAST_LOUD, _BEFORE = tl.constexpr(int(at.Scalar.LAST_LOUD)), tl.constexpr(int(at.Scalar.BEFORE))
+_PAIRS, _MINUTES = tl.constexpr(int(at.Scalar.PAIRS)), tl.constexpr(int(at.Scalar.MINUTES))
+_TARGET, _STATE_SIZE = tl.constexpr(int(at.Scalar.TARGET)), tl.constexpr(at.STATE_SIZE)
+_MEANS, _SOUNDED, _HUM = tl.constexpr(at.MEANS), tl.constexpr(at.SOUNDED), tl.constexpr(at.HUM)
+_HISS, _LEVELS, _POLARITY = tl.constexpr(at.HISS), tl.constexpr(at.LEVELS), tl.constexpr(at.POLARITY)
+_LOW_POLARITY, _MINUTE, _ENVELOPE = tl.constexpr(at.LOW_POLARITY), tl.constexpr(at.MINUTE), tl.constexpr(at.ENVELOPE)
+_SOUNDED_BLOCKS, _POLARITY_BLOCKS = tl.constexpr(at.SOUNDED_BLOCKS), tl.constexpr(at.POLARITY_BLOCKS)
+_POLARITY_LANES = tl.constexpr(triton.next_power_of_2(at.POLARITY_BLOCKS))
+_HUM_BLOCKS, _HUM_COLUMNS = tl.constexpr(at.HUM_BLOCKS), tl.constexpr(at.HUM_COLUMNS)
+_HUM_LANES = tl.constexpr(triton.next_power_of_2(at.HUM_COLUMNS))
+_HUM_TAIL, _HISS_BLOCKS = tl.constexpr(round(at.HUM_COHERENCE * at.HUM_BLOCKS)), tl.constexpr(at.HISS_BLOCKS)
+_RING_LANES = tl.constexpr(triton.next_power_of_2(max(at.HUM_BLOCKS, at.HISS_BLOCKS)))
+_TONE_LEVEL_DB, _SOUNDING_DB = tl.constexpr(at.TONE_LEVEL_DB), tl.constexpr(round(10 * math.log10(at.SOUNDING_POWER)))
+_SILENT_DB = tl.constexpr(round(10 * math.log10(at.POWER_FLOOR)))
+_DELAY, _EDGE_BINS, _NEVER = tl.constexpr(at.GAP_DELAY), tl.constexpr(at.GAP_EDGE_BINS), tl.constexpr(at.NEVER)
+_RATE, _CHUNK = tl.constexpr(at.SAMPLE_RATE), tl.constexpr(32)
+_HALF, _LEVELS_SIZE = tl.constexpr(at.LEVEL_BLOCKS), tl.constexpr(2 * at.LEVEL_BLOCKS)
+_PART, _PART_LANES = tl.constexpr(at.LEVEL_PART), tl.constexpr(triton.next_power_of_2(at.LEVEL_PART))
+_LOW_RANK, _MIDDLE_RANK = tl.constexpr(at.LEVEL_RANKS[0]), tl.constexpr(at.LEVEL_RANKS[1])
+_HIGH_RANK, _STEP_MORE = tl.constexpr(at.LEVEL_RANKS[2]), tl.constexpr(at.STEP_MORE_DB)
+_STEP_LEAST, _QUIETEST = tl.constexpr(at.STEP_LEAST_DB), tl.constexpr(at.QUIETEST_DB)
+_MINUTE_BLOCKS, _MINUTE_LANES = tl.constexpr(at.MINUTE_BLOCKS), tl.constexpr(triton.next_power_of_2(at.MINUTE_BLOCKS))
+_MINUTE_EVERY = tl.constexpr(at.MINUTE_EVERY)
+_PHASE_AT, _CORRELATION_AT = tl.constexpr(_COLUMN["phase"]), tl.constexpr(_COLUMN["correlation"])
+_POLARITY_AT, _IMBALANCE_AT = tl.constexpr(_COLUMN["polarity"]), tl.constexpr(_COLUMN["imbalance"])
+_CHANNEL_LOST_AT, _SURROUND_LOST_AT = tl.constexpr(_COLUMN["channel_lost"]), tl.constexpr(_COLUMN["surround_lost"])
+_OFFSET_AT, _HUM_AT = tl.constexpr(_COLUMN["offset"]), tl.constexpr(_COLUMN["hum"])
+_HISS_AT, _TONE_AT = tl.constexpr(_COLUMN["hiss"]), tl.constexpr(_COLUMN["tone"])
+_CLICK_AT, _DROPOUT_AT = tl.constexpr(_COLUMN["click"]), tl.constexpr(_COLUMN["dropout"])
+_JUMP_AT, _MINUTE_AT = tl.constexpr(_COLUMN["level_jump"]), tl.constexpr(_COLUMN["minute_error"])
+_COLUMNS, _COLUMN_LANES = tl.constexpr(len(at.COLUMNS)), tl.constexpr(triton.next_power_of_2(len(at.COLUMNS)))
+
+# Float64 constants that the kernel loads, because Triton makes literals float32.
+_SCALARS: Final = (
+    10 / math.log(10), at.POWER_FLOOR, at.SOUNDING_POWER, at.LOST_POWER, at.LOW_FLOOR, at.LOW_SHARE, at.HUM_COHERENCE,
+    at.TONE_ANGLE, at.NEAR_SHARE, at.STEP_SHARE, at.LUFS_OFFSET, at.ABSOLUTE_GATE_POWER, at.RELATIVE_GATE,
+    *at.GAP_LEVELS, *at.GAP_EDGES,
+)  # fmt: skip
+_DECIBEL, _FLOOR, _SOUNDING, _LOST, _LOW_FLOOR, _LOW_SHARE, _COHERENCE = (tl.constexpr(k) for k in range(7))
+_TONE_ANGLE, _NEAR_SHARE, _STEP_SHARE, _OFFSET, _GATE, _RELATIVE = (tl.constexpr(k) for k in range(7, 13))
+_GAP_LEVELS, _GAP_EDGES = tl.constexpr(13), tl.constexpr(15)
+_CHANGE_LEAST, _NEAR, _NEAR_RANK = (
+    tl.constexpr(at.CHANGE_LEAST_DB),
+    tl.constexpr(at.NEAR_BLOCKS),
+    tl.constexpr(at.NEAR_RANK),
+)
+_BORDER_BLOCKS = tl.constexpr(at.BORDER_BLOCKS)
+_LOUD_SHORTEST, _DEEP_SHORTEST = tl.constexpr(at.GAP_SHORTEST[0]), tl.constexpr(at.GAP_SHORTEST[1])
+_REACH, _LEVELS_LANES = tl.constexpr(at.BORDER_REACH), tl.constexpr(triton.next_power_of_2(2 * at.LEVEL_BLOCKS))
+_constants: dict[torch.device, Tensor] = {}
+
+
+@triton.jit
+def _flag(condition):
+    """The same truth, by integers: the interpreter cannot spread the outcome of comparing two float scalars."""
+    return tl.where(condition, 1, 0) == 1
+
+
+@triton.jit
+def _decibels(power, scalars):
+    return tl.log(tl.maximum(power, tl.load(scalars + _FLOOR))) * tl.load(scalars + _DECIBEL)
+
+
+@triton.jit
+def _pair_measures(row, state, whole, scalars, result):
+    """The first two channels against each other."""
+    nan = float("nan")
+    sounding = tl.load(scalars + _SOUNDING)
+    left, right = tl.load(row + _F_POWER), tl.load(row + _F_POWER + 1)
+    side, mid = tl.load(row + _F_SIDE), tl.load(row + _F_MID)
+    louder, quieter = tl.maximum(left, right), tl.minimum(left, right)
+    pair = _flag(side == side) & _flag(louder >= sounding)
+    correlation = 1 - 2 * side / tl.maximum(side + mid, tl.load(scalars + _FLOOR))
+    tl.store(result + _PHASE_AT, tl.where(pair, tl.load(row + _F_PHASE), nan))
+    tl.store(result + _CORRELATION_AT, tl.where(pair, correlation, nan))
+    tl.store(result + _IMBALANCE_AT, tl.where(pair, _decibels(louder, scalars) - _decibels(quieter, scalars), nan))
+    lost = tl.where(_flag(quieter < tl.load(scalars + _LOST)), 1.0, 0.0)
+    tl.store(result + _CHANNEL_LOST_AT, tl.where(pair, lost, nan))
+
+    low_side = tl.load(row + _F_LOW_SIDE)
+    low = low_side + tl.load(row + _F_LOW_MID)
+    known = _flag(low >= tl.load(scalars + _LOW_FLOOR)) & _flag(low >= tl.load(scalars + _LOW_SHARE) * (side + mid))
+    low_correlation = tl.where(known, 1 - 2 * low_side / tl.where(known, low, 1.0), correlation)
+    joins = pair & whole
+    pairs = tl.where(tl.load(state + _COUNT) > 0, tl.load(state + _PAIRS), 0.0).to(tl.int32)
+    lane = tl.arange(0, _POLARITY_LANES)
+    newest = (lane == pairs % _POLARITY_BLOCKS) & joins
+    held = tl.minimum(pairs + 1, _POLARITY_BLOCKS)
+    ring = state + lane
+    here = lane < held
+    full = tl.where(newest, correlation, tl.load(ring + _POLARITY, mask=here, other=0.0))
+    low_alone = tl.where(newest, low_correlation, tl.load(ring + _LOW_POLARITY, mask=here, other=0.0))
+    full_sum = tl.sum(tl.where(here, full, 0.0), axis=0)
+    polarity = tl.minimum(full_sum, tl.sum(tl.where(here, low_alone, 0.0), axis=0)) / held
+    tl.store(ring + _POLARITY, full, mask=newest)
+    tl.store(ring + _LOW_POLARITY, low_alone, mask=newest)
+    tl.store(state + _PAIRS, (pairs + tl.where(joins, 1, 0)).to(tl.float64))
+    tl.store(result + _POLARITY_AT, tl.where(joins, polarity, nan))
+    opposed = tl.sum((here & (tl.minimum(full, low_alone) < 0)).to(tl.int32), axis=0)
+    lead = (tl.minimum(opposed + 1 - held, 0) * _BLOCK).to(tl.float64)
+    tl.store(result + _POLARITY_AT + 1, tl.where(joins, lead, nan))
+    tl.store(result + _POLARITY_AT + 2, tl.where(joins, (opposed * _BLOCK).to(tl.float64), nan))
+
+
+@triton.jit
+def _channel_measures(row, state, weights, count, scalars, result):
+    """Further channels that have gone silent, and the steady offset of any."""
+    channel = tl.arange(0, _CHANNELS)
+    power = tl.load(row + _F_POWER + channel)
+    further = (channel >= 2) & (tl.load(weights + channel) > 0)
+    sounded = tl.load(state + _SOUNDED + channel)
+    silent = further & (power < tl.load(scalars + _LOST)) & (sounded >= _SOUNDED_BLOCKS)
+    gone = tl.max(silent.to(tl.int32), axis=0).to(tl.float64)
+    sounding = tl.load(scalars + _SOUNDING)
+    judged = (tl.max(further.to(tl.int32), axis=0) > 0) & _flag(tl.max(power, axis=0) >= sounding)
+    tl.store(result + _SURROUND_LOST_AT, tl.where(judged, gone, float("nan")))
+    tl.store(state + _SOUNDED + channel, sounded + 1, mask=further & (power >= sounding))
+
+    mean = tl.load(row + _F_MEAN + channel)
+    before = tl.load(state + _MEANS + channel)
+    steady = tl.where((mean * before > 0) & (count > 0), tl.minimum(tl.abs(mean), tl.abs(before)), 0.0)
+    tl.store(state + _MEANS + channel, mean)
+    tl.store(result + _OFFSET_AT, tl.max(steady, axis=0))
+    tl.store(result + _OFFSET_AT + 1, 0.0)
+    tl.store(result + _OFFSET_AT + 2, _BLOCK * 1.0)
+
+
+@triton.jit
+def _hum(row, state, count, scalars, result):
+    """The steady part of 3 s at each mains frequency."""
+    block = tl.arange(0, _RING_LANES)
+    column = tl.arange(0, _HUM_LANES)
+    place = state + _HUM + block[:, None] * _HUM_COLUMNS + column[None, :]
+    here = (block[:, None] < _HUM_BLOCKS) & (column[None, :] < _HUM_COLUMNS)
+    newest = here & (block[:, None] == count % _HUM_BLOCKS)
+    ring = tl.where(count > 0, tl.load(place, mask=here, other=0.0), 0.0)
+    added = tl.load(row + _F_HUM + column, mask=column < _HUM_COLUMNS, other=0.0)
+    ring = tl.where(newest, added[None, :], ring)
+    tl.store(place, ring, mask=here & (newest | (count == 0)))
+    mean = tl.sum(ring, axis=0) / _HUM_BLOCKS
+    mean_square = tl.sum(ring * ring, axis=0) / _HUM_BLOCKS
+    first = tl.sum(mean * 0, axis=0)
+    second = tl.sum(mean * 0, axis=0)
+    for k in tl.static_range(0, _HUM_COLUMNS, 2):
+        both = (column == k) | (column == k + 1)
+        steady = tl.sum(tl.where(both, mean * mean, 0.0), axis=0)
+        all_of_it = tl.sum(tl.where(both, mean_square, 0.0), axis=0)
+        kept = tl.where(_flag(steady >= tl.load(scalars + _COHERENCE) * all_of_it), steady, 0.0)
+        if k < _HUM_COLUMNS // 2:
+            first += kept
+        else:
+            second += kept
+    tl.store(result + _HUM_AT, _decibels(tl.maximum(first, second), scalars))
+    tl.store(result + _HUM_AT + 1, (_HUM_TAIL - _HUM_BLOCKS) * _BLOCK * 1.0)
+    tl.store(result + _HUM_AT + 2, _HUM_TAIL * _BLOCK * 1.0)
+
+
+@triton.jit
+def _hiss(row, state, count, scalars, result):
+    """The quietest 10 ms of 3 s."""
+    bin = tl.arange(0, _HISS_LANES)
+    highest = float("inf")
+    quietest = tl.min(tl.load(row + _F_HISS + bin, mask=bin < _HISS_BINS, other=highest), axis=0)
+    block = tl.arange(0, _RING_LANES)
+    newest = block == count % _HISS_BLOCKS
+    held = tl.where(newest, quietest, tl.load(state + _HISS + block, mask=block < _HISS_BLOCKS, other=highest))
+    tl.store(state + _HISS + block, held, mask=newest)
+    enough = count + 1 >= _HISS_BLOCKS
+    tl.store(result + _HISS_AT, tl.where(enough, _decibels(tl.min(held, axis=0), scalars), _SILENT_DB))
+    tl.store(result + _HISS_AT + 1, 0.0)
+    tl.store(result + _HISS_AT + 2, (tl.where(enough, _HISS_BLOCKS - 1, count + 1) * _BLOCK).to(tl.float64))
+
+
+@triton.jit
+def _tone(row, state, count, level, scalars, result):
+    angle = tl.load(row + _F_TONE)
+    turned = tl.abs(angle - tl.load(state + _ANGLE))
+    louder = tl.abs(level - tl.load(state + _LEVEL))
+    same = (count > 0) & _flag(turned <= tl.load(scalars + _TONE_ANGLE)) & _flag(louder <= _TONE_LEVEL_DB)
+    same = same & _flag(level >= _SOUNDING_DB)
+    tl.store(result + _TONE_AT, tl.where(same, tl.load(row + _F_PURITY), 0.0))
+    tl.store(result + _TONE_AT + 1, _BLOCK * 0.5)
+    tl.store(result + _TONE_AT + 2, tl.where(count > 0, 1.5, 1.0) * _BLOCK)
+    tl.store(state + _ANGLE, angle)
+    tl.store(state + _LEVEL, level)
+
+
+@triton.jit
+def _envelope_at(row, state, count, bin, mask):
+    """Bins numbered from the start of the block before; 0 where there is none."""
+    earlier = tl.load(state + _ENVELOPE + bin, mask=mask & (bin < _BINS) & (bin >= 0) & (count > 0), other=0.0)
+    later = tl.load(row + _F_ENVELOPE + bin - _BINS, mask=mask & (bin >= _BINS) & (bin < 2 * _BINS), other=0.0)
+    return tl.where(bin < _BINS, earlier, later)
+
+
+@triton.jit
+def _edge(row, state, count, first, mask):
+    total = _envelope_at(row, state, count, first, mask)
+    for k in tl.static_range(1, _EDGE_BINS):
+        total += _envelope_at(row, state, count, first + k, mask)
+    return total / _EDGE_BINS
+
+
+@triton.jit
+def _find_gap(row, state, count, which, SHORTEST: tl.constexpr, scalars):
+    """Length in ms and end of the longest gap that is known to have ended, and what the state is to hold after it."""
+    level, edge = tl.load(scalars + _GAP_LEVELS + which), tl.load(scalars + _GAP_EDGES + which)
+    heard = tl.where(count > 0, tl.load(state + _LAST_LOUD + which), _NEVER)
+    earlier = tl.load(state + _BEFORE + which)
+    lane = _BINS - _DELAY + tl.arange(0, _BIN_LANES)
+    decided = lane < 2 * _BINS - _DELAY
+    until = tl.zeros([_BIN_LANES], tl.float64) + heard
+    newest = heard
+    for start in tl.static_range(0, 2 * _BINS - _DELAY, _CHUNK):
+        bin = start + tl.arange(0, _CHUNK)
+        in_time = bin < 2 * _BINS - _DELAY
+        loud = (_envelope_at(row, state, count, bin, in_time) >= level) & in_time
+        newest = tl.maximum(newest, tl.max(tl.where(loud, bin.to(tl.float64), heard), axis=0))
+        before = loud[None, :] & (bin[None, :] < lane[:, None])
+        until = tl.maximum(until, tl.max(tl.where(before, bin.to(tl.float64)[None, :], heard), axis=1))
+    length = lane - 1 - until
+    loud = decided & (_envelope_at(row, state, count, lane, decided) >= level)
+    candidate = loud & (length >= SHORTEST) & (length <= tl.load(state + _LONGEST))
+    inside = until >= _EDGE_BINS
+    place = tl.where(inside, until, _EDGE_BINS).to(tl.int32) - _EDGE_BINS + 1
+    fallen = tl.where(inside, _edge(row, state, count, place, candidate & inside), earlier)
+    risen = _edge(row, state, count, lane, candidate)
+    length = tl.where(candidate & (fallen >= edge) & (risen >= edge), length, 0.0)
+    longest = tl.max(length, axis=0)
+    end = tl.min(tl.where(length == longest, lane, 2 * _BINS), axis=0)
+    last = tl.zeros([2], tl.int32) + tl.where(newest >= _EDGE_BINS, newest, _EDGE_BINS).to(tl.int32)
+    there = tl.max(_edge(row, state, count, last - _EDGE_BINS + 1, last >= 0), axis=0)
+    return longest, end, newest - _BINS, tl.where(_flag(newest >= _EDGE_BINS), there, earlier)
+
+
+@triton.jit
+def _gaps_and_clicks(row, state, count, scalars, result):
+    click_at = tl.load(row + _F_CLICK_AT)
+    bin = tl.arange(0, 2 * _BIN_LANES)
+    here = bin < 2 * _BINS
+    both = _envelope_at(row, state, count, bin, here)
+    distance = bin - (_BINS + click_at / _BIN)
+    level = tl.load(scalars + _GAP_LEVELS)
+    before = tl.max(tl.where(here & (distance > -_DELAY) & (distance < -2), both, 0.0), axis=0)
+    after = tl.max(tl.where(here & (distance > 1) & (distance < _DELAY), both, 0.0), axis=0)
+    beside = tl.where(before >= level, 1, 0) != tl.where(after >= level, 1, 0)
+    tl.store(result + _CLICK_AT, tl.where(beside, 0.0, tl.load(row + _F_CLICK)))
+    tl.store(result + _CLICK_AT + 1, click_at - _CLICK_HALF)
+    tl.store(result + _CLICK_AT + 2, click_at + _CLICK_HALF)
+
+    gap, end, loud_until, loud_level = _find_gap(row, state, count, 0, _LOUD_SHORTEST, scalars)
+    deep, deep_end, deep_until, deep_level = _find_gap(row, state, count, 1, _DEEP_SHORTEST, scalars)
+    length = tl.where(gap > 0, gap, deep)
+    until = ((tl.where(gap > 0, end, deep_end) - _BINS) * _BIN).to(tl.float64)
+    until = tl.where(length > 0, until, 0.0)
+    tl.store(result + _DROPOUT_AT, length * _BIN / _RATE)
+    tl.store(result + _DROPOUT_AT + 1, until - length * _BIN)
+    tl.store(result + _DROPOUT_AT + 2, until)
+    lane = tl.arange(0, _BIN_LANES)
+    current = tl.load(row + _F_ENVELOPE + lane, mask=lane < _BINS, other=0.0)
+    tl.debug_barrier()  # every read of the block before comes before it is overwritten
+    tl.store(state + _LAST_LOUD, loud_until)
+    tl.store(state + _LAST_LOUD + 1, deep_until)
+    tl.store(state + _BEFORE, loud_level)
+    tl.store(state + _BEFORE + 1, deep_level)
+    tl.store(state + _ENVELOPE + lane, current, mask=lane < _BINS)
+
+
+@triton.jit
+def _step(state, oldest, middle):
+    """What two blocks have more than the two before, around the block `middle` after the oldest."""
+    ring = state + _LEVELS
+    after = tl.load(ring + (oldest + middle + 1) % _LEVELS_SIZE) + tl.load(ring + (oldest + middle + 2) % _LEVELS_SIZE)
+    before = tl.load(ring + (oldest + middle - 1) % _LEVELS_SIZE) + tl.load(ring + (oldest + middle) % _LEVELS_SIZE)
+    return (after - before) / 2
+
+
+@triton.jit
+def _ranked(state, first, rank, COUNT: tl.constexpr):
+    """The level of this rank, from 0, of COUNT levels that begin at `first` in the ring."""
+    lane = tl.arange(0, _PART_LANES)
+    place = state + _LEVELS + (first + lane) % _LEVELS_SIZE
+    value = tl.load(place, mask=lane < COUNT, other=float("inf"))
+    below = (value[None, :] < value[:, None]) | ((value[None, :] == value[:, None]) & (lane[None, :] < lane[:, None]))
+    rank_of = tl.sum(below.to(tl.int32), axis=1)
+    return tl.sum(tl.where(rank_of == rank, value, 0.0), axis=0)
+
+
+@triton.jit
+def _border_is_here(state, oldest, before, after, change):
+    """Whether the middle is the best border, to two blocks, between levels like `before` and levels like `after`."""
+    lane = tl.arange(0, _LEVELS_LANES)
+    level = tl.load(state + _LEVELS + (oldest + lane) % _LEVELS_SIZE, mask=lane < _LEVELS_SIZE, other=0.0)
+    cost = tl.where(lane < _LEVELS_SIZE, tl.abs(level - before) - tl.abs(level - after), 0.0)
+    border = tl.cumsum(cost, axis=0)  # that of the border after each block
+    tried = (lane >= _HALF - _REACH - 1) & (lane <= _HALF + _REACH - 1)
+    here = (lane >= _HALF - 2) & (lane <= _HALF)
+    best = tl.min(tl.where(tried, border, float("inf")), axis=0)
+    return _flag(tl.min(tl.where(here, border, float("inf")), axis=0) <= best + _BORDER_BLOCKS * change)
+
+
+@triton.jit
+def _level_jump(state, count, level, scalars, result):
+    tl.store(state + _LEVELS + count % _LEVELS_SIZE, level)
+    tl.debug_barrier()
+    oldest = (count + 1) % _LEVELS_SIZE
+    step = _step(state, oldest, _HALF - 1)
+    sign = tl.where(step > 0, 1.0, -1.0)
+    step = step * sign
+    known = (count + 1 >= _LEVELS_SIZE) & _flag(step >= _STEP_LEAST)
+    known = known & _flag(step >= sign * _step(state, oldest, _HALF - 2))
+    known = known & _flag(step > sign * _step(state, oldest, _HALF))
+    change = level * 0
+    if known:
+        after = oldest + _HALF + 1
+        low = sign * (_ranked(state, after, _LOW_RANK, _PART) - _ranked(state, oldest, _LOW_RANK, _PART))
+        usual_before, usual_after = (
+            _ranked(state, oldest, _MIDDLE_RANK, _PART),
+            _ranked(state, after, _MIDDLE_RANK, _PART),
+        )
+        high_before, high_after = _ranked(state, oldest, _HIGH_RANK, _PART), _ranked(state, after, _HIGH_RANK, _PART)
+        moved = tl.minimum(tl.minimum(low, sign * (usual_after - usual_before)), sign * (high_after - high_before))
+        near_before = _ranked(state, oldest + _PART - _NEAR, _NEAR_RANK, _NEAR)
+        near = sign * (_ranked(state, after, _NEAR_RANK, _NEAR) - near_before)
+        heard = _border_is_here(state, oldest, usual_before, usual_after, moved)
+        heard = heard & _flag(near >= tl.load(scalars + _NEAR_SHARE) * moved)
+        heard = heard & _flag(tl.maximum(high_before, high_after) >= _SOUNDING_DB)
+        heard = heard & _flag(tl.minimum(high_before, high_after) >= _QUIETEST)
+        at_once = _flag(step >= tl.load(scalars + _STEP_SHARE) * moved) & _flag(step <= moved + _STEP_MORE)
+        change = tl.where(heard & at_once & _flag(moved >= _CHANGE_LEAST), moved, 0.0)
+    tl.store(result + _JUMP_AT, change)
+    tl.store(result + _JUMP_AT + 1, (1 - _HALF) * _BLOCK * 1.0)
+    tl.store(result + _JUMP_AT + 2, (2 - _HALF) * _BLOCK * 1.0)
+
+
+@triton.jit
+def _minute(state, momentary, scalars, result):
+    """Distance of the last minute's gated loudness from the target."""
+    offset = tl.load(scalars + _OFFSET)
+    known = _flag(momentary == momentary)
+    power = tl.exp(tl.where(known, momentary - offset, 0.0) / tl.load(scalars + _DECIBEL))
+    count = tl.load(state + _MINUTES).to(tl.int32)
+    lane = tl.arange(0, _MINUTE_LANES)
+    newest = (lane == count % _MINUTE_BLOCKS) & known
+    ring = tl.where(newest, power, tl.load(state + _MINUTE + lane, mask=lane < _MINUTE_BLOCKS, other=0.0))
+    tl.store(state + _MINUTE + lane, ring, mask=newest)
+    count += tl.where(known, 1, 0)
+    tl.store(state + _MINUTES, count.to(tl.float64))
+    gate = tl.load(scalars + _GATE)
+    above = ring > gate
+    kept = tl.sum(above.to(tl.int32), axis=0)
+    mean = tl.sum(tl.where(above, ring, 0.0), axis=0) / tl.maximum(kept, 1)
+    above = ring > tl.maximum(gate, tl.load(scalars + _RELATIVE) * mean)
+    loud = tl.sum(tl.where(above, ring, 0.0), axis=0) / tl.maximum(tl.sum(above.to(tl.int32), axis=0), 1)
+    error = tl.abs(offset + _decibels(loud, scalars) - tl.load(state + _TARGET))
+    error = tl.where(count < _MINUTE_BLOCKS, 0.0, tl.where(kept > 0, error, float("nan")))
+    tl.store(result + _MINUTE_AT, tl.where(count % _MINUTE_EVERY == 0, error, float("nan")))
+    tl.store(result + _MINUTE_AT + 1, 0.0)
+    tl.store(result + _MINUTE_AT + 2, (tl.minimum(count, _MINUTE_BLOCKS) * _BLOCK).to(tl.float64))
+
+
+@triton.jit
+def _follow(features, valid, weights, momentary, momentary_stride, slots, states, scalars, out, out_stride):
+    index = tl.program_id(0).to(tl.int64)
+    row = features + index * _FEATURES
+    state = states + tl.load(slots + index) * _STATE_SIZE
+    result = out + index * out_stride
+    whole = tl.load(valid + index) == _BLOCK
+    count = tl.load(state + _COUNT).to(tl.int32)
+    _pair_measures(row, state, whole, scalars, result)
+    _channel_measures(row, state, weights + index * _CHANNELS, count, scalars, result)
+    if whole:
+        channel = tl.arange(0, _CHANNELS)
+        power = tl.load(row + _F_POWER + channel)
+        sounding = tl.maximum(tl.sum((power > 0).to(tl.int32), axis=0), 1)
+        level = _decibels(tl.sum(power, axis=0) / sounding, scalars)
+        _hum(row, state, count, scalars, result)
+        _hiss(row, state, count, scalars, result)
+        _tone(row, state, count, level, scalars, result)
+        _gaps_and_clicks(row, state, count, scalars, result)
+        _level_jump(state, count, level, scalars, result)
+        _minute(state, tl.load(momentary + index * momentary_stride), scalars, result)
+        tl.store(state + _COUNT, (count + 1).to(tl.float64))
+    else:
+        # It comes before a hole: nothing goes on after it, and its features are not there.
+        column = tl.arange(0, _COLUMN_LANES)
+        unknown = (column >= _HUM_AT) & (column < _COLUMNS)
+        tl.store(result + column, column.to(tl.float64) * 0 + float("nan"), mask=unknown)
+        tl.store(state + _COUNT, 0.0)
+
+
+def sound_trends(
+    features: Tensor, valid: Tensor, weights: Tensor, momentary: Tensor, slots: Tensor, state: Tensor, out: Tensor
+) -> None:
+    """The CUDA implementation of `avjury::sound_trends`; arguments as there. No synchronisation, no atomics."""
+    device = features.device
+    if device not in _constants:
+        _constants[device] = torch.tensor(_SCALARS, dtype=torch.float64).to(device)
+    if slots.shape[0]:
+        _follow[(slots.shape[0],)](
+            features, valid, weights, momentary, momentary.stride(0), slots, state, _constants[device], out,
+            out.stride(0), num_warps=4,
+        )  # fmt: skip

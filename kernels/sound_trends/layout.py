@@ -1,0 +1,129 @@
+"""Columns, thresholds and the state's layout of `sound_trends`. Nothing here loads torch.
+
+The thresholds are chosen in docs/decisions/0005-sound-thresholds.md.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+from kernels.sound_features.layout import ENVELOPE_BINS, HUM_FREQUENCIES, MAX_CHANNELS
+
+COLUMNS: Final = (
+    "phase",  # mean over the samples of 2xy / (x^2 + y^2) of the first two channels, -1..1 (FFmpeg's aphasemeter)
+    "correlation",  # the same weighted by power, sum of 2xy over sum of x^2 + y^2: 1 is mono, -1 opposite phase
+    "polarity",  # mean over 2 s of sound of that, or of low frequencies' alone, whichever is the lower
+    "polarity_lead",  # samples of a good block at its head that were bad; below 0: it ended before
+    "polarity_tail",  # samples at its tail, and before, that were bad if the next block is; both by opposed blocks
+    "imbalance",  # level of the louder over that of the quieter of the first two channels, dB
+    "channel_lost",  # 1 where one of the first two channels is without sound while the other sounds
+    "surround_lost",  # 1 where a further channel that has sounded is without sound while another sounds; NaN: none
+    "offset",  # steady part of a channel's mean, of the channel with most, linear
+    "offset_lead",
+    "offset_tail",
+    "hum",  # steady power at a mains frequency and its harmonics, as level of a sine, dBFS
+    "hum_lead",
+    "hum_tail",
+    "hiss",  # steady noise between the sounds, as level of white noise, dBFS
+    "hiss_lead",
+    "hiss_tail",
+    "tone",  # 1 for a single sine of steady frequency and level
+    "tone_lead",
+    "tone_tail",
+    "click",  # peak of the third difference over the rms of that around it
+    "click_from",  # samples from the block's start, may be below 0
+    "click_to",
+    "dropout",  # length of a gap that ended here, s; 0: none
+    "dropout_from",
+    "dropout_to",
+    "level_jump",  # change of level that has lasted for 4 s, dB; 0: none
+    "jump_from",
+    "jump_to",
+    "minute_error",  # loudness of the last minute against the slot's target, LU, once a second; 0 before
+    "minute_lead",
+    "minute_tail",
+)
+
+# Below this level nothing is said about channels against each other, or about tones: what is left of a pause is the
+# recording's noise, which has no stereo image. -60 dBFS is silencedetect's limit.
+SOUNDING_POWER: Final = 1e-6
+# A channel without sound: 80 dB below full scale is below 16-bit dither and above nothing that is meant.
+LOST_POWER: Final = 1e-8
+POWER_FLOOR: Final = 1e-12
+SOUNDED_BLOCKS: Final = 100  # 10 s: a channel that has sounded for so long is one that is used
+
+POLARITY_BLOCKS: Final = 20
+# Low frequencies that are quieter than this, or than -30 dB of the sound, are rounding and rumble.
+LOW_FLOOR: Final = 1e-8
+LOW_SHARE: Final = 1e-3
+
+HUM_BLOCKS: Final = 30  # 3 s: a note 1 Hz away turns three times against the hum, and cancels
+HUM_COHERENCE: Final = 0.6  # share of the power at its frequency that is steady
+HUM_COLUMNS: Final = 2 * len(HUM_FREQUENCIES)
+HISS_BLOCKS: Final = 30
+TONE_ANGLE: Final = 0.01  # cosine: 3 Hz at 1 kHz
+TONE_LEVEL_DB: Final = 1.0
+
+# Gaps: below a level, with sound of another level up to 5 ms before and after. What falls to nothing at all (below the
+# last bit of 16) is one out of quieter sound too, unless it is shorter than any coded frame: microphones that are blown
+# into have such gaps.
+GAP_LEVELS: Final = (0.0005, 0.00003)  # -66 and -90 dBFS
+GAP_EDGES: Final = (0.01, 0.001)
+GAP_SHORTEST: Final = (10, 18)  # ms
+GAP_LONGEST_SECONDS: Final = 3.5
+SAMPLE_RATE: Final = 48_000
+GAP_DELAY: Final = 10  # ms that are looked at on either side of a gap's edge, or a click
+GAP_EDGE_BINS: Final = 5  # ms of which the level beside a gap is the mean
+NEVER: Final = -1e9
+
+LEVEL_BLOCKS: Final = 40  # 4 s before, and 4 s after
+LEVEL_PART: Final = LEVEL_BLOCKS - 1  # of them without the block in which it changes
+# Of a part's levels, in order: a gain moves them all, a voice that stops only the higher ones. The least moved counts.
+LEVEL_RANKS: Final = (11, 19, 27)
+# The step itself, over two blocks, has to be a share of the change, and not so large that sound began or ended there.
+STEP_SHARE: Final = 0.4
+STEP_MORE_DB: Final = 20.0
+STEP_LEAST_DB: Final = 1.0
+CHANGE_LEAST_DB: Final = 6.0
+# It lasts from the start: of the 8 blocks on either side the second loudest has half of the change too.
+NEAR_BLOCKS: Final = 8
+NEAR_RANK: Final = 6
+NEAR_SHARE: Final = 0.5
+# And it is here: no other border within 1.5 s tells the blocks that are like the one side from those like the other
+# better, by more than two blocks.
+BORDER_REACH: Final = 15
+BORDER_BLOCKS: Final = 2.0
+QUIETEST_DB: Final = -70.0  # the quieter side; below it is silence, which has its own name
+
+# Gating blocks of BS.1770 in a minute, at the hop of a block.
+MINUTE_BLOCKS: Final = 600
+MINUTE_EVERY: Final = 10
+LUFS_OFFSET: Final = -0.691
+ABSOLUTE_GATE_POWER: Final = 10 ** ((-70.0 - LUFS_OFFSET) / 10)
+RELATIVE_GATE: Final = 0.1
+
+
+class Scalar(IntEnum):
+    """Single numbers of a slot's state."""
+
+    COUNT = 0  # whole blocks without a hole
+    ANGLE = 1  # of the last block's tone
+    LEVEL = 2  # of the last block, dB
+    LONGEST = 3  # gap, ms
+    LAST_LOUD = 4  # two: for each of GAP_LEVELS ms from the start of the next block, below 0
+    BEFORE = 6  # two: level there
+    PAIRS = 8  # blocks in POLARITY so far
+    MINUTES = 9  # blocks in MINUTE so far
+    TARGET = 10  # LUFS
+
+
+MEANS: Final = 16
+SOUNDED: Final = MEANS + MAX_CHANNELS  # blocks that each channel has sounded for
+# Rings; the entry of the block with number n is at n % size.
+HUM: Final = SOUNDED + MAX_CHANNELS
+HISS: Final = HUM + HUM_BLOCKS * HUM_COLUMNS
+LEVELS: Final = HISS + HISS_BLOCKS
+POLARITY: Final = LEVELS + 2 * LEVEL_BLOCKS
+LOW_POLARITY: Final = POLARITY + POLARITY_BLOCKS
+MINUTE: Final = LOW_POLARITY + POLARITY_BLOCKS
+ENVELOPE: Final = MINUTE + MINUTE_BLOCKS  # of the last block
+STATE_SIZE: Final = ENVELOPE + ENVELOPE_BINS

@@ -1,0 +1,178 @@
+"""What `sound_trends` has to give, written plainly over all of a stream's features. Used by tests only."""
+
+import itertools
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+_Array = npt.NDArray[np.float64]
+
+
+def _decibels(power: float) -> float:
+    return 10 * math.log10(max(power, 1e-12))
+
+
+def _polarity(pairs: list[tuple[float, float]]) -> list[float]:
+    latest = pairs[-20:]
+    lower = min(sum(pair[k] for pair in latest) / len(latest) for k in (0, 1))
+    opposed = sum(min(pair) < 0 for pair in latest)
+    return [lower, 4800 * min(0, opposed + 1 - len(latest)), 4800 * opposed]
+
+
+def _hum(run: list[_Array]) -> float:
+    amplitudes = np.zeros((30, 6), complex)
+    for place, row in enumerate(run[-30:]):
+        amplitudes[place] = row[25:37:2] + 1j * row[26:37:2]
+    steady = np.abs(amplitudes.mean(axis=0)) ** 2
+    kept = np.where(steady >= 0.6 * (np.abs(amplitudes) ** 2).mean(axis=0), steady, 0.0)
+    return _decibels(max(kept[:3].sum(), kept[3:].sum()))
+
+
+def _gap(envelope: _Array, begin: int, shortest: int, longest: float, level: float, edge: float) -> tuple[float, int]:
+    """Length in ms and end of the longest gap that ended in the 100 bins up to 10 before the end of `envelope`.
+
+    Args:
+        envelope: of every millisecond since the last hole.
+        begin: of the last block, in `envelope`.
+    """
+    best, end = 0.0, 0
+    loud = np.flatnonzero(envelope >= level)
+    for last, first in itertools.pairwise(loud):
+        length = first - last - 1
+        if not (begin - 10 <= first < begin + 90 and shortest <= length <= longest and last >= 4):
+            continue
+        if (
+            envelope[last - 4 : last + 1].mean() >= edge
+            and envelope[first : first + 5].mean() >= edge
+            and length > best
+        ):
+            best, end = float(length), int(first)
+    return best, end
+
+
+def _beside_gap(envelope: _Array, begin: int, place: float) -> bool:
+    padded = np.concatenate([np.zeros(100), envelope]) if begin == 0 else envelope[begin - 100 :]
+    distance = np.arange(200) - (100 + place / 48)
+    before = padded[(distance > -10) & (distance < -2)].max(initial=0.0)
+    after = padded[(distance > 1) & (distance < 10)].max(initial=0.0)
+    return bool((before >= 0.0005) != (after >= 0.0005))
+
+
+def _level_jump(levels: list[float]) -> float:
+    if len(levels) < 80:
+        return 0.0
+    r = np.array(levels[-80:])
+    steps = [(r[k + 1] + r[k + 2] - r[k - 1] - r[k]) / 2 for k in (38, 39, 40)]
+    sign = 1.0 if steps[1] > 0 else -1.0
+    earlier, step, later = (sign * value for value in steps)
+    before, after = np.sort(r[:39]), np.sort(r[41:])
+    change = min(sign * (after[k] - before[k]) for k in (11, 19, 27))
+    high = sorted([before[27], after[27]])
+    here = step >= 1 and step >= earlier and step > later and 0.4 * change <= step <= change + 20
+    near = sign * (np.sort(r[41:49])[6] - np.sort(r[31:39])[6])
+    cost = [
+        float(np.abs(r[:border] - before[19]).sum() + np.abs(r[border:] - after[19]).sum()) for border in range(25, 56)
+    ]
+    best = min(cost[14:17]) <= min(cost) + 2 * change
+    lasts = change >= 6 and high[1] >= -60 and high[0] >= -70 and near >= 0.5 * change
+    return float(change) if here and lasts and best else 0.0
+
+
+def _minute_error(powers: list[float], target: float) -> float:
+    if len(powers) % 10:
+        return math.nan
+    if len(powers) < 600:
+        return 0.0
+    latest = np.array(powers[-600:])
+    above = latest[latest > 10 ** (-6.9309)]
+    if not len(above):
+        return math.nan
+    kept = above[above > above.mean() / 10]
+    return abs(float(-0.691 + 10 * np.log10(kept.mean())) - target)
+
+
+def follow(
+    rows: _Array, valid: list[int], weights: _Array, momentary: _Array, longest_gap_seconds: float, target: float
+) -> _Array:
+    """(blocks, COLUMNS) of one stream.
+
+    Args:
+        rows: (blocks, FEATURES) of `sound_features`.
+        valid: samples of each block.
+        weights: (blocks, 8) loudness weights.
+        momentary: (blocks,) LUFS.
+        longest_gap_seconds: a longer gap is no dropout.
+        target: LUFS.
+    """
+    run: list[_Array] = []  # whole blocks since the last hole
+    levels: list[float] = []
+    pairs: list[tuple[float, float]] = []
+    powers: list[float] = []
+    sounded = np.zeros(8)
+    means = np.zeros(8)
+    result = []
+    for row, length, weight, loudness in zip(rows, valid, weights, momentary, strict=True):
+        nan = math.nan
+        count = len(run)
+        whole = length == 4800
+        louder, quieter = max(row[0], row[1]), min(row[0], row[1])
+        pair = not math.isnan(row[17]) and louder >= 1e-6
+        correlation = 1 - 2 * row[17] / max(row[17] + row[18], 1e-12) if pair else nan
+        polarity = [nan, nan, nan]
+        if pair and whole:
+            low = row[19] + row[20]
+            known = low >= 1e-8 and low >= 1e-3 * (row[17] + row[18])
+            pairs.append((correlation, 1 - 2 * row[19] / low if known else correlation))
+            polarity = _polarity(pairs)
+        imbalance = _decibels(louder) - _decibels(quieter) if pair else nan
+        lost = (1.0 if quieter < 1e-8 else 0.0) if pair else nan
+        further = [c for c in range(2, 8) if weight[c] > 0]
+        surround = nan
+        if further:
+            if row[:8].max() >= 1e-6:
+                surround = float(any(row[c] < 1e-8 and sounded[c] >= 100 for c in further))
+            for c in further:
+                sounded[c] += row[c] >= 1e-6
+        steady = [min(abs(a), abs(b)) if a * b > 0 and count else 0.0 for a, b in zip(row[8:16], means, strict=True)]
+        means = row[8:16]
+        columns = [
+            row[16] if pair else nan,
+            correlation,
+            *polarity,
+            imbalance,
+            lost,
+            surround,
+            max(steady),
+            0.0,
+            4800.0,
+        ]
+        if not whole:
+            result.append(columns + [nan] * 21)
+            run, levels, pairs = [], [], []
+            continue
+        run.append(row)
+        level = _decibels(row[:8].sum() / max(1, int((row[:8] > 0).sum())))
+        levels.append(level)
+        columns += [_hum(run), -12 * 4800, 18 * 4800]
+        enough = len(run) >= 30
+        quietest = min(float(r[37:47].min()) for r in run[-30:])
+        columns += [_decibels(quietest) if enough else -120.0, 0.0, (29 if enough else len(run)) * 4800]
+        same = count > 0 and abs(row[22] - run[-2][22]) <= 0.01 and abs(level - levels[-2]) <= 1
+        columns += [row[21] if same and level >= -60 else 0.0, 0.5 * 4800, (1.5 if count else 1) * 4800]
+        envelope = np.concatenate([r[47:147] for r in run])
+        begin = 100 * count
+        ratio = 0.0 if row[23] > 0 and _beside_gap(envelope, begin, row[24]) else row[23]
+        columns += [ratio, row[24] - 12, row[24] + 12]
+        longest = 1000 * longest_gap_seconds
+        gap, end = _gap(envelope, begin, 10, longest, 5e-4, 1e-2)
+        if gap == 0:
+            gap, end = _gap(envelope, begin, 18, longest, 3e-5, 1e-3)
+        until = 48.0 * (end - begin) if gap else 0.0
+        columns += [gap / 1000, until - 48 * gap, until]
+        columns += [_level_jump(levels), -39 * 4800, -38 * 4800]
+        if not math.isnan(loudness):
+            powers.append(10 ** ((loudness + 0.691) / 10))
+        columns += [_minute_error(powers, target), 0.0, min(len(powers), 600) * 4800]
+        result.append(columns)
+    return np.array(result, np.float64)

@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+import torch
+from interpreter import interpreted
+from made_sound import music_like, speech_like
+
+from kernels.sound_features import FEATURES, Feature, FeatureState, sound_features
+from kernels.sound_trends import COLUMNS, TrendState, cpu, reference, sound_trends
+from models.synthesis import sound
+
+# All arithmetic is float64; sums of at most 600 terms in another order, and logarithms of them.
+RELATIVE_BOUND = 1e-9
+ABSOLUTE_BOUND = 1e-9
+
+
+def features_of(signal, lengths):
+    """(blocks, FEATURES) of a programme that arrives in blocks."""
+    state, rows, begin = FeatureState.allocate(1), [], 0
+    for length in lengths:
+        samples = np.zeros((1, 8, 4800), np.float32)
+        samples[0, : signal.shape[0], :length] = signal[:, begin : begin + length]
+        counts = (torch.tensor([n]) for n in (signal.shape[0], length, 0))
+        rows.append(sound_features(state, torch.from_numpy(samples), *counts)[0].numpy())
+        begin += length
+    return np.array(rows)
+
+
+def programme():
+    """Twelve seconds in which all of it happens, with a hole at 9.1 s."""
+    stereo = music_like(12.0)
+    for plant, *times in (
+        (sound.plant_hum, 0.5, 8.0),
+        (sound.plant_clicks, 1.0, 2.0),
+        (sound.plant_dropout, 3.05),
+        (sound.plant_opposite_phase, 5.0, 8.0),
+        (sound.plant_offset, 4.0, 6.0),
+    ):
+        stereo, _ = plant(stereo, *times)
+    stereo[:, 160_000:163_000] *= 1e-5
+    stereo[:, 370_000:] *= 0.05  # long after the level has been known for 4 s
+    return sound.plant_tone(stereo, 10.0, 11.0)[0]
+
+
+LENGTHS = [4800] * 90 + [3700, 48] + [4800] * 27
+
+
+def rows_of(kind):
+    """Features, lengths, weights and momentary loudness of a stream of each kind."""
+    signal, lengths = programme(), LENGTHS
+    if kind == "mono":
+        signal = signal[:1]
+    if kind == "surround":
+        lengths = [4800] * 120
+        rear = music_like(12.0, seed=8)
+        rear[:, 11 * 48_000 :] = 0.0
+        signal = np.concatenate([signal, rear])
+    weights = np.zeros((len(lengths), 8))
+    weights[:, : signal.shape[0]] = 1.0
+    return features_of(signal, lengths), lengths, weights, np.full(len(lengths), -23.5)
+
+
+def run(streams, slots, follow=None, longest=2.0):
+    """(streams, blocks, COLUMNS) of streams side by side; what is in `out` before does not matter."""
+    state = TrendState.allocate(max(slots) + 1)
+    for slot in slots:
+        state.reset(slot, longest, -24.0)
+    result = []
+    for block in range(len(streams[0][1])):
+        wide = torch.full((len(streams), len(COLUMNS) + 3), 7.0, dtype=torch.float64)
+        args = (
+            torch.from_numpy(np.stack([s[0][block] for s in streams])),
+            torch.tensor([s[1][block] for s in streams]),
+            torch.from_numpy(np.stack([s[2][block] for s in streams])),
+            torch.tensor([[s[3][block], 0.0] for s in streams], dtype=torch.float64)[:, 0],
+            torch.tensor(slots),
+        )
+        if follow is None:
+            sound_trends(state, *args, wide[:, 2:-1])
+        else:
+            follow(*args, state.values, wide[:, 2:-1])
+        assert (wide[:, [0, 1, -1]] == 7.0).all()
+        result.append(wide[:, 2:-1].numpy())
+    return np.stack(result, axis=1)
+
+
+def expected(stream, longest=2.0):
+    return reference.follow(*stream, longest, -24.0)
+
+
+def assert_agree(actual, wanted):
+    for column, name in enumerate(COLUMNS):
+        np.testing.assert_allclose(
+            actual[:, column], wanted[:, column], rtol=RELATIVE_BOUND, atol=ABSOLUTE_BOUND, err_msg=name
+        )
+
+
+@pytest.mark.parametrize("kind", ["stereo", "mono", "surround"])
+def test_cpu_agrees_with_the_reference(kind):
+    stream = rows_of(kind)
+    wanted = expected(stream)
+    assert_agree(run([stream], [2])[0], wanted)
+    at = {name: wanted[:, column] for column, name in enumerate(COLUMNS)}
+    assert kind == "surround" or np.nanmax(at["dropout"]) == pytest.approx(0.08, abs=0.002)
+    assert np.nanmax(at["hum"]) > -50
+    assert np.nanmax(at["click"]) > 50
+    assert kind == "surround" or np.nanmax(at["tone"]) > 0.99
+    assert kind == "mono" or np.nanmin(at["polarity"]) < -0.3
+    assert (np.nanmax(at["surround_lost"]) == 1.0) if kind == "surround" else np.isnan(at["surround_lost"]).all()
+
+
+def test_triton_agrees_with_the_reference():
+    streams = [rows_of("stereo"), rows_of("mono")]
+    part = [(s[0][60:110], s[1][60:110], s[2][60:110], s[3][60:110]) for s in streams]
+    with interpreted("kernels.sound_trends.gpu") as gpu:
+        result = run(part, [3, 0], gpu.sound_trends)
+    for one, stream in zip(result, part, strict=True):
+        assert_agree(one, expected(stream))
+
+
+@pytest.mark.slow
+def test_triton_agrees_with_the_reference_over_rings_that_wrap():
+    """A level jump needs 8 s, the minute 60: Triton goes on from where the CPU has been for most of them."""
+    rng = np.random.default_rng(5)
+    blocks, by_cpu = 612, 595
+    rows = np.zeros((blocks, FEATURES))
+    rows[:, :2] = 10 ** rng.uniform(-5, -3, (blocks, 2))
+    rows[562:, :2] *= 0.02
+    rows[:, Feature.SIDE], rows[:, Feature.MID] = 1e-4, 3e-4
+    rows[:, Feature.ENVELOPE :] = 0.02
+    stream = (rows, [4800] * blocks, np.tile([1.0, 1.0] + [0.0] * 6, (blocks, 1)), rng.uniform(-40, -18, blocks))
+    wanted = expected(stream)
+    assert np.nanmax(wanted[:, COLUMNS.index("minute_error")]) > 0
+    assert np.nanmax(wanted[by_cpu:, COLUMNS.index("level_jump")]) > 10
+    assert_agree(run([stream], [0])[0], wanted)
+    calls = iter(range(blocks))
+    with interpreted("kernels.sound_trends.gpu") as gpu:
+        assert_agree(
+            run([stream], [0], lambda *args: (cpu if next(calls) < by_cpu else gpu).sound_trends(*args))[0], wanted
+        )
+
+
+def test_rows_are_the_same_to_the_last_bit_in_any_batch_and_slot():
+    streams = [rows_of("stereo"), rows_of("mono")]
+    together, swapped = run(streams, [1, 4]), run(streams[::-1], [0, 2])
+    assert together.tobytes() == swapped[::-1].tobytes()
+    assert together[1].tobytes() == run(streams[1:], [7])[0].tobytes()
+
+
+def test_a_gap_longer_than_the_slot_allows_is_none():
+    signal, _ = sound.plant_dropout(speech_like(3.0), 1.02, 0.5)
+    stream = (features_of(signal, [4800] * 30), [4800] * 30, np.ones((30, 8)), np.full(30, np.nan))
+    dropout = COLUMNS.index("dropout")
+    assert run([stream], [0], longest=0.4)[0][:, dropout].max() == 0
+    assert run([stream], [0], longest=0.6)[0][:, dropout].max() == pytest.approx(0.5, abs=0.02)
+
+
+def test_reset_slot_measures_like_a_new_one():
+    stream = rows_of("stereo")
+    state = TrendState.allocate(1)
+    results = []
+    for _ in range(2):
+        state.reset(0)
+        out = torch.zeros((1, len(COLUMNS)), dtype=torch.float64)
+        for block in range(50):
+            features, weights = (torch.from_numpy(stream[k][block : block + 1].copy()) for k in (0, 2))
+            loudness = torch.tensor([-20.0], dtype=torch.float64)
+            sound_trends(state, features, torch.tensor([4800]), weights, loudness, torch.tensor([0]), out)
+        results.append(out.numpy().tobytes())
+    assert results[0] == results[1]
+
+
+def test_empty_batch_and_wrong_shapes():
+    state = TrendState.allocate(1)
+    nothing = torch.zeros(0, dtype=torch.float64)
+    whole = torch.zeros(0, dtype=torch.int64)
+    wide = torch.zeros((0, 8), dtype=torch.float64)
+    none = torch.zeros((0, FEATURES), dtype=torch.float64), whole, wide, nothing, whole
+    sound_trends(state, *none, torch.zeros((0, len(COLUMNS)), dtype=torch.float64))
+    with interpreted("kernels.sound_trends.gpu") as gpu:
+        gpu.sound_trends(*none, state.values, torch.zeros((0, len(COLUMNS)), dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"\(0, 5\)"):
+        sound_trends(state, *none, torch.zeros((0, 5), dtype=torch.float64))
+
+
+def test_opcheck():
+    state = TrendState.allocate(2)
+    state.reset(1)
+    features, _, weights, _ = rows_of("stereo")
+    args = (
+        torch.from_numpy(features[:1].copy()), torch.tensor([4800]), torch.from_numpy(weights[:1].copy()),
+        torch.tensor([-23.0], dtype=torch.float64), torch.tensor([1]), state.values,
+    )  # fmt: skip
+    out = torch.zeros((1, len(COLUMNS)), dtype=torch.float64)
+    torch.library.opcheck(torch.ops.avjury.sound_trends, (*args, out))
