@@ -126,6 +126,7 @@ class EngineProcess(Silent):
 
     def run(self) -> None:
         """Judge until told to end."""
+        self.engine.warm_up()
         self._control.send(EngineReady(os.getpid(), str(self.engine.device)))
         self._thread.start()
         try:

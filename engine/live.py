@@ -29,9 +29,12 @@ from engine.overload import Overload, OverloadSettings
 from engine.pipeline import Engine, EngineSettings, Listener, StreamSpec, _Stream, watched
 from engine.queues import Bell
 from engine.verdicts import ClosedBy, Incident
+from engine.warm_up import warm_up
 
 LATENCY_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, math.inf)
 SECOND: Final = 1.0
+# Further apart than any measure's interval, so that each is taken of every made-up picture.
+WARM_UP_SECONDS: Final = 10.0
 # These compare each picture with the one before: at a lower rate they see what is not there.
 NEED_EVERY_PICTURE: Final = frozenset(("video.flash", "video.flicker", "video.stutter", "video.partial_freeze"))
 # A picture for people costs as much as judging several.
@@ -172,6 +175,12 @@ class LiveEngine(Engine):
                     self.step()
         finally:
             self._let_go()
+
+    def warm_up(self) -> None:
+        """Compile and load everything that judges, before the first stream comes. From the loop's thread."""
+        with self._stream_of_its_own():
+            warm_up(self._measure, self._judge, self._batcher, self._uploader, self._free[-1], WARM_UP_SECONDS)
+        self._second_at = self._looked_at = time.monotonic()
 
     def step(self) -> None:
         """One pass of the loop, and what was ordered since the last one."""

@@ -12,14 +12,12 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
-from engine.config import Config
 from engine.detectors import resolve
 from engine.queues import Bell, BoundedQueue, QueueClosed
 from engine.service.contract import EngineStatus, FleetListener, StreamPlan, StreamStatus
-from engine.service.fleet_settings import FleetSettings, settings_of
+from engine.service.fleet_settings import FleetSettings
 from engine.service.keeper import Keeper
 from engine.service.messages import Snap
 from engine.service.roster import Call, Roster
@@ -195,16 +193,3 @@ class LocalFleet:
                 call(listener)
             except Exception:  # noqa: BLE001 - a listener's failure is its own; the next report may be taken
                 _log.exception("a report of the fleet was not taken")
-
-
-class ProcessFleet(LocalFleet):
-    """The fleet as the configuration has it.
-
-    Args:
-        config: checked.
-        data: the data folder.
-    Raises: ConfigError.
-    """
-
-    def __init__(self, config: Config, data: Path) -> None:
-        super().__init__(settings_of(config, data))

@@ -257,3 +257,15 @@ def test_streams_that_come_and_go_leave_no_thread_handle_or_memory_behind(clip):
         assert held() == before
         grown = [p.memory_info().rss - was for p, was in zip((mine, reader), memory, strict=True)]
         assert max(grown) < 12 << 20, grown  # a leak of one picture or packet queue a cycle would be more
+
+
+def test_warming_up_leaves_no_trace_in_the_verdicts(folder, kit, name):
+    black = r"drawbox=t=fill:color=black:enable=between(t\,0.99\,3)"
+    path = encode(folder / "cold.ts", 5, drawn=black)
+    chosen = {"video.black": {"black_min_duration": 0.5}}
+    kit.call(kit.engine.warm_up)
+    kit.call(kit.engine.warm_up)
+    kit.take(name, path, chosen)
+    kit.wait(lambda: name in kit.heard.ended, 30)
+    assert kit.heard.starts[name, "video.black"] == pytest.approx(1.0, abs=0.03)
+    assert kit.heard.ended[name].summary.frames_measured == 125
