@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run check bench test test-all lint
+.PHONY: run check serve bench test test-all lint
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON3) -m venv $(VENV)
@@ -17,15 +17,21 @@ run: $(READY)
 check: $(READY)
 	$(BIN)/avjury check $(INPUT)
 
+# The live service with three channels of its own, one of which misbehaves every 20 s; says what to look at.
+serve: $(READY)
+	$(BIN)/avjury serve --demo --data $(or $(DATA),avjury-demo) $(if $(LISTEN),--listen $(LISTEN))
+
 # Half an hour; writes benchmarks/results. `avjury bench` lists the others.
 bench: $(READY)
 	$(BIN)/avjury bench cpu
 
 test: $(READY) programs
+	$(BIN)/python tests/warm_up.py
 	$(BIN)/python -m pytest -q -n 2 -m 'not slow'
 
 # With the long comparisons over real clips.
 test-all: $(READY) programs
+	$(BIN)/python tests/warm_up.py
 	$(BIN)/python -m pytest -q -n 2
 
 # Real servers that tests run against (tests/programs.txt), installed where this machine lets us; elsewhere their tests

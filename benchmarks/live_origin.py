@@ -53,7 +53,7 @@ async def serve(clip: Path) -> None:
     with clip.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
 
         async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError):
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError, ValueError):
                 request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 writer.write(HEADERS)
                 began, sent = time.time(), 0

@@ -5,14 +5,14 @@ stream that was passed over is first in line for the next one.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from engine.media import AudioBatch, AudioBlock, FrameBatch, Surface
 from engine.queues import Bell, BoundedQueue
-from kernels.layout import FRAME_FIELDS
 
 SAMPLE_RATE = 48000
 BLOCK_SAMPLES = 4800
@@ -28,6 +28,15 @@ def black_level(surface: Surface, pixel_black_th: float) -> int:
     if surface.full_range:
         return int(pixel_black_th * ((1 << surface.bit_depth) - 1))
     return int(16 * scale + pixel_black_th * (235 - 16) * scale)
+
+
+def _integers(values: Iterable[int]) -> Tensor:
+    # By way of numpy: torch takes several times as long to make small tensors.
+    return torch.from_numpy(np.array(list(values), np.int64))
+
+
+def _numbers(values: Iterable[float]) -> Tensor:
+    return torch.from_numpy(np.array(list(values), np.float64))
 
 
 class Batcher:
@@ -97,11 +106,8 @@ class Batcher:
 
     def assemble(self, taken: Sequence[tuple[int, Surface]], pixel_black_th: Mapping[int, float]) -> FrameBatch:
         """A batch of exactly these pictures, each with its slot (all different)."""
-        pinned = self._device.type == "cuda"
-        frames = torch.empty((len(taken), FRAME_FIELDS), dtype=torch.int64, pin_memory=pinned)
-        rows = frames.numpy()
-        for row, (slot, surface) in enumerate(taken):
-            rows[row] = (
+        rows = [
+            (
                 *surface.addresses,
                 surface.luma_pitch,
                 surface.chroma_pitch,
@@ -114,10 +120,13 @@ class Batcher:
                 surface.shift,
                 black_level(surface, pixel_black_th[slot]),
             )
+            for slot, surface in taken
+        ]
+        frames = torch.from_numpy(np.array(rows, np.int64))
         return FrameBatch(
-            slots=torch.tensor([slot for slot, _ in taken], dtype=torch.int64),
-            pts=torch.tensor([surface.pts for _, surface in taken], dtype=torch.float64),
-            frames=frames,
+            slots=_integers(slot for slot, _ in taken),
+            pts=_numbers(surface.pts for _, surface in taken),
+            frames=frames.pin_memory() if self._device.type == "cuda" else frames,
             surfaces=tuple(surface for _, surface in taken),
         )
 
@@ -164,5 +173,7 @@ class Batcher:
 
     def _in_turn(self, queues: Mapping[int, object]) -> list[int]:
         """Slots in the order of their turn: those that the last full batch did not reach come first."""
+        if len(queues) == 1:
+            return list(queues)
         slots = sorted(queues)
         return [slot for slot in slots if slot >= self._next_slot] + [slot for slot in slots if slot < self._next_slot]

@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -23,7 +23,7 @@ from engine.output import WRITERS, Writer, printable
 from engine.verdicts import Incident, Severity, StreamSecond
 
 if TYPE_CHECKING:
-    from engine.config import Config
+    from engine.evidence.folder import EvidenceFolder
     from engine.pipeline import Engine, Outcome, StreamSpec
 
 CLEAN, INCIDENTS, USAGE, INPUT_FAILED = 0, 1, 2, 3
@@ -46,6 +46,14 @@ class Format(StrEnum):
     TABLE = "table"
     JSONL = "jsonl"
     JSON = "json"
+
+
+class AnswerFormat(StrEnum):
+    """How an answer is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
 
 
 class FailOn(StrEnum):
@@ -101,6 +109,12 @@ def check(
     report: Annotated[
         Path | None, typer.Option("--report", metavar="F.html", help="Also write one self-contained HTML page.")
     ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            "--evidence", metavar="DIR", help="Also write a clip, a picture and the measure of each incident."
+        ),
+    ] = None,
     fail_on: Annotated[
         FailOn, typer.Option("--fail-on", help="Exit with 1 if there is an incident at or above this severity.")
     ] = FailOn.CRITICAL,
@@ -125,10 +139,15 @@ def check(
         settings, specs = _prepare(
             inputs or [], config, profile, detectors, device, realtime, bool(report), rendition, decode_threads
         )
+        folder = None
+        if evidence is not None:
+            from engine.evidence.folder import EvidenceFolder
+
+            folder = EvidenceFolder(evidence)
         for path in (output, report):
             _check_writable(path)
         with _opened(output) as out:
-            run = _Run(WRITERS[format](out), signals)
+            run = _Run(WRITERS[format](out), signals, folder)
             outcomes = run.judge(specs, settings)
             if report is not None:
                 from engine.report import write_report
@@ -169,8 +188,9 @@ def _prepare(
     Raises: ConfigError, DeviceError.
     """
     from engine import config as configuration
+    from engine.configured import load_config
 
-    config, known = _load_config(config_path)
+    config, known = load_config(config_path)
     selection = [] if profile is None else [config.profile(profile)]
     if detectors is not None:
         selection.append(configuration.parse_selection(detectors, list(known)))
@@ -182,7 +202,9 @@ def _prepare(
     if not inputs and not config.streams:
         raise ConfigError("nothing to judge", why="no input was named", remedy="avjury check INPUT..., or --config F")
 
+    from engine.evidence.recorder import EvidenceSettings
     from engine.pipeline import EngineSettings, StreamSpec, choose_device
+    from engine.slate_images import configured
 
     if inputs:
         chosen = configuration.select(list(known), [*config.tables(), *selection])
@@ -201,22 +223,11 @@ def _prepare(
         reconnect=False,  # a check ends; it is the service that waits for what comes back
         trace=report,
         thumbnails=report,
+        evidence=EvidenceSettings.of(config.storage, patient=True),
+        slates=configured(config),
     )
     choose_device(settings.device)  # before any input is opened
     return settings, specs
-
-
-def _load_config(path: Path | None) -> tuple["Config", Mapping[str, Sequence[str]]]:
-    """The configuration, and every detector's name with the names of its parameters."""
-    from engine import config as configuration
-    from engine.detectors import DETECTORS, resolve
-
-    known = {d.name: [p.name for p in d.parameters] for d in DETECTORS}
-
-    def check_parameters(name: str, values: Mapping[str, object]) -> None:
-        resolve({name: values})
-
-    return configuration.load(path, known, check_parameters), known
 
 
 def _ids(inputs: Sequence[str]) -> list[tuple[str, str]]:
@@ -274,8 +285,9 @@ class _Signals:
 class _Run:
     """Listens to the engine: closed incidents and summaries to the writer, progress to the terminal."""
 
-    def __init__(self, writer: Writer, signals: _Signals) -> None:
+    def __init__(self, writer: Writer, signals: _Signals, evidence: "EvidenceFolder | None" = None) -> None:
         self.pipe_closed = False
+        self._evidence = evidence
         self._writer = writer
         self._signals = signals
         self._progress: Any = None
@@ -287,12 +299,15 @@ class _Run:
         from engine.pipeline import check as judge
 
         with self._bar(specs), _log_to_stderr():
-            outcomes = judge(specs, settings, self, self._signals.watch)
+            sink = None if self._evidence is None else self._evidence.take
+            outcomes = judge(specs, settings, self, self._signals.watch, sink)
         self._write(lambda: self._writer.finish([spec.id for spec in specs]))
         return outcomes
 
     def on_incident(self, incident: Incident, change: Literal["opened", "updated", "closed"]) -> None:
         """A closed one is a record."""
+        if self._evidence is not None:
+            self._evidence.know(incident)
         if change == "closed":
             self._write(lambda: self._writer.incident(incident))
         if change != "updated" and self._progress is not None:
@@ -400,6 +415,21 @@ def detectors(
 
 
 @app.command()
+def slate(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or clips that begin with a slate.")],
+) -> None:
+    """Print the hash of each image, as a configuration's `slates` takes it."""
+    import json
+
+    from engine.slate_images import read_slate
+
+    typer.echo("slates:")
+    for image in images:
+        found = read_slate(image.stem, image)
+        typer.echo(f"  {json.dumps(found.name)}:\n    hash: {found.text}")
+
+
+@app.command()
 def doctor(
     format: Annotated[Format, typer.Option("--format", help="How the findings are written.")] = Format.TABLE,
 ) -> None:
@@ -407,6 +437,63 @@ def doctor(
     from engine.doctor import main as examine
 
     raise typer.Exit(examine(format))
+
+
+notify = typer.Typer(no_args_is_help=True, help="Notifications.")
+app.add_typer(notify, name="notify")
+
+
+@notify.command("test")
+def notify_test(
+    sinks: Annotated[
+        list[str] | None, typer.Argument(metavar="[SINK]...", help="Names of sinks; all of --config unless named.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
+) -> None:
+    """Send a message that is marked as a test through each sink, and say what came back."""
+    from engine.configured import load_config
+    from engine.notify.command import send_tests
+
+    raise typer.Exit(send_tests(load_config(config)[0].notify, sinks or [], sys.stdout))
+
+
+@app.command()
+def query(
+    question: Annotated[
+        str | None, typer.Argument(metavar="QUESTION", help="availability, worst, incidents or gaps.")
+    ] = None,
+    sql: Annotated[str | None, typer.Option("--sql", metavar="SQL", help="A query over the view `seconds`.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="The service's configuration.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="The service's data folder. [default: of --config, else avjury-data]"
+        ),
+    ] = None,
+    verdicts: Annotated[
+        str | None, typer.Option("--verdicts", metavar="PLACE", help="Directory, s3://, gs:// or az:// URL instead.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="2026-11-27, 2026-11-27T22:00, or how long ago: 6h, 7d."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="The same; a date alone is included.")
+    ] = None,
+    stream: Annotated[
+        list[str] | None, typer.Option("--stream", metavar="ID", help="Only this stream; may be repeated.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Most rows.")] = None,
+    format: Annotated[AnswerFormat, typer.Option("--format", help="How the answer is written.")] = AnswerFormat.TABLE,
+) -> None:
+    """Ask what was judged: availability, worst streams, when which detector was open, what was not seen."""
+    from engine.configured import load_config
+    from engine.query_command import answer, open_reader, write_answer
+
+    loaded = load_config(config)[0]
+    storage = loaded.storage
+    reader = open_reader(verdicts or storage.verdicts, data or Path(loaded.service.data), storage.options)
+    write_answer(answer(reader, question, sql, since, until, stream or [], limit), format.value, sys.stdout)
 
 
 @app.command()
@@ -420,6 +507,26 @@ def demo(
     from engine.demo import run_demo
 
     raise typer.Exit(CLEAN if run_demo(output, device) else INCIDENTS)
+
+
+@app.command()
+def serve(
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Folder of everything that is kept. [default: avjury-data]"),
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Of API and metrics. [default: 127.0.0.1:8080]")
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Judge three channels made here, one of which misbehaves; for a first look.")
+    ] = False,
+) -> None:
+    """Judge live streams for as long as it runs: API, metrics, notifications."""
+    from engine.service.command import run as run_service
+
+    run_service(config, data, listen, demo)
 
 
 # No help option of its own: `avjury bench cpu --help` is the benchmark's to answer.

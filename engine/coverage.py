@@ -1,17 +1,20 @@
 """Adds up, per media second of a stream, what was seen in it: StreamSecond."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from engine.verdicts import StreamSecond
+from engine.verdicts import Severity, StreamSecond
 
 
 @dataclass(slots=True)
 class _Second:
     frames_measured: int = 0
+    frames_left_out: int = 0
     audio_seconds: float = 0.0
     decode_errors: int = 0
     open: set[str] = field(default_factory=set)
+    critical: set[str] = field(default_factory=set)
 
 
 class Coverage:
@@ -30,10 +33,17 @@ class Coverage:
         self._seconds: defaultdict[int, _Second] = defaultdict(_Second)
         self._emitted = 0
         self._open: dict[str, float] = {}
+        self._suspended: dict[str, float] = {}  # detector: media second from which on it does not judge
+        self._lifted: dict[str, tuple[float, float]] = {}  # from when until when it did not
+        self._critical: set[str] = set()
 
     def frame(self, pts: float) -> None:
         """A picture was measured."""
         self._seconds[self._index(pts)].frames_measured += 1
+
+    def left_out(self, pts: float) -> None:
+        """A picture was decoded and not measured, for want of time."""
+        self._seconds[self._index(pts)].frames_left_out += 1
 
     def sound(self, pts: float, seconds: float) -> None:
         """A block of sound was measured."""
@@ -43,16 +53,45 @@ class Coverage:
         """The decoder reported damage."""
         self._seconds[self._index(at)].decode_errors += count
 
-    def opened(self, detector: str, at: float) -> None:
+    def judged_by(self, video_detectors: tuple[str, ...], audio_detectors: tuple[str, ...]) -> None:
+        """Other detectors are enabled from here on."""
+        self._video_detectors, self._audio_detectors = video_detectors, audio_detectors
+
+    @property
+    def suspended(self) -> frozenset[str]:
+        """Detectors that do not judge for now, whatever is measured."""
+        return frozenset(self._suspended)
+
+    def suspend(self, detectors: Collection[str], at: float) -> None:
+        """From media second `at` on these do not judge, and no others."""
+        for name in [name for name in self._suspended if name not in detectors]:
+            since = self._suspended.pop(name)
+            self._lifted[name] = min(since, self._lifted.get(name, (since, at))[0]), at
+        for name in detectors:
+            self._suspended.setdefault(name, at)
+
+    def _did_not_judge(self, second: int) -> set[str]:
+        for name in [name for name, (_, until) in self._lifted.items() if until <= second]:
+            del self._lifted[name]
+        names = {name for name, since in self._suspended.items() if since < second + 1}
+        return names | {name for name, (since, _) in self._lifted.items() if since < second + 1}
+
+    def opened(self, detector: str, at: float, severity: Severity = Severity.WARNING) -> None:
         """An incident opened; from `at` on, as far as its seconds have not been given out."""
         self._open[detector] = at
+        if severity is Severity.CRITICAL:
+            self._critical.add(detector)
 
     def closed(self, detector: str, start: float, end: float) -> None:
         """An incident closed."""
         self._open.pop(detector, None)
+        critical = detector in self._critical
+        self._critical.discard(detector)
         last = self._index(end) if end > int(end) or end <= start else int(end) - 1
         for second in range(max(int(start), self._emitted), last + 1):
             self._seconds[second].open.add(detector)
+            if critical:
+                self._seconds[second].critical.add(detector)
 
     def complete(self, until: float) -> list[StreamSecond]:
         """The seconds that ended at or before media time `until`, each given once, in order."""
@@ -79,14 +118,16 @@ class Coverage:
         held = {name for name, since in self._open.items() if since < index + 1}
         unknown = () if second.frames_measured else self._video_detectors
         unknown += () if second.audio_seconds else self._audio_detectors
+        unknown += tuple(sorted(self._did_not_judge(index).difference(unknown)))
         return StreamSecond(
             stream=self.stream,
             second=index,
             frames_expected=(self.frame_rate or 0.0) * share,
-            frames_decoded=second.frames_measured,
+            frames_decoded=second.frames_measured + second.frames_left_out,
             frames_measured=second.frames_measured,
             audio_seconds=round(second.audio_seconds, 6),
             decode_errors=second.decode_errors,
             open=tuple(sorted(second.open | held)),
             unknown=unknown,
+            critical=tuple(sorted(second.critical | (held & self._critical))),
         )

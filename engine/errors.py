@@ -70,3 +70,31 @@ class StoreError(AvjuryError):
 
 class QueryError(StoreError):
     """A question to the store that cannot be answered: a cursor that is none, a filter that is not allowed."""
+
+
+class NotifyError(AvjuryError):
+    """Somebody could not be told.
+
+    Args:
+        permanent: trying the same again will not help.
+        divisible: it is what the message holds that was refused; with less in it, it may be taken.
+        retry_after_seconds: when the receiver wants to be tried again; None where it did not say.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str,
+        remedy: str,
+        stream: str | None = None,
+        permanent: bool = False,
+        divisible: bool = False,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        self.permanent = permanent
+        self.divisible = divisible
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(what, why=why, remedy=remedy, stream=stream)

@@ -54,6 +54,7 @@ class IncidentBook:
                 severity=declared.severity,
                 start=transition.at,
                 score=transition.peak,
+                decided_at=transition.decided_at,
             )
         incident = self._open[name]
         incident.score = transition.peak
@@ -72,6 +73,10 @@ class IncidentBook:
     def all(self) -> Iterator[Incident]:
         """All, in the order of their starts, then of their detectors' names."""
         return iter(sorted((*self._closed, *self._open.values()), key=lambda i: (i.start, i.detector)))
+
+    def forget_closed(self) -> None:
+        """Let go of what is over; a stream that runs for months cannot keep it."""
+        self._closed.clear()
 
     def end(self, at: float, closed_by: ClosedBy) -> list[Incident]:
         """Close what is still open, where no judge can say how it ended (its process died).

@@ -6,7 +6,7 @@ on a stream of their own, so that nothing waits for work that was queued later.
 Not thread-safe; called from the engine's loop only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -75,11 +75,30 @@ class _Track:
         self.host_rules = torch.zeros((capacity, d, RULE_FIELDS), dtype=torch.float64)
         self.rules = self.host_rules if device.type == "cpu" else self.host_rules.to(device)
         self.state = op.new_state(capacity, d, device)
+        if device.type == "cpu":
+            # Views: handing over nine tensors with each row takes longer than the judging.
+            self.rules_view, self.state_view = self.rules.numpy(), self.state.numpy()
         self.columns: tuple[str, ...] | None = None
         self.host_table = np.zeros((d, DETECTOR_FIELDS), dtype=np.int64)
         self.table = torch.zeros((0, DETECTOR_FIELDS), dtype=torch.int64)
         self.room = 0
         self.reserve(1)
+
+    def set_rules(self, slot: int, rules: Mapping[str, Rule]) -> None:
+        """The rules of a slot; those of other tracks' detectors are left alone."""
+        for d, name in enumerate(self.names):
+            row = self.host_rules[slot, d]
+            row.zero_()
+            if name in rules:
+                rule = rules[name]
+                row[RuleField.ENABLED] = 1.0
+                row[RuleField.BELOW] = float(rule.below)
+                row[RuleField.ENTER] = rule.enter
+                row[RuleField.EXIT] = rule.exit
+                row[RuleField.SET_SECONDS] = rule.set_seconds
+                row[RuleField.CLEAR_SECONDS] = rule.clear_seconds
+        if self.rules is not self.host_rules:
+            self.rules[slot] = self.host_rules[slot].to(self.device)
 
     def reserve(self, rows: int) -> None:
         """Room for the events of so many rows, on the CPU, where they are read before the next call."""
@@ -207,20 +226,41 @@ class Judge:
                 remedy="give the engine every detector that one of its streams uses",
             )
         for track in self._tracks.values():
-            for d, name in enumerate(track.names):
-                row = track.host_rules[slot, d]
-                row.zero_()
-                if name in rules:
-                    rule = rules[name]
-                    row[RuleField.ENABLED] = 1.0
-                    row[RuleField.BELOW] = float(rule.below)
-                    row[RuleField.ENTER] = rule.enter
-                    row[RuleField.EXIT] = rule.exit
-                    row[RuleField.SET_SECONDS] = rule.set_seconds
-                    row[RuleField.CLEAR_SECONDS] = rule.clear_seconds
-            if track.rules is not track.host_rules:
-                track.rules[slot] = track.host_rules[slot].to(self.device)
+            track.set_rules(slot, rules)
             track.state[slot] = op.new_state(1, len(track.names), self.device)[0]
+
+    def change_rules(
+        self, slot: int, rules: Mapping[str, Rule], at: Mapping[str, float], suspended: Collection[str] = ()
+    ) -> list[Transition]:
+        """Judge a slot by other rules from here on.
+
+        What was submitted before has to be read first (`Pending.transitions`).
+
+        Args:
+            slot: the stream's.
+            rules: of the detectors that judge it from now on; a detector that did before goes on from its state.
+            at: media second at which each track stands, which is where a detector that is left out closes.
+            suspended: detectors that neither judge nor close, until rules are given for them again.
+        Returns: what closed.
+        """
+        found: list[Transition] = []
+        for name, track in self._tracks.items():
+            state = track.state[slot].cpu().numpy().copy()
+            leaving = track.host_rules[slot].numpy().copy()
+            gone = [d for d, of in enumerate(track.names) if of not in rules and of not in suspended]
+            leaving[[d for d in range(len(track.names)) if d not in gone], RuleField.ENABLED] = 0.0
+            ended = state.copy()
+            events = op.close_row(ended, leaving, track.host_table, at[name])
+            found += [
+                Transition(slot, track.names[d], _KINDS[kind], when, decided_at, peak, mean)
+                for d, kind, when, decided_at, peak, mean in events
+            ]
+            state[gone] = ended[gone]
+            track.set_rules(slot, {of: rule for of, rule in rules.items() if of not in suspended})
+            track.state[slot] = torch.from_numpy(state).to(self.device)
+            if self.device.type == "cuda":
+                self.device_to_host_bytes += state.nbytes
+        return found
 
     def submit(self, measures: Measures) -> Pending:
         """Judge rows. On a GPU this only queues the work.
@@ -238,17 +278,16 @@ class Judge:
         if self.device.type == "cpu":
             if n > track.room:
                 track.reserve(n)
-            op.judge(
-                measures.slots,
-                measures.start,
-                measures.known_until,
-                measures.values,
-                track.table,
-                track.rules,
-                track.state,
-                track.events,
-                track.counts,
-                track.depth,
+            op.judge_arrays(
+                measures.slots.numpy(),
+                measures.start.numpy(),
+                measures.known_until.numpy(),
+                measures.values.numpy(),
+                track.host_table,
+                track.rules_view,
+                track.state_view,
+                track.host_events,
+                track.host_counts,
             )
             return _OnHost(track, measures.slots)
         return self._launch(track, measures, n)

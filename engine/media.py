@@ -1,20 +1,26 @@
 """The types that flow on the device side, in the order in which data meets them.
 
 All are frozen and compare by identity (`eq=False`: comparing tensors raises). Times are media seconds from the
-input's first timestamp. What crosses to the host is in verdicts.py.
+input's first timestamp. What crosses to the host is in verdicts.py. Nothing here loads torch: a process that only reads
+inputs hands packets on and never sees a picture.
 """
 
+from __future__ import annotations
+
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from engine.errors import MeasureError
 from kernels.layout import FRAME_FIELDS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Track = Literal["video", "audio"]
 
@@ -31,7 +37,8 @@ class VideoInfo:
         bit_depth: bits per component; 0 where unknown.
         frame_rate: frames per second, average; None where unknown.
         interlaced: the stream says that it is interlaced.
-        handle: the demuxer's own track object, for the decoder of the same process.
+        handle: the track as its decoder needs it: the demuxer's own (`av.VideoStream`), or one put together from what
+            another process says of it (ingest/track.py).
     """
 
     codec: str
@@ -54,7 +61,7 @@ class AudioInfo:
         sample_rate: in hertz, as coded.
         layout: libav's channel layout name ("stereo", "5.1").
         channels: number of channels as coded.
-        handle: the demuxer's own track object, for the decoder of the same process.
+        handle: as `VideoInfo.handle`.
     """
 
     codec: str
@@ -98,7 +105,8 @@ class Packet:
         size: payload bytes.
         key: starts a decodable group of pictures.
         corrupt: the container marks it as damaged.
-        payload: the demuxer's packet object (`av.Packet`).
+        payload: the demuxer's packet object (`av.Packet`), or one with the same content.
+        position: its first byte's place in the input; None where that is not known.
     """
 
     stream: str
@@ -110,6 +118,7 @@ class Packet:
     key: bool
     corrupt: bool
     payload: Any
+    position: int | None = None
 
 
 def _nothing() -> None:
@@ -139,6 +148,7 @@ class Surface:
         device: "cpu" or "cuda:N".
         owner: whatever keeps the planes alive (the libav frame, a device allocation).
         release: to be called exactly once, when the event after the last reader has fired.
+        decoded_at: monotonic seconds at which it was there; what a verdict's latency counts from.
     """
 
     stream: str
@@ -161,6 +171,7 @@ class Surface:
     device: str
     owner: Any
     release: Callable[[], None] = field(default=_nothing)
+    decoded_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         sample = 1 if self.bit_depth == 8 else 2

@@ -8,8 +8,9 @@ the readers are stopped and the error goes to the caller; if a reader fails, tha
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
@@ -22,11 +23,17 @@ from engine.coverage import Coverage
 from engine.decode.choose import DecoderChooser
 from engine.decode.driver import wait_by_blocking
 from engine.decode.upload import Uploader
-from engine.detectors import Detector, all_detectors, detector, resolve
+from engine.detectors import Detector, Rule, all_detectors, detector, resolve
 from engine.errors import AvjuryError, DecodeError, DeviceError
 from engine.evidence import thumbnail
+from engine.evidence.recorder import EvidenceSettings, Recorder
+from engine.evidence.series import Watched
+from engine.evidence.worker import Sink
+from engine.first_run import told_where_slow
+from engine.handling import Handling
 from engine.incidents import IncidentBook
 from engine.ingest.backoff import OpenPace
+from engine.ingest.base import MediaSource
 from engine.ingest.source import Source
 from engine.ingest.url_policy import UrlPolicy
 from engine.judge import Judge, Pending
@@ -34,12 +41,18 @@ from engine.measure import Measure
 from engine.media import AudioBlock, FrameBatch, Measures, StreamInfo, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
+from engine.slates import Slate
 from engine.verdicts import ClosedBy, Incident, Loudness, Severity, StreamSecond, Summary
+from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
 IDLE_SECONDS = 0.25
 JOIN_SECONDS = 20.0
 PROGRESS_SECONDS = 0.1
+# A track that is so far behind the other one is taken for gone; containers interleave within a second or two.
+TRACK_LATE_SECONDS = 5.0
+# A pass that took longer kept the readers from going on; that is no silence of their sources.
+AWAY_SECONDS = 1.0
 # Causes kept per measure until its detector opens; on a GPU verdicts come a few rows later than the rows.
 CAUSES = 64
 
@@ -58,6 +71,8 @@ class EngineSettings:
         reconnect: open a live source again when it has ended or failed, for ever; off, its end is the stream's end.
         trace: keep every row of measures, for a report.
         thumbnails: keep a picture of each incident's worst moment.
+        evidence: what is kept of incidents, where the engine has somebody to hand it to.
+        slates: pictures to look for, of `video.slate`.
     """
 
     device: str = "auto"
@@ -68,6 +83,8 @@ class EngineSettings:
     reconnect: bool = False
     trace: bool = False
     thumbnails: bool = False
+    evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
+    slates: tuple[Slate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,14 +227,19 @@ class _Stream:
 
     def known_until(self) -> float:
         """Media time up to which every track that still runs was judged, or up to which nothing came of a live one."""
-        if self.reader.stalled:
+        if self.reader.stalled or self.reader.sampling.shed:
             return self.ends["stream"]
         running = [end for track, end in self.ends.items() if track != "stream" and self._runs(track)]
-        return min(running) if running else max(self.ends.values())
+        if not running:
+            return max(self.ends.values())
+        # A track that comes no more must not hold back what is known of the other one.
+        return max(min(running), self.ends["stream"] - TRACK_LATE_SECONDS)
 
     def _runs(self, track: str) -> bool:
-        queue = self.reader.video if track == "video" else self.reader.audio
-        return not queue.ended
+        """Whether more may come of a track that the input has."""
+        info, queue = self.reader.info, self.reader.video if track == "video" else self.reader.audio
+        there = info is None or (info.video if track == "video" else info.audio) is not None
+        return there and not queue.ended
 
 
 class Engine:
@@ -227,10 +249,18 @@ class Engine:
         settings: how.
         listener: who is told.
         slots: most streams at a time.
+        evidence: who is handed the evidence of incidents, from a thread of its own; none is kept without.
     Raises: DeviceError if the device is not there.
     """
 
-    def __init__(self, settings: EngineSettings, listener: Listener | None = None, *, slots: int = 64) -> None:
+    def __init__(
+        self,
+        settings: EngineSettings,
+        listener: Listener | None = None,
+        *,
+        slots: int = 64,
+        evidence: Sink | None = None,
+    ) -> None:
         self.settings = settings
         self.device = choose_device(settings.device)
         if self.device.type == "cuda":
@@ -245,9 +275,10 @@ class Engine:
         if wait is None:
             wait = 0.005 if self.device.type == "cuda" else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
-        self._measure = Measure(self.device, slots)
+        self._measure = Measure(self.device, slots, slates=settings.slates)
         self._judge = Judge(all_detectors(), self.device, slots)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
+        self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
         self._free = list(range(slots - 1, -1, -1))
         self._streams: dict[int, _Stream] = {}
         # What every pass of the loop needs of the streams, by slot.
@@ -258,6 +289,9 @@ class Engine:
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
         self._stopping = False
+        self._looked_at = time.monotonic()
+        self.waited_seconds = 0.0
+        """For how long the loop had nothing to do."""
         self.outcomes: dict[str, Outcome] = {}
 
     def add(self, spec: StreamSpec) -> None:
@@ -275,9 +309,12 @@ class Engine:
         detectors, parameters = resolve(spec.detectors)
         rules = {d.name: d.rule(parameters[d.name]) for d in detectors}
         slot = self._free.pop()
+        recorder = None
+        if self._recorder is not None:
+            recorder = self._recorder.open(slot, spec.id, {d.name: watched(d, rules[d.name]) for d in detectors})
         reader = StreamReader(
             spec.id,
-            Source(spec.url, stream=spec.id, policy=spec.policy, rendition=spec.rendition),
+            self._source_of(spec),
             self._decoders.open,
             self._bell,
             realtime=self.settings.realtime,
@@ -285,6 +322,8 @@ class Engine:
             reconnect=self.settings.reconnect,
             stall_seconds=parameters.get("stream.stall", {}).get("duration", STALL_SECONDS),
             pace=self._open_pace,
+            recorder=recorder,
+            handling=self._handling_of(spec),
         )
         stream = _Stream(
             spec=spec,
@@ -301,7 +340,10 @@ class Engine:
             ),
             began=time.monotonic(),
         )
-        self._measure.open_slot(slot, parameters, {d.column for d in detectors})
+        wanted = {d.column for d in detectors}
+        if self.settings.trace:
+            wanted |= set(INFORMATION_COLUMNS)  # no detector of ours judges them
+        self._measure.open_slot(slot, parameters, wanted)
         self._judge.open_slot(slot, rules)
         self.counters.streams[spec.id] = reader.counters
         self._streams[slot] = stream
@@ -309,12 +351,51 @@ class Engine:
         self._pixel_black_th[slot] = parameters.get("video.black", {}).get("pixel_black_th", 0.1)
         reader.start()
 
+    def evidence_totals(self) -> dict[str, int]:
+        """What was made of evidence since the engine began, and what is held for it, for metrics."""
+        if self._recorder is None:
+            return {}
+        return {
+            **{f"evidence_{name}": value for name, value in asdict(self._recorder.counters).items()},
+            "evidence_held_bytes": self._recorder.held_bytes(),
+            "evidence_device_to_host_bytes": self._recorder.device_to_host_bytes,
+        }
+
+    def _source_of(self, spec: StreamSpec) -> MediaSource:
+        """What a stream's packets come from."""
+        return Source(spec.url, stream=spec.id, policy=spec.policy, rendition=spec.rendition)
+
+    def _handling_of(self, spec: StreamSpec) -> Handling:
+        """Where its reader marks that it is at work for the stream."""
+        return Handling()
+
+    def waits_for_kernels(self) -> bool:
+        """Whether something was decoded, and nothing was judged yet. From any thread."""
+        readers = [stream.reader for stream in list(self._streams.values())]
+        judged = any(r.counters.frames_measured or r.counters.audio_samples for r in readers) or bool(self.outcomes)
+        return not judged and any(len(r.video) or len(r.audio) for r in readers)
+
     def stop(self) -> None:
         """End soon; open incidents are closed as removed. May be called from any thread or signal handler."""
         self._stopping = True
 
     def run(self) -> None:
         """Judge until every stream has ended, or `stop`."""
+        with self._stream_of_its_own():
+            self._run()
+
+    @contextmanager
+    def _stream_of_its_own(self) -> Iterator[None]:
+        """On a GPU, nothing is to run on the default stream: its work holds NVDEC's back."""
+        if self.device.type != "cuda":
+            yield
+            return
+        own = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        own.wait_stream(torch.cuda.current_stream(self.device))  # the state of the slots was made there
+        with torch.cuda.stream(own):
+            yield
+
+    def _run(self) -> None:
         try:
             while self._streams and not self._stopping:
                 self.step()
@@ -326,10 +407,14 @@ class Engine:
             for stream in self._streams.values():
                 stream.reader.stop()
             self._decoders.close()
+            if self._recorder is not None:
+                self._recorder.stop()
 
     def step(self) -> None:
         """One pass of the loop."""
+        began = time.monotonic()
         self._batcher.wait_until_ready(self._bell, self._video, list(self._audio.values()), IDLE_SECONDS)
+        self.waited_seconds += time.monotonic() - began
         frames = self._batcher.frames(self._video, self._pixel_black_th)
         if frames is not None:
             frames = self._on_device(frames)
@@ -370,15 +455,21 @@ class Engine:
     def _judge_silence(self) -> None:
         """Live sources that give nothing: their time goes on by the clock."""
         silent: list[tuple[int, StreamTick]] = []
+        now = time.monotonic()
+        away, self._looked_at = now - self._looked_at, now
         for stream in self._streams.values():
             reader = stream.reader
+            if away > AWAY_SECONDS:
+                reader.excuse(away)
             tick = reader.stall_tick()
             if tick is not None:
                 silent.append((stream.slot, tick))
             if (tick is not None or reader.gap.is_set()) and not (len(reader.video) or len(reader.audio)):
                 self._settle(0)
+                reader.gap.clear()  # first: what the reader says from here on counts for the next pass
                 self._judge.interrupt(stream.slot)
-                reader.gap.clear()
+                if reader.anew:
+                    self._forget_measures(stream)
         if silent:
             self._emit(self._measure.ticks(silent), None)
         for slot, _ in silent:
@@ -388,6 +479,11 @@ class Engine:
                 if incident.detector == "stream.stall" and incident.cause != stream.reader.cause:
                     incident.cause = stream.reader.cause
                     self._publish(stream, incident, "updated")
+
+    def _forget_measures(self, stream: _Stream) -> None:
+        """What was measured of the stream so far is not to be compared with what comes."""
+        stream.reader.anew = False
+        self._measure.open_slot(stream.slot, stream.parameters, {d.column for d in stream.detectors})
 
     def _emit(self, measures: Measures, frames: FrameBatch | None) -> None:
         """Judge rows; their verdicts are given out now on the CPU, one batch later on a GPU."""
@@ -408,12 +504,23 @@ class Engine:
                 if frames is not None and self.settings.thumbnails and transition.kind != "closed":
                     row = frames.slots.tolist().index(transition.slot)
                     stream.outcome.thumbnails[incident.id] = thumbnail(frames.surfaces[row])
+                if frames is not None and self._recorder is not None and transition.kind != "closed":
+                    row = frames.slots.tolist().index(transition.slot)
+                    self._recorder.picture(stream.slot, incident, frames.surfaces[row], transition.decided_at)
             if frames is not None:
+                self._judged(frames)
+                if self._recorder is not None:
+                    self._recorder.batch_ends(frames.slots.tolist(), frames.surfaces)
                 for surface in frames.surfaces:
                     surface.release()
 
+    def _judged(self, frames: FrameBatch) -> None:
+        """The verdicts on these pictures are given out; they are not yet released."""
+
     def _account(self, measures: Measures, frames: FrameBatch | None) -> None:
-        """Count what was measured, per stream and second, and keep it where a report wants it."""
+        """Count what was measured, per stream and second, and keep it where a report or evidence wants it."""
+        if self._recorder is not None:
+            self._recorder.measures(measures)
         values = measures.values.cpu().numpy() if self.settings.trace else None
         starts, ends = measures.start.tolist(), measures.known_until.tolist()
         for row, slot in enumerate(measures.slots.tolist()):
@@ -446,9 +553,11 @@ class Engine:
             self._tell_cause(stream, incident)
             if incident.detector == "stream.stall":
                 incident.cause = stream.reader.cause
-            stream.coverage.opened(incident.detector, incident.start)
+            stream.coverage.opened(incident.detector, incident.start, incident.severity)
         elif change == "closed" and incident.end is not None:
             stream.coverage.closed(incident.detector, incident.start, incident.end)
+        if self._recorder is not None:
+            self._recorder.incident(stream.slot, incident, change)
         self._listener.on_incident(incident, change)
 
     @staticmethod
@@ -479,6 +588,10 @@ class Engine:
             if info.video is not None:
                 stream.coverage.frame_rate = info.video.frame_rate
             self._listener.on_progress(stream.spec.id, max(stream.ends.values()), info.duration)
+        if self._recorder is not None:
+            self._recorder.settle(stream.slot, stream.known_until())
+        for pts in stream.reader.sampling.told():
+            stream.coverage.left_out(pts)
         for second in stream.coverage.complete(stream.known_until() - 1.0):
             self._listener.on_second(second)
 
@@ -496,6 +609,8 @@ class Engine:
             incident, change = stream.book.apply(transition, closed_by=closed_by)
             self._publish(stream, incident, change)
         reader.join(JOIN_SECONDS)
+        if self._recorder is not None:
+            self._recorder.close(stream.slot)
         end = max(stream.ends.values())
         for second in stream.coverage.rest(end):
             self._listener.on_second(second)
@@ -564,11 +679,17 @@ class Engine:
         )
 
 
+def watched(declared: Detector, rule: Rule) -> Watched:
+    """What shows a detector's defect, for its evidence."""
+    return Watched(declared.track, declared.column, rule.enter, rule.exit, rule.below)
+
+
 def check(
     streams: Sequence[StreamSpec],
     settings: EngineSettings,
     listener: Listener | None = None,
     started: Callable[[Engine], None] | None = None,
+    evidence: Sink | None = None,
 ) -> list[Outcome]:
     """Judge inputs together in one engine until each has ended.
 
@@ -577,10 +698,11 @@ def check(
         settings: how.
         listener: who is told on the way.
         started: given the engine before it runs, so that a signal handler can stop it.
+        evidence: who is handed the evidence of incidents.
     Returns: one outcome per stream, in the order given.
     Raises: ConfigError for wrong detectors or parameters, DeviceError if the device is not there.
     """
-    engine = Engine(settings, listener, slots=max(1, len(streams)))
+    engine = Engine(settings, listener, slots=max(1, len(streams)), evidence=evidence)
     try:
         for spec in streams:
             engine.add(spec)
@@ -590,5 +712,6 @@ def check(
         engine.stop()  # `run` then ends the readers that were started already
         raise
     finally:
-        engine.run()
+        with told_where_slow(engine.waits_for_kernels):
+            engine.run()
     return [engine.outcomes[spec.id] for spec in streams]

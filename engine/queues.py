@@ -86,8 +86,24 @@ class BoundedQueue(Generic[T]):
             self._items.append(item)
         self._bell.ring()
 
+    def offer(self, item: T) -> bool:
+        """Add an item if there is space now, for producers that must not wait. Returns: whether it was added.
+
+        Raises: QueueClosed if the queue is closed, or the consumer discarded it.
+        """
+        with self._space:
+            if self._discarded or self._closed:
+                raise QueueClosed
+            if len(self._items) >= self._capacity:
+                return False
+            self._items.append(item)
+        self._bell.ring()
+        return True
+
     def take(self) -> T | None:
         """The oldest item, or None if there is none now."""
+        if not self._items:
+            return None  # without the lock: there is but one consumer, and a put that is under way rings the bell
         with self._space:
             if not self._items:
                 return None
@@ -117,5 +133,5 @@ class BoundedQueue(Generic[T]):
     @property
     def ended(self) -> bool:
         """Closed, and everything that was in it has been taken."""
-        with self._space:
-            return self._closed and not self._items
+        # Without the lock, in this order: once it is closed nothing is put in any more.
+        return self._closed and not self._items

@@ -15,17 +15,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from engine.counters import StreamCounters
 from engine.decode.choose import Decoders
 from engine.errors import AvjuryError, DecodeError, SourceError
+from engine.handling import Handling
 from engine.ingest.backoff import Backoff, OpenPace
+from engine.ingest.base import MediaSource
 from engine.ingest.causes import cause_of, is_permanent
-from engine.ingest.source import Source
 from engine.ingest.transport import TransportWatch
 from engine.media import AudioBlock, Packet, StreamInfo, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue, QueueClosed
+from engine.sampling import Sampling
 
 VIDEO_QUEUE_FRAMES = 4
 AUDIO_QUEUE_BLOCKS = 16
@@ -40,9 +42,20 @@ HELD_SEGMENTS = 2.0
 KEY_FRAME_SECONDS = 10.0
 # A read that outlasts its own limit by so much hangs in libav.
 HANGS = 1.5
-GAP_SEEN_SECONDS = 5.0
+# The engine sees a gap when it has judged what came before it; an overloaded one takes its time for that.
+GAP_SEEN_SECONDS = 60.0
 
 _log: Final = logging.getLogger(__name__)
+
+
+class Recording(Protocol):
+    """Takes note of what a source gives; called from the reader's thread."""
+
+    def opened(self, info: StreamInfo) -> None:
+        """The source was opened, perhaps again."""
+
+    def packet(self, packet: Packet) -> None:
+        """A packet came."""
 
 
 class StreamReader:
@@ -58,12 +71,14 @@ class StreamReader:
         reconnect: open a live source again when it has ended or failed, without end.
         stall_seconds: without anything decoded for so long, a live source has stalled.
         pace: shared by the engine's streams.
+        recorder: is told what comes, for evidence.
+        handling: where it marks that a decoder is at work for the stream.
     """
 
     def __init__(
         self,
         stream: str,
-        source: Source,
+        source: MediaSource,
         choose: Callable[[StreamInfo], Decoders],
         bell: Bell,
         *,
@@ -72,8 +87,11 @@ class StreamReader:
         reconnect: bool = False,
         stall_seconds: float = STALL_SECONDS,
         pace: OpenPace | None = None,
+        recorder: "Recording | None" = None,
+        handling: Handling | None = None,
     ) -> None:
         self.stream = stream
+        self._recorder = recorder
         self.video: BoundedQueue[Surface] = BoundedQueue(VIDEO_QUEUE_FRAMES, bell)
         self.audio: BoundedQueue[AudioBlock] = BoundedQueue(AUDIO_QUEUE_BLOCKS, bell)
         self.ticks: BoundedQueue[StreamTick] = BoundedQueue(TICK_QUEUE, bell)
@@ -112,6 +130,15 @@ class StreamReader:
         self._errors_before = 0  # of decoders that are closed
         self._offset: float | None = None
         self._flushing = False
+        self._handling = handling or Handling()
+        self.sampling = Sampling()
+        """Which of the pictures are judged, under load."""
+        self.anew = False
+        """What follows the gap is not to be compared with what came before it."""
+        self._begin_at = 0.0
+        self._breaks = 0
+        self._was_shed = False
+        self._retuned: Mapping[str, Mapping[str, float]] | None = None
 
     def start(self) -> None:
         """Begin to read."""
@@ -122,6 +149,11 @@ class StreamReader:
         """Ask it to end; returns at once."""
         self._stop.set()
         self._source.stop()
+
+    def retune(self, parameters: Mapping[str, Mapping[str, float]]) -> None:
+        """Judge with other parameters from the next packet on. From any thread."""
+        self._stall_seconds = parameters.get("stream.stall", {}).get("duration", STALL_SECONDS)
+        self._retuned = parameters
 
     def join(self, timeout_seconds: float) -> bool:
         """Wait for the thread's end; whether it came in time."""
@@ -146,6 +178,7 @@ class StreamReader:
             failure.__cause__ = error
         finally:
             self._source.close()
+            self._handling.release()
             if self._transport is not None:
                 self._transport.close()
             if self.decoders is not None:
@@ -176,7 +209,8 @@ class StreamReader:
                 self._backoff.good_for(time.monotonic() - began)
                 self.gap.set()
             self._let_go()
-            if self._stop.wait(self._backoff.next() + self._pace_opens.turn()):
+            pause = 0.0 if self._source.retries_at_once else self._backoff.next()
+            if self._stop.wait(pause + self._pace_opens.turn()):
                 return
         self._count_errors(None)
         self._tick(last=True)
@@ -185,29 +219,107 @@ class StreamReader:
 
     def _open(self) -> None:
         self._opened_at = time.monotonic()
-        self.info = self._source.open(self._media_now)
+        self.info = self._source.open(self._begins)
         self._live = self.info.live
+        if self._recorder is not None:
+            self._recorder.opened(self.info)
         self.decoders = self._choose(self.info)
         # Of this connection alone: what another sender counts does not go on where the last one's counting ended.
-        self._transport = TransportWatch(self.info, self._parameters, self._source.raw_bytes(), realtime=self._realtime)
+        self._watch(self._begin_at)
         self._offset = None
+        self._breaks = self._source.breaks
         self._packet_at = time.monotonic()
         self._began = self._began or self._packet_at
         # Who joins a live stream comes in the middle of a group of pictures, whose beginning nobody has.
         self._wait_for_key = self._live
         self._key_deadline = self._packet_at + KEY_FRAME_SECONDS
 
+    def _begins(self) -> float:
+        self._begin_at = self._media_now()
+        return self._begin_at
+
+    def _watch(self, begin: float) -> None:
+        """Begin to watch the transport at a media second."""
+        assert self.info is not None
+        clock = self._source.clock
+        found = len(clock.found) if clock is not None else 0
+        raw = self._source.raw_bytes()
+        self._transport = TransportWatch(
+            self.info, self._parameters, raw, realtime=self._realtime, begin=begin, found=found
+        )
+
+    def _start_anew(self, packet: Packet) -> None:
+        """The timeline was cut on purpose: what follows is compared with nothing that came before."""
+        self._flush()
+        self._count_errors(None)
+        self._watch_anew(packet)
+        self._reach(packet)  # what was left out is missing from no track
+        self.anew = True
+        self.gap.set()
+
+    def _watch_anew(self, packet: Packet) -> None:
+        assert self._transport is not None
+        self._transport.finish()
+        self._give_findings(last=True)
+        self._transport.close()
+        at = packet.pts if packet.dts is None else packet.dts
+        self._watch(self._progress() if at is None else at)
+
+    def _follow_orders(self, packet: Packet) -> None:
+        """What was decided outside of this thread since the packet before this one."""
+        if self._retuned is not None:
+            self._parameters, self._retuned = self._retuned, None
+            self._watch_anew(packet)
+        if self._source.breaks != self._breaks:
+            self._breaks = self._source.breaks
+            self._start_anew(packet)
+        if self.sampling.shed != self._was_shed:
+            self._was_shed = self.sampling.shed
+            if self._was_shed:
+                self._flush()
+            else:
+                self._start_anew(packet)
+                self._wait_for_key = True
+                self._key_deadline = self._packet_at + KEY_FRAME_SECONDS
+
+    def _pass_over(self, packet: Packet) -> None:
+        """A packet of a stream that is not judged for want of time: its timeline goes on, and nothing is missing."""
+        at = packet.pts if packet.pts is not None else packet.dts
+        if at is not None and at > self._progress():
+            self._goes_on(at)
+        self._reach(packet)
+        self._moved_on()
+        self._tick()
+
+    def _reach(self, packet: Packet) -> None:
+        """The tracks that are there stand at a packet, though nothing of them was decoded up to it."""
+        at = packet.pts if packet.pts is not None else packet.dts
+        if at is None or self.info is None:
+            return
+        with self._lock:
+            if self.info.video is not None:
+                self._video_until = max(self._video_until, at)
+            if self.info.audio is not None:
+                self._audio_until = max(self._audio_until, at)
+
     def _read_connection(self) -> None:
         """Decode packets until the source ends, breaks off, or `stop`; then what the decoders still hold."""
         assert self.decoders is not None
-        assert self._transport is not None
-        video, audio, watch, clock = self.decoders.video, self.decoders.audio, self._transport, self._source.clock
+        video, audio, clock, mark = self.decoders.video, self.decoders.audio, self._source.clock, self._handling
         for packet in self._source.packets(self._after_silence if self._live else None):
             if self._stop.is_set():
                 return
             self._packet_at = time.monotonic()
             self.counters.packets += 1
             self.counters.packet_bytes += packet.size
+            if self._recorder is not None:
+                self._recorder.packet(packet)
+            self._follow_orders(packet)
+            if self._was_shed:
+                self._pass_over(packet)
+                continue
+            watch = self._transport
+            assert watch is not None
             if packet.offset != self._offset:
                 if self._offset is not None:
                     self._flush()  # what is held back came before the silence
@@ -217,9 +329,15 @@ class StreamReader:
                 if self._wait_for_key and not packet.key and self._packet_at < self._key_deadline:
                     continue
                 self._wait_for_key = False
-                self._deliver_frames(video.decode(packet))
+                mark.begin()
+                surfaces = video.decode(packet)
+                mark.end()
+                self._deliver_frames(surfaces)
             elif packet.track == "audio" and audio is not None:
-                self._deliver_sound(audio.decode(packet))
+                mark.begin()
+                blocks = audio.decode(packet)
+                mark.end()
+                self._deliver_sound(blocks)
                 if audio.format is not None and packet.pts is not None:
                     watch.sound(*audio.format, packet.pts)
             self._count_errors(packet)
@@ -228,17 +346,23 @@ class StreamReader:
         if not self._stop.is_set():
             self._flush()
             self._count_errors(None)
-            watch.finish()
+            if self._transport is not None:
+                self._transport.finish()
             self._give_findings(last=True)
 
     def _flush(self) -> None:
         """Give what the decoders hold back, which came before whatever is the matter now."""
         assert self.decoders is not None
+        surfaces = self.decoders.video.flush() if self.decoders.video is not None else []
+        blocks = self.decoders.audio.flush() if self.decoders.audio is not None else []
+        if self.gap.is_set():
+            # It comes after a gap that the engine has not seen yet, and would be taken for what came before it.
+            for surface in surfaces:
+                surface.release()
+            return
         self._flushing = True
-        if self.decoders.video is not None:
-            self._deliver_frames(self.decoders.video.flush())
-        if self.decoders.audio is not None:
-            self._deliver_sound(self.decoders.audio.flush())
+        self._deliver_frames(surfaces)
+        self._deliver_sound(blocks)
         self._flushing = False
 
     def _let_go(self) -> None:
@@ -298,6 +422,16 @@ class StreamReader:
             self.stalled, self._tick_start = True, end
             return self._silent_tick(start, end)
 
+    @property
+    def decoded_until(self) -> float:
+        """Media second up to which pictures or sound were decoded."""
+        return self._progress()
+
+    def excuse(self, seconds: float) -> None:
+        """The engine looked at nothing for so long; that was no silence of the source. Only from its loop."""
+        with self._lock:
+            self._progress_at = min(time.monotonic(), self._progress_at + seconds)
+
     def _silent_tick(self, start: float, end: float) -> StreamTick:
         return StreamTick(
             start=start,
@@ -319,7 +453,7 @@ class StreamReader:
             return
         began = time.monotonic()
         while self.gap.is_set() and time.monotonic() - began < GAP_SEEN_SECONDS and not self._stop.wait(0.02):
-            pass  # the engine sees it within one pass of its loop
+            pass
         tick = None
         with self._lock:
             if self.stalled:
@@ -343,6 +477,10 @@ class StreamReader:
             self._pace(surface.pts)
             self.counters.frames_decoded += 1
             self._video_until = max(self._video_until, surface.pts + surface.duration)
+            if not self.sampling.takes(surface.pts):
+                surface.release()
+                self._moved_on()
+                continue
             self.video.put(surface, self._stop.is_set)
             self._moved_on()
 

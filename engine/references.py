@@ -9,7 +9,7 @@ two buffers, `frame_stats` copies the picture into the one that is not the refer
 are swapped on the device, without the host knowing.
 """
 
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from torch import Tensor
 from engine.media import FrameBatch, Surface
 from kernels.layout import REFERENCE_FIELDS
 
+_NONE: Final = (0,) * REFERENCE_FIELDS
+
 
 class References(Protocol):
     """What engine/measure asks of both."""
@@ -25,13 +27,13 @@ class References(Protocol):
     def rows(self, batch: FrameBatch) -> tuple[Tensor, Tensor]:
         """The reference rows and the retain rows of a batch, (N, REFERENCE_FIELDS) int64 on the device."""
 
-    def update(self, batch: FrameBatch, difference: Tensor, noise: Tensor) -> None:
+    def update(self, batch: FrameBatch, difference: Any, noise: Any) -> None:
         """Take the measured pictures over as references where they differ.
 
         Args:
             batch: the batch that `rows` was asked for last.
-            difference: (N,) float64 on the device: `mafd`, NaN where there was no reference.
-            noise: (S,) float64 on the device: the largest difference that still is a repeat, per slot.
+            difference: (N,) float64: `mafd`, NaN where there was no reference. On a GPU a tensor there, else an array.
+            noise: (S,) float64, as `difference`: the largest difference that still is a repeat, per slot.
         """
 
     def forget(self, slot: int) -> None:
@@ -46,27 +48,25 @@ class HostReferences:
     """
 
     def __init__(self, slots: int) -> None:
-        self._kept: list[Surface | None] = [None] * slots
+        self._kept: list[tuple[Surface, tuple[int, ...]] | None] = [None] * slots  # with its geometry
         self._keep_nothing = torch.zeros((0, REFERENCE_FIELDS), dtype=torch.int64)
 
     def rows(self, batch: FrameBatch) -> tuple[Tensor, Tensor]:
         n = len(batch.surfaces)
         if self._keep_nothing.shape[0] != n:
             self._keep_nothing = torch.zeros((n, REFERENCE_FIELDS), dtype=torch.int64)
-        rows = torch.zeros((n, REFERENCE_FIELDS), dtype=torch.int64)
-        table = rows.numpy()
-        for row, slot in enumerate(batch.slots.tolist()):
-            kept = self._kept[slot]
-            if kept is not None and kept.geometry == batch.surfaces[row].geometry:
-                table[row] = (*kept.addresses, kept.luma_pitch, kept.chroma_pitch)
-        return rows, self._keep_nothing
+        rows = []
+        for surface, slot in zip(batch.surfaces, batch.slots.tolist(), strict=True):
+            kept, geometry = self._kept[slot] or (surface, None)
+            same = geometry == surface.geometry
+            rows.append((*kept.addresses, kept.luma_pitch, kept.chroma_pitch) if same else _NONE)
+        return torch.from_numpy(np.array(rows, np.int64)), self._keep_nothing
 
-    def update(self, batch: FrameBatch, difference: Tensor, noise: Tensor) -> None:
-        slots = batch.slots.numpy()
-        # `not <=` instead of `>`: NaN, where there was nothing to compare with, makes the picture the reference.
-        changed = ~(difference.numpy() <= noise.numpy()[slots])
-        for row in np.flatnonzero(changed):
-            self._kept[slots[row]] = batch.surfaces[row]
+    def update(self, batch: FrameBatch, difference: Any, noise: Any) -> None:
+        for row, (slot, apart) in enumerate(zip(batch.slots.tolist(), difference.tolist(), strict=True)):
+            # `not <=` instead of `>`: NaN, where there was nothing to compare with, makes the picture the reference.
+            if not apart <= noise[slot]:
+                self._kept[slot] = batch.surfaces[row], batch.surfaces[row].geometry
 
     def forget(self, slot: int) -> None:
         self._kept[slot] = None
@@ -108,7 +108,7 @@ class DeviceReferences:
         references = self._rows[slots, which] * self._has[slots, None]
         return references, self._rows[slots, 1 - which]
 
-    def update(self, batch: FrameBatch, difference: Tensor, noise: Tensor) -> None:
+    def update(self, batch: FrameBatch, difference: Any, noise: Any) -> None:
         slots = self._slots_on_device
         assert slots is not None  # `rows` was called for this batch
         changed = ~(difference <= noise[slots])

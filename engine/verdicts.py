@@ -61,6 +61,7 @@ class Incident:
         closed_by: why it ended; None while open.
         measures: named values around it.
         cause: a machine-readable reason where there is one ("absent_track").
+        decided_at: media second at which it was known, the set duration after its start at the soonest.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Incident:
     closed_by: ClosedBy | None = None
     measures: dict[str, float] = field(default_factory=dict)
     cause: str | None = None
+    decided_at: float | None = None
 
     @property
     def duration(self) -> float | None:
@@ -94,6 +96,7 @@ class StreamSecond:
         decode_errors: packets or pictures that the decoder reported as damaged.
         open: detectors whose incident was open at any time in it.
         unknown: detectors that had nothing to judge by in it.
+        critical: those of `open` whose incident is critical; an incident's severity may be lower than its detector's.
     """
 
     stream: str
@@ -105,6 +108,7 @@ class StreamSecond:
     decode_errors: int
     open: tuple[str, ...]
     unknown: tuple[str, ...]
+    critical: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,27 +42,3 @@ def add_bit(typing_context: Any, total: Any, condition: Any) -> Any:
         return builder.add(arguments[0], builder.zext(arguments[1], ir.IntType(32)))
 
     return types.int32(types.int32, types.boolean), generate
-
-
-@intrinsic
-def store_16_differences(typing_context: Any, target: Any, at: Any, a: Any, b: Any, index: Any) -> Any:
-    """target[at + k] = |a[index + k] - b[index + k]| for k in 0..15, samples of 8 bit, as one vector of 16.
-
-    As a loop it would be preceded by a test of overlap, which costs more than the sixteen samples.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        vector = ir.VectorType(ir.IntType(8), 16)
-
-        def place(pointer: Any, offset: Any) -> Any:
-            return builder.bitcast(builder.gep(pointer, [offset]), vector.as_pointer())
-
-        first = builder.load(place(arguments[2], arguments[4]), align=1)
-        second = builder.load(place(arguments[3], arguments[4]), align=1)
-        larger = builder.icmp_unsigned(">", first, second)
-        difference = builder.select(larger, builder.sub(first, second), builder.sub(second, first))
-        builder.store(difference, place(arguments[0], arguments[1]), align=1)
-        return context.get_dummy_value()
-
-    samples = types.CPointer(types.uint8)
-    return types.void(samples, types.int64, samples, samples, types.int64), generate

@@ -1,20 +1,28 @@
 """What can be seen to be wrong in the texture of pictures, which is measured about once a second."""
 
-from engine.detectors.base import Detector, Parameter
+from collections.abc import Mapping
+
+from engine.detectors.base import Detector, Parameter, Rule
 from engine.detectors.video import duration, lasting
 from engine.verdicts import Severity
 
 # Shares of blocks, of pixels or of points, or 8-bit codes: what is measured is in kernels/texture/op.py, what real
 # clips have of it in docs/decisions/0006-texture-thresholds.md.
-COMBING_THRESHOLD = 0.02
+COMBING_THRESHOLD = 0.003
 NOISE_THRESHOLD = 6.0
-BANDING_THRESHOLD = 0.045
-LEVELS_THRESHOLD = 0.05
+BANDING_THRESHOLD = 0.04
+LEVELS_THRESHOLD = 0.03
 CHROMA_LOSS_THRESHOLD = 0.9
 BARS_THRESHOLD = 0.9
 
 # 1.85:1 in 16:9 leaves 4 % of the height to bars, which nobody minds; 2:1 leaves 11 %, 4:3 a quarter of the width.
 LETTERBOX_SHARE = 0.06
+
+
+def _comes_and_goes(p: Mapping[str, float]) -> Rule:
+    # Only what moves is combed, so it comes and goes with the motion; the measure is the median of three already.
+    return Rule(p["threshold"], p["threshold"], below=False, set_seconds=p["duration"], clear_seconds=p["hold"])
+
 
 COMBING = Detector(
     name="video.combing",
@@ -24,9 +32,10 @@ COMBING = Detector(
     summary="Two fields of different times in pictures that are not marked as interlaced; decision 0006.",
     parameters=(
         Parameter("threshold", COMBING_THRESHOLD, "ratio", 0.0, 1.0, "share of combed blocks of 16x8"),
-        duration("duration", 1.0, "how long it has to be combed"),
+        duration("duration", 0.0, "how long it has to be combed"),
+        duration("hold", 3.0, "combing closer together than this is one incident"),
     ),
-    make_rule=lasting,
+    make_rule=_comes_and_goes,
     dominated_by=("video.bars", "video.uniform"),
 )
 
@@ -54,7 +63,7 @@ BANDING = Detector(
         duration("duration", 2.0, "how long it has to be banded"),
     ),
     make_rule=lasting,
-    dominated_by=("video.bars", "video.blockiness", "video.uniform"),
+    dominated_by=("video.bars", "video.blockiness", "video.uniform", "video.slate"),
 )
 
 LEVELS = Detector(
@@ -68,7 +77,7 @@ LEVELS = Detector(
         duration("duration", 2.0, "how long it has to be out of range"),
     ),
     make_rule=lasting,
-    dominated_by=("video.black", "video.uniform", "video.bars"),
+    dominated_by=("video.black", "video.uniform", "video.bars", "video.slate"),
 )
 
 CHROMA_LOSS = Detector(
@@ -84,7 +93,7 @@ CHROMA_LOSS = Detector(
         duration("duration", 4.0, "how long it has to be without colour"),
     ),
     make_rule=lasting,
-    dominated_by=("video.black", "video.uniform", "video.bars"),
+    dominated_by=("video.black", "video.uniform", "video.bars", "video.slate"),
 )
 
 BARS = Detector(
@@ -111,7 +120,7 @@ LETTERBOX = Detector(
         duration("duration", 5.0, "how long the bars have to be there"),
     ),
     make_rule=lasting,
-    dominated_by=("video.black", "video.uniform"),
+    dominated_by=("video.black", "video.uniform", "video.slate"),
 )
 
 DETECTORS = (COMBING, NOISE, BANDING, LEVELS, CHROMA_LOSS, BARS, LETTERBOX)

@@ -6,9 +6,9 @@ from engine.detectors.base import Detector, Parameter, Rule
 from engine.verdicts import Severity
 from kernels.judge.layout import OnsetRule
 
-# Thresholds that FFmpeg does not give: it measures these two, and leaves the judgement to its user. From real clips,
-# clean and spoilt: docs/decisions/0002-blockiness-threshold.md.
-BLOCKINESS_THRESHOLD = 5.0
+# Thresholds that FFmpeg does not give: it measures blocks and blur, and leaves the judgement to its user. From real
+# clips, clean and spoilt: docs/decisions/0002-blockiness-threshold.md and 0003-blur-score.md.
+BLOCKINESS_THRESHOLD = 0.08
 BLUR_THRESHOLD = 6.0
 # A hundredth of a second is below any frame duration; a freeze or black of no duration is every picture.
 SHORTEST_SECONDS = 0.01
@@ -68,22 +68,22 @@ FREEZE = Detector(
     make_rule=_freeze,
     onset=OnsetRule.SINCE_PREVIOUS,
     closing_counts=True,
-    dominated_by=("video.black", "video.uniform", "video.bars"),
+    dominated_by=("video.black", "video.uniform", "video.bars", "video.slate"),
 )
 
 BLOCKINESS = Detector(
     name="video.blockiness",
     track="video",
-    column="blockiness",
+    column="block_edges",
     severity=Severity.WARNING,
-    summary="Edges lie on a block grid (FFmpeg's blockdetect ratio); threshold from real clips, decision 0002.",
+    summary="Edges of blocks stand out of smooth surroundings, on a grid in both directions; decision 0002.",
     parameters=(
-        Parameter("threshold", BLOCKINESS_THRESHOLD, "", 1.0, 1000.0, "gradient on the grid over gradient off it"),
+        Parameter("threshold", BLOCKINESS_THRESHOLD, "ratio", 0.001, 0.5, "share of the grid's edges that stand out"),
         duration("duration", 2.0, "how long it has to be blocky"),
     ),
     make_rule=lasting,
-    # A test pattern's bars and fields lie on a grid by design; the edge of a letterbox is as strong as many.
-    dominated_by=("video.bars", "video.uniform", "video.letterbox"),
+    # A test pattern's bars and fields lie on a grid by design.
+    dominated_by=("video.bars", "video.uniform", "video.slate", "video.corruption"),
 )
 
 BLUR = Detector(
@@ -104,7 +104,7 @@ BLUR = Detector(
         duration("duration", 2.0, "how long it has to be blurred"),
     ),
     make_rule=lasting,
-    dominated_by=("video.black", "video.uniform", "video.bars"),
+    dominated_by=("video.black", "video.uniform", "video.bars", "video.slate"),
 )
 
 DETECTORS = (BLACK, FREEZE, BLOCKINESS, BLUR)

@@ -6,8 +6,9 @@ from typing import Final
 from engine.errors import SourceError
 
 _STATUS: Final = re.compile(r"\(HTTP (\d{3})\)")
-# The messages are those of ingest/classify.py and ingest/source.py.
+# The messages are those of ingest/classify.py, ingest/source.py and ingest/remote.py.
 _WORDS: Final = (
+    ("its ingest process", "ingest_restart"),
     ("no media within", "timeout"),
     ("no data for", "timeout"),
     ("connection refused", "refused"),

@@ -3,17 +3,21 @@
 import http.client
 import socket
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 from engine.ingest.url_policy import UrlPolicy
 
 
-def checked_connections(policy: UrlPolicy, stream: str) -> tuple[urllib.request.BaseHandler, ...]:
+def checked_connections(
+    policy: UrlPolicy, stream: str, connected: Callable[[socket.socket], None]
+) -> tuple[urllib.request.BaseHandler, ...]:
     """Handlers for `urllib.request.build_opener` that resolve, check and connect in one step.
 
     Args:
         policy: says which addresses may be reached.
         stream: the stream's id, for errors.
+        connected: given each connection's socket, so that another thread can end what waits for it.
     """
 
     def connect(address: tuple[str, int], timeout: Any = None, source_address: Any = None) -> socket.socket:
@@ -21,7 +25,9 @@ def checked_connections(policy: UrlPolicy, stream: str) -> tuple[urllib.request.
         failure: OSError | None = None
         for allowed in policy.allowed_addresses(host, port, stream):
             try:
-                return socket.create_connection((allowed, port), timeout, source_address)
+                made = socket.create_connection((allowed, port), timeout, source_address)
+                connected(made)
+                return made
             except OSError as error:
                 failure = error
         raise failure or OSError(f"{host} has no address")

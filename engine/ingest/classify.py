@@ -9,7 +9,7 @@ import stat
 import struct
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
@@ -127,6 +127,10 @@ class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
+def _nobody(_: socket.socket) -> None:
+    """Nobody wants to end a request early."""
+
+
 def fetch(url: str, stream: str, policy: UrlPolicy, limit: int, timeout_seconds: float) -> tuple[bytes, str]:
     """The first bytes of an HTTP resource, and the address that it came from after redirects.
 
@@ -138,13 +142,19 @@ def fetch(url: str, stream: str, policy: UrlPolicy, limit: int, timeout_seconds:
 
 
 def request(
-    url: str, stream: str, policy: UrlPolicy, timeout_seconds: float, headers: Mapping[str, str] | None = None
+    url: str,
+    stream: str,
+    policy: UrlPolicy,
+    timeout_seconds: float,
+    headers: Mapping[str, str] | None = None,
+    connected: Callable[[socket.socket], None] = _nobody,
 ) -> Any:
     """Ask for an HTTP resource, whose address was checked before; its redirects are checked here.
 
     Args:
         timeout_seconds: limit for connecting, and for the next bytes.
         headers: besides our own.
+        connected: given each connection's socket, so that another thread can end what waits for it.
     Returns: the answer (`http.client.HTTPResponse`), which the caller closes.
     Raises: SourceError as `explain` would, OSError for anything else that goes wrong on the way.
     """
@@ -157,10 +167,9 @@ def request(
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         # Not for whom the server redirects to.
         asked.add_unredirected_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
-    handlers: list[Any] = [_CheckedRedirects(policy, stream)]
+    handlers: list[Any] = [_CheckedRedirects(policy, stream), *checked_connections(policy, stream, connected)]
     if not policy.allow_private:
-        # A proxy would connect to wherever it likes.
-        handlers += [urllib.request.ProxyHandler({}), *checked_connections(policy, stream)]
+        handlers.append(urllib.request.ProxyHandler({}))  # a proxy would connect to wherever it likes
     opener = urllib.request.build_opener(*handlers)
     try:
         return opener.open(asked, timeout=timeout_seconds)
@@ -217,7 +226,7 @@ def explain(error: Exception, url: str, stream: str, policy: UrlPolicy, timeout_
     if isinstance(error, av.error.ExitError | TimeoutError):
         return cannot_open(
             stream,
-            f"no media within {timeout_seconds:g} s",
+            f"no media within {timeout_seconds:.3g} s",
             "check that the stream is on air and that no firewall is between",
         )
     if isinstance(error, ConnectionRefusedError):

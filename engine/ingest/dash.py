@@ -517,8 +517,9 @@ class DashPlaylists:
             parts: list[bytes] = []
             while sum(map(len, parts)) <= MANIFEST_BYTES and (part := file.read()):
                 parts.append(part)
-            if self.files.failure is not None:
-                raise self.files.failure
+            if self.files.broke is not None:
+                why = f"the DASH manifest broke off ({self.files.broke})"
+                raise _refused(self._stream, why, "check the server and the network")
             self._follow_clock(answer.headers.get("Date"))
             self._document = b"".join(parts), str(answer.geturl())
             self._fetched_at = time.monotonic()

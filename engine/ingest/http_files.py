@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 
 from engine.errors import SourceError
 from engine.ingest import classify
+from engine.ingest.raw_bytes import TappedBytes
 from engine.ingest.url_policy import UrlPolicy, redact, scheme_of
 
 _PIECE_BYTES: Final = 1 << 16
@@ -38,14 +39,23 @@ class HttpFile:
 
     Args:
         answer: whose body is read; None for an empty one.
+        connection: its socket, for `abort`.
         failed: told why reading broke off.
         closed: told that this file is not read any more.
     """
 
     def __init__(
-        self, answer: _Answer | None, failed: Callable[[Exception], None], closed: Callable[["HttpFile"], None]
+        self,
+        answer: _Answer | None,
+        connection: socket.socket | None,
+        failed: Callable[[Exception], None],
+        closed: Callable[["HttpFile"], None],
     ) -> None:
         self.answer = answer
+        self.connection = connection
+        said: str = getattr(answer, "headers", {}).get("Content-Length", "")
+        self.length = int(said) if said.isdigit() else None
+        """Bytes; None for what has no end yet."""
         self._failed = failed
         self._closed = closed
 
@@ -56,8 +66,8 @@ class HttpFile:
         try:
             return self.answer.read1(size)  # what is there: a live one must not wait for a full buffer
         except (OSError, http.client.HTTPException, ValueError) as error:
-            # ValueError: closed by `abort` while it was read.
             self._failed(error)
+            self.close()
             return b""
 
     def close(self) -> None:
@@ -80,7 +90,7 @@ class SeekableHttpFile(HttpFile):
     """
 
     def __init__(self, files: "HttpFiles", url: str, file: HttpFile, length: int) -> None:
-        super().__init__(None, lambda _: None, lambda _: None)
+        super().__init__(None, None, lambda _: None, lambda _: None)
         self._files, self._url, self._file, self._length = files, url, file, length
         self._position = 0
 
@@ -112,22 +122,46 @@ class SeekableHttpFile(HttpFile):
         self._file.close()
 
 
+class HttpBytes(TappedBytes):
+    """A transport stream over HTTP whose packets are watched below the demuxer.
+
+    Args:
+        file: open at its first byte.
+    """
+
+    def __init__(self, file: HttpFile) -> None:
+        super().__init__()
+        self._file = file
+
+    def next_bytes(self) -> bytes:
+        """See TappedBytes."""
+        return self._file.read()
+
+    def close(self) -> None:
+        """See TappedBytes."""
+        self.forget()
+        self._file.close()
+
+
 class HttpFiles:
     """Opens what a demuxer asks for. To be handed to `av.open` as `io_open`.
 
     Args:
         stream: the stream's id, for errors.
         policy: every address and every redirect is checked against it.
-        timeout_seconds: limit for connecting, and for the next bytes.
+        timeouts: seconds to connect and get an answer, and for the next bytes.
     """
 
-    def __init__(self, stream: str, policy: UrlPolicy, timeout_seconds: float) -> None:
+    def __init__(self, stream: str, policy: UrlPolicy, timeouts: tuple[float, float]) -> None:
         self.failure: SourceError | None = None
         """Why the last resource could not be had; None once one could."""
+        self.broke: Exception | None = None
+        """What broke the last answer off in the middle."""
         self._stream = stream
         self._policy = policy
-        self._timeout_seconds = timeout_seconds
+        self._open_seconds, self._read_seconds = timeouts
         self._open: set[HttpFile] = set()
+        self._connection: socket.socket | None = None  # of the request that is under way
         self._aborted = False
 
     def __call__(self, url: str, flags: int, options: Mapping[str, Any]) -> Any:
@@ -148,6 +182,7 @@ class HttpFiles:
             span: first byte, and the first one that is not wanted any more (0: to the end).
         """
         answer: Any = None
+        self._connection = self.broke = None
         try:
             if scheme_of(url) not in ("http", "https"):
                 raise SourceError(
@@ -162,47 +197,57 @@ class HttpFiles:
             headers = {}
             if span is not None:
                 headers["Range"] = f"bytes={span[0]}-{span[1] - 1 if span[1] else ''}"
-            answer = classify.request(url, self._stream, self._policy, self._timeout_seconds, headers)
+            answer = classify.request(url, self._stream, self._policy, self._open_seconds, headers, self._connected)
         except SourceError as error:
             self.failure = error
         except (OSError, http.client.HTTPException, urllib.error.URLError, ValueError) as error:
             self._fail(error, url)
-        file = HttpFile(answer, lambda error: self._fail(error, url), self._open.discard)
+        connection, self._connection = self._connection, None
+        file = HttpFile(answer, connection, self._break_off, self._open.discard)
         if answer is not None:
             self.failure = None
             self._open.add(file)
+            if connection is not None:
+                with contextlib.suppress(OSError):  # a short answer is read, and its connection closed, already
+                    connection.settimeout(self._read_seconds)
         return file
+
+    def _connected(self, connection: socket.socket) -> None:
+        self._connection = connection
+        if self._aborted:
+            _end(connection)
 
     def open_seekable(self, url: str) -> "HttpFile":
         """Open a resource that can be read from anywhere, where its server allows that; else as `open`."""
         file = self.open(url)
-        headers = getattr(file.answer, "headers", {})
-        length = headers.get("Content-Length", "")
-        if "bytes" not in headers.get("Accept-Ranges", "") or not length.isdigit():
+        if file.length is None or "bytes" not in getattr(file.answer, "headers", {}).get("Accept-Ranges", ""):
             return file
-        return SeekableHttpFile(self, url, file, int(length))
+        return SeekableHttpFile(self, url, file, file.length)
+
+    def _break_off(self, error: Exception) -> None:
+        if not self._aborted:
+            self.broke = error
 
     def _fail(self, error: Exception, url: str) -> None:
         if self._aborted:
             return
-        self.failure = classify.explain(error, url, self._stream, self._policy, self._timeout_seconds)
+        self.failure = classify.explain(error, url, self._stream, self._policy, self._open_seconds)
 
     def abort(self) -> None:
         """End what is being read, and open nothing more. From any thread."""
         self._aborted = True
-        for file in list(self._open):
-            answer: Any = file.answer
-            # The socket below an answer: closing the answer itself would wait for the lock that its reader holds.
-            connection = getattr(getattr(getattr(answer, "fp", None), "raw", None), "_sock", None)
+        # Sockets: closing an answer would wait for the lock that its reader holds.
+        for connection in (self._connection, *(file.connection for file in list(self._open))):
             if connection is not None:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-
-    def resume(self) -> None:
-        """Open resources again, after `abort`."""
-        self._aborted = False
+                _end(connection)
 
     def close(self) -> None:
         """Close what is open. Idempotent."""
         for file in list(self._open):
             file.close()
+
+
+def _end(connection: socket.socket) -> None:
+    """Make whoever waits for a connection go on."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

@@ -3,8 +3,8 @@
 A file is read a second time, up to where the demuxer is: the pages are in memory already, and how libav opens and
 seeks stays its own business. A network input cannot be read twice. UDP and TCP, which carry bare transport
 streams, are opened by libav's own protocols as raw data (so its options, limits and the url policy hold), and a second
-demuxer reads them from here; SRT has a library of its own (ingest/srt.py). HTTP stays with libav alone: it seeks
-there, and loses no packets.
+demuxer reads them from here; SRT has a library of its own (ingest/srt.py), and an endless HTTP stream comes through
+ingest/http_files.py. Files and playlists over HTTP stay with libav alone: it seeks there.
 """
 
 from abc import ABC, abstractmethod

@@ -20,20 +20,21 @@ from av.stream import Discard, Disposition
 
 from engine.errors import SourceError
 from engine.ingest import classify, interrupt
+from engine.ingest.base import RawBytes
 from engine.ingest.causes import cause_of
 from engine.ingest.clock import MediaClock
 from engine.ingest.dash import MASTER_URL, DashPlaylists
-from engine.ingest.http_files import HttpFiles
-from engine.ingest.raw_bytes import TAPPED_SCHEMES, FileBytes, NetworkBytes
+from engine.ingest.http_files import HttpBytes, HttpFiles
+from engine.ingest.raw_bytes import TAPPED_SCHEMES, FileBytes, NetworkBytes, TappedBytes
 from engine.ingest.renditions import Rendition, choose
 from engine.ingest.srt import SrtBytes
-from engine.ingest.transport import RawBytes
 from engine.ingest.url_policy import UrlPolicy, is_local, local_path, open_options, redact, scheme_of
 from engine.media import AudioInfo, Packet, StreamInfo, Track, VideoInfo
 
 _PICTURES: Final = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 _PLAYLIST_SUFFIXES: Final = (".m3u8", ".m3u")
 _MANIFEST_SUFFIXES: Final = (".mpd",)
+_TRANSPORT_STREAM_SUFFIXES: Final = (".ts", ".m2ts", ".mts")
 # A demuxer that only ever fails must end; one that finds its way again after some damage may go on.
 _MAX_FAILED_READS: Final = 16
 _TRUNCATED_BYTES: Final = 1 << 16
@@ -42,9 +43,10 @@ _MAX_NESTED_PLAYLISTS: Final = 8
 _TARGET_DURATION: Final = re.compile(rb"^#EXT-X-TARGETDURATION:\s*(\d{1,4})", re.MULTILINE)
 # A live packager adds a segment within one and a half target durations (RFC 8216, section 6.2.2); twice that much
 # without one means that it has stopped.
-_HELD_TARGETS: Final = 3.0
+HELD_TARGETS: Final = 3.0
 # Timestamps that are off by less than this after a silence are the sender's own clock, which ran on.
-_CLOCK_RAN_ON_SECONDS: Final = 1.0
+CLOCK_RAN_ON_SECONDS: Final = 1.0
+READ_TIMEOUT_SECONDS: Final = 10.0
 
 
 class Source:
@@ -66,7 +68,7 @@ class Source:
         stream: str | None = None,
         policy: UrlPolicy | None = None,
         open_timeout_seconds: float = 10.0,
-        read_timeout_seconds: float = 10.0,
+        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
         rendition: str = "best",
     ) -> None:
         self.stream = redact(url) if stream is None else stream
@@ -79,6 +81,8 @@ class Source:
         self.corrupt_packets = 0
         """Packets that the container marks as damaged."""
         self.clock: MediaClock | None = None
+        self.breaks = 0
+        """Cuts of the timeline; the reader of an input as it is makes none (see ingest/base.py)."""
         self.target_seconds = 0.0
         """Length of a segment of an HLS playlist, whose media comes in bursts so far apart; 0 for all else."""
         self._url = url
@@ -90,7 +94,7 @@ class Source:
         self._opened = 0
         self._container: Any = None
         self._rendition = rendition
-        self._tap: NetworkBytes | SrtBytes | None = None
+        self._tap: TappedBytes | None = None
         self._files: HttpFiles | None = None  # what libav opens through us, where it does
         self._dash: DashPlaylists | None = None
         self._tracks: list[tuple[Track, Any]] = []
@@ -101,9 +105,14 @@ class Source:
         return not is_local(self._url)
 
     @property
+    def retries_at_once(self) -> bool:
+        """Never: what fails here is the source."""
+        return False
+
+    @property
     def read_timeout_seconds(self) -> float:
         """The limit for the next packet to arrive; longer where segments are long."""
-        return max(self._read_timeout_seconds, _HELD_TARGETS * self.target_seconds)
+        return max(self._read_timeout_seconds, HELD_TARGETS * self.target_seconds)
 
     def open(self, begin: Callable[[], float] | None = None) -> StreamInfo:
         """Open the input and find its tracks. Once closed, it may be opened again.
@@ -183,7 +192,7 @@ class Source:
                 elif scheme in TAPPED_SCHEMES:
                     target = self._tap = NetworkBytes(self._url, options, timeouts)
                 elif scheme in ("http", "https"):
-                    target, opener = self._over_http(timeouts[1])
+                    target, opener = self._over_http(timeouts)
                 if self._opened and self.target_seconds:
                     # What came before the break was judged already: no second look at the last three segments.
                     options["live_start_index"] = "-1"
@@ -195,8 +204,10 @@ class Source:
                 # PyAV asks for made-up presentation times (AVI has none); the decoder's own choice is better.
                 container.flags &= ~Flags.gen_pts.value
                 return container
-        except SourceError:
+        except SourceError as error:
             self._close_tap()
+            if self._stop.is_set():
+                raise self._stopped() from error
             raise
         except (av.error.FFmpegError, OSError, ValueError) as error:
             failure = self._files.failure if self._files is not None else None
@@ -207,15 +218,26 @@ class Source:
                 raise self._stopped() from error
             raise classify.explain(error, self._url, self.stream, self._policy, self._open_timeout_seconds) from error
 
-    def _over_http(self, timeout_seconds: float) -> tuple[Any, Any]:
+    def _over_http(self, timeouts: tuple[float, float]) -> tuple[Any, Any]:
         """What libav is to open of an HTTP address, and who opens what that names: we, where libav must not, or cannot.
 
         Raises: SourceError for a manifest that cannot be played.
         """
         is_manifest = self._path().endswith(_MANIFEST_SUFFIXES)
-        if self._policy.allow_private and not is_manifest:
+        is_transport_stream = self._path().endswith(_TRANSPORT_STREAM_SUFFIXES)
+        if self._policy.allow_private and not (is_manifest or is_transport_stream):
             return self._url, None
-        self._files = HttpFiles(self.stream, self._policy, timeout_seconds)
+        self._files = HttpFiles(self.stream, self._policy, timeouts)
+        if is_transport_stream:
+            file = self._files.open(self._url)
+            if self._files.failure is not None:
+                raise self._files.failure
+            if file.length is None:  # it has no end: its packets can be watched, and nobody seeks in it
+                self._tap = HttpBytes(file)
+                return self._tap, None
+            file.close()
+            if self._policy.allow_private:
+                return self._url, None
         if is_manifest:
             self._dash = DashPlaylists(self._url, self.stream, self._files, self._rendition)
             self.target_seconds = self._dash.target_seconds if self._dash.live else 0.0
@@ -336,6 +358,9 @@ class Source:
                 try:
                     payload = next(demux)
                 except StopIteration:
+                    if self._tap is not None and self._files is not None and self._files.broke is not None:
+                        # To the demuxer, what comes through us just ended.
+                        self.error = self._read_error(self._files.broke)
                     return
                 except av.error.InvalidDataError as error:
                     failed += 1
@@ -366,7 +391,7 @@ class Source:
                 pts, dts = place(payload)
                 if after_silence is not None and (at := after_silence()) is not None:
                     came = dts if dts is not None else pts
-                    if came is not None and came < at - _CLOCK_RAN_ON_SECONDS:
+                    if came is not None and came < at - CLOCK_RAN_ON_SECONDS:
                         clock.delay(at - came)
                         pts, dts = (None if t is None else t + at - came for t in (pts, dts))
                 corrupt = payload.is_corrupt
@@ -382,6 +407,7 @@ class Source:
                     payload.is_keyframe,
                     corrupt,
                     payload,
+                    payload.pos,
                 )
         finally:
             interrupt.unwatch()

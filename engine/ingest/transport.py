@@ -7,8 +7,9 @@ measures. A detector that is not enabled costs nothing here.
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from engine.ingest.base import RawBytes
 from engine.ingest.captions import can_carry, has_captions
 from engine.ingest.clock import Discontinuity
 from engine.ingest.findings import Absence, Occurrences, Row, in_order
@@ -39,18 +40,6 @@ _JOINED_IN_THE_MIDDLE: Final = frozenset(("mpegts", "hls", "rtsp", "rtp", "sdp")
 _WITHOUT_RATE: Final = frozenset(("matroska,webm",))
 
 
-class RawBytes(Protocol):
-    """The bytes below the demuxer; see raw_bytes.py."""
-
-    def read_until(self, position: int | None) -> bytes:
-        """The next bytes before `position`; nothing where there are no more for now."""
-        ...
-
-    def close(self) -> None:
-        """Let go of them."""
-        ...
-
-
 class TransportWatch:
     """Watches one stream.
 
@@ -59,6 +48,8 @@ class TransportWatch:
         parameters: of the enabled detectors, by name, complete.
         raw: the transport stream's bytes; None where it is none, or they cannot be had.
         realtime: a file is played as a live source.
+        begin: media second at which it begins; what lies before was told already.
+        found: jumps that the clock took out before that.
     """
 
     def __init__(
@@ -68,12 +59,14 @@ class TransportWatch:
         raw: RawBytes | None = None,
         *,
         realtime: bool = False,
+        begin: float = 0.0,
+        found: int = 0,
     ) -> None:
         self._raw = raw
         self._occurrences: list[Occurrences] = []
         self._absences: list[Absence] = []
         self._newest: dict[Track, float] = {}  # decoding time of the newest packet; empty for streams without times
-        self._told = 0.0  # up to where rows were given
+        self._told = float(int(begin))  # up to where rows were given
         self._ended = False
         self._by_video = info.video is not None
         self._codec = info.video.codec if info.video is not None else ""
@@ -94,6 +87,8 @@ class TransportWatch:
         self._limits: tuple[float, float] | None = None
         self._bytes: dict[int, int] = {}
         self._choose(info, parameters, realtime=realtime)
+        if self._timeline is not None:
+            self._timeline.told = found
 
     def _choose(self, info: StreamInfo, parameters: Mapping[str, Mapping[str, float]], *, realtime: bool) -> None:
         """Set up what the enabled detectors need."""
@@ -159,11 +154,11 @@ class TransportWatch:
                 self._key.seen(at)
             if self._captions is not None and has_captions(payload, self._codec):
                 self._captions.seen(at)
-        if self._ts is not None and (packet.track == "video") == self._by_video and payload.pos is not None:
-            self._places.append((payload.pos, at))
+        if self._ts is not None and (packet.track == "video") == self._by_video and packet.position is not None:
+            self._places.append((packet.position, at))
             # In larger pieces a call costs less than the packets in it; and once a second, when rows are due.
-            if payload.pos - self._places[0][0] > _PIECE_BYTES:
-                self._read(self._ts, payload.pos)
+            if packet.position - self._places[0][0] > _PIECE_BYTES:
+                self._read(self._ts, packet.position)
 
     def picture(self, surface: Surface) -> None:
         """Look at a decoded picture, in the order of showing."""

@@ -33,7 +33,9 @@ class Area:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(slots, arithmetic)
+        self._schedule = Schedule(
+            slots, arithmetic, interval=AREA_INTERVAL_SECONDS, loss=AREA_GRADIENT_CHANGE, gain=AREA_GRADIENT_CHANGE
+        )
         # The bars that the stream has as a rule, of both directions, NaN until known; and since when it has others.
         self._usual = arithmetic.column(slots), arithmetic.column(slots)
         self._since = arithmetic.column(slots)
@@ -50,15 +52,8 @@ class Area:
         bars on all four sides, the smaller of both.
         """
         xp, view, slots, pts = self._arithmetic.xp, rows.view, rows.slots, rows.pts
-        due = self._schedule.due(
-            slots,
-            pts,
-            view[:, _GRADIENT],
-            interval=AREA_INTERVAL_SECONDS,
-            loss=AREA_GRADIENT_CHANGE,
-            gain=AREA_GRADIENT_CHANGE,
-        )
-        if self._arithmetic.on_host and not due.any():
+        due = self._schedule.due(slots, pts, view[:, _GRADIENT])
+        if due is None:
             return
         view[:, _AREA] = self._arithmetic.view(active_area(rows.only(due, self._arithmetic)))
         top, bottom, left, right = (view[:, column] for column in range(_AREA.start, _AREA.stop))

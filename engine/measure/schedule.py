@@ -1,10 +1,20 @@
-"""When a slow measure is due: at intervals of media time, and at once after a change. State per slot."""
+"""When a slow measure is due: at intervals of media time, and at once after a change. State per slot.
 
-from typing import Any
+Pictures that change all the time, as in a fade, would make it due with each of them. What it may cost is bounded: there
+is room for BURST measures at once, and for as many as MEASURES_PER_SECOND in the long run. A change for which there is
+no room is not forgotten.
+"""
+
+from typing import Any, Final
 
 import torch
 
+from engine.measure import host
 from engine.measure.arithmetic import Arithmetic
+from engine.measure.host import When
+
+BURST: Final = 2.0
+MEASURES_PER_SECOND = 2.0
 
 
 class Schedule:
@@ -13,36 +23,68 @@ class Schedule:
     Args:
         slots: number of slots.
         arithmetic: where it runs.
+        interval: media seconds between two measures.
+        loss, gain: share by which what is watched may have fallen or risen since the last measure.
+        rate: most measures per media second in the long run; MEASURES_PER_SECOND unless given.
     """
 
-    def __init__(self, slots: int, arithmetic: Arithmetic) -> None:
-        self._xp = arithmetic.xp
-        # What the arithmetic runs on; asking a tensor for its view costs as much as the arithmetic itself.
-        self._wanted = arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=arithmetic.device))
-        self._at = arithmetic.column(slots, torch.nan)
-        self._watched = arithmetic.column(slots)
+    def __init__(
+        self,
+        slots: int,
+        arithmetic: Arithmetic,
+        *,
+        interval: float,
+        loss: float,
+        gain: float,
+        rate: float | None = None,
+    ) -> None:
+        self._xp, self._on_host = arithmetic.xp, arithmetic.on_host
+        self._usual = interval, gain
+        self._loss, self._rate = loss, MEASURES_PER_SECOND if rate is None else rate
+        # A view: asking a tensor for it costs as much as the arithmetic itself.
+        self._state = arithmetic.view(torch.zeros((slots, len(When)), dtype=torch.float64, device=arithmetic.device))
 
     def open_slot(self, slot: int, wanted: bool) -> None:
         """A stream moves in; `wanted`: a detector of it needs the measure."""
-        self._wanted[slot] = wanted
-        self._at[slot] = torch.nan
+        own = self._state[slot]
+        own[When.WANTED] = wanted
+        own[When.AT] = torch.nan
+        own[When.INTERVAL], own[When.GAIN] = self._usual
+        own[When.CREDIT] = BURST
 
-    def due(self, slots: Any, pts: Any, watched: Any, *, interval: Any, loss: float, gain: Any) -> Any:
+    def due(self, slots: Any, pts: Any, watched: Any) -> Any | None:
         """The rows whose time has come; they count as measured from now on.
 
         Args:
             slots: (N,) int64, all different.
             pts: (N,) float64, media seconds.
             watched: (N,) float64: what shows a change, at small cost.
-            interval: seconds between two measures, one or (N,).
-            loss, gain: share by which `watched` may have fallen or risen since the last measure, gain one or (N,).
-        Returns: (N,) bool.
+        Returns: (N,) bool; None where none is and that is known without waiting for the device.
         """
-        xp, at, last, wanted = self._xp, self._at, self._watched, self._wanted
-        before, since = last[slots], at[slots]
-        rested = abs(pts - since) < interval  # False where it was never measured: NaN
-        same = (watched >= (1 - loss) * before) & (watched <= (1 + gain) * before)
-        due = wanted[slots] & ~(rested & same)
-        at[slots] = xp.where(due, pts, since)
-        last[slots] = xp.where(due, watched, before)
+        if self._on_host:
+            due, count = host.due_rows(self._state, self._loss, BURST, self._rate, slots, pts, watched)
+            return due if count else None
+        xp, state = self._xp, self._state
+        own = state[slots]
+        before, since = own[:, When.WATCHED], own[:, When.AT]
+        rested = abs(pts - since)  # NaN where it was never measured
+        same = (watched >= (1 - self._loss) * before) & (watched <= (1 + own[:, When.GAIN]) * before)
+        room = own[:, When.CREDIT] + rested * self._rate
+        due = (own[:, When.WANTED] != 0) & ~((rested < own[:, When.INTERVAL]) & same) & ~(room < 1)
+        state[slots, When.CREDIT] = xp.where(due, xp.where(room < BURST, room, BURST) - 1, own[:, When.CREDIT])
+        state[slots, When.AT] = xp.where(due, pts, since)
+        state[slots, When.WATCHED] = xp.where(due, watched, before)
         return due
+
+    def pace(self, slots: Any, due: Any, chosen: Any, *, interval: float, gain: float) -> None:
+        """Of the rows that were due: those that are `chosen`, (N,) bool, are measured at another interval from now on.
+
+        Args:
+            slots, due: of the rows.
+            chosen: the others have the usual interval and gain.
+            interval, gain: of these, as at construction.
+        """
+        where, own = self._xp.where, self._state[slots]
+        usual_interval, usual_gain = self._usual
+        self._state[slots, When.INTERVAL] = where(due, where(chosen, interval, usual_interval), own[:, When.INTERVAL])
+        self._state[slots, When.GAIN] = where(due, where(chosen, gain, usual_gain), own[:, When.GAIN])

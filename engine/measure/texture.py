@@ -1,7 +1,7 @@
 """Levels, colour, combing, noise, banding and bars; and from the colour, its loss."""
 
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -11,8 +11,12 @@ from engine.measure.rows import Rows
 from engine.measure.schedule import Schedule
 from kernels.texture import COLUMNS, texture
 
-# Texture costs less than an edge measure. What it shows lasts, and most of what brings it changes the gradient.
-TEXTURE_INTERVAL_SECONDS: Final = 1.0
+# Texture costs less than an edge measure. What it shows lasts, and most of what brings it changes the gradient. It is a
+# little more than a second, so that the pictures looked at walk through every rhythm in which pictures repeat.
+TEXTURE_INTERVAL_SECONDS: Final = 1.02
+# A picture with so many combed blocks is looked at again soon: one alone, as at a cut between two fields, is no defect.
+COMBED: Final = 0.002
+COMBED_INTERVAL_SECONDS: Final = 0.25
 TEXTURE_GRADIENT_CHANGE: Final = 0.15
 # A picture that had a mean saturation of at least this much had colour, in shares of full scale (3 of 256).
 COLOURFUL: Final = 3 / 256
@@ -42,25 +46,27 @@ class Texture:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(slots, arithmetic)
-        self._colour = arithmetic.column(slots)  # saturation of the last colourful picture
-
-    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
-        self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
-        self._colour[slot] = 0.0
-
-    def fill(self, rows: Rows) -> None:
-        xp, view, slots = self._arithmetic.xp, rows.view, rows.slots
-        gradient = view[:, _GRADIENT]
-        due = self._schedule.due(
+        self._schedule = Schedule(
             slots,
-            rows.pts,
-            gradient,
+            arithmetic,
             interval=TEXTURE_INTERVAL_SECONDS,
             loss=TEXTURE_GRADIENT_CHANGE,
             gain=TEXTURE_GRADIENT_CHANGE,
+            rate=1 / COMBED_INTERVAL_SECONDS,
         )
-        if self._arithmetic.on_host and not due.any():
+        self._colour = arithmetic.column(slots)  # saturation of the last colourful picture
+        self._loss = arithmetic.column(slots)  # of colour, of the last picture that says something of it
+        self._combed = arithmetic.column(slots), arithmetic.column(slots)  # combing of the last picture, and before it
+
+    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
+        self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
+        for column in (self._colour, self._loss, *self._combed):
+            column[slot] = 0.0
+
+    def fill(self, rows: Rows) -> None:
+        view, slots = rows.view, rows.slots
+        due = self._schedule.due(slots, rows.pts, view[:, _GRADIENT])
+        if due is None:
             return
         view[:, _TEXTURE] = self._arithmetic.view(texture(rows.only(due, self._arithmetic)))
         for row, surface in enumerate(rows.batch.surfaces):  # times 0: rows that are not due stay NaN
@@ -68,18 +74,36 @@ class Texture:
                 view[row, _RANGES] *= 0.0  # nothing can be
             if surface.interlaced:
                 view[row, _COMBING] *= 0.0  # as it should be: whoever shows it knows that it has two fields
-        # What is left of the colour that there was; of a plane that is lost, nothing.
+        self._comb(view, slots, due)
+        combed = self._combed[0][slots] >= COMBED
+        self._schedule.pace(slots, due, combed, interval=COMBED_INTERVAL_SECONDS, gain=TEXTURE_GRADIENT_CHANGE)
+        self._fade(view, slots, due)
+
+    def _comb(self, view: Any, slots: Any, due: Any) -> None:
+        """The median of the last three pictures: only what moves is combed, and not all of the time."""
+        xp, (last, earlier) = self._arithmetic.xp, self._combed
+        now, one, two = view[:, _COMBING], last[slots], earlier[slots]
+        median = xp.maximum(xp.minimum(one, two), xp.minimum(xp.maximum(one, two), now))
+        last[slots], earlier[slots] = xp.where(due, now, one), xp.where(due, one, two)
+        view[:, _COMBING] = xp.where(due, median, torch.nan)
+
+    def _fade(self, view: Any, slots: Any, due: Any) -> None:
+        """What is lost of the colour that there was; of a plane that is lost, everything."""
+        xp, gradient = self._arithmetic.xp, view[:, _GRADIENT]
         colour, saturation = self._colour, view[:, _SATURATION]
         before = colour[slots]
         less = xp.minimum(view[:, _U_GRADIENT], view[:, _V_GRADIENT])
         more = xp.maximum(view[:, _U_GRADIENT], view[:, _V_GRADIENT])
         lowest = xp.minimum(view[:, _U_MEAN], view[:, _V_MEAN])
         highest = xp.maximum(view[:, _U_MEAN], view[:, _V_MEAN])
-        plane_lost = (less < LOST_GRADIENT) & (more > 4 * LOST_GRADIENT)
-        plane_lost |= (lowest < LOWEST_CHROMA) | (highest > HIGHEST_CHROMA)
+        impossible = (lowest < LOWEST_CHROMA) | (highest > HIGHEST_CHROMA)
+        plane_lost = ((less < LOST_GRADIENT) & (more > 4 * LOST_GRADIENT)) | impossible
         faded = xp.where(before > 0, (1 - saturation / xp.where(before > 0, before, 1.0)).clip(0.0, 1.0), 0.0)
         loss = xp.where(plane_lost, 1.0, faded)
-        empty = (gradient < EMPTY_GRADIENT) | xp.isnan(saturation)
-        view[:, _CHROMA_LOSS] = xp.where(due, xp.where(empty, 0.0, loss), torch.nan)
+        # An empty card says nothing: what was lost before it is still lost.
+        empty = ((gradient < EMPTY_GRADIENT) & (saturation < COLOURFUL) & ~impossible) | xp.isnan(saturation)
+        loss = xp.where(empty, self._loss[slots], loss)
+        self._loss[slots] = xp.where(due, loss, self._loss[slots])
+        view[:, _CHROMA_LOSS] = xp.where(due, loss, torch.nan)
         colourful = due & ~plane_lost & (saturation >= COLOURFUL)
         colour[slots] = xp.where(colourful, saturation, before)

@@ -4,11 +4,13 @@ Any thread may use it; SQLite has one writer at a time, and waits for it up to B
 """
 
 import contextlib
+import json
 import logging
+import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,11 +23,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from engine.errors import StoreError
 
 BUSY_SECONDS: Final = 10.0
+# Of one statement on PostgreSQL, waiting for others included; and of a transaction that does nothing: whoever began it
+# hangs, and keeps the others waiting.
+STATEMENT_SECONDS: Final = 30.0
+IDLE_SECONDS: Final = 60.0
 # Checking a whole file takes about a second for 256 MB; a bigger one is opened unchecked.
 CHECKED_BYTES: Final = 256 << 20
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
-# Any number that no other program takes on this database: two supervisors that start together migrate one by one.
-_MIGRATION_LOCK: Final = 7_216_404_218
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))")
 
 log = logging.getLogger(__name__)
 
@@ -55,17 +60,18 @@ class Database:
         self.name = parsed.render_as_string(hide_password=True)
         self.dialect = parsed.get_backend_name()
         self.set_aside: Path | None = None
-        options: dict[str, Any] = {"pool_pre_ping": True}
+        options: dict[str, Any] = {"pool_pre_ping": True, "json_serializer": _json}
         if self.dialect == "sqlite":
             if parsed.database in (None, "", ":memory:"):
                 raise self._refused("a database in memory does not survive the process", "name a file: sqlite:///path")
             file = Path(str(parsed.database))
             file.parent.mkdir(parents=True, exist_ok=True)
             self.set_aside = _set_aside_if_damaged(file)
-            options = {"connect_args": {"timeout": BUSY_SECONDS}}
+            options = {"connect_args": {"timeout": BUSY_SECONDS}, "json_serializer": _json}
         elif self.dialect == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-            options["connect_args"] = {"connect_timeout": int(BUSY_SECONDS)}
+            limits = {name: value for name, value in _server_limits().items() if name not in parsed.query}
+            options["connect_args"] = limits
         else:
             raise self._refused(f"{self.dialect} is not supported", "use sqlite:///path or postgresql://host/name")
         try:
@@ -91,18 +97,26 @@ class Database:
 
         Raises: StoreError if the database is not there.
         """
-        with self._mapped(), self._engine.connect() as connection, connection.begin():
-            yield connection
+        one_moment = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self._mapped(), self._engine.connect() as connection:
+            reading = connection.execution_options(**one_moment if self.dialect == "postgresql" else {})
+            with reading.begin():
+                yield reading
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, lock: str = "store") -> Iterator[Connection]:
         """A transaction that writes: on disk when the block ends, undone if it raises.
 
+        Args:
+            lock: transactions of the same name follow one another, each seeing what the one before did, whichever
+                process they are of. SQLite has one writer at a time in any case.
         Raises: StoreError if the database is not there, or its disk is full.
         """
         with self._mapped(), self._engine.connect() as connection:
             writing = connection.execution_options(avjury_write=True)
             with writing.begin():
+                if self.dialect == "postgresql":
+                    writing.execute(_LOCK, {"lock": f"avjury.{lock}"})
                 yield writing
 
     @contextlib.contextmanager
@@ -124,16 +138,47 @@ class Database:
     def _migrate(self) -> None:
         config = alembic.config.Config()
         config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-        with self.write() as connection:
-            if self.dialect == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        # Two supervisors that start together migrate one by one.
+        with self.write(lock="migrations") as connection:
             config.attributes["connection"] = connection
+            if self.dialect == "postgresql":
+                connection.execute(text("SET LOCAL statement_timeout = 0"))  # of a big table a change takes its time
             try:
                 alembic.command.upgrade(config, "head")
             except alembic.util.CommandError as error:
                 raise self._refused(
                     "it was made by a newer release", "run that release, or name another database"
                 ) from error
+
+
+def _server_limits() -> dict[str, Any]:
+    """So that no wait for a PostgreSQL server is without end, whatever becomes of it and of the way to it."""
+    return {
+        "connect_timeout": int(BUSY_SECONDS),
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": int(STATEMENT_SECONDS * 1000),
+        "options": f"-c statement_timeout={int(STATEMENT_SECONDS * 1000)}"
+        f" -c idle_in_transaction_session_timeout={int(IDLE_SECONDS * 1000)}",
+        "fallback_application_name": "avjury",
+    }
+
+
+def _json(value: Any) -> str:
+    """JSON as databases and browsers take it: what is no number (the level of silence) is null."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(part) for name, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -167,9 +212,18 @@ def _set_aside_if_damaged(file: Path) -> Path | None:
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=BUSY_SECONDS)) as connection:
             found = connection.execute("PRAGMA quick_check(1)" if whole else "PRAGMA schema_version").fetchone()
-        if not whole or found == ("ok",):
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+        # Whoever closes last writes the log into the file, which then holds all its pages. SQLite reads what is missing
+        # at its end as zeros, and may find nothing wrong with them.
+        log_left = Path(f"{file}-wal")
+        missing = pages * page_bytes - file.stat().st_size
+        if missing > 0 and not (log_left.exists() and log_left.stat().st_size > 0):
+            why = f"its last {missing} bytes are missing"
+        elif not whole or found == ("ok",):
             return None
-        why = str(found[0])
+        else:
+            why = str(found[0])
     except sqlite3.OperationalError as error:
         raise StoreError(
             "cannot open database", stream=str(file), why=str(error), remedy="name a file that can be read and written"

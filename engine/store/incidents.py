@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or
 from engine.errors import QueryError
 from engine.store import cursor as cursors
 from engine.store.database import Database
-from engine.store.outbox import add_notices, withdraw
+from engine.store.outbox import add_notices, was_told, withdraw
 from engine.store.records import (
     Change,
     Comment,
@@ -23,12 +23,16 @@ from engine.store.records import (
     Evidence,
     EvidenceKind,
     IncidentRecord,
+    OpenPart,
     Page,
     Recorded,
     State,
 )
 from engine.store.schema import comments, evidence, incident_labels, incident_parts, incidents, streams
 from engine.verdicts import ClosedBy, Incident, Severity
+
+# Who mutes what begins in a maintenance window.
+MAINTENANCE = "maintenance"
 
 Route = Callable[[IncidentRecord, Change], Iterable[Delivery]]
 """Who is to be told of a change."""
@@ -75,6 +79,8 @@ class Incidents:
         """
         now = self._clock() if at is None else at
         key = part_key(incident.id, session)
+        if incident.cause is not None and "\0" in incident.cause:  # PostgreSQL's texts cannot hold it
+            incident = replace(incident, cause=incident.cause.replace("\0", ""))
         with self._database.write() as connection:
             part = connection.execute(select(incident_parts).where(incident_parts.c.key == key)).mappings().first()
             if part is None:
@@ -106,6 +112,18 @@ class Incidents:
             query = query.where(incidents.c.id.in_(_ids_on(stream)))
         with self._database.read() as connection:
             return _records(connection, query)
+
+    def open_parts(self) -> tuple[OpenPart, ...]:
+        """The reports of engines that are not closed, the oldest first."""
+        parts, owners = incident_parts.c, incidents.c
+        query = (
+            select(parts.key, parts.incident_id, parts.stream, parts.session, owners.detector, parts.opened_at)
+            .join_from(incident_parts, incidents, parts.incident_id == owners.id)
+            .where(parts.closed_at.is_(None))
+            .order_by(parts.opened_at, parts.key)
+        )
+        with self._database.read() as connection:
+            return tuple(OpenPart(*row) for row in connection.execute(query))
 
     def list(
         self,
@@ -194,6 +212,27 @@ class Incidents:
             connection.execute(insert(comments).values(incident_id=known, at=self._clock(), author=author, text=text))
             return _load(connection, known)
 
+    def mute(self, incident_id: str, by: str | None) -> IncidentRecord | None:
+        """Tell nobody of it any more, or (None) tell again: of one that is open and that nobody was told of, at once.
+
+        Args:
+            by: who mutes it; None unmutes.
+        Returns: None if there is none of that id.
+        """
+        now = self._clock()
+        with self._database.write() as connection:
+            known = _resolve(connection, incident_id)
+            if known is None:
+                return None
+            before = connection.execute(select(incidents).where(incidents.c.id == known)).mappings().one()
+            values = {"muted": by is not None, "muted_by": by, "updated_at": now, "revision": before["revision"] + 1}
+            connection.execute(update(incidents).where(incidents.c.id == known).values(values))
+            record = _load(connection, known)
+            if by is None and before["muted"] and record.state == "open" and not was_told(connection, known):
+                add_notices(connection, record, "opened", self._route(record, "opened"), now)
+        self._committed()
+        return record
+
     def attach(self, incident_id: str, kind: EvidenceKind, place: str, size_bytes: int) -> IncidentRecord | None:
         """Note where a piece of evidence lies; it takes the place of an older one of its kind.
 
@@ -241,6 +280,18 @@ class Incidents:
         alive = list(keep)
         if alive:
             query = query.where(incident_parts.c.session.not_in(alive))
+        return self._close_parts(query, closed_by, now)
+
+    def close_part(self, key: str, *, closed_by: ClosedBy, at: float) -> tuple[IncidentRecord, ...]:
+        """Close one report that no engine will close any more; as `close_orphans`.
+
+        Args:
+            key: of `OpenPart`.
+        """
+        query = select(incident_parts).where(incident_parts.c.key == key, incident_parts.c.closed_at.is_(None))
+        return self._close_parts(query, closed_by, at)
+
+    def _close_parts(self, query: Any, closed_by: ClosedBy, now: float) -> tuple[IncidentRecord, ...]:
         closed = []
         with self._database.write() as connection:
             for part in connection.execute(query).mappings().all():
@@ -287,6 +338,7 @@ class Incidents:
                     reopenings=0,
                     revision=0,
                     muted=muted,
+                    muted_by=MAINTENANCE if muted else None,
                 )
             )
             if labels:
@@ -366,12 +418,15 @@ class Incidents:
             values["end"] = max(end, before["start"])
         connection.execute(update(incidents).where(incidents.c.id == incident_id).values(values))
         record = _load(connection, incident_id)
+        told = change
         if change == "updated" and before["state"] != record.state:
-            change = "closed" if record.state == "closed" else "updated"
-            if record.state == "open" and not withdraw(connection, incident_id, "closed"):
-                change = "opened"  # somebody was told that it was over
+            told = change = "closed"
+            if record.state == "open":
+                # Who was told that it is over is told anew, and so is who was told nothing yet.
+                told = "opened"
+                change = "updated" if withdraw(connection, incident_id, "closed") else "opened"
         if not record.muted:
-            add_notices(connection, record, change, self._route(record, change), now)
+            add_notices(connection, record, told, self._route(record, told), now)
         return Recorded(record, change)
 
 

@@ -44,7 +44,7 @@ class StreamRecord:
         id: unique.
         url: its secrets hidden, except where `Streams.sources` gave it out.
         channel: streams with the same channel are renditions of it; their incidents are collapsed into one.
-        profile, detectors, priority, labels: as in the configuration.
+        group, loop, rendition, profile, detectors, priority, labels: as in the configuration.
         origin: "config" from the operator's file, "api" added while running.
         paused: not opened for the time being.
         maintenance: windows and schedules, as the API took them.
@@ -63,6 +63,9 @@ class StreamRecord:
     maintenance: tuple[Mapping[str, Any], ...] = ()
     created_at: float = 0.0
     updated_at: float = 0.0
+    group: str = ""
+    loop: bool = False
+    rendition: str = "best"
 
     @property
     def subject(self) -> str:
@@ -110,6 +113,7 @@ class IncidentRecord:
         reopenings: how often it came back before it counted as over.
         revision: grows with every change that was recorded.
         muted: nobody is told.
+        muted_by: who muted it: "maintenance", or a name; None where nobody did.
         acknowledged_at, acknowledged_by: None until somebody took it on.
     """
 
@@ -123,7 +127,7 @@ class IncidentRecord:
     start: float
     end: float | None
     score: float
-    measures: Mapping[str, float]
+    measures: Mapping[str, float | None]
     labels: Mapping[str, str]
     closed_by: ClosedBy | None
     cause: str | None
@@ -135,6 +139,7 @@ class IncidentRecord:
     muted: bool
     acknowledged_at: float | None
     acknowledged_by: str | None
+    muted_by: str | None = None
     evidence: tuple[Evidence, ...] = ()
     comments: tuple[Comment, ...] = ()
 
@@ -149,6 +154,9 @@ class IncidentRecord:
         shown["severity"] = str(self.severity)
         shown["streams"] = list(self.streams)
         shown["duration"] = self.duration
+        # To the microsecond: 93.00000000000001 says no more.
+        for name in ("start", "end", "duration"):
+            shown[name] = shown[name] if shown[name] is None else round(shown[name], 6)
         for name in ("opened_at", "closed_at", "updated_at", "acknowledged_at"):
             shown[name] = wall_text(shown[name])
         shown["evidence"] = [
@@ -158,6 +166,25 @@ class IncidentRecord:
             {"at": wall_text(item.at), "author": item.author, "text": item.text} for item in self.comments
         ]
         return shown
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPart:
+    """A report of an engine that was not closed yet.
+
+    Args:
+        key: what it is known by.
+        incident_id: that it belongs to.
+        stream, session, detector: of the report.
+        opened_at: Unix seconds.
+    """
+
+    key: str
+    incident_id: str
+    stream: str
+    session: str
+    detector: str
+    opened_at: float
 
 
 @dataclass(frozen=True, slots=True)

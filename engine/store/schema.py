@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 from sqlalchemy.types import Double, TypeEngine
 
@@ -38,6 +39,9 @@ streams = Table(
     Column("id", String(256), primary_key=True),
     Column("url", Text, nullable=False),
     Column("channel", String(256)),
+    Column("group", String(64), nullable=False, server_default=""),
+    Column("loop", Boolean, nullable=False, server_default=false()),
+    Column("rendition", String(16), nullable=False, server_default="best"),
     Column("profile", String(256)),
     Column("detectors", JSON, nullable=False),
     Column("priority", Integer, nullable=False),
@@ -72,6 +76,7 @@ incidents = Table(
     Column("reopenings", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("muted", Boolean, nullable=False),
+    Column("muted_by", String(256)),
     Column("acknowledged_at", _Time),
     Column("acknowledged_by", String(256)),
     Index(None, "opened_at", "id"),

@@ -27,7 +27,7 @@ def _black_row(address, width, shift, limit, like):
     total = np.int64(0)
     for x in range(width):
         total += row[x] >> shift
-    return total <= limit * width
+    return total < (limit + 1) * width
 
 
 @compiled
@@ -39,7 +39,7 @@ def _black_columns(luma, pitch, first, count, height, shift, limit, size, from_r
         for x in range(count):
             sums[x] += row[x] >> shift
     for k in range(count):
-        if sums[count - 1 - k if from_right else k] > limit * height:
+        if sums[count - 1 - k if from_right else k] >= (limit + 1) * height:
             return k
     return count
 

@@ -39,7 +39,7 @@ def _side_kernel(frames, out, BLOCK: tl.constexpr):
         length = tl.where(across, width, height)
         step = tl.where(across, tl.full((), 1, tl.int64), pitch)  # from one sample of a line to the next
         apart = tl.where(across, pitch, tl.full((), 1, tl.int64))  # from one line to the next
-        limit = (tl.full((), _LIMIT, tl.int64) << (depth - 8)) * length
+        limit = ((tl.full((), _LIMIT, tl.int64) << (depth - 8)) + 1) * length
         black = tl.zeros((), tl.int64)
         going = lines > 0
         while going:
@@ -57,7 +57,7 @@ def _side_kernel(frames, out, BLOCK: tl.constexpr):
                     codes = tl.load(samples + offset, mask=at < length, other=0).to(tl.int32) >> shift
                 total += tl.sum(codes, axis=0).to(tl.int64)
                 start += BLOCK
-            inside = total <= limit
+            inside = total < limit
             black += tl.where(inside, 1, 0)
             going = inside & (black < lines)
         tl.store(out + picture * _SIDES + side, black.to(tl.float64) / lines.to(tl.float64))

@@ -25,6 +25,6 @@ def active_area(frames: Tensor) -> Tensor:
         stored = plane_at(frame[Field.LUMA_ADDRESS], frame[Field.LUMA_PITCH], width, height, 1, depth)
         codes = stored.astype(np.int64) >> frame[Field.SHIFT]
         limit = LIMIT << (depth - 8)
-        rows, columns = codes.sum(axis=1) <= limit * width, codes.sum(axis=0) <= limit * height
+        rows, columns = codes.sum(axis=1) // width <= limit, codes.sum(axis=0) // height <= limit
         out[n] = leading(rows), leading(rows[::-1]), leading(columns), leading(columns[::-1])
     return torch.from_numpy(out)

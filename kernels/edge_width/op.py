@@ -30,11 +30,13 @@ CONTRAST: Final = 12.0
 NO_EDGE: Final = 50.0
 
 
-@torch.library.custom_op("avjury::edge_width", mutates_args=(), device_types="cpu")
-def _edge_width(frames: Tensor, largest: int) -> Tensor:
+def _cpu(frames: Tensor, largest: int) -> Tensor:
     from kernels.edge_width import cpu  # numba compiles on import: only where it is needed
 
     return cpu.edge_width(frames)
+
+
+_edge_width = torch.library.custom_op("avjury::edge_width", _cpu, mutates_args=(), device_types="cpu")
 
 
 @_edge_width.register_kernel("cuda")
@@ -73,5 +75,7 @@ def edge_width(frames: Tensor, largest: int = 0) -> Tensor:
         raise ValueError(f"edge_width: wanted (N, {FRAME_FIELDS}) int64, got {tuple(frames.shape)} {frames.dtype}")
     if frames.is_cuda and not largest and frames.shape[0]:
         largest = int((frames[:, Field.WIDTH] * frames[:, Field.HEIGHT]).max())
+    if not frames.is_cuda:
+        return _cpu(frames, largest)  # straight to it: the dispatcher takes tens of microseconds
     result: Tensor = torch.ops.avjury.edge_width(frames, largest)
     return result

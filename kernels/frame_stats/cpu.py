@@ -12,8 +12,8 @@ import torch
 from numba.np.numpy_support import carray
 from torch import Tensor
 
-from kernels.addresses import add_bit, add_difference, samples_at, store_16_differences
-from kernels.frame_stats.columns import COLUMNS, PERIOD_MAX, PERIOD_MIN, QUOTIENT_ONE, STRIP_WIDTH, row_step, strip_step
+from kernels.addresses import add_bit, add_difference, samples_at
+from kernels.frame_stats.columns import COLUMNS
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
 from kernels.rows import codes, compiled, sum_of_differences
 from kernels.workers import for_each_row
@@ -26,9 +26,6 @@ _CHROMA_WIDTH, _CHROMA_HEIGHT = int(Field.CHROMA_WIDTH), int(Field.CHROMA_HEIGHT
 _BIT_DEPTH, _SHIFT, _BLACK_LEVEL = int(Field.BIT_DEPTH), int(Field.SHIFT), int(Field.BLACK_LEVEL)
 _R_LUMA, _R_U, _R_V = int(ReferenceField.LUMA_ADDRESS), int(ReferenceField.U_ADDRESS), int(ReferenceField.V_ADDRESS)
 _R_LUMA_PITCH, _R_CHROMA_PITCH = int(ReferenceField.LUMA_PITCH), int(ReferenceField.CHROMA_PITCH)
-
-_row_step = compiled(row_step)
-_strip_step = compiled(strip_step)
 
 
 @compiled
@@ -70,76 +67,6 @@ def _copy_plane(source, pitch, target, target_pitch, row_bytes, rows):
 
 
 @compiled
-def _top_bits(row, count, extra_bits, eights):
-    for i in range(count):
-        eights[i] = np.uint8(row[i] >> extra_bits)
-
-
-@compiled
-def _across(row, width, steps, profile):
-    """Add the blocking quotients of one 8-bit row: profile[i] belongs to the edge between columns i and i + 1."""
-    for i in range(width - 1):
-        steps[i] = np.uint8(max(row[i], row[i + 1]) - min(row[i], row[i + 1]))
-    for i in range(width - 7):  # of the seven steps from i on, the one in the middle
-        around = np.uint16(
-            np.uint16(np.uint16(steps[i]) + np.uint16(steps[i + 1]) + np.uint16(steps[i + 2]))
-            + np.uint16(np.uint16(steps[i + 4]) + np.uint16(steps[i + 5]) + np.uint16(steps[i + 6]))
-        )
-        scaled = np.float32(np.int32(np.int32(steps[i + 3]) * QUOTIENT_ONE))
-        quotient = np.int32(scaled / np.float32(np.int32(max(around, np.uint16(1)))))
-        profile[i + 3] = np.int32(profile[i + 3] + quotient)
-
-
-@compiled
-def _strip_steps(row, below, width, distance, steps):
-    """steps[c] = |row - below| for the sampled columns of two 8-bit rows, packed; returns how many there are."""
-    if distance == 1:
-        for k in range(1, width):
-            steps[k - 1] = np.uint8(max(row[k], below[k]) - min(row[k], below[k]))
-        return width - 1
-    c = 0
-    for x in range(distance // 2 * STRIP_WIDTH, width - STRIP_WIDTH + 1, distance * STRIP_WIDTH):
-        store_16_differences(steps, c, row, below, x)
-        c += STRIP_WIDTH
-    return c
-
-
-@compiled
-def _down(newest, middle, oldest, window, count):
-    """Sum of one row's blocking quotients; `window` holds the sums of seven steps and leaves the oldest."""
-    total = np.int32(0)
-    for c in range(count):
-        all_seven = np.uint16(window[c] + np.uint16(newest[c]))
-        around = np.uint16(all_seven - np.uint16(middle[c]))
-        scaled = np.float32(np.int32(np.int32(middle[c]) * QUOTIENT_ONE))
-        total = np.int32(total + np.int32(scaled / np.float32(np.int32(max(around, np.uint16(1))))))
-        window[c] = np.uint16(all_seven - np.uint16(oldest[c]))
-    return total
-
-
-@compiled
-def _strongest_period(profile, length):
-    """The largest mean over a grid's lines over the mean of all other lines, over all periods."""
-    strongest = 0.0
-    lines = max(length - 7, 0)
-    everything = np.int64(0)
-    for i in range(3, length - 4):
-        everything += profile[i]
-    for period in range(PERIOD_MIN, PERIOD_MAX + 1):
-        on, off = np.int64(0), everything
-        on_lines = 0
-        for i in range(3 // period * period + period - 1, length - 4, period):
-            # Neighbours too, as for grids that scaling has moved by a fraction of a sample.
-            on += max(profile[i - 1], profile[i], profile[i + 1])
-            off -= profile[i]
-            on_lines += 1
-        if on_lines > 0 and off > 0:
-            off_lines = lines - on_lines
-            strongest = max(strongest, (np.float64(on) * off_lines) / (np.float64(off) * on_lines))
-    return strongest
-
-
-@compiled
 def _plane_difference(first, pitch, second, second_pitch, count, rows, shift, buffer, buffer_bytes, like):
     total = np.int64(0)
     for y in range(rows):
@@ -150,13 +77,12 @@ def _plane_difference(first, pitch, second, second_pitch, count, rows, shift, bu
 
 
 @compiled
-def _measure(frame, reference, retain, like, top, black_level, sample_bytes, scratch, out):
+def _measure(frame, reference, retain, like, top, black_level, sample_bytes, code_rows, out):
     """One picture. `like` is a 0 of the sample's type, `top` its largest value; they choose the compiled variant.
 
-    The scratch arrays belong to the caller: numba frees an array after the last mention of it, and these are used
-    through their addresses.
+    The scratch rows belong to the caller: numba frees an array after the last mention of it, and these are used through
+    their address.
     """
-    across, down, windows, byte_rows, code_rows = scratch
     luma, pitch = frame[_LUMA], frame[_LUMA_PITCH]
     width, height, shift, depth = frame[_WIDTH], frame[_HEIGHT], frame[_SHIFT], frame[_BIT_DEPTH]
     # Interleaved chroma is one plane of twice the width, whichever component comes first.
@@ -164,56 +90,26 @@ def _measure(frame, reference, retain, like, top, black_level, sample_bytes, scr
     chroma_width = frame[_CHROMA_WIDTH] * (2 if interleaved else 1)
     chroma_height = frame[_CHROMA_HEIGHT]
     compared = reference[_R_LUMA] != 0
-    row_distance = _row_step(height)
-    strip_distance = _strip_step(width)
 
-    held = np.int64(byte_rows.ctypes.data)
-    steps = samples_at(held, np.uint8(0))
-    eights = held + width  # the top 8 bits of even and of odd rows, where a sample has more
-    ring = held + 3 * width  # the last eight rows of steps from row to row
-    window = samples_at(np.int64(windows.ctypes.data), np.uint16(0))
-    across_sums = samples_at(np.int64(across.ctypes.data), np.int32(0))
-    # Rows of shifted code values: even rows, odd rows, the reference's; and a row of zeros.
+    # Rows of shifted code values, the picture's and the reference's; and a row of zeros.
     buffer, buffer_bytes = np.int64(code_rows.ctypes.data), np.int64(code_rows.strides[0])
-    code_rows[3, :] = 0
-    zeros = samples_at(buffer + 3 * buffer_bytes, like)
+    code_rows[2, :] = 0
+    zeros = samples_at(buffer + 2 * buffer_bytes, like)
 
     difference, total, black, gradient = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     low, high = top, like
-    above = samples_at(luma, np.uint8(0))
-    next_sampled = row_distance // 2 + 1
     for y in range(height):
-        row = codes(luma + y * pitch, width, shift, buffer + (y & 1) * buffer_bytes, like)
+        row = codes(luma + y * pitch, width, shift, buffer, like)
         earlier = row
         if compared:
             at = reference[_R_LUMA] + y * reference[_R_LUMA_PITCH]
-            earlier = codes(at, width, shift, buffer + 2 * buffer_bytes, like)
+            earlier = codes(at, width, shift, buffer + buffer_bytes, like)
         row_difference, row_total, row_gradient = _luma_sums(row, earlier, zeros, width)
         difference += row_difference
         total += row_total
         gradient += row_gradient
         black += _count_at_or_below(row, width, black_level)
         low, high = _range(row, width, low, high)
-        eight_at = luma + y * pitch
-        if sample_bytes == 2:
-            eight_at = eights + (y & 1) * width
-            _top_bits(row, width, depth - 8, samples_at(eight_at, np.uint8(0)))
-        eight = samples_at(eight_at, np.uint8(0))
-        if y == next_sampled:
-            _across(eight, width, steps, across_sums)
-            next_sampled += row_distance
-        if y > 0:
-            m = y - 1  # the step between rows m and m + 1
-            newest = samples_at(ring + (m & 7) * width, np.uint8(0))
-            count = _strip_steps(above, eight, width, strip_distance, newest)
-            if m < 6:
-                for c in range(count):
-                    window[c] = np.uint16(window[c] + newest[c])
-            else:
-                middle = samples_at(ring + ((m - 3) & 7) * width, np.uint8(0))
-                oldest = samples_at(ring + ((m - 6) & 7) * width, np.uint8(0))
-                down[m - 3] = _down(newest, middle, oldest, window, count)
-        above = eight
     if retain[_R_LUMA] != 0:
         _copy_plane(luma, pitch, retain[_R_LUMA], retain[_R_LUMA_PITCH], width * sample_bytes, height)
 
@@ -250,7 +146,6 @@ def _measure(frame, reference, retain, like, top, black_level, sample_bytes, scr
     out[4] = np.float64(low) / one
     out[5] = np.float64(high) / one
     out[6] = np.float64(gradient) / (np.float64(max((width - 1) * height, 1)) * one)
-    out[7] = max(_strongest_period(across, width), _strongest_period(down, height))
 
 
 @compiled
@@ -265,19 +160,13 @@ def _measure_row(frames_address, references_address, retain_address, index, out_
         out[:] = np.nan
         return
     width, level = frame[_WIDTH], frame[_BLACK_LEVEL]
-    scratch = (
-        np.zeros(width, np.int32),
-        np.zeros(frame[_HEIGHT], np.int32),
-        np.zeros(width, np.uint16),
-        np.empty((11, width), np.uint8),
-        np.empty((4, max(width, frame[_CHROMA_WIDTH] * frame[_CHROMA_STEP])), np.uint16),
-    )
+    code_rows = np.empty((3, max(width, frame[_CHROMA_WIDTH] * frame[_CHROMA_STEP])), np.uint16)
     if frame[_BIT_DEPTH] == 8:
         level = min(level, 255)
-        _measure(frame, reference, retain, np.uint8(0), np.uint8(255), np.uint8(level), 1, scratch, out)
+        _measure(frame, reference, retain, np.uint8(0), np.uint8(255), np.uint8(level), 1, code_rows, out)
     else:
         level = min(level, 65535)
-        _measure(frame, reference, retain, np.uint16(0), np.uint16(65535), np.uint16(level), 2, scratch, out)
+        _measure(frame, reference, retain, np.uint16(0), np.uint16(65535), np.uint16(level), 2, code_rows, out)
 
 
 def frame_stats(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:

@@ -1,16 +1,13 @@
-"""frame_stats on CUDA: Triton, four launches for a batch of any sizes and formats, no wait for the host.
+"""frame_stats on CUDA: Triton, two launches for a batch of any sizes and formats, no wait for the host.
 
-`_read_planes` streams every plane once: the picture, its reference, and the copy that is kept. `_find_edges` goes back
-to the lines that blockiness looks at, `_fold` tries the grid periods, `_finish` makes the doubles. The host knows
-nothing of the table's contents, so the grid is fixed: PROGRAMS programs share the tiles of each picture, and a program
-chooses its code by the row's depth and alignment. All that crosses programs are int64 sums and maxima, whose result
-does not depend on their order.
+`_read_planes` streams every plane once: the picture, its reference, and the copy that is kept; `_finish` makes the
+doubles. The host knows nothing of the table's contents, so the grid is fixed: PROGRAMS programs share the tiles of each
+picture, and a program chooses its code by the row's depth and alignment. All that crosses programs are int64 sums and
+maxima, whose result does not depend on their order.
 
-Bytes of an 8-bit 4:2:0 picture of 1920x1080, with a reference and a copy: 3.11 MB read, 3.11 MB read, 3.11 MB written;
-the lines of blockiness are read again, 0.41 MB of rows and (24 strips of 16 bytes in sectors of 32) 0.83 MB of
-strips: 10.6 MB. Operations: about 14 per luma and 5 per chroma sample, 60 per sampled step: 85 M. The floor on an H100
-(3.35 TB/s; about 15 T simple integer operations/s) is 3.2 us for the bytes and 6 us for the operations per picture. It
-is worked out, not measured.
+Bytes of an 8-bit 4:2:0 picture of 1920x1080, with a reference and a copy: 3.11 MB read, 3.11 MB read, 3.11 MB written:
+9.3 MB. Operations: about 14 per luma and 5 per chroma sample: 34 M. The floor on an H100 (3.35 TB/s; about 15 T simple
+integer operations/s) is 2.8 us for the bytes and 2.3 us for the operations per picture. It is worked out, not measured.
 """
 
 import torch
@@ -18,20 +15,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.frame_stats.columns import (
-    COLUMNS,
-    PERIOD_MAX,
-    PERIOD_MIN,
-    QUOTIENT_ONE,
-    SAMPLED_ROWS,
-    SAMPLED_STRIPS,
-    STRIP_WIDTH,
-)
+from kernels.frame_stats.columns import COLUMNS
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
 
 PROGRAMS = 128  # per picture; at 64 pictures and more than 60 multiprocessors each has many to choose from
-EDGE_PROGRAMS = 64
-LARGEST_SIDE = 32768  # what the op allows: one row's sums fit 31 bits
 
 _FIELDS = tl.constexpr(FRAME_FIELDS)
 _REFERENCE_FIELDS = tl.constexpr(REFERENCE_FIELDS)
@@ -48,12 +35,6 @@ _R_LUMA, _R_U, _R_V = (
 )
 _R_LUMA_PITCH = tl.constexpr(int(ReferenceField.LUMA_PITCH))
 _R_CHROMA_PITCH = tl.constexpr(int(ReferenceField.CHROMA_PITCH))
-_PERIOD_MIN = tl.constexpr(PERIOD_MIN)
-_PERIODS = tl.constexpr(PERIOD_MAX - PERIOD_MIN + 1)
-_QUOTIENT_ONE = tl.constexpr(QUOTIENT_ONE)
-_SAMPLED_ROWS, _SAMPLED_STRIPS = tl.constexpr(SAMPLED_ROWS), tl.constexpr(SAMPLED_STRIPS)
-_STRIP_WIDTH = tl.constexpr(STRIP_WIDTH)
-_LARGEST_SIDE = tl.constexpr(LARGEST_SIDE)
 
 # A picture's sums, int64, all begun at 0.
 _SUMS = tl.constexpr(8)
@@ -252,123 +233,7 @@ def _read_planes(frames, references, retains, sums, PROGRAMS: tl.constexpr, ROWS
 
 
 @triton.jit
-def _quotients(places, stride, mask, excess):
-    """Blocking quotients of the steps from `places` on, one `stride` further; three steps each side have to exist."""
-    before = tl.load(places - 3 * stride, mask=mask, other=0).to(tl.int32) >> excess
-    around = tl.zeros(places.shape, tl.int32)
-    step = tl.zeros(places.shape, tl.int32)
-    for k in tl.static_range(-3, 4):
-        after = tl.load(places + (k + 1) * stride, mask=mask, other=0).to(tl.int32) >> excess
-        apart = tl.abs(after - before)
-        if k == 0:
-            step = apart
-        else:
-            around += apart
-        before = after
-    return step * _QUOTIENT_ONE // tl.maximum(around, 1)  # 0 where masked
-
-
-@triton.jit
-def _find_edges_of(
-    frame, across, down, program,
-    WORD: tl.constexpr, PROGRAMS: tl.constexpr, LINES: tl.constexpr, SIDE: tl.constexpr,
-):  # fmt: skip
-    base = tl.load(frame + _LUMA).to(tl.pointer_type(WORD))
-    pitch = tl.load(frame + _LUMA_PITCH) // (WORD.primitive_bitwidth // 8)
-    width = tl.load(frame + _WIDTH)
-    height = tl.load(frame + _HEIGHT)
-    excess = (tl.load(frame + _SHIFT) + tl.load(frame + _BIT_DEPTH) - 8).to(tl.int32)
-
-    # Between columns: a program owns SIDE columns and walks the sampled rows.
-    row_step = height // _SAMPLED_ROWS | 1
-    chunk = program.to(tl.int64)
-    while chunk * SIDE < width:
-        x = chunk * SIDE + tl.arange(0, SIDE)
-        profile = tl.zeros((SIDE,), tl.int32)
-        first = row_step // 2 + 1
-        while first < height:
-            y = first + row_step * tl.arange(0, LINES)
-            mask = (y < height)[:, None] & ((x >= 3) & (x < width - 4))[None, :]
-            profile += tl.sum(_quotients(base + y[:, None] * pitch + x[None, :], 1, mask, excess), axis=0)
-            first += row_step * LINES
-        tl.store(across + x, profile, mask=x < width)
-        chunk += PROGRAMS
-
-    # Between rows: a program owns LINES rows and walks the sampled columns, numbered as they would lie packed.
-    strip_step = width // _STRIP_WIDTH // _SAMPLED_STRIPS | 1
-    every = strip_step == 1
-    chunk = program.to(tl.int64)
-    while chunk * LINES < height:
-        y = chunk * LINES + tl.arange(0, LINES)
-        profile = tl.zeros((LINES,), tl.int32)
-        column = tl.zeros((), tl.int64)
-        reached = tl.zeros((), tl.int64)
-        while reached < width:
-            c = column + tl.arange(0, SIDE)
-            strip = (strip_step // 2 + c // _STRIP_WIDTH * strip_step) * _STRIP_WIDTH
-            x = tl.where(every, 1 + c, strip + c % _STRIP_WIDTH)
-            whole = tl.where(every, x, strip + _STRIP_WIDTH - 1) < width
-            mask = ((y >= 3) & (y < height - 4))[:, None] & whole[None, :]
-            profile += tl.sum(_quotients(base + y[:, None] * pitch + x[None, :], pitch, mask, excess), axis=1)
-            column += SIDE
-            reached = column * strip_step
-        tl.store(down + y, profile, mask=y < height)
-        chunk += PROGRAMS
-
-
-@triton.jit
-def _find_edges(frames, profiles, PROGRAMS: tl.constexpr, LINES: tl.constexpr, SIDE: tl.constexpr):
-    """The sums of blocking quotients: profiles[n, 0] per column of picture n, profiles[n, 1] per row."""
-    picture = tl.program_id(1).to(tl.int64)
-    program = tl.program_id(0)
-    frame = frames + picture * _FIELDS
-    if tl.load(frame + _LUMA) != 0:
-        across = profiles + picture * 2 * _LARGEST_SIDE
-        if tl.load(frame + _BIT_DEPTH) == 8:
-            _find_edges_of(frame, across, across + _LARGEST_SIDE, program, tl.uint8, PROGRAMS, LINES, SIDE)
-        else:
-            _find_edges_of(frame, across, across + _LARGEST_SIDE, program, tl.uint16, PROGRAMS, LINES, SIDE)
-
-
-@triton.jit
-def _fold(frames, profiles, strengths, BLOCK: tl.constexpr):
-    """strengths[n, direction, period]: mean on the grid's lines over the mean of the others; 0 where undefined."""
-    picture = tl.program_id(1).to(tl.int64)
-    candidate = tl.program_id(0)
-    direction = candidate // _PERIODS
-    period = candidate % _PERIODS + _PERIOD_MIN
-    frame = frames + picture * _FIELDS
-    if tl.load(frame + _LUMA) != 0:
-        length = tl.load(frame + tl.where(direction == 0, _WIDTH, _HEIGHT))
-        profile = profiles + (picture * 2 + direction) * _LARGEST_SIDE
-        on, off = tl.zeros((BLOCK,), tl.int64), tl.zeros((BLOCK,), tl.int64)
-        on_count, off_count = tl.zeros((BLOCK,), tl.int32), tl.zeros((BLOCK,), tl.int32)
-        start = tl.zeros((), tl.int64) + 3
-        while start < length - 4:
-            i = start + tl.arange(0, BLOCK)
-            here = i < length - 4
-            grid = here & (i % period == period - 1)
-            value = tl.load(profile + i, mask=here, other=0)
-            # Neighbours too, as for grids that scaling has moved by a fraction of a sample.
-            before = tl.load(profile + i - 1, mask=grid, other=0)
-            after = tl.load(profile + i + 1, mask=grid, other=0)
-            on += tl.where(grid, tl.maximum(tl.maximum(before, value), after), 0).to(tl.int64)
-            off += tl.where(grid, 0, value).to(tl.int64)
-            on_count += grid.to(tl.int32)
-            off_count += (here & ~grid).to(tl.int32)
-            start += BLOCK
-        on_sum, off_sum = tl.sum(on, axis=0), tl.sum(off, axis=0)
-        on_lines, off_lines = tl.sum(on_count, axis=0), tl.sum(off_count, axis=0)
-        strength = tl.zeros((), tl.float64)
-        if (on_lines > 0) & (off_sum > 0):
-            strength = (on_sum.to(tl.float64) * off_lines.to(tl.float64)) / (
-                off_sum.to(tl.float64) * on_lines.to(tl.float64)
-            )
-        tl.store(strengths + picture * (2 * _PERIODS) + candidate, strength)
-
-
-@triton.jit
-def _finish(frames, references, sums, strengths, out, CANDIDATES: tl.constexpr):
+def _finish(frames, references, sums, out):
     picture = tl.program_id(0).to(tl.int64)
     frame = frames + picture * _FIELDS
     own = sums + picture * _SUMS
@@ -390,9 +255,6 @@ def _finish(frames, references, sums, strengths, out, CANDIDATES: tl.constexpr):
         tl.store(row + 5, tl.load(own + _HIGHEST).to(tl.float64) / one)
         steps = tl.maximum((width - 1) * height, 1)
         tl.store(row + 6, tl.load(own + _GRADIENT).to(tl.float64) / (steps * full).to(tl.float64))
-        lane = tl.arange(0, CANDIDATES)
-        found = tl.load(strengths + picture * (2 * _PERIODS) + lane, mask=lane < 2 * _PERIODS, other=0.0)
-        tl.store(row + 7, tl.max(found, axis=0))
 
 
 def frame_stats(
@@ -401,35 +263,25 @@ def frame_stats(
     retain: Tensor,
     *,
     programs: int = PROGRAMS,
-    edge_programs: int = EDGE_PROGRAMS,
     tile: tuple[int, int] = (16, 256),
-    edge_tile: tuple[int, int] = (16, 64),
 ) -> Tensor:
     """The op's CUDA implementation; see kernels/frame_stats/op.py. The tables are checked and contiguous.
 
     Args:
         frames, references, retain: the tables, on the device.
-        programs, edge_programs: how many share the tiles of one picture; they change no number.
-        tile, edge_tile: rows and columns of a tile, powers of two, 16 columns at least; they change no number.
+        programs: how many share the tiles of one picture; they change no number.
+        tile: rows and columns of a tile, powers of two, 16 columns at least; they change no number.
     """
     count, device = frames.shape[0], frames.device
     out = torch.full((count, len(COLUMNS)), torch.nan, dtype=torch.float64, device=device)
     if count == 0:
         return out
-    candidates = 2 * (PERIOD_MAX - PERIOD_MIN + 1)
     sums = torch.zeros((count, _SUMS.value), dtype=torch.int64, device=device)
-    profiles = torch.empty((count, 2, LARGEST_SIDE), dtype=torch.int32, device=device)
-    strengths = torch.empty((count, candidates), dtype=torch.float64, device=device)
     rows, columns = tile
     # Left alone ptxas takes 194 registers, so that one block fills a multiprocessor; 128 do without a spill.
     _read_planes[(programs, count)](
         frames, references, retain, sums,
         PROGRAMS=programs, ROWS=rows, COLS=columns, num_warps=8, maxnreg=128,
     )  # fmt: skip
-    lines, side = edge_tile
-    _find_edges[(edge_programs, count)](frames, profiles, PROGRAMS=edge_programs, LINES=lines, SIDE=side)
-    _fold[(candidates, count)](frames, profiles, strengths, BLOCK=1024)
-    _finish[(count,)](
-        frames, references, sums, strengths, out, CANDIDATES=triton.next_power_of_2(candidates), num_warps=1
-    )
+    _finish[(count,)](frames, references, sums, out, num_warps=1)
     return out

@@ -24,12 +24,34 @@ def _check(frames: Tensor, references: Tensor, retain: Tensor) -> None:
             )
 
 
-@torch.library.custom_op("avjury::frame_stats", mutates_args=(), device_types="cpu")
+def _cpu(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
+    from kernels.frame_stats import cpu  # numba loads in a second: only where it is needed
+
+    _check(frames, references, retain)
+    return cpu.frame_stats(frames, references, retain)
+
+
+_frame_stats = torch.library.custom_op("avjury::frame_stats", _cpu, mutates_args=(), device_types="cpu")
+
+
+@_frame_stats.register_kernel("cuda")
+def _(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
+    from kernels.frame_stats import gpu  # Triton is not there on every machine
+
+    _check(frames, references, retain)
+    return gpu.frame_stats(frames, references, retain)
+
+
+@_frame_stats.register_fake
+def _(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
+    return frames.new_empty((frames.shape[0], len(COLUMNS)), dtype=torch.float64)
+
+
 def frame_stats(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
     """Statistics of N pictures of any sizes and formats, one row each.
 
-    A code value is the stored sample shifted right by SHIFT; `full` is 2**BIT_DEPTH. Every column but the last is a
-    ratio of two exact integers with one float64 division, so that all implementations give the same bits.
+    A code value is the stored sample shifted right by SHIFT; `full` is 2**BIT_DEPTH. Every column is a ratio
+    of two exact integers with one float64 division, so that all implementations give the same bits.
 
     | column | meaning |
     |---|---|
@@ -38,20 +60,6 @@ def frame_stats(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
     | black_ratio | share of luma samples with a code <= BLACK_LEVEL (inclusive) |
     | luma_mean, luma_min, luma_max | of the luma codes / full |
     | gradient | mean of abs(Y[y, x] - Y[y, x - 1]) / full; 0 for pictures one column wide |
-    | blockiness | strength of the strongest regular grid of edges; about 1 without one, 0 where nothing can be said |
-
-    Blockiness: let d(i) be the absolute step between columns i and i + 1 of a row, in the top 8 bits of the code, and
-    q(i) = d(i) / max(1, sum of the three d before and the three d after). P(i) is the sum of q(i) over rows. For a
-    period p from 3 to 24, lines i with i mod p = p - 1 are the grid; the value for p is the mean over grid lines of
-    max(P(i - 1), P(i), P(i + 1)), over the mean of P(i) of all other lines. The same with rows and columns swapped;
-    blockiness is the largest of all. q is rounded down to multiples of 2**-13, so that P is an exact integer; each
-    mean ratio is one float64 product on each side and one division. Of pictures below 432 rows all rows are read, of
-    those below 768 columns all columns; else about 216 rows and 24 strips of 16 columns, spread evenly (columns.py),
-    because reading all of a 1080p picture would cost another sixth of its decoding.
-
-    Deviations from FFmpeg's blockdetect, deliberate: FFmpeg never clears its sums, so that the value it prints for a
-    picture is that of all pictures so far together, here it is the picture's own; FFmpeg says nan for a flat
-    picture, here 0; more than 8 bits are cut to 8 here and dithered by FFmpeg's converter.
 
     Args:
         frames: (N, FRAME_FIELDS) int64, contiguous, see kernels/layout.py; LUMA_ADDRESS 0 skips the row. On the
@@ -64,24 +72,9 @@ def frame_stats(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
     Returns: (N, len(COLUMNS)) float64 on the device. A skipped row is all NaN; mafd and luma_difference are NaN
         without a reference.
     Raises: ValueError for tables of another shape, dtype or device.
-    Source: mafd: FFmpeg's freezedetect and scdet; black_ratio: FFmpeg's blackdetect; blockiness: R. Muijs and
-        I. Kirenko, "A no-reference blocking artifact measure for adaptive video processing", EUSIPCO 2005, eq. 1-3,
-        as FFmpeg's blockdetect takes it.
+    Source: mafd: FFmpeg's freezedetect and scdet; black_ratio: FFmpeg's blackdetect.
     """
-    from kernels.frame_stats import cpu  # numba loads in a second: only where it is needed
-
-    _check(frames, references, retain)
-    return cpu.frame_stats(frames, references, retain)
-
-
-@frame_stats.register_kernel("cuda")
-def _(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
-    from kernels.frame_stats import gpu  # Triton is not there on every machine
-
-    _check(frames, references, retain)
-    return gpu.frame_stats(frames, references, retain)
-
-
-@frame_stats.register_fake
-def _(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
-    return frames.new_empty((frames.shape[0], len(COLUMNS)), dtype=torch.float64)
+    if not frames.is_cuda:
+        return _cpu(frames, references, retain)  # straight to it: the dispatcher takes tens of microseconds
+    result: Tensor = torch.ops.avjury.frame_stats(frames, references, retain)
+    return result

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kernels.frame_stats.columns import COLUMNS, PERIOD_MAX, PERIOD_MIN, QUOTIENT_ONE, STRIP_WIDTH, row_step, strip_step
+from kernels.frame_stats.columns import COLUMNS
 from kernels.layout import Field, ReferenceField
 
 Plane = npt.NDArray[np.int64]
@@ -19,50 +19,6 @@ def plane_at(address: int, pitch: int, width: int, height: int, step: int, depth
     size = (height - 1) * pitch + ((width - 1) * step + 1) * dtype.itemsize
     memory = memoryview((ctypes.c_uint8 * size).from_address(address)).cast("B")
     return np.ndarray((height, width), dtype, memory, strides=(pitch, step * dtype.itemsize))
-
-
-def edge_profile(luma8: Plane, lines: npt.NDArray[np.int64]) -> Plane:
-    """Sums over the given rows of the blocking quotients between neighbouring columns, in units of 1/QUOTIENT_ONE."""
-    width = luma8.shape[1]
-    profile = np.zeros(width, np.int64)
-    steps = np.abs(np.diff(luma8, axis=1))
-    for i in range(3, width - 4):
-        around = steps[:, i - 3 : i].sum(axis=1) + steps[:, i + 1 : i + 4].sum(axis=1)
-        quotients = steps[:, i] * QUOTIENT_ONE // np.maximum(1, around)
-        profile[i] = quotients[lines].sum()
-    return profile
-
-
-def strongest_period(profile: Plane) -> float:
-    """The largest ratio, over all periods, of the mean on a grid's lines to the mean elsewhere; 0 where undefined."""
-    strongest = 0.0
-    lines = range(3, len(profile) - 4)
-    for period in range(PERIOD_MIN, PERIOD_MAX + 1):
-        on = [int(profile[i - 1 : i + 2].max()) for i in lines if i % period == period - 1]
-        off = [int(profile[i]) for i in lines if i % period != period - 1]
-        if on and sum(off) > 0:
-            strongest = max(strongest, float(sum(on)) * len(off) / (float(sum(off)) * len(on)))
-    return strongest
-
-
-def blockiness(luma8: Plane, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> float:
-    """FFmpeg's blockdetect value of one 8-bit picture, looking at the given rows and columns."""
-    return max(strongest_period(edge_profile(luma8, rows)), strongest_period(edge_profile(luma8.T, columns)))
-
-
-def sampled_rows(height: int) -> npt.NDArray[np.int64]:
-    """The rows in which vertical edges are looked for."""
-    step = row_step(height)
-    return np.arange(step // 2 + 1, height, step)
-
-
-def sampled_columns(width: int) -> npt.NDArray[np.int64]:
-    """The columns in which horizontal edges are looked for."""
-    step = strip_step(width)
-    if step == 1:
-        return np.arange(1, width)
-    strips = [s for s in range(step // 2, width, step) if (s + 1) * STRIP_WIDTH <= width]
-    return np.array([s * STRIP_WIDTH + k for s in strips for k in range(STRIP_WIDTH)], np.int64)
 
 
 def frame_stats(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
@@ -102,7 +58,6 @@ def _row(frame: list[int], reference: list[int], retain: list[int]) -> list[floa
     if retain[ReferenceField.LUMA_ADDRESS]:
         for target, source in zip(_planes(retain, frame), stored, strict=True):
             target[:] = source
-    luma8 = luma >> (frame[Field.BIT_DEPTH] - 8)
     values = {
         "mafd": mafd,
         "luma_difference": luma_difference,
@@ -111,6 +66,5 @@ def _row(frame: list[int], reference: list[int], retain: list[int]) -> list[floa
         "luma_min": int(luma.min()) / full,
         "luma_max": int(luma.max()) / full,
         "gradient": int(np.abs(np.diff(luma, axis=1)).sum()) / (max(1, (width - 1) * height) * full),
-        "blockiness": blockiness(luma8, sampled_rows(height), sampled_columns(width)),
     }
     return [values[name] for name in COLUMNS]

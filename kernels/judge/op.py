@@ -117,7 +117,7 @@ def check_layout(
         )
 
 
-_compiled: Any = cpu.judge  # numba compiles it; it carries no types
+judge_arrays: Any = cpu.judge  # numba compiles it; it carries no types. `judge` of host tensors, for their arrays
 
 
 def _judge_cpu(
@@ -132,7 +132,7 @@ def _judge_cpu(
     counts: Tensor,
     depth: int,
 ) -> None:
-    _compiled(
+    judge_arrays(
         slots.numpy(),
         start.numpy(),
         known_until.numpy(),
@@ -203,7 +203,10 @@ def judge(
         counts: (>= N,) int32; the first N are written.
         depth: longest chain of dominance counted in detectors, at least 1 (`dominance_depth`).
     """
-    _op(slots, start, known_until, values, detectors, rules, state, events, counts, depth)
+    if slots.is_cuda:
+        _op(slots, start, known_until, values, detectors, rules, state, events, counts, depth)
+    else:  # straight to it: the dispatcher takes longer than the judging
+        _judge_cpu(slots, start, known_until, values, detectors, rules, state, events, counts, depth)
 
 
 def dominance_depth(masters: Sequence[int]) -> int:

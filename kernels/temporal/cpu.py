@@ -20,6 +20,8 @@ _LUMINANCE_EXTREME, _LUMINANCE_WAY, _LUMINANCE_TURNS = at.LUMINANCE_EXTREME, at.
 _RED_EXTREME, _RED_WAY, _RED_TURNS = at.RED_EXTREME, at.RED_WAY, at.RED_TURNS
 _LUMINANCE_TIMES, _RED_TIMES, _TURN_TIMES = at.LUMINANCE_TIMES, at.RED_TIMES, at.TURN_TIMES
 _ACTIVITY, _WAS_STILL, _SINCE_STOP, _STUCK = at.ACTIVITY, at.WAS_STILL, at.SINCE_STOP, at.STUCK
+_DRIFT, _LAST_LUMA, _FADING = at.DRIFT, at.LAST_LUMA, at.FADING
+_REST_LEAST, _REST_MOST = at.REST_LEAST, at.REST_MOST
 _TOGETHER = at.TOGETHER_SECONDS
 _MOVES_AT, _MOVES_SIZE, _GAPS_AT, _GAPS_SIZE = at.MOVES_AT, at.MOVES_SIZE, at.GAPS_AT, at.GAPS_SIZE
 _EVENTS_AT, _EVENTS_SIZE, _STEPS_AT, _STEPS_SIZE = at.EVENTS_AT, at.EVENTS_SIZE, at.STEPS_AT, at.STEPS_SIZE
@@ -143,7 +145,8 @@ def _usual_motion(state):
 def _stutter(state, motion, pts):
     usual = _usual_motion(state)
     repeat = motion <= _REPEAT_SHARE * usual and usual >= _LEAST_MOTION
-    state[_REPEATS] += ((1.0 if repeat else 0.0) - state[_REPEATS]) / _REPEAT_MEMORY
+    if usual >= _LEAST_MOTION:
+        state[_REPEATS] += ((1.0 if repeat else 0.0) - state[_REPEATS]) / _REPEAT_MEMORY
     state[_SINCE_REPEAT] += 1.0
     event = False
     if repeat:
@@ -182,17 +185,58 @@ def _stutter(state, motion, pts):
 
 
 @compiled
-def _stuck(state, difference, motion, step, pts):
-    cut, moving, held = 0, 0, 0
+def _side(state, top, bottom, left, right):
+    """How many tiles of a rectangle stand still, and how many it has."""
+    filled = 0
+    for row in range(top, bottom + 1):
+        for column in range(left, right + 1):
+            filled += state[_WAS_STILL + row * TILE_COLUMNS + column] > 0.0
+    return filled, (bottom - top + 1) * (right - left + 1)
+
+
+@compiled
+def _rectangle(state, top, bottom, left, right):
+    """The rectangle less the sides of which the least stands still, until RECTANGULAR of it does."""
+    while top <= bottom and left <= right:
+        filled, size = _side(state, top, bottom, left, right)
+        if filled >= _RECTANGULAR * size:
+            break
+        least, filled, size = 0, 2, 1
+        for side in range(4):
+            if side == 0:
+                here, of = _side(state, top, top, left, right)
+            elif side == 1:
+                here, of = _side(state, bottom, bottom, left, right)
+            elif side == 2:
+                here, of = _side(state, top, bottom, left, left)
+            else:
+                here, of = _side(state, top, bottom, right, right)
+            if here * size < filled * of:  # a smaller share, in integers
+                least, filled, size = side, here, of
+        if least == 0:
+            top += 1
+        elif least == 1:
+            bottom -= 1
+        elif least == 2:
+            left += 1
+        else:
+            right -= 1
+    return top, bottom, left, right
+
+
+@compiled
+def _stuck(state, luma, difference, motion, step, pts):
+    cut, held = 0, 0
     stopped, left, right, top, bottom = 0, TILES, -1, TILES, -1
     pace = min(1.0, step / _ACTIVITY_SECONDS)
     for tile in range(TILES):
         still = difference[tile] <= _STILL
         cut += difference[tile] > _CUT_DIFFERENCE
-        moving += not still
         if still:
             if state[_WAS_STILL + tile] == 0.0:
-                state[_SINCE_STOP + tile] = 0.0 if state[_ACTIVITY + tile] >= _ACTIVE else -1.0
+                activity = state[_ACTIVITY + tile]
+                moved = activity >= _ACTIVE and abs(state[_DRIFT + tile]) <= _FADING * activity
+                state[_SINCE_STOP + tile] = 0.0 if moved else -1.0
             elif state[_SINCE_STOP + tile] >= 0.0:
                 state[_SINCE_STOP + tile] += step
             if state[_STUCK + tile] > 0.0:
@@ -201,7 +245,6 @@ def _stuck(state, difference, motion, step, pts):
             state[_SINCE_STOP + tile] = -1.0
             state[_STUCK + tile] = max(0.0, state[_STUCK + tile] - 0.5)
         state[_WAS_STILL + tile] = 1.0 if still else 0.0
-        state[_ACTIVITY + tile] += ((0.0 if still else 1.0) - state[_ACTIVITY + tile]) * pace
         held += state[_STUCK + tile] > 0.0
         if 0.0 <= state[_SINCE_STOP + tile] <= _TOGETHER:
             stopped += 1
@@ -210,16 +253,29 @@ def _stuck(state, difference, motion, step, pts):
     if cut >= _CUT_TILES and motion >= _CUT_RISE * state[_MOTION]:
         state[_CUT_AT] = pts
     state[_MOTION] = motion
-    enough = stopped >= max(_STUCK_TILES, held + 1) and moving >= _MOVING_TILES
-    filled = 0  # tiles of the box around those that stopped which stand still, whenever they stopped
-    for row in range(top, bottom + 1):
-        for column in range(left, right + 1):
-            filled += state[_WAS_STILL + row * TILE_COLUMNS + column] > 0.0
-    uncut = pts - state[_CUT_AT] > _ACTIVITY_SECONDS
-    if enough and uncut and filled >= _RECTANGULAR * ((right - left + 1) * (bottom - top + 1)):
+    enough = max(_STUCK_TILES, held + 1)
+    if stopped >= enough and pts - state[_CUT_AT] > _ACTIVITY_SECONDS:
+        top, bottom, left, right = _rectangle(state, top, bottom, left, right)
+        stopped, moving, change, usual = 0, 0, 0.0, 0.0
         for tile in range(TILES):
-            state[_STUCK + tile] = 1.0 if 0.0 <= state[_SINCE_STOP + tile] <= _TOGETHER else 0.0
-        held = stopped
+            row, column = tile // TILE_COLUMNS, tile % TILE_COLUMNS
+            if top <= row <= bottom and left <= column <= right:
+                stopped += 0.0 <= state[_SINCE_STOP + tile] <= _TOGETHER
+            elif state[_WAS_STILL + tile] == 0.0:
+                moving += 1
+                change += difference[tile]
+                usual += state[_ACTIVITY + tile]
+        as_before = moving >= _MOVING_TILES and _REST_LEAST * usual <= change <= _REST_MOST * usual
+        if stopped >= enough and as_before:
+            for tile in range(TILES):
+                row, column = tile // TILE_COLUMNS, tile % TILE_COLUMNS
+                within = top <= row <= bottom and left <= column <= right
+                state[_STUCK + tile] = 1.0 if within and 0.0 <= state[_SINCE_STOP + tile] <= _TOGETHER else 0.0
+            held = stopped
+    for tile in range(TILES):
+        state[_ACTIVITY + tile] += (difference[tile] - state[_ACTIVITY + tile]) * pace
+        state[_DRIFT + tile] += (luma[tile] - state[_LAST_LUMA + tile] - state[_DRIFT + tile]) * pace
+        state[_LAST_LUMA + tile] = luma[tile]
     return held / TILES
 
 
@@ -232,7 +288,8 @@ def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
     fresh = not (pts >= last and pts - last <= _LONGEST_GAP)  # also where nothing was seen: NaN
     if fresh:
         state[:] = 0.0
-        state[_CUT_AT] = -np.inf
+        state[_CUT_AT] = pts
+        state[_LAST_LUMA : _LAST_LUMA + TILES] = tiles[0]
         state[_LAST_MAFD] = np.nan
         state[_REPEATS] = 0.5  # until it is known
         state[_SINCE_STOP : _SINCE_STOP + TILES] = -1.0
@@ -274,7 +331,7 @@ def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
     out[3], out[4], out[6] = 0.0, 0.0, 0.0
     if not fresh and not np.isnan(motion_sum):
         out[3] = _stutter(state, motion_sum / TILES, pts)
-        out[4] = _stuck(state, tiles[1], motion_sum / TILES, pts - last, pts)
+        out[4] = _stuck(state, tiles[0], tiles[1], motion_sum / TILES, pts - last, pts)
     spread = high[0] - low[0]
     if coloured:
         spread = max(spread, high[1] - low[1], high[2] - low[2])
@@ -287,7 +344,8 @@ def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
 
 
 @compiled
-def _steps(tiles, mafd, gradient, pts, ranges, slots, state, table, out):
+def steps(tiles, mafd, gradient, pts, ranges, slots, state, table, out):
+    """Every row in turn; the arrays are those of `temporal`, `out` its result."""
     for n in range(tiles.shape[0]):
         _step(tiles[n], mafd[n], gradient[n], pts[n], ranges[n] == 1, state[slots[n]], table, out[n])
 
@@ -305,5 +363,5 @@ def temporal(
     """The op's CPU implementation; see kernels/temporal/op.py."""
     out = torch.empty((tiles.shape[0], _N_COLUMNS), dtype=torch.float64)
     arrays = (tiles, mafd, gradient, pts, ranges, slots, state, table, out)
-    _steps(*(tensor.numpy() for tensor in arrays))
+    steps(*(tensor.numpy() for tensor in arrays))
     return out

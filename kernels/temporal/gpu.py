@@ -51,7 +51,9 @@ _STILL, _ACTIVITY_SECONDS, _ACTIVE = (
 _CUT_DIFFERENCE, _CUT_TILES = tl.constexpr(at.CUT_DIFFERENCE), tl.constexpr(at.CUT_TILES)
 _CUT_RISE, _MOTION = tl.constexpr(at.CUT_RISE), tl.constexpr(int(at.Scalar.MOTION))
 _STUCK_TILES, _MOVING_TILES = tl.constexpr(at.STUCK_TILES), tl.constexpr(at.MOVING_TILES)
-_RECTANGULAR = tl.constexpr(at.RECTANGULAR)
+_RECTANGULAR, _FADING = tl.constexpr(at.RECTANGULAR), tl.constexpr(at.FADING)
+_DRIFT, _LAST_LUMA = tl.constexpr(at.DRIFT), tl.constexpr(at.LAST_LUMA)
+_REST_LEAST, _REST_MOST = tl.constexpr(at.REST_LEAST), tl.constexpr(at.REST_MOST)
 
 
 @triton.jit
@@ -176,7 +178,8 @@ def _stutter(state, valid, fresh, motion, step, pts):
     usual = _usual_motion(state, moves)
     repeat = valid & (motion <= _REPEAT_SHARE * usual) & (usual >= _LEAST_MOTION)
     moves_on = valid & (repeat == 0)
-    share = tl.where(valid, share + (tl.where(repeat, 1.0, 0.0) - share) / _REPEAT_MEMORY, share)
+    seen = valid & (usual >= _LEAST_MOTION)
+    share = tl.where(seen, share + (tl.where(repeat, 1.0, 0.0) - share) / _REPEAT_MEMORY, share)
     since += tl.where(valid, 1.0, 0.0)
 
     begins = repeat & (run == 0.0)
@@ -228,19 +231,49 @@ def _stutter(state, valid, fresh, motion, step, pts):
 
 
 @triton.jit
-def _stuck(state, tile, inside, valid, fresh, difference, motion, step, pts):
-    cut_at = _scalar(state, _CUT_AT, fresh, float("-inf"))
+def _stands(row, column, still, top, bottom, left, right):
+    """How many tiles of a rectangle stand still."""
+    return _count(still & (row >= top) & (row <= bottom) & (column >= left) & (column <= right))
+
+
+@triton.jit
+def _rectangle(row, column, still, top, bottom, left, right):
+    """The rectangle less the sides of which the least stands still, until RECTANGULAR of it does."""
+    going = True
+    while going:
+        high, wide = (bottom - top + 1).to(tl.float64), (right - left + 1).to(tl.float64)
+        full = _stands(row, column, still, top, bottom, left, right) >= _RECTANGULAR * (high * wide)
+        upper = _stands(row, column, still, top, top, left, right) * high
+        lower = _stands(row, column, still, bottom, bottom, left, right) * high
+        first = _stands(row, column, still, top, bottom, left, left) * wide
+        last = _stands(row, column, still, top, bottom, right, right) * wide
+        # Shares times the size of the whole, which are integers; the first of equals goes.
+        least = tl.minimum(tl.minimum(upper, lower), tl.minimum(first, last))
+        trim = tl.where(upper == least, 0, tl.where(lower == least, 1, tl.where(first == least, 2, 3)))
+        trim = tl.where(full, 4, trim)
+        top, bottom = top + tl.where(trim == 0, 1, 0), bottom - tl.where(trim == 1, 1, 0)
+        left, right = left + tl.where(trim == 2, 1, 0), right - tl.where(trim == 3, 1, 0)
+        going = (trim < 4) & (top <= bottom) & (left <= right)
+    return top, bottom, left, right
+
+
+@triton.jit
+def _stuck(state, tile, inside, valid, fresh, luma, difference, motion, step, pts):
+    cut_at = _scalar(state, _CUT_AT, fresh, pts)
+    last_luma = tl.where(fresh, luma, tl.load(state + _LAST_LUMA + tile, mask=inside, other=0.0))
+    drift = tl.where(fresh, 0.0, tl.load(state + _DRIFT + tile, mask=inside, other=0.0))
     activity = tl.where(fresh, 0.0, tl.load(state + _ACTIVITY + tile, mask=inside, other=0.0))
     was_still = tl.where(fresh, 0.0, tl.load(state + _WAS_STILL + tile, mask=inside, other=0.0))
     since = tl.where(fresh, -1.0, tl.load(state + _SINCE_STOP + tile, mask=inside, other=-1.0))
     stuck = tl.where(fresh, 0.0, tl.load(state + _STUCK + tile, mask=inside, other=0.0))
     still = inside & (difference <= _STILL)
     moving = inside & (difference > _STILL)
+    moved = (activity >= _ACTIVE) & (tl.abs(drift) <= _FADING * activity)
     before = _scalar(state, _MOTION, fresh, 0.0)
     many = _count(inside & (difference > _CUT_DIFFERENCE)) >= _CUT_TILES
     cut = valid & many & (motion >= _CUT_RISE * before)
     cut_at = tl.where(cut, pts, cut_at)
-    stops = tl.where(activity >= _ACTIVE, 0.0, -1.0)
+    stops = tl.where(moved, 0.0, -1.0)
     goes_on = tl.where(since >= 0.0, since + step, since)
     new_since = tl.where(still, tl.where(was_still == 0.0, stops, goes_on), -1.0)
     new_stuck = tl.where(still, tl.where(stuck > 0.0, 1.0, 0.0), tl.maximum(0.0, stuck - 0.5))
@@ -253,21 +286,28 @@ def _stuck(state, tile, inside, valid, fresh, difference, motion, step, pts):
     column = tile % _TILE_COLUMNS
     left, right = tl.min(tl.where(together, column, _TILES), axis=0), tl.max(tl.where(together, column, -1), axis=0)
     top, bottom = tl.min(tl.where(together, row, _TILES), axis=0), tl.max(tl.where(together, row, -1), axis=0)
-    boxed = (column >= left) & (column <= right) & (row >= top) & (row <= bottom)
-    filled = _count(boxed & still)
-    size = ((right - left + 1) * (bottom - top + 1)).to(tl.float64)
-    enough = (stopped >= _STUCK_TILES) & (stopped >= held + 1.0) & (_count(moving) >= _MOVING_TILES)
+    least = tl.maximum(_STUCK_TILES, held + 1.0)
     uncut = pts - cut_at > _ACTIVITY_SECONDS
-    noted = _flag(valid & enough & uncut & (filled >= _RECTANGULAR * size))
-    stuck = tl.where(noted, tl.where(together, 1.0, 0.0), stuck)
+    if _flag(valid & (stopped >= least) & uncut):
+        top, bottom, left, right = _rectangle(row, column, still, top, bottom, left, right)
+        boxed = (column >= left) & (column <= right) & (row >= top) & (row <= bottom)
+        rest = moving & (boxed == 0)
+        usual = tl.sum(tl.where(rest, activity, 0.0), axis=0)
+        change = tl.sum(tl.where(rest, difference, 0.0), axis=0)
+        as_before = (change >= _REST_LEAST * usual) & (change <= _REST_MOST * usual)
+        enough = (_count(together & boxed) >= least) & (_count(rest) >= _MOVING_TILES)
+        stuck = tl.where(_flag(enough & as_before), tl.where(together & boxed, 1.0, 0.0), stuck)
     pace = tl.minimum(1.0, step / _ACTIVITY_SECONDS)
-    active = activity + (tl.where(still, 0.0, 1.0) - activity) * pace
+    active = activity + (difference - activity) * pace
+    drifted = drift + (luma - last_luma - drift) * pace
     tl.store(state + _CUT_AT, cut_at)
     tl.store(state + _MOTION, tl.where(valid, motion, before))
     tl.store(state + _STUCK + tile, stuck, mask=inside)
     tl.store(state + _SINCE_STOP + tile, since, mask=inside)
     tl.store(state + _WAS_STILL + tile, tl.where(valid, tl.where(still, 1.0, 0.0), was_still), mask=inside)
     tl.store(state + _ACTIVITY + tile, tl.where(valid, active, activity), mask=inside)
+    tl.store(state + _DRIFT + tile, tl.where(valid, drifted, drift), mask=inside)
+    tl.store(state + _LAST_LUMA + tile, tl.where(valid, luma, last_luma), mask=inside)
     return tl.where(valid, _count(stuck > 0.0) / _TILES, 0.0)
 
 
@@ -320,7 +360,7 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         valid = (fresh == 0) & _known(motion)
         step = pts - last
         tl.store(columns + 3, _stutter(state, valid, fresh, motion, step, pts))
-        tl.store(columns + 4, _stuck(state, tile, inside, valid, fresh, difference, motion, step, pts))
+        tl.store(columns + 4, _stuck(state, tile, inside, valid, fresh, code, difference, motion, step, pts))
         spread = _span(code, inside)
         if coloured:
             spread = tl.maximum(spread, tl.maximum(_span(u_code, inside), _span(v_code, inside)))

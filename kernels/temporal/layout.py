@@ -54,7 +54,11 @@ MOST_OUTLIERS: Final = 3  # so many late steps in a row are a new rate
 # The noise below which FFmpeg's freezedetect takes two pictures for the same.
 STILL: Final = 0.001
 ACTIVITY_SECONDS: Final = 1.0
-ACTIVE: Final = 0.3  # at little noise, coded pictures leave tiles alone for most of the time
+# A tile is in motion if it has changed by half an 8-bit code on average: coding noise on a wall that stands changes by
+# less, and comes to rest without anything being wrong.
+ACTIVE: Final = 0.5 / 256
+# One whose mean brightness has run one way for half of what it changed is in a fade or dissolve, which ends at once.
+FADING: Final = 0.5
 # A cut changes nearly all tiles, and by more than the motion around it.
 CUT_DIFFERENCE: Final = 0.04
 CUT_RISE: Final = 3.0
@@ -64,6 +68,10 @@ TOGETHER_SECONDS: Final = 0.25
 STUCK_TILES: Final = TILES * 15 // 100
 MOVING_TILES: Final = TILES // 5
 RECTANGULAR: Final = 0.9
+# The rest goes on as before: its change now, in shares of what it was over the last second. At the end of a dissolve,
+# or in a picture that is redrawn, it does not.
+REST_LEAST: Final = 0.6
+REST_MOST: Final = 3.0
 
 
 class Scalar(IntEnum):
@@ -105,8 +113,10 @@ LUMINANCE_TURNS: Final = LUMINANCE_WAY + TILES  # transitions so far
 RED_EXTREME: Final = LUMINANCE_TURNS + TILES
 RED_WAY: Final = RED_EXTREME + TILES
 RED_TURNS: Final = RED_WAY + TILES
-ACTIVITY: Final = RED_TURNS + TILES  # share of the last second for which it moved
-WAS_STILL: Final = ACTIVITY + TILES
+ACTIVITY: Final = RED_TURNS + TILES  # mean difference over the last second
+DRIFT: Final = ACTIVITY + TILES  # mean change of its luma over the last second, with its sign
+LAST_LUMA: Final = DRIFT + TILES
+WAS_STILL: Final = LAST_LUMA + TILES
 SINCE_STOP: Final = WAS_STILL + TILES  # seconds since it stopped out of motion; -1: it did not
 STUCK: Final = SINCE_STOP + TILES  # 1: it belongs to the part that is stuck; 0.5: it did, and has moved once
 # Rings of one row per tile: when it made its latest transitions.

@@ -54,14 +54,15 @@ def temporal(
       autocorrelation at some distance of 2 to 10 pictures is PERIODIC and it was OPPOSED before.
     - stutter_rate: a run of repeats between pictures that move, at a distance from the last run that none of the last
       eight had (so not a pulldown), and one or two late timestamps in an even stream; over the last two seconds.
-    - stuck_share: tiles that stop within TOGETHER_SECONDS, having moved in the second before without a cut, are at
-      least STUCK_TILES and lie in a rectangle of tiles that stand still, while MOVING_TILES others go on; each until it
-      moves twice in a row.
+    - stuck_share: tiles that stop within TOGETHER_SECONDS, out of motion that was no fade, without a cut in the second
+      before, are at least STUCK_TILES in a rectangle of tiles that stand still (the one around all of them, less the
+      sides that do not), while MOVING_TILES outside it go on as before; each until it moves twice in a row.
     - colour_spread and scene_score are of this picture alone, and the one before: see layout.py.
 
     Args:
         tiles: (N, 4, TILES) float64 of tile_stats.
-        mafd, gradient: (N,) float64 of frame_stats.
+        mafd: (N,) float64: luma_difference of frame_stats, which is what scdet calls by this name.
+        gradient: (N,) float64 of frame_stats.
         pts: (N,) float64 media seconds. After a hole of LONGEST_GAP_SECONDS everything begins anew.
         ranges: (N,) int64, a `Range` each.
         slots: (N,) int64: all different.
@@ -76,6 +77,8 @@ def temporal(
             f"temporal takes (N, {len(MEASURES)}, {TILES}) float64 tiles and (slots, {STATE_SIZE}) state; "
             f"got {tuple(tiles.shape)} {tiles.dtype}, {tuple(state.shape)}"
         )
+    if not tiles.is_cuda:
+        return _cpu(tiles, mafd, gradient, pts, ranges, slots, state)  # straight to it: the dispatcher takes long
     columns: Tensor = torch.ops.avjury.temporal(tiles, mafd, gradient, pts, ranges, slots, state)
     return columns
 

@@ -72,6 +72,25 @@ def flicker(levels: list[float]) -> float:
     return 0.0
 
 
+def rectangle(together: npt.NDArray[np.bool_], still: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The tiles around `together`, less the sides of which the least stands still, until RECTANGULAR of them do."""
+    rows, columns = np.nonzero(together)
+    top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()
+    while True:
+        box = still[top : bottom + 1, left : right + 1]
+        if box.sum() >= at.RECTANGULAR * box.size:
+            break
+        sides = [box[0].mean(), box[-1].mean(), box[:, 0].mean(), box[:, -1].mean()]
+        least = int(np.argmin(sides))
+        top, bottom = top + (least == 0), bottom - (least == 1)
+        left, right = left + (least == 2), right - (least == 3)
+        if top > bottom or left > right:
+            break
+    mask = np.zeros_like(still)
+    mask[top : bottom + 1, left : right + 1] = True
+    return mask
+
+
 @dataclass
 class Stream:
     """All that one slot has been shown since it began, or since the last hole."""
@@ -93,6 +112,8 @@ class Stream:
     late_in_a_row: int = 0
     # Of the part that is stuck.
     activity: Numbers = field(default_factory=lambda: np.zeros(TILES))
+    drift: Numbers = field(default_factory=lambda: np.zeros(TILES))
+    luma: Numbers = field(default_factory=lambda: np.zeros(TILES))
     still: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(TILES, bool))
     since_stop: Numbers = field(default_factory=lambda: np.full(TILES, np.inf))
     stuck: Numbers = field(default_factory=lambda: np.zeros(TILES))
@@ -103,7 +124,8 @@ class Stream:
         """The measure of that name; `motion` is the mean difference of all tiles."""
         usual = sorted(self.moves[-at.MOVES_SIZE :])[at.MOVES_SIZE // 2] if len(self.moves) >= at.MOVES_SIZE else 0.0
         repeat = usual >= at.LEAST_MOTION and motion <= at.REPEAT_SHARE * usual
-        self.share += (float(repeat) - self.share) / at.REPEAT_MEMORY
+        if usual >= at.LEAST_MOTION:  # in what stands nobody sees whether pictures repeat
+            self.share += (float(repeat) - self.share) / at.REPEAT_MEMORY
         self.since += 1
         event = False
         if repeat:
@@ -134,7 +156,7 @@ class Stream:
         recent = [time for time in self.events[-at.EVENTS_SIZE :] if now - time < at.STUTTER_WINDOW_SECONDS]
         return len(recent) / at.STUTTER_WINDOW_SECONDS
 
-    def stuck_share(self, difference: Numbers, now: float) -> float:
+    def stuck_share(self, luma: Numbers, difference: Numbers, now: float) -> float:
         """The measure of that name."""
         step = now - self.times[-1]
         still = difference <= at.STILL
@@ -143,20 +165,24 @@ class Stream:
         if many and motion >= at.CUT_RISE * self.motion:
             self.cut_at = now
         self.motion = motion
-        stops = still & ~self.still & (self.activity >= at.ACTIVE)
+        moved = (self.activity >= at.ACTIVE) & (abs(self.drift) <= at.FADING * self.activity)
+        stops = still & ~self.still & moved
         self.since_stop = np.where(stops, 0.0, np.where(still, self.since_stop + step, np.inf))
         self.stuck = np.where(still, np.ceil(self.stuck), np.maximum(0, self.stuck - 0.5))
         self.still = still
-        self.activity += (~still - self.activity) * min(1.0, step / at.ACTIVITY_SECONDS)
         together = self.since_stop <= at.TOGETHER_SECONDS
-        enough = together.sum() >= max(at.STUCK_TILES, (self.stuck > 0).sum() + 1)
-        uncut = now - self.cut_at > at.ACTIVITY_SECONDS
-        if enough and uncut and (~still).sum() >= at.MOVING_TILES:
-            rows, columns = np.divmod(np.flatnonzero(together), TILE_COLUMNS)
-            grid = still.reshape(TILE_ROWS, TILE_COLUMNS)
-            box = grid[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-            if box.sum() >= at.RECTANGULAR * box.size:
-                self.stuck = together.astype(float)
+        enough = max(at.STUCK_TILES, (self.stuck > 0).sum() + 1)
+        if together.sum() >= enough and now - self.cut_at > at.ACTIVITY_SECONDS:
+            box = rectangle(together.reshape(TILE_ROWS, TILE_COLUMNS), still.reshape(TILE_ROWS, TILE_COLUMNS)).ravel()
+            rest = ~box & ~still
+            usual = at.REST_LEAST * self.activity[rest].sum(), at.REST_MOST * self.activity[rest].sum()
+            as_before = rest.sum() >= at.MOVING_TILES and usual[0] <= difference[rest].sum() <= usual[1]
+            if (together & box).sum() >= enough and as_before:
+                self.stuck = (together & box).astype(float)
+        pace = min(1.0, step / at.ACTIVITY_SECONDS)
+        self.activity += (difference - self.activity) * pace
+        self.drift += (luma - self.luma - self.drift) * pace
+        self.luma = luma
         return float((self.stuck > 0).mean())
 
 
@@ -174,7 +200,7 @@ class Temporal:
             return dict.fromkeys(at.COLUMNS, np.nan)
         s = self._streams.get(slot)
         if s is None or pts < s.times[-1] or pts - s.times[-1] > at.LONGEST_GAP_SECONDS:
-            s = self._streams[slot] = Stream()
+            s = self._streams[slot] = Stream(luma=tiles[0], cut_at=pts)
         code = tiles * 256
         luma = code[0] / 255 if full_range else (code[0] - 16) / 219
         u, v = ((code[plane] - 128) / (255 if full_range else 224) for plane in (2, 3))
@@ -185,7 +211,7 @@ class Temporal:
         out: dict[str, Any] = dict.fromkeys(at.COLUMNS, 0.0)
         if s.times and not np.isnan(tiles[1]).any():
             out["stutter_rate"] = s.stutter(float(tiles[1].mean()), pts)
-            out["stuck_share"] = s.stuck_share(tiles[1], pts)
+            out["stuck_share"] = s.stuck_share(tiles[0], tiles[1], pts)
         s.times.append(pts)
         general, red = (
             [transitions([float(row[t]) for row in rows], s.times, darkest) for t in range(TILES)]

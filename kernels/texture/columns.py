@@ -36,10 +36,10 @@ BAND_ROWS: Final = 8
 BLOCK_SAMPLES: Final = BLOCK_WIDTH * BAND_ROWS
 SAMPLED_BANDS: Final = 32
 
-# A block is combed where neighbouring rows differ by this much (mean of |2c - b - d|, fine codes), and by one and a
-# half times as much as rows of the same field do.
-COMB_DIFFERENCE: Final = 48
-COMB_MORE: Final = 3
+# A block is combed where neighbouring rows differ by this much (mean of |2c - b - d|, fine codes), and by two and a
+# half times as much as rows of the same field do: blinds and fences seen from afar reach two.
+COMB_DIFFERENCE: Final = 24
+COMB_MORE: Final = 5
 COMB_LESS: Final = 2
 
 # Noise: block sums of |Laplacian| in bins of NOISE_BIN; the quietest NOISE_SHARE-th of the blocks stays within it. Of
@@ -52,13 +52,14 @@ NOISE_BRIGHTEST: Final = 225 * 4 * BLOCK_SAMPLES
 # One bin as a standard deviation in 8-bit codes: sqrt(pi / 2) / 6 of the mean of |Laplacian| (Immerkaer's eq. 5).
 NOISE_UNIT: Final = math.sqrt(math.pi / 2) / 6 * (1 << NOISE_BIN_BITS) / BLOCK_SAMPLES / 4
 
-# Banding: a block that luma crosses in a step of at least two 8-bit codes, changing by less in few places (coding
-# leaves some ringing). A step of one code is how eight bits look, and every low bit rate leaves some.
-BAND_STEP_MIN: Final = 8
-BAND_SPAN_MAX: Final = 48
+# Banding: a block that luma crosses in steps of at least four 8-bit codes, changing by less in few places (coding
+# leaves some ringing around them). Smaller steps are what every low bit rate leaves: with two codes, clean clips have
+# as much of it as banded ones after coding.
+BAND_STEP_MIN: Final = 16
+BAND_SPAN_MAX: Final = 64
 BAND_CHANGES_MIN: Final = 8
-BAND_CHANGES_MAX: Final = 32
-BAND_FAINT_MAX: Final = 24
+BAND_CHANGES_MAX: Final = 48
+BAND_FAINT_MAX: Final = 64
 
 # Colour bars: (start, span) in eighths of the width, number of bars; the order of colours is the same in all.
 BAR_LAYOUTS: Final = ((0, 8, 8), (0, 8, 7), (1, 6, 7))

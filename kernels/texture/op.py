@@ -7,11 +7,13 @@ from kernels.layout import FRAME_FIELDS
 from kernels.texture.columns import COLUMNS
 
 
-@torch.library.custom_op("avjury::texture", mutates_args=(), device_types="cpu")
-def _texture(frames: Tensor) -> Tensor:
+def _cpu(frames: Tensor) -> Tensor:
     from kernels.texture import cpu  # numba loads in a second: only where it is needed
 
     return cpu.texture(frames)
+
+
+_texture = torch.library.custom_op("avjury::texture", _cpu, mutates_args=(), device_types="cpu")
 
 
 @_texture.register_kernel("cuda")
@@ -73,5 +75,7 @@ def texture(frames: Tensor) -> Tensor:
         or not frames.is_contiguous()
     ):
         raise ValueError(f"texture: wanted (N, {FRAME_FIELDS}) int64, got {tuple(frames.shape)} {frames.dtype}")
+    if not frames.is_cuda:
+        return _cpu(frames)  # straight to it: the dispatcher takes tens of microseconds
     result: Tensor = torch.ops.avjury.texture(frames)
     return result

@@ -25,7 +25,29 @@ def _check(frames: Tensor, references: Tensor) -> None:
             )
 
 
-@torch.library.custom_op("avjury::tile_stats", mutates_args=(), device_types="cpu")
+def _cpu(frames: Tensor, references: Tensor) -> Tensor:
+    from kernels.tile_stats import cpu  # numba loads in a second: only where it is needed
+
+    _check(frames, references)
+    return cpu.tile_stats(frames, references)
+
+
+_tile_stats = torch.library.custom_op("avjury::tile_stats", _cpu, mutates_args=(), device_types="cpu")
+
+
+@_tile_stats.register_kernel("cuda")
+def _(frames: Tensor, references: Tensor) -> Tensor:
+    from kernels.tile_stats import gpu  # Triton is not there on every machine
+
+    _check(frames, references)
+    return gpu.tile_stats(frames, references)
+
+
+@_tile_stats.register_fake
+def _(frames: Tensor, references: Tensor) -> Tensor:
+    return frames.new_empty((frames.shape[0], len(MEASURES), TILES), dtype=torch.float64)
+
+
 def tile_stats(frames: Tensor, references: Tensor) -> Tensor:
     """Means over the tiles of N pictures of any sizes and formats.
 
@@ -49,20 +71,7 @@ def tile_stats(frames: Tensor, references: Tensor) -> Tensor:
     Returns: (N, len(MEASURES), TILES) float64 on the device; NaN for skipped rows and for pictures below 16x9.
     Raises: ValueError for tables of another shape, dtype or device.
     """
-    from kernels.tile_stats import cpu  # numba loads in a second: only where it is needed
-
-    _check(frames, references)
-    return cpu.tile_stats(frames, references)
-
-
-@tile_stats.register_kernel("cuda")
-def _(frames: Tensor, references: Tensor) -> Tensor:
-    from kernels.tile_stats import gpu  # Triton is not there on every machine
-
-    _check(frames, references)
-    return gpu.tile_stats(frames, references)
-
-
-@tile_stats.register_fake
-def _(frames: Tensor, references: Tensor) -> Tensor:
-    return frames.new_empty((frames.shape[0], len(MEASURES), TILES), dtype=torch.float64)
+    if not frames.is_cuda:
+        return _cpu(frames, references)  # straight to it: the dispatcher takes tens of microseconds
+    result: Tensor = torch.ops.avjury.tile_stats(frames, references)
+    return result

@@ -5,7 +5,7 @@ and gives others of the same shapes, and never writes to those it was given. Wha
 picture's index, so that the same call gives the same pictures.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
@@ -81,14 +81,27 @@ def noise(at: Moment, strength: float) -> Picture:
 
 
 def banding(at: Moment, strength: float) -> Picture:
-    """Luma smoothed and cut to steps. `strength`: a step in 8-bit codes."""
-    step = strength * (1 << (at.depth - 8))
+    """Where luma is smooth, its noise is gone and it is cut to steps. `strength`: a step in 8-bit codes."""
+    scale = 1 << (at.depth - 8)
     luma = at.now[0].astype(np.float64)
+    smooth = smoothed(luma)
+    steps = np.floor(smooth / (strength * scale)) * strength * scale
+    # Detail stays: coders keep it, and cutting it off would plant blur.
+    return _clipped(np.where(is_smooth(luma, smooth, at.depth), steps, luma), at.now[0], at.depth), *at.now[1:]
+
+
+def smoothed(luma: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The mean of 9x9 samples around each."""
     for axis in (0, 1):
         padded = np.pad(luma, [(4, 4) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
         size = luma.shape[axis]
         luma = np.mean([np.take(padded, range(k, k + size), axis) for k in range(9)], axis=0)
-    return _clipped(np.floor(luma / step) * step, at.now[0], at.depth), at.now[1], at.now[2]
+    return luma
+
+
+def is_smooth(luma: npt.NDArray[np.float64], smooth: npt.NDArray[np.float64], depth: int) -> npt.NDArray[np.bool_]:
+    """Where samples differ from the mean around them by little: 3 codes of 8 bits on average."""
+    return smoothed(np.abs(luma - smooth)) <= 3.0 * (1 << (depth - 8))
 
 
 def levels(at: Moment, strength: float) -> Picture:
@@ -226,11 +239,30 @@ def block_dropout(at: Moment, strength: float) -> Picture:
     return y, u, v
 
 
+def blur(at: Moment, strength: float) -> Picture:
+    """Out of focus. `strength`: standard deviation of the blur in samples of a picture with 720 lines."""
+
+    def soften(plane: Plane, sigma: float) -> Plane:
+        radius = max(1, round(3 * sigma))
+        weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(sigma, 1e-3)) ** 2)
+        soft = plane.astype(np.float32)
+        for axis in (0, 1):
+            size = soft.shape[axis]
+            padded = np.pad(soft, [(radius, radius) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
+            parts = (w * np.take(padded, range(k, k + size), axis) for k, w in enumerate(weights / weights.sum()))
+            soft = sum(parts, np.zeros_like(soft))
+        return _clipped(soft, plane, at.depth)
+
+    y, u, v = (soften(plane, strength * plane.shape[0] / 720) for plane in at.now)
+    return y, u, v
+
+
 # By the name of what is planted: the planter, and the detector that has to find it.
 PLANTERS: Mapping[str, tuple[Plant, str]] = {
     "combing": (combing, "video.combing"),
     "noise": (noise, "video.noise"),
     "banding": (banding, "video.banding"),
+    "blur": (blur, "video.blur"),
     "levels": (levels, "video.levels"),
     "chroma_loss": (chroma_loss, "video.chroma_loss"),
     "plane_loss": (plane_loss, "video.chroma_loss"),
@@ -264,7 +296,6 @@ def plant(
         seed: of what is random.
     Raises: KeyError for an unknown name.
     """
-    planter, _ = PLANTERS[what]
     previous: Picture | None = None
     before: Picture | None = None
     begun: int | None = None
@@ -281,12 +312,38 @@ def plant(
                 depth,
                 np.random.default_rng((seed, index)),
             )
-            yield planter(moment, strength)
+            yield PLANTERS[what][0](moment, strength)
         else:
             if begun is None:
                 before = now
             yield now
         previous = now
+
+
+def plant_at(
+    pictures: Sequence[Picture], index: int, what: str, *, rate: Fraction, start: float, end: float, strength: float,
+    depth: int = 8, seed: int = 0,
+) -> Picture:  # fmt: skip
+    """One picture of what `plant` gives, for who has all pictures.
+
+    Args:
+        pictures: of the clip.
+        index: of a picture that begins from `start` on and before `end`.
+        what, rate, start, end, strength, depth, seed: as for `plant`.
+    Raises: KeyError for an unknown name.
+    """
+    begun = next(k for k in range(index + 1) if float(k / rate) >= start)
+    progress = (float(index / rate) - start) / (end - start)
+    moment = Moment(
+        pictures[index],
+        pictures[max(0, index - 1)],
+        pictures[max(0, begun - 1)],
+        index - begun,
+        progress,
+        depth,
+        np.random.default_rng((seed, index)),
+    )
+    return PLANTERS[what][0](moment, strength)
 
 
 def moving_pattern(

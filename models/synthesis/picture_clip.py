@@ -1,8 +1,9 @@
 """A clip with a planted defect of the picture, written to a file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -11,12 +12,16 @@ from models.synthesis.picture import PLANTERS, Picture, moving_pattern, plant
 from models.synthesis.planted import Planted
 
 
-def read_pictures(path: Path, seconds: float) -> tuple[list[Picture], Fraction, int]:
-    """The first pictures of a clip.
+def read_pictures(
+    path: Path, seconds: float, *, skip: float = 0.0, most_lines: int | None = None
+) -> tuple[list[Picture], Fraction, int]:
+    """Some pictures of a clip.
 
     Args:
         path: of a file that libav reads.
         seconds: how much of it, at its average rate.
+        skip: how much of it to leave out before.
+        most_lines: of the height; taller pictures are made smaller.
     Returns: the pictures as 4:2:0 in their own depth (8 or 10 bit), pictures per second, bits of a sample.
     Raises: av.FFmpegError if it cannot be read.
     """
@@ -24,22 +29,65 @@ def read_pictures(path: Path, seconds: float) -> tuple[list[Picture], Fraction, 
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         depth = 10 if (stream.codec_context.pix_fmt or "").endswith("10le") else 8
+        stream.thread_type = "AUTO"
         rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
-        for frame in container.decode(stream):
+        for index, frame in enumerate(container.decode(stream)):
+            if index < round(skip * rate):
+                continue
             if len(pictures) == round(seconds * rate):
                 break
+            smaller = 1.0 if most_lines is None else min(1.0, most_lines / frame.height)
             even = frame.reformat(
-                width=frame.width // 2 * 2,
-                height=frame.height // 2 * 2,
+                width=round(frame.width * smaller) // 2 * 2,
+                height=round(frame.height * smaller) // 2 * 2,
                 format="yuv420p" if depth == 8 else "yuv420p10le",
             )
-            planes = []
-            for plane in even.planes:
-                samples = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)
-                memory = samples if depth == 8 else samples.view("<u2")
-                planes.append(memory[:, : plane.width].copy())
-            pictures.append((planes[0], planes[1], planes[2]))
+            pictures.append(_planes(even, depth))
     return pictures, rate, depth
+
+
+def _planes(frame: av.VideoFrame, depth: int) -> Picture:
+    """Copies of a 4:2:0 frame's planes."""
+    planes = []
+    for plane in frame.planes:
+        samples = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)
+        memory = samples if depth == 8 else samples.view("<u2")
+        planes.append(memory[:, : plane.width].copy())
+    return planes[0], planes[1], planes[2]
+
+
+def starve(pictures: Sequence[Picture], rate: Fraction, quantiser: int) -> list[Picture]:
+    """What is left of pictures of 8 bits at next to no bits: coded as MPEG-4 Part 2, which has no deblocking.
+
+    Args:
+        pictures: of one shape, even width and height.
+        rate: pictures per second.
+        quantiser: the least, 1 to 31; 31 leaves the least of the pictures.
+    """
+    height, width = pictures[0][0].shape
+    encoder: Any = av.CodecContext.create("mpeg4", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder.time_base, encoder.framerate, encoder.gop_size, encoder.max_b_frames = 1 / rate, rate, 50, 0
+    encoder.qmin, encoder.qmax, encoder.bit_rate = quantiser, 31, 1000
+    decoder: Any = av.CodecContext.create("mpeg4", "r")
+    starved: list[Picture] = []
+    for index, picture in enumerate((*pictures, None)):
+        frame = None if picture is None else _frame(picture, "yuv420p")
+        if frame is not None:
+            frame.pts = index
+        for packet in (*encoder.encode(frame), *([None] if frame is None else [])):
+            starved += (_planes(decoded, 8) for decoded in decoder.decode(packet))
+    return starved
+
+
+def _frame(picture: Picture, format: str) -> Any:
+    height, width = picture[0].shape
+    frame = av.VideoFrame(width, height, format)
+    for plane, samples in zip(frame.planes, picture, strict=True):
+        rows = np.zeros((samples.shape[0], plane.line_size // samples.itemsize), samples.dtype)
+        rows[:, : samples.shape[1]] = samples
+        plane.update(rows.tobytes())
+    return frame
 
 
 def write_pictures(path: Path, pictures: Iterator[Picture], *, rate: Fraction, depth: int = 8) -> int:
@@ -60,11 +108,7 @@ def write_pictures(path: Path, pictures: Iterator[Picture], *, rate: Fraction, d
             height, width = picture[0].shape
             if not written:
                 stream.width, stream.height = width, height
-            frame = av.VideoFrame(width, height, stream.pix_fmt)
-            for plane, samples in zip(frame.planes, picture, strict=True):
-                rows = np.zeros((samples.shape[0], plane.line_size // samples.itemsize), samples.dtype)
-                rows[:, : samples.shape[1]] = samples
-                plane.update(rows.tobytes())
+            frame = _frame(picture, stream.pix_fmt)
             frame.pts, frame.time_base = written, 1 / rate
             container.mux(stream.encode(frame))
             written += 1

@@ -104,7 +104,7 @@ def test_a_name_server_that_changes_its_answer_leads_nowhere(origin: Origin, nam
 
 def test_a_read_that_hangs_ends_when_it_is_told_to(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        files = HttpFiles("cam", UrlPolicy(), 30.0)
+        files = HttpFiles("cam", UrlPolicy(), (5.0, 30.0))
         url = f"http://127.0.0.1:{server.getsockname()[1]}/x.ts"
         got: list[bytes] = []
 

@@ -52,6 +52,16 @@ def test_the_environment_wins_over_the_file(tmp_path):
         ("streams:\n  - id: one\n    url: a.ts\n    profile: none\n", "line 4", "profile"),
         ("streams:\n  - id: one\n", "line 2", "url"),
         ("engine: [1\n", "line", ""),
+        ("notify:\n  sinks:\n    a:\n      type: webhok\n", "line 4", "webhook, sns"),
+        ("notify:\n  sinks:\n    a:\n      type: sns\n      topic: x\n", "line 3", "notify.sinks.a.topic_arn"),
+        (
+            "notify:\n  sinks:\n    a:\n      type: mqtt\n      host: h\n      topik: x\n",
+            "line 6",
+            "did you mean 'topic'",
+        ),
+        ("notify:\n  routes:\n    - sinks: [b]\n", "line 2", "there is no sink 'b'"),
+        ("notify:\n  routes:\n    - sinks: []\n      severity: bad\n", "line 4", "critical"),
+        ("notify:\n  routes:\n    - sinks: []\n      detectors: [1]\n", "line 4", "valid string"),
     ],
 )
 def test_a_mistake_is_told_with_its_line_and_key(tmp_path, text, line, said):
@@ -68,3 +78,68 @@ def test_selections_switch_the_rest_off_only_where_something_is_switched_on():
     assert set(select(list(KNOWN), [parse_selection("-video.blur", list(KNOWN))])) == {"video.freeze", "audio.silence"}
     with pytest.raises(ConfigError, match="unknown detector"):
         parse_selection("video.blurr", list(KNOWN))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "url: 5hunter2",
+        "url: 52",
+        "url: 'http://x/'\n      secrets: [hunter2]",
+        "url: 'http://x/'\n      headers: {a: 52}",
+        "url: 'http://x/'\n      secret: hunter2",
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_shown(tmp_path, line):
+    with pytest.raises(ConfigError) as caught:
+        written(tmp_path, f"notify:\n  sinks:\n    a:\n      type: webhook\n      {line}\n")
+    shown = f"{caught.value.line()} {caught.value.__cause__}"
+    assert "hunter2" not in shown
+    assert "52" not in caught.value.line()
+
+
+@pytest.mark.parametrize(
+    "text", ["storage: {database: 'postgre://u:hunter2@h/x'}", "storage:\n  options: {secret_access_key: 52}"]
+)
+def test_a_password_where_plain_text_is_expected_is_not_shown(tmp_path, text):
+    with pytest.raises(ConfigError) as caught:
+        written(tmp_path, text)
+    assert "hunter2" not in caught.value.line()
+    assert "52" not in caught.value.line()
+
+
+def test_a_token_is_text_whatever_it_looks_like(tmp_path):
+    for token in ("0123", "true", "null", "a: b", "[x", "'quoted'"):
+        config = written(tmp_path, "", {"AVJURY_AUTH__TOKEN": token})
+        assert config.auth.token.get_secret_value() == token
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("auth: {token: 52525252}\n", "auth.token"),
+        ("auth:\n  tokens:\n    - {name: a, token: [hunter2]}\n", "line 3"),
+        ("auth:\n  tokens:\n    - {name: a, role: boss, token: hunter2}\n", "'viewer', 'operator' or 'admin'"),
+        ("auth:\n  tokens:\n    - {name: a, tokn: hunter2}\n", "did you mean 'token'"),
+        ("streams:\n  - {id: a, url: ['http://u:hunter2@h/']}\n", "streams[0].url"),
+        ("storage: {database: ['mysql://u:hunter2@h/x']}\n", "storage.database"),
+        ("storage: {options: {secret_access_key: 52525252}}\n", "secret_access_key"),
+    ],
+)
+def test_a_wrong_secret_is_not_repeated(tmp_path, text, said):
+    with pytest.raises(ConfigError) as caught:
+        written(tmp_path, text)
+    assert said in caught.value.line()
+    assert "hunter2" not in caught.value.line()
+    assert "52525252" not in caught.value.line()
+
+
+@pytest.mark.parametrize("name", ["<b>", "a/b", "../x", ".hidden", "", "a\\nb", "a" * 201, "-x", " x"])
+def test_names_that_could_be_something_else_are_refused(tmp_path, name):
+    with pytest.raises(ConfigError, match=r"streams\[0\]\.id"):
+        written(tmp_path, f'streams:\n  - {{id: "{name}", url: a.ts}}\n')
+
+
+def test_names_may_be_words_of_any_language(tmp_path):
+    [stream] = written(tmp_path, 'streams:\n  - {id: "Första kanalen (HD) #2", url: a.ts}\n').streams
+    assert stream.id == "Första kanalen (HD) #2"

@@ -1,6 +1,7 @@
 """Stream-seconds: what was seen in each, and what held."""
 
 from engine.coverage import Coverage
+from engine.verdicts import Severity
 
 
 def seconds_of(coverage, until):
@@ -51,3 +52,34 @@ def test_no_second_is_given_twice_and_late_counts_are_kept():
     second = coverage.rest(2.0)
     assert [row.second for row in first + second] == [0, 1]
     assert second[0].decode_errors == 3
+
+
+def test_a_second_says_which_of_its_incidents_were_critical():
+    coverage = Coverage("s", (), ())
+    coverage.opened("video.black", 0.5, Severity.CRITICAL)
+    coverage.opened("stream.missing_audio", 0.0, Severity.WARNING)
+    first = coverage.complete(1.0)
+    coverage.closed("video.black", 0.5, 1.5)
+    rest = coverage.rest(3.0)
+    assert [row.critical for row in first + rest] == [("video.black",), ("video.black",), ()]
+
+
+def test_a_detector_that_did_not_judge_is_unknown_in_the_seconds_in_which_it_did_not():
+    coverage = Coverage("s", ("video.flash", "video.black"), ())
+    for n in range(200):
+        coverage.frame(n / 25)
+    coverage.suspend({"video.flash"}, 2.5)
+    coverage.suspend((), 4.2)
+    coverage.suspend({"video.flash"}, 6.0)
+    unknown = [second.unknown for second in coverage.complete(8.0)]
+    flash = ("video.flash",)
+    assert unknown == [(), (), flash, flash, flash, (), flash, flash]
+    assert coverage.suspended == {"video.flash"}
+
+
+def test_pictures_that_were_left_out_are_decoded_and_not_measured():
+    coverage = Coverage("s", ("video.black",), ())
+    for n in range(25):
+        (coverage.frame if n % 5 == 0 else coverage.left_out)(n / 25)
+    [second] = coverage.complete(1.0)
+    assert (second.frames_decoded, second.frames_measured, second.unknown) == (25, 5, ())

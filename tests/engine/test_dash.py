@@ -132,7 +132,7 @@ def test_segments_keep_their_numbers_while_the_window_moves(tmp_path: Path) -> N
 
     first = 0
     with Origin(tmp_path, {"/live.mpd": lambda: (200, {}, document(first))}) as origin:
-        playlists = DashPlaylists(f"{origin.url}/live.mpd", "cam", HttpFiles("cam", UrlPolicy(), 5.0), "best")
+        playlists = DashPlaylists(f"{origin.url}/live.mpd", "cam", HttpFiles("cam", UrlPolicy(), (5.0, 5.0)), "best")
         sequences = []
         for first in (0, 20, 40, 80):  # noqa: B007 - read by the answer
             text = playlists("http://manifest.invalid/video.m3u8", 0, {}).getvalue().decode()

@@ -26,6 +26,13 @@ def test_opened_worse_closed():
     assert list(book.all()) == [incident]
 
 
+def test_an_incident_tells_when_it_was_known():
+    book = IncidentBook("clip.mp4")
+    incident, _ = book.apply(transition("opened", 4.0, decided_at=6.04))
+    book.apply(transition("closed", 9.0, decided_at=11.0))
+    assert (incident.start, incident.decided_at, incident.end) == (4.0, 6.04, 9.0)
+
+
 def test_the_id_is_that_of_stream_detector_and_millisecond():
     # printf 'clip.mp4|video.freeze|4000' | sha256sum
     assert incident_id("clip.mp4", "video.freeze", 4.0) == "89da323bfa01f132"

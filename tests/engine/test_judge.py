@@ -14,7 +14,7 @@ from engine.errors import ConfigError, MeasureError
 from engine.judge import Judge
 from engine.media import Measures
 
-VIDEO = ("luma_mean", "mafd", "black_ratio", "blockiness", "blur")
+VIDEO = ("luma_mean", "mafd", "black_ratio", "block_edges", "blur")
 AUDIO = ("quiet", "quiet_lead", "quiet_tail", "short_term", "true_peak_db", "clipped")
 STREAM = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
 # Those that judge these measures; the machine is the same for all.
@@ -33,8 +33,8 @@ def measures(track, columns, slots, start, until, values, device="cpu"):
     )
 
 
-def picture(at, mafd=0.5, black=0.0, blockiness=1.0, blur=4.0):
-    return at, at, [100.0, mafd, black, blockiness, blur]
+def picture(at, mafd=0.5, black=0.0, blocks=0.0, blur=4.0):
+    return at, at, [100.0, mafd, black, blocks, blur]
 
 
 def video(rows, judge, slot=0):
@@ -117,7 +117,7 @@ def test_a_track_that_nobody_judges():
 
 
 def test_a_measure_that_is_missing_is_named(judge):
-    with pytest.raises(MeasureError, match=r"video\.blockiness cannot judge: nothing measures blockiness"):
+    with pytest.raises(MeasureError, match=r"video\.blockiness cannot judge: nothing measures block_edges"):
         judge.judge(measures("video", ("black_ratio",), [0], [0.0], [0.0], [[1.0]]))
     with pytest.raises(MeasureError, match="quiet_lead, quiet_tail"):
         judge.judge(measures("audio", ("quiet",), [0], [0.0], [0.1], [[1.0]]))
@@ -176,3 +176,28 @@ def test_a_gpu_gives_the_same_and_little_crosses():
     assert [t for pending in waiting for t in pending.transitions()] == expected
     assert device.device_to_host_bytes <= 4 * len(rows) + 200 * len(expected)
     assert device.close_slot(1, 8.0) == host.close_slot(1, 8.0)
+
+
+def test_other_rules_take_effect_and_what_is_open_goes_on_or_is_closed_where_its_detector_leaves(judge):
+    rows = [picture(n / 25, mafd=0.0, black=1.0 if n > 80 else 0.0) for n in range(200)]
+    assert video(rows[:60], judge) == [(0, "video.freeze", "opened", 0.0)]
+    ends = {"video": 2.4, "audio": 2.4, "stream": 2.4}
+    other = detector("video.freeze").rule({"duration": 9.0})
+    assert judge.change_rules(0, RULES | {"video.freeze": other}, ends) == []
+    assert video(rows[60:80], judge) == []  # it is open, and goes on
+    [closed] = judge.change_rules(0, {"video.black": RULES["video.black"]}, ends | {"video": 3.2})
+    assert (closed.detector, closed.kind, closed.at) == ("video.freeze", "closed", 3.2)
+    found = video(rows[80:], judge)
+    assert found == [(0, "video.black", "opened", 3.24)]
+    assert judge.close_slot(0, 8.0)[0].detector == "video.black"
+
+
+def test_a_suspended_detector_neither_judges_nor_closes_and_goes_on_later(judge):
+    still = [picture(n / 25, mafd=0.0) for n in range(100)]
+    moving = [picture(n / 25, mafd=0.5) for n in range(100, 300)]
+    assert video(still, judge) == [(0, "video.freeze", "opened", 0.0)]
+    ends = dict.fromkeys(("video", "audio", "stream"), 4.0)
+    assert judge.change_rules(0, RULES, ends, suspended={"video.freeze"}) == []
+    assert video(moving[:100], judge) == []
+    assert judge.change_rules(0, RULES, dict.fromkeys(ends, 8.0)) == []
+    assert video(moving[100:], judge) == [(0, "video.freeze", "closed", 8.0)]

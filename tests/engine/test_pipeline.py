@@ -163,3 +163,25 @@ def test_readers_leave_no_thread_behind(clips):
     before = threading.active_count()
     check([StreamSpec(name, clips[name]) for name in ("other", "sound", "garbage")], CPU)
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("clip", "late"),
+    [("other", 2.5), pytest.param("dying", 7.5, marks=pytest.mark.slow)],
+    ids=["a track that is not there", "a track that ends early"],
+)
+def test_seconds_are_told_as_they_pass_whatever_tracks_there_are(clips, clip, late):
+    """Neither a track that the input never had nor one that has gone holds back what is known of the other."""
+    told = {}
+
+    class Watcher(Silent):
+        media = 0.0
+
+        def on_progress(self, stream, media_seconds, duration):
+            self.media = media_seconds
+
+        def on_second(self, second):
+            told[second.second] = self.media
+
+    check([StreamSpec("live", clips[clip])], EngineSettings(device="cpu", realtime=True), Watcher())
+    assert max(media - second for second, media in told.items()) < late + 1.0  # its own second, and the last ones

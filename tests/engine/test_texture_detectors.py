@@ -5,20 +5,24 @@ measuring interval after the defect, and ends at most one interval and the clear
 """
 
 import subprocess
+from fractions import Fraction
+from itertools import islice
 
+import numpy as np
 import pytest
 from media import ffmpeg_exe, media_dir
 
 from engine.detectors.texture import DETECTORS
-from engine.measure.texture import TEXTURE_INTERVAL_SECONDS
+from engine.measure.texture import COMBED_INTERVAL_SECONDS, TEXTURE_INTERVAL_SECONDS
 from engine.pipeline import EngineSettings, StreamSpec, check
-from models.synthesis.picture_clip import plant_clip
+from models.synthesis.picture import moving_pattern
+from models.synthesis.picture_clip import plant_clip, write_pictures
 
 NAMES = [declared.name for declared in DETECTORS]
 STRENGTHS = {
     "combing": 1.0,
     "noise": 14.0,
-    "banding": 3.0,
+    "banding": 6.0,
     "levels": 2.5,
     "chroma_loss": 1.0,
     "plane_loss": 0.0,
@@ -38,7 +42,9 @@ def assert_found(path, planted):
     found = [i for i in incidents(path) if i.detector == planted.detector]
     assert len(found) == 1, [(i.detector, i.start, i.end) for i in incidents(path)]
     assert planted.start - FRAME <= found[0].start <= planted.start + TEXTURE_INTERVAL_SECONDS + FRAME
-    assert planted.end - FRAME <= found[0].end <= planted.end + TEXTURE_INTERVAL_SECONDS + FRAME
+    # Combing is over when two pictures in a row have none.
+    latest = TEXTURE_INTERVAL_SECONDS + (COMBED_INTERVAL_SECONDS if planted.detector == "video.combing" else 0.0)
+    assert planted.end - FRAME <= found[0].end <= planted.end + latest + FRAME
 
 
 @pytest.mark.parametrize("what", STRENGTHS)
@@ -105,6 +111,36 @@ def test_interlaced_pictures_are_combed_only_where_nobody_says_that_they_are(tmp
         )  # fmt: skip
         found[name] = [i.detector for i in incidents(out, ["video.combing"])]
     assert found == {"flagged": [], "unflagged": ["video.combing"]}
+
+
+def test_combing_that_is_over_at_the_second_look_is_none(tmp_path):
+    # A cut between two fields leaves one combed picture; here there are five, and one of them is looked at (2.08 s).
+    plant_clip(
+        tmp_path / "short.mp4", "combing", source=None, seconds=5.0, start=2.0, end=2.2, strength=1.0, size=(320, 192)
+    )
+    assert incidents(tmp_path / "short.mp4", ["video.combing"]) == []
+
+
+def test_a_lost_colour_plane_shows_on_an_empty_card_too(tmp_path):
+    card = [np.full((192, 320), 200, np.uint8), *(np.full((96, 160), 128, np.uint8) for _ in range(2))]
+    lost = [card[0], np.zeros((96, 160), np.uint8), card[2]]
+    write_pictures(tmp_path / "card.mp4", iter([tuple(card)] * 50 + [tuple(lost)] * 150), rate=Fraction(25))
+    [found] = incidents(tmp_path / "card.mp4", ["video.chroma_loss"])
+    assert found.start == pytest.approx(2.0, abs=TEXTURE_INTERVAL_SECONDS + FRAME)
+
+
+def test_colour_stays_lost_while_an_empty_card_is_shown(tmp_path):
+    pictures = list(islice(moving_pattern(320, 192), 225))
+    grey = np.full((96, 160), 128, np.uint8)
+    card = np.full((192, 320), 200, np.uint8)
+    shown = [
+        picture if index < 50 else (card if 100 <= index < 130 else picture[0], grey, grey)
+        for index, picture in enumerate(pictures)
+    ]
+    write_pictures(tmp_path / "lost.mp4", iter(shown), rate=Fraction(25))
+    [found] = incidents(tmp_path / "lost.mp4", ["video.chroma_loss"])
+    assert found.start == pytest.approx(2.0, abs=TEXTURE_INTERVAL_SECONDS + FRAME)
+    assert found.decided_at < 7.2  # 4 s after it, card or not
 
 
 def test_black_and_white_from_the_start_is_no_loss_of_colour(tmp_path):

@@ -11,8 +11,10 @@ import av
 import pytest
 from media import ffmpeg_exe, media_dir
 
+from engine.detectors import detector
 from engine.ingest.source import Source
 from engine.ingest.timeline import Timeline, TrackOffset
+from engine.ingest.transport import TransportWatch
 from engine.pipeline import EngineSettings, StreamSpec, check
 from engine.verdicts import Severity
 from models.synthesis import transport as plant
@@ -184,6 +186,15 @@ def test_a_step_back_and_timestamps_that_stop():
     assert told[1] == (0.86, "video without timestamps for 0.7 s")
 
 
+def test_pictures_out_of_order_in_a_container_without_decoding_times_do_not_go_back(folder):
+    # Matroska has presentation times only; where pictures are left out libav knows no decoding times at first.
+    path = folder / "variable.mkv"
+    encode(
+        path, "-vf", "select='not(eq(mod(n\\,7)\\,3))'", "-fps_mode", "vfr", "-c:v", "libx264", "-bf", "3", seconds=3
+    )
+    assert [i.cause for i in incidents(path) if i.detector == "stream.timestamps"] == []
+
+
 def test_streams_without_times_lose_none():
     told = []
     timeline = Timeline(lambda *what: told.append(what), 1.0, 0.09)
@@ -331,13 +342,15 @@ def sender():
     """Serves bytes to the first who connects, then hangs up; gives its port."""
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
 
-        def serve(data):
+        def serve(data, head):
             connection, _ = server.accept()
             with connection:
-                connection.sendall(data)
+                if head:
+                    connection.recv(4096)
+                connection.sendall(head + data)
 
-        def start(data):
-            sent.append(pool.submit(serve, data))
+        def start(data, head=b""):
+            sent.append(pool.submit(serve, data, head))
             return server.getsockname()[1]
 
         sent = []
@@ -351,10 +364,12 @@ def test_a_network_stream_is_watched_below_the_demuxer_too(base, tmp_path, sende
     path = tmp_path / "planted.ts"
     path.write_bytes(data)
     [from_file] = incidents(path)
-    [from_network] = incidents(f"tcp://127.0.0.1:{sender(data)}")
-    assert (from_network.detector, from_network.start, from_network.cause) == (
-        from_file.detector, from_file.start, from_file.cause,
-    )  # fmt: skip
+    over_http = sender(data, b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n")
+    for url in (f"http://127.0.0.1:{over_http}/live.ts", f"tcp://127.0.0.1:{sender(data)}"):
+        [from_network] = incidents(url)
+        assert (from_network.detector, from_network.start, from_network.cause) == (
+            from_file.detector, from_file.start, from_file.cause,
+        )  # fmt: skip
 
 
 def test_another_format_over_the_network_plays_as_before(tmp_path, sender):
@@ -435,3 +450,20 @@ def test_clips_have_what_their_manifest_says(clip):
     chosen = {f"stream.{name}": {} for name in DETECTORS}
     [outcome] = check([StreamSpec(clip.name, str(clip), chosen)], EngineSettings(device="cpu"))
     assert {i.detector for i in outcome.incidents} == DAMAGED.get(clip.name, set())
+
+
+def test_a_stream_that_is_opened_again_after_hours_tells_none_of_those_seconds_twice(base, tmp_path):
+    path = tmp_path / "again.ts"
+    path.write_bytes(base)
+    parameters = {f"stream.{name}": detector(f"stream.{name}").settle() for name in DETECTORS}
+    with Source(str(path)) as source:
+        info = source.open(lambda: 36_000.5)
+        watch = TransportWatch(info, parameters, source.raw_bytes(), realtime=True, begin=36_000.5)
+        for packet in source.packets():
+            watch.packet(packet, source.clock.found)
+        watch.finish()
+        rows = watch.rows(36_012.0, last=True)
+        watch.close()
+    assert rows
+    assert min(row.start for row in rows) >= 36_000.0
+    assert len(rows) < 100

@@ -40,6 +40,12 @@ def test_a_line_at_the_limit_is_black(level, expected):
     assert active_area(frame_table([picture]))[0].tolist() == [expected] * 4
 
 
+def test_the_mean_of_a_line_is_rounded_down_as_cropdetect_does():
+    picture = np.full((20, 30), 24)
+    picture[:, ::2] = 25  # rows of 24.5
+    assert active_area(frame_table([make_frame(picture, NOTHING, NOTHING)]))[0].tolist()[:2] == [1.0, 1.0]
+
+
 def test_all_versions_agree_on_a_mixed_batch(gpu):
     pictures = [
         boxed(61, 43, 5, 0, 0, 0, padding=7),
@@ -76,4 +82,4 @@ def test_wrong_tables_are_refused_and_an_empty_one_is_not():
 
 def test_the_op_is_well_formed():
     picture = boxed(33, 21, 2, 3, 4, 5)
-    torch.library.opcheck(active_area, (frame_table([picture]),))
+    torch.library.opcheck(torch.ops.avjury.active_area, (frame_table([picture]),))

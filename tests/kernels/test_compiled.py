@@ -11,22 +11,26 @@ from engine.detectors import DETECTORS
 from kernels.active_area import gpu as area_gpu
 from kernels.audio_stats import AudioState
 from kernels.audio_stats import gpu as audio_gpu
+from kernels.blockiness import gpu as blocks_gpu
 from kernels.edge_width import gpu as edge_gpu
 from kernels.frame_stats import gpu as frame_gpu
 from kernels.judge import gpu as judge_gpu
 from kernels.judge.layout import DETECTOR_FIELDS, EVENT_FIELDS, EVENTS_PER_DETECTOR, RULE_FIELDS
 from kernels.judge.op import new_state as new_judge_state
+from kernels.siti import gpu as siti_gpu
 from kernels.sound_features import FEATURES, FeatureState
 from kernels.sound_features import gpu as features_gpu
 from kernels.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.sound_trends import TrendState
 from kernels.sound_trends import gpu as trends_gpu
+from kernels.tear import gpu as tear_gpu
 from kernels.temporal import gpu as temporal_gpu
 from kernels.temporal import new_state
 from kernels.temporal.op import luminance_table
 from kernels.texture import gpu as texture_gpu
 from kernels.tile_stats import MEASURES, TILES
 from kernels.tile_stats import gpu as tile_gpu
+from kernels.torn_blocks import gpu as torn_gpu
 
 CPU = torch.device("cpu")
 PICTURE = random_frame(64, 36)
@@ -69,12 +73,16 @@ def launch_judge():
 
 
 LAUNCHES = {
-    "frame_stats": (lambda: frame_gpu.frame_stats(FRAMES, REFERENCES, REFERENCES), 4),
+    "frame_stats": (lambda: frame_gpu.frame_stats(FRAMES, REFERENCES, REFERENCES), 2),
+    "blockiness": (lambda: blocks_gpu.blockiness(FRAMES, 64), 5),
     "edge_width": (lambda: edge_gpu.edge_width(FRAMES, 64 * 36), 5),
     "tile_stats": (lambda: tile_gpu.tile_stats(FRAMES, REFERENCES), 1),
     "temporal": (launch_temporal, 1),
     "texture": (lambda: texture_gpu.texture(FRAMES), 4),
     "active_area": (lambda: area_gpu.active_area(FRAMES), 1),
+    "tear": (lambda: tear_gpu.tear(FRAMES, REFERENCES, 36), 2),
+    "siti": (lambda: siti_gpu.siti(FRAMES, REFERENCES), 1),
+    "torn_blocks": (lambda: torn_gpu.torn_blocks(FRAMES, REFERENCES), 2),
     "audio_stats": (launch_audio, 5),
     "sound_features": (launch_features, 4),
     "sound_trends": (launch_trends, 1),

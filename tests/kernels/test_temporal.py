@@ -242,6 +242,43 @@ def test_half_a_picture_that_stops_is_stuck_until_it_moves():
     assert share[film.at(6.04, 8)].max() == 0
 
 
+def stopped_with_strays():
+    """The lower half stops, while tiles all over the upper half happen to rest now and then."""
+    film = Film(2.5)
+    film.tiles[:, 0] += 0.01 * np.sin(np.arange(len(film.times)))[:, None]  # a film without any change divides by 0
+    film.tiles[:, 1, : TILES // 2 : 7] = np.where(np.arange(len(film.times)) % 4 < 2, 0.0, 0.02)[:, None]
+    film.tiles[film.at(1.5, 2.5), 1, TILES // 2 :] = 0.0
+    return film
+
+
+def test_a_half_that_stops_is_stuck_although_other_tiles_rest_at_the_same_time(gpu):
+    film = stopped_with_strays()
+    found = run(film)
+    assert found["stuck_share"][film.at(0, 1.5)].max() == 0
+    assert found["stuck_share"][film.at(1.6, 2.5)].min() == pytest.approx(0.5, abs=TILE_COLUMNS / TILES)
+    assert_same(found, run_plain(film))
+
+    def step(*tensors):
+        return gpu.temporal(*tensors, luminance_table(torch.device("cpu")))
+
+    assert_same(run(film, step), found)
+
+
+@pytest.mark.parametrize("why", ["a dissolve ends", "the rest rests too", "the rest is redrawn", "it was noise"])
+def test_what_stops_with_the_rest_of_the_picture_is_not_stuck(why):
+    film = Film(8)
+    film.tiles[film.at(3, 6), 1, TILES // 2 :] = 0.0
+    if why == "a dissolve ends":
+        film.tiles[:, 0, TILES // 2 :] = np.minimum(film.times, 3.0)[:, None] * 0.01 * RATE * 0.8
+    elif why == "the rest rests too":
+        film.tiles[film.at(3, 6), 1, : TILES // 2] *= 0.3
+    elif why == "the rest is redrawn":
+        film.tiles[film.at(3, 6), 1, : TILES // 2] *= 8
+    else:
+        film.tiles[film.at(0, 3), 1, TILES // 2 :] = 0.0015
+    assert run(film)["stuck_share"][film.at(0, 4)].max() == 0
+
+
 @pytest.mark.parametrize("what", ["all of it", "after a cut", "scattered", "always still"])
 def test_what_stands_still_for_a_good_reason_is_not_stuck(what):
     film = Film(8)

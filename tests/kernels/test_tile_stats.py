@@ -99,4 +99,4 @@ def test_an_empty_batch_and_wrong_tables():
 
 def test_the_op_is_well_formed():
     picture, earlier = pair("odd")
-    torch.library.opcheck(tile_stats, tables((picture, earlier)))
+    torch.library.opcheck(torch.ops.avjury.tile_stats, tables((picture, earlier)))

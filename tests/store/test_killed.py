@@ -32,8 +32,7 @@ def write(url, lines):
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_nothing_is_lost_or_doubled_over_kills(tmp_path, kills):
-    url = f"sqlite:///{tmp_path}/killed.db"
+def test_nothing_is_lost_or_doubled_over_kills(url, kills):
     seed = random.randrange(1 << 30)
     rng = random.Random(seed)
     for _ in range(kills):

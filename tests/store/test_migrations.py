@@ -8,10 +8,9 @@ from engine.store import schema
 from engine.store.sql import Store
 
 
-def test_a_migrated_database_has_the_tables_as_declared(tmp_path):
-    url = f"sqlite:///{tmp_path}/a.db"
+def test_a_migrated_database_has_the_tables_as_declared(url):
     Store(url).close()
-    engine = sqlalchemy.create_engine(url)
+    engine = sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), schema.metadata)
     engine.dispose()

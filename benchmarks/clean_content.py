@@ -1,0 +1,130 @@
+"""Clean content: real clips as they are, and the same clips coded otherwise, which must raise nothing either."""
+
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.tallies import CONFIDENCE, false_per_hour_at_most
+from engine.pipeline import EngineSettings, StreamSpec, check
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Another way to code a clip.
+
+    Args:
+        name: for people.
+        filters: of FFmpeg, for the pictures.
+        codec: options of FFmpeg's output.
+        suffix: of the file.
+        seconds: of the clip that are coded.
+    """
+
+    name: str
+    filters: str
+    codec: tuple[str, ...]
+    suffix: str = ".mp4"
+    seconds: float = 6.0
+
+
+H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p")
+HEVC = ("-c:v", "libx265", "-preset", "ultrafast", "-crf", "22", "-x265-params", "log-level=error")
+VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-crf", "30", "-b:v", "0")
+FIT = "scale={0}:{1}:force_original_aspect_ratio=increase,crop={0}:{1}"
+VARIANTS: tuple[Variant, ...] = (
+    Variant("144p H.264, 25 pictures a second", FIT.format(256, 144) + ",fps=25", H264),
+    Variant("360p H.264, 24", FIT.format(640, 360) + ",fps=24", H264),
+    Variant("480p MPEG-2, 30000/1001", FIT.format(720, 480) + ",fps=30000/1001",
+            ("-c:v", "mpeg2video", "-q:v", "3", "-pix_fmt", "yuv420p"), ".ts"),
+    Variant("anamorphic 576p H.264, 25", FIT.format(720, 576) + ",setsar=64/45,fps=25", H264),
+    Variant("10 bit HEVC 540p, 30", FIT.format(960, 540) + ",fps=30", (*HEVC, "-pix_fmt", "yuv420p10le")),
+    Variant("427x241 VP9", "scale=427:241", (*VP9, "-pix_fmt", "yuv420p"), ".webm"),
+    Variant("720p H.264, 50", FIT.format(1280, 720) + ",fps=50", H264, seconds=4.0),
+    Variant("10 bit H.264 4:2:2 360p, 60", FIT.format(640, 360) + ",fps=60",
+            ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv422p10le"), seconds=4.0),
+    Variant("2160p H.264", FIT.format(3840, 2160), ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "22",
+            "-pix_fmt", "yuv420p"), seconds=2.5),
+    Variant("portrait 608x1080 H.264, 60", FIT.format(608, 1080) + ",fps=60", H264, seconds=4.0),
+    Variant("360p MPEG-4 Part 2 in AVI", FIT.format(640, 360) + ",fps=25",
+            ("-c:v", "mpeg4", "-q:v", "3", "-pix_fmt", "yuv420p"), ".avi"),
+    Variant("360p of variable rate", FIT.format(640, 360) + ",select='not(eq(mod(n\\,7)\\,3))'",
+            (*H264, "-fps_mode", "vfr"), ".mkv"),
+)  # fmt: skip
+
+
+def encode(clip: Path, variant: Variant, path: Path, ffmpeg: str) -> None:
+    """Write a clip's beginning, coded otherwise; its sound as AAC or Opus.
+
+    Raises: CalledProcessError where FFmpeg cannot.
+    """
+    sound = ["-c:a", "libopus"] if variant.suffix == ".webm" else ["-c:a", "aac", "-b:a", "192k"]
+    command = [ffmpeg, "-y", "-v", "error", "-i", str(clip), "-t", f"{variant.seconds:g}", "-map", "0:V:0",
+               "-map", "0:a:0?", "-vf", variant.filters, *variant.codec, *sound, "-ac", "2", "-ar", "48000",
+               "-threads", "2", str(path)]  # fmt: skip
+    subprocess.run(command, check=True, timeout=300, stdin=subprocess.DEVNULL)
+
+
+def bench_clean(clips: Sequence[Path], real: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    """False alarms on clips as they are.
+
+    Args:
+        clips: without a fault but for those in `real`.
+        real: why an incident of a clip, by name, and detector is none.
+    """
+    return _judged(((clip.name, clip) for clip in clips), real)
+
+
+def bench_variants(
+    folder: Path, clips: Sequence[Path], real: Mapping[tuple[str, str], str], ffmpeg: str, each: int = 2
+) -> dict[str, Any]:
+    """False alarms on clips that are coded otherwise.
+
+    Args:
+        folder: for the copies.
+        clips: as for `bench_clean`.
+        real: the same; what a clip has, its copies have.
+        ffmpeg: the program.
+        each: variants of each clip; they take turns.
+    """
+
+    def copies() -> Iterator[tuple[str, Path]]:
+        for number, clip in enumerate(clips):
+            for turn in range(each):
+                variant = VARIANTS[(number * each + turn) % len(VARIANTS)]
+                path = folder / f"variant{variant.suffix}"
+                encode(clip, variant, path, ffmpeg)
+                yield f"{clip.name}: {variant.name}", path
+
+    return _judged(copies(), real) | {"variants": [variant.name for variant in VARIANTS]}
+
+
+def _judged(named: Iterator[tuple[str, Path]], real: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    """Hours judged, the false alarms by detector with their places, those that are real, and what it proves."""
+    false: dict[str, list[str]] = defaultdict(list)
+    there: dict[str, list[str]] = defaultdict(list)
+    hours, files = 0.0, 0
+    for name, path in named:
+        outcome = check([StreamSpec(id=name, url=str(path))], EngineSettings(device="cpu"))[0]
+        if outcome.error is not None or outcome.summary is None:
+            raise outcome.error or RuntimeError(f"{name}: nothing was judged")
+        hours, files = hours + outcome.summary.duration / 3600, files + 1
+        for incident in outcome.incidents:
+            if incident.cause == "absent_track":
+                continue
+            kind = there if (name.partition(": ")[0], incident.detector) in real else false
+            kind[incident.detector].append(f"{name} {incident.start:.2f} s")
+    alarms = sum(map(len, false.values()))
+    return {
+        "files": files,
+        "hours": hours,
+        "false_alarms": dict(false),
+        "real": dict(there),
+        "false_per_hour": alarms / hours if hours else None,
+        "confidence": CONFIDENCE,
+        # Of one detector without a false alarm; and of all detectors together.
+        "one_at_most_per_hour": false_per_hour_at_most(0, hours),
+        "all_at_most_per_hour": false_per_hour_at_most(alarms, hours),
+    }

@@ -1,0 +1,290 @@
+"""One engine process: judges the streams of a group on one device, for the supervisor.
+
+Run by: the supervisor, as `python -m engine.child`. Its main thread is the engine's loop; a second thread, `control`,
+talks to the supervisor, and there are the readers' and links' threads of the engine. It owns the device. It ends at the
+supervisor's word or at SIGTERM, having judged what was queued; when the supervisor is gone; and is killed with it. If
+the loop fails (a GPU that is lost), the process ends and is started anew: nothing is repaired in place. If it dies, its
+streams are judged again from where they are then, in new sessions.
+"""
+
+import argparse
+import contextlib
+import faulthandler
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from engine.errors import AvjuryError, SourceError
+from engine.evidence.recorder import EvidenceSettings
+from engine.handling import HandlingTable
+from engine.hardening import die_with_parent
+from engine.incidents import Change
+from engine.ingest.causes import cause_of
+from engine.ingest.link import Links
+from engine.live import LATENCY_BOUNDS, EngineReport, LiveEngine, Order, policy_of
+from engine.overload import OverloadSettings
+from engine.pipeline import EngineSettings, Outcome, Silent, StreamSpec
+from engine.remote_log import log_remotely
+from engine.service.messages import (
+    Drain,
+    DropIngest,
+    Ended,
+    EngineReady,
+    Evidence,
+    IncidentSaid,
+    Judge,
+    Move,
+    Picture,
+    Remove,
+    Report,
+    SecondSaid,
+    Snap,
+    StreamSaid,
+    SupervisorSays,
+    TakeIngest,
+)
+from engine.verdicts import Incident, StreamSecond
+from engine.wire import Channel, ConnectionLost
+
+_POLL_SECONDS: Final = 0.5
+_FLUSH_SECONDS: Final = 3.0
+# By SIGTERM nobody says how long; the supervisor that sent it kills after ten seconds.
+_DRAIN_SECONDS: Final = 5.0
+_MOST_INCIDENTS: Final = 20_000
+_log: Final = logging.getLogger(__name__)
+
+
+class ChildSettings(msgspec.Struct, frozen=True):
+    """How the process runs, as JSON on its command line.
+
+    Args:
+        device, max_batch, max_wait_seconds, decode_threads: see EngineSettings.
+        slots: most streams.
+        load_limit: see LiveEngine.
+        overload: see OverloadSettings, by name.
+        evidence: see EvidenceSettings, by name.
+        handover: folder in which clips are left for the supervisor; None keeps no clips.
+    """
+
+    device: str = "auto"
+    max_batch: int = 256
+    max_wait_seconds: float | None = None
+    decode_threads: int = 1
+    slots: int = 64
+    load_limit: float = 0.9
+    overload: dict[str, float] = msgspec.field(default_factory=dict)
+    evidence: dict[str, Any] = msgspec.field(default_factory=dict)
+    handover: str | None = None
+
+
+class EngineProcess(Silent):
+    """The engine, and its listener that tells the supervisor.
+
+    Args:
+        control: connection to the supervisor.
+        table: where it marks what it works on.
+        settings: how it runs.
+    """
+
+    def __init__(self, control: socket.socket, table: HandlingTable, settings: ChildSettings) -> None:
+        self._woken, self._wake = socket.socketpair()
+        for end in (self._woken, self._wake):
+            end.setblocking(False)
+        self._control: Channel[SupervisorSays] = Channel(control, SupervisorSays, self._ring)
+        self._links = Links()
+        self._sessions: dict[str, str] = {}
+        self._incidents: dict[str, str] = {}  # the sessions of the latest ones, by id
+        self._over = False
+        log_remotely(lambda line: self._control.send(line, spare=True))
+        self.engine = LiveEngine(
+            EngineSettings(
+                device=settings.device,
+                max_batch=settings.max_batch,
+                max_wait_seconds=settings.max_wait_seconds,
+                decode_threads=settings.decode_threads,
+                reconnect=True,
+                evidence=_evidence(settings),
+            ),
+            self,
+            self._links,
+            table,
+            slots=settings.slots,
+            overload=OverloadSettings(**settings.overload),
+            load_limit=settings.load_limit,
+            evidence=self._show,
+        )
+        self._thread = threading.Thread(target=self._talk, name="control")
+
+    def run(self) -> None:
+        """Judge until told to end."""
+        self._control.send(EngineReady(os.getpid(), str(self.engine.device)))
+        self._thread.start()
+        try:
+            self.engine.run()
+        except Exception:
+            _log.exception("the engine failed")
+            raise
+        finally:
+            self._over = True
+            self._ring()
+            self._thread.join(_FLUSH_SECONDS + 1.0)
+            self._links.close()
+
+    def terminate(self, *_: object) -> None:
+        """SIGTERM: as if the supervisor had said so."""
+        self.engine.order(lambda: self.engine.drain(time.monotonic() + _DRAIN_SECONDS))
+
+    def _ring(self) -> None:
+        with contextlib.suppress(OSError):  # it is awake already, or the process is ending
+            self._wake.send(b"!")
+
+    def _talk(self) -> None:
+        """The thread `control`: reads what the supervisor says, and writes what there is to say."""
+        try:
+            while not self._over:
+                poll = select.poll()
+                poll.register(self._woken, select.POLLIN)
+                poll.register(self._control, select.POLLIN | (select.POLLOUT if self._control.pending_bytes else 0))
+                ready = dict(poll.poll(1000 * _POLL_SECONDS))
+                if self._woken.fileno() in ready:
+                    self._woken.recv(4096)
+                if ready.get(self._control.fileno(), 0) & ~select.POLLOUT:
+                    for message in self._control.receive():
+                        self._obey(message)
+                self._control.flush()
+            deadline = time.monotonic() + _FLUSH_SECONDS
+            while not self._control.flush() and time.monotonic() < deadline:
+                time.sleep(0.01)
+        except ConnectionLost:
+            self.engine.stop()  # the supervisor is gone
+            self.engine.bell.ring()
+
+    def _obey(self, message: SupervisorSays) -> None:
+        engine = self.engine
+        if isinstance(message, TakeIngest):
+            fds = self._control.fds
+            connection = socket.socket(fileno=fds.popleft())
+            self._links.add(message.name, connection, fds.popleft(), fds.popleft())
+        elif isinstance(message, DropIngest):
+            self._links.remove(message.name)
+        elif isinstance(message, Judge):
+            engine.order(lambda: self._judge(message))
+        elif isinstance(message, Move):
+            engine.order(lambda: engine.move(message.id, message.ingest))
+        elif isinstance(message, Remove):
+            engine.order(lambda: engine.remove(message.id))
+        elif isinstance(message, Snap):
+            engine.order(lambda: engine.snap(message.id))
+        elif isinstance(message, Drain):
+            engine.order(lambda: engine.drain(time.monotonic() + message.seconds))
+
+    def _judge(self, said: Judge) -> None:
+        spec = StreamSpec(said.id, said.url, said.detectors, policy_of(said.private_addresses), said.rendition)
+        before = self._sessions.get(said.id)
+        try:
+            wanted = Order(spec, said.ingest, said.session, said.priority, said.loop)
+            self.engine.take(wanted)
+            self._sessions[said.id] = said.session
+        except AvjuryError as error:
+            if before is None:
+                self._sessions.pop(said.id, None)
+            self._control.send(Ended(said.id, said.session, "failed", "refused", error.line()))
+
+    # What the engine found; called from its loop.
+
+    def on_incident(self, incident: Incident, change: Change) -> None:
+        """An incident changed."""
+        # Its evidence may come long after it has closed, and its stream is gone.
+        self._incidents[incident.id] = self._sessions.get(incident.stream, "")
+        if len(self._incidents) > _MOST_INCIDENTS:
+            del self._incidents[next(iter(self._incidents))]
+        self._control.send(IncidentSaid(incident, change, self._sessions.get(incident.stream, ""), time.time()))
+
+    def on_second(self, second: StreamSecond) -> None:
+        """A media second was completed: it was played as long ago as the stream has gone on since."""
+        since = max(0.0, self.engine.media_seconds(second.stream) - second.second)
+        session = self._sessions.get(second.stream, "")
+        self._control.send(SecondSaid(second, session, round(time.time() - since, 3)), spare=True)
+
+    def on_thumbnail(self, stream: str, jpeg: bytes) -> None:
+        """A picture that was asked for."""
+        self._control.send(Picture(stream, jpeg), spare=True)
+
+    def _show(self, incident_id: str, kind: Literal["thumbnail", "clip", "series"], content: bytes | Path) -> None:
+        """A piece of evidence; called from the thread that makes it."""
+        session = self._incidents.get(incident_id, "")
+        data = content if isinstance(content, bytes) else None
+        path = None if isinstance(content, bytes) else str(content)
+        self._control.send(Evidence(incident_id, session, kind, data, path), spare=True)
+
+    def on_end(self, outcome: Outcome) -> None:
+        """A stream ended, or was removed."""
+        session = self._sessions.pop(outcome.stream, "")
+        error = outcome.error
+        state: Literal["ended", "failed", "removed"] = "failed" if error is not None else "ended"
+        cause = None if error is None else cause_of(error) if isinstance(error, SourceError) else "not_decodable"
+        detail = error.line() if error is not None else ""
+        self._control.send(Ended(outcome.stream, session, state, cause, detail))
+
+    def on_report(self, report: EngineReport) -> None:
+        """Once a second."""
+        streams = [StreamSaid(**{name: getattr(s, name) for name in StreamSaid.__struct_fields__})
+                   for s in report.streams]  # fmt: skip
+        self._control.send(
+            Report(
+                load=report.load,
+                headroom_streams=report.headroom_streams,
+                resident_bytes=report.resident_bytes,
+                counters=report.counters,
+                latency_bounds=list(LATENCY_BOUNDS),
+                latency_counts=report.latency_counts,
+                latency_sum=report.latency_sum,
+                batch_frames=report.batch_frames,
+                queue_depth=report.queue_depth,
+                streams=streams,
+            ),
+            spare=True,
+        )
+
+
+def _evidence(settings: ChildSettings) -> EvidenceSettings:
+    folder = None if settings.handover is None else Path(settings.handover)
+    values = {"clips": folder is not None} | settings.evidence
+    return EvidenceSettings(**(values | {"folder": folder, "clips": values["clips"] and folder is not None}))
+
+
+def main() -> None:
+    """The program."""
+    parser = argparse.ArgumentParser(prog="engine.child")
+    for name in ("control", "table", "parent"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--name", required=True, help="shown in the list of processes")
+    parser.add_argument("--settings", required=True)
+    given = parser.parse_args()
+    die_with_parent(given.parent)
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's is for the supervisor, which then says what to do
+    settings = msgspec.json.decode(given.settings, type=ChildSettings)
+    process = EngineProcess(socket.socket(fileno=given.control), HandlingTable(given.table), settings)
+    signal.signal(signal.SIGTERM, process.terminate)
+    code = 1
+    with contextlib.suppress(Exception):  # it was told already; the exit code says the rest
+        process.run()
+        code = 0
+    # Everything is written and closed. Python's own end would take apart torch and the compiled kernels for seconds.
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

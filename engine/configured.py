@@ -1,0 +1,42 @@
+"""The configuration read with the detectors that are installed: their names, and what their parameters may be."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from engine import config as configuration
+from engine.config import Config, Stream
+from engine.detectors import all_detectors, resolve
+
+Known = Mapping[str, Sequence[str]]
+
+
+def known_detectors() -> Known:
+    """Every detector's name with the names of its parameters."""
+    return {declared.name: [parameter.name for parameter in declared.parameters] for declared in all_detectors()}
+
+
+def load_config(path: Path | None) -> tuple[Config, Known]:
+    """The configuration of a file (None: of the environment alone), and every detector with its parameters.
+
+    Raises: ConfigError naming line, key and what is allowed.
+    """
+    known = known_detectors()
+    return configuration.load(path, known, check_parameters), known
+
+
+def check_parameters(name: str, values: Mapping[str, object]) -> None:
+    """The detector's own check.
+
+    Raises: ConfigError.
+    """
+    resolve({name: values})
+
+
+def chosen_detectors(config: Config, known: Known, stream: Stream) -> dict[str, dict[str, object]]:
+    """The detectors that judge a stream, each with the parameters that differ from its defaults.
+
+    Raises: ConfigError where a profile is not there, or values of several tables contradict each other.
+    """
+    chosen = configuration.select(list(known), config.tables(stream))
+    resolve(chosen)
+    return chosen

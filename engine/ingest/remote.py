@@ -1,0 +1,298 @@
+"""A source that another process reads: the same to the stream's reader as one of its own (ingest/source.py).
+
+Belongs to the one thread that opens and reads it; `stop`, `give_up` and `move` may be called from others. The ingest
+process answers in its own media seconds; here they are laid onto the stream's timeline. If that process dies, reading
+breaks off with the cause "ingest_restart", and the next `open` waits for its successor.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from threading import Event
+from typing import Final
+
+import av.error
+import msgspec
+
+from engine.errors import SourceError
+from engine.ingest.arrivals import MOST_SECONDS, Arrivals, Item
+from engine.ingest.base import RawBytes
+from engine.ingest.causes import cause_of
+from engine.ingest.clock import Discontinuity
+from engine.ingest.link import Link, Links
+from engine.ingest.messages import (
+    Close,
+    Ended,
+    Failed,
+    Found,
+    GiveUp,
+    Kind,
+    Open,
+    Opened,
+    Skipped,
+    unpack_packet,
+    unpack_raw,
+)
+from engine.ingest.ring import Record
+from engine.ingest.source import CLOCK_RAN_ON_SECONDS, HELD_TARGETS, READ_TIMEOUT_SECONDS
+from engine.ingest.track import rebuild
+from engine.ingest.url_policy import is_local
+from engine.media import Packet, StreamInfo
+
+# An ingest process starts within about a second; one that does not come is an outage, told as one meanwhile.
+LINK_SECONDS: Final = 10.0
+# The ingest process's own limits end an open before that.
+OPEN_SECONDS: Final = 90.0
+_POLL_SECONDS: Final = 0.25
+_MOST_RAW_BYTES: Final = 64 << 20
+
+
+class _Clock:
+    """The jumps of the clock, as the other process found them."""
+
+    def __init__(self) -> None:
+        self.found: list[Discontinuity] = []
+
+
+class ForwardedBytes:
+    """A transport stream's bytes, as they come along with its packets. Belongs to the reader's thread."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[bytes] = deque()
+        self._position = 0  # of the first byte that is kept
+        self._kept = 0
+        self._wanted = True
+
+    def feed(self, position: int, data: bytes) -> None:
+        """The next ones; after a gap those before it are of no use."""
+        if not self._wanted:
+            return
+        if position != self._position + self._kept or self._kept > _MOST_RAW_BYTES:
+            self._pieces.clear()
+            self._position, self._kept = position, 0
+        self._pieces.append(data)
+        self._kept += len(data)
+
+    def read_until(self, position: int | None) -> bytes:
+        """The next bytes before `position`; nothing where there are none."""
+        wanted = self._kept if position is None else min(self._kept, position - self._position)
+        parts = []
+        while wanted > 0:
+            part = self._pieces.popleft()
+            if len(part) > wanted:
+                self._pieces.appendleft(part[wanted:])
+                part = part[:wanted]
+            parts.append(part)
+            wanted -= len(part)
+            self._kept -= len(part)
+            self._position += len(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Keep nothing more. Idempotent."""
+        self._wanted = False
+        self._pieces.clear()
+        self._kept = 0
+
+
+class RemoteSource:
+    """One input in another process.
+
+    Args:
+        links: to the ingest processes.
+        place: name of the one that reads it.
+        wish: what is to be opened; its number is ignored.
+    """
+
+    def __init__(self, links: Links, place: str, wish: Open) -> None:
+        self.stream = wish.stream
+        self.error: SourceError | None = None
+        self.target_seconds = 0.0
+        self.breaks = 0
+        self.clock: _Clock | None = None
+        self.arrivals = Arrivals()
+        self._links = links
+        self._place = place
+        self._wish = wish
+        self._stop = Event()
+        self._link: Link | None = None
+        self._number = 0
+        self._shift = 0.0
+        self._why = "ended"
+        self._raw: ForwardedBytes | None = None
+        self._lost = False
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it lies beyond this machine's files, or goes on without end as if it did."""
+        return self._wish.loop or not is_local(self._wish.url)
+
+    @property
+    def read_timeout_seconds(self) -> float:
+        """The ingest process's limit for the next packet."""
+        return max(READ_TIMEOUT_SECONDS, HELD_TARGETS * self.target_seconds)
+
+    @property
+    def retries_at_once(self) -> bool:
+        """Whether it was the ingest process that failed, and not the source."""
+        return self._lost
+
+    def move(self, place: str) -> None:
+        """Another process reads it from the next `open` on. From any thread."""
+        self._place = place
+
+    def open(self, begin: Callable[[], float] | None = None) -> StreamInfo:
+        """Have the input opened, and wait for its tracks. Once closed, it may be opened again.
+
+        Args:
+            begin: media seconds at which its first packet lies, asked for when the tracks are known.
+        Raises: SourceError.
+        """
+        self.error, self._lost = None, False
+        link = self._links.get(lambda: self._place, self._stop.is_set, time.monotonic() + LINK_SECONDS)
+        if link is None:
+            if self._stop.is_set():
+                raise self._stopped()
+            self._lost = True
+            raise self._without_process("has not started yet")
+        self.arrivals.clear()
+        self._link, self._number = link, self._links.number()
+        link.attach(self._number, self.arrivals)
+        link.send(msgspec.structs.replace(self._wish, number=self._number))
+        deadline = time.monotonic() + OPEN_SECONDS
+        while time.monotonic() < deadline:
+            item = self._take()
+            if item is None:
+                continue
+            if not isinstance(item, Record):
+                continue
+            if item.kind == Kind.OPENED:
+                return self._opened(msgspec.msgpack.decode(item.content, type=Opened), begin)
+            if item.kind == Kind.FAILED:
+                raise msgspec.msgpack.decode(item.content, type=Failed).failure.error(self.stream)
+            if item.kind == Kind.ENDED:
+                ended = msgspec.msgpack.decode(item.content, type=Ended)
+                if ended.failure is not None:
+                    raise ended.failure.error(self.stream)
+        raise self._broken(f"nothing was opened within {OPEN_SECONDS:g} s")
+
+    def _opened(self, said: Opened, begin: Callable[[], float] | None) -> StreamInfo:
+        self.target_seconds = said.target_seconds
+        self.arrivals.most_seconds = max(MOST_SECONDS, 1.5 * said.target_seconds)
+        self.arrivals.has_video = said.info.video is not None
+        self.clock = _Clock()
+        self._raw = ForwardedBytes() if said.raw else None
+        try:
+            info = rebuild(said.info, self.stream)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise self._broken(f"this process cannot decode what the ingest process found ({error})") from error
+        self._shift = (begin() if begin is not None else 0.0) - said.base
+        return info
+
+    def packets(self, after_silence: Callable[[], float | None] | None = None) -> Iterator[Packet]:
+        """The packets in the order in which the container has them, until the input ends; see `Source.packets`."""
+        clock = self.clock
+        if clock is None:
+            raise RuntimeError("open() comes first")
+        while not self._stop.is_set():
+            try:
+                item = self._take()
+            except SourceError as error:
+                if not self._stop.is_set():
+                    self.error, self._why = error, cause_of(error)
+                return
+            if item is None:
+                continue
+            if isinstance(item, Skipped) or item.kind in (Kind.SKIPPED, Kind.SEAM):
+                self.breaks += 1
+                clock.found.clear()
+                if self._raw is not None:
+                    self._raw = ForwardedBytes()  # whoever reads the old ones gets none of what follows
+                if isinstance(item, Record) and item.kind == Kind.SKIPPED:
+                    self.arrivals.skips += 1
+                    self.arrivals.skipped_packets += msgspec.msgpack.decode(item.content, type=Skipped).packets
+            elif item.kind == Kind.PACKET:
+                packet = unpack_packet(item.content, self.stream, self._shift)
+                if after_silence is not None and (at := after_silence()) is not None:
+                    came = packet.dts if packet.dts is not None else packet.pts
+                    if came is not None and came < at - CLOCK_RAN_ON_SECONDS:
+                        self._shift += at - came
+                        packet = unpack_packet(item.content, self.stream, self._shift)
+                yield packet
+            elif item.kind == Kind.RAW:
+                if self._raw is not None:
+                    self._raw.feed(*unpack_raw(item.content))
+            elif item.kind == Kind.FOUND:
+                found = msgspec.msgpack.decode(item.content, type=Found)
+                clock.found.append(found.discontinuity(self._shift))
+            elif item.kind in (Kind.ENDED, Kind.FAILED):
+                self._end(item)
+                return
+
+    def _end(self, item: Record) -> None:
+        ended = msgspec.msgpack.decode(item.content, type=Ended) if item.kind == Kind.ENDED else None
+        failure = ended.failure if ended is not None else msgspec.msgpack.decode(item.content, type=Failed).failure
+        self._why = ended.why if ended is not None else ""
+        self.error = failure.error(self.stream) if failure is not None else None
+        if self.error is not None:
+            self._why = cause_of(self.error)
+
+    def _take(self) -> Item | None:
+        """The next record, None where none came for a moment. Raises: SourceError once the link is lost."""
+        item = self.arrivals.take(_POLL_SECONDS)
+        if self._stop.is_set():
+            raise self._stopped()
+        if item is None and (self._link is None or not self._link.alive):
+            self._lost = True
+            raise self._without_process("ended")
+        return item
+
+    def raw_bytes(self) -> RawBytes | None:
+        """The bytes of a transport stream from here on; None where it is none."""
+        if self._raw is not None:
+            self._raw = ForwardedBytes()
+        return self._raw
+
+    def why_ended(self) -> str:
+        """One word for why a live source's packets ended."""
+        return self._why
+
+    def stop(self) -> None:
+        """End a blocking `open` or read soon. From any thread."""
+        self._stop.set()
+        self.arrivals.wake()
+
+    def give_up(self) -> None:
+        """Let the ingest process end a read that hangs. From any thread."""
+        link = self._link
+        if link is not None:
+            link.send(GiveUp(self._number))
+
+    def close(self) -> None:
+        """Have the input closed; for good once it was stopped. Idempotent."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.send(Close(self._number, forget=self._stop.is_set()))
+            link.detach(self._number)
+        self.arrivals.clear()
+
+    def _stopped(self) -> SourceError:
+        return SourceError(
+            "opening was given up",
+            stream=self.stream,
+            why="it was told to stop",
+            remedy="start it again if it is wanted",
+        )
+
+    def _without_process(self, what: str) -> SourceError:
+        return SourceError(
+            "reading broke off",
+            stream=self.stream,
+            why=f"its ingest process {what}",
+            remedy="it is started again by itself; look into the log if this comes back",
+        )
+
+    def _broken(self, why: str) -> SourceError:
+        return SourceError(
+            "cannot open input", stream=self.stream, why=why, remedy="look into the log; report it with the input"
+        )

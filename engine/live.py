@@ -1,0 +1,487 @@
+"""The engine as a service runs it: streams come, change and go while it judges, and it never falls behind in silence.
+
+Run by: `LiveEngine.run` in the child process's main thread. Other threads hand it orders, which it carries out between
+two passes of its loop; nothing else of it may be touched from outside. It ends at `drain`, or at an error of the loop
+itself (a GPU that failed), which ends the process: its supervisor starts it anew.
+"""
+
+import math
+import os
+import time
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+from engine.detectors import resolve
+from engine.evidence import thumbnail
+from engine.evidence.worker import Sink
+from engine.handling import Handling, HandlingTable
+from engine.incidents import Change
+from engine.ingest.base import MediaSource
+from engine.ingest.link import Links
+from engine.ingest.messages import Open
+from engine.ingest.remote import RemoteSource
+from engine.ingest.url_policy import UrlPolicy
+from engine.media import FrameBatch
+from engine.overload import Overload, OverloadSettings
+from engine.pipeline import Engine, EngineSettings, Listener, StreamSpec, _Stream, watched
+from engine.queues import Bell
+from engine.verdicts import ClosedBy, Incident
+
+LATENCY_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, math.inf)
+SECOND: Final = 1.0
+# These compare each picture with the one before: at a lower rate they see what is not there.
+NEED_EVERY_PICTURE: Final = frozenset(("video.flash", "video.flicker", "video.stutter", "video.partial_freeze"))
+# A picture for people costs as much as judging several.
+SNAPS_PER_PASS: Final = 2
+_FEW_STREAMS_LOAD: Final = 0.02  # less is too little to tell what a stream costs
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One stream as the service wants it judged; see StreamPlan.
+
+    Args:
+        spec: what is judged, and how.
+        place: name of the ingest process that reads it.
+        session: of this run.
+        priority: higher stays longer.
+        loop: a file begins anew at its end.
+    """
+
+    spec: StreamSpec
+    place: str
+    session: str = ""
+    priority: int = 50
+    loop: bool = False
+
+    def same_input(self, other: "Order") -> bool:
+        """Whether the other one can be had without opening the source again."""
+        mine, its = self.spec, other.spec
+        return (mine.url, mine.policy, mine.rendition, self.loop) == (its.url, its.policy, its.rendition, other.loop)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReport:
+    """How a stream is; see StreamStatus."""
+
+    id: str
+    session: str
+    state: Literal["starting", "running", "stalled", "shed"]
+    cause: str | None
+    media_seconds: float
+    lag_seconds: float
+    sampling: float
+    decoder: str | None
+    decoder_reason: str
+    video: str | None
+    audio: str | None
+    counters: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReport:
+    """How an engine is; see EngineStatus."""
+
+    load: float
+    headroom_streams: int
+    resident_bytes: int
+    counters: dict[str, float]
+    latency_counts: list[int]
+    latency_sum: float
+    batch_frames: float
+    queue_depth: int
+    streams: list[StreamReport] = field(default_factory=list)
+
+
+class LiveListener(Listener, Protocol):
+    """Who is told what a live engine finds; called from its loop."""
+
+    def on_thumbnail(self, stream: str, jpeg: bytes) -> None:
+        """A picture that was asked for."""
+
+    def on_report(self, report: EngineReport) -> None:
+        """Once a second."""
+
+
+class LiveEngine(Engine):
+    """An engine whose streams are read by ingest processes.
+
+    Args:
+        settings: how it runs; sources are opened again for ever.
+        listener: who is told.
+        links: to the ingest processes.
+        table: where it marks what it works on.
+        slots: most streams.
+        overload: when it judges less.
+        load_limit: share of its time up to which it takes in more streams.
+        evidence: who is handed the evidence of incidents; none is kept without.
+    """
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        listener: LiveListener,
+        links: Links,
+        table: HandlingTable | None = None,
+        *,
+        slots: int = 64,
+        overload: OverloadSettings | None = None,
+        load_limit: float = 0.9,
+        evidence: Sink | None = None,
+    ) -> None:
+        super().__init__(settings, listener, slots=slots, evidence=evidence)
+        self._told: LiveListener = listener
+        self._links = links
+        self._table = table
+        self._slots = slots
+        self._load_limit = load_limit
+        self._orders: deque[Callable[[], None]] = deque()
+        self._wanted: dict[str, Order] = {}
+        self._sources: dict[str, RemoteSource] = {}
+        self._snaps: dict[str, None] = {}
+        self._overload = Overload(overload or OverloadSettings())
+        self._latency = [0] * len(LATENCY_BOUNDS)
+        self._latency_sum = 0.0
+        self._totals = dict.fromkeys(("frames_left_out", "packets_skipped", "skips", "streams_shed"), 0.0)
+        self._draining = False
+        self._cores = len(os.sched_getaffinity(0))
+        self._second_at = time.monotonic()
+        self._waited = self._cpu = 0.0
+        self._batches = self._frames = 0
+        self.load = 0.0
+
+    @property
+    def bell(self) -> Bell:
+        """Rung when there is something to do."""
+        return self._bell
+
+    def order(self, do: Callable[[], None]) -> None:
+        """Have something done between two passes of the loop. From any thread."""
+        self._orders.append(do)
+        self._bell.ring()
+
+    def run(self) -> None:
+        """Judge until `drain` or `stop`."""
+        try:
+            with self._stream_of_its_own():
+                while not self._stopping:
+                    self.step()
+        finally:
+            self._let_go()
+
+    def step(self) -> None:
+        """One pass of the loop, and what was ordered since the last one."""
+        super().step()
+        while self._orders:
+            self._orders.popleft()()
+        now = time.monotonic()
+        if now - self._second_at >= SECOND:
+            self._each_second(now)
+
+    def take(self, wanted: Order) -> None:
+        """Judge a stream, or judge it otherwise; opens its source only where it has to. From the loop.
+
+        Raises: ConfigError, DeviceError as `Engine.add` does.
+        """
+        stream = self._find(wanted.spec.id)
+        if stream is not None:
+            if self._wanted[wanted.spec.id].same_input(wanted):
+                self._change(stream, wanted)
+                return
+            self.remove(wanted.spec.id)
+        self._wanted[wanted.spec.id] = wanted
+        try:
+            self.add(wanted.spec)
+        except BaseException:
+            del self._wanted[wanted.spec.id]
+            self._sources.pop(wanted.spec.id, None)
+            raise
+        stream = self._find(wanted.spec.id)
+        assert stream is not None
+        self._sample(stream)
+
+    def remove(self, stream_id: str) -> None:
+        """Stop judging a stream; what is open closes as removed. From the loop."""
+        stream = self._find(stream_id)
+        if stream is not None:
+            self._finish(stream, "removed")
+
+    def move(self, stream_id: str, place: str) -> None:
+        """Another ingest process reads it, once the one that did is gone. From the loop."""
+        source = self._sources.get(stream_id)
+        if source is not None:
+            source.move(place)
+
+    def snap(self, stream_id: str) -> None:
+        """Make a picture of what a stream shows next. From the loop."""
+        self._snaps[stream_id] = None
+
+    def drain(self, deadline: float) -> None:
+        """Judge what is queued, tell what is open as it is, and end. From the loop.
+
+        Args:
+            deadline: monotonic seconds.
+        """
+        self._draining = True
+        for stream in self._streams.values():
+            stream.reader.stop()
+        while time.monotonic() < deadline and any(
+            len(s.reader.video) or len(s.reader.audio) or len(s.reader.ticks) for s in self._streams.values()
+        ):
+            Engine.step(self)
+        self._settle(0)
+        for stream in self._streams.values():
+            for second in stream.coverage.complete(stream.known_until()):
+                self._listener.on_second(second)
+            for incident in stream.book.open():
+                self._listener.on_incident(incident, "updated")
+        self._each_second(time.monotonic())
+        self.stop()
+
+    def _let_go(self) -> None:
+        for stream in self._streams.values():
+            stream.reader.stop()
+            for queue in (stream.reader.video, stream.reader.audio, stream.reader.ticks):
+                queue.discard()
+        deadline = time.monotonic() + SECOND
+        for stream in self._streams.values():
+            stream.reader.join(max(0.0, deadline - time.monotonic()))
+        self._decoders.close()
+        if self._recorder is not None:
+            for stream in self._streams.values():
+                self._recorder.close(stream.slot)
+            self._recorder.stop()
+
+    def _find(self, stream_id: str) -> _Stream | None:
+        return next((s for s in self._streams.values() if s.spec.id == stream_id), None)
+
+    def _source_of(self, spec: StreamSpec) -> MediaSource:
+        wanted = self._wanted[spec.id]
+        wish = Open(
+            number=0,
+            stream=spec.id,
+            url=spec.url,
+            loop=wanted.loop,
+            rendition=spec.rendition,
+            allow_files=spec.policy.allow_files,
+            allow_private=spec.policy.allow_private,
+            max_pixels=spec.policy.max_pixels,
+        )
+        source = self._sources[spec.id] = RemoteSource(self._links, wanted.place, wish)
+        return source
+
+    def _handling_of(self, spec: StreamSpec) -> Handling:
+        return self._table.claim(spec.id) if self._table is not None else Handling()
+
+    def _change(self, stream: _Stream, wanted: Order) -> None:
+        """Other detectors, parameters or priority, without touching the source."""
+        detectors, parameters = resolve(wanted.spec.detectors)
+        self._wanted[wanted.spec.id] = wanted
+        if parameters == stream.parameters:
+            return
+        stream.spec, stream.detectors, stream.parameters = wanted.spec, detectors, parameters
+        if self._recorder is not None:
+            self._recorder.watch(stream.slot, {d.name: watched(d, d.rule(parameters[d.name])) for d in detectors})
+        self._change_rules(stream)
+        self._forget_measures(stream)
+        self._pixel_black_th[stream.slot] = parameters.get("video.black", {}).get("pixel_black_th", 0.1)
+        stream.coverage.judged_by(
+            tuple(d.name for d in detectors if d.track == "video"),
+            tuple(d.name for d in detectors if d.track == "audio"),
+        )
+        stream.reader.retune(parameters)
+
+    def _change_rules(self, stream: _Stream) -> None:
+        self._settle(0)
+        rules = {d.name: d.rule(stream.parameters[d.name]) for d in stream.detectors}
+        suspended = stream.coverage.suspended
+        for transition in self._judge.change_rules(stream.slot, rules, stream.ends, suspended):
+            incident, change = stream.book.apply(transition, closed_by="removed")
+            self._publish(stream, incident, change)
+
+    def _sample(self, stream: _Stream) -> None:
+        """Bring a stream to the present level of load."""
+        sampling = stream.reader.sampling
+        info = stream.reader.info
+        frame_rate = info.video.frame_rate if info is not None and info.video is not None else None
+        rate = self._overload.rate
+        # A stream that has no more pictures than that is judged in full.
+        lowered = rate is not None and (frame_rate is None or rate < frame_rate)
+        sampling.rate = rate if lowered else None
+        shed = stream.spec.id in self._overload.shed
+        if shed and not sampling.shed:
+            self._totals["streams_shed"] += 1
+        sampling.shed = shed
+        names = {d.name for d in stream.detectors}
+        suspended = names & NEED_EVERY_PICTURE if lowered else frozenset[str]()
+        if shed:
+            suspended = frozenset(names)
+        if suspended != stream.coverage.suspended:
+            stream.coverage.suspend(suspended, stream.reader.decoded_until)
+            self._change_rules(stream)
+
+    def _publish(self, stream: _Stream, incident: Incident, change: Change) -> None:
+        super()._publish(stream, incident, change)
+        if change == "closed":
+            stream.book.forget_closed()
+
+    def _judged(self, frames: FrameBatch) -> None:
+        now = time.monotonic()
+        for surface in frames.surfaces:
+            seconds = now - surface.decoded_at
+            self._latency[bisect_left(LATENCY_BOUNDS, seconds)] += 1
+            self._latency_sum += seconds
+        if self._snaps:
+            self._take_pictures(frames)
+
+    def _take_pictures(self, frames: FrameBatch) -> None:
+        made = 0
+        for slot, surface in zip(frames.slots.tolist(), frames.surfaces, strict=True):
+            stream = self._streams[slot].spec.id
+            if stream in self._snaps and made < SNAPS_PER_PASS:
+                del self._snaps[stream]
+                made += 1
+                self._told.on_thumbnail(stream, thumbnail(surface))
+
+    def _finish(self, stream: _Stream, closed_by: ClosedBy) -> None:
+        if self._draining:
+            return  # what is open stays open: it goes on when the service is back
+        if stream.coverage.suspended:
+            stream.coverage.suspend((), stream.reader.decoded_until)
+            self._change_rules(stream)
+        super()._finish(stream, closed_by)
+        name = stream.spec.id
+        self._count_totals(stream)
+        self.outcomes.pop(name, None)
+        self.counters.streams.pop(name, None)
+        self._wanted.pop(name, None)
+        self._sources.pop(name, None)
+        self._snaps.pop(name, None)
+
+    def _count_totals(self, stream: _Stream) -> None:
+        """What the stream's own counts add to the engine's, for good."""
+        source = self._sources.get(stream.spec.id)
+        self._totals["frames_left_out"] += stream.reader.sampling.left_out
+        if source is not None:
+            self._totals["packets_skipped"] += source.arrivals.skipped_packets
+            self._totals["skips"] += source.arrivals.skips
+        counters = stream.reader.counters
+        for name in ("frames_decoded", "frames_measured", "decode_errors", "packets", "packet_bytes", "audio_samples"):
+            self._totals[name] = self._totals.get(name, 0.0) + getattr(counters, name)
+
+    def _each_second(self, now: float) -> None:
+        seconds = now - self._second_at
+        waited, cpu = self.waited_seconds, time.process_time()
+        loop = 1.0 - (waited - self._waited) / seconds
+        self.load = min(1.0, max(loop, (cpu - self._cpu) / seconds / self._cores, 0.0))
+        self._second_at, self._waited, self._cpu = now, waited, cpu
+        lags = {name: source.arrivals.age(now) for name, source in self._sources.items()}
+        judged = [lag for name, lag in lags.items() if name not in self._overload.shed]
+        priorities = {name: wanted.priority for name, wanted in self._wanted.items()}
+        self._overload.decide(now, max(judged, default=0.0), self.load, priorities)
+        for stream in list(self._streams.values()):
+            self._sample(stream)
+        self._told.on_report(self._report(lags))
+
+    def _report(self, lags: Mapping[str, float]) -> EngineReport:
+        streams = [self._stream_report(s, lags.get(s.spec.id, 0.0)) for s in self._streams.values()]
+        counters = dict(self._totals)
+        for stream in streams:
+            for name, value in stream.counters.items():
+                counters[name] = counters.get(name, 0.0) + value
+        counters |= {name: float(value) for name, value in self.evidence_totals().items()}
+        counters.pop("evidence_held_bytes", None)  # no total
+        copied = counters.pop("evidence_device_to_host_bytes", 0.0)
+        counters["device_to_host_bytes"] = (
+            copied + self.counters.device_to_host_bytes + self._judge.device_to_host_bytes
+        )
+        batches, frames = self.counters.batches, self.counters.batch_frames
+        mean = (frames - self._frames) / (batches - self._batches) if batches > self._batches else 0.0
+        self._batches, self._frames = batches, frames
+        with open("/proc/self/statm", "rb") as file:
+            resident = int(file.read().split()[1]) * _PAGE
+        return EngineReport(
+            load=round(self.load, 4),
+            headroom_streams=self.headroom(),
+            resident_bytes=resident,
+            counters=counters,
+            latency_counts=list(self._latency),
+            latency_sum=self._latency_sum,
+            batch_frames=round(mean, 3),
+            queue_depth=sum(len(s.reader.video) + len(s.reader.audio) for s in self._streams.values()),
+            streams=streams,
+        )
+
+    def media_seconds(self, stream_id: str) -> float:
+        """Where a stream's timeline stands; 0 where there is no such stream. From the loop."""
+        stream = self._find(stream_id)
+        return 0.0 if stream is None else max(stream.ends.values())
+
+    def headroom(self) -> int:
+        """How many more streams of the present mean cost it can take."""
+        judged = len(self._streams) - len(self._overload.shed)
+        free = len(self._free)
+        if judged < 1 or self.load < _FEW_STREAMS_LOAD:
+            return free
+        if self._overload.level or self._overload.shed:
+            return 0
+        return max(0, min(free, int((self._load_limit - self.load) / (self.load / judged))))
+
+    def _stream_report(self, stream: _Stream, lag: float) -> StreamReport:
+        reader = stream.reader
+        info, sampling = reader.info, reader.sampling
+        video = info.video if info is not None else None
+        audio = info.audio if info is not None else None
+        state: Literal["starting", "running", "stalled", "shed"] = "running"
+        if sampling.shed:
+            state = "shed"
+        elif reader.stalled:
+            state = "stalled"
+        elif not (reader.counters.frames_decoded or stream.audio_samples):
+            state = "starting"
+        share = 1.0
+        if sampling.shed:
+            share = 0.0
+        elif sampling.rate is not None and video is not None and video.frame_rate:
+            share = min(1.0, sampling.rate / video.frame_rate)
+        decoder = reader.decoders.video if reader.decoders is not None else None
+        counters = {
+            name: float(getattr(reader.counters, name))
+            for name in (
+                *("frames_decoded", "frames_measured", "decode_errors"),
+                *("packets", "packet_bytes", "audio_samples"),
+            )
+        }
+        source = self._sources.get(stream.spec.id)
+        counters["frames_left_out"] = float(sampling.left_out)
+        if source is not None:
+            counters["packets_skipped"] = float(source.arrivals.skipped_packets)
+            counters["skips"] = float(source.arrivals.skips)
+        return StreamReport(
+            id=stream.spec.id,
+            session=self._wanted[stream.spec.id].session,
+            state=state,
+            cause=reader.cause if state == "stalled" else "overload" if state == "shed" else None,
+            media_seconds=round(stream.known_until(), 3),
+            lag_seconds=round(lag, 3),
+            sampling=round(share, 4),
+            decoder=decoder.name if decoder is not None else None,
+            decoder_reason=reader.decoders.reason if reader.decoders is not None else "",
+            video=None if video is None else _described(video.codec, video.width, video.height, video.frame_rate),
+            audio=None if audio is None else f"{audio.codec} {audio.sample_rate} Hz {audio.layout}",
+            counters=counters,
+        )
+
+
+def _described(codec: str, width: int, height: int, frame_rate: float | None) -> str:
+    rate = f" {frame_rate:g} fps" if frame_rate else ""
+    return f"{codec} {width}x{height}{rate}"
+
+
+def policy_of(private_addresses: bool) -> UrlPolicy:
+    """What a stream may open: files and this network's own addresses only where the operator named it."""
+    return UrlPolicy(allow_files=private_addresses, allow_private=private_addresses)

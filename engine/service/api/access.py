@@ -1,0 +1,61 @@
+"""Who may call a route: `Depends(access.role("operator"))`. Every route under /api has one; a test holds that."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from engine.service.api.errors import ErrorBody
+from engine.service.auth import Caller, Gate, check_role
+from engine.settings.auth import Role
+
+# Only for the document: the gate reads the header itself, and says what is wrong with it.
+_BEARER = HTTPBearer(auto_error=False, description="A token of `auth.token` or `auth.tokens`.")
+_QUESTIONS = frozenset(("GET", "HEAD"))
+
+
+class Access:
+    """Makes the dependencies.
+
+    Args:
+        gate: that decides.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def role(self, role: Role) -> Callable[..., Caller]:
+        """The caller of a request, whose role is at least this one; else AccessError."""
+
+        def caller(
+            request: Request, _bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)] = None
+        ) -> Caller:
+            return self.check(request, role)
+
+        return caller
+
+    def check(self, request: Request, role: Role) -> Caller:
+        """The caller of a request.
+
+        Raises: AccessError.
+        """
+        headers = request.headers
+        found = self._gate.caller(
+            headers.get("authorization"), headers.get("host"), headers.get("origin"), request.method not in _QUESTIONS
+        )
+        check_role(found, role)
+        return found
+
+
+def route(role: Role, *statuses: int) -> dict[str, Any]:
+    """What every route declares: who may call it, and which errors it answers with besides 401, 403 and 422."""
+    texts = {401: "No token, or a wrong one.", 403: "The caller's role is below.", 404: "There is none.",
+             409: "What is there does not allow it.", 413: "The request is too large.",
+             422: "The request is wrong.", 503: "Not now: no room, or the database is away."}  # fmt: skip
+    return {
+        "openapi_extra": {"x-role": role},
+        "responses": {
+            status: {"model": ErrorBody, "description": texts[status]} for status in (401, 403, 422, *statuses)
+        },
+    }

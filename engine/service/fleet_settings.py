@@ -1,0 +1,111 @@
+"""Which processes the fleet runs, and their limits: from the configuration, and by default from what is there."""
+
+import ctypes
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.config import Config
+from engine.decode.driver import cuda_driver
+from engine.errors import ConfigError, DeviceError
+from engine.service.places import Group
+
+# Clips that an engine has cut and nobody has taken yet; emptied at the start.
+HANDOVER = "handover"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSettings:
+    """The fleet of one machine.
+
+    Args:
+        groups: one engine process each, with different names.
+        streams_per_ingest: most streams that one ingest process reads; a crash in a demuxer touches so many.
+        load_limit: share of its time up to which an engine takes in more streams.
+        quarantine_deaths, quarantine_seconds: so many deaths under one stream within that time, and it is left out.
+        hang_seconds: an engine that says nothing for so long is killed; compiling the kernels of a first run takes
+            more than a minute.
+        ingest_memory_bytes: most address space of an ingest process; 0 for no limit.
+        overload: values of OverloadSettings that differ from its defaults.
+        evidence: values of EvidenceSettings that differ from its defaults.
+        handover: folder in which engines leave clips; None keeps none.
+    """
+
+    groups: tuple[Group, ...] = (Group("main"),)
+    streams_per_ingest: int = 16
+    load_limit: float = 0.9
+    quarantine_deaths: int = 5
+    quarantine_seconds: float = 60.0
+    hang_seconds: float = 300.0
+    ingest_memory_bytes: int = 8 << 30
+    overload: Mapping[str, float] = field(default_factory=dict)
+    evidence: Mapping[str, float | bool] = field(default_factory=dict)
+    handover: Path | None = None
+
+
+def settings_of(config: Config, data: Path) -> FleetSettings:
+    """What the configuration says.
+
+    Args:
+        config: checked.
+        data: the data folder.
+    Raises: ConfigError if two groups have the same name.
+    """
+    processes, storage = config.processes, config.storage
+    names = [group.name for group in processes.groups]
+    if len(set(names)) < len(names):
+        raise ConfigError(
+            "wrong configuration",
+            why=f"two stream groups are called {next(n for n in names if names.count(n) > 1)!r}",
+            remedy="give every group of processes.groups its own name",
+        )
+    wanted = [
+        (g.name, g.device or config.engine.device, g.streams or processes.streams_per_engine) for g in processes.groups
+    ]
+    if not wanted:
+        wanted = [(n, device, processes.streams_per_engine) for n, device in _devices(config.engine.device)]
+    engine = config.engine
+    return FleetSettings(
+        groups=tuple(
+            Group(
+                name,
+                device,
+                slots,
+                engine.max_batch,
+                engine.max_wait_seconds,
+                1 if engine.decode_threads is None else engine.decode_threads,
+            )
+            for name, device, slots in wanted
+        ),
+        streams_per_ingest=processes.streams_per_reader,
+        load_limit=processes.load_limit,
+        quarantine_deaths=processes.quarantine_deaths,
+        quarantine_seconds=processes.quarantine_seconds,
+        ingest_memory_bytes=processes.reader_memory_bytes,
+        overload={"lag_seconds": processes.lag_seconds},
+        evidence={
+            "clips": storage.clips,
+            "pre_roll_seconds": storage.clip_pre_roll_seconds,
+            "post_roll_seconds": storage.clip_post_roll_seconds,
+            "most_seconds": storage.clip_most_seconds,
+            "ring_bytes": storage.ring_bytes,
+        },
+        handover=data / HANDOVER,
+    )
+
+
+def _devices(device: str) -> list[tuple[str, str]]:
+    """Name and device of the engines where the configuration names none: one per GPU, or one on the CPU."""
+    if device == "auto":
+        return [(f"gpu{index}", f"cuda:{index}") for index in range(_gpus())] or [("cpu", "cpu")]
+    return [(device.replace("cuda:", "gpu") if device != "cuda" else "gpu0", device)]
+
+
+def _gpus() -> int:
+    """GPUs of this machine that CUDA shows. The supervisor makes no context on them."""
+    try:
+        driver = cuda_driver()
+    except DeviceError:
+        return 0
+    count = ctypes.c_int()
+    return count.value if driver.cuDeviceGetCount(ctypes.byref(count)) == 0 else 0

@@ -1,0 +1,49 @@
+"""The parts of a running service, as its API sees them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from engine.service.auth import Gate
+from engine.service.contract import Fleet
+from engine.service.core import Core
+from engine.service.events import EventHub
+from engine.service.evidence_files import EvidenceFiles
+from engine.service.health import Health
+from engine.service.open_incidents import OpenIncidents
+from engine.service.probe import Prober
+from engine.service.reload import Reload
+from engine.service.sinks import Notifier, SecondsReader
+from engine.store.sql import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts.
+
+    Args:
+        data: the data folder.
+        registry: of the metrics.
+        notifier: None where nobody is told.
+    """
+
+    data: Path
+    core: Core
+    fleet: Fleet
+    store: Store
+    seconds: SecondsReader
+    files: EvidenceFiles
+    hub: EventHub
+    open_incidents: OpenIncidents
+    gate: Gate
+    health: Health
+    reload: Reload
+    prober: Prober
+    registry: CollectorRegistry
+    notifier: Notifier | None = None
+
+    def wake_notifier(self) -> None:
+        """There may be new notices."""
+        if self.notifier is not None:
+            self.notifier.wake()

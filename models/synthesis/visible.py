@@ -1,0 +1,137 @@
+"""Whether a viewer sees what was planted: measured on the pictures themselves, apart from every detector's measure.
+
+A defect needs room: a picture that stands cannot stutter, grey cannot lose its colour, and bands need an area that is
+smooth but not flat. A planted defect that changes nothing anybody sees is no test of a detector.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from models.synthesis.picture import Picture, Plane, is_smooth, smoothed
+
+BLOCK: Final = 16
+# Codes of 8 bits, on average over a block of 16x16: what a viewer sees of a difference side by side, or of motion.
+SEEN_CODES: Final = 2.0
+MOVES_CODES: Final = 1.0
+# Mean length of (U, V): a pale colour.
+COLOURED_CODES: Final = 6.0
+# Change of the smoothed luma from one sample to the next: less is flat, more is an edge.
+RAMP_LEAST_CODES: Final = 0.03
+RAMP_MOST_CODES: Final = 1.0
+# Share of the picture in which it is to be seen, in at least half of the pictures that it changes.
+LEAST_SHARE: Final[Mapping[str, float]] = {
+    "combing": 0.01,
+    "stutter": 0.05,
+    "partial_freeze": 0.15,
+    "freeze": 0.05,
+    "banding": 0.2,
+    "levels": 0.05,
+    "chroma_loss": 0.1,
+    "plane_loss": 0.1,
+    "letterbox": 0.05,
+    "blockiness": 0.2,
+    "blur": 0.1,
+    "flash": 0.25,
+    "flicker": 0.25,
+    "tearing": 0.05,
+    "block_dropout": 0.02,
+}
+# So much of the rest of the picture moves while a part stands.
+REST_MOVES: Final = 0.2
+_SAMPLES: Final = 12
+
+Shares = npt.NDArray[np.float64]
+
+
+def is_visible(
+    what: str, pictures: Sequence[Picture], spoilt: Mapping[int, Picture], begin: int, rate: float, depth: int = 8
+) -> bool:
+    """Whether a viewer who knows what is wrong would see it.
+
+    Args:
+        what: name of the planter.
+        pictures: of the clip as it is.
+        spoilt: by index, pictures as they became; those of `samples`.
+        begin: index of the first spoilt picture.
+        rate: pictures per second.
+        depth: bits of a sample.
+    """
+    changed = [index for index in spoilt if _differ(pictures[index], spoilt[index])]
+    if not changed:
+        return False
+    least = LEAST_SHARE.get(what)
+    if least is None:
+        return True
+    shares = [_share(what, pictures, spoilt[index], index, begin, depth) for index in changed]
+    if sum(share >= least for share in shares) * 2 < len(shares):
+        return False
+    before = list(range(max(1, begin - round(rate)), begin))
+    if what == "partial_freeze":  # what stood before cannot be seen to stop
+        spread = before[:: max(1, len(before) // _SAMPLES)]
+        if not spread:
+            return False
+        held = [_blocks_that(pictures[i], pictures[i - 1], MOVES_CODES, depth) for i in spread]
+        stands = _blocks_that(pictures[changed[-1]], spoilt[changed[-1]], 1e-9, depth)
+        return float(np.median([(moved & stands).mean() for moved in held])) >= least
+    if what in ("chroma_loss", "plane_loss"):  # what never had colour cannot be missed
+        return bool(before) and _coloured(pictures[before[-1]], depth) >= least
+    return True
+
+
+def samples(begin: int, end: int) -> list[int]:
+    """The pictures that are looked at, of those from `begin` on and before `end`."""
+    # An odd distance, so that every second or third picture is not always the same kind.
+    return list(range(begin, end, max(1, (end - begin) // _SAMPLES | 1)))
+
+
+def _share(
+    what: str, pictures: Sequence[Picture], spoilt: Picture, index: int, begin: int, depth: int
+) -> float:  # fmt: skip
+    """Share of the picture in which it can be seen."""
+    now = pictures[index]
+    if what == "banding":
+        return ramps(now[0], depth)
+    if what == "levels":
+        one = 1 << (depth - 8)
+        clipped = (spoilt[0] < 2 * one) | (spoilt[0] >= 254 * one)
+        shades = (now[0] > 20 * one) & (now[0] < 231 * one)  # what was black or white already loses nothing
+        return float((clipped & shades).mean())
+    if what in ("chroma_loss", "plane_loss"):
+        return _coloured(now, depth)
+    seen = _blocks_that(now, spoilt, SEEN_CODES, depth)
+    if what == "partial_freeze":
+        rest = _blocks_that(now, pictures[index - 1], MOVES_CODES, depth) & ~_blocks_that(now, spoilt, 1e-9, depth)
+        return float(seen.mean()) if rest.mean() >= REST_MOVES else 0.0
+    return float(seen.mean())
+
+
+def ramps(luma: Plane, depth: int = 8) -> float:
+    """Share of luma that is smooth but not flat: where a cut to steps makes bands."""
+    values = luma.astype(np.float64)
+    smooth = smoothed(values)
+    slope = np.abs(np.diff(smooth, axis=1))[:-1] + np.abs(np.diff(smooth, axis=0))[:, :-1]
+    one = 1 << (depth - 8)
+    ramp = (slope > RAMP_LEAST_CODES * one) & (slope < RAMP_MOST_CODES * one)
+    return float((ramp & is_smooth(values, smooth, depth)[:-1, :-1]).mean())
+
+
+def _differ(one: Picture, other: Picture) -> bool:
+    return any((a != b).any() for a, b in zip(one, other, strict=True))
+
+
+def _blocks_that(one: Picture, other: Picture, codes: float, depth: int) -> npt.NDArray[np.bool_]:
+    """Blocks whose luma differs by at least so many codes of 8 bits on average."""
+    height, width = (size // BLOCK * BLOCK for size in one[0].shape)
+    apart = np.abs(one[0][:height, :width].astype(np.int32) - other[0][:height, :width])
+    blocks = apart.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean(axis=(1, 3))
+    return np.asarray(blocks >= codes * (1 << (depth - 8)))
+
+
+def _coloured(picture: Picture, depth: int) -> float:
+    """Share of the chroma that has a colour."""
+    middle, one = 1 << (depth - 1), 1 << (depth - 8)
+    u, v = (plane.astype(np.float64) - middle for plane in picture[1:])
+    return float((np.hypot(u, v) >= COLOURED_CODES * one).mean())

@@ -1,0 +1,26 @@
+"""The channels of `avjury serve --demo`: one misbehaves as it is meant to, and the others have nothing to be told."""
+
+import pytest
+
+from engine import demo_channels
+from engine.configured import chosen_detectors, load_config
+from engine.pipeline import EngineSettings, StreamSpec, check
+
+
+@pytest.mark.slow
+def test_only_the_troubled_channel_has_incidents_and_has_all_of_them(tmp_path):
+    config, known = load_config(demo_channels.prepare(tmp_path / "channels"))
+    specs = [StreamSpec(s.id, s.url, chosen_detectors(config, known, s)) for s in config.streams]
+    outcomes = {outcome.stream: outcome for outcome in check(specs, EngineSettings(device="cpu"))}
+    assert outcomes["news"].incidents == []
+    assert outcomes["films"].incidents == []
+    found = {incident.detector: incident for incident in outcomes["sport"].incidents}
+    assert found.keys() == {"video.black", "video.freeze", "audio.silence", "audio.loudness", "audio.level_jump"}
+    for name, start in (("video.black", 8.0), ("video.freeze", 28.0), ("audio.silence", 48.0)):
+        assert found[name].start == pytest.approx(start, abs=0.05)
+        assert found[name].end == pytest.approx(start + 5, abs=0.05)
+    # What is there is not made again, and what somebody changed stays.
+    before = (tmp_path / "channels" / "sport.mp4").stat().st_mtime_ns
+    (tmp_path / "channels" / "demo.yaml").write_text("streams: []\n")
+    assert load_config(demo_channels.prepare(tmp_path / "channels"))[0].streams == []
+    assert (tmp_path / "channels" / "sport.mp4").stat().st_mtime_ns == before

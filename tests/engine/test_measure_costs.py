@@ -1,0 +1,79 @@
+"""A detector that nobody enabled costs nothing: its kernel does not run."""
+
+import numpy as np
+import pytest
+import torch
+from frames import random_frame
+from surfaces import surface
+
+from engine.batch import Batcher
+from engine.detectors import DETECTORS, resolve
+from engine.measure import Measure, area, blocks, change, edges, texture
+from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
+
+CPU = torch.device("cpu")
+KERNELS = {
+    "blockiness": blocks,
+    "edge_width": edges,
+    "texture": texture,
+    "active_area": area,
+    "tile_stats": change,
+}
+# What a detector of each kernel is.
+WANTED = {
+    "video.blockiness": {"blockiness"},
+    "video.blur": {"edge_width"},
+    "video.noise": {"texture"},
+    "video.letterbox": {"active_area"},
+    "video.flash": {"tile_stats"},
+    "video.freeze": set(),
+    "video.black": set(),
+}
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Names of the kernels that have run."""
+    names = set()
+
+    def watched(name, kernel):
+        def run(*arguments):
+            names.add(name)
+            return kernel(*arguments)
+
+        return run
+
+    for name, module in KERNELS.items():
+        monkeypatch.setattr(module, name, watched(name, getattr(module, name)))
+    return names
+
+
+def measured(names):
+    """Rows of three seconds of pictures of a stream with these detectors, and their columns."""
+    enabled, parameters = resolve({name: {} for name in names})
+    measure, batcher = Measure(CPU, 1), Batcher(CPU, 1, 0.0)
+    measure.open_slot(0, parameters, {declared.column for declared in enabled})
+    rows = []
+    for n in range(12):
+        picture = surface(random_frame(64, 48, seed=n, smooth=True), n / 4, False, False)
+        rows.append(measure.frames(batcher.assemble([(0, picture)], {0: 0.1})).values.numpy())
+    return np.concatenate(rows), measure.columns("video")
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_only_the_kernel_of_an_enabled_detector_runs(name, ran):
+    measured([name])
+    assert ran == WANTED[name]
+
+
+def test_with_freeze_alone_nothing_but_frame_stats_fills_a_column():
+    values, columns = measured(["video.freeze"])
+    assert {name for k, name in enumerate(columns) if np.isfinite(values[:, k]).any()} == set(FRAME_COLUMNS)
+
+
+def test_with_every_detector_every_kernel_runs_and_every_judged_column_is_filled(ran):
+    names = [declared.name for declared in DETECTORS if declared.track == "video"]
+    values, columns = measured(names)
+    assert ran == set(KERNELS)
+    judged = {declared.column for declared in DETECTORS if declared.track == "video"}
+    assert judged <= {name for k, name in enumerate(columns) if np.isfinite(values[:, k]).any()}
