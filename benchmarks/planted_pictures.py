@@ -135,7 +135,7 @@ def bench_pictures(
         for window in windows(clip):
             if not left:
                 break
-            copy = folder / f"{clip.stem}.mp4"
+            copy = folder / f"planted-{clip.stem}.mp4"
             clean: set[str] | None = None
             for what in list(left):
                 start = 2.0 + random.Random(f"{seed} {what} {clip.name}").random()
