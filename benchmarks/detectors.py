@@ -23,6 +23,7 @@ import av
 import numpy as np
 
 from benchmarks.clean_content import bench_clean, bench_variants
+from benchmarks.damage import damage_clips
 from benchmarks.detectors_chart import chart
 from benchmarks.harness import RESULTS, write_result
 from benchmarks.planted_pictures import bench_pictures
@@ -31,6 +32,7 @@ from benchmarks.tallies import Tally, figures, set_seconds, tally
 from engine.pipeline import EngineSettings, StreamSpec, check
 from engine.verdicts import Incident
 from models.synthesis import sound
+from models.synthesis.planted import Planted
 
 # Clips with pictures that move, of several kinds and codecs, progressive, without a fault of their own.
 PICTURE_CLIPS = (
@@ -95,6 +97,8 @@ STRENGTHS: Mapping[str, tuple[float, ...]] = {
     "flicker": (0.12,),
     "stutter": (0.15,),
     "letterbox": (0.25,),
+    "tearing": (0.4,),
+    "block_dropout": (0.02,),
 }
 # Incidents on clean clips that are there: looked at, or heard.
 _ERRORS = "FFmpeg's decoder reports the same damage"
@@ -105,10 +109,16 @@ REAL: Mapping[tuple[str, str], str] = {
     ("fate_wwwq_cut_720p_vfr.mp4", "stream.decode_errors"): _ERRORS,
     ("fuzzcorpus_xtrem-sport_lowbitrate.mp4", "stream.decode_errors"): _ERRORS,
     ("tsduck_test-026_news_1080i25_eac3.ts", "stream.decode_errors"): _ERRORS,
+    ("fate_PVA_talk_544x576i25_mpeg2.pva", "stream.av_offset"): "coded again, its first second of pictures is missing",
+    (
+        "tsduck_test-026_news_1080i25_eac3.ts",
+        "stream.av_offset",
+    ): "coded again, its first second of pictures is missing",
     ("fuzzcorpus_xtrem-sport_lowbitrate.mp4", "video.blockiness"): "blocks can be seen: 176x144 at a very low bitrate",
     ("fate_scte20_news-desk_480i.ts", "video.levels"): "its letterbox has luma 0",
     ("vsfa_golden-clock_540p29.97.mp4", "video.levels"): "its background has luma below 5",
     ("fuzzcorpus_xtrem-sport_lowbitrate.mp4", "audio.true_peak"): _PEAKS,
+    ("fuzzcorpus_xtrem-sport_lowbitrate.mp4", "audio.dropout"): "one AAC frame, 23 ms, is digital silence",
     ("grid_id2_vcd_swwp2s.mpg", "audio.true_peak"): _PEAKS,
     ("grid_lrwp9a.mpg", "audio.true_peak"): _PEAKS,
     ("grid_lwbsza.mpg", "audio.true_peak"): _PEAKS,
@@ -132,6 +142,23 @@ def judge(paths: Sequence[Path]) -> dict[str, list[Incident]]:
             raise outcome.error
     # What is written here has one track; that the other is missing is no news.
     return {outcome.stream: [i for i in outcome.incidents if i.cause != "absent_track"] for outcome in outcomes}
+
+
+def bench_damage(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tally]:
+    """Damage the coded pictures of every clip, in every codec."""
+    tallies: dict[str, Tally] = defaultdict(Tally)
+    clean = {clip.name: {incident.detector for incident in judge([clip])[str(clip)]} for clip in clips}
+    from engine.detectors import detector
+
+    lasts = set_seconds(detector("video.corruption"))
+
+    def count(what: str, name: str, planted: Planted, found: Sequence[Incident]) -> None:
+        tally(tallies[what], name, [planted], found, clean[name], set_seconds=lasts)
+
+    damage_clips(folder, clips, seed, judge, count)
+    for what, counted in tallies.items():
+        _say(what, counted)
+    return dict(tallies)
 
 
 def read_sound(path: Path, seconds: float) -> sound.Samples:
@@ -230,7 +257,7 @@ def main() -> None:
     parser.add_argument(
         "--media", type=Path, required=True, help="folder of clips, with a folder real_av of clean ones"
     )
-    parts = ("picture", "sound", "transport", "clean", "variants")
+    parts = ("picture", "damage", "sound", "transport", "clean", "variants")
     parser.add_argument("--only", choices=parts, action="append", help="one part; may be given again")
     parser.add_argument("--defects", help="of the picture: only these, with commas between")
     parser.add_argument("--seed", type=int, default=1, help="of the random times")
@@ -244,6 +271,8 @@ def main() -> None:
         if "picture" in wanted:
             clips = _existing(options.media, PICTURE_CLIPS)
             found["picture"] = figures(bench_pictures(folder, clips, strengths, judge, options.seed, _say))
+        if "damage" in wanted:
+            found["damage"] = figures(bench_damage(folder, _existing(options.media, PICTURE_CLIPS), options.seed))
         if "sound" in wanted:
             found["sound"] = figures(bench_sound(folder, _existing(options.media, SOUND_CLIPS), options.seed))
         if "transport" in wanted:

@@ -16,7 +16,7 @@ from benchmarks.tallies import (
 from engine.detectors import DETECTORS, Detector
 
 PAGE = Path(__file__).parent.parent / "docs" / "detectors.md"
-PARTS = ("picture", "sound", "transport")
+PARTS = ("picture", "damage", "sound", "transport")
 AREAS = {"video": "Picture", "audio": "Sound", "stream": "Transport and container"}
 HEAD = """# Detectors
 
@@ -127,6 +127,8 @@ def section(declared: Detector, figures: Mapping[str, Any]) -> Iterator[str]:
     masters = ", ".join(f"`{name}`" for name in declared.dominated_by)
     line = f"Severity {declared.severity}; judges `{declared.column}`"
     yield line + (f"; silent while {masters} hold{'s' if len(declared.dominated_by) == 1 else ''}." if masters else ".")
+    if declared.optional:
+        yield "Optional: judges only where it is asked for by name or pattern."
     told = measured(declared.name, figures)
     if told:
         yield f"Measured: {told}."

@@ -30,8 +30,10 @@ from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
 from kernels.sound_features import FeatureState, sound_features
 from kernels.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.sound_trends import TrendState, sound_trends
+from kernels.tear import tear
 from kernels.temporal import new_state, temporal
 from kernels.texture import texture
+from kernels.torn_blocks import torn_blocks
 from models.synthesis.picture import Picture, moving_pattern
 
 WIDTH, HEIGHT = 1920, 1080
@@ -43,6 +45,8 @@ PER_SECOND = {
     "tile_stats": 25.0,
     "temporal": 25.0,
     "blockiness": 1.0,
+    "torn_blocks": 25.0,
+    "tear": 4.0,
     "edge_width": 0.25,
     "texture": 1.0,
     "active_area": 1.0,
@@ -127,6 +131,8 @@ def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
         "tile_stats": lambda: tiles.tile_stats(frame, reference),
         "temporal": over_time,
         "blockiness": lambda: blockiness(frame),
+        "torn_blocks": lambda: torn_blocks(frame, reference),
+        "tear": lambda: tear(frame, reference, HEIGHT),
         "edge_width": lambda: edge_width(frame),
         "texture": lambda: texture(frame),
         "active_area": lambda: active_area(frame),

@@ -21,7 +21,7 @@ IN_CLIPS: Mapping[str, Callable[[bytes, float], tuple[bytes, Planted]]] = {
     "packet sent three times": transport.repeat_packet,
     "packet marked as damaged": transport.mark_damaged,
     "sync lost": transport.lose_sync,
-    "bit errors of 1e-5": lambda data, at: transport.flip_bits(data, at, at + 2.0, 1e-5, seed=round(1000 * at)),
+    "bit errors of 1e-4": lambda data, at: transport.flip_bits(data, at, at + 2.0, 1e-4, seed=round(1000 * at)),
     "PAT missing": lambda data, at: transport.remove_table(data, at, at + 2.0, "pat"),
     "PMT missing": lambda data, at: transport.remove_table(data, at, at + 2.0, "pmt"),
     "timestamps jump by 5 s": lambda data, at: transport.jump_timestamps(data, at, 5.0),
@@ -35,6 +35,14 @@ MADE: Mapping[str, Callable[[Path, float], Planted]] = {
     "captions gone": lambda path, at: transport.lost_captions(path, at, None, at + 36.0),
 }
 MADE_TIMES = 3
+# Where the measure itself waits: for this parameter of the detector, or so many seconds of media time that are jumped.
+WAITS: Mapping[str, str | float] = {
+    "PAT missing": "table",
+    "PMT missing": "table",
+    "timestamps jump by 5 s": 5.0,
+    "no key frame for 14 s": "duration",
+    "captions gone": "duration",
+}
 # Damage that arrives spoils pictures too: it is told twice because there are two ends to mend it.
 FOLLOWS = {"stream.decode_errors"}
 
@@ -67,7 +75,9 @@ def bench_transport(
     path = folder / "planted.ts"
 
     def count(what: str, name: str, planted: Planted, clean: set[str]) -> None:
-        seconds = set_seconds(detectors[planted.detector])
+        wait = WAITS.get(what, 0.0)
+        declared = detectors[planted.detector]
+        seconds = set_seconds(declared) + (declared.settle()[wait] if isinstance(wait, str) else wait)
         tally(tallies[what], name, [planted], judge([path])[str(path)], clean | FOLLOWS, set_seconds=seconds)
 
     for clip in clips:

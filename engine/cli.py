@@ -204,6 +204,7 @@ def _prepare(
 
     from engine.evidence.recorder import EvidenceSettings
     from engine.pipeline import EngineSettings, StreamSpec, choose_device
+    from engine.slate_images import configured
 
     if inputs:
         chosen = configuration.select(list(known), [*config.tables(), *selection])
@@ -223,6 +224,7 @@ def _prepare(
         trace=report,
         thumbnails=report,
         evidence=EvidenceSettings.of(config.storage, patient=True),
+        slates=configured(config),
     )
     choose_device(settings.device)  # before any input is opened
     return settings, specs
@@ -413,6 +415,21 @@ def detectors(
 
 
 @app.command()
+def slate(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or clips that begin with a slate.")],
+) -> None:
+    """Print the hash of each image, as a configuration's `slates` takes it."""
+    import json
+
+    from engine.slate_images import read_slate
+
+    typer.echo("slates:")
+    for image in images:
+        found = read_slate(image.stem, image)
+        typer.echo(f"  {json.dumps(found.name)}:\n    hash: {found.text}")
+
+
+@app.command()
 def doctor(
     format: Annotated[Format, typer.Option("--format", help="How the findings are written.")] = Format.TABLE,
 ) -> None:
@@ -447,9 +464,12 @@ def query(
     ] = None,
     sql: Annotated[str | None, typer.Option("--sql", metavar="SQL", help="A query over the view `seconds`.")] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="F", help="The service's configuration.")] = None,
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The service's data directory.")] = Path(
-        "avjury-data"
-    ),
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="The service's data folder. [default: of --config, else avjury-data]"
+        ),
+    ] = None,
     verdicts: Annotated[
         str | None, typer.Option("--verdicts", metavar="PLACE", help="Directory, s3://, gs:// or az:// URL instead.")
     ] = None,
@@ -470,8 +490,9 @@ def query(
     from engine.configured import load_config
     from engine.query_command import answer, open_reader, write_answer
 
-    storage = load_config(config)[0].storage
-    reader = open_reader(verdicts or storage.verdicts, data, storage.options)
+    loaded = load_config(config)[0]
+    storage = loaded.storage
+    reader = open_reader(verdicts or storage.verdicts, data or Path(loaded.service.data), storage.options)
     write_answer(answer(reader, question, sql, since, until, stream or [], limit), format.value, sys.stdout)
 
 

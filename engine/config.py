@@ -22,6 +22,7 @@ from engine.settings.notify import NotifySection
 from engine.settings.processes import ProcessesSection
 from engine.settings.section import Section
 from engine.settings.service import ServiceSection
+from engine.settings.slates import Slate
 from engine.settings.storage import StorageSection
 
 Scalar = bool | int | float | str
@@ -115,6 +116,7 @@ class Config(Section):
     storage: StorageSection = StorageSection()
     notify: NotifySection = NotifySection()
     detectors: DetectorTable = Field(default_factory=dict)
+    slates: dict[str, Slate] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
     streams: list[Stream] = Field(default_factory=list)
 
@@ -139,7 +141,9 @@ class Config(Section):
 
     def tables(self, stream: Stream | None = None) -> list[DetectorTable]:
         """The tables that choose a stream's detectors, the most general first, for `select`."""
-        tables = [self.detectors]
+        from engine.profiles import OPTIONAL
+
+        tables = [OPTIONAL, self.detectors]
         if stream is not None:
             if stream.profile is not None:
                 tables.append(self.profile(stream.profile))
@@ -157,8 +161,8 @@ def profile_names(config: Config) -> list[str]:
 def select(known: Sequence[str], tables: Iterable[DetectorTable]) -> dict[str, dict[str, object]]:
     """The enabled detectors with the parameters that differ from their defaults.
 
-    Every detector starts enabled. Tables and their entries are applied in order; a later one wins. A name may be a
-    pattern ("video.*", "*") where it only switches.
+    Every detector starts enabled; the first of `Config.tables` switches those off that are optional. Tables and their
+    entries are applied in order; a later one wins. A name may be a pattern ("video.*", "*") where it only switches.
 
     Args:
         known: names of all detectors.

@@ -12,11 +12,17 @@ from pydantic import BaseModel, SecretStr
 
 from engine.errors import ConfigError
 
+# Keys whose values may hold a password though they are read as plain text.
+_SECRET_KEYS: Final = frozenset(("url", "database", "options"))
 ENV_PREFIX: Final = "AVJURY_"
 # Deeper than any real configuration; an alias that holds itself would be endless.
 MAX_DEPTH: Final = 32
 # Whoever reads a message should not be shown a page of what was written wrong.
 _SHOWN_CHARACTERS: Final = 100
+
+# Keys whose values are not repeated, whatever their type.
+_SECRET_NAME: Final = re.compile(r"url|secret|token|password|key", re.IGNORECASE)
+_PASSWORD: Final = re.compile(r"://[^/@\s]*@")
 
 Path_ = tuple[str | int, ...]
 
@@ -193,7 +199,8 @@ def explain(item: Any, model: type[BaseModel], value: Any = None) -> tuple[Path_
     remedy = f"allowed: {field.description}" if field is not None and field.description else "correct the value"
     if kind == "value_error":
         return path, str(item["msg"]).removeprefix("Value error, "), remedy
-    hidden = SecretStr in _leaves(annotation) or (bool(location) and location[-1] == "url")
+    named = not _SECRET_KEYS.isdisjoint(location) or any(_SECRET_NAME.search(str(part)) for part in location[-1:])
+    hidden = SecretStr in _leaves(annotation) or named
     message = str(item["msg"]).replace("Input should be", "it should be")
     message = re.sub(r"String should match pattern '.*'", "not an allowed value", message)
     return path, message if hidden else f"{message}, not {_shown(got)}", remedy
@@ -202,7 +209,7 @@ def explain(item: Any, model: type[BaseModel], value: Any = None) -> tuple[Path_
 def _shown(got: Any) -> str:
     if not isinstance(got, str | int | float | bool | None):
         return type(got).__name__
-    text = repr(got)
+    text = _PASSWORD.sub("://***@", repr(got))
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
 
 

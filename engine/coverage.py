@@ -1,6 +1,7 @@
 """Adds up, per media second of a stream, what was seen in it: StreamSecond."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from engine.verdicts import Severity, StreamSecond
@@ -32,9 +33,9 @@ class Coverage:
         self._seconds: defaultdict[int, _Second] = defaultdict(_Second)
         self._emitted = 0
         self._open: dict[str, float] = {}
+        self._suspended: dict[str, float] = {}  # detector: media second from which on it does not judge
+        self._lifted: dict[str, tuple[float, float]] = {}  # from when until when it did not
         self._critical: set[str] = set()
-        self.suspended: frozenset[str] = frozenset()
-        """Detectors that cannot judge for now, whatever is measured."""
 
     def frame(self, pts: float) -> None:
         """A picture was measured."""
@@ -55,6 +56,25 @@ class Coverage:
     def judged_by(self, video_detectors: tuple[str, ...], audio_detectors: tuple[str, ...]) -> None:
         """Other detectors are enabled from here on."""
         self._video_detectors, self._audio_detectors = video_detectors, audio_detectors
+
+    @property
+    def suspended(self) -> frozenset[str]:
+        """Detectors that do not judge for now, whatever is measured."""
+        return frozenset(self._suspended)
+
+    def suspend(self, detectors: Collection[str], at: float) -> None:
+        """From media second `at` on these do not judge, and no others."""
+        for name in [name for name in self._suspended if name not in detectors]:
+            since = self._suspended.pop(name)
+            self._lifted[name] = min(since, self._lifted.get(name, (since, at))[0]), at
+        for name in detectors:
+            self._suspended.setdefault(name, at)
+
+    def _did_not_judge(self, second: int) -> set[str]:
+        for name in [name for name, (_, until) in self._lifted.items() if until <= second]:
+            del self._lifted[name]
+        names = {name for name, since in self._suspended.items() if since < second + 1}
+        return names | {name for name, (since, _) in self._lifted.items() if since < second + 1}
 
     def opened(self, detector: str, at: float, severity: Severity = Severity.WARNING) -> None:
         """An incident opened; from `at` on, as far as its seconds have not been given out."""
@@ -98,7 +118,7 @@ class Coverage:
         held = {name for name, since in self._open.items() if since < index + 1}
         unknown = () if second.frames_measured else self._video_detectors
         unknown += () if second.audio_seconds else self._audio_detectors
-        unknown += tuple(sorted(self.suspended.difference(unknown)))
+        unknown += tuple(sorted(self._did_not_judge(index).difference(unknown)))
         return StreamSecond(
             stream=self.stream,
             second=index,

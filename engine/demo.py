@@ -226,7 +226,7 @@ def run_demo(folder: Path, device: str = "auto") -> bool:
     )
     make_clip(clip)
     settings = EngineSettings(device=device, trace=True, thumbnails=True)
-    detectors: dict[str, dict[str, object]] = {declared.name: {} for declared in all_detectors()}
+    detectors: dict[str, dict[str, object]] = {one.name: {} for one in all_detectors() if not one.optional}
     detectors["audio.loudness"] = {"max_short_term": LOUDEST_SHORT_TERM_LUFS}
     [outcome] = check([StreamSpec(id=clip.name, url=str(clip), detectors=detectors)], settings)
     if outcome.error is not None:

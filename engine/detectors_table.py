@@ -8,7 +8,7 @@ from engine.output import PLAIN_WIDTH, Format
 
 
 def detector_record(declared: Detector) -> dict[str, Any]:
-    """A detector as JSON: name, track, column, severity, summary, dominated_by, parameters."""
+    """A detector as JSON: name, track, column, severity, summary, dominated_by, optional, parameters."""
     return {
         "name": declared.name,
         "track": declared.track,
@@ -16,6 +16,7 @@ def detector_record(declared: Detector) -> dict[str, Any]:
         "severity": str(declared.severity),
         "summary": declared.summary,
         "dominated_by": list(declared.dominated_by),
+        "optional": declared.optional,
         "parameters": [
             {
                 "name": parameter.name,

@@ -167,8 +167,9 @@ class LiveEngine(Engine):
     def run(self) -> None:
         """Judge until `drain` or `stop`."""
         try:
-            while not self._stopping:
-                self.step()
+            with self._stream_of_its_own():
+                while not self._stopping:
+                    self.step()
         finally:
             self._let_go()
 
@@ -320,7 +321,7 @@ class LiveEngine(Engine):
         if shed:
             suspended = frozenset(names)
         if suspended != stream.coverage.suspended:
-            stream.coverage.suspended = frozenset(suspended)
+            stream.coverage.suspend(suspended, stream.reader.decoded_until)
             self._change_rules(stream)
 
     def _publish(self, stream: _Stream, incident: Incident, change: Change) -> None:
@@ -350,7 +351,7 @@ class LiveEngine(Engine):
         if self._draining:
             return  # what is open stays open: it goes on when the service is back
         if stream.coverage.suspended:
-            stream.coverage.suspended = frozenset()
+            stream.coverage.suspend((), stream.reader.decoded_until)
             self._change_rules(stream)
         super()._finish(stream, closed_by)
         name = stream.spec.id

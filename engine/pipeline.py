@@ -8,7 +8,8 @@ the readers are stopped and the error goes to the caller; if a reader fails, tha
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Literal, Protocol
 
@@ -28,6 +29,7 @@ from engine.evidence import thumbnail
 from engine.evidence.recorder import EvidenceSettings, Recorder
 from engine.evidence.series import Watched
 from engine.evidence.worker import Sink
+from engine.first_run import told_where_slow
 from engine.handling import Handling
 from engine.incidents import IncidentBook
 from engine.ingest.backoff import OpenPace
@@ -39,7 +41,9 @@ from engine.measure import Measure
 from engine.media import AudioBlock, FrameBatch, Measures, StreamInfo, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
+from engine.slates import Slate
 from engine.verdicts import ClosedBy, Incident, Loudness, Severity, StreamSecond, Summary
+from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
 IDLE_SECONDS = 0.25
@@ -47,6 +51,8 @@ JOIN_SECONDS = 20.0
 PROGRESS_SECONDS = 0.1
 # A track that is so far behind the other one is taken for gone; containers interleave within a second or two.
 TRACK_LATE_SECONDS = 5.0
+# A pass that took longer kept the readers from going on; that is no silence of their sources.
+AWAY_SECONDS = 1.0
 # Causes kept per measure until its detector opens; on a GPU verdicts come a few rows later than the rows.
 CAUSES = 64
 
@@ -66,6 +72,7 @@ class EngineSettings:
         trace: keep every row of measures, for a report.
         thumbnails: keep a picture of each incident's worst moment.
         evidence: what is kept of incidents, where the engine has somebody to hand it to.
+        slates: pictures to look for, of `video.slate`.
     """
 
     device: str = "auto"
@@ -77,6 +84,7 @@ class EngineSettings:
     trace: bool = False
     thumbnails: bool = False
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
+    slates: tuple[Slate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +275,7 @@ class Engine:
         if wait is None:
             wait = 0.005 if self.device.type == "cuda" else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
-        self._measure = Measure(self.device, slots)
+        self._measure = Measure(self.device, slots, slates=settings.slates)
         self._judge = Judge(all_detectors(), self.device, slots)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
@@ -281,6 +289,7 @@ class Engine:
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
         self._stopping = False
+        self._looked_at = time.monotonic()
         self.waited_seconds = 0.0
         """For how long the loop had nothing to do."""
         self.outcomes: dict[str, Outcome] = {}
@@ -331,7 +340,10 @@ class Engine:
             ),
             began=time.monotonic(),
         )
-        self._measure.open_slot(slot, parameters, {d.column for d in detectors})
+        wanted = {d.column for d in detectors}
+        if self.settings.trace:
+            wanted |= set(INFORMATION_COLUMNS)  # no detector of ours judges them
+        self._measure.open_slot(slot, parameters, wanted)
         self._judge.open_slot(slot, rules)
         self.counters.streams[spec.id] = reader.counters
         self._streams[slot] = stream
@@ -357,12 +369,33 @@ class Engine:
         """Where its reader marks that it is at work for the stream."""
         return Handling()
 
+    def waits_for_kernels(self) -> bool:
+        """Whether something was decoded, and nothing was judged yet. From any thread."""
+        readers = [stream.reader for stream in list(self._streams.values())]
+        judged = any(r.counters.frames_measured or r.counters.audio_samples for r in readers) or bool(self.outcomes)
+        return not judged and any(len(r.video) or len(r.audio) for r in readers)
+
     def stop(self) -> None:
         """End soon; open incidents are closed as removed. May be called from any thread or signal handler."""
         self._stopping = True
 
     def run(self) -> None:
         """Judge until every stream has ended, or `stop`."""
+        with self._stream_of_its_own():
+            self._run()
+
+    @contextmanager
+    def _stream_of_its_own(self) -> Iterator[None]:
+        """On a GPU, nothing is to run on the default stream: its work holds NVDEC's back."""
+        if self.device.type != "cuda":
+            yield
+            return
+        own = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        own.wait_stream(torch.cuda.current_stream(self.device))  # the state of the slots was made there
+        with torch.cuda.stream(own):
+            yield
+
+    def _run(self) -> None:
         try:
             while self._streams and not self._stopping:
                 self.step()
@@ -422,17 +455,21 @@ class Engine:
     def _judge_silence(self) -> None:
         """Live sources that give nothing: their time goes on by the clock."""
         silent: list[tuple[int, StreamTick]] = []
+        now = time.monotonic()
+        away, self._looked_at = now - self._looked_at, now
         for stream in self._streams.values():
             reader = stream.reader
+            if away > AWAY_SECONDS:
+                reader.excuse(away)
             tick = reader.stall_tick()
             if tick is not None:
                 silent.append((stream.slot, tick))
             if (tick is not None or reader.gap.is_set()) and not (len(reader.video) or len(reader.audio)):
                 self._settle(0)
+                reader.gap.clear()  # first: what the reader says from here on counts for the next pass
                 self._judge.interrupt(stream.slot)
                 if reader.anew:
                     self._forget_measures(stream)
-                reader.gap.clear()
         if silent:
             self._emit(self._measure.ticks(silent), None)
         for slot, _ in silent:
@@ -552,7 +589,7 @@ class Engine:
                 stream.coverage.frame_rate = info.video.frame_rate
             self._listener.on_progress(stream.spec.id, max(stream.ends.values()), info.duration)
         if self._recorder is not None:
-            self._recorder.settle(stream.slot, max(stream.ends.values()))
+            self._recorder.settle(stream.slot, stream.known_until())
         for pts in stream.reader.sampling.told():
             stream.coverage.left_out(pts)
         for second in stream.coverage.complete(stream.known_until() - 1.0):
@@ -675,5 +712,6 @@ def check(
         engine.stop()  # `run` then ends the readers that were started already
         raise
     finally:
-        engine.run()
+        with told_where_slow(engine.waits_for_kernels):
+            engine.run()
     return [engine.outcomes[spec.id] for spec in streams]

@@ -42,7 +42,8 @@ HELD_SEGMENTS = 2.0
 KEY_FRAME_SECONDS = 10.0
 # A read that outlasts its own limit by so much hangs in libav.
 HANGS = 1.5
-GAP_SEEN_SECONDS = 5.0
+# The engine sees a gap when it has judged what came before it; an overloaded one takes its time for that.
+GAP_SEEN_SECONDS = 60.0
 
 _log: Final = logging.getLogger(__name__)
 
@@ -252,6 +253,7 @@ class StreamReader:
         self._flush()
         self._count_errors(None)
         self._watch_anew(packet)
+        self._reach(packet)  # what was left out is missing from no track
         self.anew = True
         self.gap.set()
 
@@ -285,9 +287,20 @@ class StreamReader:
         at = packet.pts if packet.pts is not None else packet.dts
         if at is not None and at > self._progress():
             self._goes_on(at)
-            self._video_until = self._audio_until = at
+        self._reach(packet)
         self._moved_on()
         self._tick()
+
+    def _reach(self, packet: Packet) -> None:
+        """The tracks that are there stand at a packet, though nothing of them was decoded up to it."""
+        at = packet.pts if packet.pts is not None else packet.dts
+        if at is None or self.info is None:
+            return
+        with self._lock:
+            if self.info.video is not None:
+                self._video_until = max(self._video_until, at)
+            if self.info.audio is not None:
+                self._audio_until = max(self._audio_until, at)
 
     def _read_connection(self) -> None:
         """Decode packets until the source ends, breaks off, or `stop`; then what the decoders still hold."""
@@ -340,11 +353,16 @@ class StreamReader:
     def _flush(self) -> None:
         """Give what the decoders hold back, which came before whatever is the matter now."""
         assert self.decoders is not None
+        surfaces = self.decoders.video.flush() if self.decoders.video is not None else []
+        blocks = self.decoders.audio.flush() if self.decoders.audio is not None else []
+        if self.gap.is_set():
+            # It comes after a gap that the engine has not seen yet, and would be taken for what came before it.
+            for surface in surfaces:
+                surface.release()
+            return
         self._flushing = True
-        if self.decoders.video is not None:
-            self._deliver_frames(self.decoders.video.flush())
-        if self.decoders.audio is not None:
-            self._deliver_sound(self.decoders.audio.flush())
+        self._deliver_frames(surfaces)
+        self._deliver_sound(blocks)
         self._flushing = False
 
     def _let_go(self) -> None:
@@ -404,6 +422,16 @@ class StreamReader:
             self.stalled, self._tick_start = True, end
             return self._silent_tick(start, end)
 
+    @property
+    def decoded_until(self) -> float:
+        """Media second up to which pictures or sound were decoded."""
+        return self._progress()
+
+    def excuse(self, seconds: float) -> None:
+        """The engine looked at nothing for so long; that was no silence of the source. Only from its loop."""
+        with self._lock:
+            self._progress_at = min(time.monotonic(), self._progress_at + seconds)
+
     def _silent_tick(self, start: float, end: float) -> StreamTick:
         return StreamTick(
             start=start,
@@ -425,7 +453,7 @@ class StreamReader:
             return
         began = time.monotonic()
         while self.gap.is_set() and time.monotonic() - began < GAP_SEEN_SECONDS and not self._stop.wait(0.02):
-            pass  # the engine sees it within one pass of its loop
+            pass
         tick = None
         with self._lock:
             if self.stalled:

@@ -6,13 +6,11 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from engine.detectors import all_detectors
+from engine.evidence.series import Points, thinned
 from engine.pipeline import Outcome
 from engine.verdicts import Incident
-
-Numbers = npt.NDArray[np.float64]
 
 _COLOURS = {"critical": "#d1495b", "warning": "#edae49", "info": "#5b8e7d"}
 # More points than a screen has columns show nothing more, and an hour of every detector's would be 100 MB.
@@ -113,7 +111,8 @@ def _plots(outcome: Outcome) -> list[str]:
         known = np.isfinite(values)
         if not known.any():
             continue
-        x, y = thinned(trace.times[known], values[known])
+        line = thinned(Points(trace.times[known], values[known]), MOST_POINTS)
+        x, y = line.times, line.values
         figure = go.Figure(go.Scatter(x=x.tolist(), y=y.tolist(), mode="lines", line={"width": 1.2}))
         figure.add_hline(y=outcome.thresholds[declared.name], line_dash="dash", annotation_text="threshold")
         for incident in outcome.incidents:
@@ -128,24 +127,6 @@ def _plots(outcome: Outcome) -> list[str]:
         )
         plots.append(figure.to_html(full_html=False, include_plotlyjs=False))
     return plots
-
-
-def thinned(times: Numbers, values: Numbers, most: int = MOST_POINTS) -> tuple[Numbers, Numbers]:
-    """A line of at most `most` points that keeps every peak: of each stretch its lowest and its highest value.
-
-    Args:
-        times, values: (N,) float64.
-        most: at least 4.
-    Returns: the same where there are no more, else their points that are kept, in the order of time.
-    """
-    if len(times) <= most:
-        return times, values
-    size = -(-len(times) // (most // 2))
-    kept = []
-    for start in range(0, len(times), size):
-        stretch = values[start : start + size]
-        kept += sorted({start + int(stretch.argmin()), start + int(stretch.argmax())})
-    return times[kept], values[kept]
 
 
 def _shade(figure: object, incident: Incident) -> None:

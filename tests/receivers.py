@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import socket
+import ssl
 import threading
 import time
 from contextlib import suppress
@@ -19,9 +20,10 @@ class Receiver:
         answer: called with the number of the request, from 0; returns a status, a (status, headers) pair, or one of
             "hang" (no reply at all), "drop" (taken, but the reply is lost), "garbage", "drip" (a reply without end, a
             byte at a time).
+        tls: files of its certificate and key; plain HTTP unless given.
     """
 
-    def __init__(self, answer=lambda number: 204):
+    def __init__(self, answer=lambda number: 204, tls=None):
         self.answer = answer
         self.requests = []  # (headers, body) as they came, also those that were answered with a failure
         self.taken = []  # those that the receiver would have processed
@@ -49,7 +51,11 @@ class Receiver:
                 pass  # whoever is killed in the middle of a request leaves a broken connection
 
         self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/hook"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_address[1]}/hook"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
 

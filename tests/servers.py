@@ -52,6 +52,17 @@ def fetched(url):
     return False
 
 
+def certificate(folder):
+    """A certificate of 127.0.0.1 that is its own authority. Returns: the certificate's and its key's PEM files."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        [program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    return certificate, key
+
+
 class Server:
     """A server's process.
 
@@ -205,8 +216,12 @@ def alertmanager():
 
 
 @contextlib.contextmanager
-def mosquitto(user=None, password=None):
-    """An MQTT broker; anybody may connect, or only that user."""
+def mosquitto(user=None, password=None, tls=None):
+    """An MQTT broker; anybody may connect, or only that user.
+
+    Args:
+        tls: files of its certificate and key; plain unless given.
+    """
     with _folder() as folder:
         port = free_port()
         settings = [f"listener {port} 127.0.0.1", f"allow_anonymous {'false' if user else 'true'}"]
@@ -215,6 +230,8 @@ def mosquitto(user=None, password=None):
             made = [program("mosquitto_passwd"), "-b", folder / "users", user, password]
             subprocess.run(made, check=True, capture_output=True, timeout=30)
             settings.append(f"password_file {folder}/users")
+        if tls:
+            settings += [f"certfile {tls[0]}", f"keyfile {tls[1]}"]
         if os.geteuid() == 0:
             settings.append("user root")
         (folder / "mosquitto.conf").write_text("\n".join(settings) + "\n")

@@ -9,7 +9,18 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from engine.detectors import audio, audio_channels, audio_events, audio_noise, motion, stream, texture, video
+from engine.detectors import (
+    audio,
+    audio_channels,
+    audio_events,
+    audio_noise,
+    damage,
+    motion,
+    slate,
+    stream,
+    texture,
+    video,
+)
 from engine.detectors.base import Detector, Parameter, Rule
 from engine.errors import ConfigError
 
@@ -20,6 +31,8 @@ DETECTORS: tuple[Detector, ...] = (
     *video.DETECTORS,
     *motion.DETECTORS,
     *texture.DETECTORS,
+    *slate.DETECTORS,
+    *damage.DETECTORS,
     *audio.DETECTORS,
     *audio_channels.DETECTORS,
     *audio_noise.DETECTORS,
@@ -91,11 +104,11 @@ def resolve(
     """Detectors by name, with all their parameters.
 
     Args:
-        chosen: parameters that differ from the defaults, by detector; None chooses every detector.
+        chosen: parameters that differ from the defaults, by detector; None chooses all that are not optional.
     Returns: the detectors, and their complete parameters by name.
     Raises: ConfigError for an unknown detector or parameter, or a value that is not allowed.
     """
-    given = {declared.name: {} for declared in all_detectors()} if chosen is None else chosen
+    given = {one.name: {} for one in all_detectors() if not one.optional} if chosen is None else chosen
     detectors = tuple(detector(name) for name in given)
     for declared in detectors:
         declared.rule(given[declared.name])

@@ -126,6 +126,7 @@ class Detector:
             OnsetRule.PASSING of the samples from the block's start to onset and end.
         closing_counts: the time up to the first good moment counts as bad (blackdetect, silencedetect).
         dominated_by: detectors of the same track that keep this one from opening.
+        optional: it judges only where it is asked for by name or pattern.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Detector:
     samples: tuple[str, str] | None = None
     closing_counts: bool = False
     dominated_by: tuple[str, ...] = ()
+    optional: bool = False
 
     def __post_init__(self) -> None:
         named = re.fullmatch(r"[a-z]+\.[a-z][a-z0-9_]*", self.name)

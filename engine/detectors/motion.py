@@ -17,6 +17,8 @@ STUTTER_RATE = 1.5
 PARTIAL_FREEZE_SECONDS = 3.0
 # Of the full scale: four 8-bit codes. A decoder that gives green or grey gives nothing else; no scene is so even.
 UNIFORM_SPREAD = 4.0 / 256
+# FFmpeg's scdet: default of its threshold.
+SCENE_SCORE = 10.0
 
 
 def _flash(p: Mapping[str, float]) -> Rule:
@@ -30,6 +32,10 @@ def _above(p: Mapping[str, float]) -> Rule:
 
 def _stuck(p: Mapping[str, float]) -> Rule:
     return Rule(p["share"], p["share"], below=False, set_seconds=p["duration"], clear_seconds=0.0)
+
+
+def _cut(p: Mapping[str, float]) -> Rule:
+    return Rule(p["threshold"], p["threshold"], below=False, set_seconds=0.0, clear_seconds=0.0)
 
 
 def _uniform(p: Mapping[str, float]) -> Rule:
@@ -105,7 +111,18 @@ PARTIAL_FREEZE = Detector(
         duration("duration", PARTIAL_FREEZE_SECONDS, "how long it has to stand still"),
     ),
     make_rule=_stuck,
-    dominated_by=("video.black", "video.uniform", "video.freeze"),
+    dominated_by=("video.black", "video.uniform", "video.freeze", "video.corruption", "video.slate"),
 )
 
-DETECTORS = (UNIFORM, FLASH, FLICKER, STUTTER, PARTIAL_FREEZE)
+SCENE_CUT = Detector(
+    name="video.scene_cut",
+    track="video",
+    column="scene_score",
+    severity=Severity.INFO,
+    summary="A cut to another scene (FFmpeg's scdet, its score and its default): an annotation, no defect.",
+    parameters=(Parameter("threshold", SCENE_SCORE, "", 0.1, 100.0, "smallest score that is a cut, 0 to 100"),),
+    make_rule=_cut,
+    optional=True,
+)
+
+DETECTORS = (UNIFORM, FLASH, FLICKER, STUTTER, PARTIAL_FREEZE, SCENE_CUT)

@@ -10,7 +10,7 @@ from engine.verdicts import Severity
 # clips have of it in docs/decisions/0006-texture-thresholds.md.
 COMBING_THRESHOLD = 0.003
 NOISE_THRESHOLD = 6.0
-BANDING_THRESHOLD = 0.032
+BANDING_THRESHOLD = 0.04
 LEVELS_THRESHOLD = 0.03
 CHROMA_LOSS_THRESHOLD = 0.9
 BARS_THRESHOLD = 0.9
@@ -63,7 +63,7 @@ BANDING = Detector(
         duration("duration", 2.0, "how long it has to be banded"),
     ),
     make_rule=lasting,
-    dominated_by=("video.bars", "video.blockiness", "video.uniform"),
+    dominated_by=("video.bars", "video.blockiness", "video.uniform", "video.slate"),
 )
 
 LEVELS = Detector(
@@ -77,7 +77,7 @@ LEVELS = Detector(
         duration("duration", 2.0, "how long it has to be out of range"),
     ),
     make_rule=lasting,
-    dominated_by=("video.black", "video.uniform", "video.bars"),
+    dominated_by=("video.black", "video.uniform", "video.bars", "video.slate"),
 )
 
 CHROMA_LOSS = Detector(
@@ -93,7 +93,7 @@ CHROMA_LOSS = Detector(
         duration("duration", 4.0, "how long it has to be without colour"),
     ),
     make_rule=lasting,
-    dominated_by=("video.black", "video.uniform", "video.bars"),
+    dominated_by=("video.black", "video.uniform", "video.bars", "video.slate"),
 )
 
 BARS = Detector(
@@ -120,7 +120,7 @@ LETTERBOX = Detector(
         duration("duration", 5.0, "how long the bars have to be there"),
     ),
     make_rule=lasting,
-    dominated_by=("video.black", "video.uniform"),
+    dominated_by=("video.black", "video.uniform", "video.slate"),
 )
 
 DETECTORS = (COMBING, NOISE, BANDING, LEVELS, CHROMA_LOSS, BARS, LETTERBOX)

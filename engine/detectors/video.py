@@ -68,7 +68,7 @@ FREEZE = Detector(
     make_rule=_freeze,
     onset=OnsetRule.SINCE_PREVIOUS,
     closing_counts=True,
-    dominated_by=("video.black", "video.uniform", "video.bars"),
+    dominated_by=("video.black", "video.uniform", "video.bars", "video.slate"),
 )
 
 BLOCKINESS = Detector(
@@ -83,7 +83,7 @@ BLOCKINESS = Detector(
     ),
     make_rule=lasting,
     # A test pattern's bars and fields lie on a grid by design.
-    dominated_by=("video.bars", "video.uniform"),
+    dominated_by=("video.bars", "video.uniform", "video.slate", "video.corruption"),
 )
 
 BLUR = Detector(
@@ -104,7 +104,7 @@ BLUR = Detector(
         duration("duration", 2.0, "how long it has to be blurred"),
     ),
     make_rule=lasting,
-    dominated_by=("video.black", "video.uniform", "video.bars"),
+    dominated_by=("video.black", "video.uniform", "video.bars", "video.slate"),
 )
 
 DETECTORS = (BLACK, FREEZE, BLOCKINESS, BLUR)

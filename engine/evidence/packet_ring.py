@@ -71,11 +71,14 @@ class PacketRing:
 
     def opened(self, info: StreamInfo) -> None:
         """The source was opened, perhaps again; in the thread that opened it, before its packets come."""
-        for track, said in (("video", info.video), ("audio", info.audio)):
-            new = None if said is None else TrackFormat.of(track, said)  # type: ignore[arg-type]  # a literal each
-            old = self._formats.get(track)  # type: ignore[call-overload]
-            if new is None or old is None or new.signature != old.signature:
-                self._formats[track] = new  # type: ignore[index]
+        if info.video is None:
+            self._formats["video"] = None
+        else:
+            self._formats["video"] = TrackFormat.of("video", info.video, self._formats.get("video"))
+        if info.audio is None:
+            self._formats["audio"] = None
+        else:
+            self._formats["audio"] = TrackFormat.of("audio", info.audio, self._formats.get("audio"))
 
     def packet(self, packet: Packet) -> None:
         """A packet came."""

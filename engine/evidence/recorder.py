@@ -29,6 +29,8 @@ Change = Literal["opened", "updated", "closed"]
 
 # Clips that one stream waits for at a time: what broke in twenty ways at once is seen in the first ones.
 MOST_WAITING: Final = 16
+# Pictures that are decoded from later ones, and the sound beside them, come so much after the end of a clip.
+TAIL_SECONDS: Final = 0.5
 # A picture of an incident is replaced by a worse one no more often.
 THUMBNAIL_SECONDS: Final = 1.0
 # Where hundreds of streams break at once, the pictures of the others wait for their next ones: each costs a millisecond
@@ -208,6 +210,8 @@ class Recorder:
                 waiting.points = self._points(slot, incident, begin)
             stream.waiting[incident.id] = waiting
             self._hold(stream)
+        elif change == "closed" and incident.id not in stream.waiting:
+            stream.pictured.pop(incident.id, None)
 
     def picture(self, slot: int, incident: Incident, surface: Surface, at: float) -> None:
         """The picture at media second `at`, not yet released, is the worst one of an open incident so far."""
@@ -239,12 +243,12 @@ class Recorder:
         self._pictures_left = PICTURES_PER_BATCH
 
     def settle(self, slot: int, now: float) -> None:
-        """The stream was judged up to media second `now`: make what is due."""
+        """Every track of the stream was judged up to media second `now`: make what is due."""
         stream = self._streams[slot]
         if not stream.waiting:
             return
         for waiting in list(stream.waiting.values()):
-            if now >= self._due(waiting):
+            if now >= self._due(waiting) + TAIL_SECONDS:
                 self._make(slot, stream, waiting, last=False)
 
     def close(self, slot: int) -> None:

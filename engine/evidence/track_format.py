@@ -35,34 +35,34 @@ class TrackFormat:
     sample_rate: int = 0
 
     @classmethod
-    def of(cls, track: Track, info: VideoInfo | AudioInfo) -> "TrackFormat | None":
+    def of(cls, track: Track, info: VideoInfo | AudioInfo, before: "TrackFormat | None" = None) -> "TrackFormat | None":
         """The format of a track that was just opened.
 
+        Args:
+            track: which one.
+            info: what the container said.
+            before: its format at the last opening. If nothing has changed it is given again: libav keeps half a
+                kilobyte of every template for ever, which sources that flap would make megabytes of.
         Returns: None where libav cannot mux what it can read.
         """
         context = info.handle.codec_context
         extradata = bytes(context.extradata or b"")
-        if isinstance(info, VideoInfo):
-            shape: tuple[object, ...] = (info.width, info.height, info.pixel_format)
-            rate = 0
-        else:
-            shape, rate = (info.sample_rate, info.layout), info.sample_rate
+        rate = 0 if isinstance(info, VideoInfo) else info.sample_rate
+        shape: tuple[object, ...] = (
+            (info.width, info.height, info.pixel_format) if isinstance(info, VideoInfo) else (rate, info.layout)
+        )
+        signature = (track, info.codec, *shape, extradata)
+        if before is not None and before.signature == signature:
+            return before
         holder: Any = av.open(BytesIO(), "w", format=_HOLDER)
         try:
             if isinstance(info.handle, av.stream.Stream):
-                return cls(
-                    track,
-                    info.codec,
-                    (track, info.codec, *shape, extradata),
-                    holder.add_stream_from_template(info.handle, opaque=True),
-                    {},
-                    rate,
-                )
+                template = holder.add_stream_from_template(info.handle, opaque=True)
+                return cls(track, info.codec, signature, template, {}, rate)
             # Another process demuxes: a decoder's context is all that there is of its track. PyAV makes tracks out of
             # nothing only for codings that libav can encode.
-            seed = holder.add_stream(context.codec.canonical_name or context.name)
-            values = _values(context, extradata)
-            return cls(track, info.codec, (track, info.codec, *shape, extradata), seed, values, rate)
+            template = holder.add_stream(context.codec.canonical_name or context.name)
+            return cls(track, info.codec, signature, template, _values(context, extradata), rate)
         except (av.error.FFmpegError, ValueError):
             return None
 

@@ -22,10 +22,11 @@ _COLUMN: Final = "av_offset_seconds"
 class _TrackTimes:
     """What one track's next time should be."""
 
-    __slots__ = ("anchor", "expected", "last", "off", "since", "timed")
+    __slots__ = ("anchor", "by_decoding", "expected", "last", "off", "since", "timed")
 
     def __init__(self) -> None:
         self.last: float | None = None
+        self.by_decoding = False  # `last` is a decoding time, not a presentation time
         self.expected: float | None = None
         self.timed: float | None = None  # the last time that was there, in spite of jumps
         self.anchor: float | None = None  # of the sound: time and decoded seconds since
@@ -73,6 +74,11 @@ class Timeline:
         if jumped:
             for each in self._tracks.values():
                 each.anchor = each.expected = each.last = None
+        by_decoding = packet.dts is not None
+        if by_decoding != times.by_decoding:
+            # Containers without decoding times have them guessed, but not those of the first pictures.
+            times.anchor = times.expected = times.last = None
+        times.by_decoding = by_decoding
         last, expected = times.last, times.expected
         if last is not None and at < last - _ROUNDING_SECONDS:
             self._report(last, f"{packet.track} timestamps go back by {last - at:.3f} s", last)

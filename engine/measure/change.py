@@ -17,7 +17,7 @@ from kernels.tile_stats import tile_stats
 # FFmpeg's blackdetect: picture_black_ratio_th.
 BLACK_RATIO: Final = 0.98
 
-_MAFD, _GRADIENT, _BLACK = place("mafd"), place("gradient"), place("black_ratio")
+_LUMA, _GRADIENT, _BLACK = place("luma_difference"), place("gradient"), place("black_ratio")
 _SPREAD, _TEMPORAL = place("colour_spread"), places(COLUMNS)
 _NAMES: Final = frozenset(COLUMNS)
 
@@ -62,14 +62,14 @@ class Change:
         # Black has one colour too, and a name of its own: an incident of one colour ends where black begins.
         if self._arithmetic.on_host:
             self._steps(
-                tiles.numpy(), view[:, _MAFD], view[:, _GRADIENT], rows.pts, np.array(ranges, np.int64), rows.slots,
+                tiles.numpy(), view[:, _LUMA], view[:, _GRADIENT], rows.pts, np.array(ranges, np.int64), rows.slots,
                 self._host_state, self._luminance, view[:, _TEMPORAL],
             )  # fmt: skip
             set_where_at_least(view, _BLACK, BLACK_RATIO, _SPREAD, 1.0)
             return
         rows.values[:, _TEMPORAL] = temporal(
             tiles,
-            rows.values[:, _MAFD],
+            rows.values[:, _LUMA],  # scdet looks at luma alone
             rows.values[:, _GRADIENT],
             rows.pts,
             torch.tensor(ranges, device=device),

@@ -8,9 +8,12 @@ from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
 from kernels.blockiness import COLUMNS as BLOCK_COLUMNS
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
+from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 from kernels.sound_trends import COLUMNS as TREND_COLUMNS
+from kernels.tear import COLUMNS as TEAR_COLUMNS
 from kernels.temporal import COLUMNS as TEMPORAL_COLUMNS
 from kernels.texture import COLUMNS as TEXTURE_COLUMNS
+from kernels.torn_blocks import COLUMNS as TORN_COLUMNS
 
 # A kernel's columns lie together, in its own order; what is put together from them follows.
 VIDEO_COLUMNS: Final = (
@@ -22,6 +25,12 @@ VIDEO_COLUMNS: Final = (
     "chroma_loss",
     *AREA_COLUMNS,
     "letterbox",
+    "slate_distance",
+    *TORN_COLUMNS,
+    "corruption",
+    *TEAR_COLUMNS,
+    "tearing",
+    *INFORMATION_COLUMNS,
 )
 AUDIO_COLUMNS: Final = (*AUDIO_KERNEL_COLUMNS, *TREND_COLUMNS, "programme_error")
 TICK_COLUMNS: Final = ("decode_errors", "video_missing_seconds", "audio_missing_seconds", "stall_seconds")

@@ -10,13 +10,17 @@ from engine.measure.arithmetic import Arithmetic
 from engine.measure.blocks import Blocks
 from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
+from engine.measure.damage import Tears, TornBlocks
 from engine.measure.edges import Edges
+from engine.measure.information import Information
 from engine.measure.rows import Part, Rows
+from engine.measure.slates import Slates
 from engine.measure.sound import Sound
 from engine.measure.texture import Texture
 from engine.measure.ticks import tick_rows
 from engine.media import AudioBatch, FrameBatch, Measures, StreamTick
 from engine.references import DeviceReferences, HostReferences, References
+from engine.slates import Slate
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
 
@@ -31,9 +35,16 @@ class Measure:
         device: where the kernels run.
         slots: number of slots.
         arithmetic: of what is made of their results; that of the device unless told.
+        slates: pictures to look for.
     """
 
-    def __init__(self, device: torch.device, slots: int, arithmetic: Arithmetic | None = None) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        slots: int,
+        arithmetic: Arithmetic | None = None,
+        slates: Sequence[Slate] = (),
+    ) -> None:
         arithmetic = arithmetic or Arithmetic(device)
         self._device, self._arithmetic = device, arithmetic
         self._references: References = (
@@ -47,6 +58,10 @@ class Measure:
             Texture(arithmetic, slots),
             Area(arithmetic, slots),
             Change(arithmetic, slots),
+            Slates(arithmetic, slots, slates),
+            TornBlocks(arithmetic, slots),
+            Tears(arithmetic, slots),
+            Information(arithmetic, slots),
         )
         self._sound = Sound(arithmetic, slots)
 

@@ -65,8 +65,7 @@ class Texture:
 
     def fill(self, rows: Rows) -> None:
         view, slots = rows.view, rows.slots
-        gradient = view[:, _GRADIENT]
-        due = self._schedule.due(slots, rows.pts, gradient)
+        due = self._schedule.due(slots, rows.pts, view[:, _GRADIENT])
         if due is None:
             return
         view[:, _TEXTURE] = self._arithmetic.view(texture(rows.only(due, self._arithmetic)))

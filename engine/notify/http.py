@@ -92,7 +92,7 @@ class Poster:
                 headers={
                     "user-agent": f"avjury/{version('avjury')}",
                     "content-type": "application/json",
-                    **{header: value.get_secret_value() for header, value in headers.items()},
+                    **{header.lower(): value.get_secret_value() for header, value in headers.items()},
                 },
                 proxy=None if proxy is None else proxy.get_secret_value(),
                 verify=trusted,

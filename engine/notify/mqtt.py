@@ -44,6 +44,7 @@ class MqttSender(Sender):
         if sink.tls:
             try:
                 self._trusted = ssl.create_default_context(cafile=sink.ca_file)
+                self._trusted.sslsocket_class = _Connection
             except OSError as error:
                 raise ConfigError(
                     "cannot read ca_file", stream=name, why=f"{sink.ca_file}: {error.strerror or error}",
@@ -103,6 +104,18 @@ class MqttSender(Sender):
 
     def _lost(self, why: str) -> NotifyError:
         return self.failed(why, remedy="see that the broker runs and is reached")
+
+
+class _Connection(ssl.SSLSocket):
+    """Closed where the broker cannot be trusted; paho leaves that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Agree on keys, or close."""
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
 
 
 def topic_of(template: str, change: Mapping[str, Any]) -> str:

@@ -155,7 +155,7 @@ class Notifier:
             worker.start()
 
     def _keep(self) -> None:
-        """Extend the claims of what is being sent; now and then drop what is old."""
+        """Extend the claims of what is being sent, and count what waits; now and then drop what is old."""
         assert self._store is not None
         tidied_at = -float("inf")
         while not self._ending.wait(self._lease_seconds / 3):
@@ -166,11 +166,20 @@ class Notifier:
                     batch = worker.sending
                     if batch is not None:
                         self._store.outbox.extend(batch, self._lease_seconds)
+                self._count_waiting()
                 if time.monotonic() - tidied_at >= _TIDY_SECONDS:
                     tidied_at = time.monotonic()
                     self._tidy()
             except StoreError as error:
                 log.debug("the outbox is not kept: %s", error.line())  # the workers tell of it
+
+    def _count_waiting(self) -> None:
+        assert self._store is not None
+        waiting = self._store.outbox.waiting()
+        now = self._clock()
+        for name, tally in tuple(self._tallies.items()):
+            tally.pending, oldest_at = waiting.get(name, (0, now))
+            tally.oldest_seconds = max(0.0, now - oldest_at)
 
     def _tidy(self) -> None:
         assert self._store is not None

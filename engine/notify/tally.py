@@ -17,6 +17,8 @@ class SinkCounts:
         latency_sum: of all of them, in seconds.
         failing_since: Unix seconds of the first of the failures that no delivery has followed; None while it works.
         error: why the last attempt failed; "" while it works.
+        pending: notices that are still to be sent, those that wait for their time included; a few seconds old.
+        oldest_seconds: how long the oldest of them has been waiting.
     """
 
     outcomes: Mapping[str, int]
@@ -24,11 +26,13 @@ class SinkCounts:
     latency_sum: float
     failing_since: float | None
     error: str
+    pending: int
+    oldest_seconds: float
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one sink; written by its thread only."""
+    """Counts of one sink; written by its thread only, but for what waits, which is the keeper's."""
 
     delivered: int = 0
     failed: int = 0
@@ -36,6 +40,8 @@ class Tally:
     latency_sum: float = 0.0
     failing_since: float | None = None
     error: str = ""
+    pending: int = 0
+    oldest_seconds: float = 0.0
     _latency: list[int] = field(default_factory=lambda: [0] * len(LATENCY_BOUNDS))
 
     def note_latency(self, seconds: float) -> None:
@@ -49,4 +55,6 @@ class Tally:
         """A copy that no longer changes."""
         outcomes = {"delivered": self.delivered, "failed": self.failed, "dead": self.dead}
         buckets = dict(zip(LATENCY_BOUNDS, self._latency, strict=True))
-        return SinkCounts(outcomes, buckets, self.latency_sum, self.failing_since, self.error)
+        return SinkCounts(
+            outcomes, buckets, self.latency_sum, self.failing_since, self.error, self.pending, self.oldest_seconds
+        )

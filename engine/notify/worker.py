@@ -80,6 +80,7 @@ class Worker:
         self._paused_until = 0.0
         self._renewed_at = -float("inf")
         self._store_away = False
+        self._unconfirmed: list[Batch] = []
         self._chance = random.Random()
         self._bell = Bell()
         self._stopping = threading.Event()
@@ -114,15 +115,18 @@ class Worker:
             self._sender.close()
 
     def _guarded_step(self) -> float:
-        """A step that a database that is away does not end."""
+        """A step that ends the thread neither when the database is away nor when there is a mistake in it."""
         try:
             wait = self._step()
         except StoreError as error:
             if not self._store_away:
                 log.error("notifications to %s wait for the database: %s", self.name, error.line())
             self._store_away = True
-            # Not before the next time anything is recorded: until then nothing is due that was not.
             self._stopping.wait(min(self._backoff.next(), IDLE_SECONDS))
+            return 0.0
+        except Exception as error:  # noqa: BLE001 - it is seen, and the sink must not fall silent for it
+            self._log_mistake("a step", error)
+            self._stopping.wait(IDLE_SECONDS)
             return 0.0
         if self._store_away:
             self._store_away = False
@@ -132,6 +136,7 @@ class Worker:
 
     def _step(self) -> float:
         """Send one message if one is due. Returns: seconds until there can be something to do; 0 for at once."""
+        self._confirm()
         now = time.monotonic()
         every = self._sender.renew_seconds
         if every is not None and now - self._renewed_at >= every:
@@ -157,7 +162,7 @@ class Worker:
             if batch.singly:
                 self._deliver_each(batch)
             elif self._delivered(batch):
-                self._outbox.delivered(batch)
+                self._confirm(batch)
         finally:
             self.sending = None
         return 0.0
@@ -174,7 +179,7 @@ class Worker:
             elif self._failures > failures:
                 break
         if arrived:
-            self._outbox.delivered(batch.part(tuple(arrived)))
+            self._confirm(batch.part(tuple(arrived)))
         if left:
             self._outbox.release(batch.part(tuple(left)))
 
@@ -187,9 +192,7 @@ class Worker:
             self._failed(batch, error)
             return False
         except Exception as error:  # noqa: BLE001 - a sender's own mistake is seen, and must not silence the sink
-            # Where it happened, and not what it says: that could be a password.
-            where = "".join(traceback.format_tb(error.__traceback__))
-            log.error("notifications to %s: %s in the sender:\n%s", self.name, type(error).__name__, where)
+            self._log_mistake("the sender", error)
             self._failed(batch, self._sender.failed(f"{type(error).__name__} in the sender", remedy="see the log"))
             return False
         now = self._clock()
@@ -200,6 +203,18 @@ class Worker:
         if self._failures:
             self._works()
         return True
+
+    def _confirm(self, *arrived: Batch) -> None:
+        """Note in the outbox what arrived; what the database could not take is noted before anything is sent again."""
+        self._unconfirmed += arrived
+        while self._unconfirmed:
+            self._outbox.delivered(self._unconfirmed[0])
+            self._unconfirmed.pop(0)
+
+    def _log_mistake(self, place: str, error: Exception) -> None:
+        # Where it happened, and not what it says: that could be a password.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        log.error("notifications to %s: %s in %s:\n%s", self.name, type(error).__name__, place, where)
 
     def _failed(self, batch: Batch, error: NotifyError) -> None:
         now = self._clock()

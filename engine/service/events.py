@@ -17,7 +17,7 @@ Kind = Literal["incident", "status", "second"]
 KINDS: Final[tuple[Kind, ...]] = ("incident", "status", "second")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Event:
     """One event.
 
@@ -32,6 +32,13 @@ class Event:
     kind: Kind
     streams: tuple[str, ...]
     body: Callable[[], dict[str, Any]]
+    _text: str | None = None
+
+    def text(self) -> str:
+        """Its JSON text, made once for all readers."""
+        if self._text is None:
+            self._text = json.dumps(self.body(), separators=(",", ":"))
+        return self._text
 
 
 class _Ring:
@@ -71,7 +78,7 @@ class EventHub:
         self._most_readers = most_readers
         self._readers: set[EventReader] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._woken = False
+        self._woken: set[Kind] = set()
         # Ids of an earlier run mean nothing in this one.
         self.run = f"{time.time_ns() // 1_000_000:x}"
         self.last = 0
@@ -97,8 +104,10 @@ class EventHub:
         with self._lock:
             self.last += 1
             (self._seconds if kind == "second" else self._changes).add(Event(self.last, kind, tuple(streams), body))
-            wake = not self._woken and bool(self._readers)
-            self._woken = self._woken or wake
+            # Seconds come by the hundred; only those who want them are woken.
+            wake = kind not in self._woken and any(kind in reader.kinds for reader in self._readers)
+            if wake:
+                self._woken.add(kind)
         if wake:
             self._call(self._wake)
 
@@ -155,8 +164,8 @@ class EventHub:
 
     def _wake(self) -> None:
         with self._lock:
-            self._woken = False
-            readers = list(self._readers)
+            woken, self._woken = self._woken, set()
+            readers = [reader for reader in self._readers if self.closed or woken & reader.kinds]
         for reader in readers:
             reader.wake.set()
 
@@ -174,7 +183,7 @@ class EventReader:
     def __init__(self, hub: EventHub, kinds: frozenset[Kind], stream: str | None, position: int, missed: bool) -> None:
         self.wake = asyncio.Event()
         self._hub = hub
-        self._kinds = kinds
+        self.kinds = kinds
         self._stream = stream
         self._position = position
         self._missed = missed
@@ -188,17 +197,17 @@ class EventReader:
         yield "retry: 2000\n\n"
         while not self._hub.closed:
             self.wake.clear()
-            events, gone, last = self._hub.after(self._position, self._kinds)
+            events, gone, last = self._hub.after(self._position, self.kinds)
             if gone or self._missed:
                 self._hub.lost += gone and not self._missed
                 self._missed = False
                 # The id of what came before, so that a reader that comes back is not told again.
                 before = events[0].number - 1 if events else last
-                yield self._text("lost", before, {"why": "events were lost; read the lists again"})
+                yield self._text("lost", before, '{"why":"events were lost; read the lists again"}')
             chunk = ""
             for event in events:
                 if self._stream is None or self._stream in event.streams:
-                    chunk += self._text(event.kind, event.number, event.body())
+                    chunk += self._text(event.kind, event.number, event.text())
                     if len(chunk) > 1 << 16:
                         yield chunk
                         chunk = ""
@@ -210,5 +219,5 @@ class EventReader:
             except TimeoutError:
                 yield ": still here\n\n"
 
-    def _text(self, kind: str, number: int, body: dict[str, Any]) -> str:
-        return f"id: {self._hub.run}-{number}\nevent: {kind}\ndata: {json.dumps(body, separators=(',', ':'))}\n\n"
+    def _text(self, kind: str, number: int, text: str) -> str:
+        return f"id: {self._hub.run}-{number}\nevent: {kind}\ndata: {text}\n\n"

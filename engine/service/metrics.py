@@ -164,12 +164,18 @@ class ServiceCollector(Collector):
         latency = HistogramMetricFamily(
             "avjury_notification_latency_seconds", "From an incident's opening to its delivery.", labels=["sink"]
         )
+        pending = GaugeMetricFamily("avjury_notifications_pending", "Notices still to be sent.", labels=["sink"])
+        oldest = GaugeMetricFamily(
+            "avjury_notification_oldest_seconds", "How long the oldest of them has been waiting.", labels=["sink"]
+        )
         for sink, counts in self._notifier.snapshot().items() if self._notifier is not None else ():
             for outcome, count in counts.outcomes.items():
                 sent.add_metric([sink, outcome], count)
             failing.add_metric([sink], counts.failing_since is not None)
+            pending.add_metric([sink], counts.pending)
+            oldest.add_metric([sink], counts.oldest_seconds)
             latency.add_metric([sink], buckets=_buckets(counts.latency_buckets), sum_value=counts.latency_sum)
-        yield from (sent, failing, latency)
+        yield from (sent, failing, pending, oldest, latency)
 
     def _service(self) -> Iterator[Metric]:
         ready = self._ready()
@@ -183,7 +189,7 @@ class ServiceCollector(Collector):
         yield _counter("avjury_recorder_reports", "Reports kept.", recorder.written)
         yield _counter("avjury_recorder_failures", "Attempts to keep a report that failed.", recorder.failures)
         dropped = CounterMetricFamily("avjury_recorder_dropped", "Reports that are lost, by why.", labels=["why"])
-        for why in ("full", "rejected", "stopped"):
+        for why in ("full", "rejected", "disk", "stopped"):
             dropped.add_metric([why], recorder.dropped[why])
         yield dropped
         yield _gauge("avjury_event_clients", "Readers of /api/v1/events.", self._hub.readers)

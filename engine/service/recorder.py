@@ -90,7 +90,7 @@ class Recorder:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder")
         self.dropped: Counter[str] = Counter()
-        """Reports lost, by why: "full" (no room while the database was away), "rejected", "stopped"."""
+        """Reports lost, by why: "full" (no room while the database was away), "rejected", "disk", "stopped"."""
         self.failures = 0
         self.written = 0
         self.away: str | None = None
@@ -193,7 +193,12 @@ class Recorder:
         if record is None:
             self._lose("", "rejected", f"the {piece.kind} of an incident that is not known: {piece.incident_id}")
             return
-        place, size = self._files.keep(record, piece.kind, piece.content)
+        try:
+            place, size = self._files.keep(record, piece.kind, piece.content)
+        except OSError as error:
+            # A disk that is full must not hold up the incidents, which may lie elsewhere.
+            self._lose(record.stream, "disk", f"the {piece.kind} of {record.id}: {error.strerror or error}")
+            return
         for old in record.evidence:
             if old.kind == piece.kind and old.place != place:
                 self._files.remove(old.place)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from engine.config import Config
 from engine.configured import load_config
 from engine.errors import AvjuryError
@@ -95,6 +97,9 @@ def _needs_restart(before: Config, after: Config) -> list[str]:
         if section in LIVE_SECTIONS:
             continue
         old, new = getattr(before, section), getattr(after, section)
+        if not isinstance(old, BaseModel):
+            keys += [section] if old != new else []
+            continue
         for key in type(old).model_fields:
             live = section == "service" and key in LIVE_SERVICE_KEYS
             if not live and getattr(old, key) != getattr(new, key):

@@ -65,6 +65,14 @@ class SinkCounts(Protocol):
     def failing_since(self) -> float | None:
         """Unix seconds of the first failure that no delivery has followed."""
 
+    @property
+    def pending(self) -> int:
+        """Notices that are still to be sent."""
+
+    @property
+    def oldest_seconds(self) -> float:
+        """How long the oldest of them has been waiting."""
+
 
 class Notifier(Protocol):
     """Sends what is in the outbox. Thread-safe."""

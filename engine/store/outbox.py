@@ -211,6 +211,13 @@ class Outbox:
         with self._database.write() as connection:
             return connection.execute(update(outbox).where(these).values(fresh)).rowcount
 
+    def waiting(self) -> dict[str, tuple[int, float]]:
+        """Notices that are still to be sent, by sink: how many, and the Unix second at which the oldest was written."""
+        table = outbox.c
+        query = select(table.sink, func.count(), func.min(table.created_at)).where(table.state == "pending")
+        with self._database.read() as connection:
+            return {row[0]: (row[1], row[2]) for row in connection.execute(query.group_by(table.sink))}
+
     def counts(self) -> dict[tuple[str, DeliveryState], int]:
         """Notices by sink and state."""
         query = select(outbox.c.sink, outbox.c.state, func.count()).group_by(outbox.c.sink, outbox.c.state)

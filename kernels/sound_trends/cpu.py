@@ -35,7 +35,7 @@ _MEANS, _SOUNDED, _HUM, _HISS, _LEVELS = at.MEANS, at.SOUNDED, at.HUM, at.HISS, 
 _POLARITY, _LOW_POLARITY, _MINUTE, _ENVELOPE = at.POLARITY, at.LOW_POLARITY, at.MINUTE, at.ENVELOPE
 _SOUNDING, _LOST, _FLOOR, _SOUNDED_BLOCKS = at.SOUNDING_POWER, at.LOST_POWER, at.POWER_FLOOR, at.SOUNDED_BLOCKS
 _SOUNDING_DB, _SILENT_DB = 10 * math.log10(at.SOUNDING_POWER), 10 * math.log10(at.POWER_FLOOR)
-_POLARITY_BLOCKS = at.POLARITY_BLOCKS
+_POLARITY_BLOCKS, _QUIET, _QUIET_BLOCKS = at.POLARITY_BLOCKS, int(at.Scalar.QUIET), at.QUIET_BLOCKS
 _LOW_FLOOR, _LOW_SHARE = at.LOW_FLOOR, at.LOW_SHARE
 _HUM_BLOCKS, _HUM_COHERENCE, _HUM_COLUMNS, _HISS_BLOCKS = (
     at.HUM_BLOCKS, at.HUM_COHERENCE, at.HUM_COLUMNS, at.HISS_BLOCKS,
@@ -43,7 +43,8 @@ _HUM_BLOCKS, _HUM_COHERENCE, _HUM_COLUMNS, _HISS_BLOCKS = (
 _TONE_ANGLE, _TONE_LEVEL = at.TONE_ANGLE, at.TONE_LEVEL_DB
 _LOUD_LEVEL, _DEEP_LEVEL = at.GAP_LEVELS
 _LOUD_EDGE, _DEEP_EDGE = at.GAP_EDGES
-_SHORTEST, _DELAY, _EDGE_BINS, _NEVER = at.GAP_SHORTEST, at.GAP_DELAY, at.GAP_EDGE_BINS, at.NEVER
+_LOUD_SHORTEST, _DEEP_SHORTEST = at.GAP_SHORTEST
+_DELAY, _EDGE_BINS, _NEVER = at.GAP_DELAY, at.GAP_EDGE_BINS, at.NEVER
 _LEVEL_BLOCKS, _PART, _RATE = at.LEVEL_BLOCKS, at.LEVEL_PART, at.SAMPLE_RATE
 _LOW_RANK, _MIDDLE_RANK, _HIGH_RANK = at.LEVEL_RANKS
 _CHANGE_LEAST, _NEAR, _NEAR_RANK, _NEAR_SHARE, _REACH, _BORDER_BLOCKS = (
@@ -90,7 +91,12 @@ def _compare_channels(row, state, whole, out):
     louder, quieter = max(left, right), min(left, right)
     if not (side == side and louder >= _SOUNDING):
         out[_PHASE:_SURROUND_LOST] = math.nan
+        state[_QUIET] += 1.0
+        if state[_QUIET] == _QUIET_BLOCKS and side == side:
+            out[_CORRELATION:_SURROUND_LOST] = 0.0
+            state[_PAIRS] = 0.0
         return
+    state[_QUIET] = 0.0
     correlation = 1.0 - 2.0 * side / max(side + mid, _FLOOR)
     out[_PHASE] = row[_F_PHASE]
     out[_CORRELATION] = correlation
@@ -224,7 +230,7 @@ def _edge(both, first):
 
 
 @_jit
-def _find_gap(both, state, which, goes_on, level, edge):
+def _find_gap(both, state, which, goes_on, level, edge, shortest):
     """Length in ms of the longest gap below `level` that is known to have ended, and the bin after it."""
     last_loud = state[_LAST_LOUD + which] if goes_on else _NEVER
     earlier = state[_BEFORE + which]
@@ -236,7 +242,7 @@ def _find_gap(both, state, which, goes_on, level, edge):
         if both[k] < level:
             continue
         gap = k - 1 - last_loud
-        if k >= first and _SHORTEST <= gap <= state[_LONGEST] and gap > length:
+        if k >= first and shortest <= gap <= state[_LONGEST] and gap > length:
             fallen = _edge(both, int(last_loud) - _EDGE_BINS + 1) if last_loud >= _EDGE_BINS else earlier
             if fallen >= edge and _edge(both, k) >= edge:
                 length = gap
@@ -259,8 +265,8 @@ def _gaps_and_clicks(row, state, count, both, out):
     out[_CLICK_AT + 1] = place - CLICK_BIN / 2
     out[_CLICK_AT + 2] = place + CLICK_BIN / 2
 
-    length, end = _find_gap(both, state, 0, count > 0, _LOUD_LEVEL, _LOUD_EDGE)
-    deep, deep_end = _find_gap(both, state, 1, count > 0, _DEEP_LEVEL, _DEEP_EDGE)
+    length, end = _find_gap(both, state, 0, count > 0, _LOUD_LEVEL, _LOUD_EDGE, _LOUD_SHORTEST)
+    deep, deep_end = _find_gap(both, state, 1, count > 0, _DEEP_LEVEL, _DEEP_EDGE, _DEEP_SHORTEST)
     if length == 0.0:
         length, end = deep, deep_end
     until = float((end - ENVELOPE_BINS) * ENVELOPE_BIN) if length > 0.0 else 0.0

@@ -43,7 +43,7 @@ _HUM_LANES = tl.constexpr(triton.next_power_of_2(at.HUM_COLUMNS))
 _HUM_TAIL, _HISS_BLOCKS = tl.constexpr(round(at.HUM_COHERENCE * at.HUM_BLOCKS)), tl.constexpr(at.HISS_BLOCKS)
 _RING_LANES = tl.constexpr(triton.next_power_of_2(max(at.HUM_BLOCKS, at.HISS_BLOCKS)))
 _TONE_LEVEL_DB, _SOUNDING_DB = tl.constexpr(at.TONE_LEVEL_DB), tl.constexpr(round(10 * math.log10(at.SOUNDING_POWER)))
-_SILENT_DB, _SHORTEST = tl.constexpr(round(10 * math.log10(at.POWER_FLOOR))), tl.constexpr(at.GAP_SHORTEST)
+_SILENT_DB = tl.constexpr(round(10 * math.log10(at.POWER_FLOOR)))
 _DELAY, _EDGE_BINS, _NEVER = tl.constexpr(at.GAP_DELAY), tl.constexpr(at.GAP_EDGE_BINS), tl.constexpr(at.NEVER)
 _RATE, _CHUNK = tl.constexpr(at.SAMPLE_RATE), tl.constexpr(32)
 _HALF, _LEVELS_SIZE = tl.constexpr(at.LEVEL_BLOCKS), tl.constexpr(2 * at.LEVEL_BLOCKS)
@@ -77,6 +77,8 @@ _CHANGE_LEAST, _NEAR, _NEAR_RANK = (
     tl.constexpr(at.NEAR_RANK),
 )
 _BORDER_BLOCKS = tl.constexpr(at.BORDER_BLOCKS)
+_QUIET, _QUIET_BLOCKS = tl.constexpr(int(at.Scalar.QUIET)), tl.constexpr(at.QUIET_BLOCKS)
+_LOUD_SHORTEST, _DEEP_SHORTEST = tl.constexpr(at.GAP_SHORTEST[0]), tl.constexpr(at.GAP_SHORTEST[1])
 _REACH, _LEVELS_LANES = tl.constexpr(at.BORDER_REACH), tl.constexpr(triton.next_power_of_2(2 * at.LEVEL_BLOCKS))
 _constants: dict[torch.device, Tensor] = {}
 
@@ -101,12 +103,16 @@ def _pair_measures(row, state, whole, scalars, result):
     side, mid = tl.load(row + _F_SIDE), tl.load(row + _F_MID)
     louder, quieter = tl.maximum(left, right), tl.minimum(left, right)
     pair = _flag(side == side) & _flag(louder >= sounding)
+    quiet = tl.where(pair, 0.0, tl.load(state + _QUIET) + 1.0)
+    tl.store(state + _QUIET, quiet)
+    neutral = _flag(quiet == _QUIET_BLOCKS) & _flag(side == side)
+    nothing = tl.where(neutral, 0.0, nan)
     correlation = 1 - 2 * side / tl.maximum(side + mid, tl.load(scalars + _FLOOR))
     tl.store(result + _PHASE_AT, tl.where(pair, tl.load(row + _F_PHASE), nan))
-    tl.store(result + _CORRELATION_AT, tl.where(pair, correlation, nan))
-    tl.store(result + _IMBALANCE_AT, tl.where(pair, _decibels(louder, scalars) - _decibels(quieter, scalars), nan))
+    tl.store(result + _CORRELATION_AT, tl.where(pair, correlation, nothing))
+    tl.store(result + _IMBALANCE_AT, tl.where(pair, _decibels(louder, scalars) - _decibels(quieter, scalars), nothing))
     lost = tl.where(_flag(quieter < tl.load(scalars + _LOST)), 1.0, 0.0)
-    tl.store(result + _CHANNEL_LOST_AT, tl.where(pair, lost, nan))
+    tl.store(result + _CHANNEL_LOST_AT, tl.where(pair, lost, nothing))
 
     low_side = tl.load(row + _F_LOW_SIDE)
     low = low_side + tl.load(row + _F_LOW_MID)
@@ -125,12 +131,12 @@ def _pair_measures(row, state, whole, scalars, result):
     polarity = tl.minimum(full_sum, tl.sum(tl.where(here, low_alone, 0.0), axis=0)) / held
     tl.store(ring + _POLARITY, full, mask=newest)
     tl.store(ring + _LOW_POLARITY, low_alone, mask=newest)
-    tl.store(state + _PAIRS, (pairs + tl.where(joins, 1, 0)).to(tl.float64))
-    tl.store(result + _POLARITY_AT, tl.where(joins, polarity, nan))
+    tl.store(state + _PAIRS, tl.where(neutral, 0, pairs + tl.where(joins, 1, 0)).to(tl.float64))
+    tl.store(result + _POLARITY_AT, tl.where(joins, polarity, nothing))
     opposed = tl.sum((here & (tl.minimum(full, low_alone) < 0)).to(tl.int32), axis=0)
     lead = (tl.minimum(opposed + 1 - held, 0) * _BLOCK).to(tl.float64)
-    tl.store(result + _POLARITY_AT + 1, tl.where(joins, lead, nan))
-    tl.store(result + _POLARITY_AT + 2, tl.where(joins, (opposed * _BLOCK).to(tl.float64), nan))
+    tl.store(result + _POLARITY_AT + 1, tl.where(joins, lead, nothing))
+    tl.store(result + _POLARITY_AT + 2, tl.where(joins, (opposed * _BLOCK).to(tl.float64), nothing))
 
 
 @triton.jit
@@ -233,7 +239,7 @@ def _edge(row, state, count, first, mask):
 
 
 @triton.jit
-def _find_gap(row, state, count, which, scalars):
+def _find_gap(row, state, count, which, SHORTEST: tl.constexpr, scalars):
     """Length in ms and end of the longest gap that is known to have ended, and what the state is to hold after it."""
     level, edge = tl.load(scalars + _GAP_LEVELS + which), tl.load(scalars + _GAP_EDGES + which)
     heard = tl.where(count > 0, tl.load(state + _LAST_LOUD + which), _NEVER)
@@ -251,7 +257,7 @@ def _find_gap(row, state, count, which, scalars):
         until = tl.maximum(until, tl.max(tl.where(before, bin.to(tl.float64)[None, :], heard), axis=1))
     length = lane - 1 - until
     loud = decided & (_envelope_at(row, state, count, lane, decided) >= level)
-    candidate = loud & (length >= _SHORTEST) & (length <= tl.load(state + _LONGEST))
+    candidate = loud & (length >= SHORTEST) & (length <= tl.load(state + _LONGEST))
     inside = until >= _EDGE_BINS
     place = tl.where(inside, until, _EDGE_BINS).to(tl.int32) - _EDGE_BINS + 1
     fallen = tl.where(inside, _edge(row, state, count, place, candidate & inside), earlier)
@@ -279,8 +285,8 @@ def _gaps_and_clicks(row, state, count, scalars, result):
     tl.store(result + _CLICK_AT + 1, click_at - _CLICK_HALF)
     tl.store(result + _CLICK_AT + 2, click_at + _CLICK_HALF)
 
-    gap, end, loud_until, loud_level = _find_gap(row, state, count, 0, scalars)
-    deep, deep_end, deep_until, deep_level = _find_gap(row, state, count, 1, scalars)
+    gap, end, loud_until, loud_level = _find_gap(row, state, count, 0, _LOUD_SHORTEST, scalars)
+    deep, deep_end, deep_until, deep_level = _find_gap(row, state, count, 1, _DEEP_SHORTEST, scalars)
     length = tl.where(gap > 0, gap, deep)
     until = ((tl.where(gap > 0, end, deep_end) - _BINS) * _BIN).to(tl.float64)
     until = tl.where(length > 0, until, 0.0)

@@ -10,7 +10,7 @@ from kernels.sound_features.layout import ENVELOPE_BINS, HUM_FREQUENCIES, MAX_CH
 
 COLUMNS: Final = (
     "phase",  # mean over the samples of 2xy / (x^2 + y^2) of the first two channels, -1..1 (FFmpeg's aphasemeter)
-    "correlation",  # the same weighted by power, sum of 2xy over sum of x^2 + y^2: 1 is mono, -1 opposite phase
+    "correlation",  # the same weighted by power, sum of 2xy over sum of x^2 + y^2: 1 is mono, -1 opposite
     "polarity",  # mean over 2 s of sound of that, or of low frequencies' alone, whichever is the lower
     "polarity_lead",  # samples of a good block at its head that were bad; below 0: it ended before
     "polarity_tail",  # samples at its tail, and before, that were bad if the next block is; both by opposed blocks
@@ -51,6 +51,9 @@ LOST_POWER: Final = 1e-8
 POWER_FLOOR: Final = 1e-12
 SOUNDED_BLOCKS: Final = 100  # 10 s: a channel that has sounded for so long is one that is used
 
+# After so many blocks without sound what was before does not go on: once, all of these measures are 0.
+QUIET_BLOCKS: Final = 20
+
 POLARITY_BLOCKS: Final = 20
 # Low frequencies that are quieter than this, or than -30 dB of the sound, are rounding and rumble.
 LOW_FLOOR: Final = 1e-8
@@ -64,10 +67,11 @@ TONE_ANGLE: Final = 0.01  # cosine: 3 Hz at 1 kHz
 TONE_LEVEL_DB: Final = 1.0
 
 # Gaps: below a level, with sound of another level up to 5 ms before and after. What falls to nothing at all (below the
-# last bit of 16) is one out of quieter sound too.
+# last bit of 16) is one out of quieter sound too, unless it is shorter than any coded frame: microphones that are blown
+# into have such gaps.
 GAP_LEVELS: Final = (0.0005, 0.00003)  # -66 and -90 dBFS
 GAP_EDGES: Final = (0.01, 0.001)
-GAP_SHORTEST: Final = 10  # ms
+GAP_SHORTEST: Final = (10, 18)  # ms
 GAP_LONGEST_SECONDS: Final = 3.5
 SAMPLE_RATE: Final = 48_000
 GAP_DELAY: Final = 10  # ms that are looked at on either side of a gap's edge, or a click
@@ -113,6 +117,7 @@ class Scalar(IntEnum):
     PAIRS = 8  # blocks in POLARITY so far
     MINUTES = 9  # blocks in MINUTE so far
     TARGET = 10  # LUFS
+    QUIET = 11  # blocks in a row in which neither of the first two channels sounds
 
 
 MEANS: Final = 16

@@ -29,7 +29,7 @@ def _hum(run: list[_Array]) -> float:
     return _decibels(max(kept[:3].sum(), kept[3:].sum()))
 
 
-def _gap(envelope: _Array, begin: int, longest: float, level: float, edge: float) -> tuple[float, int]:
+def _gap(envelope: _Array, begin: int, shortest: int, longest: float, level: float, edge: float) -> tuple[float, int]:
     """Length in ms and end of the longest gap that ended in the 100 bins up to 10 before the end of `envelope`.
 
     Args:
@@ -40,7 +40,7 @@ def _gap(envelope: _Array, begin: int, longest: float, level: float, edge: float
     loud = np.flatnonzero(envelope >= level)
     for last, first in itertools.pairwise(loud):
         length = first - last - 1
-        if not (begin - 10 <= first < begin + 90 and 10 <= length <= longest and last >= 4):
+        if not (begin - 10 <= first < begin + 90 and shortest <= length <= longest and last >= 4):
             continue
         if (
             envelope[last - 4 : last + 1].mean() >= edge
@@ -109,6 +109,7 @@ def follow(
     levels: list[float] = []
     pairs: list[tuple[float, float]] = []
     powers: list[float] = []
+    quiet = 0
     sounded = np.zeros(8)
     means = np.zeros(8)
     result = []
@@ -119,14 +120,19 @@ def follow(
         louder, quieter = max(row[0], row[1]), min(row[0], row[1])
         pair = not math.isnan(row[17]) and louder >= 1e-6
         correlation = 1 - 2 * row[17] / max(row[17] + row[18], 1e-12) if pair else nan
-        polarity = [nan, nan, nan]
+        quiet = 0 if pair else quiet + 1
+        neutral = quiet == 20 and not math.isnan(row[17])
+        nothing = 0.0 if neutral else nan
+        polarity = [nothing] * 3
+        if neutral:
+            pairs = []
         if pair and whole:
             low = row[19] + row[20]
             known = low >= 1e-8 and low >= 1e-3 * (row[17] + row[18])
             pairs.append((correlation, 1 - 2 * row[19] / low if known else correlation))
             polarity = _polarity(pairs)
-        imbalance = _decibels(louder) - _decibels(quieter) if pair else nan
-        lost = (1.0 if quieter < 1e-8 else 0.0) if pair else nan
+        imbalance = _decibels(louder) - _decibels(quieter) if pair else nothing
+        lost = (1.0 if quieter < 1e-8 else 0.0) if pair else nothing
         further = [c for c in range(2, 8) if weight[c] > 0]
         surround = nan
         if further:
@@ -138,7 +144,7 @@ def follow(
         means = row[8:16]
         columns = [
             row[16] if pair else nan,
-            correlation,
+            correlation if pair else nothing,
             *polarity,
             imbalance,
             lost,
@@ -165,9 +171,9 @@ def follow(
         ratio = 0.0 if row[23] > 0 and _beside_gap(envelope, begin, row[24]) else row[23]
         columns += [ratio, row[24] - 12, row[24] + 12]
         longest = 1000 * longest_gap_seconds
-        gap, end = _gap(envelope, begin, longest, 5e-4, 1e-2)
+        gap, end = _gap(envelope, begin, 10, longest, 5e-4, 1e-2)
         if gap == 0:
-            gap, end = _gap(envelope, begin, longest, 3e-5, 1e-3)
+            gap, end = _gap(envelope, begin, 18, longest, 3e-5, 1e-3)
         until = 48.0 * (end - begin) if gap else 0.0
         columns += [gap / 1000, until - 48 * gap, until]
         columns += [_level_jump(levels), -39 * 4800, -38 * 4800]

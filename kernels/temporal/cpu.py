@@ -145,7 +145,8 @@ def _usual_motion(state):
 def _stutter(state, motion, pts):
     usual = _usual_motion(state)
     repeat = motion <= _REPEAT_SHARE * usual and usual >= _LEAST_MOTION
-    state[_REPEATS] += ((1.0 if repeat else 0.0) - state[_REPEATS]) / _REPEAT_MEMORY
+    if usual >= _LEAST_MOTION:
+        state[_REPEATS] += ((1.0 if repeat else 0.0) - state[_REPEATS]) / _REPEAT_MEMORY
     state[_SINCE_REPEAT] += 1.0
     event = False
     if repeat:

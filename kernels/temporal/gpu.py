@@ -178,7 +178,8 @@ def _stutter(state, valid, fresh, motion, step, pts):
     usual = _usual_motion(state, moves)
     repeat = valid & (motion <= _REPEAT_SHARE * usual) & (usual >= _LEAST_MOTION)
     moves_on = valid & (repeat == 0)
-    share = tl.where(valid, share + (tl.where(repeat, 1.0, 0.0) - share) / _REPEAT_MEMORY, share)
+    seen = valid & (usual >= _LEAST_MOTION)
+    share = tl.where(seen, share + (tl.where(repeat, 1.0, 0.0) - share) / _REPEAT_MEMORY, share)
     since += tl.where(valid, 1.0, 0.0)
 
     begins = repeat & (run == 0.0)

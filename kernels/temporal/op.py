@@ -61,7 +61,8 @@ def temporal(
 
     Args:
         tiles: (N, 4, TILES) float64 of tile_stats.
-        mafd, gradient: (N,) float64 of frame_stats.
+        mafd: (N,) float64: luma_difference of frame_stats, which is what scdet calls by this name.
+        gradient: (N,) float64 of frame_stats.
         pts: (N,) float64 media seconds. After a hole of LONGEST_GAP_SECONDS everything begins anew.
         ranges: (N,) int64, a `Range` each.
         slots: (N,) int64: all different.

@@ -124,7 +124,8 @@ class Stream:
         """The measure of that name; `motion` is the mean difference of all tiles."""
         usual = sorted(self.moves[-at.MOVES_SIZE :])[at.MOVES_SIZE // 2] if len(self.moves) >= at.MOVES_SIZE else 0.0
         repeat = usual >= at.LEAST_MOTION and motion <= at.REPEAT_SHARE * usual
-        self.share += (float(repeat) - self.share) / at.REPEAT_MEMORY
+        if usual >= at.LEAST_MOTION:  # in what stands nobody sees whether pictures repeat
+            self.share += (float(repeat) - self.share) / at.REPEAT_MEMORY
         self.since += 1
         event = False
         if repeat:

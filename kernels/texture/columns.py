@@ -36,10 +36,10 @@ BAND_ROWS: Final = 8
 BLOCK_SAMPLES: Final = BLOCK_WIDTH * BAND_ROWS
 SAMPLED_BANDS: Final = 32
 
-# A block is combed where neighbouring rows differ by this much (mean of |2c - b - d|, fine codes), and by one and a
-# half times as much as rows of the same field do.
-COMB_DIFFERENCE: Final = 48
-COMB_MORE: Final = 3
+# A block is combed where neighbouring rows differ by this much (mean of |2c - b - d|, fine codes), and by two and a
+# half times as much as rows of the same field do: blinds and fences seen from afar reach two.
+COMB_DIFFERENCE: Final = 24
+COMB_MORE: Final = 5
 COMB_LESS: Final = 2
 
 # Noise: block sums of |Laplacian| in bins of NOISE_BIN; the quietest NOISE_SHARE-th of the blocks stays within it. Of

@@ -99,14 +99,32 @@ def test_an_ended_stream_is_not_waited_for():
     assert time.monotonic() - began < 20.0
 
 
-def test_sound_is_padded_to_eight_channels_that_weigh_nothing():
+def test_sound_has_the_channels_of_the_widest_stream_and_the_others_weigh_nothing():
     bell = Bell()
     audio = {5: BoundedQueue(2, bell)}
     samples = np.full((2, 4800), 0.5, np.float32)
     audio[5].put(AudioBlock("s", 1.5, samples, 2400, (1.0, 1.41), 0.99), lambda: False)
+    audio[7] = BoundedQueue(2, bell)
+    six = np.full((6, 4800), 0.25, np.float32)
+    audio[7].put(AudioBlock("t", 1.6, six, 4800, (1.0,) * 6, 1.0), lambda: False)
     batch = Batcher(CPU, 4, 0.0).sound(audio)
-    assert tuple(batch.samples.shape) == (1, 8, 4800)
+    assert tuple(batch.samples.shape) == (2, 6, 4800)
     assert batch.samples[0, :2].eq(0.5).all()
-    assert batch.samples[0, 2:].eq(0.0).all()
+    assert batch.samples[1].eq(0.25).all()
     assert batch.weights[0].tolist() == [1.0, 1.41, 0, 0, 0, 0, 0, 0]
-    assert (batch.channels.tolist(), batch.valid.tolist(), batch.seconds.tolist()) == ([2], [2400], [0.05])
+    assert (batch.channels.tolist(), batch.valid.tolist(), batch.seconds.tolist()) == (
+        [2, 6],
+        [2400, 4800],
+        [0.05, 0.1],
+    )
+    assert (batch.slots.tolist(), batch.pts.tolist(), batch.clip_level.tolist()) == ([5, 7], [1.5, 1.6], [0.99, 1.0])
+
+
+def test_sound_of_one_stream_is_not_copied():
+    bell = Bell()
+    queue = BoundedQueue(2, bell)
+    samples = np.full((2, 4800), 0.5, np.float32)
+    queue.put(AudioBlock("s", 1.5, samples, 2400, (1.0, 1.0), 0.99), lambda: False)
+    batch = Batcher(CPU, 4, 0.0).sound({5: queue})
+    assert tuple(batch.samples.shape) == (1, 2, 4800)
+    assert batch.samples.data_ptr() == samples.ctypes.data

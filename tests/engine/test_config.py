@@ -98,6 +98,16 @@ def test_a_secret_in_the_wrong_place_is_not_shown(tmp_path, line):
     assert "52" not in caught.value.line()
 
 
+@pytest.mark.parametrize(
+    "text", ["storage: {database: 'postgre://u:hunter2@h/x'}", "storage:\n  options: {secret_access_key: 52}"]
+)
+def test_a_password_where_plain_text_is_expected_is_not_shown(tmp_path, text):
+    with pytest.raises(ConfigError) as caught:
+        written(tmp_path, text)
+    assert "hunter2" not in caught.value.line()
+    assert "52" not in caught.value.line()
+
+
 def test_a_token_is_text_whatever_it_looks_like(tmp_path):
     for token in ("0123", "true", "null", "a: b", "[x", "'quoted'"):
         config = written(tmp_path, "", {"AVJURY_AUTH__TOKEN": token})
@@ -112,6 +122,8 @@ def test_a_token_is_text_whatever_it_looks_like(tmp_path):
         ("auth:\n  tokens:\n    - {name: a, role: boss, token: hunter2}\n", "'viewer', 'operator' or 'admin'"),
         ("auth:\n  tokens:\n    - {name: a, tokn: hunter2}\n", "did you mean 'token'"),
         ("streams:\n  - {id: a, url: ['http://u:hunter2@h/']}\n", "streams[0].url"),
+        ("storage: {database: ['mysql://u:hunter2@h/x']}\n", "storage.database"),
+        ("storage: {options: {secret_access_key: 52525252}}\n", "secret_access_key"),
     ],
 )
 def test_a_wrong_secret_is_not_repeated(tmp_path, text, said):

@@ -62,3 +62,24 @@ def test_a_second_says_which_of_its_incidents_were_critical():
     coverage.closed("video.black", 0.5, 1.5)
     rest = coverage.rest(3.0)
     assert [row.critical for row in first + rest] == [("video.black",), ("video.black",), ()]
+
+
+def test_a_detector_that_did_not_judge_is_unknown_in_the_seconds_in_which_it_did_not():
+    coverage = Coverage("s", ("video.flash", "video.black"), ())
+    for n in range(200):
+        coverage.frame(n / 25)
+    coverage.suspend({"video.flash"}, 2.5)
+    coverage.suspend((), 4.2)
+    coverage.suspend({"video.flash"}, 6.0)
+    unknown = [second.unknown for second in coverage.complete(8.0)]
+    flash = ("video.flash",)
+    assert unknown == [(), (), flash, flash, flash, (), flash, flash]
+    assert coverage.suspended == {"video.flash"}
+
+
+def test_pictures_that_were_left_out_are_decoded_and_not_measured():
+    coverage = Coverage("s", ("video.black",), ())
+    for n in range(25):
+        (coverage.frame if n % 5 == 0 else coverage.left_out)(n / 25)
+    [second] = coverage.complete(1.0)
+    assert (second.frames_decoded, second.frames_measured, second.unknown) == (25, 5, ())

@@ -17,11 +17,13 @@ from verdict_rows import wait_until
 from engine.cli import run
 from engine.evidence.folder import safe_name
 from engine.evidence.packet_ring import PacketRing
-from engine.evidence.recorder import PICTURES_PER_BATCH, EvidenceSettings
+from engine.evidence.recorder import PICTURES_PER_BATCH, EvidenceSettings, Recorder
 from engine.evidence.series import MeasureRing, Points, Watched, series_json, thinned
 from engine.evidence.worker import QUEUE_TASKS, EvidenceWorker, Task
+from engine.ingest.source import Source
 from engine.media import Measures
 from engine.pipeline import Engine, EngineSettings, Silent, StreamSpec, check
+from engine.verdicts import Incident, Severity
 
 CHOSEN = {name: {} for name in ("video.black", "audio.silence", "audio.mono")}
 
@@ -288,6 +290,8 @@ def test_points_join_without_a_moment_twice_and_keep_their_peaks_when_thinned():
     assert np.nanmax(kept.values) == 50.0
     assert np.nanmin(kept.values) == -50.0
     assert (np.diff(kept.times) > 0).all()
+    np.testing.assert_array_equal(values[np.searchsorted(times, kept.times)], kept.values)
+    assert thinned(early, 5) is early
 
 
 def test_a_plot_is_json_that_every_parser_takes():
@@ -333,3 +337,28 @@ def test_a_stream_whose_packets_cannot_be_held_is_judged_all_the_same(monkeypatc
     assert outcome.error is None
     assert {kind for kind, _ in pieces} == {"thumbnail", "series"}
     assert caplog.text.count("a bug in holding its packets") == 1
+
+
+def test_a_clip_waits_for_the_pictures_and_the_sound_that_come_after_its_end(folder, tmp_path):
+    """Judged up to what has come, at every packet: those that are shown before it may still be on their way."""
+    path = encode(folder / "tail.ts", seconds=10)
+    clips = []
+    recorder = Recorder(
+        EvidenceSettings(post_roll_seconds=2.0, folder=tmp_path),
+        lambda incident_id, kind, content: clips.append(content) if kind == "clip" else None, torch.device("cpu"), 1,
+    )  # fmt: skip
+    taking = recorder.open(0, "s", {"video.black": Watched("video", "black_ratio", 0.98, 0.98, False)})
+    incident = Incident("id", "s", "video.black", Severity.CRITICAL, 3.0, 1.0)
+    recorder.incident(0, incident, "opened")
+    incident.end = 5.0
+    with Source(str(path)) as source:
+        taking.opened(source.open())
+        for packet in source.packets():
+            recorder.settle(0, packet.dts)
+            taking.packet(packet)
+    recorder.stop()
+    times = [at for at, _ in lumas(clips[0])]
+    assert max(b - a for a, b in itertools.pairwise(times)) == pytest.approx(0.04, abs=0.002)
+    with av.open(str(clips[0])) as container:
+        heard = sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
+    assert heard == pytest.approx(times[-1] + 0.04, abs=0.06)

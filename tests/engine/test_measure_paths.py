@@ -10,8 +10,13 @@ from engine.batch import Batcher
 from engine.detectors import DETECTORS, resolve
 from engine.measure import Measure
 from engine.measure.arithmetic import Arithmetic
+from engine.slates import SIZE, Slate
+from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 
 CPU = torch.device("cpu")
+SLATES = tuple(
+    Slate.of(name, np.random.default_rng(seed).integers(0, 256, SIZE, np.uint8)) for seed, name in enumerate("ab")
+)
 
 
 class OnTensors(Arithmetic):
@@ -45,9 +50,9 @@ def pictures():
 
 @pytest.mark.parametrize("wanted", [None, {"black_ratio"}])
 def test_tensors_give_what_numpy_gives(wanted):
-    names = {declared.column for declared in DETECTORS} if wanted is None else wanted
+    names = {declared.column for declared in DETECTORS} | {*INFORMATION_COLUMNS} if wanted is None else wanted
     _, parameters = resolve(None)
-    host, device = Measure(CPU, 3), Measure(CPU, 3, OnTensors())
+    host, device = Measure(CPU, 3, slates=SLATES), Measure(CPU, 3, OnTensors(), SLATES)
     for slot in range(3):
         host.open_slot(slot, parameters, names)
         device.open_slot(slot, parameters, names)

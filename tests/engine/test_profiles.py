@@ -36,7 +36,9 @@ def test_a_configurations_own_profile_hides_the_built_in_one():
 
 
 def test_an_unknown_profile_names_those_that_there_are():
-    with pytest.raises(ConfigError, match=r"close names are broadcast|broadcast, file-qc, live-ott, surveillance"):
+    with pytest.raises(
+        ConfigError, match=r"close names are broadcast|broadcast, broadcast-us, file-qc, live-ott, surveillance"
+    ):
         Config().profile("brodcast")
 
 

@@ -76,3 +76,10 @@ def test_a_folder_without_verdicts_is_no_empty_answer(capsys, tmp_path):
     code, _, err = ask(capsys, tmp_path / "nothing", "worst")
     assert code == 2
     assert "--data" in err
+
+
+def test_the_data_folder_of_the_configuration_is_asked(capsys, data, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(f"service: {{data: '{data}'}}")
+    assert run(["query", "worst", "--config", str(config), "--format", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 1

@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from engine.pipeline import Outcome, Trace
-from engine.report import MOST_POINTS, thinned, write_report
+from engine.report import write_report
 from engine.verdicts import Incident, Severity
 
 
@@ -49,24 +49,6 @@ def test_an_input_that_failed_says_why(tmp_path):
 
     failed = Outcome("gone.mp4", error=SourceError("cannot open input", stream="gone.mp4", why="x < y", remedy="look"))
     assert "x &lt; y; look" in page(tmp_path, failed)
-
-
-def test_a_long_line_is_thinned_and_keeps_every_peak():
-    times = np.arange(90_000) / 25
-    values = np.random.default_rng(1).normal(0, 0.01, len(times))
-    peaks = [7, 40_000, 40_001, 89_999]
-    values[peaks] = [1.0, -2.0, 3.0, 4.0]
-    x, y = thinned(times, values)
-    assert len(x) <= MOST_POINTS
-    assert set(times[peaks]) <= set(x)
-    assert (np.diff(x) > 0).all()
-    np.testing.assert_array_equal(values[np.searchsorted(times, x)], y)
-
-
-def test_a_short_line_stays_as_it_is():
-    times, values = np.arange(MOST_POINTS, dtype=float), np.zeros(MOST_POINTS)
-    x, y = thinned(times, values)
-    np.testing.assert_array_equal((x, y), (times, values))
 
 
 def test_detectors_with_incidents_come_first(tmp_path):

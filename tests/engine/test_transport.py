@@ -186,6 +186,15 @@ def test_a_step_back_and_timestamps_that_stop():
     assert told[1] == (0.86, "video without timestamps for 0.7 s")
 
 
+def test_pictures_out_of_order_in_a_container_without_decoding_times_do_not_go_back(folder):
+    # Matroska has presentation times only; where pictures are left out libav knows no decoding times at first.
+    path = folder / "variable.mkv"
+    encode(
+        path, "-vf", "select='not(eq(mod(n\\,7)\\,3))'", "-fps_mode", "vfr", "-c:v", "libx264", "-bf", "3", seconds=3
+    )
+    assert [i.cause for i in incidents(path) if i.detector == "stream.timestamps"] == []
+
+
 def test_streams_without_times_lose_none():
     told = []
     timeline = Timeline(lambda *what: told.append(what), 1.0, 0.09)

@@ -17,17 +17,20 @@ from kernels.frame_stats import gpu as frame_gpu
 from kernels.judge import gpu as judge_gpu
 from kernels.judge.layout import DETECTOR_FIELDS, EVENT_FIELDS, EVENTS_PER_DETECTOR, RULE_FIELDS
 from kernels.judge.op import new_state as new_judge_state
+from kernels.siti import gpu as siti_gpu
 from kernels.sound_features import FEATURES, FeatureState
 from kernels.sound_features import gpu as features_gpu
 from kernels.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.sound_trends import TrendState
 from kernels.sound_trends import gpu as trends_gpu
+from kernels.tear import gpu as tear_gpu
 from kernels.temporal import gpu as temporal_gpu
 from kernels.temporal import new_state
 from kernels.temporal.op import luminance_table
 from kernels.texture import gpu as texture_gpu
 from kernels.tile_stats import MEASURES, TILES
 from kernels.tile_stats import gpu as tile_gpu
+from kernels.torn_blocks import gpu as torn_gpu
 
 CPU = torch.device("cpu")
 PICTURE = random_frame(64, 36)
@@ -77,6 +80,9 @@ LAUNCHES = {
     "temporal": (launch_temporal, 1),
     "texture": (lambda: texture_gpu.texture(FRAMES), 4),
     "active_area": (lambda: area_gpu.active_area(FRAMES), 1),
+    "tear": (lambda: tear_gpu.tear(FRAMES, REFERENCES, 36), 2),
+    "siti": (lambda: siti_gpu.siti(FRAMES, REFERENCES), 1),
+    "torn_blocks": (lambda: torn_gpu.torn_blocks(FRAMES, REFERENCES), 2),
     "audio_stats": (launch_audio, 5),
     "sound_features": (launch_features, 4),
     "sound_trends": (launch_trends, 1),

@@ -171,6 +171,19 @@ def test_it_ends_within_its_deadline_and_what_was_not_confirmed_is_sent_after_th
         assert service.settled() == {("hook", "delivered"): 1}
 
 
+def test_what_waits_is_counted(service):
+    with Receiver(lambda number: 503) as receiver:
+        service.start(section(hook=hook(receiver)), lease_seconds=0.6)
+        service.open("a")
+        service.open("b")
+        servers.eventually(lambda: service.notifier.snapshot()["hook"].pending == 2, 10)
+        servers.eventually(lambda: service.notifier.snapshot()["hook"].oldest_seconds > 0.5, 10)
+        receiver.answer = lambda number: 204
+        service.settled()
+        servers.eventually(lambda: service.notifier.snapshot()["hook"].pending == 0, 10)
+        assert service.notifier.snapshot()["hook"].oldest_seconds == 0.0
+
+
 def test_a_claim_holds_for_as_long_as_the_sender_works(service):
     release = threading.Event()
 
@@ -207,6 +220,36 @@ def test_a_database_that_is_away_is_waited_for(service, caplog):
         service.open()
         servers.eventually(lambda: "wait for the database" in caplog.text, 10)
         outbox.next_due = real
+        assert service.settled() == {("hook", "delivered"): 1}
+
+
+def test_what_arrived_while_the_database_went_away_is_not_sent_again(service):
+    with Receiver() as receiver:
+        service.start(section(hook=hook(receiver)), lease_seconds=0.5)
+        outbox = service.store.outbox
+        real, refused = outbox.delivered, []
+
+        def away(batch):
+            if len(refused) < 2:
+                refused.append(batch.id)
+                raise StoreError("the database failed", why="away", remedy="wait")
+            real(batch)
+
+        outbox.delivered = away
+        service.open()
+        assert service.settled() == {("hook", "delivered"): 1}
+        assert len(refused) == 2
+        assert len(receiver.requests) == 1
+
+
+def test_a_mistake_in_a_step_does_not_silence_the_sink(service, caplog):
+    with Receiver() as receiver:
+        service.start(section(hook=hook(receiver)))
+        real = service.store.outbox.next_due
+        service.store.outbox.next_due = lambda sink: {}["none"]
+        service.open()
+        servers.eventually(lambda: "KeyError in a step" in caplog.text, 10)
+        service.store.outbox.next_due = real
         assert service.settled() == {("hook", "delivered"): 1}
 
 

@@ -178,6 +178,21 @@ def test_one_instance_of_a_cluster_is_enough(service, alertmanager, caplog):
     assert caplog.text.count("does not take alerts") == 1
 
 
+def test_an_instance_that_comes_back_is_told_of_what_is_open(service, alertmanager):
+    with servers.alertmanager() as other:
+        other.stop()
+        urls = [alertmanager.url, other.url]
+        service.start(told_by("am", {"type": "alertmanager", "urls": urls, "resend_seconds": 1}))
+        service.open("both")
+        assert service.settled() == {("am", "delivered"): 1}
+        other.start()
+        servers.eventually(lambda: len(alerts(other, "both")) == 1, 20)
+        service.close("both")
+        service.settled()
+        for instance in (alertmanager, other):
+            servers.eventually(lambda instance=instance: alerts(instance, "both") == [], 10)
+
+
 def test_alertmanager_that_is_away_is_told_when_it_is_back(service, sink):
     with servers.alertmanager() as server:
         server.stop()
@@ -253,6 +268,15 @@ def test_mqtt_is_told_when_the_broker_is_back_and_only_with_the_right_password(s
         assert len(reader.wait_for(1)) == 1
         reader.close()
         assert service.settled() == {("bus", "delivered"): 1}
+
+
+def test_mqtt_over_tls_checks_the_broker(sink, tmp_path):
+    pair = servers.certificate(tmp_path)
+    with servers.mosquitto(tls=pair) as broker:
+        place = {"type": "mqtt", "host": "127.0.0.1", "port": broker.port, "tls": True}
+        assert MqttSender("bus", sink({**place, "ca_file": str(pair[0])})).send(MESSAGE) == "1 acknowledged"
+        with pytest.raises(NotifyError, match="CERTIFICATE_VERIFY_FAILED"):
+            MqttSender("bus", sink(place)).send(MESSAGE)
 
 
 def test_mqtt_does_not_wait_for_a_broker_that_says_nothing(sink):

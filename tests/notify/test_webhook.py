@@ -6,7 +6,7 @@ from email.utils import format_datetime
 
 import pytest
 from receivers import Receiver, verify
-from servers import free_port
+from servers import certificate, free_port
 
 from engine.errors import ConfigError, NotifyError
 from engine.notify.message import Message, sample
@@ -168,8 +168,24 @@ def test_a_tls_receiver_is_checked_against_the_given_authorities(sender, tmp_pat
     (tmp_path / "bad.pem").write_text("no certificate")
     with pytest.raises(ConfigError, match="ca_file"):
         sender("https://127.0.0.1/", ca_file=str(tmp_path / "bad.pem"))
-    with Receiver() as receiver, pytest.raises(NotifyError, match="SSL"):
-        sender(receiver.url.replace("http:", "https:")).send(MESSAGE)
+    pair = certificate(tmp_path)
+    with Receiver(tls=pair) as receiver:
+        with pytest.raises(NotifyError, match="CERTIFICATE_VERIFY_FAILED"):
+            sender(receiver.url).send(MESSAGE)
+        assert receiver.requests == []
+        sender(receiver.url, ca_file=str(pair[0])).send(MESSAGE)
+        assert len(receiver.taken) == 1
+
+
+def test_a_proxy_is_the_one_of_the_configuration_and_headers_are_sent(sender, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    headers = {"Content-Type": "application/avjury+json", "X-Team": "tv"}
+    with Receiver() as proxy:
+        where = proxy.url.removesuffix("/hook")
+        sender("http://192.0.2.1/hook", proxy=where, headers=headers).send(MESSAGE)
+        sender(proxy.url).send(MESSAGE)
+    assert [got["content-type"] for got, _ in proxy.taken] == ["application/avjury+json", "application/json"]
+    assert (proxy.taken[0][0]["host"], proxy.taken[0][0]["x-team"]) == ("192.0.2.1", "tv")
 
 
 def test_several_changes_in_one_message_are_items(service):

@@ -113,3 +113,14 @@ def test_what_waits_is_written_before_the_end(tmp_path):
         parts = service.parts.store.incidents.open_parts()
         assert len(parts) == 40
         assert service.parts.store.incidents.open_incidents()[-1].measures == {"n": 5.0}
+
+
+def test_evidence_that_cannot_be_written_holds_up_no_incident(tmp_path):
+    with running(tmp_path, CONFIG) as service, service.client() as client:
+        (service.data / "evidence").write_text("a file where a folder should be")
+        name, session = service.fleet.report("a", "opened")
+        service.fleet.listener.on_evidence(name, session, "thumbnail", b"\xff\xd8")
+        service.fleet.report("a", "opened", detector="video.freeze")
+        wait_until(lambda: client.get("/api/v1/incidents", params={"detector": "video.freeze"}).json()["items"])
+        assert scraped(service)["avjury_recorder_dropped_total", "why=disk"] == 1
+        assert client.get("/readyz").status_code == 200

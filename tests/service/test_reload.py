@@ -106,7 +106,10 @@ def test_a_stream_of_the_api_that_the_file_names_belongs_to_the_file(tmp_path):
 def test_keys_that_a_running_service_does_not_take_on_are_named(tmp_path):
     with running(tmp_path, CONFIG) as service, service.client("first") as client:
         service.path.write_text(CONFIG + "engine: {max_batch: 8}\nservice: {listen: '127.0.0.1:1', max_streams: 50}\n")
-        assert client.post("/api/v1/reload").json()["needs_restart"] == ["engine.max_batch", "service.listen"]
+        with service.path.open("a") as file:
+            file.write("slates: {holding: {hash: abcdef}}\n")
+        told = client.post("/api/v1/reload").json()
+        assert told["needs_restart"] == ["engine.max_batch", "service.listen", "slates"]
         assert service.parts.core.config.service.max_streams == 50
 
 

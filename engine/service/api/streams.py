@@ -1,8 +1,9 @@
 """Streams: what is judged, how it is, and when nobody is told of it."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Body, Depends, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
@@ -21,6 +22,9 @@ from engine.settings.maintenance import Window
 from engine.settings.section import Section
 from engine.store import cursor as cursors
 from engine.store.records import Page
+
+# Made at a time.
+MOST_THUMBNAILS: Final = 16
 
 
 class ProbeBody(Section):
@@ -42,6 +46,8 @@ def routes(parts: Parts, access: Access) -> APIRouter:
     viewer = Depends(access.role("viewer"))
     operator = Depends(access.role("operator"))
     core = parts.core
+    # A page may ask for all pictures at once, and each may take a while: nothing else is to wait for them.
+    waiting = CapacityLimiter(MOST_THUMBNAILS)
 
     def shown(wanted: Wanted, status: StreamStatus | None = None, open_now: int | None = None) -> dict[str, Any]:
         stream_id = wanted.stream.id
@@ -83,6 +89,10 @@ def routes(parts: Parts, access: Access) -> APIRouter:
     @router.get("/{stream_id}", summary="One stream", dependencies=[viewer], **route("viewer", 404))
     def get_stream(stream_id: str) -> dict[str, Any]:
         return shown(core.get(stream_id))
+
+    @router.get("/{stream_id}/status", summary="How a stream is", dependencies=[viewer], **route("viewer", 404))
+    def get_status(stream_id: str) -> dict[str, Any]:
+        return status_json(core.status(stream_id))
 
     @router.patch("/{stream_id}", summary="Change a stream by a JSON merge patch (RFC 7396)", dependencies=[operator],
                   **route("operator", 404, 409, 413, 503))  # fmt: skip
@@ -126,9 +136,9 @@ def routes(parts: Parts, access: Access) -> APIRouter:
 
     @router.get("/{stream_id}/thumbnail", summary="What a stream shows now, as JPEG", dependencies=[viewer],
                 response_class=Response, **route("viewer", 404))  # fmt: skip
-    def thumbnail(stream_id: str) -> Response:
+    async def thumbnail(stream_id: str) -> Response:
         core.get(stream_id)
-        picture = parts.fleet.thumbnail(stream_id)
+        picture = await to_thread.run_sync(parts.fleet.thumbnail, stream_id, limiter=waiting)
         if picture is None:
             raise NotFoundError("no picture", stream=stream_id, why="the stream shows none now",
                                 remedy="see its status")  # fmt: skip

@@ -1,0 +1,176 @@
+"""What damaged transmission and unsynchronised capture leave in pictures: broken blocks and torn rows."""
+
+import json
+from collections.abc import Collection, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+import torch
+
+from engine.measure.arithmetic import Arithmetic
+from engine.measure.columns import place, places
+from engine.measure.rows import Rows
+from engine.measure.schedule import Schedule
+from kernels.layout import Field
+from kernels.tear import COLUMNS as TEAR_COLUMNS
+from kernels.tear import tear
+from kernels.torn_blocks import COLUMNS as TORN_COLUMNS
+from kernels.torn_blocks import torn_blocks
+from kernels.torn_blocks.layout import BLOCK
+
+# Evidence of several pictures adds up, and is forgotten in this time.
+EVIDENCE_SECONDS: Final = 0.5
+# From this logit on a picture is evidence, in proportion to what is above it, up to MOST_EVIDENCE; 1 is enough. One
+# picture of real clips without damage stays below ENOUGH_LOGIT (decision 0019).
+LEAST_LOGIT: Final = 0.25
+ENOUGH_LOGIT: Final = 4.25
+MOST_EVIDENCE: Final = 3.0
+# What a stream has of torn corners as a rule is no damage: grain, water, a coarse encoder. The rule is a mean over
+# this time, which rises by no more than doubling and a few corners a picture.
+USUAL_SECONDS: Final = 5.0
+USUAL_RISE: Final = 8.0
+# What the decoder says counts as seen: libav marks pictures in which it concealed something.
+DECODER_EVIDENCE: Final = 1.5
+# Blocks with a torn corner are this share of the damaged ones, in the middle of what was planted.
+CORNER_SHARE: Final = 0.04
+# Damage that is told covers this share of the picture at least: what the truth of planted damage calls visible.
+LEAST_SHARE: Final = 0.01
+# Tears last, and are looked for this often; a row is torn from this value on.
+TEAR_INTERVAL_SECONDS: Final = 0.25
+TORN: Final = 1.0
+TEARING_SECONDS: Final = 0.6
+# Below this mean difference (of full scale) nothing moves that could be torn.
+LEAST_MOTION: Final = 0.25 / 256
+
+_LUMA, _CORRUPTION, _TEARING = place("luma_difference"), place("corruption"), place("tearing")
+_BLOCKS, _TEAR = places(TORN_COLUMNS), places(TEAR_COLUMNS)
+_WIDTH, _HEIGHT = int(Field.WIDTH), int(Field.HEIGHT)
+_BLOCK_NAMES: Final = frozenset((*TORN_COLUMNS, "corruption"))
+_TEAR_NAMES: Final = frozenset((*TEAR_COLUMNS, "tearing"))
+
+
+@cache
+def _weights() -> tuple[float, float, float]:
+    """Of corners, of sides, and the constant: models/fit_corruption.py."""
+    fitted = json.loads((files("models") / "weights" / "corruption_blocks.json").read_text(encoding="utf-8"))
+    return fitted["corners"], fitted["sides"], fitted["constant"]
+
+
+class _Clock:
+    """Seconds since a slot's last picture."""
+
+    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
+        self._xp = arithmetic.xp
+        self._last = arithmetic.column(slots, torch.nan)
+
+    def forget(self, slot: int) -> None:
+        self._last[slot] = torch.nan
+
+    def since(self, slots: Any, pts: Any, seen: Any) -> Any:
+        """(N,) seconds, 0 for the first and where time goes back; where `seen` the clock starts anew."""
+        before = self._last[slots]
+        step = pts - before
+        self._last[slots] = self._xp.where(seen, pts, before)
+        return self._xp.where(step > 0, step, 0.0)  # NaN too
+
+
+class TornBlocks:
+    """The part of `torn_blocks`.
+
+    `corruption` is the share of the picture that is damaged, as far as its torn blocks tell; 0 unless the evidence of
+    the last pictures, and what the decoder says, is enough.
+
+    Args:
+        arithmetic: of the device.
+        slots: number of slots.
+    """
+
+    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
+        self._arithmetic = arithmetic
+        self._wanted = arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=arithmetic.device))
+        self._any: set[int] = set()  # slots
+        self._clock = _Clock(arithmetic, slots)
+        self._evidence, self._share, self._usual = (arithmetic.column(slots) for _ in range(3))
+        self._corners, self._sides, self._constant = _weights()
+
+    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
+        needed = not _BLOCK_NAMES.isdisjoint(wanted)
+        self._wanted[slot] = needed
+        (self._any.add if needed else self._any.discard)(slot)
+        self._clock.forget(slot)
+        self._evidence[slot] = self._share[slot] = self._usual[slot] = 0.0
+
+    def fill(self, rows: Rows) -> None:
+        if not self._any:
+            return
+        arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
+        xp = arithmetic.xp
+        marked = arithmetic.view(
+            torch.tensor([surface.corrupt for surface in rows.batch.surfaces], device=arithmetic.device)
+        )
+        wanted, usual = self._wanted[slots], self._usual[slots]
+        view[:, _BLOCKS] = arithmetic.view(torn_blocks(rows.only(wanted, arithmetic), rows.references))
+        corners, corners_off, sides, sides_off = (view[:, k] for k in range(_BLOCKS.start, _BLOCKS.stop))
+        more_corners = xp.log1p(corners) - xp.log1p(xp.maximum(corners_off, usual))
+        more_sides = xp.log1p(sides) - xp.log1p(sides_off)
+        logit = self._corners * more_corners + self._sides * more_sides + self._constant
+        evidence = ((logit - LEAST_LOGIT) / (ENOUGH_LOGIT - LEAST_LOGIT)).clip(0.0, MOST_EVIDENCE)
+        evidence = xp.where(corners > 0, evidence, 0.0)  # NaN, where it was not looked at, too
+        evidence = xp.where(marked, evidence + DECODER_EVIDENCE, evidence)
+        area = rows.frames[:, _WIDTH] * rows.frames[:, _HEIGHT] / (BLOCK * BLOCK)
+        share = xp.where(evidence > 0, corners / (CORNER_SHARE * arithmetic.view(area)), 0.0)
+        share = xp.where(xp.isnan(share), 0.0, share)
+        step = self._clock.since(slots, pts, pts == pts)
+        kept = xp.exp(-step / EVIDENCE_SECONDS)
+        rise = xp.minimum(corners, 2 * usual + USUAL_RISE) - usual
+        self._usual[slots] = usual + xp.where(xp.isnan(rise), 0.0, rise) * (1 - xp.exp(-step / USUAL_SECONDS))
+        evidence = (self._evidence[slots] * kept + evidence).clip(0.0, MOST_EVIDENCE)
+        share = xp.maximum(self._share[slots] * kept, share).clip(0.0, 1.0)
+        self._evidence[slots], self._share[slots] = evidence, share
+        told = xp.where(evidence >= 1.0, share.clip(LEAST_SHARE, 1.0), 0.0)
+        view[:, _CORRUPTION] = xp.where(wanted, told, torch.nan)
+
+
+class Tears:
+    """The part of `tear`.
+
+    `tearing` is the share of the pictures looked at lately that had a torn row, over about half a second.
+
+    Args:
+        arithmetic: of the device.
+        slots: number of slots.
+    """
+
+    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
+        self._arithmetic = arithmetic
+        self._schedule = Schedule(
+            slots, arithmetic, interval=TEAR_INTERVAL_SECONDS, loss=0.0, gain=0.0, rate=1 / TEAR_INTERVAL_SECONDS
+        )
+        self._clock = _Clock(arithmetic, slots)
+        self._share = arithmetic.column(slots)
+
+    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
+        self._schedule.open_slot(slot, not _TEAR_NAMES.isdisjoint(wanted))
+        self._clock.forget(slot)
+        self._share[slot] = 0.0
+
+    def fill(self, rows: Rows) -> None:
+        """Fill the columns of the rows that are due; the others stay NaN."""
+        arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
+        xp = arithmetic.xp
+        due = self._schedule.due(slots, pts, xp.ones_like(pts))
+        if due is None:
+            return
+        # The fields of an interlaced picture are two moments as well, row by row.
+        whole = [[not surface.interlaced] for surface in rows.batch.surfaces]
+        moves = view[:, _LUMA] >= LEAST_MOTION
+        looked = due & moves & arithmetic.view(torch.tensor(whole, device=arithmetic.device))[:, 0]
+        tallest = max(surface.height for surface in rows.batch.surfaces)
+        view[:, _TEAR] = arithmetic.view(tear(rows.only(looked, arithmetic), rows.references, tallest))
+        torn = xp.where(view[:, _TEAR.start] >= TORN, 1.0, 0.0)
+        kept = xp.exp(-self._clock.since(slots, pts, due).clip(0.0, TEARING_SECONDS) / TEARING_SECONDS)
+        before = self._share[slots]
+        share = xp.where(due, before * kept + torn * (1 - kept), before)
+        self._share[slots] = share
+        view[:, _TEARING] = xp.where(due, share, torch.nan)

@@ -1,0 +1,52 @@
+"""Spatial and temporal information (ITU-T P.910), of about one picture a second."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import torch
+
+from engine.measure.arithmetic import Arithmetic
+from engine.measure.columns import places
+from engine.measure.rows import Rows
+from engine.measure.schedule import Schedule
+from kernels.siti import COLUMNS, siti
+
+INFORMATION_INTERVAL_SECONDS: Final = 1.0
+# P.910 asks for luma of full range: 16..235 becomes 0..255.
+FULL_RANGE: Final = 255 / 219
+
+_INFORMATION: Final = places(COLUMNS)
+
+
+class Information:
+    """The part of `siti`. No detector of ours judges it; it is measured where a trace is kept, and for detectors of
+    other packages.
+
+    Args:
+        arithmetic: of the device.
+        slots: number of slots.
+    """
+
+    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
+        self._arithmetic = arithmetic
+        self._schedule = Schedule(slots, arithmetic, interval=INFORMATION_INTERVAL_SECONDS, loss=0.0, gain=0.0)
+        self._any: set[int] = set()  # slots
+
+    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
+        needed = not set(COLUMNS).isdisjoint(wanted)
+        self._schedule.open_slot(slot, needed)
+        (self._any.add if needed else self._any.discard)(slot)
+
+    def fill(self, rows: Rows) -> None:
+        """Fill the columns of the rows that are due, in 8-bit codes of full range; the others stay NaN."""
+        if not self._any:
+            return
+        arithmetic, view, xp = self._arithmetic, rows.view, self._arithmetic.xp
+        due = self._schedule.due(rows.slots, rows.pts, xp.ones_like(rows.pts))
+        if due is None:
+            return
+        found = arithmetic.view(siti(rows.only(due, arithmetic), rows.references))
+        scale = [[1.0 if surface.full_range else FULL_RANGE] for surface in rows.batch.surfaces]
+        view[:, _INFORMATION] = found * arithmetic.view(
+            torch.tensor(scale, dtype=torch.float64, device=arithmetic.device)
+        )

@@ -1,0 +1,185 @@
+"""torn_blocks on the CPU: numba, one core per picture, without the GIL, planes read in place.
+
+Of most borders two rows are read and no more: where the step across is small nothing is torn. Borders between columns
+are looked at only beside a torn border between rows, and other grids only where this one has something.
+"""
+
+from typing import Final
+
+import numpy as np
+import torch
+from numba.np.numpy_support import carray
+from torch import Tensor
+
+from kernels.addresses import add_difference, samples_at
+from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
+from kernels.rows import compiled
+from kernels.torn_blocks.layout import BLOCK, CHANGED, COLUMNS, PHASES, TORN, TORN_BEFORE
+from kernels.workers import for_each_row
+
+_N_COLUMNS: Final = len(COLUMNS)
+_LUMA, _LUMA_PITCH, _SHIFT = int(Field.LUMA_ADDRESS), int(Field.LUMA_PITCH), int(Field.SHIFT)
+_WIDTH, _HEIGHT, _BIT_DEPTH = int(Field.WIDTH), int(Field.HEIGHT), int(Field.BIT_DEPTH)
+_R_LUMA, _R_LUMA_PITCH = int(ReferenceField.LUMA_ADDRESS), int(ReferenceField.LUMA_PITCH)
+_OFF: Final = PHASES[1:]
+
+
+@compiled
+def _apart(a, b, excess, like):
+    """Sum of |a - b| over 16 samples of a row each, in 8-bit codes."""
+    first, second = samples_at(a, like), samples_at(b, like)
+    total = np.int32(0)
+    if excess == 0:
+        for i in range(BLOCK):
+            total = add_difference(total, first[i], second[i])
+    else:
+        for i in range(BLOCK):
+            total = add_difference(total, np.uint16(first[i] >> excess), np.uint16(second[i] >> excess))
+    return total
+
+
+@compiled
+def _column_apart(a, b, pitch, other_pitch, excess, like):
+    """The same of 16 samples of a column each."""
+    total = np.int32(0)
+    for i in range(BLOCK):
+        first, second = samples_at(a + i * pitch, like)[0], samples_at(b + i * other_pitch, like)[0]
+        total = add_difference(total, np.uint16(first >> excess), np.uint16(second >> excess))
+    return total
+
+
+@compiled
+def _steps(here, pitch, columns, excess, like, steps):
+    """Into `steps`, for each block of a row: the step between the row at `here` and the one above it."""
+    first, second = samples_at(here, like), samples_at(here - pitch, like)
+    if excess == 0:
+        for column in range(columns):
+            total = np.int32(0)
+            for i in range(BLOCK):
+                total = add_difference(total, first[column * BLOCK + i], second[column * BLOCK + i])
+            steps[column] = total
+    else:
+        for column in range(columns):
+            total = np.int32(0)
+            for i in range(BLOCK):
+                a, b = first[column * BLOCK + i] >> excess, second[column * BLOCK + i] >> excess
+                total = add_difference(total, np.uint16(a), np.uint16(b))
+            steps[column] = total
+
+
+@compiled
+def _torn_above(step, here, pitch, there, earlier_pitch, excess, like):
+    """Whether the border between the row at `here` and the one above it is torn, over 16 samples that step so much."""
+    least = np.int32(TORN * BLOCK)
+    step -= _apart(here - pitch, here - 2 * pitch, excess, like)
+    step -= _apart(here + pitch, here, excess, like)
+    if step < least:
+        return False
+    before = _apart(there, there - earlier_pitch, excess, like)
+    before -= _apart(there - earlier_pitch, there - 2 * earlier_pitch, excess, like)
+    before -= _apart(there + earlier_pitch, there, excess, like)
+    if before >= TORN_BEFORE * BLOCK:
+        return False
+    change = _apart(here, there, excess, like) + _apart(here - pitch, there - earlier_pitch, excess, like)
+    return change >= 2 * CHANGED * BLOCK
+
+
+@compiled
+def _torn_left(here, pitch, there, earlier_pitch, size, excess, like):
+    """Whether the border between the column at `here` and the one to its left is torn, over 16 samples."""
+    step = _column_apart(here, here - size, pitch, pitch, excess, like)
+    step -= _column_apart(here - size, here - 2 * size, pitch, pitch, excess, like)
+    step -= _column_apart(here + size, here, pitch, pitch, excess, like)
+    if step < TORN * BLOCK:
+        return False
+    before = _column_apart(there, there - size, earlier_pitch, earlier_pitch, excess, like)
+    before -= _column_apart(there - size, there - 2 * size, earlier_pitch, earlier_pitch, excess, like)
+    before -= _column_apart(there + size, there, earlier_pitch, earlier_pitch, excess, like)
+    if before >= TORN_BEFORE * BLOCK:
+        return False
+    change = _column_apart(here, there, pitch, earlier_pitch, excess, like)
+    change += _column_apart(here - size, there - size, pitch, earlier_pitch, excess, like)
+    return change >= 2 * CHANGED * BLOCK
+
+
+@compiled
+def _torn_of_grid(phase, luma, pitch, earlier, earlier_pitch, width, height, size, excess, like):
+    """Blocks with a torn corner, and with three or four torn borders."""
+    rows, columns = (height - phase) // BLOCK, (width - phase) // BLOCK
+    corners, sides = 0, 0
+    if rows < 1 or columns < 1:
+        return corners, sides
+    upper, lower = np.zeros(columns, np.uint8), np.zeros(columns, np.uint8)
+    steps = np.zeros(columns, np.int32)
+    for row in range(rows):
+        y = phase + row * BLOCK
+        any_torn = False
+        if row < rows - 1:
+            _steps(luma + (y + BLOCK) * pitch + phase * size, pitch, columns, excess, like, steps)
+        else:
+            steps[:] = 0  # the picture's border is none
+        for column in range(columns):
+            upper[column] = lower[column]
+            lower[column] = 0
+            if steps[column] >= TORN * BLOCK:
+                x = (phase + column * BLOCK) * size
+                here = luma + (y + BLOCK) * pitch + x
+                there = earlier + (y + BLOCK) * earlier_pitch + x
+                lower[column] = _torn_above(steps[column], here, pitch, there, earlier_pitch, excess, like)
+            any_torn |= upper[column] + lower[column] > 0
+        if not any_torn:
+            continue
+        for column in range(columns):
+            down = upper[column] + lower[column]
+            if not down:
+                continue
+            aside = 0
+            for border in (column, column + 1):
+                if 0 < border < columns:
+                    x = (phase + border * BLOCK) * size
+                    aside += _torn_left(
+                        luma + y * pitch + x, pitch, earlier + y * earlier_pitch + x, earlier_pitch, size, excess, like
+                    )
+            corners += aside > 0
+            sides += down + aside >= 3
+    return corners, sides
+
+
+@compiled
+def _measure(frame, reference, like, size, out):
+    luma, pitch, earlier, earlier_pitch = frame[_LUMA], frame[_LUMA_PITCH], reference[_R_LUMA], reference[_R_LUMA_PITCH]
+    width, height = frame[_WIDTH], frame[_HEIGHT]
+    excess = frame[_SHIFT] + frame[_BIT_DEPTH] - 8
+    corners, sides = _torn_of_grid(0, luma, pitch, earlier, earlier_pitch, width, height, size, excess, like)
+    most_corners, most_sides = 0, 0
+    if corners:
+        for phase in _OFF:
+            c, s = _torn_of_grid(phase, luma, pitch, earlier, earlier_pitch, width, height, size, excess, like)
+            most_corners, most_sides = max(most_corners, c), max(most_sides, s)
+    out[0], out[1], out[2], out[3] = corners, most_corners, sides, most_sides
+
+
+@compiled
+def _measure_row(frames_address, references_address, index, out_address):
+    frame = carray(samples_at(frames_address + index * (8 * FRAME_FIELDS), np.int64(0)), (FRAME_FIELDS,))
+    reference = carray(
+        samples_at(references_address + index * (8 * REFERENCE_FIELDS), np.int64(0)), (REFERENCE_FIELDS,)
+    )
+    out = carray(samples_at(out_address + index * (8 * _N_COLUMNS), np.float64(0)), (_N_COLUMNS,))
+    out[:] = np.nan
+    if frame[_LUMA] == 0 or reference[_R_LUMA] == 0:
+        return
+    if frame[_BIT_DEPTH] == 8:
+        _measure(frame, reference, np.uint8(0), 1, out)
+    else:
+        _measure(frame, reference, np.uint16(0), 2, out)
+
+
+def torn_blocks(frames: Tensor, references: Tensor) -> Tensor:
+    """The op's CPU implementation; see kernels/torn_blocks/op.py. The tables are checked and contiguous."""
+    count = frames.shape[0]
+    out = torch.empty((count, _N_COLUMNS), dtype=torch.float64)
+    tables = frames.data_ptr(), references.data_ptr()
+    target = out.data_ptr()
+    for_each_row(lambda row: _measure_row(*tables, row, target), count)
+    return out

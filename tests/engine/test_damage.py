@@ -1,0 +1,75 @@
+"""Damaged and torn pictures, planted into coded streams and clips and judged from end to end."""
+
+from fractions import Fraction
+from itertools import islice
+
+import pytest
+
+from engine.pipeline import EngineSettings, StreamSpec, check
+from models.synthesis.coded_damage import plant_damage
+from models.synthesis.picture import moving_pattern, plant
+from models.synthesis.picture_clip import read_pictures, write_pictures
+
+RATE = Fraction(25)
+DETECTORS = ("video.corruption", "video.tearing", "video.freeze", "video.partial_freeze", "video.uniform")
+
+
+def judge(path, detectors=DETECTORS):
+    spec = StreamSpec("clip", str(path), {name: {} for name in detectors})
+    (outcome,) = check([spec], EngineSettings(device="cpu"))
+    assert outcome.error is None
+    return [(incident.detector, incident.start, incident.end) for incident in outcome.incidents]
+
+
+def pattern(seconds, width=640, height=368):
+    return list(islice(moving_pattern(width, height), round(seconds * RATE)))
+
+
+@pytest.mark.parametrize("codec", ["h264", "mpeg2", "hevc"])
+def test_lost_bytes_are_corruption_from_the_first_damaged_picture_on(tmp_path, codec):
+    clip = tmp_path / "clip.ts"
+    planted = plant_damage(clip, codec, "cut", pattern(5), rate=RATE, start=2.0, end=3.0, strength=0.4, seed=1)
+    assert planted is not None
+    found = judge(clip)
+    assert [name for name, _, _ in found] == ["video.corruption"]
+    assert found[0][1] == pytest.approx(planted.start, abs=0.12)
+    assert planted.start < found[0][2] <= planted.end + 1.5
+
+
+def test_a_lost_reference_is_corruption_though_the_decoder_says_nothing(tmp_path):
+    clip = tmp_path / "clip.ts"
+    planted = plant_damage(clip, "mpeg2", "lost", pattern(5), rate=RATE, start=2.0, end=3.0, strength=1.0, seed=1)
+    assert planted is not None
+    assert "video.corruption" in [name for name, _, _ in judge(clip)]
+
+
+@pytest.mark.parametrize("codec", ["h264", "mpeg2", "hevc"])
+def test_an_undamaged_stream_of_the_same_encoder_raises_nothing(tmp_path, codec):
+    clip = tmp_path / "clip.ts"
+    assert plant_damage(clip, codec, "cut", pattern(4), rate=RATE, start=9.0, end=9.5, strength=0.4) is None
+    assert judge(clip) == []
+
+
+def torn(tmp_path, pictures, rate, start, end):
+    clip = tmp_path / "torn.mp4"
+    write_pictures(clip, plant(iter(pictures), "tearing", rate=rate, start=start, end=end, strength=0.4), rate=rate)
+    return clip
+
+
+def test_torn_pictures_are_tearing_and_not_corruption(tmp_path):
+    found = judge(torn(tmp_path, pattern(7), RATE, 2.0, 5.0))
+    assert [name for name, _, _ in found] == ["video.tearing"]
+    _, start, end = found[0]
+    assert 2.0 <= start <= 3.0
+    assert 5.0 <= end <= 6.0
+
+
+def test_one_torn_picture_is_no_incident(tmp_path):
+    assert judge(torn(tmp_path, pattern(4), RATE, 2.0, 2.04)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["media3_internal_emulator_720p29.97.mp4", "mdn_crystal_480p30.mp4"])
+def test_real_pictures_torn(media, tmp_path, name):
+    pictures, rate, _ = read_pictures(media / "real_av" / name, 4.5)
+    assert [found[0] for found in judge(torn(tmp_path, pictures, rate, 1.5, 4.5))] == ["video.tearing"]
