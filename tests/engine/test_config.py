@@ -99,7 +99,7 @@ def test_a_secret_in_the_wrong_place_is_not_shown(tmp_path, line):
 
 
 @pytest.mark.parametrize(
-    "text", ["storage: {database: 'postgre://u:hunter2@h/x'}", "storage:\n  options: {secret_access_key: 52}"]
+    "text", ["storage: {database: ['postgre://u:hunter2@h/x']}", "storage:\n  options: {secret_access_key: 52}"]
 )
 def test_a_password_where_plain_text_is_expected_is_not_shown(tmp_path, text):
     with pytest.raises(ConfigError) as caught:
