@@ -6,8 +6,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+import numpy as np
 import torch
 
+from engine.measure import host
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
 from engine.measure.rows import Rows
@@ -50,6 +52,13 @@ _BLOCKS, _TEAR = places(TORN_COLUMNS), places(TEAR_COLUMNS)
 _WIDTH, _HEIGHT = int(Field.WIDTH), int(Field.HEIGHT)
 _BLOCK_NAMES: Final = frozenset((*TORN_COLUMNS, "corruption"))
 _TEAR_NAMES: Final = frozenset((*TEAR_COLUMNS, "tearing"))
+
+
+# As engine/measure/host.py takes them.
+_LIMITS: Final = (
+    LEAST_LOGIT, ENOUGH_LOGIT, MOST_EVIDENCE, EVIDENCE_SECONDS, USUAL_SECONDS, USUAL_RISE, DECODER_EVIDENCE,
+    CORNER_SHARE, LEAST_SHARE, LEAST_CORNERS,
+)  # fmt: skip
 
 
 @cache
@@ -96,6 +105,7 @@ class TornBlocks:
         self._evidence, self._share = arithmetic.column(slots), arithmetic.column(slots)
         self._usual_corners, self._usual_sides = arithmetic.column(slots), arithmetic.column(slots)
         self._corners, self._sides, self._constant = _weights()
+        self._host_state = np.zeros((slots, 5))
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         needed = not _BLOCK_NAMES.isdisjoint(wanted)
@@ -104,11 +114,15 @@ class TornBlocks:
         self._clock.forget(slot)
         for column in (self._evidence, self._share, self._usual_corners, self._usual_sides):
             column[slot] = 0.0
+        self._host_state[slot] = np.nan, 0.0, 0.0, 0.0, 0.0
 
     def fill(self, rows: Rows) -> None:
         if not self._any:
             return
         arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
+        if arithmetic.on_host:
+            self._fill_on_host(rows)
+            return
         xp = arithmetic.xp
         marked = arithmetic.view(
             torch.tensor([surface.corrupt for surface in rows.batch.surfaces], device=arithmetic.device)
@@ -134,6 +148,25 @@ class TornBlocks:
         self._evidence[slots], self._share[slots] = evidence, share
         told = xp.where(evidence >= 1.0, share.clip(LEAST_SHARE, 1.0), 0.0)
         view[:, _CORRUPTION] = xp.where(wanted, told, torch.nan)
+
+    def _fill_on_host(self, rows: Rows) -> None:
+        """The same by one compiled loop: fifty calls of numpy on one value take as long as the kernel."""
+        view, surfaces = rows.view, rows.batch.surfaces
+        wanted = self._wanted[rows.slots]
+        frames = rows.frames if wanted.all() else rows.only(wanted, self._arithmetic)
+        view[:, _BLOCKS] = torn_blocks(frames, rows.references).numpy()
+        host.fold_damage(
+            view[:, _BLOCKS],
+            np.array([surface.width * surface.height / (BLOCK * BLOCK) for surface in surfaces]),
+            np.array([surface.corrupt for surface in surfaces]),
+            self._wanted,
+            rows.slots,
+            rows.pts,
+            self._host_state,
+            (self._corners, self._sides, self._constant),
+            _LIMITS,
+            view[:, _CORRUPTION],
+        )
 
 
 class Tears:

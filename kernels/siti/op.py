@@ -28,7 +28,29 @@ def _check(frames: Tensor, references: Tensor) -> None:
             )
 
 
-@torch.library.custom_op("avjury::siti", mutates_args=(), device_types="cpu")
+def _cpu(frames: Tensor, references: Tensor) -> Tensor:
+    from kernels.siti import cpu  # numba loads in a second: only where it is needed
+
+    _check(frames, references)
+    return cpu.siti(frames, references)
+
+
+_siti = torch.library.custom_op("avjury::siti", _cpu, mutates_args=(), device_types="cpu")
+
+
+@_siti.register_kernel("cuda")
+def _(frames: Tensor, references: Tensor) -> Tensor:
+    from kernels.siti import gpu  # Triton is not there on every machine
+
+    _check(frames, references)
+    return gpu.siti(frames, references)
+
+
+@_siti.register_fake
+def _(frames: Tensor, references: Tensor) -> Tensor:
+    return frames.new_empty((frames.shape[0], len(COLUMNS)), dtype=torch.float64)
+
+
 def siti(frames: Tensor, references: Tensor) -> Tensor:
     """Spatial and temporal information of N pictures, in 8-bit codes.
 
@@ -50,20 +72,7 @@ def siti(frames: Tensor, references: Tensor) -> Tensor:
     Raises: ValueError for tables of another shape, dtype or device.
     Source: ITU-T P.910 (10/2023), 7.7 and 7.8; FFmpeg's siti.
     """
-    from kernels.siti import cpu  # numba loads in a second: only where it is needed
-
-    _check(frames, references)
-    return cpu.siti(frames, references)
-
-
-@siti.register_kernel("cuda")
-def _(frames: Tensor, references: Tensor) -> Tensor:
-    from kernels.siti import gpu  # Triton is not there on every machine
-
-    _check(frames, references)
-    return gpu.siti(frames, references)
-
-
-@siti.register_fake
-def _(frames: Tensor, references: Tensor) -> Tensor:
-    return frames.new_empty((frames.shape[0], len(COLUMNS)), dtype=torch.float64)
+    if not frames.is_cuda:
+        return _cpu(frames, references)  # straight to it: the dispatcher takes tens of microseconds
+    result: Tensor = torch.ops.avjury.siti(frames, references)
+    return result

@@ -25,7 +25,29 @@ def _check(frames: Tensor, references: Tensor, tallest: int) -> None:
         raise ValueError(f"tear: no picture is {tallest} rows high")
 
 
-@torch.library.custom_op("avjury::tear", mutates_args=(), device_types="cpu")
+def _cpu(frames: Tensor, references: Tensor, tallest: int) -> Tensor:
+    from kernels.tear import cpu  # numba loads in a second: only where it is needed
+
+    _check(frames, references, tallest)
+    return cpu.tear(frames, references)
+
+
+_tear = torch.library.custom_op("avjury::tear", _cpu, mutates_args=(), device_types="cpu")
+
+
+@_tear.register_kernel("cuda")
+def _(frames: Tensor, references: Tensor, tallest: int) -> Tensor:
+    from kernels.tear import gpu  # Triton is not there on every machine
+
+    _check(frames, references, tallest)
+    return gpu.tear(frames, references, tallest)
+
+
+@_tear.register_fake
+def _(frames: Tensor, references: Tensor, tallest: int) -> Tensor:
+    return frames.new_empty((frames.shape[0], len(COLUMNS)), dtype=torch.float64)
+
+
 def tear(frames: Tensor, references: Tensor, tallest: int) -> Tensor:
     """The most torn row of each of N pictures.
 
@@ -50,20 +72,7 @@ def tear(frames: Tensor, references: Tensor, tallest: int) -> Tensor:
         16 columns.
     Raises: ValueError for tables of another shape, dtype or device.
     """
-    from kernels.tear import cpu  # numba loads in a second: only where it is needed
-
-    _check(frames, references, tallest)
-    return cpu.tear(frames, references)
-
-
-@tear.register_kernel("cuda")
-def _(frames: Tensor, references: Tensor, tallest: int) -> Tensor:
-    from kernels.tear import gpu  # Triton is not there on every machine
-
-    _check(frames, references, tallest)
-    return gpu.tear(frames, references, tallest)
-
-
-@tear.register_fake
-def _(frames: Tensor, references: Tensor, tallest: int) -> Tensor:
-    return frames.new_empty((frames.shape[0], len(COLUMNS)), dtype=torch.float64)
+    if not frames.is_cuda:
+        return _cpu(frames, references, tallest)  # straight to it: the dispatcher takes tens of microseconds
+    result: Tensor = torch.ops.avjury.tear(frames, references, tallest)
+    return result

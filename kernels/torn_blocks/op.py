@@ -23,7 +23,29 @@ def _check(frames: Tensor, references: Tensor) -> None:
             )
 
 
-@torch.library.custom_op("avjury::torn_blocks", mutates_args=(), device_types="cpu")
+def _cpu(frames: Tensor, references: Tensor) -> Tensor:
+    from kernels.torn_blocks import cpu  # numba loads in a second: only where it is needed
+
+    _check(frames, references)
+    return cpu.torn_blocks(frames, references)
+
+
+_torn_blocks = torch.library.custom_op("avjury::torn_blocks", _cpu, mutates_args=(), device_types="cpu")
+
+
+@_torn_blocks.register_kernel("cuda")
+def _(frames: Tensor, references: Tensor) -> Tensor:
+    from kernels.torn_blocks import gpu  # Triton is not there on every machine
+
+    _check(frames, references)
+    return gpu.torn_blocks(frames, references)
+
+
+@_torn_blocks.register_fake
+def _(frames: Tensor, references: Tensor) -> Tensor:
+    return frames.new_empty((frames.shape[0], len(COLUMNS)), dtype=torch.float64)
+
+
 def torn_blocks(frames: Tensor, references: Tensor) -> Tensor:
     """Torn blocks of N pictures.
 
@@ -52,20 +74,7 @@ def torn_blocks(frames: Tensor, references: Tensor) -> Tensor:
     Returns: (N, len(COLUMNS)) float64 on the device; NaN for skipped rows and rows without a reference.
     Raises: ValueError for tables of another shape, dtype or device.
     """
-    from kernels.torn_blocks import cpu  # numba loads in a second: only where it is needed
-
-    _check(frames, references)
-    return cpu.torn_blocks(frames, references)
-
-
-@torn_blocks.register_kernel("cuda")
-def _(frames: Tensor, references: Tensor) -> Tensor:
-    from kernels.torn_blocks import gpu  # Triton is not there on every machine
-
-    _check(frames, references)
-    return gpu.torn_blocks(frames, references)
-
-
-@torn_blocks.register_fake
-def _(frames: Tensor, references: Tensor) -> Tensor:
-    return frames.new_empty((frames.shape[0], len(COLUMNS)), dtype=torch.float64)
+    if not frames.is_cuda:
+        return _cpu(frames, references)  # straight to it: the dispatcher takes tens of microseconds
+    result: Tensor = torch.ops.avjury.torn_blocks(frames, references)
+    return result

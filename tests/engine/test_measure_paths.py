@@ -1,5 +1,7 @@
 """The arithmetic around the kernels gives the same on device tensors as on numpy views, which is what a GPU runs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,11 @@ from surfaces import surface
 
 from engine.batch import Batcher
 from engine.detectors import DETECTORS, resolve
-from engine.measure import Measure
+from engine.measure import Measure, damage
 from engine.measure.arithmetic import Arithmetic
+from engine.measure.columns import VIDEO_COLUMNS, place
+from engine.measure.damage import TornBlocks
+from engine.measure.rows import Rows
 from engine.slates import SIZE, Slate
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 
@@ -65,3 +70,29 @@ def test_tensors_give_what_numpy_gives(wanted):
         measured |= {name for k, name in enumerate(one.columns) if one.values[:, k].isfinite().any()}
     assert ("letterbox" in measured) == (wanted is None)
     assert {"mafd", "black_ratio"} <= measured
+
+
+def test_the_compiled_evidence_of_damage_is_that_of_tensors(monkeypatch):
+    """With whatever the kernel finds: pictures of noise have no torn blocks."""
+    rng = np.random.default_rng(5)
+    host, device = (TornBlocks(arithmetic, 3) for arithmetic in (Arithmetic(CPU), OnTensors()))
+    for slot in range(3):
+        host.open_slot(slot, {}, {"corruption"} if slot < 2 else set())
+        device.open_slot(slot, {}, {"corruption"} if slot < 2 else set())
+    told = set()
+    for n in range(200):
+        found = rng.integers(0, 60, (2, 4)) * (rng.random((2, 4)) < 0.4) * (1.0 if n // 20 % 2 else 0.1)
+        found[rng.random(2) < 0.1] = np.nan  # no earlier picture
+        monkeypatch.setattr(damage, "torn_blocks", lambda *_, found=found: torch.from_numpy(found.copy()))
+        pictures = [replace(surface(random_frame(64, 48), n / 25, False, False), corrupt=n % 50 == 7) for _ in range(2)]
+        slots = [n % 2, 2]
+        batch = Batcher(CPU, 2, 0.0).assemble(list(zip(slots, pictures, strict=True)), dict.fromkeys(slots, 0.1))
+        results = []
+        for part, view in ((host, torch.Tensor.numpy), (device, torch.clone)):
+            values = torch.full((2, len(VIDEO_COLUMNS)), torch.nan, dtype=torch.float64)
+            shown = view(values)
+            part.fill(Rows(batch, batch.frames, batch.frames, values, shown, view(batch.slots), view(batch.pts)))
+            results.append(np.asarray(shown)[:, place("corruption")])
+        np.testing.assert_allclose(*results, rtol=1e-12, equal_nan=True)
+        told |= {value > 0 for value in results[0][:1]}
+    assert told == {True, False}

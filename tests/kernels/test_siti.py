@@ -85,4 +85,4 @@ def test_an_empty_batch_and_wrong_tables():
 
 def test_the_op_is_well_formed():
     this, earlier = random_frame(20, 9, seed=1), random_frame(20, 9, seed=2)
-    torch.library.opcheck(siti, (frame_table([this]), reference_table([earlier])))
+    torch.library.opcheck(torch.ops.avjury.siti, (frame_table([this]), reference_table([earlier])))

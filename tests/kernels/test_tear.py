@@ -116,4 +116,4 @@ def test_an_empty_batch_and_wrong_tables():
 
 def test_the_op_is_well_formed():
     this, earlier = moment(1), moment(0)
-    torch.library.opcheck(tear, (frame_table([this]), reference_table([earlier]), 48))
+    torch.library.opcheck(torch.ops.avjury.tear, (frame_table([this]), reference_table([earlier]), 48))

@@ -120,4 +120,4 @@ def test_an_empty_batch_and_wrong_tables():
 
 def test_the_op_is_well_formed():
     this, earlier = framed(scene(1)), framed(scene(0))
-    torch.library.opcheck(torn_blocks, (frame_table([this]), reference_table([earlier])))
+    torch.library.opcheck(torch.ops.avjury.torn_blocks, (frame_table([this]), reference_table([earlier])))
