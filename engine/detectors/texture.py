@@ -8,7 +8,7 @@ from engine.verdicts import Severity
 
 # Shares of blocks, of pixels or of points, or 8-bit codes: what is measured is in kernels/texture/op.py, what real
 # clips have of it in docs/decisions/0006-texture-thresholds.md.
-COMBING_THRESHOLD = 0.003
+COMBING_THRESHOLD = 0.005
 NOISE_THRESHOLD = 6.0
 BANDING_THRESHOLD = 0.04
 LEVELS_THRESHOLD = 0.03

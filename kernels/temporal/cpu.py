@@ -38,6 +38,7 @@ _LATE, _EVEN, _MOST_OUTLIERS = at.LATE, at.EVEN, at.MOST_OUTLIERS
 _STILL, _ACTIVITY_SECONDS, _ACTIVE = at.STILL, at.ACTIVITY_SECONDS, at.ACTIVE
 _CUT_DIFFERENCE, _CUT_RISE, _CUT_TILES, _STUCK_TILES = at.CUT_DIFFERENCE, at.CUT_RISE, at.CUT_TILES, at.STUCK_TILES
 _MOTION = int(at.Scalar.MOTION)
+_FIRST_REPEATS = at.FIRST_REPEATS
 _MOVING_TILES, _RECTANGULAR, _LONGEST_GAP = at.MOVING_TILES, at.RECTANGULAR, at.LONGEST_GAP_SECONDS
 
 
@@ -291,7 +292,7 @@ def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
         state[_CUT_AT] = pts
         state[_LAST_LUMA : _LAST_LUMA + TILES] = tiles[0]
         state[_LAST_MAFD] = np.nan
-        state[_REPEATS] = 0.5  # until it is known
+        state[_REPEATS] = _FIRST_REPEATS
         state[_SINCE_STOP : _SINCE_STOP + TILES] = -1.0
     coloured = not np.isnan(tiles[2, 0])
     low, high = np.empty(3), np.empty(3)

@@ -52,6 +52,7 @@ _CUT_DIFFERENCE, _CUT_TILES = tl.constexpr(at.CUT_DIFFERENCE), tl.constexpr(at.C
 _CUT_RISE, _MOTION = tl.constexpr(at.CUT_RISE), tl.constexpr(int(at.Scalar.MOTION))
 _STUCK_TILES, _MOVING_TILES = tl.constexpr(at.STUCK_TILES), tl.constexpr(at.MOVING_TILES)
 _RECTANGULAR, _FADING = tl.constexpr(at.RECTANGULAR), tl.constexpr(at.FADING)
+_FIRST_REPEATS = tl.constexpr(at.FIRST_REPEATS)
 _DRIFT, _LAST_LUMA = tl.constexpr(at.DRIFT), tl.constexpr(at.LAST_LUMA)
 _REST_LEAST, _REST_MOST = tl.constexpr(at.REST_LEAST), tl.constexpr(at.REST_MOST)
 
@@ -168,7 +169,7 @@ def _stutter(state, valid, fresh, motion, step, pts):
     gaps = _scalar(state, _GAPS, fresh, 0.0)
     events = _scalar(state, _EVENTS, fresh, 0.0)
     steps = _scalar(state, _STEPS, fresh, 0.0)
-    share = _scalar(state, _REPEATS, fresh, 0.5)
+    share = _scalar(state, _REPEATS, fresh, _FIRST_REPEATS)
     since = _scalar(state, _SINCE_REPEAT, fresh, 0.0)
     run = _scalar(state, _RUN, fresh, 0.0)
     suspect = _scalar(state, _SUSPECT, fresh, 0.0)

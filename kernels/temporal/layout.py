@@ -45,6 +45,7 @@ LEAST_MOTION: Final = 1.0 / 256
 GOES_ON: Final = 0.4
 # Content that is drawn or shot at half the rate or less repeats more than this, as a rule and not as a fault.
 MOST_REPEATS: Final = 0.3
+FIRST_REPEATS: Final = 0.35  # until it is known: some pictures without a repeat are enough to know
 REPEAT_MEMORY: Final = 32.0
 STUTTER_WINDOW_SECONDS: Final = 2.0
 LATE: Final = 1.5  # steps of the timestamps, in steps of an otherwise even stream

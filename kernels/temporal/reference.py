@@ -105,7 +105,7 @@ class Stream:
     gaps: list[int] = field(default_factory=list)
     events: list[float] = field(default_factory=list)
     steps: list[float] = field(default_factory=list)
-    share: float = 0.5
+    share: float = at.FIRST_REPEATS
     since: int = 0
     run: int = 0
     suspect: bool = False
