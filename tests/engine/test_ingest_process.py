@@ -148,6 +148,7 @@ def test_the_pace_is_that_of_the_file(clip):
 _CHANNEL = ["-re", "-stream_loop", "-1", "-i", "{clip}", "-c", "copy", "-f", "mpegts"]
 
 
+@pytest.mark.slow
 def test_a_live_transport_stream_is_read_in_the_other_process_with_its_bytes(clip):
     from media import ffmpeg_exe
 
