@@ -1,6 +1,7 @@
 """Clean content: real clips as they are, and the same clips coded otherwise, which must raise nothing either."""
 
 import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -116,6 +117,8 @@ def _judged(named: Iterator[tuple[str, Path]], real: Mapping[tuple[str, str], st
                 continue
             kind = there if (name.partition(": ")[0], incident.detector) in real else false
             kind[incident.detector].append(f"{name} {incident.start:.2f} s")
+            if kind is false:
+                print(f"false: {incident.detector} in {name}", file=sys.stderr, flush=True)  # noqa: T201 - progress
     alarms = sum(map(len, false.values()))
     return {
         "files": files,

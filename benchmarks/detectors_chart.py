@@ -9,7 +9,12 @@ from benchmarks.tallies import GOAL_RECALL
 ROW, LEFT, BAR, GAP = 22, 210, 260, 60
 RIGHT = LEFT + BAR + GAP
 WIDTH = RIGHT + BAR + 150
-PARTS = {"picture": "Picture", "sound": "Sound", "transport": "Transport and container"}
+PARTS = {
+    "picture": "Picture",
+    "damage": "Coded pictures, damaged",
+    "sound": "Sound",
+    "transport": "Transport and container",
+}
 # Seconds at the end of the scale of the time to detect.
 LONGEST_SECONDS = 15.0
 COLOURS = {"good": "#2e7d32", "missed": "#c62828", "time": "#1565c0"}

@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,10 +16,17 @@ from benchmarks.harness import compare, quantiles, time_repeats
 from benchmarks.made_surfaces import copy_to_host, make_surface, picture_bytes
 from engine.batch import Batcher
 from engine.media import FrameBatch, Surface
-from engine.references import DeviceReferences
+from engine.references import DeviceReferences, HostReferences, References
+from kernels.active_area import active_area
 from kernels.audio_stats import AudioState, measure_audio
+from kernels.blockiness import blockiness
 from kernels.edge_width import edge_width
 from kernels.frame_stats import frame_stats
+from kernels.siti import siti
+from kernels.tear import tear
+from kernels.texture import texture
+from kernels.tile_stats import tile_stats
+from kernels.torn_blocks import torn_blocks
 
 _BLACK = 0.1
 
@@ -115,6 +123,69 @@ def measure_edge_width(device: torch.device, streams: int, size: tuple[int, int]
     return {"streams": streams, "size": list(size), "frames_per_second": quantiles([streams / s for s in seconds])}
 
 
+def _tables(surfaces: list[list[Surface]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows of the second pictures, and of the first ones as what they are compared with.
+
+    Args:
+        surfaces: the first and the second picture of each slot.
+        device: where they lie.
+    """
+    slots = len(surfaces[0])
+    references: References = DeviceReferences(slots, device) if device.type == "cuda" else HostReferences(slots)
+    first, second = (batch_of(pictures, device) for pictures in surfaces)
+    stats = frame_stats(first.frames.to(device), *references.rows(first))
+    references.update(first, stats[:, 0], torch.zeros(slots, dtype=torch.float64, device=device))
+    return second.frames.to(device), references.rows(second)[0]
+
+
+def measure_pictures(
+    name: str, kernel: Callable[[Tensor, Tensor], Tensor], device: torch.device, streams: int, size: tuple[int, int],
+    repeats: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Pictures per second of a kernel, and its time over that of a device copy of the same pictures.
+
+    Args:
+        name: of the kernel.
+        kernel: takes rows of pictures and of their references.
+        device, streams, size, repeats: as for `measure_frame_stats`.
+    """
+    surfaces = [[make_surface(f"s{i}", device, *size, seed=2 * i + k) for i in range(streams)] for k in (0, 1)]
+    frames, references = _tables(surfaces, device)
+    got = kernel(frames, references)
+    if device.type == "cuda":
+        few = [[copy_to_host(surface) for surface in pictures[:2]] for pictures in surfaces]
+        expected = kernel(*_tables(few, torch.device("cpu")))
+        if not torch.allclose(got[:2].cpu(), expected, rtol=1e-6, atol=0, equal_nan=True):
+            raise AssertionError(f"{name} on the GPU and on the CPU disagree; see its tests in tests/kernels")
+    source = torch.empty(sum(picture_bytes(s) for s in surfaces[1]), dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    seconds = compare(
+        {"kernel": lambda: kernel(frames, references), "copy": lambda: target.copy_(source)},
+        repeats=repeats,
+        warm_up=3,
+        wait=waiter(device),
+    )
+    return {
+        "streams": streams,
+        "size": list(size),
+        "frames_per_second": quantiles([streams / s for s in seconds["kernel"]]),
+        "time_over_copy": quantiles([a / b for a, b in zip(seconds["kernel"], seconds["copy"], strict=True)]),
+    }
+
+
+def picture_kernels(size: tuple[int, int]) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
+    """Those that look at pictures besides `frame_stats` and `edge_width`."""
+    return {
+        "tile_stats": tile_stats,
+        "texture": lambda frames, _: texture(frames),
+        "active_area": lambda frames, _: active_area(frames),
+        "blockiness": lambda frames, _: blockiness(frames, max(size)),
+        "torn_blocks": torn_blocks,
+        "tear": lambda frames, references: tear(frames, references, size[1]),
+        "siti": siti,
+    }
+
+
 def measure_audio_stats(device: torch.device, streams: int, repeats: int, channels: int = 2) -> dict[str, Any]:
     """Stream-seconds of sound per second of `audio_stats`, in blocks of 100 ms.
 
@@ -165,6 +236,8 @@ def run(device: torch.device, *, quick: bool) -> dict[str, Any]:
         "edge_width": lambda: measure_edge_width(device, streams, size, max(2, repeats // 3)),
         "audio_stats": lambda: measure_audio_stats(device, streams, repeats),
     }
+    for name, kernel in picture_kernels(size).items():
+        parts[name] = partial(measure_pictures, name, kernel, device, streams, size, max(2, repeats // 2))
     found: dict[str, Any] = {}
     with on_a_side_stream(device):
         for name, part in parts.items():

@@ -25,8 +25,8 @@ class Compared:
         quantity: as FFmpeg calls it.
         measure: ours.
         unit: what `worst` is.
-        worst: the largest difference found; None where we do not measure it.
-        tolerance: largest difference that is held; None as for `worst`.
+        worst: the largest difference found.
+        tolerance: the largest difference that is held.
         values: how many pairs were compared.
     """
 
@@ -34,15 +34,13 @@ class Compared:
     quantity: str
     measure: str
     unit: str
-    worst: float | None
-    tolerance: float | None
+    worst: float
+    tolerance: float
     values: int
 
     @property
-    def held(self) -> bool | None:
-        """Whether the tolerance is kept; None where there is nothing to keep."""
-        if self.worst is None or self.tolerance is None:
-            return None
+    def held(self) -> bool:
+        """Whether the tolerance is kept, of something that was compared."""
         return bool(self.values > 0 and math.isfinite(self.worst) and self.worst <= self.tolerance)
 
 
@@ -70,9 +68,6 @@ def table(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "| FFmpeg | quantity | avjury | found | held | values | |"
     yield "|---|---|---|---|---|---|---|"
     for one in found:
-        if one["worst"] is None:
-            yield f"| `{one['filter']}` | {one['quantity']} | - | not measured | - | - | |"
-            continue
         mark = "yes" if one["held"] else "**no**"
         yield (
             f"| `{one['filter']}` | {one['quantity']} | `{one['measure']}` | {one['unit']}: {one['worst']:.3g} "
@@ -115,8 +110,8 @@ def main() -> None:
         if options.only and name not in options.only:
             continue
         for one in compare(name, options.media):
-            worst = None if one.worst is None else float(one.worst)  # numpy's numbers are not JSON's
-            found.append({**asdict(one), "worst": worst, "held": one.held})
+            # numpy's numbers are not JSON's.
+            found.append({**asdict(one), "worst": float(one.worst), "held": one.held})
             print(found[-1], file=sys.stderr, flush=True)  # noqa: T201 - progress of a command
     figures = {"ffmpeg": ffmpeg_filters.version(), "compared": found}
     path = write_result("parity", figures, options.results)

@@ -1,6 +1,7 @@
 """Defects of the picture, planted into real clips where there is room for a viewer to see them."""
 
 import random
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -134,7 +135,7 @@ def bench_pictures(
         for window in windows(clip):
             if not left:
                 break
-            copy = folder / f"{clip.stem}.mp4"
+            copy = folder / f"planted-{clip.stem}.mp4"
             clean: set[str] | None = None
             for what in list(left):
                 start = 2.0 + random.Random(f"{seed} {what} {clip.name}").random()
@@ -153,6 +154,8 @@ def bench_pictures(
                 copy.unlink()
         for what in left:
             tallies[what].no_room.append(clip.name)
+        room = f"no room for {', '.join(left)}" if left else "room for all"
+        print(f"{clip.name}: {room}", file=sys.stderr, flush=True)  # noqa: T201 - progress of a command
     for what, counted in tallies.items():
         say(what, counted)
     return tallies

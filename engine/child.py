@@ -23,7 +23,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from engine.errors import AvjuryError, SourceError
+from engine.errors import AvjuryError, ConfigError, SourceError
 from engine.evidence.recorder import EvidenceSettings
 from engine.handling import HandlingTable
 from engine.hardening import die_with_parent
@@ -53,6 +53,8 @@ from engine.service.messages import (
     SupervisorSays,
     TakeIngest,
 )
+from engine.slate_images import slate_of
+from engine.slates import Slate
 from engine.verdicts import Incident, StreamSecond
 from engine.wire import Channel, ConnectionLost
 
@@ -74,6 +76,7 @@ class ChildSettings(msgspec.Struct, frozen=True):
         overload: see OverloadSettings, by name.
         evidence: see EvidenceSettings, by name.
         handover: folder in which clips are left for the supervisor; None keeps no clips.
+        slates: pictures to look for, by name: each an image's path or a hash.
     """
 
     device: str = "auto"
@@ -85,6 +88,7 @@ class ChildSettings(msgspec.Struct, frozen=True):
     overload: dict[str, float] = msgspec.field(default_factory=dict)
     evidence: dict[str, Any] = msgspec.field(default_factory=dict)
     handover: str | None = None
+    slates: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
 
 
 class EngineProcess(Silent):
@@ -114,6 +118,7 @@ class EngineProcess(Silent):
                 decode_threads=settings.decode_threads,
                 reconnect=True,
                 evidence=_evidence(settings),
+                slates=_slates(settings),
             ),
             self,
             self._links,
@@ -256,6 +261,17 @@ class EngineProcess(Silent):
             ),
             spare=True,
         )
+
+
+def _slates(settings: ChildSettings) -> tuple[Slate, ...]:
+    """The slates that can be read; the others are told in the log, and no stream goes unjudged for them."""
+    found = []
+    for name, slate in settings.slates.items():
+        try:
+            found.append(slate_of(name, slate))
+        except ConfigError as error:
+            _log.error("the slate %s is not looked for: %s", name, error)
+    return tuple(found)
 
 
 def _evidence(settings: ChildSettings) -> EvidenceSettings:

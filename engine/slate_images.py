@@ -1,5 +1,6 @@
 """A slate's hash from an image, or from the first picture of a clip."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -66,9 +67,14 @@ def read_slate(name: str, path: Path) -> Slate:
     return Slate.of(name, np.clip(np.rint(levels(tiles, full_range, np)[0]), 0, 255).astype(np.uint8))
 
 
+def slate_of(name: str, slate: Mapping[str, str]) -> Slate:
+    """The slate of an entry of the configuration, which has an image or a hash.
+
+    Raises: ConfigError for a hash that is none, or an image that cannot be read.
+    """
+    return Slate.parse(name, slate["hash"]) if "hash" in slate else read_slate(name, Path(slate["image"]))
+
+
 def configured(config: Config) -> tuple[Slate, ...]:
     """The slates that a configuration names. Raises: ConfigError for a hash that is none, or an unreadable image."""
-    return tuple(
-        Slate.parse(name, slate.hash) if slate.hash is not None else read_slate(name, Path(slate.image or ""))
-        for name, slate in config.slates.items()
-    )
+    return tuple(slate_of(name, slate.model_dump(exclude_none=True)) for name, slate in config.slates.items())

@@ -1,7 +1,7 @@
 """What is wrong with channels of sound against each other; docs/decisions/0005-sound-thresholds.md.
 
-While the louder channel is below -60 dBFS their measures have no value; that a silence dominates them keeps its time
-from counting as theirs.
+While the louder channel is below -60 dBFS their measures have no value, so silence is never told as one of these; after
+2 s of it, what was before does not go on.
 That left and right have changed places is not judged: nothing in the sound says which of them is which.
 """
 
@@ -51,7 +51,6 @@ CHANNEL_LOST = Detector(
     summary="One of the first two channels is below -80 dBFS while the other sounds.",
     parameters=(duration("duration", 2.0, "how long it has to be silent; silencedetect's default"),),
     make_rule=_lost,
-    dominated_by=("audio.silence",),
 )
 
 SURROUND_LOST = Detector(
@@ -62,7 +61,6 @@ SURROUND_LOST = Detector(
     summary="A channel beyond the first two, not LFE, is below -80 dBFS after it has sounded, while another sounds.",
     parameters=(duration("duration", SURROUND_SECONDS, "how long it has to be silent"),),
     make_rule=_lost,
-    dominated_by=("audio.silence",),
 )
 
 PHASE = Detector(
@@ -79,7 +77,6 @@ PHASE = Detector(
     make_rule=_phase,
     onset=OnsetRule.SAMPLES,
     samples=("polarity_lead", "polarity_tail"),
-    dominated_by=("audio.silence",),
 )
 
 MONO = Detector(
@@ -93,7 +90,7 @@ MONO = Detector(
         duration("duration", 10.0, "how long it has to last; a voice in the middle is mono for some seconds"),
     ),
     make_rule=_mono,
-    dominated_by=("audio.tone", "audio.silence"),
+    dominated_by=("audio.tone",),
 )
 
 IMBALANCE = Detector(
@@ -107,7 +104,7 @@ IMBALANCE = Detector(
         duration("duration", 3.0, "how long it has to last"),
     ),
     make_rule=_imbalance,
-    dominated_by=("audio.channel_lost", "audio.silence"),
+    dominated_by=("audio.channel_lost",),
 )
 
 DETECTORS = (CHANNEL_LOST, SURROUND_LOST, PHASE, MONO, IMBALANCE)

@@ -24,11 +24,13 @@ EVIDENCE_SECONDS: Final = 0.5
 # From this logit on a picture is evidence, in proportion to what is above it, up to MOST_EVIDENCE; 1 is enough. One
 # picture of real clips without damage stays below ENOUGH_LOGIT (decision 0019).
 LEAST_LOGIT: Final = 0.25
-ENOUGH_LOGIT: Final = 4.25
+ENOUGH_LOGIT: Final = 4.75
 MOST_EVIDENCE: Final = 3.0
-# What a stream has of torn corners as a rule is no damage: grain, water, a coarse encoder. The rule is a mean over
-# this time, which rises by no more than doubling and a few corners a picture.
-USUAL_SECONDS: Final = 5.0
+# One or two blocks come apart in graphics and captions too.
+LEAST_CORNERS: Final = 3
+# What a stream has as a rule is no damage: grain, water, a coarse encoder, a clock burnt in. The rule is a mean over
+# this time, which rises by no more than doubling and a few blocks a picture.
+USUAL_SECONDS: Final = 1.5
 USUAL_RISE: Final = 8.0
 # What the decoder says counts as seen: libav marks pictures in which it concealed something.
 DECODER_EVIDENCE: Final = 1.5
@@ -91,7 +93,8 @@ class TornBlocks:
         self._wanted = arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=arithmetic.device))
         self._any: set[int] = set()  # slots
         self._clock = _Clock(arithmetic, slots)
-        self._evidence, self._share, self._usual = (arithmetic.column(slots) for _ in range(3))
+        self._evidence, self._share = arithmetic.column(slots), arithmetic.column(slots)
+        self._usual_corners, self._usual_sides = arithmetic.column(slots), arithmetic.column(slots)
         self._corners, self._sides, self._constant = _weights()
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
@@ -99,7 +102,8 @@ class TornBlocks:
         self._wanted[slot] = needed
         (self._any.add if needed else self._any.discard)(slot)
         self._clock.forget(slot)
-        self._evidence[slot] = self._share[slot] = self._usual[slot] = 0.0
+        for column in (self._evidence, self._share, self._usual_corners, self._usual_sides):
+            column[slot] = 0.0
 
     def fill(self, rows: Rows) -> None:
         if not self._any:
@@ -109,22 +113,22 @@ class TornBlocks:
         marked = arithmetic.view(
             torch.tensor([surface.corrupt for surface in rows.batch.surfaces], device=arithmetic.device)
         )
-        wanted, usual = self._wanted[slots], self._usual[slots]
+        wanted, step = self._wanted[slots], self._clock.since(slots, pts, pts == pts)
         view[:, _BLOCKS] = arithmetic.view(torn_blocks(rows.only(wanted, arithmetic), rows.references))
         corners, corners_off, sides, sides_off = (view[:, k] for k in range(_BLOCKS.start, _BLOCKS.stop))
-        more_corners = xp.log1p(corners) - xp.log1p(xp.maximum(corners_off, usual))
-        more_sides = xp.log1p(sides) - xp.log1p(sides_off)
+        more_corners = xp.log1p(corners) - xp.log1p(xp.maximum(corners_off, self._usual_corners[slots]))
+        more_sides = xp.log1p(sides) - xp.log1p(xp.maximum(sides_off, self._usual_sides[slots]))
         logit = self._corners * more_corners + self._sides * more_sides + self._constant
         evidence = ((logit - LEAST_LOGIT) / (ENOUGH_LOGIT - LEAST_LOGIT)).clip(0.0, MOST_EVIDENCE)
-        evidence = xp.where(corners > 0, evidence, 0.0)  # NaN, where it was not looked at, too
+        evidence = xp.where(corners >= LEAST_CORNERS, evidence, 0.0)  # NaN, where it was not looked at, too
         evidence = xp.where(marked, evidence + DECODER_EVIDENCE, evidence)
         area = rows.frames[:, _WIDTH] * rows.frames[:, _HEIGHT] / (BLOCK * BLOCK)
         share = xp.where(evidence > 0, corners / (CORNER_SHARE * arithmetic.view(area)), 0.0)
         share = xp.where(xp.isnan(share), 0.0, share)
-        step = self._clock.since(slots, pts, pts == pts)
         kept = xp.exp(-step / EVIDENCE_SECONDS)
-        rise = xp.minimum(corners, 2 * usual + USUAL_RISE) - usual
-        self._usual[slots] = usual + xp.where(xp.isnan(rise), 0.0, rise) * (1 - xp.exp(-step / USUAL_SECONDS))
+        for usual, found in ((self._usual_corners, corners), (self._usual_sides, sides)):
+            rise = xp.minimum(found, 2 * usual[slots] + USUAL_RISE) - usual[slots]
+            usual[slots] = usual[slots] + xp.where(xp.isnan(rise), 0.0, rise) * (1 - xp.exp(-step / USUAL_SECONDS))
         evidence = (self._evidence[slots] * kept + evidence).clip(0.0, MOST_EVIDENCE)
         share = xp.maximum(self._share[slots] * kept, share).clip(0.0, 1.0)
         self._evidence[slots], self._share[slots] = evidence, share

@@ -29,6 +29,7 @@ class FleetSettings:
         overload: values of OverloadSettings that differ from its defaults.
         evidence: values of EvidenceSettings that differ from its defaults.
         handover: folder in which engines leave clips; None keeps none.
+        slates: of the configuration, by name: each an image or a hash.
     """
 
     groups: tuple[Group, ...] = (Group("main"),)
@@ -41,6 +42,7 @@ class FleetSettings:
     overload: Mapping[str, float] = field(default_factory=dict)
     evidence: Mapping[str, float | bool] = field(default_factory=dict)
     handover: Path | None = None
+    slates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def settings_of(config: Config, data: Path) -> FleetSettings:
@@ -91,6 +93,7 @@ def settings_of(config: Config, data: Path) -> FleetSettings:
             "ring_bytes": storage.ring_bytes,
         },
         handover=data / HANDOVER,
+        slates={name: slate.model_dump(exclude_none=True) for name, slate in config.slates.items()},
     )
 
 

@@ -71,6 +71,7 @@ class Keeper:
                     "load_limit": self._settings.load_limit,
                     "overload": dict(self._settings.overload),
                     "evidence": dict(self._settings.evidence),
+                    "slates": {name: dict(slate) for name, slate in self._settings.slates.items()},
                     "handover": None if self._settings.handover is None else str(self._settings.handover / group.name),
                 }
             )

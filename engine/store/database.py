@@ -212,9 +212,18 @@ def _set_aside_if_damaged(file: Path) -> Path | None:
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=BUSY_SECONDS)) as connection:
             found = connection.execute("PRAGMA quick_check(1)" if whole else "PRAGMA schema_version").fetchone()
-        if not whole or found == ("ok",):
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+        # Whoever closes last writes the log into the file, which then holds all its pages. SQLite reads what is missing
+        # at its end as zeros, and may find nothing wrong with them.
+        log_left = Path(f"{file}-wal")
+        missing = pages * page_bytes - file.stat().st_size
+        if missing > 0 and not (log_left.exists() and log_left.stat().st_size > 0):
+            why = f"its last {missing} bytes are missing"
+        elif not whole or found == ("ok",):
             return None
-        why = str(found[0])
+        else:
+            why = str(found[0])
     except sqlite3.OperationalError as error:
         raise StoreError(
             "cannot open database", stream=str(file), why=str(error), remedy="name a file that can be read and written"

@@ -35,7 +35,7 @@ _MEANS, _SOUNDED, _HUM, _HISS, _LEVELS = at.MEANS, at.SOUNDED, at.HUM, at.HISS, 
 _POLARITY, _LOW_POLARITY, _MINUTE, _ENVELOPE = at.POLARITY, at.LOW_POLARITY, at.MINUTE, at.ENVELOPE
 _SOUNDING, _LOST, _FLOOR, _SOUNDED_BLOCKS = at.SOUNDING_POWER, at.LOST_POWER, at.POWER_FLOOR, at.SOUNDED_BLOCKS
 _SOUNDING_DB, _SILENT_DB = 10 * math.log10(at.SOUNDING_POWER), 10 * math.log10(at.POWER_FLOOR)
-_POLARITY_BLOCKS = at.POLARITY_BLOCKS
+_POLARITY_BLOCKS, _QUIET, _QUIET_BLOCKS = at.POLARITY_BLOCKS, int(at.Scalar.QUIET), at.QUIET_BLOCKS
 _LOW_FLOOR, _LOW_SHARE = at.LOW_FLOOR, at.LOW_SHARE
 _HUM_BLOCKS, _HUM_COHERENCE, _HUM_COLUMNS, _HISS_BLOCKS = (
     at.HUM_BLOCKS, at.HUM_COHERENCE, at.HUM_COLUMNS, at.HISS_BLOCKS,
@@ -91,7 +91,12 @@ def _compare_channels(row, state, whole, out):
     louder, quieter = max(left, right), min(left, right)
     if not (side == side and louder >= _SOUNDING):
         out[_PHASE:_SURROUND_LOST] = math.nan
+        state[_QUIET] += 1.0
+        if state[_QUIET] == _QUIET_BLOCKS and side == side:
+            out[_CORRELATION:_SURROUND_LOST] = 0.0
+            state[_PAIRS] = 0.0
         return
+    state[_QUIET] = 0.0
     correlation = 1.0 - 2.0 * side / max(side + mid, _FLOOR)
     out[_PHASE] = row[_F_PHASE]
     out[_CORRELATION] = correlation

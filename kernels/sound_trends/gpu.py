@@ -77,6 +77,7 @@ _CHANGE_LEAST, _NEAR, _NEAR_RANK = (
     tl.constexpr(at.NEAR_RANK),
 )
 _BORDER_BLOCKS = tl.constexpr(at.BORDER_BLOCKS)
+_QUIET, _QUIET_BLOCKS = tl.constexpr(int(at.Scalar.QUIET)), tl.constexpr(at.QUIET_BLOCKS)
 _LOUD_SHORTEST, _DEEP_SHORTEST = tl.constexpr(at.GAP_SHORTEST[0]), tl.constexpr(at.GAP_SHORTEST[1])
 _REACH, _LEVELS_LANES = tl.constexpr(at.BORDER_REACH), tl.constexpr(triton.next_power_of_2(2 * at.LEVEL_BLOCKS))
 _constants: dict[torch.device, Tensor] = {}
@@ -102,12 +103,16 @@ def _pair_measures(row, state, whole, scalars, result):
     side, mid = tl.load(row + _F_SIDE), tl.load(row + _F_MID)
     louder, quieter = tl.maximum(left, right), tl.minimum(left, right)
     pair = _flag(side == side) & _flag(louder >= sounding)
+    quiet = tl.where(pair, 0.0, tl.load(state + _QUIET) + 1.0)
+    tl.store(state + _QUIET, quiet)
+    neutral = _flag(quiet == _QUIET_BLOCKS) & _flag(side == side)
+    nothing = tl.where(neutral, 0.0, nan)
     correlation = 1 - 2 * side / tl.maximum(side + mid, tl.load(scalars + _FLOOR))
     tl.store(result + _PHASE_AT, tl.where(pair, tl.load(row + _F_PHASE), nan))
-    tl.store(result + _CORRELATION_AT, tl.where(pair, correlation, nan))
-    tl.store(result + _IMBALANCE_AT, tl.where(pair, _decibels(louder, scalars) - _decibels(quieter, scalars), nan))
+    tl.store(result + _CORRELATION_AT, tl.where(pair, correlation, nothing))
+    tl.store(result + _IMBALANCE_AT, tl.where(pair, _decibels(louder, scalars) - _decibels(quieter, scalars), nothing))
     lost = tl.where(_flag(quieter < tl.load(scalars + _LOST)), 1.0, 0.0)
-    tl.store(result + _CHANNEL_LOST_AT, tl.where(pair, lost, nan))
+    tl.store(result + _CHANNEL_LOST_AT, tl.where(pair, lost, nothing))
 
     low_side = tl.load(row + _F_LOW_SIDE)
     low = low_side + tl.load(row + _F_LOW_MID)
@@ -126,12 +131,12 @@ def _pair_measures(row, state, whole, scalars, result):
     polarity = tl.minimum(full_sum, tl.sum(tl.where(here, low_alone, 0.0), axis=0)) / held
     tl.store(ring + _POLARITY, full, mask=newest)
     tl.store(ring + _LOW_POLARITY, low_alone, mask=newest)
-    tl.store(state + _PAIRS, (pairs + tl.where(joins, 1, 0)).to(tl.float64))
-    tl.store(result + _POLARITY_AT, tl.where(joins, polarity, nan))
+    tl.store(state + _PAIRS, tl.where(neutral, 0, pairs + tl.where(joins, 1, 0)).to(tl.float64))
+    tl.store(result + _POLARITY_AT, tl.where(joins, polarity, nothing))
     opposed = tl.sum((here & (tl.minimum(full, low_alone) < 0)).to(tl.int32), axis=0)
     lead = (tl.minimum(opposed + 1 - held, 0) * _BLOCK).to(tl.float64)
-    tl.store(result + _POLARITY_AT + 1, tl.where(joins, lead, nan))
-    tl.store(result + _POLARITY_AT + 2, tl.where(joins, (opposed * _BLOCK).to(tl.float64), nan))
+    tl.store(result + _POLARITY_AT + 1, tl.where(joins, lead, nothing))
+    tl.store(result + _POLARITY_AT + 2, tl.where(joins, (opposed * _BLOCK).to(tl.float64), nothing))
 
 
 @triton.jit

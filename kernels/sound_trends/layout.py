@@ -10,7 +10,7 @@ from kernels.sound_features.layout import ENVELOPE_BINS, HUM_FREQUENCIES, MAX_CH
 
 COLUMNS: Final = (
     "phase",  # mean over the samples of 2xy / (x^2 + y^2) of the first two channels, -1..1 (FFmpeg's aphasemeter)
-    "correlation",  # the same weighted by power, sum of 2xy over sum of x^2 + y^2: 1 is mono, -1 opposite phase
+    "correlation",  # the same weighted by power, sum of 2xy over sum of x^2 + y^2: 1 is mono, -1 opposite
     "polarity",  # mean over 2 s of sound of that, or of low frequencies' alone, whichever is the lower
     "polarity_lead",  # samples of a good block at its head that were bad; below 0: it ended before
     "polarity_tail",  # samples at its tail, and before, that were bad if the next block is; both by opposed blocks
@@ -50,6 +50,9 @@ SOUNDING_POWER: Final = 1e-6
 LOST_POWER: Final = 1e-8
 POWER_FLOOR: Final = 1e-12
 SOUNDED_BLOCKS: Final = 100  # 10 s: a channel that has sounded for so long is one that is used
+
+# After so many blocks without sound what was before does not go on: once, all of these measures are 0.
+QUIET_BLOCKS: Final = 20
 
 POLARITY_BLOCKS: Final = 20
 # Low frequencies that are quieter than this, or than -30 dB of the sound, are rounding and rumble.
@@ -114,6 +117,7 @@ class Scalar(IntEnum):
     PAIRS = 8  # blocks in POLARITY so far
     MINUTES = 9  # blocks in MINUTE so far
     TARGET = 10  # LUFS
+    QUIET = 11  # blocks in a row in which neither of the first two channels sounds
 
 
 MEANS: Final = 16

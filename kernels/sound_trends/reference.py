@@ -109,6 +109,7 @@ def follow(
     levels: list[float] = []
     pairs: list[tuple[float, float]] = []
     powers: list[float] = []
+    quiet = 0
     sounded = np.zeros(8)
     means = np.zeros(8)
     result = []
@@ -119,14 +120,19 @@ def follow(
         louder, quieter = max(row[0], row[1]), min(row[0], row[1])
         pair = not math.isnan(row[17]) and louder >= 1e-6
         correlation = 1 - 2 * row[17] / max(row[17] + row[18], 1e-12) if pair else nan
-        polarity = [nan, nan, nan]
+        quiet = 0 if pair else quiet + 1
+        neutral = quiet == 20 and not math.isnan(row[17])
+        nothing = 0.0 if neutral else nan
+        polarity = [nothing] * 3
+        if neutral:
+            pairs = []
         if pair and whole:
             low = row[19] + row[20]
             known = low >= 1e-8 and low >= 1e-3 * (row[17] + row[18])
             pairs.append((correlation, 1 - 2 * row[19] / low if known else correlation))
             polarity = _polarity(pairs)
-        imbalance = _decibels(louder) - _decibels(quieter) if pair else nan
-        lost = (1.0 if quieter < 1e-8 else 0.0) if pair else nan
+        imbalance = _decibels(louder) - _decibels(quieter) if pair else nothing
+        lost = (1.0 if quieter < 1e-8 else 0.0) if pair else nothing
         further = [c for c in range(2, 8) if weight[c] > 0]
         surround = nan
         if further:
@@ -138,7 +144,7 @@ def follow(
         means = row[8:16]
         columns = [
             row[16] if pair else nan,
-            correlation,
+            correlation if pair else nothing,
             *polarity,
             imbalance,
             lost,

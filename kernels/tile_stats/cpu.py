@@ -1,6 +1,6 @@
 """tile_stats on the CPU: numba, one core per picture, without the GIL, planes read in place.
 
-Each sampled row is walked tile by tile with the processor's own instruction for sums of absolute differences.
+The columns of the sampled rows are added up first, tile by tile afterwards: tiles are too narrow for long vectors.
 """
 
 from typing import Final
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kernels.addresses import samples_at
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
-from kernels.rows import codes, compiled, sum_of_differences
+from kernels.rows import codes, compiled
 from kernels.tile_stats.grid import (
     MEASURES,
     SMALLEST_HEIGHT,
@@ -46,66 +46,88 @@ def _every_second(address, count, buffer_address, like):
 
 
 @compiled
-def _plane(first, pitch, second, second_pitch, step, width, height, shift, full, buffers, like, size, out, differences):
-    """Tile means of a plane into `out`, and of its difference from a second plane (address 0: none)."""
+def _add_row(row, count, sums, wide):
+    for i in range(count):
+        sums[i] = wide(sums[i] + wide(row[i]))
+
+
+@compiled
+def _add_differences(row, earlier, count, sums, word, wide):
+    for i in range(count):
+        sums[i] = wide(sums[i] + wide(word(max(row[i], earlier[i]) - min(row[i], earlier[i]))))
+
+
+@compiled
+def _sum(sums, count):
+    total = np.uint32(0)  # of at most 2048 columns, 24 rows and 16 bits
+    for i in range(count):
+        total = np.uint32(total + np.uint32(sums[i]))
+        sums[i] = 0
+    return np.int64(total)
+
+
+@compiled
+def _close_tiles(sums_at, zero, wide_bytes, width, weight, out, first):
+    """Tile means of one row of tiles from its columns' sums, which begin anew; `weight`: rows times full scale."""
+    for c in range(TILE_COLUMNS):
+        left = c * width // TILE_COLUMNS
+        columns = (c + 1) * width // TILE_COLUMNS - left
+        total = _sum(samples_at(sums_at + left * wide_bytes, zero), columns)
+        out[first + c] = np.float64(total) / np.float64(weight * columns)
+
+
+@compiled
+def _plane(
+    first, pitch, second, second_pitch, step, width, height, shift, full, buffers, sums, like, word, zero, wide, out,
+    differences,
+):  # fmt: skip
+    """Tile means of a plane into `out`, and of its difference from a second plane (address 0: none).
+
+    Columns are added up over the rows of a row of tiles, in long runs; only then are they cut into tiles. `like` and
+    `zero` are zeros of the sample's and of the sums' types, `word` and `wide`.
+    """
     distance = _row_step(height)
     held, held_bytes = np.int64(buffers.ctypes.data), np.int64(buffers.strides[0])
-    buffers[2, :] = 0
-    zeros = samples_at(held + 2 * held_bytes, like)
+    sums_at, changes_at = np.int64(sums.ctypes.data), np.int64(sums.ctypes.data) + np.int64(sums.strides[0])
+    wide_bytes = np.int64(sums.strides[1])
     rows = np.int64(0)
-    sums = np.zeros(TILE_COLUMNS, np.int64)
-    changes = np.zeros(TILE_COLUMNS, np.int64)
     tile_row = 0
     y = distance // 2
     while tile_row < TILE_ROWS:
-        end = (tile_row + 1) * height // TILE_ROWS
-        if y >= end:
-            for c in range(TILE_COLUMNS):
-                columns = (c + 1) * width // TILE_COLUMNS - c * width // TILE_COLUMNS
-                samples = np.float64(rows * columns * full)
-                out[tile_row * TILE_COLUMNS + c] = np.float64(sums[c]) / samples
-                if second != 0:
-                    differences[tile_row * TILE_COLUMNS + c] = np.float64(changes[c]) / samples
-            sums[:] = 0
-            changes[:] = 0
+        if y >= (tile_row + 1) * height // TILE_ROWS:
+            _close_tiles(sums_at, zero, wide_bytes, width, rows * full, out, tile_row * TILE_COLUMNS)
+            if second != 0:
+                _close_tiles(changes_at, zero, wide_bytes, width, rows * full, differences, tile_row * TILE_COLUMNS)
             rows = np.int64(0)
             tile_row += 1
             continue
         at = first + y * pitch
         if step == 2:
-            at = _every_second(at, width, held + 3 * held_bytes, like)
-        codes(at, width, shift, held, like)
-        here = at if shift == 0 else held
-        there = np.int64(0)
+            at = _every_second(at, width, held + 2 * held_bytes, like)
+        row = codes(at, width, shift, held, like)
+        _add_row(row, width, samples_at(sums_at, zero), wide)
         if second != 0:
-            there = second + y * second_pitch
-            codes(there, width, shift, held + held_bytes, like)
-            there = there if shift == 0 else held + held_bytes
-        for c in range(TILE_COLUMNS):
-            left = c * width // TILE_COLUMNS
-            columns = (c + 1) * width // TILE_COLUMNS - left
-            row = samples_at(here + left * size, like)
-            sums[c] += sum_of_differences(row, zeros, columns)
-            if second != 0:
-                changes[c] += sum_of_differences(row, samples_at(there + left * size, like), columns)
+            earlier = codes(second + y * second_pitch, width, shift, held + held_bytes, like)
+            _add_differences(row, earlier, width, samples_at(changes_at, zero), word, wide)
         rows += 1
         y += distance
 
 
 @compiled
-def _measure(frame, reference, like, size, buffers, out):
+def _measure(frame, reference, like, word, zero, wide, buffers, sums, out):
     width, height, shift = frame[_WIDTH], frame[_HEIGHT], frame[_SHIFT]
     full = np.int64(1) << frame[_BIT_DEPTH]
     _plane(
         frame[_LUMA], frame[_LUMA_PITCH], reference[_R_LUMA], reference[_R_LUMA_PITCH], np.int64(1), width, height,
-        shift, full, buffers, like, size, out[0], out[1],
+        shift, full, buffers, sums, like, word, zero, wide, out[0], out[1],
     )  # fmt: skip
     width, height = frame[_CHROMA_WIDTH], frame[_CHROMA_HEIGHT]
     if width >= SMALLEST_WIDTH and height >= SMALLEST_HEIGHT:
         for component in range(2):
             _plane(
                 frame[_U] if component == 0 else frame[_V], frame[_CHROMA_PITCH], np.int64(0), np.int64(0),
-                frame[_CHROMA_STEP], width, height, shift, full, buffers, like, size, out[2 + component], out[1],
+                frame[_CHROMA_STEP], width, height, shift, full, buffers, sums, like, word, zero, wide,
+                out[2 + component], out[1],
             )  # fmt: skip
 
 
@@ -119,13 +141,19 @@ def _measure_row(frames_address, references_address, index, out_address):
     out[:] = np.nan
     if frame[_LUMA] == 0 or frame[_WIDTH] < SMALLEST_WIDTH or frame[_HEIGHT] < SMALLEST_HEIGHT:
         return
-    # Two rows of shifted codes, one of zeros, one of gathered chroma; of words, which also hold bytes.
-    buffers = np.empty((4, max(frame[_WIDTH], frame[_CHROMA_WIDTH])), np.uint16)
+    widest = max(frame[_WIDTH], frame[_CHROMA_WIDTH])
+    # Two rows of shifted codes and one of gathered chroma; of words, which also hold bytes.
+    buffers = np.empty((3, widest), np.uint16)
     if frame[_BIT_DEPTH] == 8:
-        _measure(frame, reference, np.uint8(0), 1, buffers, out)
+        # A row of tiles has at most 24 of the sampled rows: their sums fit 16 bits.
+        sums = np.zeros((2, widest), np.uint16)
+        _measure(frame, reference, np.uint8(0), np.uint8, np.uint16(0), np.uint16, buffers, sums, out)
+        sums[0, 0] = 0  # used through its address, as the buffers: a mention keeps it alive until here
     else:
-        _measure(frame, reference, np.uint16(0), 2, buffers, out)
-    buffers[0, 0] = 0  # used through its address above: a mention keeps it alive until here
+        words = np.zeros((2, widest), np.uint32)
+        _measure(frame, reference, np.uint16(0), np.uint16, np.uint32(0), np.uint32, buffers, words, out)
+        words[0, 0] = 0
+    buffers[0, 0] = 0
 
 
 def tile_stats(frames: Tensor, references: Tensor) -> Tensor:

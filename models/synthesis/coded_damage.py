@@ -1,7 +1,8 @@
 """Damage by real means: a clip is encoded, coded pictures lose or change bytes, and a decoder conceals what it can.
 
 What is seen of it depends on the decoder, so the truth is found by decoding the stream twice, whole and damaged, and
-comparing the pictures tile by tile.
+comparing the pictures tile by tile. The bytes are the same for the same seed; what libav shows in place of a slice that
+HEVC lost is what the buffer held before, which may differ from run to run.
 """
 
 import io

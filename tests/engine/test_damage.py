@@ -69,7 +69,7 @@ def test_one_torn_picture_is_no_incident(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["media3_internal_emulator_720p29.97.mp4", "otb_woman_cif24.mp4"])
+@pytest.mark.parametrize("name", ["media3_internal_emulator_720p29.97.mp4", "mdn_crystal_480p30.mp4"])
 def test_real_pictures_torn(media, tmp_path, name):
     pictures, rate, _ = read_pictures(media / "real_av" / name, 4.5)
     assert [found[0] for found in judge(torn(tmp_path, pictures, rate, 1.5, 4.5))] == ["video.tearing"]

@@ -15,7 +15,7 @@ def test_a_quantity_is_that_of_ffmpegs_filter(name):
     found = compare(name, folder)
     assert found
     for one in found:
-        assert one.held is not False, one
+        assert one.held, one
 
 
 def test_a_tolerance_that_is_exceeded_is_told():

@@ -34,6 +34,11 @@ def cut_within_a_page(file):
         content.truncate(file.stat().st_size - 1000)
 
 
+def cut_by_a_little(file):
+    with file.open("r+b") as content:
+        content.truncate(file.stat().st_size - 100)
+
+
 def pages_zeroed(file):
     with file.open("r+b") as content:
         content.seek(2 * PAGE)
@@ -61,7 +66,16 @@ def pages_swapped(file):
 
 @pytest.mark.parametrize(
     "damage",
-    [beheaded, halved, cut_within_a_page, pages_zeroed, pages_scribbled, replaced_by_text, pages_swapped],
+    [
+        beheaded,
+        halved,
+        cut_within_a_page,
+        cut_by_a_little,
+        pages_zeroed,
+        pages_scribbled,
+        replaced_by_text,
+        pages_swapped,
+    ],
     ids=lambda damage: damage.__name__,
 )
 def test_a_damaged_file_is_set_aside_and_the_service_starts(tmp_path, damage):
