@@ -30,7 +30,8 @@ from engine.hardening import die_with_parent
 from engine.incidents import Change
 from engine.ingest.causes import cause_of
 from engine.ingest.link import Links
-from engine.live import LATENCY_BOUNDS, EngineReport, LiveEngine, Order, policy_of
+from engine.live import LATENCY_BOUNDS, LiveEngine, Order, policy_of
+from engine.live_report import EngineReport
 from engine.overload import OverloadSettings
 from engine.pipeline import EngineSettings, Outcome, Silent, StreamSpec
 from engine.remote_log import log_remotely

@@ -11,8 +11,8 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from engine.detectors import resolve
 from engine.evidence import thumbnail
@@ -24,6 +24,7 @@ from engine.ingest.link import Links
 from engine.ingest.messages import Open
 from engine.ingest.remote import RemoteSource
 from engine.ingest.url_policy import UrlPolicy
+from engine.live_report import EngineReport, stream_counters, stream_report
 from engine.media import FrameBatch
 from engine.overload import Overload, OverloadSettings
 from engine.pipeline import Engine, EngineSettings, Listener, StreamSpec, _Stream, watched
@@ -65,39 +66,6 @@ class Order:
         """Whether the other one can be had without opening the source again."""
         mine, its = self.spec, other.spec
         return (mine.url, mine.policy, mine.rendition, self.loop) == (its.url, its.policy, its.rendition, other.loop)
-
-
-@dataclass(frozen=True, slots=True)
-class StreamReport:
-    """How a stream is; see StreamStatus."""
-
-    id: str
-    session: str
-    state: Literal["starting", "running", "stalled", "shed"]
-    cause: str | None
-    media_seconds: float
-    lag_seconds: float
-    sampling: float
-    decoder: str | None
-    decoder_reason: str
-    video: str | None
-    audio: str | None
-    counters: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class EngineReport:
-    """How an engine is; see EngineStatus."""
-
-    load: float
-    headroom_streams: int
-    resident_bytes: int
-    counters: dict[str, float]
-    latency_counts: list[int]
-    latency_sum: float
-    batch_frames: float
-    queue_depth: int
-    streams: list[StreamReport] = field(default_factory=list)
 
 
 class LiveListener(Listener, Protocol):
@@ -372,15 +340,9 @@ class LiveEngine(Engine):
         self._snaps.pop(name, None)
 
     def _count_totals(self, stream: _Stream) -> None:
-        """What the stream's own counts add to the engine's, for good."""
-        source = self._sources.get(stream.spec.id)
-        self._totals["frames_left_out"] += stream.reader.sampling.left_out
-        if source is not None:
-            self._totals["packets_skipped"] += source.arrivals.skipped_packets
-            self._totals["skips"] += source.arrivals.skips
-        counters = stream.reader.counters
-        for name in ("frames_decoded", "frames_measured", "decode_errors", "packets", "packet_bytes", "audio_samples"):
-            self._totals[name] = self._totals.get(name, 0.0) + getattr(counters, name)
+        """What the stream counted stays in the engine's totals, for good."""
+        for name, value in stream_counters(stream, self._sources.get(stream.spec.id)).items():
+            self._totals[name] = self._totals.get(name, 0.0) + value
 
     def _each_second(self, now: float) -> None:
         seconds = now - self._second_at
@@ -397,7 +359,10 @@ class LiveEngine(Engine):
         self._told.on_report(self._report(lags))
 
     def _report(self, lags: Mapping[str, float]) -> EngineReport:
-        streams = [self._stream_report(s, lags.get(s.spec.id, 0.0)) for s in self._streams.values()]
+        streams = [
+            stream_report(s, self._wanted[s.spec.id].session, self._sources.get(s.spec.id), lags.get(s.spec.id, 0.0))
+            for s in self._streams.values()
+        ]
         counters = dict(self._totals)
         for stream in streams:
             for name, value in stream.counters.items():
@@ -439,56 +404,6 @@ class LiveEngine(Engine):
         if self._overload.level or self._overload.shed:
             return 0
         return max(0, min(free, int((self._load_limit - self.load) / (self.load / judged))))
-
-    def _stream_report(self, stream: _Stream, lag: float) -> StreamReport:
-        reader = stream.reader
-        info, sampling = reader.info, reader.sampling
-        video = info.video if info is not None else None
-        audio = info.audio if info is not None else None
-        state: Literal["starting", "running", "stalled", "shed"] = "running"
-        if sampling.shed:
-            state = "shed"
-        elif reader.stalled:
-            state = "stalled"
-        elif not (reader.counters.frames_decoded or stream.audio_samples):
-            state = "starting"
-        share = 1.0
-        if sampling.shed:
-            share = 0.0
-        elif sampling.rate is not None and video is not None and video.frame_rate:
-            share = min(1.0, sampling.rate / video.frame_rate)
-        decoder = reader.decoders.video if reader.decoders is not None else None
-        counters = {
-            name: float(getattr(reader.counters, name))
-            for name in (
-                *("frames_decoded", "frames_measured", "decode_errors"),
-                *("packets", "packet_bytes", "audio_samples"),
-            )
-        }
-        source = self._sources.get(stream.spec.id)
-        counters["frames_left_out"] = float(sampling.left_out)
-        if source is not None:
-            counters["packets_skipped"] = float(source.arrivals.skipped_packets)
-            counters["skips"] = float(source.arrivals.skips)
-        return StreamReport(
-            id=stream.spec.id,
-            session=self._wanted[stream.spec.id].session,
-            state=state,
-            cause=reader.cause if state == "stalled" else "overload" if state == "shed" else None,
-            media_seconds=round(stream.known_until(), 3),
-            lag_seconds=round(lag, 3),
-            sampling=round(share, 4),
-            decoder=decoder.name if decoder is not None else None,
-            decoder_reason=reader.decoders.reason if reader.decoders is not None else "",
-            video=None if video is None else _described(video.codec, video.width, video.height, video.frame_rate),
-            audio=None if audio is None else f"{audio.codec} {audio.sample_rate} Hz {audio.layout}",
-            counters=counters,
-        )
-
-
-def _described(codec: str, width: int, height: int, frame_rate: float | None) -> str:
-    rate = f" {frame_rate:g} fps" if frame_rate else ""
-    return f"{codec} {width}x{height}{rate}"
 
 
 def policy_of(private_addresses: bool) -> UrlPolicy:

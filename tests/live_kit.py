@@ -14,7 +14,8 @@ from media import ffmpeg_exe
 from engine.ingest.control import IngestSays, Stop, TakeLink
 from engine.ingest.link import Links
 from engine.ingest.ring import make_ring
-from engine.live import EngineReport, LiveEngine, Order
+from engine.live import LiveEngine, Order
+from engine.live_report import EngineReport
 from engine.pipeline import EngineSettings, Silent, StreamSpec
 from engine.service.children import Child
 

@@ -43,6 +43,8 @@ _PASS_SECONDS: Final = 0.25
 _SPARE_SECONDS: Final = 2.0
 # An ingest process that reads the streams of an engine that is restarted twice over has rows to spare.
 _SPARE_ROWS: Final = 4
+# An engine takes its time to start, so that many deaths of it take longer.
+ENGINE_PATIENCE: Final = 5.0
 _log: Final = logging.getLogger(__name__)
 
 
@@ -224,7 +226,7 @@ class Keeper:
             place.restarts += 1
             place.end_session()
         marked = suspects(busy, [place.plan.id for place in streams]) if busy else []
-        self._blame(marked, now, alone=len(marked) == 1)
+        self._blame(marked, now, ENGINE_PATIENCE * self._settings.quarantine_seconds)
         for place in streams:
             if place.state != "quarantined":
                 self._roster.begin(place, engine)
@@ -290,9 +292,10 @@ class Keeper:
         for place in streams:
             place.restarts += 1
         marked = suspects(busy, [place.plan.id for place in streams])
-        self._blame(marked, now, alone=len(marked) == 1)
+        self._blame(marked, now, self._settings.quarantine_seconds)
         left = [name for name in marked if self._roster.streams[name].ingest is ingest]
-        again = max((self._deaths(name, now) for name in left), default=0) > 1
+        seconds = self._settings.quarantine_seconds
+        again = max((self._deaths(name, now, seconds) for name in left), default=0) > 1
         if again and len(streams) > 1 and left:
             self._part(ingest, left)
 
@@ -315,25 +318,31 @@ class Keeper:
 
     # Blame.
 
-    def _deaths(self, name: str, now: float) -> int:
-        return self._roster.streams[name].suspicion.count(now, self._settings.quarantine_seconds)
+    def _deaths(self, name: str, now: float, window_seconds: float) -> int:
+        return self._roster.streams[name].suspicion.count(now, window_seconds)
 
-    def _blame(self, marked: list[str], now: float, *, alone: bool) -> None:
-        """Charge a death to the streams that it may have been; the one with too many is left out."""
+    def _blame(self, marked: list[str], now: float, window_seconds: float) -> None:
+        """Charge a death to the streams that it may have been; the one with too many is left out.
+
+        Args:
+            marked: the suspects.
+            now: monotonic seconds.
+            window_seconds: deaths longer ago no longer count.
+        """
         for name in marked:
             self._roster.streams[name].suspicion.deaths.append(now)
-        worst = max(marked, key=lambda name: self._deaths(name, now), default=None)
-        if worst is None:
+        counts = sorted(((self._deaths(name, now, window_seconds), name) for name in marked), reverse=True)
+        if not counts:
             return
-        deaths = self._deaths(worst, now)
-        # In company it may have been another one: it gets as long again to be found out alone.
+        deaths, worst = counts[0]
+        # Another one that was there just as often may be the culprit: it gets as long again to be told from it.
+        alone = len(counts) == 1 or counts[1][0] < deaths
         if deaths >= self._settings.quarantine_deaths * (1 if alone else 2):
-            self._quarantine(self._roster.streams[worst], deaths)
+            self._quarantine(self._roster.streams[worst], deaths, window_seconds)
             for name in marked:
                 self._roster.streams[name].suspicion.deaths.clear()
 
-    def _quarantine(self, place: StreamPlace, deaths: int) -> None:
-        seconds = self._settings.quarantine_seconds
+    def _quarantine(self, place: StreamPlace, deaths: int, seconds: float) -> None:
         self._roster.halt(place)
         self._roster.set_state(
             place,

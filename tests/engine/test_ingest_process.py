@@ -51,12 +51,33 @@ def heard(child):
 def test_it_gives_up_what_it_does_not_need(child):
     assert heard(child) == Ready(child.pid)
     with open(f"/proc/{child.pid}/status") as file:
-        assert "NoNewPrivs:\t1" in file.read()
+        status = file.read()
+    assert "NoNewPrivs:\t1" in status
+    assert "Seccomp:\t2" in status
     with open(f"/proc/{child.pid}/limits") as file:
         limits = file.read()
     assert re.search(r"Max core file size\s+0\s+0", limits)
     assert re.search(rf"Max address space\s+{8 << 30}\s+{8 << 30}", limits)
     assert psutil.Process(child.pid).memory_info().rss < 150 << 20
+
+
+_TRIES_A_PROGRAM = """
+import os, threading
+from engine.hardening import give_up_privileges
+give_up_privileges(0)
+def run():
+    try:
+        os.execv("/bin/true", ["true"])
+    except PermissionError:
+        os.write(1, b"refused ")
+thread = threading.Thread(target=run); thread.start(); thread.join()
+run()
+"""
+
+
+def test_no_thread_of_it_can_run_a_program():
+    done = subprocess.run([sys.executable, "-c", _TRIES_A_PROGRAM], capture_output=True, check=True)
+    assert done.stdout == b"refused refused "
 
 
 @pytest.mark.parametrize("how", ["terminated", "left alone"])
@@ -148,6 +169,7 @@ def test_the_pace_is_that_of_the_file(clip):
 _CHANNEL = ["-re", "-stream_loop", "-1", "-i", "{clip}", "-c", "copy", "-f", "mpegts"]
 
 
+@pytest.mark.slow
 def test_a_live_transport_stream_is_read_in_the_other_process_with_its_bytes(clip):
     from media import ffmpeg_exe
 

@@ -68,6 +68,7 @@ def test_another_process_reading_makes_no_difference_to_the_verdicts(folder, kit
         assert kit.heard.starts[name, incident.detector] == pytest.approx(incident.start, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_looped_file_goes_on_and_its_seams_are_no_incidents(kit, name, clip):
     [once] = check([StreamSpec("once", str(clip))], EngineSettings(device="cpu"))
     quiet = {d.name: {} for d in all_detectors()}
@@ -137,6 +138,7 @@ def test_a_stream_that_the_engine_left_waiting_skips_to_now_and_says_so(kit, nam
     assert any("audio.silence" in unknown for unknown in skipped)
 
 
+@pytest.mark.slow
 def test_a_reader_that_dies_is_an_outage_of_its_streams_and_they_go_on(kit, name, clip):
     kit.take(name, clip, OUTAGES, loop=True)
     kit.wait(lambda: kit.frames(name) > 25, 20)
@@ -183,6 +185,7 @@ class Slow:
 QUICK = OverloadSettings(lag_seconds=0.4, patience_seconds=0.5, settle_seconds=1.0, calm_seconds=1.0, calm=0.9)
 
 
+@pytest.mark.slow
 def test_under_load_fewer_pictures_are_judged_and_all_again_when_it_is_over(clip):
     detectors = OUTAGES | {"video.flash": {}, "video.stutter": {}, "video.black": {"pixel_black_th": 1.0}}
     with live(overload=QUICK) as kit:
@@ -210,6 +213,7 @@ def test_under_load_fewer_pictures_are_judged_and_all_again_when_it_is_over(clip
         assert ("one", "closed", "video.black", "removed") not in kit.heard.incidents
 
 
+@pytest.mark.slow
 def test_the_lowest_priorities_are_shed_first_and_come_back(clip):
     with live(overload=QUICK) as kit:
         for stream, priority in (("low", 10), ("middle", 50), ("high", 90)):

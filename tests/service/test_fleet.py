@@ -190,6 +190,7 @@ def test_a_file_that_ends_and_one_that_is_not_there_are_told(running, clip, stre
     assert sum(s.frames_measured for s, _, _ in told.of("ends")) == 100
 
 
+@pytest.mark.slow
 def test_a_reader_that_crashes_costs_its_own_streams_five_seconds_and_others_nothing(running, clip, streams):
     fleet, told = running
     for name in ("a", "b", "c"):
@@ -235,6 +236,7 @@ def test_a_stream_that_kills_its_reader_is_quarantined_and_its_company_goes_on(r
     judged(fleet, "bad")
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_killed_is_back_and_judges_its_streams_in_new_sessions(running, clip, streams):
     fleet, _ = running
     fleet.apply(plan("one", clip))
@@ -256,6 +258,7 @@ def test_an_engine_that_is_killed_is_back_and_judges_its_streams_in_new_sessions
     assert after.counters["frames_decoded"] > before.counters["frames_decoded"]  # what was counted stays counted
 
 
+@pytest.mark.slow
 def test_what_is_open_at_the_end_is_told_and_not_closed(clip):
     fleet, told = started()
     try:
@@ -291,4 +294,27 @@ def test_more_streams_than_slots_and_wrong_plans_are_refused_with_the_reason(cli
     fleet.remove("one")
     fleet.apply(plan("three", clip))
     assert fleet.status("three").engine == "left"
+    fleet.stop()
+
+
+def test_the_stream_that_was_there_at_every_death_is_quarantined_and_not_its_changing_company(clip):
+    fleet = LocalFleet(FleetSettings(groups=(Group("main", slots=8),)))
+    names = ("culprit", "one", "two", "three")
+    for name in names:
+        fleet.apply(plan(name, clip))
+    keeper = fleet._keeper
+    for n, company in enumerate(("one", "two", "three", "one", "two")):
+        assert fleet.status("culprit").state == "starting"
+        keeper._blame(["culprit", company], 100.0 + 10 * n, 60.0)
+    assert {name: fleet.status(name).state for name in names} == {
+        "culprit": "quarantined", "one": "starting", "two": "starting", "three": "starting"
+    }  # fmt: skip
+    for n in range(9):  # always together: it takes twice as many, and then only one of them
+        keeper._blame(["one", "two"], 200.0 + n, 60.0)
+        assert fleet.status("one").state == fleet.status("two").state == "starting"
+    keeper._blame(["one", "two"], 210.0, 60.0)
+    assert {fleet.status("one").state, fleet.status("two").state} == {"starting", "quarantined"}
+    for n in range(20):  # too rarely
+        keeper._blame(["three"], 300.0 + 16 * n, 60.0)
+    assert fleet.status("three").state == "starting"
     fleet.stop()
