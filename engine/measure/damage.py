@@ -131,9 +131,8 @@ class TornBlocks:
         more_sides = xp.log1p(sides) - xp.log1p(xp.maximum(sides_off, self._usual_sides[slots]))
         logit = self._corners * more_corners + self._sides * more_sides + self._constant
         evidence = ((logit - LEAST_LOGIT) / (ENOUGH_LOGIT - LEAST_LOGIT)).clip(0.0, MOST_EVIDENCE)
-        evidence = xp.where(
-            (corners >= LEAST_CORNERS) & long_enough, evidence, 0.0
-        )  # NaN, where it was not looked at, too
+        # NaN, where there was nothing to compare with, is less than any number.
+        evidence = xp.where((corners >= LEAST_CORNERS) & long_enough, evidence, 0.0)
         evidence = xp.where(marked, evidence + DECODER_EVIDENCE, evidence)
         area = rows.frames[:, _WIDTH] * rows.frames[:, _HEIGHT] / (BLOCK * BLOCK)
         share = xp.where(evidence > 0, corners / (CORNER_SHARE * arithmetic.view(area)), 0.0)
