@@ -34,6 +34,11 @@ LEAST_CORNERS: Final = 3
 # this time, which rises by no more than doubling and a few blocks a picture.
 USUAL_SECONDS: Final = 1.5
 USUAL_RISE: Final = 8.0
+# A coarse encoder tears many blocks in some pictures, one after a key frame for one: half of the most of the last
+# seconds is usual too, and so nothing is known of a stream before it has gone on for a while.
+PEAK_SHARE: Final = 0.5
+PEAK_SECONDS: Final = 5.0
+WINDOW_SECONDS: Final = 0.8
 # What the decoder says counts as seen: libav marks pictures in which it concealed something.
 DECODER_EVIDENCE: Final = 1.5
 # Blocks with a torn corner are this share of the damaged ones, in the middle of what was planted.
@@ -57,7 +62,7 @@ _TEAR_NAMES: Final = frozenset((*TEAR_COLUMNS, "tearing"))
 # As engine/measure/host.py takes them.
 _LIMITS: Final = (
     LEAST_LOGIT, ENOUGH_LOGIT, MOST_EVIDENCE, EVIDENCE_SECONDS, USUAL_SECONDS, USUAL_RISE, DECODER_EVIDENCE,
-    CORNER_SHARE, LEAST_SHARE, LEAST_CORNERS,
+    CORNER_SHARE, LEAST_SHARE, LEAST_CORNERS, PEAK_SHARE, PEAK_SECONDS, WINDOW_SECONDS,
 )  # fmt: skip
 
 
@@ -104,8 +109,11 @@ class TornBlocks:
         self._clock = _Clock(arithmetic, slots)
         self._evidence, self._share = arithmetic.column(slots), arithmetic.column(slots)
         self._usual_corners, self._usual_sides = arithmetic.column(slots), arithmetic.column(slots)
+        # The most torn corners of a picture: of this window, and of those before it; and when both began.
+        self._most_now, self._most_before = arithmetic.column(slots), arithmetic.column(slots)
+        self._window, self._began = arithmetic.column(slots, torch.nan), arithmetic.column(slots, torch.nan)
         self._corners, self._sides, self._constant = _weights()
-        self._host_state = np.zeros((slots, 5))
+        self._host_state = np.zeros((slots, 9))
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         needed = not _BLOCK_NAMES.isdisjoint(wanted)
@@ -114,7 +122,9 @@ class TornBlocks:
         self._clock.forget(slot)
         for column in (self._evidence, self._share, self._usual_corners, self._usual_sides):
             column[slot] = 0.0
-        self._host_state[slot] = np.nan, 0.0, 0.0, 0.0, 0.0
+        self._host_state[slot] = np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.nan, np.nan
+        self._most_now[slot] = self._most_before[slot] = 0.0
+        self._window[slot] = self._began[slot] = torch.nan
 
     def fill(self, rows: Rows) -> None:
         if not self._any:
@@ -130,11 +140,13 @@ class TornBlocks:
         wanted, step = self._wanted[slots], self._clock.since(slots, pts, pts == pts)
         view[:, _BLOCKS] = arithmetic.view(torn_blocks(rows.only(wanted, arithmetic), rows.references))
         corners, corners_off, sides, sides_off = (view[:, k] for k in range(_BLOCKS.start, _BLOCKS.stop))
-        more_corners = xp.log1p(corners) - xp.log1p(xp.maximum(corners_off, self._usual_corners[slots]))
+        usual_corners, long_enough = self._usual_of(slots, pts, step, corners)
+        more_corners = xp.log1p(corners) - xp.log1p(xp.maximum(corners_off, usual_corners))
         more_sides = xp.log1p(sides) - xp.log1p(xp.maximum(sides_off, self._usual_sides[slots]))
         logit = self._corners * more_corners + self._sides * more_sides + self._constant
         evidence = ((logit - LEAST_LOGIT) / (ENOUGH_LOGIT - LEAST_LOGIT)).clip(0.0, MOST_EVIDENCE)
-        evidence = xp.where(corners >= LEAST_CORNERS, evidence, 0.0)  # NaN, where it was not looked at, too
+        # NaN, where there was nothing to compare with, is less than any number.
+        evidence = xp.where((corners >= LEAST_CORNERS) & long_enough, evidence, 0.0)
         evidence = xp.where(marked, evidence + DECODER_EVIDENCE, evidence)
         area = rows.frames[:, _WIDTH] * rows.frames[:, _HEIGHT] / (BLOCK * BLOCK)
         share = xp.where(evidence > 0, corners / (CORNER_SHARE * arithmetic.view(area)), 0.0)
@@ -148,6 +160,20 @@ class TornBlocks:
         self._evidence[slots], self._share[slots] = evidence, share
         told = xp.where(evidence >= 1.0, share.clip(LEAST_SHARE, 1.0), 0.0)
         view[:, _CORRUPTION] = xp.where(wanted, told, torch.nan)
+
+    def _usual_of(self, slots: Any, pts: Any, step: Any, corners: Any) -> tuple[Any, Any]:
+        """How many torn corners are usual, before these; and which streams have gone on for long enough to say so."""
+        xp = self._arithmetic.xp
+        began = self._began[slots]
+        began = xp.where(pts >= began, began, pts)  # NaN, and time that goes back, too
+        over = ~(pts - self._window[slots] < WINDOW_SECONDS) | (pts < self._window[slots])
+        now, before = self._most_now[slots], self._most_before[slots] * xp.exp(-step / PEAK_SECONDS)
+        before = xp.where(over, xp.maximum(before, now), before)
+        now = xp.where(over, 0.0, now)
+        found = xp.where(xp.isnan(corners), 0.0, corners)
+        self._began[slots], self._window[slots] = began, xp.where(over, pts, self._window[slots])
+        self._most_now[slots], self._most_before[slots] = xp.maximum(now, found), before
+        return xp.maximum(self._usual_corners[slots], PEAK_SHARE * before), pts - began >= WINDOW_SECONDS
 
     def _fill_on_host(self, rows: Rows) -> None:
         """The same by one compiled loop: fifty calls of numpy on one value take as long as the kernel."""

@@ -54,49 +54,55 @@ def set_where_at_least(values, column, threshold, target, value):
 
 @compiled
 def fold_damage(blocks, areas, marked, wanted, slots, pts, state, fitted, limits, corruption):
-    """TornBlocks.fill on the host, from the kernel's columns on: each row in turn.
+    """TornBlocks.fill on the host: what of torn blocks and the decoder's word is damage.
 
     Args:
         blocks: (N, 4) float64, the columns of `torn_blocks`.
         areas: (N,) blocks in the picture; marked: (N,) bool, what the decoder says.
         wanted: (S,) bool.
         slots, pts: (N,).
-        state: (S, 5) float64: last time (NaN: none), evidence, share, usual corners, usual sides.
+        state: (S, 9) float64: last time (NaN: none), evidence, share, usual corners, usual sides, most corners of a
+            picture in this window and before it, when the window and the stream began (NaN: not yet).
         fitted: weights of corners and sides, and the constant.
         limits: least logit, enough logit, most evidence, seconds of evidence, usual seconds, usual rise, evidence of
-            the decoder, share of corners, least share, least corners.
+            the decoder, share of corners, least share, least corners, share of peaks, seconds of peaks, of windows.
         corruption: (N,) float64, filled.
     """
-    least, enough, most, evidence_seconds, usual_seconds, usual_rise, said, corner_share, least_share, fewest = limits
+    least, enough, most, evidence_seconds, usual_seconds, usual_rise, said, corner_share = limits[:8]
+    least_share, fewest, peak_share, peak_seconds, window_seconds = limits[8:]
     for row in range(slots.shape[0]):
-        slot = slots[row]
-        last, known, shown = state[slot, 0], state[slot, 1], state[slot, 2]
-        usual, usual_sides = state[slot, 3], state[slot, 4]
+        own, at = state[slots[row]], pts[row]
         corners, corners_off, sides, sides_off = blocks[row, 0], blocks[row, 1], blocks[row, 2], blocks[row, 3]
-        evidence, share, rise, rise_sides = 0.0, 0.0, 0.0, 0.0
-        if not math.isnan(corners):
-            if corners >= fewest:
-                logit = (
-                    fitted[0] * (math.log1p(corners) - math.log1p(max(corners_off, usual)))
-                    + fitted[1] * (math.log1p(sides) - math.log1p(max(sides_off, usual_sides)))
-                    + fitted[2]
-                )
-                evidence = min(max((logit - least) / (enough - least), 0.0), most)
-            rise = min(corners, 2.0 * usual + usual_rise) - usual
-            rise_sides = min(sides, 2.0 * usual_sides + usual_rise) - usual_sides
-        if marked[row]:
-            evidence += said
-        if evidence > 0.0 and not math.isnan(corners):
-            share = corners / (corner_share * areas[row])
-        step = pts[row] - last
+        looked = not math.isnan(corners)
+        step = at - own[0]
         if not step > 0.0:  # NaN too
             step = 0.0
+        if not at >= own[8]:  # NaN, and time that goes back, too
+            own[8] = at
+        own[6] *= math.exp(-step / peak_seconds)
+        if not at - own[7] < window_seconds or at < own[7]:
+            own[5], own[6], own[7] = 0.0, max(own[6], own[5]), at
+        usual = max(own[3], peak_share * own[6])
+        evidence, share = 0.0, 0.0
+        if looked and corners >= fewest and at - own[8] >= window_seconds:
+            logit = (
+                fitted[0] * (math.log1p(corners) - math.log1p(max(corners_off, usual)))
+                + fitted[1] * (math.log1p(sides) - math.log1p(max(sides_off, own[4])))
+                + fitted[2]
+            )
+            evidence = min(max((logit - least) / (enough - least), 0.0), most)
+        if marked[row]:
+            evidence += said
+        if looked:
+            if evidence > 0.0:
+                share = corners / (corner_share * areas[row])
+            learnt = 1.0 - math.exp(-step / usual_seconds)
+            own[3] += (min(corners, 2.0 * own[3] + usual_rise) - own[3]) * learnt
+            own[4] += (min(sides, 2.0 * own[4] + usual_rise) - own[4]) * learnt
+            own[5] = max(own[5], corners)
         kept = math.exp(-step / evidence_seconds)
-        evidence = min(max(known * kept + evidence, 0.0), most)
-        share = min(max(shown * kept, share, 0.0), 1.0)
-        state[slot, 0] = pts[row]
-        state[slot, 1], state[slot, 2] = evidence, share
-        learnt = 1.0 - math.exp(-step / usual_seconds)
-        state[slot, 3], state[slot, 4] = usual + rise * learnt, usual_sides + rise_sides * learnt
-        told = min(max(share, least_share), 1.0) if evidence >= 1.0 else 0.0
-        corruption[row] = told if wanted[slot] else np.nan
+        own[0] = at
+        own[1] = min(max(own[1] * kept + evidence, 0.0), most)
+        own[2] = min(max(own[2] * kept, share, 0.0), 1.0)
+        told = min(max(own[2], least_share), 1.0) if own[1] >= 1.0 else 0.0
+        corruption[row] = told if wanted[slots[row]] else np.nan
