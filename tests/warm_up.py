@@ -8,12 +8,14 @@ import tempfile
 from pathlib import Path
 
 from media import ffmpeg_exe
+from stale_caches import drop_stale_caches
 
 from engine.pipeline import EngineSettings, StreamSpec, check
 
 
 def main() -> None:
     """Make the clips, and judge them."""
+    drop_stale_caches()
     with tempfile.TemporaryDirectory(prefix="avjury-warm-") as folder:
         clips = []
         for pixels in ("yuv420p", "yuv420p10le"):

@@ -1,8 +1,10 @@
 """Sound from a real Icecast server, whose source comes and goes."""
 
 import contextlib
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,27 +29,28 @@ CONFIGURATION = """<icecast>
 
 
 @pytest.fixture
-def icecast(tmp_path: Path) -> Iterator[int]:
+def icecast() -> Iterator[int]:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = int(unused.getsockname()[1])
-    tmp_path.chmod(0o777)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    configuration = tmp_path / "icecast.xml"
-    configuration.write_text(CONFIGURATION.format(port=port, folder=tmp_path))
+    # It gives root's rights up, and root's folders of temporary files are closed to all others.
+    folder = Path(tempfile.mkdtemp(prefix="avjury-icecast-"))
+    folder.chmod(0o777)
+    configuration = folder / "icecast.xml"
+    configuration.write_text(CONFIGURATION.format(port=port, folder=folder))
     server = subprocess.Popen([program("icecast2"), "-c", str(configuration)], stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 10
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
-            assert time.monotonic() < deadline, (tmp_path / "error.log").read_text()
+            assert time.monotonic() < deadline, (folder / "error.log").read_text()
             time.sleep(0.1)
         yield port
     finally:
         server.kill()
         server.wait(10)
+        shutil.rmtree(folder)
 
 
 def test_a_radio_stream_is_sound_without_an_end(icecast: int) -> None:
