@@ -136,6 +136,8 @@ class Roster:
         engine, ingest = place.engine, place.ingest
         if place.session and engine is not None and engine.ready:
             self.say(engine, Remove(place.plan.id))
+        if place.said is None and engine is not None and engine.added:
+            engine.added -= 1  # it came and went between two reports: it takes no room
         place.end_session()
         place.engine = place.ingest = None
         if ingest is not None:

@@ -1,0 +1,26 @@
+"""What the fleet reckons with between two reports of an engine."""
+
+from engine.service.contract import StreamPlan
+from engine.service.fleet_settings import FleetSettings
+from engine.service.messages import Report
+from engine.service.places import Group
+from engine.service.roster import Roster
+
+
+def test_streams_that_come_and_go_between_two_reports_take_no_room():
+    roster = Roster(FleetSettings(groups=(Group("main", slots=64),)))
+    engine = roster.engines["main"]
+    engine.report = Report(
+        load=0.5, headroom_streams=3, resident_bytes=0, counters={}, latency_bounds=[], latency_counts=[],
+        latency_sum=0.0, batch_frames=0.0, queue_depth=0, streams=[],
+    )  # fmt: skip
+    for index in range(20):
+        name = f"s{index}"
+        with roster.guard:
+            roster.take_in(StreamPlan(name, "clip.ts"))
+            roster.halt(roster.streams.pop(name))
+    assert engine.added == 0
+    with roster.guard:
+        roster.take_in(StreamPlan("stays", "clip.ts"))
+    assert engine.added == 1
+    roster.close()
