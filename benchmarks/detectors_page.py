@@ -105,8 +105,8 @@ def missed_goals(detectors: Sequence[Detector], figures: Mapping[str, Any]) -> I
                 )
         alarms = 0 if clean is None else clean[0].get(declared.name, 0)
         if alarms and clean is not None:
-            counted = f"{alarms} false alarm{'s' * (alarms != 1)}"
-            rows.append(f"| `{declared.name}` | {counted} | in {clean[1] * 60:.0f} min of clean content |")
+            told = f"{alarms} false alarm{'s' * (alarms != 1)}"
+            rows.append(f"| `{declared.name}` | {told} | in {clean[1] * 60:.0f} min of clean content |")
     if rows:
         yield "## What does not reach its goal"
         yield ""
