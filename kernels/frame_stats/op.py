@@ -4,30 +4,13 @@ import torch
 from torch import Tensor
 
 from kernels.frame_stats.columns import COLUMNS
-from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS
-
-
-def _check(frames: Tensor, references: Tensor, retain: Tensor) -> None:
-    count = frames.shape[0] if frames.dim() else -1
-    wanted = ((frames, FRAME_FIELDS), (references, REFERENCE_FIELDS), (retain, REFERENCE_FIELDS))
-    for table, fields in wanted:
-        if (
-            table.shape != (count, fields)
-            or table.dtype != torch.int64
-            or table.device != frames.device
-            or not table.is_contiguous()
-        ):
-            raise ValueError(
-                "frame_stats takes contiguous int64 tables (N, FRAME_FIELDS), (N, REFERENCE_FIELDS), "
-                "(N, REFERENCE_FIELDS) on one device; got "
-                + ", ".join(f"{t.dtype} {tuple(t.shape)} stride {t.stride()} on {t.device}" for t, _ in wanted)
-            )
+from kernels.frame_tables import check_frame_tables
 
 
 def _cpu(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
     from kernels.frame_stats import cpu  # numba loads in a second: only where it is needed
 
-    _check(frames, references, retain)
+    check_frame_tables("frame_stats", frames, references, retain)
     return cpu.frame_stats(frames, references, retain)
 
 
@@ -38,7 +21,7 @@ _frame_stats = torch.library.custom_op("avjury::frame_stats", _cpu, mutates_args
 def _(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
     from kernels.frame_stats import gpu  # Triton is not there on every machine
 
-    _check(frames, references, retain)
+    check_frame_tables("frame_stats", frames, references, retain)
     return gpu.frame_stats(frames, references, retain)
 
 

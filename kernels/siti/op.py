@@ -5,33 +5,17 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS
+from kernels.frame_tables import check_frame_tables
 
 COLUMNS: Final = ("spatial_information", "temporal_information")
 # Lengths of gradients are kept in this many parts of a code.
 PARTS: Final = 16
 
 
-def _check(frames: Tensor, references: Tensor) -> None:
-    count = frames.shape[0] if frames.dim() else -1
-    for table, fields in ((frames, FRAME_FIELDS), (references, REFERENCE_FIELDS)):
-        if (
-            table.shape != (count, fields)
-            or table.dtype != torch.int64
-            or table.device != frames.device
-            or not table.is_contiguous()
-        ):
-            raise ValueError(
-                "siti takes contiguous int64 tables (N, FRAME_FIELDS) and (N, REFERENCE_FIELDS) on one device; "
-                f"got {tuple(frames.shape)} {frames.dtype} on {frames.device} and {tuple(references.shape)} "
-                f"{references.dtype} on {references.device}"
-            )
-
-
 def _cpu(frames: Tensor, references: Tensor) -> Tensor:
     from kernels.siti import cpu  # numba loads in a second: only where it is needed
 
-    _check(frames, references)
+    check_frame_tables("siti", frames, references)
     return cpu.siti(frames, references)
 
 
@@ -42,7 +26,7 @@ _siti = torch.library.custom_op("avjury::siti", _cpu, mutates_args=(), device_ty
 def _(frames: Tensor, references: Tensor) -> Tensor:
     from kernels.siti import gpu  # Triton is not there on every machine
 
-    _check(frames, references)
+    check_frame_tables("siti", frames, references)
     return gpu.siti(frames, references)
 
 

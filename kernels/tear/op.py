@@ -3,24 +3,12 @@
 import torch
 from torch import Tensor
 
-from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS
+from kernels.frame_tables import check_frame_tables
 from kernels.tear.layout import COLUMNS
 
 
 def _check(frames: Tensor, references: Tensor, tallest: int) -> None:
-    count = frames.shape[0] if frames.dim() else -1
-    for table, fields in ((frames, FRAME_FIELDS), (references, REFERENCE_FIELDS)):
-        if (
-            table.shape != (count, fields)
-            or table.dtype != torch.int64
-            or table.device != frames.device
-            or not table.is_contiguous()
-        ):
-            raise ValueError(
-                "tear takes contiguous int64 tables (N, FRAME_FIELDS) and (N, REFERENCE_FIELDS) on one device; "
-                f"got {tuple(frames.shape)} {frames.dtype} on {frames.device} and {tuple(references.shape)} "
-                f"{references.dtype} on {references.device}"
-            )
+    check_frame_tables("tear", frames, references)
     if tallest < 0:
         raise ValueError(f"tear: no picture is {tallest} rows high")
 

@@ -3,32 +3,16 @@
 import torch
 from torch import Tensor
 
-from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS
+from kernels.frame_tables import check_frame_tables
 from kernels.tile_stats.grid import MEASURES, TILE_COLUMNS, TILE_ROWS, TILES
 
 __all__ = ["MEASURES", "TILES", "TILE_COLUMNS", "TILE_ROWS", "tile_stats"]
 
 
-def _check(frames: Tensor, references: Tensor) -> None:
-    count = frames.shape[0] if frames.dim() else -1
-    for table, fields in ((frames, FRAME_FIELDS), (references, REFERENCE_FIELDS)):
-        if (
-            table.shape != (count, fields)
-            or table.dtype != torch.int64
-            or table.device != frames.device
-            or not table.is_contiguous()
-        ):
-            raise ValueError(
-                "tile_stats takes contiguous int64 tables (N, FRAME_FIELDS) and (N, REFERENCE_FIELDS) on one device; "
-                f"got {tuple(frames.shape)} {frames.dtype} on {frames.device} and {tuple(references.shape)} "
-                f"{references.dtype} on {references.device}"
-            )
-
-
 def _cpu(frames: Tensor, references: Tensor) -> Tensor:
     from kernels.tile_stats import cpu  # numba loads in a second: only where it is needed
 
-    _check(frames, references)
+    check_frame_tables("tile_stats", frames, references)
     return cpu.tile_stats(frames, references)
 
 
@@ -39,7 +23,7 @@ _tile_stats = torch.library.custom_op("avjury::tile_stats", _cpu, mutates_args=(
 def _(frames: Tensor, references: Tensor) -> Tensor:
     from kernels.tile_stats import gpu  # Triton is not there on every machine
 
-    _check(frames, references)
+    check_frame_tables("tile_stats", frames, references)
     return gpu.tile_stats(frames, references)
 
 

@@ -3,30 +3,14 @@
 import torch
 from torch import Tensor
 
-from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS
+from kernels.frame_tables import check_frame_tables
 from kernels.torn_blocks.layout import COLUMNS
-
-
-def _check(frames: Tensor, references: Tensor) -> None:
-    count = frames.shape[0] if frames.dim() else -1
-    for table, fields in ((frames, FRAME_FIELDS), (references, REFERENCE_FIELDS)):
-        if (
-            table.shape != (count, fields)
-            or table.dtype != torch.int64
-            or table.device != frames.device
-            or not table.is_contiguous()
-        ):
-            raise ValueError(
-                "torn_blocks takes contiguous int64 tables (N, FRAME_FIELDS) and (N, REFERENCE_FIELDS) on one device; "
-                f"got {tuple(frames.shape)} {frames.dtype} on {frames.device} and {tuple(references.shape)} "
-                f"{references.dtype} on {references.device}"
-            )
 
 
 def _cpu(frames: Tensor, references: Tensor) -> Tensor:
     from kernels.torn_blocks import cpu  # numba loads in a second: only where it is needed
 
-    _check(frames, references)
+    check_frame_tables("torn_blocks", frames, references)
     return cpu.torn_blocks(frames, references)
 
 
@@ -37,7 +21,7 @@ _torn_blocks = torch.library.custom_op("avjury::torn_blocks", _cpu, mutates_args
 def _(frames: Tensor, references: Tensor) -> Tensor:
     from kernels.torn_blocks import gpu  # Triton is not there on every machine
 
-    _check(frames, references)
+    check_frame_tables("torn_blocks", frames, references)
     return gpu.torn_blocks(frames, references)
 
 
