@@ -10,5 +10,6 @@
 - `store_server` is that store, `one_process` is avjury on the same inputs, `account` prices both.
 
 Where the original's authors had a choice, the chain gets the cheaper one: workers stay warm, keep each stream's decoder
-and detector state in memory, send and fetch in parallel, use a client written in Rust, and pay for no network. What a real one would pay beyond that is not counted.
+and detector state in memory, send and fetch in parallel, use a client written in Rust, and pay for no network. What a
+real one would pay beyond that is not counted.
 """

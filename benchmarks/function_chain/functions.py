@@ -162,10 +162,13 @@ class Converter:
     def __init__(self, store: str, image: Image, bundled: bool) -> None:
         self._client, self._image, self._bundled = Client(store), image, bundled
         self._streams: dict[str, _Conversion] = {}
+        self._ended: set[str] = set()
         self._spent = _Spent()
 
     def handle(self, event: Event) -> dict[str, Any]:
         stream, second = event["stream"], event["second"]
+        if stream in self._ended:  # it was asked for before anybody knew
+            return {"past_end": True}
         if stream not in self._streams:
             self._streams[stream] = _Conversion(stream, event["url"], self._image)
         conversion = self._streams[stream]
@@ -190,6 +193,7 @@ class Converter:
             surface.release()
         if last:
             del self._streams[stream]
+            self._ended.add(stream)
         return {
             "stream": stream, "second": second, "last": last, "prefix": prefix, "pictures": about,
             "header": conversion.writer.header, "sound": sound_about, "objects": list(objects),

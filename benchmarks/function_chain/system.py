@@ -254,7 +254,10 @@ class Chain:
         """From the state whose function has answered to the next."""
         execution, machine = self._executions[name], self.machine
         stream = self._streams[execution.stream]
-        if function == "convert":
+        if result.get("past_end"):
+            self._executions.pop(name)
+            machine.end(name)
+        elif function == "convert":
             execution.manifest = result
             stream.ended = stream.ended or result["last"]
             machine.enter(name, "Detect", result)
