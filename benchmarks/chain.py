@@ -113,7 +113,7 @@ def run_one_process(streams: Mapping[str, str], warm_up: Mapping[str, str], fold
             input=json.dumps(request), stdout=subprocess.PIPE, text=True, check=True,
         )  # fmt: skip
         found: dict[str, Any] = json.loads(done.stdout)
-        return {**found, "notifications": len(receiver.arrived)}
+        return found
     finally:
         receiver.close()
 

@@ -44,14 +44,16 @@ class _Told(Silent):
         self._file.close()
 
 
-def judge(streams: dict[str, str], folder: Path, receiver: str) -> tuple[list[Outcome], float, float]:
-    """Judge inputs side by side in one engine. Returns: outcomes, CPU seconds, wall seconds."""
-    told = _Told(folder / "verdicts.jsonl")
+def judge(streams: dict[str, str], folder: Path, receiver: str) -> tuple[list[Outcome], float, float, int]:
+    """Judge inputs side by side in one engine. Returns: outcomes, CPU seconds, wall seconds, notifications."""
+    told, sent = _Told(folder / "verdicts.jsonl"), 0
 
     def send() -> None:
+        nonlocal sent
         notifier = Notifier(receiver)
         while (change := told.changes.get()) is not None:
             notifier.handle({"changes": [change]})
+            sent += 1
         notifier.close()
 
     sender = threading.Thread(target=send)
@@ -64,7 +66,7 @@ def judge(streams: dict[str, str], folder: Path, receiver: str) -> tuple[list[Ou
         told.changes.put(None)
         sender.join()
         told.close()
-    return outcomes, time.process_time() - cpu, time.perf_counter() - wall
+    return outcomes, time.process_time() - cpu, time.perf_counter() - wall, sent
 
 
 def main() -> None:
@@ -72,7 +74,7 @@ def main() -> None:
     request = json.loads(sys.stdin.read())
     folder = Path(request["folder"])
     judge(request["warm_up"], folder, request["receiver"])
-    outcomes, cpu, wall = judge(request["streams"], folder, request["receiver"])
+    outcomes, cpu, wall, sent = judge(request["streams"], folder, request["receiver"])
     for outcome in outcomes:
         if outcome.error is not None or outcome.summary is None:
             raise outcome.error or RuntimeError(f"{outcome.stream}: nothing was judged")
@@ -80,6 +82,7 @@ def main() -> None:
         "stream_seconds": sum(outcome.summary.duration for outcome in outcomes if outcome.summary),
         "pictures": sum(outcome.summary.frames_measured for outcome in outcomes if outcome.summary),
         "cpu_seconds": cpu,
+        "notifications": sent,
         "wall_seconds": wall,
         "resident_mb_largest": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "verdict_bytes": (folder / "verdicts.jsonl").stat().st_size,
