@@ -536,12 +536,7 @@ def bench(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Which benchmark; none lists them.")] = None,
 ) -> None:
     """Run a benchmark of the harness; what follows NAME is handed to it."""
-    import importlib.util
-    import subprocess
-
-    # A program of its own: it measures its process's memory and threads, and the engine does not import it.
-    folder = importlib.util.find_spec("benchmarks")
-    places = list(folder.submodule_search_locations or []) if folder is not None else []
+    places = _harness()
     names = sorted(
         file.stem.replace("_", "-")
         for place in places
@@ -555,12 +550,32 @@ def bench(
     if name.replace("_", "-") not in names:
         raise ConfigError("no such benchmark", stream=name, why="the harness has none of that name",
                           remedy=f"choose one of: {', '.join(names)}")  # fmt: skip
-    module = f"benchmarks.{name.replace('-', '_')}"
+    raise typer.Exit(_run_harness(places, name.replace("-", "_"), context.args))
+
+
+@app.command("plan", add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def plan_command(context: typer.Context) -> None:
+    """Streams per instance and cost per stream-hour, from recorded results; `avjury plan --help` tells its options."""
+    raise typer.Exit(_run_harness(_harness(), "plan", context.args))
+
+
+def _harness() -> list[str]:
+    """Where the benchmarks lie, which the engine does not import."""
+    import importlib.util
+
+    folder = importlib.util.find_spec("benchmarks")
+    return list(folder.submodule_search_locations or []) if folder is not None else []
+
+
+def _run_harness(places: Sequence[str], module: str, arguments: Sequence[str]) -> int:
+    """Run one of them as a program of its own: it measures its process's memory and threads."""
+    import subprocess
+
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(
         [*(str(Path(p).parent) for p in places), environment.get("PYTHONPATH", "")]
     )
-    raise typer.Exit(subprocess.call([sys.executable, "-m", module, *context.args], env=environment))
+    return subprocess.call([sys.executable, "-m", f"benchmarks.{module}", *arguments], env=environment)
 
 
 def _complain(error: AvjuryError) -> None:
