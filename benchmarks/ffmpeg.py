@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,7 +41,7 @@ def filtered(clip: Path, filters: str) -> dict[str, float]:
 
 def compare_clip(clip: Path, repeats: int) -> dict[str, Any]:
     """All sides on one clip, turn by turn: how much faster avjury is, and what CPU the others take over ours."""
-    sides = {
+    sides: dict[str, Callable[[], dict[str, float]]] = {
         "avjury": lambda: judged(clip, 1, decode_threads=0),
         "ffmpeg_full_size": lambda: filtered(clip, VIDEO_FILTERS),
         "ffmpeg_360p": lambda: filtered(clip, SCALED),
