@@ -20,10 +20,13 @@ from types import ModuleType
 from typing import Any, Literal
 
 from engine.decode.base import VideoDecoder
-from engine.decode.bitstream import CODECS, HeaderWatch, LengthPrefixed, SequenceFormat
 from engine.decode.caps import DecoderCaps, query_caps, refusal
 from engine.decode.damage import damage_tap
 from engine.decode.driver import check_device, cuda_driver, error_name
+from engine.decode.headers import HeaderWatch
+from engine.decode.length_prefixed import LengthPrefixed
+from engine.decode.nal import CODECS
+from engine.decode.sequence import SequenceFormat
 from engine.errors import DecodeError, DeviceError
 from engine.media import Packet, Surface, VideoInfo
 

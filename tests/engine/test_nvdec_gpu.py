@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.decode.bitstream import HeaderWatch, split_access_units
+from engine.decode.headers import HeaderWatch
+from engine.decode.nal import split_access_units
 from engine.media import Packet, VideoInfo
 
 CLIPS = Path(__file__).parents[1] / "clips"
