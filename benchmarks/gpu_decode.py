@@ -25,7 +25,8 @@ from engine.batch import Batcher
 from engine.decode.driver import wait_by_blocking
 from engine.decode.headers import HeaderWatch
 from engine.decode.nal import Codec, split_access_units
-from engine.decode.nvdec import DecoderPool, NvdecDecoder
+from engine.decode.nvdec import NvdecDecoder
+from engine.decode.nvdec_pool import DecoderPool
 from engine.detectors import DETECTORS, resolve
 from engine.errors import AvjuryError
 from engine.judge import Judge

@@ -62,7 +62,7 @@ def pixels(surface):
 
 @pytest.fixture
 def pool():
-    from engine.decode.nvdec import DecoderPool
+    from engine.decode.nvdec_pool import DecoderPool
 
     with_gpu = DecoderPool(0)
     yield with_gpu
