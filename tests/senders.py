@@ -171,6 +171,20 @@ class Studio:
         command = self._played(*options)
         return Sender(f"http://127.0.0.1:{self._http}/{name}/live.m3u8", *command, folder / "live.m3u8")
 
+    def hls_master(self, name: str) -> Sender:
+        """A master playlist of two variants, 320x192 and 160x96, each with its sound."""
+        self._nginx()
+        folder = self.folder / "www" / name
+        folder.mkdir()
+        played = (program("ffmpeg"), "-v", "quiet", "-re", "-stream_loop", "-1", "-i", self._clip)
+        maps = ("-map", "0:v", "-map", "0:a", "-map", "0:v", "-map", "0:a", "-c:a", "copy", "-c:v", "libx264")
+        codec = ("-preset", "ultrafast", "-g", "25", "-s:v:0", "320x192", "-b:v:0", "600k", "-s:v:1", "160x96",
+                 "-b:v:1", "200k")  # fmt: skip
+        options = ("-f", "hls", "-hls_time", "1", "-hls_list_size", "6", "-hls_flags", "delete_segments",
+                   "-var_stream_map", "v:0,a:0 v:1,a:1", "-master_pl_name", "live.m3u8")  # fmt: skip
+        url = f"http://127.0.0.1:{self._http}/{name}/live.m3u8"
+        return Sender(url, *played, *maps, *codec, *options, folder / "v%v.m3u8")
+
     def dash(self, name: str) -> Sender:
         """A live manifest behind nginx."""
         self._nginx()

@@ -110,6 +110,7 @@ class RemoteSource:
         self.error: SourceError | None = None
         self.target_seconds = 0.0
         self.breaks = 0
+        self.renditions: tuple[str, ...] = ()
         self.clock: _Clock | None = None
         self.arrivals = Arrivals()
         self._links = links
@@ -179,6 +180,7 @@ class RemoteSource:
 
     def _opened(self, said: Opened, begin: Callable[[], float] | None) -> StreamInfo:
         self.target_seconds = said.target_seconds
+        self.renditions = said.renditions
         self.arrivals.most_seconds = max(MOST_SECONDS, 1.5 * said.target_seconds)
         self.arrivals.has_video = said.info.video is not None
         self.clock = _Clock()

@@ -29,7 +29,7 @@ from engine.ingest.dash import MASTER_URL, DashPlaylists
 from engine.ingest.http_files import HttpBytes, HttpFiles
 from engine.ingest.playlist_progress import PlaylistProgress
 from engine.ingest.raw_bytes import TAPPED_SCHEMES, FileBytes, NetworkBytes, TappedBytes
-from engine.ingest.renditions import Rendition, choose
+from engine.ingest.renditions import Rendition, choose, rules
 from engine.ingest.srt import SrtBytes
 from engine.ingest.url_policy import UrlPolicy, is_local, local_path, open_options, redact, scheme_of
 from engine.media import AudioInfo, Packet, StreamInfo, Track, VideoInfo
@@ -100,6 +100,8 @@ class Source:
         self._dash: DashPlaylists | None = None
         self._tracks: list[tuple[Track, Any]] = []
         self._live = False  # as it was opened last
+        self.renditions: tuple[str, ...] = ()
+        """Rules of the renditions that the input offers, the one that is read first; empty where it has but one."""
         self._progress = PlaylistProgress()
 
     @property
@@ -255,6 +257,8 @@ class Source:
         if is_manifest:
             self._dash = DashPlaylists(self._url, self.stream, self._files, self._rendition)
             self.target_seconds = self._dash.target_seconds if self._dash.live else 0.0
+            if len(offered := self._dash.renditions()) > 1:
+                self.renditions = rules(offered, choose(offered, self._rendition))
             return MASTER_URL, self._dash
         if self._path().endswith(_PLAYLIST_SUFFIXES):
             return self._url, self._files
@@ -321,7 +325,9 @@ class Source:
             Rendition("", s.codec_context.width, s.codec_context.height, int(s.metadata["variant_bitrate"]))
             for s in several
         ]
-        video = several[choose(offered, self._rendition)]
+        index = choose(offered, self._rendition)
+        self.renditions = rules(offered, index)
+        video = several[index]
         rate = video.metadata["variant_bitrate"]
         # Sound within the variant's own segments; of sound that all variants share libav's best is the one.
         own = [s for s in streams.audio if s.metadata.get("variant_bitrate") == rate and s.codec_context is not None]
