@@ -5,6 +5,7 @@ blocking open or read end within a fraction of a second. If the reader dies, not
 the `Source` closes it. Every failure is a SourceError: raised by `open`, kept in `error` where reading broke off.
 """
 
+import contextlib
 import errno
 import http.client
 import re
@@ -48,6 +49,7 @@ _TARGET_DURATION: Final = re.compile(rb"^#EXT-X-TARGETDURATION:\s*(\d{1,4})", re
 # without one means that it has stopped.
 HELD_TARGETS: Final = 3.0
 READ_TIMEOUT_SECONDS: Final = 10.0
+_PROBE_SECONDS: Final = 2.0
 
 
 class Source:
@@ -103,6 +105,7 @@ class Source:
         self.renditions: tuple[str, ...] = ()
         """Rules of the renditions that the input offers, the one that is read first; empty where it has but one."""
         self._progress = PlaylistProgress()
+        self._segment: str | None = None  # the newest one of a playlist
 
     @property
     def is_network(self) -> bool:
@@ -177,6 +180,7 @@ class Source:
         if target := _TARGET_DURATION.search(body):
             self.target_seconds = max(self.target_seconds, float(target[1]))
             self._progress.see(body)
+            self._segment = self._progress.segment(final)
         if nested and depth:
             raise SourceError(
                 "playlist limit exceeded",
@@ -230,9 +234,19 @@ class Source:
                 raise failure from error
             if self._stop.is_set():
                 raise self._stopped() from error
+            self._look_at_segment()
             if time.monotonic() >= deadline and self.is_network:
                 error = TimeoutError()  # libav calls it an error of input and output where RTMP stays silent
             raise classify.explain(error, self._url, self.stream, self._policy, self._open_timeout_seconds) from error
+
+    def _look_at_segment(self) -> None:
+        """Why a playlist that is there does not play: libav only goes on to the next segment.
+
+        Raises: SourceError where the server refuses its newest one.
+        """
+        if self._segment is not None:
+            with contextlib.suppress(OSError, ValueError):
+                classify.fetch(self._segment, self.stream, self._policy, 1, _PROBE_SECONDS)
 
     def _over_http(self, timeouts: tuple[float, float]) -> tuple[Any, Any]:
         """What libav is to open of an HTTP address, and who opens what that names: we, where libav must not, or cannot.
