@@ -151,7 +151,7 @@ def fetch(url: str, stream: str, policy: UrlPolicy, limit: int, timeout_seconds:
         late.set()
         for connection in connections:
             with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)  # TLS's own would also forget what is being read
 
     # http.client knows a limit for each read only.
     timer = threading.Timer(timeout_seconds, end)

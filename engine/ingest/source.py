@@ -244,9 +244,18 @@ class Source:
 
         Raises: SourceError where the server refuses its newest one.
         """
-        if self._segment is not None:
+        if self._segment is None:
+            return
+        try:
             with contextlib.suppress(OSError, ValueError):
                 classify.fetch(self._segment, self.stream, self._policy, 1, _PROBE_SECONDS)
+        except SourceError as error:
+            raise SourceError(
+                error.what,
+                stream=self.stream,
+                why=f"none of the playlist's segments can be opened: {error.why}",
+                remedy="check whether the packager still writes where the server looks",
+            ) from error
 
     def _over_http(self, timeouts: tuple[float, float]) -> tuple[Any, Any]:
         """What libav is to open of an HTTP address, and who opens what that names: we, where libav must not, or cannot.

@@ -100,6 +100,7 @@ def test_each_kind_of_fault_is_a_stall_with_its_cause_and_nothing_else(tmp_path)
                 "tls_unsigned": (f"https://127.0.0.1:{tls}/live.m3u8", {"tls"}),
                 "tls_plain": (f"https://127.0.0.1:{origin.port}/live.m3u8", {"tls"}),
                 "silent": (f"http://127.0.0.1:{silent}/live.m3u8", {"timeout"}),
+                "silent_tls": (f"https://127.0.0.1:{silent}/live.m3u8", {"timeout"}),
                 "silent_tcp": (f"tcp://127.0.0.1:{silent}", {"timeout"}),
                 "loris": (f"http://127.0.0.1:{loris}/live.m3u8", {"timeout"}),
                 "udp": (f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}", {"timeout"}),
