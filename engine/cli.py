@@ -24,7 +24,9 @@ from engine.verdicts import Incident, Severity, StreamSecond
 
 if TYPE_CHECKING:
     from engine.evidence.folder import EvidenceFolder
-    from engine.pipeline import Engine, Outcome, StreamSpec
+    from engine.outcome import Outcome
+    from engine.pipeline import Engine
+    from engine.spec import StreamSpec
 
 CLEAN, INCIDENTS, USAGE, INPUT_FAILED = 0, 1, 2, 3
 # What shells report for a program that its reader, or the user, ended.
@@ -202,9 +204,10 @@ def _prepare(
     if not inputs and not config.streams:
         raise ConfigError("nothing to judge", why="no input was named", remedy="avjury check INPUT..., or --config F")
 
+    from engine.devices import choose_device
     from engine.evidence.recorder import EvidenceSettings
-    from engine.pipeline import EngineSettings, StreamSpec, choose_device
     from engine.slate_images import configured
+    from engine.spec import EngineSettings, StreamSpec
 
     if inputs:
         chosen = configuration.select(list(known), [*config.tables(), *selection])
