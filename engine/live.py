@@ -321,7 +321,7 @@ class LiveEngine(Engine):
 
     def _take_pictures(self, frames: FrameBatch) -> None:
         made = 0
-        for slot, surface in zip(frames.slots.tolist(), frames.surfaces, strict=True):
+        for slot, surface in zip(frames.numbers, frames.surfaces, strict=True):
             stream = self._streams[slot].spec.id
             if stream in self._snaps and made < SNAPS_PER_PASS:
                 del self._snaps[stream]

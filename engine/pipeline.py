@@ -252,7 +252,7 @@ class Engine:
         if self._uploader is None or all(surface.device != "cpu" for surface in batch.surfaces):
             return batch
         surfaces = [self._uploader.upload(s) if s.device == "cpu" else s for s in batch.surfaces]
-        return self._batcher.assemble(list(zip(batch.slots.tolist(), surfaces, strict=True)), self._pixel_black_th)
+        return self._batcher.assemble(list(zip(batch.numbers, surfaces, strict=True)), self._pixel_black_th)
 
     def _judge_ticks(self) -> None:
         while True:
@@ -316,15 +316,15 @@ class Engine:
                 incident, change = stream.book.apply(transition)
                 self._publish(stream, incident, change)
                 if frames is not None and self.settings.thumbnails and transition.kind != "closed":
-                    row = frames.slots.tolist().index(transition.slot)
+                    row = frames.numbers.index(transition.slot)
                     stream.outcome.thumbnails[incident.id] = thumbnail(frames.surfaces[row])
                 if frames is not None and self._recorder is not None and transition.kind != "closed":
-                    row = frames.slots.tolist().index(transition.slot)
+                    row = frames.numbers.index(transition.slot)
                     self._recorder.picture(stream.slot, incident, frames.surfaces[row], transition.decided_at)
             if frames is not None:
                 self._judged(frames)
                 if self._recorder is not None:
-                    self._recorder.batch_ends(frames.slots.tolist(), frames.surfaces)
+                    self._recorder.batch_ends(frames.numbers, frames.surfaces)
                 for surface in frames.surfaces:
                     surface.release()
 
@@ -337,7 +337,7 @@ class Engine:
             self._recorder.measures(measures)
         values = measures.values.cpu().numpy() if self.settings.trace else None
         starts, ends = measures.start.tolist(), measures.known_until.tolist()
-        for row, slot in enumerate(measures.slots.tolist()):
+        for row, slot in enumerate(measures.slots.tolist() if frames is None else frames.numbers):
             stream = self._streams[slot]
             if measures.track == "video":
                 assert frames is not None
