@@ -114,19 +114,10 @@ def test_gpu_tests_are_found_with_torch_triton_numba_numpy_and_pytest_alone(tmp_
     files = sorted(file for file in (ROOT / "tests").rglob("test_*.py") if "pytest.mark.gpu" in file.read_text())
     done = subprocess.run(
         [
-            sys.executable,
-            "-m",
-            "pytest",
-            "--collect-only",
-            "-q",
-            "-m",
-            "gpu",
-            "-o",
-            "timeout=",
-            "-p",
-            "no:cacheprovider",
-        ]
-        + [str(file) for file in files],
+            *(sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "gpu"),
+            *("-p", "pytest_timeout", "-p", "no:cacheprovider"),
+            *map(str, files),
+        ],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
