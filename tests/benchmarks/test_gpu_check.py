@@ -111,12 +111,12 @@ def test_gpu_tests_are_found_with_torch_triton_numba_numpy_and_pytest_alone(tmp_
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Refuse())\n"
     )
-    files = sorted(file for file in (ROOT / "tests").rglob("test_*.py") if "pytest.mark.gpu" in file.read_text())
+    files = gpu_check.gpu_test_files()
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "gpu"),
             *("-p", "pytest_timeout", "-p", "no:cacheprovider"),
-            *map(str, files),
+            *files,
         ],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
