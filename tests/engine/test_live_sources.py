@@ -17,7 +17,9 @@ from engine.errors import SourceError
 from engine.ingest.backoff import LONGEST_SECONDS, Backoff, OpenPace
 from engine.ingest.causes import cause_of
 from engine.ingest.source import Source
-from engine.pipeline import Engine, EngineSettings, Silent, StreamSpec
+from engine.listener import Silent
+from engine.pipeline import Engine
+from engine.spec import EngineSettings, StreamSpec
 
 SENDER = shutil.which("ffmpeg")
 # What an outage could be mistaken for.
