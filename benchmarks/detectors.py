@@ -29,7 +29,8 @@ from benchmarks.harness import RESULTS, write_result
 from benchmarks.planted_pictures import bench_pictures
 from benchmarks.planted_transport import bench_transport
 from benchmarks.tallies import Tally, figures, set_seconds, tally
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Incident
 from models.synthesis import sound
 from models.synthesis.planted import Planted

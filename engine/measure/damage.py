@@ -114,6 +114,10 @@ class TornBlocks:
         self._window, self._began = arithmetic.column(slots, torch.nan), arithmetic.column(slots, torch.nan)
         self._corners, self._sides, self._constant = _weights()
         self._host_state = np.zeros((slots, 9))
+        if arithmetic.on_host:
+            from kernels.torn_blocks.cpu import torn_blocks_into  # numba loads in a second: only where it is needed
+
+            self._torn_blocks_into: Any = torn_blocks_into
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         needed = not _BLOCK_NAMES.isdisjoint(wanted)
@@ -180,7 +184,8 @@ class TornBlocks:
         view, surfaces = rows.view, rows.batch.surfaces
         wanted = self._wanted[rows.slots]
         frames = rows.frames if wanted.all() else rows.only(wanted, self._arithmetic)
-        view[:, _BLOCKS] = torn_blocks(frames, rows.references).numpy()
+        first = rows.values.data_ptr() + _BLOCKS.start * view.itemsize
+        self._torn_blocks_into(frames, rows.references, first, view.strides[0])
         host.fold_damage(
             view[:, _BLOCKS],
             np.array([surface.width * surface.height / (BLOCK * BLOCK) for surface in surfaces]),

@@ -5,7 +5,8 @@ from itertools import islice
 
 import pytest
 
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from models.synthesis.coded_damage import plant_damage
 from models.synthesis.picture import moving_pattern, plant
 from models.synthesis.picture_clip import read_pictures, write_pictures

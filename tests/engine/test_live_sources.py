@@ -17,7 +17,9 @@ from engine.errors import SourceError
 from engine.ingest.backoff import LONGEST_SECONDS, Backoff, OpenPace
 from engine.ingest.causes import cause_of
 from engine.ingest.source import Source
-from engine.pipeline import Engine, EngineSettings, Silent, StreamSpec
+from engine.listener import Silent
+from engine.pipeline import Engine
+from engine.spec import EngineSettings, StreamSpec
 
 SENDER = shutil.which("ffmpeg")
 # What an outage could be mistaken for.
@@ -157,7 +159,7 @@ def test_a_source_that_goes_and_comes_back_is_one_stall_and_no_other_defect(clip
         measured, media = watcher.frames, watcher.media
         channel = Channel(clip, port)
         try:
-            watcher.wait(watcher.closed, 25)
+            watcher.wait(watcher.closed, 60)
             away = time.monotonic() - left
             watcher.wait(lambda: watcher.frames > measured + 25, 10)
             assert watcher.media > media
@@ -213,7 +215,7 @@ def test_a_source_that_is_not_there_at_first_is_waited_for(clip: Path) -> None:
         assert watcher.incidents[0] == ("opened", "stream.stall", "refused")
         channel = Channel(clip, port)
         try:
-            watcher.wait(watcher.closed, 25)
+            watcher.wait(watcher.closed, 60)
             assert watcher.frames
         finally:
             channel.close()

@@ -45,6 +45,8 @@ def ran(monkeypatch):
 
     for name, module in KERNELS.items():
         monkeypatch.setattr(module, name, watched(name, getattr(module, name)))
+    on_host = watched("tile_stats", change.host_tile_stats())
+    monkeypatch.setattr(change, "host_tile_stats", lambda: on_host)
     return names
 
 

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from interpreter import interpreted
+from properties import given, settings, st
 
 from kernels.temporal import COLUMNS, Range, new_state, temporal
 from kernels.temporal.op import luminance_table

@@ -10,7 +10,8 @@ import torch
 from media import ffmpeg_exe, media_dir
 
 from engine.measure import edges, schedule
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from kernels.edge_width import edge_width
 from kernels.layout import FRAME_FIELDS, Field
 
