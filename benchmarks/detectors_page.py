@@ -29,6 +29,11 @@ closes it at the first good moment after which it stayed good. While a master of
 does not open: black is not also frozen, a lost channel is not also out of balance.
 """
 
+SILENT = (
+    "Silence is not in the graph: while nothing sounds, what compares channels, levels or tones has no value, so that",
+    "nobody has to be held back. A picture of which nothing is decoded has no value either, and is for the transport.",
+)
+
 
 def newest(name: str = "detectors", folder: Path = RESULTS) -> dict[str, Any] | None:
     """The newest recorded result of a benchmark; None where there is none."""
@@ -179,7 +184,7 @@ def page(detectors: Sequence[Detector], result: Mapping[str, Any] | None) -> str
         for declared in detectors:
             if declared.name.startswith(area + "."):
                 lines += section(declared, figures)
-    lines += ["## Who speaks for whom", "", *dominance(detectors)]
+    lines += ["## Who speaks for whom", "", *dominance(detectors), "", *SILENT]
     return "\n".join(lines) + "\n"
 
 
