@@ -30,6 +30,8 @@ from benchmarks.planted_pictures import bench_pictures
 from benchmarks.planted_transport import bench_transport
 from benchmarks.tallies import Tally, figures, set_seconds, tally
 from engine.detectors import all_detectors, detector
+from engine.detectors.audio_channels import SWAPPED_SECONDS
+from engine.detectors.audio_events import LEVEL_SECONDS
 from engine.pipeline import EngineSettings, StreamSpec, check
 from engine.verdicts import Incident
 from models.synthesis import sound
@@ -261,7 +263,7 @@ def bench_sound(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tal
                 continue
             copy = folder / f"{name}-{clip.stem}.flac"
             write_sound(copy, spoilt)
-            seconds = set_seconds(judged[name])
+            seconds = set_seconds(judged[name]) + _waits(name, planted)
             tally(tallies[name], clip.name, planted, judge([copy])[str(copy)], clean, set_seconds=seconds, rate=10.0)
             copy.unlink()
         around = sound.surround_of(repeated(SURROUND_SECONDS))
@@ -275,12 +277,19 @@ def bench_sound(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tal
             start = 15.0 + random.Random(f"{seed} {name} {clip.name}").random()
             spoilt, planted = spoil(around, start, start + 75.0)
             write_sound(whole, spoilt)
-            seconds = set_seconds(judged[name])
+            seconds = set_seconds(judged[name]) + _waits(name, planted)
             tally(tallies[name], clip.name, planted, judge([whole])[str(whole)], clean, set_seconds=seconds, rate=10.0)
         whole.unlink()
     for name, counted in tallies.items():
         _say(name, counted)
     return tallies
+
+
+def _waits(name: str, planted: Sequence[Planted]) -> float:
+    """Seconds for which the measure itself has to wait: a gap for its end, a changed level for as long as it lasts."""
+    if name == "audio.dropout":
+        return planted[0].duration
+    return {"audio.level_jump": LEVEL_SECONDS, "audio.channel_swap": SWAPPED_SECONDS}.get(name, 0.0)
 
 
 def _say(name: str, counted: Tally) -> None:

@@ -35,7 +35,7 @@ _MEANS, _SOUNDED, _HUM, _HISS, _LEVELS = at.MEANS, at.SOUNDED, at.HUM, at.HISS, 
 _RUN, _SINCE, _LOW_STEPS, _WIDE_STEPS, _WIDE_BLOCKS, _LOW_POWER, _LOW_BLOCKS, _PAIR_WEIGHT = (
     at.RUN, at.SINCE, at.LOW_STEPS, at.WIDE_STEPS, at.WIDE_BLOCKS, at.LOW_POWER, at.LOW_BLOCKS, at.PAIR_WEIGHT,
 )  # fmt: skip
-_RUN_MOST, _RUN_BACK = at.RUN_MOST, at.RUN_BACK
+_RUN_MOST, _RUN_BACK, _AROUND, _AROUND_SHARE = at.RUN_MOST, at.RUN_BACK, at.AROUND, at.AROUND_SHARE
 _POLARITY, _LOW_POLARITY, _MINUTE, _ENVELOPE = at.POLARITY, at.LOW_POLARITY, at.MINUTE, at.ENVELOPE
 _SOUNDING, _LOST, _FLOOR, _SOUNDED_BLOCKS = at.SOUNDING_POWER, at.LOST_POWER, at.POWER_FLOOR, at.SOUNDED_BLOCKS
 _SOUNDING_DB, _SILENT_DB = 10 * math.log10(at.SOUNDING_POWER), 10 * math.log10(at.POWER_FLOOR)
@@ -147,27 +147,28 @@ def _surround(row, weights, state, out):
 
 
 @_jit
-def _surround_pairs(row, weights, out):
+def _surround_pairs(row, weights, state, out):
     """Of channels beside and behind the listener, two by two in the order of their layout."""
     out[_PAIRS_AT] = math.nan
     around = 0
     for channel in range(MAX_CHANNELS):
         around += weights[channel] > _PAIR_WEIGHT
+        before = state[_AROUND + channel]
+        state[_AROUND + channel] = before + _AROUND_SHARE * (row[_F_POWER + channel] - before)
     if around % 2:
         return
-    first = -1.0
+    first = -1
     for channel in range(MAX_CHANNELS):
         if weights[channel] <= _PAIR_WEIGHT:
             continue
-        power = row[_F_POWER + channel]
-        if first < 0.0:
-            first = power
+        if first < 0:
+            first = channel
             continue
-        louder, quieter = max(first, power), min(first, power)
-        first = -1.0
-        if louder >= _SOUNDING and quieter >= _LOST:
-            apart = _decibels(louder) - _decibels(quieter)
+        power, other = row[_F_POWER + first], row[_F_POWER + channel]
+        if max(power, other) >= _SOUNDING and min(power, other) >= _LOST:
+            apart = abs(_decibels(state[_AROUND + first]) - _decibels(state[_AROUND + channel]))
             out[_PAIRS_AT] = apart if out[_PAIRS_AT] != out[_PAIRS_AT] else max(out[_PAIRS_AT], apart)
+        first = -1
 
 
 @_jit
@@ -456,7 +457,7 @@ def _follow(features, valid, weights, momentary, slots, states, out):
             state[_PAIRS] = 0.0
         _compare_channels(row, state, whole, result)
         _surround(row, weights[index], state, result)
-        _surround_pairs(row, weights[index], result)
+        _surround_pairs(row, weights[index], state, result)
         _offset(row, state, count, result)
         if not whole:
             # It comes before a hole: nothing goes on after it, and its features are not there.

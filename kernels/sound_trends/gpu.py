@@ -72,12 +72,13 @@ _SCALARS: Final = (
     10 / math.log(10), at.POWER_FLOOR, at.SOUNDING_POWER, at.LOST_POWER, at.LOW_FLOOR, at.LOW_SHARE, at.HUM_COHERENCE,
     at.TONE_ANGLE, at.NEAR_SHARE, at.STEP_SHARE, at.LUFS_OFFSET, at.ABSOLUTE_GATE_POWER, at.RELATIVE_GATE,
     *at.GAP_LEVELS, *at.GAP_EDGES, at.PAIR_WEIGHT, at.LOW_STEPS, at.WIDE_STEPS, at.LOW_POWER,
-    feature.BLOCK / at.SAMPLE_RATE,
+    feature.BLOCK / at.SAMPLE_RATE, at.AROUND_SHARE,
 )  # fmt: skip
 _DECIBEL, _FLOOR, _SOUNDING, _LOST, _LOW_FLOOR, _LOW_SHARE, _COHERENCE = (tl.constexpr(k) for k in range(7))
 _TONE_ANGLE, _NEAR_SHARE, _STEP_SHARE, _OFFSET, _GATE, _RELATIVE = (tl.constexpr(k) for k in range(7, 13))
 _GAP_LEVELS, _GAP_EDGES = tl.constexpr(13), tl.constexpr(15)
 _PAIR_WEIGHT, _LOW_STEPS, _WIDE_STEPS, _LOW_POWER, _BLOCK_SECONDS = (tl.constexpr(k) for k in range(17, 22))
+_AROUND_SHARE, _AROUND = tl.constexpr(22), tl.constexpr(at.AROUND)
 _CHANGE_LEAST, _NEAR, _NEAR_RANK = (
     tl.constexpr(at.CHANGE_LEAST_DB),
     tl.constexpr(at.NEAR_BLOCKS),
@@ -170,22 +171,28 @@ def _channel_measures(row, state, weights, count, scalars, result):
 
 
 @triton.jit
-def _surround_pairs(row, weights, scalars, result):
+def _surround_pairs(row, state, weights, scalars, result):
     """Of channels beside and behind the listener, two by two in the order of their layout."""
     front = tl.load(scalars + _PAIR_WEIGHT)
     sounding, lost = tl.load(scalars + _SOUNDING), tl.load(scalars + _LOST)
+    share = tl.load(scalars + _AROUND_SHARE)
     around = 0
     first = sounding * 0
+    first_late = sounding * 0
     best = sounding * 0 - 1
     for channel in tl.static_range(0, _CHANNELS):
         power = tl.load(row + _F_POWER + channel)
+        late = tl.load(state + _AROUND + channel)
+        late += share * (power - late)
+        tl.store(state + _AROUND + channel, late)
         beside = _flag(tl.load(weights + channel) > front)
         second = beside & (around % 2 == 1)
         louder, quieter = tl.maximum(first, power), tl.minimum(first, power)
         known = second & _flag(louder >= sounding) & _flag(quieter >= lost)
-        apart = _decibels(louder, scalars) - _decibels(quieter, scalars)
+        apart = tl.abs(_decibels(first_late, scalars) - _decibels(late, scalars))
         best = tl.where(known, tl.maximum(best, apart), best)
         first = tl.where(beside, power, first)
+        first_late = tl.where(beside, late, first_late)
         around += tl.where(beside, 1, 0)
     judged = _flag(best >= 0) & (around % 2 == 0)
     tl.store(result + _PAIRS_AT, tl.where(judged, best, float("nan")))
@@ -462,7 +469,7 @@ def _follow(features, valid, weights, momentary, momentary_stride, slots, states
     count = tl.load(state + _COUNT).to(tl.int32)
     _pair_measures(row, state, whole, scalars, result)
     _channel_measures(row, state, weights + index * _CHANNELS, count, scalars, result)
-    _surround_pairs(row, weights + index * _CHANNELS, scalars, result)
+    _surround_pairs(row, state, weights + index * _CHANNELS, scalars, result)
     if whole:
         _order(row, state, weights + index * _CHANNELS, scalars, result)
         channel = tl.arange(0, _CHANNELS)

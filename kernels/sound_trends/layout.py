@@ -18,7 +18,7 @@ COLUMNS: Final = (
     "imbalance",  # level of the louder over that of the quieter of the first two channels, dB
     "channel_lost",  # 1 where one of the first two channels is without sound while the other sounds
     "surround_lost",  # 1 where a further channel that has sounded is without sound while another sounds; NaN: none
-    "surround_imbalance",  # level of the louder over that of the quieter of a pair of surround channels, dB; NaN: none
+    "surround_imbalance",  # level of late of the louder over the quieter of two surround channels, dB; NaN: none
     "swapped_seconds",  # for how long LFE has sounded like a full channel while a full one sounds like LFE; NaN: no LFE
     "offset",  # steady part of a channel's mean, of the channel with most, linear
     "offset_lead",
@@ -69,6 +69,7 @@ LOW_BLOCKS: Final = 20
 # Both runs count up to here, and one block that speaks against them takes ten of them: a hit, or a switch's edge.
 RUN_MOST: Final = 100
 RUN_BACK: Final = 10
+AROUND_SHARE: Final = 0.1  # of a block in the level of a surround channel, which so follows within a second or two
 PAIR_WEIGHT: Final = 1.0  # channels beside and behind have more (BS.1770); an even number of them is pairs
 
 # After so many blocks without sound what was before does not go on: once, all of these measures are 0.
@@ -144,8 +145,9 @@ MEANS: Final = 16
 SOUNDED: Final = MEANS + MAX_CHANNELS  # blocks that each channel has sounded for
 RUN: Final = SOUNDED + MAX_CHANNELS  # blocks that LFE was wide for, or another channel low, less what spoke against it
 SINCE: Final = RUN + MAX_CHANNELS  # blocks since LFE was wide first
+AROUND: Final = SINCE + MAX_CHANNELS  # mean power of late
 # Rings; the entry of the block with number n is at n % size.
-HUM: Final = SINCE + MAX_CHANNELS
+HUM: Final = AROUND + MAX_CHANNELS
 HISS: Final = HUM + HUM_BLOCKS * HUM_COLUMNS
 LEVELS: Final = HISS + HISS_BLOCKS
 POLARITY: Final = LEVELS + 2 * LEVEL_BLOCKS

@@ -92,12 +92,13 @@ def _minute_error(powers: list[float], target: float) -> float:
     return abs(float(-0.691 + 10 * np.log10(kept.mean())) - target)
 
 
-def _surround_imbalance(row: _Array, weight: _Array) -> float:
-    around = [row[c] for c in range(8) if weight[c] > 1]
+def _surround_imbalance(row: _Array, weight: _Array, late: _Array) -> float:
+    around = [c for c in range(8) if weight[c] > 1]
     if len(around) % 2:
         return math.nan
-    pairs = [sorted(pair) for pair in zip(around[::2], around[1::2], strict=True)]
-    return max((_decibels(b) - _decibels(a) for a, b in pairs if b >= 1e-6 and a >= 1e-8), default=math.nan)
+    pairs = [(a, b) for a, b in zip(around[::2], around[1::2], strict=True)
+             if max(row[a], row[b]) >= 1e-6 and min(row[a], row[b]) >= 1e-8]  # fmt: skip
+    return max((abs(_decibels(late[a]) - _decibels(late[b])) for a, b in pairs), default=math.nan)
 
 
 class _Order:
@@ -151,10 +152,12 @@ def follow(
     sounded = np.zeros(8)
     means = np.zeros(8)
     order = _Order()
+    late = np.zeros(8)
     result = []
     for row, length, weight, loudness in zip(rows, valid, weights, momentary, strict=True):
         nan = math.nan
         count = len(run)
+        late = late + 0.1 * (row[:8] - late)
         whole = length == 4800
         louder, quieter = max(row[0], row[1]), min(row[0], row[1])
         pair = not math.isnan(row[17]) and louder >= 1e-6
@@ -188,7 +191,7 @@ def follow(
             imbalance,
             lost,
             surround,
-            _surround_imbalance(row, weight),
+            _surround_imbalance(row, weight, late),
             order.swapped(row, weight) if whole else nan,
             max(steady),
             0.0,

@@ -377,8 +377,9 @@ def test_a_surround_channel_that_is_quieter_all_the_time_is_told():
     made, [planted] = sound.plant_surround_imbalance(surround(30.0), 6.0, 24.0, channel=4)
     [(detector, start, end)] = [f for f in judged(made, short) if f[0].startswith("audio.surround")]
     assert detector == planted.detector
-    assert start == pytest.approx(planted.start, abs=0.5)
-    assert end == pytest.approx(planted.end, abs=0.5)
+    # The level of the last second or two is 12 dB down some three seconds after a channel is 20 dB down.
+    assert planted.start < start < planted.start + 4.0
+    assert end == pytest.approx(planted.end, abs=1.0)
 
 
 def test_a_lost_surround_channel_is_not_also_out_of_balance():
