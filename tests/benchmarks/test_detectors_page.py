@@ -3,7 +3,8 @@
 import json
 import re
 
-from benchmarks.detectors_page import PAGE, dominance, newest, page, read_result, together
+from benchmarks.detectors_chart import chart
+from benchmarks.detectors_page import CHART, PAGE, dominance, newest, page, read_result, together
 from benchmarks.harness import RESULTS
 from engine.detectors import DETECTORS
 
@@ -18,7 +19,9 @@ def recorded(text):
 
 def test_the_page_says_what_the_detectors_declare():
     text = PAGE.read_text(encoding="utf-8")
-    assert text == page(DETECTORS, recorded(text)), AGAIN
+    costs = read_result(RESULTS / re.search(r"^Costs: (kernels-cpu-\S+\.json)", text, re.MULTILINE)[1])
+    assert text == page(DETECTORS, recorded(text), costs), AGAIN
+    assert CHART.read_text(encoding="utf-8") == chart(together(recorded(text)), "detectors"), AGAIN
 
 
 def test_the_graph_has_every_dominance_and_no_other():
