@@ -321,10 +321,8 @@ def test_a_live_playlist_that_stops_is_a_stall_with_its_cause(folder, suffix, fa
         getattr(server, fault).clear()
         watcher.wait(watcher.closed, 35)
         outcome = watcher.end()
-    found = {i.detector for i in outcome.incidents}
-    # Each attempt at a segment that hangs drips some of its pictures, which are not whole seconds of anything.
-    assert "stream.stall" in found
-    assert fault == "hanging" or found == {"stream.stall"}, outcome.incidents
+    # Each attempt at a segment that hangs drips some of its pictures: they are no freeze, and no missing sound.
+    assert {i.detector for i in outcome.incidents} == {"stream.stall"}, outcome.incidents
 
 
 def program(*command: str) -> subprocess.Popen[bytes]:
