@@ -23,10 +23,10 @@ from kernels import tile_stats as tiles
 from kernels.active_area import active_area
 from kernels.audio_stats import AudioState, measure_audio
 from kernels.blockiness import blockiness
-from kernels.edge_width import edge_width
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
+from kernels.sharpness import sharpness
 from kernels.sound_features import FeatureState, sound_features
 from kernels.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.sound_trends import TrendState, sound_trends
@@ -47,7 +47,7 @@ PER_SECOND = {
     "blockiness": 1.0,
     "torn_blocks": 25.0,
     "tear": 4.0,
-    "edge_width": 0.25,
+    "sharpness": 2.0,
     "texture": 1.0,
     "active_area": 1.0,
     "audio_stats": 10.0,
@@ -133,7 +133,7 @@ def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
         "blockiness": lambda: blockiness(frame),
         "torn_blocks": lambda: torn_blocks(frame, reference),
         "tear": lambda: tear(frame, reference, HEIGHT),
-        "edge_width": lambda: edge_width(frame),
+        "sharpness": lambda: sharpness(frame),
         "texture": lambda: texture(frame),
         "active_area": lambda: active_area(frame),
         "audio_stats": lambda: measure_audio(audio, samples, channels, valid, weights, clip, slots, noise),
