@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import torch
 
-from engine.detectors import detector
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place
 
@@ -20,7 +19,7 @@ class Aim:
     Args:
         arithmetic: of the device.
         slots: number of slots.
-        detectors: names; each is bad at or above the threshold that it enters at.
+        detectors: names; each is bad from its `threshold` on, and opens after its `duration`.
         columns: what each of them judges.
         usual: seconds from one look to the next.
     """
@@ -39,10 +38,8 @@ class Aim:
         """A stream moves in; as `Part.open_slot`."""
         for name, enter, lasts, since in zip(self._names, self._enter, self._lasts, self._since, strict=True):
             since[slot] = torch.nan
-            enter[slot], lasts[slot] = torch.inf, 0.0
-            if name in parameters:
-                rule = detector(name).rule(parameters[name])
-                enter[slot], lasts[slot] = rule.enter, rule.set_seconds
+            own = parameters.get(name, {})
+            enter[slot], lasts[slot] = own.get("threshold", torch.inf), own.get("duration", 0.0)
 
     def interval(self, view: Any, slots: Any, pts: Any, due: Any) -> Any:
         """(N,) seconds from these pictures to the next look at them.

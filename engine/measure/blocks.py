@@ -5,6 +5,7 @@ from typing import Final
 
 import torch
 
+from engine.measure.aim import Aim
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
 from engine.measure.rows import Rows
@@ -12,7 +13,7 @@ from engine.measure.schedule import Schedule
 from kernels.blockiness import COLUMNS, blockiness
 
 # A starved encoder stays so for longer, and most of what starves it, or ends that, changes the gradient.
-BLOCKS_INTERVAL_SECONDS = 1.0
+BLOCKS_INTERVAL_SECONDS = 0.5
 BLOCKS_GRADIENT_CHANGE: Final = 0.15
 # Coded blocks stand out in key frames and are smeared by motion until the next one, so it is the mean of late that is
 # judged, and pictures with some blocks are looked at more often. A picture with more of them counts as half a second.
@@ -46,10 +47,12 @@ class Blocks:
             gain=BLOCKS_GRADIENT_CHANGE,
             rate=1 / BLOCKY_INTERVAL_SECONDS,
         )
+        self._aim = Aim(arithmetic, slots, ("video.blockiness",), ("blocks",), BLOCKS_INTERVAL_SECONDS)
         self._mean, self._at = arithmetic.column(slots), arithmetic.column(slots, torch.nan)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
+        self._aim.open_slot(slot, parameters)
         self._mean[slot], self._at[slot] = 0.0, torch.nan
 
     def fill(self, rows: Rows) -> None:
@@ -67,5 +70,7 @@ class Blocks:
         mean = xp.where(due, before + (now - before) * (1 - xp.exp(-step / MEAN_SECONDS)), before)
         self._mean[slots], self._at[slots] = mean, xp.where(due, rows.pts, self._at[slots])
         view[:, _MEAN] = xp.where(due, mean, torch.nan)
-        blocky = (now >= BLOCKY) | (mean >= BLOCKY)
-        self._schedule.pace(slots, due, blocky, interval=BLOCKY_INTERVAL_SECONDS, gain=BLOCKS_GRADIENT_CHANGE)
+        interval = self._aim.interval(view, slots, rows.pts, due)
+        often = ((now >= BLOCKY) | (mean >= BLOCKY)) & (interval > BLOCKY_INTERVAL_SECONDS)
+        interval = xp.where(often, BLOCKY_INTERVAL_SECONDS, interval)
+        self._schedule.pace(slots, due, due, interval=interval, gain=BLOCKS_GRADIENT_CHANGE)
