@@ -2,7 +2,8 @@
 
 The limit is memory: a picture and the one before it, 6.2 MB at 1920x1080, must each be read once. So the first row is
 numpy's copy of the same luma planes, and every kernel is given as a ratio to it, taken turn by turn. How often a kernel
-runs is beside it: measures of texture, edges and bars are due about once a second, the others at every picture.
+runs is beside it: measures of texture, edges and blocks are due about twice a second, tears and borders more often,
+the others at every picture.
 """
 
 import argparse
@@ -44,12 +45,12 @@ PER_SECOND = {
     "frame_stats": 25.0,
     "tile_stats": 25.0,
     "temporal": 25.0,
-    "blockiness": 1.0,
+    "blockiness": 2.0,
     "torn_blocks": 25.0,
-    "tear": 4.0,
+    "tear": 8.0,
     "sharpness": 2.0,
-    "texture": 1.0,
-    "active_area": 1.0,
+    "texture": 2.0,
+    "active_area": 5.0,
     "audio_stats": 10.0,
     "sound_features": 10.0,
     "sound_trends": 10.0,
