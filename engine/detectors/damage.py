@@ -8,7 +8,7 @@ from engine.verdicts import Severity
 
 # Share of the picture from which planted damage counts as visible.
 CORRUPT_SHARE = 0.01
-# Most of the pictures of about a second, or three of them at the same row.
+# Most of the pictures of about a second, or several of them at the same row.
 TEARING_SHARE = 0.6
 
 

@@ -49,13 +49,13 @@ LEAST_SHARE: Final = 0.01
 TEAR_INTERVAL_SECONDS: Final = 0.125
 TORN: Final = 1.0
 TEARING_SECONDS: Final = 1.0
-# Where little moves few pictures show that they are torn; but no scene seems torn three times in a row at the same row.
+# Where little moves few pictures show that they are torn; but no scene seems torn four times in a row at the same row.
 # A row counts as the same within this share of the height; a tear there counts for ONE_TEAR and is forgotten in
 # HELD_SECONDS, at once where another row is torn; no more than MOST_HELD count, so that it is over soon.
 SAME_ROW: Final = 0.0025
-ONE_TEAR: Final = 0.25
+ONE_TEAR: Final = 0.2
 HELD_SECONDS: Final = 4.0
-MOST_HELD: Final = 2.42
+MOST_HELD: Final = 3.03
 # Below this mean difference (of full scale) nothing moves that could be torn.
 LEAST_MOTION: Final = 0.25 / 256
 

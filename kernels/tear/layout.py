@@ -14,7 +14,7 @@ SMALLEST_WIDTH: Final = 16
 # A strip moves at a row if it, or the row above, differs from the earlier picture by so many 8-bit codes a sample.
 MOVING: Final = 3
 # A row at which fewer strips move says nothing.
-LEAST_STRIPS: Final = 4
+LEAST_STRIPS: Final = 5
 # The step at a torn row, in 8-bit codes a sample.
 LEAST_STEP: Final = 3
 # Edges within so many rows, in this picture or the earlier one, are compared with the step.

@@ -46,7 +46,7 @@ def tear(frames: Tensor, references: Tensor, tallest: int) -> Tensor:
     abs(this[y] - this[y - 1]), P the same of the earlier picture, X1 that of abs(this[y] - earlier[y - 1]), X2 that of
     abs(earlier[y] - this[y - 1]). A strip moves at y if abs(this - earlier) of row y or y - 1 sums to at least 3 w.
     Over the n strips that move at y: C(y) is the sum of C; X(y) the smaller of the sums of X1 and of X2; A(y) the
-    largest of the sums of C, and of P, at the rows from y - 8 to y + 8 without y. A row with n of at least 4, C(y) of
+    largest of the sums of C, and of P, at the rows from y - 8 to y + 8 without y. A row with n of at least 5, C(y) of
     at least 3 n w, and C(y) above A(y) has the value 10 C(y) / max(20 X(y), 13 A(y), 1); `tear` is the largest, 0
     where no row has one. From 1 on the row is torn. `tear_place` is the first row that has it over the picture's
     height, 0 where none has.
