@@ -117,6 +117,8 @@ STRENGTHS: Mapping[str, tuple[float, ...]] = {
     "letterbox": (0.25,),
     "tearing": (0.4,),
     "block_dropout": (0.02,),
+    "colour_flash": (6.0,),
+    "no_data": (0.25,),
 }
 # Incidents on clean clips that are there: looked at, or heard.
 _ERRORS = "FFmpeg's decoder reports the same damage"

@@ -44,6 +44,7 @@ from engine.queues import Bell, BoundedQueue
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
 from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import ClosedBy, Incident, Loudness
+from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
@@ -156,7 +157,7 @@ class Engine:
         )
         wanted = {d.column for d in detectors}
         if self.settings.trace:
-            wanted |= set(INFORMATION_COLUMNS)  # no detector of ours judges them
+            wanted |= {*INFORMATION_COLUMNS, *EDGE_COLUMNS}  # no detector of ours judges them
         self._measure.open_slot(slot, parameters, wanted)
         self._judge.open_slot(slot, rules)
         self.counters.streams[spec.id] = reader.counters
