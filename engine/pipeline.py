@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -37,6 +37,7 @@ from engine.ingest.base import MediaSource
 from engine.ingest.source import Source
 from engine.ingest.url_policy import UrlPolicy
 from engine.judge import Judge, Pending
+from engine.levels import Levels
 from engine.measure import Measure
 from engine.media import AudioBlock, FrameBatch, Measures, StreamInfo, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue
@@ -73,6 +74,7 @@ class EngineSettings:
         thumbnails: keep a picture of each incident's worst moment.
         evidence: what is kept of incidents, where the engine has somebody to hand it to.
         slates: pictures to look for, of `video.slate`.
+        levels: keep the lowest and highest value of each measure in every second.
     """
 
     device: str = "auto"
@@ -85,6 +87,7 @@ class EngineSettings:
     thumbnails: bool = False
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
     slates: tuple[Slate, ...] = ()
+    levels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +282,7 @@ class Engine:
         self._judge = Judge(all_detectors(), self.device, slots)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
+        self._levels = Levels(slots, self.device) if settings.levels else None
         self._free = list(range(slots - 1, -1, -1))
         self._streams: dict[int, _Stream] = {}
         # What every pass of the loop needs of the streams, by slot.
@@ -345,6 +349,8 @@ class Engine:
             wanted |= set(INFORMATION_COLUMNS)  # no detector of ours judges them
         self._measure.open_slot(slot, parameters, wanted)
         self._judge.open_slot(slot, rules)
+        if self._levels is not None:
+            self._levels.open_slot(slot)
         self.counters.streams[spec.id] = reader.counters
         self._streams[slot] = stream
         self._video[slot], self._audio[slot] = reader.video, reader.audio
@@ -521,6 +527,8 @@ class Engine:
         """Count what was measured, per stream and second, and keep it where a report or evidence wants it."""
         if self._recorder is not None:
             self._recorder.measures(measures)
+        if self._levels is not None:
+            self._levels.add(measures)
         values = measures.values.cpu().numpy() if self.settings.trace else None
         starts, ends = measures.start.tolist(), measures.known_until.tolist()
         for row, slot in enumerate(measures.slots.tolist()):
@@ -593,7 +601,13 @@ class Engine:
         for pts in stream.reader.sampling.told():
             stream.coverage.left_out(pts)
         for second in stream.coverage.complete(stream.known_until() - 1.0):
-            self._listener.on_second(second)
+            self._give(stream, second)
+
+    def _give(self, stream: _Stream, second: StreamSecond) -> None:
+        """A second is over."""
+        if self._levels is not None:
+            second = replace(second, levels=self._levels.take(stream.slot, second.second))
+        self._listener.on_second(second)
 
     def _finish(self, stream: _Stream, closed_by: ClosedBy) -> None:
         """A stream has ended, or is taken out: close what is open, sum up, free the slot."""
@@ -613,7 +627,7 @@ class Engine:
             self._recorder.close(stream.slot)
         end = max(stream.ends.values())
         for second in stream.coverage.rest(end):
-            self._listener.on_second(second)
+            self._give(stream, second)
         outcome = stream.outcome
         outcome.incidents = list(stream.book.all())
         outcome.info = reader.info
