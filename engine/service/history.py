@@ -11,9 +11,10 @@ import logging
 import os
 import struct
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -57,9 +58,11 @@ class History:
     Args:
         folder: of its own.
         hours: kept; 0 keeps nothing.
+        clock: Unix seconds.
     """
 
-    def __init__(self, folder: Path, hours: float) -> None:
+    def __init__(self, folder: Path, hours: float, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._folder = folder
         self._capacity = round(hours * 3600)
         self._type = record_type()
@@ -104,16 +107,31 @@ class History:
         """
         none: Rows = np.empty(0, self._type)
         try:
-            content = self._path(stream).read_bytes()
+            with self._path(stream).open("rb") as file:
+                count = self._count(file.read(_HEADER_BYTES))
+                if count is None:
+                    return none
+                kept = min(count, self._capacity)
+                # A second a second: more than that is only read where it does not reach back to `since`.
+                wanted = min(kept, max(0, round((self._clock() - since) * 1.05)) + 60)
+                rows = self._last(file, count, wanted)
+                if wanted < kept and (not len(rows) or rows["at"].min() >= since):
+                    rows = self._last(file, count, kept)
         except OSError:
             return none
-        count = self._count(content[:_HEADER_BYTES])
-        if count is None:
-            return none
-        body = content[_HEADER_BYTES:]
-        rows = np.frombuffer(body[: len(body) // self._type.itemsize * self._type.itemsize], self._type)
         rows = rows[(rows["at"] >= since) & (rows["at"] < until)]
         return rows[np.argsort(rows["at"], kind="stable")]
+
+    def _last(self, file: BinaryIO, count: int, wanted: int) -> Rows:
+        """The last records of a file."""
+        size, parts = self._type.itemsize, []
+        first = (count - wanted) % self._capacity
+        for start, many in ((first, min(wanted, self._capacity - first)), (0, max(0, first + wanted - self._capacity))):
+            file.seek(_HEADER_BYTES + start * size)
+            content = file.read(many * size)
+            parts.append(content[: len(content) // size * size])
+        rows: Rows = np.frombuffer(b"".join(parts), self._type)
+        return rows
 
     def keep_only(self, streams: Iterable[str]) -> None:
         """Delete the files of all others."""
