@@ -4,6 +4,11 @@ import uPlot from "./vendor/uPlot.esm.js";
 import { h } from "./dom.js";
 import { number } from "./format.js";
 
+const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
+const fine = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const clock = (at, index, all) => (all.some((one) => one % 60) ? fine : time).format(at * 1000);
+/** Values with none beside them, which no line would show. */
+const alone = (values) => [...values.keys()].filter((i) => values[i] !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null);
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /**
@@ -43,8 +48,8 @@ export class Chart {
       width, height: this.options.height || 118, legend: { show: false },
       cursor: { sync: { key: this.options.key || "time" }, drag: { x: true, y: false, setScale: false }, points: { size: 5 } },
       scales: { x: { time: true }, y: { range: (_, low, high) => this.range(low, high) } },
-      axes: [{ ...axis, size: 24 }, { ...axis, size: 52, values: (_, ticks) => ticks.map((v) => number(v)) }],
-      series: [{}, { stroke: line, width: 1, spanGaps: false }, { stroke: line, width: 1.5, spanGaps: false }],
+      axes: [{ ...axis, size: 24, space: 70, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 52, values: (_, ticks) => ticks.map((v) => number(v)) }],
+      series: [{}, { stroke: line, width: 1, spanGaps: false, points: { show: false } }, { stroke: line, width: 1.5, spanGaps: false, points: { show: true, size: 4, fill: line, filter: (u, i) => alone(u.data[i]) } }],
       bands: [{ series: [2, 1], fill: colour("--band") }],
       hooks: {
         drawClear: [(u) => this.below(u)],
@@ -57,6 +62,8 @@ export class Chart {
 
   range(low, high) {
     if (low === null || high === null) return [0, 1];
+    // Silence has no level: what lies below this is all the same to people.
+    if (["LUFS", "dBTP"].includes(this.options.unit)) { low = Math.max(low, -70); high = Math.max(high, low + 1); }
     const enter = this.rule && Number.isFinite(this.rule.enter) ? this.rule.enter : null;
     // The threshold is shown where it is near enough not to flatten what is measured.
     const near = enter !== null && Math.abs(enter) < 1e6 && (this.options.always || Math.abs(enter - (low + high) / 2) < 40 * Math.max(high - low, Math.abs(high) * 0.05, 1e-4));

@@ -44,7 +44,7 @@ export async function show(main) {
     const node = h("a", { class: "tile", role: "listitem", href: `#/streams/${encoded(id)}` },
       h("span", { class: "screen" }, parts.picture, parts.blank, h("span", { class: "badge" }, parts.icon)),
       level, h("span", { class: "text" }, parts.name, parts.why));
-    const tile = { id, node, parts, level, visible: false, at: 0, url: null, state: null };
+    const tile = { id, node, parts, level, visible: false, at: -Infinity, url: null, state: null };
     parts.name.textContent = id;
     node.tile = tile;
     seen.observe(node);
@@ -79,7 +79,7 @@ export async function show(main) {
       const [momentary, peak] = wall.levels[tile.id] || [null, null];
       const place = (value) => (value === null ? 0 : Math.max(0, Math.min(1, (value + 60) / 60)));
       tile.level.classList.toggle("mute", momentary === null);
-      tile.parts.meter.style.transform = `scaleX(${place(momentary).toFixed(3)})`;
+      tile.parts.meter.style.clipPath = `inset(0 ${(100 - place(momentary) * 100).toFixed(1)}% 0 0)`;
       tile.parts.peak.style.left = `${(place(peak) * 100).toFixed(1)}%`;
       tile.parts.peak.classList.toggle("over", peak !== null && peak > -1);
     }

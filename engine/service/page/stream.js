@@ -10,15 +10,14 @@ import { wall } from "./app.js";
 const SPANS = [["300", "5 minutes"], ["900", "15 minutes"], ["3600", "1 hour"], ["21600", "6 hours"]];
 const FIRST = ["momentary", "true_peak_db", "luma_mean", "mafd", "black_ratio", "corruption", "block_edges", "blur"];
 const NAMES = { momentary: "Loudness, momentary", luma_mean: "Mean luma", true_peak_db: "True peak", short_term: "Loudness, short-term" };
-const UNITS = { momentary: "LUFS", short_term: "LUFS", true_peak_db: "dBTP" };
+const UNITS = { momentary: "LUFS", short_term: "LUFS", true_peak_db: "dBTP", hum: "dB", hiss: "dB", imbalance: "dB", level_jump: "LU" };
 
 export async function show(main, id) {
-  const [first, rules, declared] = await Promise.all([get(`streams/${encoded(id)}`), get(`streams/${encoded(id)}/rules`), get("detectors")]);
+  const [first, rules] = await Promise.all([get(`streams/${encoded(id)}`), get(`streams/${encoded(id)}/rules`)]);
   let stream = first, span = Number(localStorage.getItem("span")) || 900, fixed = null, incidents = [], over = false;
   const chosen = new Set(JSON.parse(localStorage.getItem("measures") || "null") || FIRST);
   const byMeasure = new Map();
   for (const rule of rules.items) if (!byMeasure.has(rule.measure)) byMeasure.set(rule.measure, rule);
-  const units = new Map(declared.items.map((d) => [d.measure, d.parameters.length ? d.parameters[0].unit : ""]));
   const measures = [...new Set(["momentary", "luma_mean", ...byMeasure.keys()])];
   const charts = new Map();
 
@@ -114,7 +113,7 @@ export async function show(main, id) {
       let chart = charts.get(name);
       if (!chart) {
         const limit = rule ? `bad ${rule.below ? "at or below" : "at or above"} ${number(rule.enter)}${rule.set_seconds ? ` for ${lasting(rule.set_seconds)}` : ""}` : "";
-        chart = new Chart({ title: named(name), note: limit, rule, key: id, unit: UNITS[name] || (["dB", "dBTP", "LUFS", "LU", "s"].includes(units.get(name)) ? units.get(name) : ""), onzoom: (from, to) => { fixed = [from, to]; load().catch((e) => toast(e.message)); } });
+        chart = new Chart({ title: named(name), note: limit, rule, key: id, unit: UNITS[name] || (name.endsWith("_seconds") ? "s" : ""), onzoom: (from, to) => { fixed = [from, to]; load().catch((e) => toast(e.message)); } });
         charts.set(name, chart);
         plots.append(chart.node);
       }

@@ -51,7 +51,7 @@ export async function show(main, _, query) {
     slide.addEventListener("input", () => { text.value = Number(Number(slide.value).toPrecision(4)); set(Number(text.value)); });
     text.addEventListener("input", () => { slide.value = text.value; set(Number(text.value)); });
     return h("div", { class: "knob" }, field(`${spoken(p.name)}${p.unit ? ` (${p.unit})` : ""}`, text), slide,
-      h("small", {}, fixed ? "changes what is measured; cannot be tried on what was kept" : `${p.help} Now ${number(now, 4)}.`));
+      h("small", {}, fixed ? "changes what is measured; cannot be tried on what was kept" : `${p.help}; now ${number(now, 4)}.`));
   }
 
   async function run() {
