@@ -30,8 +30,7 @@ from engine.hardening import die_with_parent
 from engine.incidents import Change
 from engine.ingest.causes import cause_of
 from engine.ingest.link import Links
-from engine.live import LATENCY_BOUNDS, LiveEngine, Order, policy_of
-from engine.live_report import EngineReport
+from engine.live import LiveEngine, Order, policy_of
 from engine.overload import OverloadSettings
 from engine.pipeline import EngineSettings, Outcome, Silent, StreamSpec
 from engine.remote_log import log_remotely
@@ -49,7 +48,6 @@ from engine.service.messages import (
     Report,
     SecondSaid,
     Snap,
-    StreamSaid,
     SupervisorSays,
     TakeIngest,
 )
@@ -245,25 +243,9 @@ class EngineProcess(Silent):
         detail = error.line() if error is not None else ""
         self._control.send(Ended(outcome.stream, session, state, cause, detail))
 
-    def on_report(self, report: EngineReport) -> None:
+    def on_report(self, report: Report) -> None:
         """Once a second."""
-        streams = [StreamSaid(**{name: getattr(s, name) for name in StreamSaid.__struct_fields__})
-                   for s in report.streams]  # fmt: skip
-        self._control.send(
-            Report(
-                load=report.load,
-                headroom_streams=report.headroom_streams,
-                resident_bytes=report.resident_bytes,
-                counters=report.counters,
-                latency_bounds=list(LATENCY_BOUNDS),
-                latency_counts=report.latency_counts,
-                latency_sum=report.latency_sum,
-                batch_frames=report.batch_frames,
-                queue_depth=report.queue_depth,
-                streams=streams,
-            ),
-            spare=True,
-        )
+        self._control.send(report, spare=True)
 
 
 def _slates(settings: ChildSettings) -> tuple[Slate, ...]:

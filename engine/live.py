@@ -24,11 +24,12 @@ from engine.ingest.link import Links
 from engine.ingest.messages import Open
 from engine.ingest.remote import RemoteSource
 from engine.ingest.url_policy import UrlPolicy
-from engine.live_report import EngineReport, stream_counters, stream_report
+from engine.live_report import stream_counters, stream_report
 from engine.media import FrameBatch
 from engine.overload import Overload, OverloadSettings
 from engine.pipeline import Engine, EngineSettings, Listener, StreamSpec, _Stream, watched
 from engine.queues import Bell
+from engine.service.messages import Report
 from engine.verdicts import ClosedBy, Incident
 from engine.warm_up import warm_up
 
@@ -74,7 +75,7 @@ class LiveListener(Listener, Protocol):
     def on_thumbnail(self, stream: str, jpeg: bytes) -> None:
         """A picture that was asked for."""
 
-    def on_report(self, report: EngineReport) -> None:
+    def on_report(self, report: Report) -> None:
         """Once a second."""
 
 
@@ -358,7 +359,7 @@ class LiveEngine(Engine):
             self._sample(stream)
         self._told.on_report(self._report(lags))
 
-    def _report(self, lags: Mapping[str, float]) -> EngineReport:
+    def _report(self, lags: Mapping[str, float]) -> Report:
         streams = [
             stream_report(s, self._wanted[s.spec.id].session, self._sources.get(s.spec.id), lags.get(s.spec.id, 0.0))
             for s in self._streams.values()
@@ -381,11 +382,12 @@ class LiveEngine(Engine):
         self._batches, self._frames = batches, frames
         with open("/proc/self/statm", "rb") as file:
             resident = int(file.read().split()[1]) * _PAGE
-        return EngineReport(
+        return Report(
             load=round(self.load, 4),
             headroom_streams=self.headroom(),
             resident_bytes=resident,
             counters=counters,
+            latency_bounds=list(LATENCY_BOUNDS),
             latency_counts=list(self._latency),
             latency_sum=self._latency_sum,
             batch_frames=round(mean, 3),

@@ -101,7 +101,7 @@ def test_decode_and_pipeline_run_over_the_fake_driver(over_fake_driver):  # noqa
 import json, torch
 from pathlib import Path
 from benchmarks.gpu_decode import _Clip, decode_only, pipeline
-from engine.decode.nvdec import DecoderPool
+from engine.decode.nvdec_pool import DecoderPool
 pool = DecoderPool(0)
 clip = _Clip(Path("tests/clips/h264_320x180_8bit.h264"))
 decoded = decode_only(pool, clip, 3, 0.3)
