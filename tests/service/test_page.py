@@ -194,9 +194,9 @@ def test_a_streams_page_shows_its_measures_and_what_may_be_done_works(service, v
 
 
 def test_incidents_are_found_taken_on_and_spoken_of(service, visit, tmp_path):
-    _, session, found = incident(service, "news", "video.black", cause="encoder 7")
+    _, session, found = incident(service, "news", "video.corruption", cause="encoder 7")
     incident(service, "films", "audio.loudness", severity=Severity.WARNING)
-    name = service.fleet.report("news", "updated")[0]
+    name = service.fleet.report("news", "updated", "video.corruption", cause="encoder 7")[0]
     service.fleet.listener.on_evidence(name, session, "thumbnail", jpeg())
     page = visit(service, "o-token")
     go(page, service, "incidents?state=open")
@@ -205,7 +205,7 @@ def test_incidents_are_found_taken_on_and_spoken_of(service, visit, tmp_path):
     until(page, "document.querySelectorAll('.row').length === 1")
     assert "text=encoder+7" in page.url
     page.click(".row")
-    page.wait_for_selector("h1:has-text('video.black')")
+    page.wait_for_selector("h1:has-text('video.corruption')")
     page.click("button:has-text('Acknowledge')")
     page.wait_for_selector("dd:has-text('by olga')")
     page.fill("textarea", "the <encoder> was restarted")
@@ -213,7 +213,7 @@ def test_incidents_are_found_taken_on_and_spoken_of(service, visit, tmp_path):
     page.wait_for_selector("blockquote:has-text('the <encoder> was restarted')")
     until(page, "[...document.querySelectorAll('.evidence img')].some(i => i.naturalWidth === 64)")
     assert "audio.loudness" in page.locator(".rows").inner_text()
-    service.fleet.report("news", "closed")
+    service.fleet.report("news", "closed", "video.corruption", cause="encoder 7")
     page.wait_for_selector("dd:has-text('closed')")
     with service.client("v-token") as client:
         assert client.get(f"/api/v1/incidents/{found}").json()["acknowledged_by"] == "olga"
