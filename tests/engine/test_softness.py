@@ -10,7 +10,8 @@ import torch
 from engine.measure.aim import Aim
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import VIDEO_COLUMNS, place
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from models.synthesis.picture import moving_pattern
 from models.synthesis.picture_clip import plant_clip, starve, write_pictures
 
