@@ -44,7 +44,7 @@ from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
 from engine.spec import EngineSettings, StreamSpec
-from engine.verdicts import ClosedBy, Incident, Loudness
+from engine.verdicts import ClosedBy, Incident, Loudness, StreamSecond
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 
