@@ -83,7 +83,9 @@ def check(
     profile: Annotated[
         str | None,
         typer.Option(
-            "--profile", metavar="NAME", help="live-ott, broadcast, file-qc, surveillance, or a config's own."
+            "--profile",
+            metavar="NAME",
+            help="live-ott, broadcast, broadcast-us, file-qc, surveillance, or a config's own.",
         ),
     ] = None,
     device: Annotated[

@@ -51,6 +51,7 @@ def stream_report(stream: JudgedStream, session: str, source: RemoteSource | Non
         video=None if video is None else _described(video.codec, video.width, video.height, video.frame_rate),
         audio=None if audio is None else f"{audio.codec} {audio.sample_rate} Hz {audio.layout}",
         counters=stream_counters(stream, source),
+        renditions=source.renditions if source is not None else (),
     )
 
 
