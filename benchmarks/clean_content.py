@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tallies import CONFIDENCE, false_per_hour_at_most
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ from benchmarks.tallies import Tally, figures, set_seconds, tally
 from engine.detectors import all_detectors, detector
 from engine.detectors.audio_channels import SWAPPED_SECONDS
 from engine.detectors.audio_events import LEVEL_SECONDS
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Incident
 from models.synthesis import sound
 from models.synthesis.planted import Planted
@@ -116,6 +117,8 @@ STRENGTHS: Mapping[str, tuple[float, ...]] = {
     "letterbox": (0.25,),
     "tearing": (0.4,),
     "block_dropout": (0.02,),
+    "colour_flash": (6.0,),
+    "no_data": (0.25,),
 }
 # Incidents on clean clips that are there: looked at, or heard.
 _ERRORS = "FFmpeg's decoder reports the same damage"

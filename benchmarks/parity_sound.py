@@ -11,7 +11,8 @@ import torch
 
 from benchmarks import ffmpeg_filters
 from benchmarks.parity import Compared
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from kernels.sound_features import Feature, FeatureState, sound_features
 
 CLIPS = (

@@ -30,9 +30,10 @@ from engine.hardening import die_with_parent
 from engine.incidents import Change
 from engine.ingest.causes import cause_of
 from engine.ingest.link import Links
+from engine.listener import Silent
 from engine.live import LiveEngine, Order, policy_of
+from engine.outcome import Outcome
 from engine.overload import OverloadSettings
-from engine.pipeline import EngineSettings, Outcome, Silent, StreamSpec
 from engine.remote_log import log_remotely
 from engine.service.messages import (
     Drain,
@@ -53,6 +54,7 @@ from engine.service.messages import (
 )
 from engine.slate_images import slate_of
 from engine.slates import Slate
+from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Incident, StreamSecond
 from engine.wire import Channel, ConnectionLost
 
@@ -75,6 +77,7 @@ class ChildSettings(msgspec.Struct, frozen=True):
         evidence: see EvidenceSettings, by name.
         handover: folder in which clips are left for the supervisor; None keeps no clips.
         slates: pictures to look for, by name: each an image's path or a hash.
+        levels: tell the lowest and highest value of each measure with every second.
     """
 
     device: str = "auto"
@@ -87,6 +90,7 @@ class ChildSettings(msgspec.Struct, frozen=True):
     evidence: dict[str, Any] = msgspec.field(default_factory=dict)
     handover: str | None = None
     slates: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    levels: bool = True
 
 
 class EngineProcess(Silent):
@@ -117,6 +121,7 @@ class EngineProcess(Silent):
                 reconnect=True,
                 evidence=_evidence(settings),
                 slates=_slates(settings),
+                levels=settings.levels,
             ),
             self,
             self._links,

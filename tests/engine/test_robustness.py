@@ -9,7 +9,8 @@ from media import ffmpeg_exe
 from moving_content import write_master
 
 from benchmarks.clean_content import FIT
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 
 SECONDS = 3
 

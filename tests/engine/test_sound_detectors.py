@@ -11,7 +11,8 @@ from engine.detectors import DETECTORS
 from engine.judge import Judge
 from engine.measure import Measure
 from engine.media import AudioBatch
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from models.synthesis import sound
 
 SOUND = tuple(d for d in DETECTORS if d.track == "audio")

@@ -13,7 +13,8 @@ from engine.detectors import DETECTORS
 from engine.judge import Judge
 from engine.measure.columns import COLUMNS
 from engine.media import Measures
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from models.synthesis.picture import PLANTERS, plant
 from models.synthesis.picture_clip import write_pictures
 

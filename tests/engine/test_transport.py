@@ -15,8 +15,9 @@ from engine.detectors import detector
 from engine.ingest.source import Source
 from engine.ingest.timeline import Timeline, TrackOffset
 from engine.ingest.transport import TransportWatch
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
 from engine.profiles import BUILT_IN
+from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Severity
 from models.synthesis import transport as plant
 
