@@ -128,6 +128,7 @@ class StreamReader:
         self._packet_at = 0.0  # and at which a packet came
         self.stalled = False
         """Ticks were given for time in which nothing came of a live source."""
+        self._apart = 0.0  # seconds for which a source without segments usually gives nothing
         self._returned: tuple[float, float] | None = None  # monotonic time and media second of what came in a stall
         self._wait_for_key = False
         self._key_deadline = 0.0
@@ -458,7 +459,8 @@ class StreamReader:
         if self._flushing or not self.stalled:
             return True
         now = time.monotonic()
-        if self._returned is None or now - self._returned[0] > FLOW_WITHIN_SECONDS:
+        within = max(FLOW_WITHIN_SECONDS, 2 * self._apart)
+        if self._returned is None or now - self._returned[0] > within:
             self._returned = (now, at)
         if at - self._returned[1] < FLOW_SECONDS:
             return False
@@ -482,6 +484,8 @@ class StreamReader:
                 at = max(at, self._tick_start)
                 # Whether a track is missing is asked anew: during the stall nothing was there.
                 self._video_until, self._audio_until = max(self._video_until, at), max(self._audio_until, at)
+            elif not self._source.target_seconds:
+                self._apart = max(0.9 * self._apart, time.monotonic() - self._progress_at)
             self._failure = None
             self._progress_at = time.monotonic()
         if tick is not None:

@@ -114,9 +114,9 @@ def watching(url: str, **options) -> Iterator[Watcher]:
 class Channel(threading.Thread):
     """Sends a transport stream to whoever connects, at its own pace, until it is closed; can go silent."""
 
-    def __init__(self, clip: Path, port: int) -> None:
+    def __init__(self, clip: Path, port: int, seconds: float = 8.0) -> None:
         super().__init__()
-        self.data, self.rate = clip.read_bytes(), clip.stat().st_size / 8
+        self.data, self.rate = clip.read_bytes(), clip.stat().st_size / seconds
         self.over, self.silent = threading.Event(), threading.Event()
         self.server = socket.create_server(("127.0.0.1", port))
         self.server.settimeout(0.1)
@@ -190,6 +190,25 @@ def test_a_connection_that_falls_silent_is_a_stall_and_goes_on_where_the_clock_i
         channel.close()
     assert [(i.detector, i.cause) for i in outcome.incidents] == [("stream.stall", "no_data")]
     assert outcome.incidents[0].duration == pytest.approx(5.3, abs=1.5)
+
+
+@pytest.mark.slow
+def test_a_slide_show_comes_back_from_an_outage_too(folder: Path) -> None:
+    path = folder / "slides.ts"
+    drawn = ["-f", "lavfi", "-i", "testsrc2=s=160x96:r=1/3:d=600"]
+    codec = ["-c:v", "libx264", "-g", "1", "-bf", "0", "-pix_fmt", "yuv420p"]
+    subprocess.run([ffmpeg_exe(), "-y", "-v", "error", *drawn, *codec, str(path)], check=True, timeout=60)
+    port = free_port()
+    channel = Channel(path, port, 600)
+    try:
+        with watching(f"tcp://127.0.0.1:{port}") as watcher:
+            watcher.wait(lambda: watcher.frames > 3, 60)
+            channel.silent.set()
+            watcher.wait(watcher.opened, 15)
+            channel.silent.clear()
+            watcher.wait(watcher.closed, 20)
+    finally:
+        channel.close()
 
 
 def test_a_source_that_sends_no_key_frame_is_a_stall(folder: Path) -> None:
