@@ -284,6 +284,14 @@ def bench(
     raise typer.Exit(run_benchmark(name, context.args))
 
 
+@app.command("plan", add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def plan_command(context: typer.Context) -> None:
+    """Streams per instance and cost per stream-hour, from recorded results; `avjury plan --help` tells its options."""
+    from engine.bench_command import run_benchmark
+
+    raise typer.Exit(run_benchmark("plan", context.args))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `avjury`: run, and exit with the code of docs/output.md."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
