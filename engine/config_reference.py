@@ -20,8 +20,8 @@ PAGE: Final = Path(__file__).parents[1] / "docs" / "settings.md"
 _HEAD: Final = """\
 # All settings
 
-Made from the models that check the configuration (`python -m engine.config_reference`); docs/configuration.md explains how
-they work together. `[]` is each item of a list, `*` a name of your own. An environment variable `AVJURY_SECTION__KEY`
+Made from the models that check the configuration (`python -m engine.config_reference`); docs/configuration.md explains
+how they work together. `[]` is each item of a list, `*` a name of your own. An environment variable `AVJURY_SECTION__KEY`
 overrides a key of a section. What a detector's parameters may be: docs/detectors.md.
 """
 _TABLE: Final = "| key | what it may be | default | |\n|---|---|---|---|\n"
@@ -76,8 +76,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _limits(constraint: Any) -> Iterator[str]:
-    for name, text in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than"),
-                       ("min_length", "items or characters at least"), ("max_length", "items or characters at most")):  # fmt: skip
+    for name, text in _LIMITS:
         if getattr(constraint, name, None) is not None:
             yield f"{text} {getattr(constraint, name)}"
 
