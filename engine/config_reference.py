@@ -20,9 +20,9 @@ PAGE: Final = Path(__file__).parents[1] / "docs" / "settings.md"
 _HEAD: Final = """\
 # All settings
 
-Made from the models that check the configuration (`python -m engine.config_reference`); docs/configuration.md explains
-how they work together. `[]` is each item of a list, `*` a name of your own. An environment variable `AVJURY_SECTION__KEY`
-overrides a key of a section. What a detector's parameters may be: docs/detectors.md.
+Made from the models that check the configuration (`python -m engine.config_reference`). How they work together:
+docs/configuration.md; a detector's parameters: docs/detectors.md. `[]` is each item of a list, `*` a name of your own. An
+environment variable `AVJURY_SECTION__KEY` overrides a key of a section.
 """
 _TABLE: Final = "| key | what it may be | default | |\n|---|---|---|---|\n"
 _KINDS: Final = {
@@ -32,6 +32,14 @@ _KINDS: Final = {
     str: "text",
     SecretStr: "text, kept secret",
 }
+_LIMITS: Final = (
+    ("ge", "at least"),
+    ("gt", "more than"),
+    ("le", "at most"),
+    ("lt", "less than"),
+    ("min_length", "items or characters at least"),
+    ("max_length", "items or characters at most"),
+)
 
 
 def reference() -> str:
