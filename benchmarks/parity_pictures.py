@@ -14,7 +14,8 @@ import torch
 from benchmarks import ffmpeg_filters
 from benchmarks.parity import Compared
 from engine.detectors.texture import COMBING_THRESHOLD
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from kernels.active_area import COLUMNS as AREA_COLUMNS
 from kernels.active_area import active_area
 from kernels.blockiness import COLUMNS as BLOCK_COLUMNS

@@ -30,9 +30,10 @@ from engine.hardening import die_with_parent
 from engine.incidents import Change
 from engine.ingest.causes import cause_of
 from engine.ingest.link import Links
+from engine.listener import Silent
 from engine.live import LiveEngine, Order, policy_of
+from engine.outcome import Outcome
 from engine.overload import OverloadSettings
-from engine.pipeline import EngineSettings, Outcome, Silent, StreamSpec
 from engine.remote_log import log_remotely
 from engine.service.messages import (
     Drain,
@@ -53,6 +54,7 @@ from engine.service.messages import (
 )
 from engine.slate_images import slate_of
 from engine.slates import Slate
+from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Incident, StreamSecond
 from engine.wire import Channel, ConnectionLost
 

@@ -3,13 +3,13 @@
 from typing import Final, Literal
 
 from engine.ingest.remote import RemoteSource
-from engine.pipeline import _Stream
+from engine.judged_stream import JudgedStream
 from engine.service.messages import StreamSaid
 
 COUNTED: Final = ("frames_decoded", "frames_measured", "decode_errors", "packets", "packet_bytes", "audio_samples")
 
 
-def stream_report(stream: _Stream, session: str, source: RemoteSource | None, lag: float) -> StreamSaid:
+def stream_report(stream: JudgedStream, session: str, source: RemoteSource | None, lag: float) -> StreamSaid:
     """How a stream is.
 
     Args:
@@ -51,10 +51,11 @@ def stream_report(stream: _Stream, session: str, source: RemoteSource | None, la
         video=None if video is None else _described(video.codec, video.width, video.height, video.frame_rate),
         audio=None if audio is None else f"{audio.codec} {audio.sample_rate} Hz {audio.layout}",
         counters=stream_counters(stream, source),
+        renditions=source.renditions if source is not None else (),
     )
 
 
-def stream_counters(stream: _Stream, source: RemoteSource | None) -> dict[str, float]:
+def stream_counters(stream: JudgedStream, source: RemoteSource | None) -> dict[str, float]:
     """What was counted of a stream since it moved in."""
     counters = {name: float(getattr(stream.reader.counters, name)) for name in COUNTED}
     counters["frames_left_out"] = float(stream.reader.sampling.left_out)

@@ -266,16 +266,23 @@ class FrameBatch:
         pts: (N,) float64, CPU: media seconds.
         frames: (N, FRAME_FIELDS) int64, CPU (pinned on a GPU machine): rows for the kernels, see kernels/layout.py.
         surfaces: the N surfaces, in the same order; they are released by whoever emits the batch's verdicts.
+        numbers: `slots` as Python has them, as every part of the host asks for them.
     """
 
     slots: Tensor
     pts: Tensor
     frames: Tensor
     surfaces: tuple[Surface, ...]
+    numbers: tuple[int, ...]
 
     def __post_init__(self) -> None:
         n = len(self.surfaces)
-        if self.slots.shape != (n,) or self.pts.shape != (n,) or self.frames.shape != (n, FRAME_FIELDS):
+        if (
+            self.slots.shape != (n,)
+            or self.pts.shape != (n,)
+            or self.frames.shape != (n, FRAME_FIELDS)
+            or len(self.numbers) != n
+        ):
             raise MeasureError(
                 "not a frame batch",
                 why=f"{n} surfaces, slots {tuple(self.slots.shape)}, pts {tuple(self.pts.shape)}, frames "

@@ -11,9 +11,11 @@ from live_kit import encode
 
 from engine.level_columns import level_columns, level_names, unpack_levels
 from engine.levels import Levels
+from engine.listener import Silent
 from engine.measure.columns import COLUMNS
 from engine.media import Measures
-from engine.pipeline import EngineSettings, Silent, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 
 CPU = torch.device("cpu")
 SLOTS = 3

@@ -17,7 +17,9 @@ from engine.errors import SourceError
 from engine.ingest.backoff import LONGEST_SECONDS, Backoff, OpenPace
 from engine.ingest.causes import cause_of
 from engine.ingest.source import Source
-from engine.pipeline import Engine, EngineSettings, Silent, StreamSpec
+from engine.listener import Silent
+from engine.pipeline import Engine
+from engine.spec import EngineSettings, StreamSpec
 
 SENDER = shutil.which("ffmpeg")
 # What an outage could be mistaken for.
@@ -157,7 +159,7 @@ def test_a_source_that_goes_and_comes_back_is_one_stall_and_no_other_defect(clip
         measured, media = watcher.frames, watcher.media
         channel = Channel(clip, port)
         try:
-            watcher.wait(watcher.closed, 25)
+            watcher.wait(watcher.closed, 60)
             away = time.monotonic() - left
             watcher.wait(lambda: watcher.frames > measured + 25, 10)
             assert watcher.media > media
@@ -213,7 +215,7 @@ def test_a_source_that_is_not_there_at_first_is_waited_for(clip: Path) -> None:
         assert watcher.incidents[0] == ("opened", "stream.stall", "refused")
         channel = Channel(clip, port)
         try:
-            watcher.wait(watcher.closed, 25)
+            watcher.wait(watcher.closed, 60)
             assert watcher.frames
         finally:
             channel.close()
@@ -319,10 +321,8 @@ def test_a_live_playlist_that_stops_is_a_stall_with_its_cause(folder, suffix, fa
         getattr(server, fault).clear()
         watcher.wait(watcher.closed, 35)
         outcome = watcher.end()
-    found = {i.detector for i in outcome.incidents}
-    # Each attempt at a segment that hangs drips some of its pictures, which are not whole seconds of anything.
-    assert "stream.stall" in found
-    assert fault == "hanging" or found == {"stream.stall"}, outcome.incidents
+    # Each attempt at a segment that hangs drips some of its pictures: they are no freeze, and no missing sound.
+    assert {i.detector for i in outcome.incidents} == {"stream.stall"}, outcome.incidents
 
 
 def program(*command: str) -> subprocess.Popen[bytes]:
