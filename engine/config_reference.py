@@ -21,7 +21,7 @@ _HEAD: Final = """\
 # All settings
 
 Made from the models that check the configuration (`python -m engine.config_reference`). How they work together:
-docs/configuration.md; a detector's parameters: docs/detectors.md. `[]` is each item of a list, `*` a name of your own. An
+docs/configuration.md; a detector's parameters: docs/detectors.md. `[]` is each item of a list, `*` a name of yours. An
 environment variable `AVJURY_SECTION__KEY` overrides a key of a section.
 """
 _TABLE: Final = "| key | what it may be | default | |\n|---|---|---|---|\n"
