@@ -8,7 +8,7 @@ from engine.verdicts import Severity
 
 # Share of the picture from which planted damage counts as visible.
 CORRUPT_SHARE = 0.01
-# Most of the pictures of about a second, or several of them at the same row.
+# Most of the pictures of about half a second, or several of them at the same row.
 TEARING_SHARE = 0.6
 
 
@@ -43,7 +43,7 @@ TEARING = Detector(
     severity=Severity.WARNING,
     summary="Pictures show two moments, one above and one below a row, as unsynchronised capture gives them.",
     parameters=(
-        Parameter("share", TEARING_SHARE, "ratio", 0.01, 1.0, "share of torn pictures over about a second"),
+        Parameter("share", TEARING_SHARE, "ratio", 0.01, 1.0, "share of torn pictures over about half a second"),
         duration("duration", 0.0, "how long it has to go on"),
         duration("hold", 1.0, "tearing closer together than this is one incident"),
     ),

@@ -48,7 +48,7 @@ LEAST_SHARE: Final = 0.01
 # Tears last, and are looked for this often; a row is torn from this value on.
 TEAR_INTERVAL_SECONDS: Final = 0.125
 TORN: Final = 1.0
-TEARING_SECONDS: Final = 1.0
+TEARING_SECONDS: Final = 0.6
 # Where little moves few pictures show that they are torn; but no scene seems torn four times in a row at the same row.
 # A row counts as the same within this share of the height; a tear there counts for ONE_TEAR and is forgotten in
 # HELD_SECONDS, at once where another row is torn; no more than MOST_HELD count, so that it is over soon.
@@ -218,7 +218,7 @@ class TornBlocks:
 class Tears:
     """The part of `tear`.
 
-    `tearing` is the share of the pictures looked at lately that had a torn row, over about a second; or more,
+    `tearing` is the share of the pictures looked at lately that had a torn row, over about half a second; or more,
     where several of the last seconds were torn at the same row.
 
     Args:
