@@ -177,9 +177,9 @@ def measure_memory(clip: Path) -> dict[str, Any]:
     from engine.pipeline import check
     from engine.spec import EngineSettings, StreamSpec
     from kernels.audio_stats import cpu as _audio
-    from kernels.edge_width import cpu as _edges
     from kernels.frame_stats import cpu as _frames
     from kernels.judge import cpu as _judge
+    from kernels.sharpness import cpu as _edges
 
     assert all_detectors()
     assert all((_audio, _edges, _frames, _judge))  # numba and its compiled kernels are imports too

@@ -77,6 +77,7 @@ class ChildSettings(msgspec.Struct, frozen=True):
         evidence: see EvidenceSettings, by name.
         handover: folder in which clips are left for the supervisor; None keeps no clips.
         slates: pictures to look for, by name: each an image's path or a hash.
+        levels: tell the lowest and highest value of each measure with every second.
     """
 
     device: str = "auto"
@@ -89,6 +90,7 @@ class ChildSettings(msgspec.Struct, frozen=True):
     evidence: dict[str, Any] = msgspec.field(default_factory=dict)
     handover: str | None = None
     slates: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    levels: bool = True
 
 
 class EngineProcess(Silent):
@@ -119,6 +121,7 @@ class EngineProcess(Silent):
                 reconnect=True,
                 evidence=_evidence(settings),
                 slates=_slates(settings),
+                levels=settings.levels,
             ),
             self,
             self._links,

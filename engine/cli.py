@@ -83,7 +83,9 @@ def check(
     profile: Annotated[
         str | None,
         typer.Option(
-            "--profile", metavar="NAME", help="live-ott, broadcast, file-qc, surveillance, or a config's own."
+            "--profile",
+            metavar="NAME",
+            help="live-ott, broadcast, broadcast-us, file-qc, surveillance, or a config's own.",
         ),
     ] = None,
     device: Annotated[
@@ -280,6 +282,14 @@ def bench(
     from engine.bench_command import run_benchmark
 
     raise typer.Exit(run_benchmark(name, context.args))
+
+
+@app.command("plan", add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def plan_command(context: typer.Context) -> None:
+    """Streams per instance and cost per stream-hour, from recorded results; `avjury plan --help` tells its options."""
+    from engine.bench_command import run_benchmark
+
+    raise typer.Exit(run_benchmark("plan", context.args))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -217,7 +217,7 @@ class LiveEngine(Engine):
         self._settle(0)
         for stream in self._streams.values():
             for second in stream.coverage.complete(stream.known_until()):
-                self._listener.on_second(second)
+                self._give(stream, second)
             for incident in stream.book.open():
                 self._listener.on_incident(incident, "updated")
         self._each_second(time.monotonic())
@@ -375,7 +375,10 @@ class LiveEngine(Engine):
         counters.pop("evidence_held_bytes", None)  # no total
         copied = counters.pop("evidence_device_to_host_bytes", 0.0)
         counters["device_to_host_bytes"] = (
-            copied + self.counters.device_to_host_bytes + self._judge.device_to_host_bytes
+            copied
+            + self.counters.device_to_host_bytes
+            + self._judge.device_to_host_bytes
+            + (self._levels.device_to_host_bytes if self._levels is not None else 0)
         )
         batches, frames = self.counters.batches, self.counters.batch_frames
         mean = (frames - self._frames) / (batches - self._batches) if batches > self._batches else 0.0

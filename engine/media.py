@@ -328,6 +328,7 @@ class Measures:
         known_until: (N,) float64, CPU: media time up to which the row's values are known to hold: `start` for a
             picture (one instant), the end of the block or tick otherwise.
         values: (N, len(columns)) float64 on the device; NaN where a quantity has no value (no reference, not due).
+        host_values: the same on the CPU, where the host made them; None elsewhere.
     """
 
     track: Literal["video", "audio", "stream"]
@@ -336,3 +337,4 @@ class Measures:
     start: Tensor
     known_until: Tensor
     values: Tensor
+    host_values: Tensor | None = None

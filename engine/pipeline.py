@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ from engine.ingest.base import MediaSource
 from engine.ingest.source import Source
 from engine.judge import Judge, Pending
 from engine.judged_stream import JudgedStream
+from engine.levels import Levels
 from engine.listener import Listener, Silent
 from engine.measure import Measure
 from engine.media import AudioBlock, FrameBatch, Measures, StreamTick, Surface
@@ -43,7 +44,8 @@ from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
 from engine.spec import EngineSettings, StreamSpec
-from engine.verdicts import ClosedBy, Incident, Loudness
+from engine.verdicts import ClosedBy, Incident, Loudness, StreamSecond
+from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
@@ -93,6 +95,7 @@ class Engine:
         self._judge = Judge(all_detectors(), self.device, slots)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
+        self._levels = Levels(slots, self.device) if settings.levels else None
         self._free = list(range(slots - 1, -1, -1))
         self._streams: dict[int, JudgedStream] = {}
         # What every pass of the loop needs of the streams, by slot.
@@ -156,9 +159,11 @@ class Engine:
         )
         wanted = {d.column for d in detectors}
         if self.settings.trace:
-            wanted |= set(INFORMATION_COLUMNS)  # no detector of ours judges them
+            wanted |= {*INFORMATION_COLUMNS, *EDGE_COLUMNS}  # no detector of ours judges them
         self._measure.open_slot(slot, parameters, wanted)
         self._judge.open_slot(slot, rules)
+        if self._levels is not None:
+            self._levels.open_slot(slot)
         self.counters.streams[spec.id] = reader.counters
         self._streams[slot] = stream
         self._video[slot], self._audio[slot] = reader.video, reader.audio
@@ -335,6 +340,8 @@ class Engine:
         """Count what was measured, per stream and second, and keep it where a report or evidence wants it."""
         if self._recorder is not None:
             self._recorder.measures(measures)
+        if self._levels is not None:
+            self._levels.add(measures)
         values = measures.values.cpu().numpy() if self.settings.trace else None
         starts, ends = measures.start.tolist(), measures.known_until.tolist()
         for row, slot in enumerate(measures.slots.tolist() if frames is None else frames.numbers):
@@ -385,7 +392,13 @@ class Engine:
         for pts in stream.reader.sampling.told():
             stream.coverage.left_out(pts)
         for second in stream.coverage.complete(stream.known_until() - 1.0):
-            self._listener.on_second(second)
+            self._give(stream, second)
+
+    def _give(self, stream: JudgedStream, second: StreamSecond) -> None:
+        """A second is over."""
+        if self._levels is not None:
+            second = replace(second, levels=self._levels.take(stream.slot, second.second))
+        self._listener.on_second(second)
 
     def _finish(self, stream: JudgedStream, closed_by: ClosedBy) -> None:
         """A stream has ended, or is taken out: close what is open, sum up, free the slot."""
@@ -404,7 +417,7 @@ class Engine:
         if self._recorder is not None:
             self._recorder.close(stream.slot)
         for second in stream.coverage.rest(max(stream.ends.values())):
-            self._listener.on_second(second)
+            self._give(stream, second)
         outcome = stream.outcome
         outcome.incidents = list(stream.book.all())
         outcome.info = reader.info

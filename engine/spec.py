@@ -24,6 +24,7 @@ class EngineSettings:
         thumbnails: keep a picture of each incident's worst moment.
         evidence: what is kept of incidents, where the engine has somebody to hand it to.
         slates: pictures to look for, of `video.slate`.
+        levels: keep the lowest and highest value of each measure in every second.
     """
 
     device: str = "auto"
@@ -36,6 +37,7 @@ class EngineSettings:
     thumbnails: bool = False
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
     slates: tuple[Slate, ...] = ()
+    levels: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ BLACK_RATIO: Final = 0.98
 
 _LUMA, _GRADIENT, _BLACK = place("luma_difference"), place("gradient"), place("black_ratio")
 _SPREAD, _TEMPORAL = place("colour_spread"), places(COLUMNS)
-_NAMES: Final = frozenset(COLUMNS)
+_NAMES: Final = frozenset((*COLUMNS, "corruption"))  # which is also told by the colours that tiles have
 
 
 def host_tile_stats() -> Callable[[Tensor, Tensor, int], None]:

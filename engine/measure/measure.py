@@ -14,6 +14,7 @@ from engine.measure.damage import Tears, TornBlocks
 from engine.measure.edges import Edges
 from engine.measure.information import Information
 from engine.measure.rows import Part, Rows
+from engine.measure.sharpness import Sharpness
 from engine.measure.slates import Slates
 from engine.measure.sound import Sound
 from engine.measure.texture import Texture
@@ -55,6 +56,7 @@ class Measure:
         self._parts: tuple[Part, ...] = (
             Blocks(arithmetic, slots),
             Edges(arithmetic, slots),
+            Sharpness(arithmetic, slots),
             Texture(arithmetic, slots),
             Area(arithmetic, slots),
             Change(arithmetic, slots),

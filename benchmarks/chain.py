@@ -1,0 +1,279 @@
+"""`avjury bench chain`: the chain of cloud functions that avjury replaces, run for real beside it, and what both cost.
+
+benchmarks/function_chain has the chain; its docstrings say how it is built and what is left out in its favour. Both
+sides judge the same inputs with the same detectors on this machine, tell the same receiver, and warm up first. The
+chain runs in several variants; `cost_ratio` is avjury's cost over that of the cheapest variant that was run.
+
+With the clips of the media folder it takes some minutes on two cores.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.function_chain.account import (
+    INSTANCE,
+    agreement,
+    chain_cost,
+    limits,
+    load_prices,
+    one_process_cost,
+)
+from benchmarks.function_chain.system import Chain, difference, total
+from benchmarks.function_chain.variants import ALL, VARIANTS, Variant
+from benchmarks.harness import write_result
+from benchmarks.looped import loop_clip, make_clip
+from benchmarks.service import Receiver
+
+# Large clips of the media folder whose pictures are 8-bit 4:2:0, with what they are coded in.
+MEDIA_CLIPS: Final = ("media3_bbb_2500ms_1080p24_mpeg2.ts", "latentsync_demo1_1080x1920_hevc.mp4")
+# Share of an instance that may be busy: the service refuses streams when its loop is that busy (docs/benchmarks.md has
+# 1.51 of 2 cores at its limit).
+LOAD: Final = 0.75
+ASSUMPTIONS: Final = (
+    "Functions are warm, keep each stream's decoder and detector state in memory from second to second, and always "
+    "find it again. Cold starts and storing that state are not counted.",
+    "A function is charged for the CPU time it used, at the memory that buys one vCPU, not for waiting; a core of this "
+    "machine counts as a vCPU on both sides.",
+    "The client of the object store is written in Rust and moves objects side by side, without TLS and without hashing "
+    "what it sends. It would keep its connections; the server closes them after each request, which costs the chain "
+    "some CPU time that S3 would not.",
+    "The object store is moto's S3 server. Its CPU time, and that of the state machine, is counted apart and not "
+    "charged: both are services that are paid per request and per transition.",
+    "Standard workflows are paid per state entered: Convert, Detect, one per detector function, Aggregate, Changed, "
+    "and Notify where something changed.",
+    "Traffic, stored bytes, logs, notifications and the entry point's gateway cost nothing here; deleting is free.",
+    f"avjury pays for a whole {INSTANCE} of which no more than {LOAD:.0%} is used.",
+    "No free tier, no reserved or spot prices, on either side.",
+)
+
+
+def faulty_clip(path: Path, seconds: float, size: tuple[int, int], folder: Path) -> Path:
+    """A made clip with black, a freeze and a silence, so that there is something to agree upon."""
+    import imageio_ffmpeg
+
+    made = folder / "made.mp4"
+    if not made.exists():
+        make_clip(made)
+    width, height = size
+    pictures = (
+        f"scale={width}:{height},drawbox=color=black:t=fill:enable='between(t,2,4.5)',"
+        "loop=loop=75:size=1:start=150,setpts=N/25/TB"
+    )
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-stream_loop", "-1", "-i", str(made), "-t", str(seconds),
+        "-vf", pictures, "-af", "volume=0:enable='between(t,11,14)'", "-c:v", "libx264", "-preset", "veryfast",
+        "-g", "50", "-c:a", "aac", str(path),
+    ]  # fmt: skip
+    subprocess.run(command, check=True)
+    return path
+
+
+def beginning(clip: Path, path: Path) -> Path:
+    """The first second of a clip, to warm up with."""
+    import imageio_ffmpeg
+
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-y",
+        "-v",
+        "error",
+        "-i",
+        str(clip),
+        "-t",
+        "1",
+        "-c",
+        "copy",
+        str(path),
+    ]
+    subprocess.run(command, check=True)
+    return path
+
+
+def run_chain(
+    variant: Variant, streams: Mapping[str, str], warm_up: Mapping[str, str], folder: Path, instances: int
+) -> dict[str, Any]:
+    """The chain on the inputs. Returns: its counts, wall time and incidents."""
+    receiver = Receiver()
+    try:
+        chain = Chain(variant, folder, receiver.url, instances)
+        try:
+            chain.run(warm_up)
+            before, told, began = chain.counts(), len(receiver.arrived), time.perf_counter()
+            chain.run(streams)
+            wall = time.perf_counter() - began
+            counts = difference(chain.counts(), before)
+            if chain.machine.unfinished():
+                raise RuntimeError("executions were not finished")
+            return {
+                "counts": counts,
+                "wall_seconds": wall,
+                "notifications": len(receiver.arrived) - told,
+                "incidents": {stream: chain.incidents[stream] for stream in streams},
+            }
+        finally:
+            chain.close()
+    finally:
+        receiver.close()
+
+
+def run_one_process(streams: Mapping[str, str], warm_up: Mapping[str, str], folder: Path) -> dict[str, Any]:
+    """avjury on the inputs."""
+    receiver = Receiver()
+    try:
+        request = {"streams": dict(streams), "warm_up": dict(warm_up), "folder": str(folder), "receiver": receiver.url}
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.function_chain.one_process"],
+            input=json.dumps(request), stdout=subprocess.PIPE, text=True, check=True,
+        )  # fmt: skip
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+    finally:
+        receiver.close()
+
+
+def compare(
+    clips: Sequence[Path], names: Sequence[str], *, copies: int, instances: int, repeats: int, folder: Path
+) -> dict[str, Any]:
+    """Both sides on the same streams.
+
+    Args:
+        clips: inputs of equal worth.
+        names: of the chain's variants.
+        copies: streams per clip.
+        instances: of each function.
+        repeats: turns of avjury's side, the middle of which counts; a chain's turn is long enough by itself.
+        folder: for what the runs write.
+    """
+    prices = load_prices()
+    streams = {f"{clip.stem}-{copy}": str(clip) for clip in clips for copy in range(copies)}
+    warm_up = {f"warm-{clip.stem}": str(beginning(clip, folder / f"warm-{clip.stem}.mkv")) for clip in clips}
+    turns = [run_one_process(streams, warm_up, folder) for _ in range(repeats)]
+    ours = sorted(turns, key=lambda turn: turn["cpu_seconds"])[len(turns) // 2]
+    our_cost = one_process_cost(ours["cpu_seconds"], ours["stream_seconds"], LOAD, prices)
+    _say(f"avjury: {ours['cpu_seconds'] / ours['stream_seconds']:.3f} CPU s per stream-second, "
+         f"{our_cost:.5f} $ per stream-hour")  # fmt: skip
+    variants: dict[str, Any] = {}
+    for name in names:
+        # Other ids, as the chain has seen these.
+        found = run_chain(VARIANTS[name], streams, warm_up, folder, instances)
+        variants[name] = _figures(VARIANTS[name], found, ours, our_cost, prices)
+        _say(f"{name}: {variants[name]['cost']['per_stream_hour']:.4f} $ per stream-hour, "
+             f"ratio {variants[name]['cost_ratio']:.4f}, {found['wall_seconds']:.0f} s")  # fmt: skip
+    cheapest = min(variants, key=lambda name: variants[name]["cost"]["per_stream_hour"])
+    return {
+        "clips": [clip.name for clip in clips],
+        "streams": len(streams),
+        "detectors": list(ALL),
+        "assumptions": list(ASSUMPTIONS),
+        "prices": prices,
+        "avjury": {
+            **{key: value for key, value in ours.items() if key != "incidents"},
+            "cpu_seconds_of_each_turn": [turn["cpu_seconds"] for turn in turns],
+            "cpu_seconds_per_stream_second": ours["cpu_seconds"] / ours["stream_seconds"],
+            "cost_per_stream_hour": our_cost,
+            "instance": INSTANCE,
+            "load": LOAD,
+            "incidents": ours["incidents"],
+        },
+        "chain": variants,
+        "cheapest_variant": cheapest,
+        "cost_ratio": variants[cheapest]["cost_ratio"],
+        "cost_ratio_to_the_original": variants["jpeg"]["cost_ratio"] if "jpeg" in variants else None,
+    }
+
+
+def _figures(
+    variant: Variant, found: Mapping[str, Any], ours: Mapping[str, Any], our_cost: float, prices: Mapping[str, Any]
+) -> dict[str, Any]:
+    counts = found["counts"]
+    seconds = counts["stream_seconds"]
+    cost = chain_cost(counts, prices)
+    whole = cost["per_stream_hour"]
+    parts = cost["parts"]
+    without = {
+        "orchestration": whole - parts["orchestration"],
+        "object store requests": whole - parts["handoff_requests"],
+        "both": whole - parts["orchestration"] - parts["handoff_requests"],
+    }
+    # The last second of a stream is rarely whole.
+    if counts["pictures"] != ours["pictures"]:
+        raise RuntimeError(f"{variant.name}: the chain judged {counts['pictures']} pictures, avjury {ours['pictures']}")
+    return {
+        "summary": variant.summary,
+        "functions": {name: len(detectors) for name, detectors in variant.functions.items()},
+        "wall_seconds": found["wall_seconds"],
+        "per_stream_second": {
+            "cpu_seconds": total(counts, "cpu_seconds") / seconds,
+            "handoff_cpu_seconds": total(counts, "handoff_cpu_seconds") / seconds,
+            "function_wall_seconds": total(counts, "wall_seconds") / seconds,
+            "gb_seconds": total(counts, "cpu_seconds") * prices["lambda_mb_per_vcpu"] / 1024 / seconds,
+            "invocations": total(counts, "invocations") / seconds,
+            "state_transitions": counts["transitions"] / seconds,
+            "object_puts": counts["store"].get("PUT", 0) / seconds,
+            "object_gets": counts["store"].get("GET", 0) / seconds,
+            "object_bytes": (total(counts, "store_put_bytes") + total(counts, "store_get_bytes")) / seconds,
+            "message_bytes": (counts["payload_bytes"] + counts["state_bytes"]) / seconds,
+            "object_store_cpu_seconds": counts["store"]["cpu_seconds"] / seconds,
+            "state_machine_cpu_seconds": counts["orchestrator_cpu_seconds"] / seconds,
+        },
+        "cost": cost,
+        "cost_ratio": our_cost / whole,
+        "cost_ratio_if_free": {name: our_cost / value for name, value in without.items()},
+        "cpu_ratio": (ours["cpu_seconds"] / ours["stream_seconds"]) / (total(counts, "cpu_seconds") / seconds),
+        "limits": limits(counts, prices),
+        "agreement": agreement(ours["incidents"], found["incidents"], within_seconds=0.05),
+        "notifications": found["notifications"],
+        "counts": counts,
+    }
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - progress of a command
+
+
+def main() -> int:
+    """Parse the command line, run, and keep the result."""
+    parser = argparse.ArgumentParser(prog="avjury bench chain", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("--clips", nargs="*", type=Path, help="inputs beside the made one; default: from the media")
+    parser.add_argument("--media", default=os.environ.get("AVJURY_MEDIA"), help="folder of real clips")
+    parser.add_argument("--variants", nargs="+", choices=tuple(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--seconds", type=float, default=16.0, help="of each stream")
+    parser.add_argument("--copies", type=int, default=1, help="streams per clip")
+    parser.add_argument("--instances", type=int, default=1, help="warm instances of each function")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of avjury's side")
+    parser.add_argument("--size", nargs=2, type=int, default=(1920, 1080), help="of the made clip")
+    parser.add_argument("--results", type=Path, help="folder for the result; default: benchmarks/results")
+    options = parser.parse_args()
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
+        folder = Path(name)
+        clips = [faulty_clip(folder / "made_with_faults.mp4", options.seconds, tuple(options.size), folder)]
+        more = options.clips if options.clips is not None else media_clips(options.media)
+        clips += [loop_clip(clip, folder / f"{clip.stem}.mkv", options.seconds) for clip in more]
+        figures = compare(
+            clips, options.variants, copies=options.copies, instances=options.instances, repeats=options.repeats,
+            folder=folder,
+        )  # fmt: skip
+    figures["command"] = " ".join(["avjury bench chain", *sys.argv[1:]])
+    path = write_result("chain", figures, **({"folder": options.results} if options.results else {}))
+    print(path)  # noqa: T201 - the command's result
+    return 0
+
+
+def media_clips(folder: str | Path | None) -> list[Path]:
+    """The clips of the media folder that are taken, as far as they are there."""
+    found = {path.name: path for path in Path(folder).rglob("*")} if folder else {}
+    return [found[name] for name in MEDIA_CLIPS if name in found]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
