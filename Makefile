@@ -40,6 +40,12 @@ test-all: $(READY) programs
 programs:
 	@tests/install-programs
 
+# The documentation as a site, in build/site; any warning is a failure.
+.PHONY: docs
+docs: $(READY)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tallies import CONFIDENCE, false_per_hour_at_most
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Variant:
         codec: options of FFmpeg's output.
         suffix: of the file.
         seconds: of the clip that are coded.
+        sound: options of FFmpeg for the sound, in place of AAC or Opus.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Variant:
     codec: tuple[str, ...]
     suffix: str = ".mp4"
     seconds: float = 6.0
+    sound: tuple[str, ...] = ()
 
 
 H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p")
@@ -53,15 +56,23 @@ VARIANTS: tuple[Variant, ...] = (
             ("-c:v", "mpeg4", "-q:v", "3", "-pix_fmt", "yuv420p"), ".avi"),
     Variant("360p of variable rate", FIT.format(640, 360) + ",select='not(eq(mod(n\\,7)\\,3))'",
             (*H264, "-fps_mode", "vfr"), ".mkv"),
+    Variant("cropped to 70 %, 9 dB quieter", "crop=trunc(iw*0.35)*2:trunc(ih*0.35)*2", H264,
+            sound=("-af", "volume=-9dB", "-c:a", "aac", "-b:a", "128k")),
+    Variant("mirrored 540p MPEG-2 at 25, MP2", FIT.format(960, 540) + ",hflip,fps=25",
+            ("-c:v", "mpeg2video", "-b:v", "8M", "-pix_fmt", "yuv420p"), ".ts", sound=("-c:a", "mp2", "-b:a", "256k")),
+    Variant("360p H.264 at 1.5 Mbit/s, MP3, 6 dB quieter", FIT.format(640, 360),
+            ("-c:v", "libx264", "-preset", "medium", "-b:v", "1500k", "-pix_fmt", "yuv420p"), ".mkv",
+            sound=("-af", "volume=-6dB", "-c:a", "libmp3lame", "-b:a", "128k")),
 )  # fmt: skip
 
 
 def encode(clip: Path, variant: Variant, path: Path, ffmpeg: str) -> None:
-    """Write a clip's beginning, coded otherwise; its sound as AAC or Opus.
+    """Write a clip's beginning, coded otherwise.
 
     Raises: CalledProcessError where FFmpeg cannot.
     """
-    sound = ["-c:a", "libopus"] if variant.suffix == ".webm" else ["-c:a", "aac", "-b:a", "192k"]
+    usual = ("-c:a", "libopus") if variant.suffix == ".webm" else ("-c:a", "aac", "-b:a", "192k")
+    sound = variant.sound or usual
     command = [ffmpeg, "-y", "-v", "error", "-i", str(clip), "-t", f"{variant.seconds:g}", "-map", "0:V:0",
                "-map", "0:a:0?", "-vf", variant.filters, *variant.codec, *sound, "-ac", "2", "-ar", "48000",
                "-threads", "2", str(path)]  # fmt: skip

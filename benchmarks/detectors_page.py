@@ -1,10 +1,11 @@
-"""`avjury bench detectors-page`: docs/detectors.md, from the declarations and the newest `bench detectors`."""
+"""`avjury bench detectors-page`: docs/detectors.md with its chart, from the declarations and recorded results."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.detectors_chart import chart
 from benchmarks.harness import RESULTS
 from benchmarks.tallies import (
     GOAL_FALSE_PER_HOUR,
@@ -17,6 +18,12 @@ from engine.detectors import DETECTORS, Detector
 
 PAGE = Path(__file__).parent.parent / "docs" / "detectors.md"
 PARTS = ("picture", "damage", "sound", "transport")
+# Below this a difference of two runs is their noise.
+LEAST_MS = 0.005
+RECORDED = (*PARTS, "clean", "variants")
+# Detectors that are younger than the first results that say which there were.
+LATER = ("audio.surround_imbalance", "audio.channel_swap")
+CHART = PAGE.parent / "images" / "detectors.svg"
 AREAS = {"video": "Picture", "audio": "Sound", "stream": "Transport and container"}
 HEAD = """# Detectors
 
@@ -29,12 +36,62 @@ closes it at the first good moment after which it stayed good. While a master of
 does not open: black is not also frozen, a lost channel is not also out of balance.
 """
 
+SILENT = (
+    "Silence is not in the graph: while nothing sounds, what compares channels, levels or tones has no value, so that",
+    "nobody has to be held back. A picture of which nothing is decoded has no value either, and is for the transport.",
+)
 
-def newest(name: str = "detectors", folder: Path = RESULTS) -> dict[str, Any] | None:
-    """The newest recorded result of a benchmark; None where there is none."""
-    found = sorted(folder.glob(f"{name}-2*.json"))
-    record: dict[str, Any] | None = json.loads(found[-1].read_text(encoding="utf-8")) if found else None
-    return None if record is None else {**record, "file": found[-1].name}
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A recorded result, with its file's name under "file"."""
+    return {**json.loads(path.read_text(encoding="utf-8")), "file": path.name}
+
+
+def newest(folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """The results of `bench detectors` that hold the newest figures of each part, oldest first; none where none are."""
+    chosen: list[dict[str, Any]] = []
+    missing = set(RECORDED)
+    for path in sorted(folder.glob("detectors-2*.json"), reverse=True):
+        record = read_result(path)
+        if missing & record["figures"].keys():
+            chosen.insert(0, record)
+            missing -= record["figures"].keys()
+    return chosen
+
+
+def together(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One result's figures out of several: of each part the newest.
+
+    "unknown" holds the detectors that did not exist when the clean content was judged.
+    """
+    figures: dict[str, Any] = {}
+    since = [declared.name for declared in DETECTORS]
+    for result in results:
+        figures |= {part: value for part, value in result["figures"].items() if part in RECORDED}
+        if "clean" in result["figures"] or "variants" in result["figures"]:
+            # Results that do not list them are older than these.
+            known = result["figures"].get("detectors", [name for name in since if name not in LATER])
+            figures["unknown"] = [name for name in since if name not in known]
+    return figures
+
+
+def newest_costs(folder: Path = RESULTS) -> dict[str, Any] | None:
+    """The newest result of `bench kernels-cpu`; None where there is none."""
+    found = sorted(folder.glob("kernels-cpu-2*.json"))
+    return read_result(found[-1]) if found else None
+
+
+def cost(name: str, costs: Mapping[str, Any]) -> str:
+    """What a detector takes of a core where it is the only one, in words; "" where that was not measured."""
+    for track, what in (("video", "a picture of 1080p"), ("audio", "a second of stereo sound")):
+        taken = costs["figures"]["detectors"][track].get(name)
+        if taken is None:
+            continue
+        milliseconds = taken["p50"]
+        if taken["p20"] <= 0 or milliseconds < LEAST_MS:
+            return f"nothing that can be measured beside what every stream takes for {what}"
+        return f"{milliseconds:.2f} ms for {what}"
+    return ""
 
 
 def _of(name: str, figures: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -74,7 +131,7 @@ def measured(name: str, figures: Mapping[str, Any]) -> str:
             clause += ")"
         words.append(clause)
     clean = _clean(figures)
-    if clean is not None:
+    if clean is not None and name not in figures.get("unknown", ()):
         alarms, hours = clean[0].get(name, 0), clean[1]
         if words and any(counted["planted"] for _, counted in _of(name, figures)):
             right, told = precision(name, [figures.get(part, {}) for part in PARTS], alarms)
@@ -119,7 +176,7 @@ def missed_goals(detectors: Sequence[Detector], figures: Mapping[str, Any]) -> I
         yield ""
 
 
-def section(declared: Detector, figures: Mapping[str, Any]) -> Iterator[str]:
+def section(declared: Detector, figures: Mapping[str, Any], costs: Mapping[str, Any] | None) -> Iterator[str]:
     """The lines on one detector."""
     yield f"### `{declared.name}`"
     yield ""
@@ -133,6 +190,10 @@ def section(declared: Detector, figures: Mapping[str, Any]) -> Iterator[str]:
     told = measured(declared.name, figures)
     if told:
         yield f"Measured: {told}."
+    elif figures:
+        yield "Measured: not yet."
+    if costs is not None and (taken := cost(declared.name, costs)):
+        yield f"Takes alone: {taken}."
     yield ""
     if declared.parameters:
         yield "| parameter | default | allowed | what it is |"
@@ -153,39 +214,53 @@ def dominance(detectors: Sequence[Detector]) -> Iterator[str]:
     yield "```"
 
 
-def page(detectors: Sequence[Detector], result: Mapping[str, Any] | None) -> str:
+def page(
+    detectors: Sequence[Detector], results: Sequence[Mapping[str, Any]], costs: Mapping[str, Any] | None = None
+) -> str:
     """The whole page.
 
     Args:
         detectors: in the order in which they are shown.
-        result: a record of `bench detectors`.
+        results: records of `bench detectors`, oldest first; of each part the newest counts.
+        costs: a record of `bench kernels-cpu`.
     """
-    figures = result["figures"] if result is not None else {}
+    figures = together(results)
     lines = [HEAD]
-    if result is not None:
+    if results:
         lines += [
-            f"Figures: {result['file']}, every detector at its defaults. Planted defects have a strength that viewers",
-            "notice, at random times in real clips that have room for them (models/synthesis/visible.py). In time is",
+            f"Figures: {', '.join(result['file'] for result in results)}; of each part the newest,",
+            "every detector at its defaults. Planted defects have a strength that viewers notice, at random times in",
+            "real clips that have room for them (models/synthesis/visible.py, benchmarks/detectors.py). In time is",
             "two pictures after the set duration, for sound two blocks of 100 ms. A false alarm is an incident on a",
             "clean clip, as it is or coded otherwise, that is not there.",
             "",
         ]
-        picture = (RESULTS / result["file"]).with_suffix(".svg")
-        if picture.exists():
-            lines += [f"![Found, and when it was known](../benchmarks/results/{picture.name})", ""]
+        lines += [f"![Found, and when it was known](images/{CHART.name})", ""]
+        if costs is not None:
+            every = costs["figures"]["detectors"]
+            lines += [
+                f"Costs: {costs['file']}, one core of {costs['environment']['cpu']}, each detector alone, above what",
+                f"every stream takes ({every['video']['every stream']['p50']:.2f} ms a picture, "
+                f"{every['audio']['every stream']['p50']:.2f} ms a second of sound). Those that share a",
+                f"kernel share its cost: all of them together take {every['video']['all detectors']['p50']:.2f} ms a "
+                f"picture and {every['audio']['all detectors']['p50']:.2f} ms a second of sound",
+                "more. A detector that nobody enabled costs nothing (tests/engine/test_measure_costs.py).",
+                "",
+            ]
         lines += missed_goals(detectors, figures)
     for area, title in AREAS.items():
         lines += [f"## {title}", ""]
         for declared in detectors:
             if declared.name.startswith(area + "."):
-                lines += section(declared, figures)
-    lines += ["## Who speaks for whom", "", *dominance(detectors)]
+                lines += section(declared, figures, costs)
+    lines += ["## Who speaks for whom", "", *dominance(detectors), "", *SILENT]
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    """Write the page."""
-    PAGE.write_text(page(DETECTORS, newest()), encoding="utf-8")
+    """Write the page, and its chart."""
+    CHART.write_text(chart(together(newest()), "detectors"), encoding="utf-8")
+    PAGE.write_text(page(DETECTORS, newest(), newest_costs()), encoding="utf-8")
     print(PAGE)  # noqa: T201 - the command's output
 
 

@@ -77,12 +77,17 @@ def _decode(device: str, quick: bool, clip: Path) -> dict[str, Any]:
     return run_decode(torch.device(device), clip, quick=quick)
 
 
-def _tests(device: str, quick: bool, clip: Path) -> dict[str, Any]:
-    files = sorted(
+def gpu_test_files() -> list[str]:
+    """The files that have tests marked `gpu`, by path from the root."""
+    return sorted(
         str(file.relative_to(ROOT))
         for file in (ROOT / "tests").rglob("test_*.py")
         if "mark.gpu" in file.read_text(encoding="utf-8")
     )
+
+
+def _tests(device: str, quick: bool, clip: Path) -> dict[str, Any]:
+    files = gpu_test_files()
     if device == "cpu":
         return {"skipped": "the gpu tests need a GPU", "files": files}
     with tempfile.TemporaryDirectory() as folder:

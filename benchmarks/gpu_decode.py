@@ -22,9 +22,11 @@ from benchmarks.gpu_kernels import on_a_side_stream, waiter
 from benchmarks.harness import quantiles
 from benchmarks.made_surfaces import make_surface
 from engine.batch import Batcher
-from engine.decode.bitstream import Codec, HeaderWatch, split_access_units
 from engine.decode.driver import wait_by_blocking
-from engine.decode.nvdec import DecoderPool, NvdecDecoder
+from engine.decode.headers import HeaderWatch
+from engine.decode.nal import Codec, split_access_units
+from engine.decode.nvdec import NvdecDecoder
+from engine.decode.nvdec_pool import DecoderPool
 from engine.detectors import DETECTORS, resolve
 from engine.errors import AvjuryError
 from engine.judge import Judge

@@ -22,6 +22,7 @@ from kernels.audio_stats import AudioState, measure_audio
 from kernels.blockiness import blockiness
 from kernels.edge_width import edge_width
 from kernels.frame_stats import frame_stats
+from kernels.sharpness import sharpness
 from kernels.siti import siti
 from kernels.tear import tear
 from kernels.texture import texture
@@ -180,6 +181,7 @@ def picture_kernels(size: tuple[int, int]) -> dict[str, Callable[[Tensor, Tensor
         "texture": lambda frames, _: texture(frames),
         "active_area": lambda frames, _: active_area(frames),
         "blockiness": lambda frames, _: blockiness(frames, max(size)),
+        "sharpness": lambda frames, _: sharpness(frames, size[0] * size[1]),
         "torn_blocks": torn_blocks,
         "tear": lambda frames, references: tear(frames, references, size[1]),
         "siti": siti,

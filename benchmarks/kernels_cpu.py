@@ -2,7 +2,8 @@
 
 The limit is memory: a picture and the one before it, 6.2 MB at 1920x1080, must each be read once. So the first row is
 numpy's copy of the same luma planes, and every kernel is given as a ratio to it, taken turn by turn. How often a kernel
-runs is beside it: measures of texture, edges and bars are due about once a second, the others at every picture.
+runs is beside it: measures of texture, edges and blocks are due about twice a second, tears and borders more often,
+the others at every picture.
 """
 
 import argparse
@@ -23,10 +24,10 @@ from kernels import tile_stats as tiles
 from kernels.active_area import active_area
 from kernels.audio_stats import AudioState, measure_audio
 from kernels.blockiness import blockiness
-from kernels.edge_width import edge_width
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
+from kernels.sharpness import sharpness
 from kernels.sound_features import FeatureState, sound_features
 from kernels.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.sound_trends import TrendState, sound_trends
@@ -44,12 +45,12 @@ PER_SECOND = {
     "frame_stats": 25.0,
     "tile_stats": 25.0,
     "temporal": 25.0,
-    "blockiness": 1.0,
+    "blockiness": 2.0,
     "torn_blocks": 25.0,
-    "tear": 4.0,
-    "edge_width": 0.25,
-    "texture": 1.0,
-    "active_area": 1.0,
+    "tear": 8.0,
+    "sharpness": 2.0,
+    "texture": 2.0,
+    "active_area": 5.0,
     "audio_stats": 10.0,
     "sound_features": 10.0,
     "sound_trends": 10.0,
@@ -133,7 +134,7 @@ def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
         "blockiness": lambda: blockiness(frame),
         "torn_blocks": lambda: torn_blocks(frame, reference),
         "tear": lambda: tear(frame, reference, HEIGHT),
-        "edge_width": lambda: edge_width(frame),
+        "sharpness": lambda: sharpness(frame),
         "texture": lambda: texture(frame),
         "active_area": lambda: active_area(frame),
         "audio_stats": lambda: measure_audio(audio, samples, channels, valid, weights, clip, slots, noise),

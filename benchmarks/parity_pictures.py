@@ -14,9 +14,12 @@ import torch
 from benchmarks import ffmpeg_filters
 from benchmarks.parity import Compared
 from engine.detectors.texture import COMBING_THRESHOLD
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from kernels.active_area import COLUMNS as AREA_COLUMNS
 from kernels.active_area import active_area
+from kernels.blockiness import COLUMNS as BLOCK_COLUMNS
+from kernels.blockiness import blockiness
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.edge_width import edge_width
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
@@ -71,12 +74,12 @@ def measure(clip: Path, count: int = PICTURES) -> tuple[Rows, int]:
             first = torch.tensor([0])
             luma = stats[:, FRAME_COLUMNS.index("luma_difference")]
             change = temporal(tiles, luma.contiguous(), gradient.contiguous(), times, first, first, state)
-            parts = (stats, change, texture(frames), active_area(frames), edge_width(frames))
+            parts = (stats, change, texture(frames), active_area(frames), edge_width(frames), blockiness(frames))
             rows.append(torch.cat(parts, dim=1)[0].numpy())
             previous = frame, row  # the frame keeps the planes
             if len(rows) == count:
                 break
-    names = (*FRAME_COLUMNS, *TEMPORAL_COLUMNS, *TEXTURE_COLUMNS, *AREA_COLUMNS, *EDGE_COLUMNS)
+    names = (*FRAME_COLUMNS, *TEMPORAL_COLUMNS, *TEXTURE_COLUMNS, *AREA_COLUMNS, *EDGE_COLUMNS, *BLOCK_COLUMNS)
     return dict(zip(names, np.array(rows).T, strict=True)), 1 << depth
 
 
@@ -120,8 +123,8 @@ def scdet(folder: Path) -> Iterator[Compared]:
         # The first two pictures have no change to compare a change with; FFmpeg takes it to be 0.
         worst_score = max(worst_score, apart(ours["scene_score"][2:], column(theirs, "scd.score")[2:]))
         worst_mafd = max(worst_mafd, apart(100 * ours["luma_difference"][1:], column(theirs, "scd.mafd")[1:]))
-    yield Compared("scdet", "score", "scene_score", "largest difference of 100", worst_score, 0.01, values)
-    yield Compared("scdet", "mafd", "luma_difference", "largest difference of 100", worst_mafd, 0.01, values)
+    yield Compared("scdet", "score", "scene_score", "largest difference of 100", worst_score, 1e-3, values)
+    yield Compared("scdet", "mafd", "luma_difference", "largest difference of 100", worst_mafd, 1e-3, values)
 
 
 def blurdetect(folder: Path) -> Iterator[Compared]:
@@ -156,9 +159,9 @@ def blockdetect(folder: Path) -> Iterator[Compared]:
         defined = np.isfinite(theirs)
         values += int(defined.sum())
         worst = max(worst, apart(ours["blockiness"][defined] / theirs[defined], np.ones(int(defined.sum()))))
-    # Quotients are cut to 2**-13 here (tests/parity/test_blockdetect.py).
+    # Quotients are cut to 2**-16 here (tests/parity/test_blockdetect.py).
     yield Compared("blockdetect", "block, of a picture alone", "blockiness", "largest difference, relative", worst,
-                   3e-3, values)  # fmt: skip
+                   5e-4, values)  # fmt: skip
 
 
 def cropdetect(folder: Path) -> Iterator[Compared]:
@@ -180,7 +183,7 @@ def cropdetect(folder: Path) -> Iterator[Compared]:
         )
         worst = max(worst, *(apart(np.where(black, np.nan, mine), their) for mine, their in sides if not black.all()))
     yield Compared("cropdetect", "x1, x2, y1, y2", "bar_left, bar_right, bar_top, bar_bottom",
-                   "largest difference, lines", worst, 1.0, values)  # fmt: skip
+                   "largest difference, lines", worst, 1e-6, values)  # fmt: skip
 
 
 def idet(folder: Path) -> Iterator[Compared]:

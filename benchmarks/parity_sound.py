@@ -11,7 +11,8 @@ import torch
 
 from benchmarks import ffmpeg_filters
 from benchmarks.parity import Compared
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from kernels.sound_features import Feature, FeatureState, sound_features
 
 CLIPS = (
@@ -59,7 +60,7 @@ def astats(folder: Path) -> Iterator[Compared]:
                     level = max(level, abs(10 * np.log10(power) - printed))
                 printed = float(block[f"astats.{channel + 1}.DC_offset"])
                 offset = max(offset, abs(row[Feature.MEAN + channel] - printed))
-            highest = np.nanmax(row[Feature.ENVELOPE :])
+            highest = np.nanmax(row[Feature.ENVELOPE : Feature.SLOPE])
             if highest > QUIETEST_PEAK:
                 printed = max(float(block[f"astats.{channel}.Peak_level"]) for channel in (1, 2))
                 peak = max(peak, abs(20 * np.log10(highest) - printed))

@@ -123,11 +123,13 @@ class Batcher:
             for slot, surface in taken
         ]
         frames = torch.from_numpy(np.array(rows, np.int64))
+        numbers = tuple(slot for slot, _ in taken)
         return FrameBatch(
-            slots=_integers(slot for slot, _ in taken),
+            slots=_integers(numbers),
             pts=_numbers(surface.pts for _, surface in taken),
             frames=frames.pin_memory() if self._device.type == "cuda" else frames,
             surfaces=tuple(surface for _, surface in taken),
+            numbers=numbers,
         )
 
     def sound(self, audio: Mapping[int, BoundedQueue[AudioBlock]]) -> AudioBatch | None:

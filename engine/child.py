@@ -30,10 +30,10 @@ from engine.hardening import die_with_parent
 from engine.incidents import Change
 from engine.ingest.causes import cause_of
 from engine.ingest.link import Links
-from engine.live import LATENCY_BOUNDS, LiveEngine, Order, policy_of
-from engine.live_report import EngineReport
+from engine.listener import Silent
+from engine.live import LiveEngine, Order, policy_of
+from engine.outcome import Outcome
 from engine.overload import OverloadSettings
-from engine.pipeline import EngineSettings, Outcome, Silent, StreamSpec
 from engine.remote_log import log_remotely
 from engine.service.messages import (
     Drain,
@@ -49,12 +49,12 @@ from engine.service.messages import (
     Report,
     SecondSaid,
     Snap,
-    StreamSaid,
     SupervisorSays,
     TakeIngest,
 )
 from engine.slate_images import slate_of
 from engine.slates import Slate
+from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Incident, StreamSecond
 from engine.wire import Channel, ConnectionLost
 
@@ -77,6 +77,7 @@ class ChildSettings(msgspec.Struct, frozen=True):
         evidence: see EvidenceSettings, by name.
         handover: folder in which clips are left for the supervisor; None keeps no clips.
         slates: pictures to look for, by name: each an image's path or a hash.
+        levels: tell the lowest and highest value of each measure with every second.
     """
 
     device: str = "auto"
@@ -89,6 +90,7 @@ class ChildSettings(msgspec.Struct, frozen=True):
     evidence: dict[str, Any] = msgspec.field(default_factory=dict)
     handover: str | None = None
     slates: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    levels: bool = True
 
 
 class EngineProcess(Silent):
@@ -119,6 +121,7 @@ class EngineProcess(Silent):
                 reconnect=True,
                 evidence=_evidence(settings),
                 slates=_slates(settings),
+                levels=settings.levels,
             ),
             self,
             self._links,
@@ -242,25 +245,9 @@ class EngineProcess(Silent):
         detail = error.line() if error is not None else ""
         self._control.send(Ended(outcome.stream, session, state, cause, detail))
 
-    def on_report(self, report: EngineReport) -> None:
+    def on_report(self, report: Report) -> None:
         """Once a second."""
-        streams = [StreamSaid(**{name: getattr(s, name) for name in StreamSaid.__struct_fields__})
-                   for s in report.streams]  # fmt: skip
-        self._control.send(
-            Report(
-                load=report.load,
-                headroom_streams=report.headroom_streams,
-                resident_bytes=report.resident_bytes,
-                counters=report.counters,
-                latency_bounds=list(LATENCY_BOUNDS),
-                latency_counts=report.latency_counts,
-                latency_sum=report.latency_sum,
-                batch_frames=report.batch_frames,
-                queue_depth=report.queue_depth,
-                streams=streams,
-            ),
-            spare=True,
-        )
+        self._control.send(report, spare=True)
 
 
 def _slates(settings: ChildSettings) -> tuple[Slate, ...]:

@@ -4,32 +4,19 @@ Run by: the user's main thread, which owns the signal handlers. Torch, the kerne
 by the command that needs them, so that `--help` and a mistyped option are answered at once.
 """
 
-import contextlib
-import logging
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
-from typing import IO, TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
-from engine.errors import AvjuryError, ConfigError
-from engine.output import WRITERS, Writer, printable
-from engine.verdicts import Incident, Severity, StreamSecond
-
-if TYPE_CHECKING:
-    from engine.evidence.folder import EvidenceFolder
-    from engine.pipeline import Engine, Outcome, StreamSpec
-
-CLEAN, INCIDENTS, USAGE, INPUT_FAILED = 0, 1, 2, 3
-# What shells report for a program that its reader, or the user, ended.
-PIPE_CLOSED: Final = 128 + signal.SIGPIPE
-INTERRUPTED: Final = 128 + signal.SIGINT
+from engine.errors import AvjuryError, PipeClosed
+from engine.exit_codes import CLEAN, INCIDENTS, INTERRUPTED, PIPE_CLOSED, USAGE
+from engine.output import complain, printable
 
 app = typer.Typer(
     name="avjury",
@@ -96,7 +83,9 @@ def check(
     profile: Annotated[
         str | None,
         typer.Option(
-            "--profile", metavar="NAME", help="live-ott, broadcast, file-qc, surveillance, or a config's own."
+            "--profile",
+            metavar="NAME",
+            help="live-ott, broadcast, broadcast-us, file-qc, surveillance, or a config's own.",
         ),
     ] = None,
     device: Annotated[
@@ -135,273 +124,27 @@ def check(
     ] = None,
 ) -> None:
     """Judge files or live URLs."""
-    with _Signals() as signals:
-        settings, specs = _prepare(
-            inputs or [], config, profile, detectors, device, realtime, bool(report), rendition, decode_threads
+    from engine.check_command import CheckOptions, judge_inputs
+
+    raise typer.Exit(
+        judge_inputs(
+            CheckOptions(
+                inputs=inputs or [],
+                config=config,
+                detectors=detectors,
+                profile=profile,
+                device=device,
+                format=format,
+                output=output,
+                report=report,
+                evidence=evidence,
+                fail_on=fail_on,
+                realtime=realtime,
+                rendition=rendition,
+                decode_threads=decode_threads,
+            )
         )
-        folder = None
-        if evidence is not None:
-            from engine.evidence.folder import EvidenceFolder
-
-            folder = EvidenceFolder(evidence)
-        for path in (output, report):
-            _check_writable(path)
-        with _opened(output) as out:
-            run = _Run(WRITERS[format](out), signals, folder)
-            outcomes = run.judge(specs, settings)
-            if report is not None:
-                from engine.report import write_report
-
-                write_report(report, outcomes)
-            if run.pipe_closed:
-                raise _PipeClosed
-    for outcome in outcomes:
-        if outcome.error is not None:
-            _complain(outcome.error)
-    raise typer.Exit(exit_code(outcomes, fail_on))
-
-
-def exit_code(outcomes: Sequence["Outcome"], fail_on: str) -> int:
-    """What `check` exits with: 3 if an input failed, else 1 for an incident at or above `fail_on`, else 0."""
-    if any(outcome.error is not None for outcome in outcomes):
-        return INPUT_FAILED
-    if fail_on == FailOn.NEVER:
-        return CLEAN
-    least = Severity(fail_on).rank
-    bad = any(incident.severity.rank >= least for outcome in outcomes for incident in outcome.incidents)
-    return INCIDENTS if bad else CLEAN
-
-
-def _prepare(
-    inputs: Sequence[str],
-    config_path: Path | None,
-    profile: str | None,
-    detectors: str | None,
-    device: str | None,
-    realtime: bool,
-    report: bool,
-    rendition: str,
-    decode_threads: int | None,
-) -> tuple[Any, list["StreamSpec"]]:
-    """Settings and streams from options, configuration and environment.
-
-    Raises: ConfigError, DeviceError.
-    """
-    from engine import config as configuration
-    from engine.configured import load_config
-
-    config, known = load_config(config_path)
-    selection = [] if profile is None else [config.profile(profile)]
-    if detectors is not None:
-        selection.append(configuration.parse_selection(detectors, list(known)))
-    if rendition not in ("best", "worst") and not rendition.isdigit():
-        raise ConfigError(
-            "unknown rendition", stream="--rendition", why=f"{rendition!r} is neither best, worst nor a height",
-            remedy="write best, worst, or a number of lines as 720",
-        )  # fmt: skip
-    if not inputs and not config.streams:
-        raise ConfigError("nothing to judge", why="no input was named", remedy="avjury check INPUT..., or --config F")
-
-    from engine.evidence.recorder import EvidenceSettings
-    from engine.pipeline import EngineSettings, StreamSpec, choose_device
-    from engine.slate_images import configured
-
-    if inputs:
-        chosen = configuration.select(list(known), [*config.tables(), *selection])
-        specs = [StreamSpec(name, url, chosen, rendition=rendition) for name, url in _ids(inputs)]
-    else:
-        specs = [
-            StreamSpec(id=s.id, url=s.url, detectors=configuration.select(list(known), [*config.tables(s), *selection]))
-            for s in config.streams
-        ]
-    settings = EngineSettings(
-        device=device or config.engine.device,
-        max_batch=config.engine.max_batch,
-        max_wait_seconds=config.engine.max_wait_seconds,
-        decode_threads=next(n for n in (decode_threads, config.engine.decode_threads, 1) if n is not None),
-        realtime=realtime,
-        reconnect=False,  # a check ends; it is the service that waits for what comes back
-        trace=report,
-        thumbnails=report,
-        evidence=EvidenceSettings.of(config.storage, patient=True),
-        slates=configured(config),
     )
-    choose_device(settings.device)  # before any input is opened
-    return settings, specs
-
-
-def _ids(inputs: Sequence[str]) -> list[tuple[str, str]]:
-    """An id for each input: itself, its secrets hidden; the second of two equal ones is told apart."""
-    from engine.ingest.url_policy import redact
-
-    seen: dict[str, int] = {}
-    named = []
-    for url in inputs:
-        name = redact(url)
-        seen[name] = seen.get(name, 0) + 1
-        named.append((name if seen[name] == 1 else f"{name}#{seen[name]}", url))
-    return named
-
-
-class _PipeClosed(Exception):
-    """Whoever read stdout has gone."""
-
-
-class _Signals:
-    """SIGINT and SIGTERM stop the engine, so that what was found is still told; a second one ends at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._engine: Engine | None = None
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> "_Signals":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def watch(self, engine: "Engine") -> None:
-        """Stop this engine from now on."""
-        self._engine = engine
-        if self.asked:
-            engine.stop()
-
-    def stop(self) -> None:
-        """What a signal does."""
-        self.asked = True
-        if self._engine is not None:
-            self._engine.stop()
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.stop()
-
-
-class _Run:
-    """Listens to the engine: closed incidents and summaries to the writer, progress to the terminal."""
-
-    def __init__(self, writer: Writer, signals: _Signals, evidence: "EvidenceFolder | None" = None) -> None:
-        self.pipe_closed = False
-        self._evidence = evidence
-        self._writer = writer
-        self._signals = signals
-        self._progress: Any = None
-        self._tasks: dict[str, Any] = {}
-        self._open: dict[str, int] = {}
-
-    def judge(self, specs: Sequence["StreamSpec"], settings: Any) -> list["Outcome"]:
-        """Judge, and write every record."""
-        from engine.pipeline import check as judge
-
-        with self._bar(specs), _log_to_stderr():
-            sink = None if self._evidence is None else self._evidence.take
-            outcomes = judge(specs, settings, self, self._signals.watch, sink)
-        self._write(lambda: self._writer.finish([spec.id for spec in specs]))
-        return outcomes
-
-    def on_incident(self, incident: Incident, change: Literal["opened", "updated", "closed"]) -> None:
-        """A closed one is a record."""
-        if self._evidence is not None:
-            self._evidence.know(incident)
-        if change == "closed":
-            self._write(lambda: self._writer.incident(incident))
-        if change != "updated" and self._progress is not None:
-            self._open[incident.stream] = self._open.get(incident.stream, 0) + (1 if change == "opened" else -1)
-
-    def on_second(self, second: StreamSecond) -> None:
-        """Not shown."""
-
-    def on_progress(self, stream: str, media_seconds: float, duration: float | None) -> None:
-        """Move the stream's bar."""
-        if self._progress is not None:
-            open_now = self._open.get(stream, 0)
-            state = f"[red]{open_now} open[/red]" if open_now else ""
-            self._progress.update(self._tasks[stream], completed=media_seconds, total=duration, state=state)
-
-    def on_end(self, outcome: "Outcome") -> None:
-        """Its summary is a record; a stream that failed has none."""
-        if outcome.summary is not None:
-            summary = outcome.summary
-            self._write(lambda: self._writer.summary(summary))
-        if self._progress is not None:
-            self._progress.update(self._tasks[outcome.stream], visible=False)
-
-    def _write(self, write: Any) -> None:
-        if self.pipe_closed:
-            return
-        try:
-            write()
-        except BrokenPipeError:
-            self.pipe_closed = True
-            self._signals.stop()
-
-    @contextlib.contextmanager
-    def _bar(self, specs: Sequence["StreamSpec"]) -> Iterator[None]:
-        if not sys.stderr.isatty():
-            yield
-            return
-        from rich.console import Console
-        from rich.markup import escape
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = ("[progress.description]{task.description}", "{task.completed:.1f} s", "{task.fields[state]}")
-        name, at, state = (TextColumn(text) for text in columns)
-        with Progress(
-            name, BarColumn(), at, TimeElapsedColumn(), state, console=Console(stderr=True), transient=True
-        ) as progress:
-            for spec in specs:
-                self._tasks[spec.id] = progress.add_task(escape(printable(spec.id)), total=None, state="")
-            self._progress = progress
-            try:
-                yield
-            finally:
-                self._progress = None
-
-
-@contextlib.contextmanager
-def _log_to_stderr() -> Iterator[None]:
-    """What the engine logs (a fallback, a reconnect) is told once, on stderr."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("avjury: %(message)s"))
-    logger = logging.getLogger("engine")
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
-
-
-@contextlib.contextmanager
-def _opened(path: Path | None) -> Iterator[IO[str]]:
-    if path is None:
-        yield sys.stdout
-        return
-    with path.open("w", encoding="utf-8") as file:
-        yield file
-
-
-def _check_writable(path: Path | None) -> None:
-    """Find out before judging for an hour that the result cannot be kept.
-
-    Raises: ConfigError.
-    """
-    if path is None:
-        return
-    try:
-        with path.open("a", encoding="utf-8"):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            "cannot write output", stream=str(path), why=error.strerror or str(error), remedy="name a writable file"
-        ) from error
 
 
 @app.command()
@@ -536,50 +279,17 @@ def bench(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Which benchmark; none lists them.")] = None,
 ) -> None:
     """Run a benchmark of the harness; what follows NAME is handed to it."""
-    places = _harness()
-    names = sorted(
-        file.stem.replace("_", "-")
-        for place in places
-        for file in Path(place).glob("*.py")
-        if "__main__" in file.read_text(encoding="utf-8")
-    )
-    if name in (None, "--help"):
-        typer.echo("Usage: avjury bench NAME [OPTIONS]; `avjury bench NAME --help` tells its options. There are:")
-        typer.echo("\n".join(names))
-        return
-    if name.replace("_", "-") not in names:
-        raise ConfigError("no such benchmark", stream=name, why="the harness has none of that name",
-                          remedy=f"choose one of: {', '.join(names)}")  # fmt: skip
-    raise typer.Exit(_run_harness(places, name.replace("-", "_"), context.args))
+    from engine.bench_command import run_benchmark
+
+    raise typer.Exit(run_benchmark(name, context.args))
 
 
 @app.command("plan", add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def plan_command(context: typer.Context) -> None:
     """Streams per instance and cost per stream-hour, from recorded results; `avjury plan --help` tells its options."""
-    raise typer.Exit(_run_harness(_harness(), "plan", context.args))
+    from engine.bench_command import run_benchmark
 
-
-def _harness() -> list[str]:
-    """Where the benchmarks lie, which the engine does not import."""
-    import importlib.util
-
-    folder = importlib.util.find_spec("benchmarks")
-    return list(folder.submodule_search_locations or []) if folder is not None else []
-
-
-def _run_harness(places: Sequence[str], module: str, arguments: Sequence[str]) -> int:
-    """Run one of them as a program of its own: it measures its process's memory and threads."""
-    import subprocess
-
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(
-        [*(str(Path(p).parent) for p in places), environment.get("PYTHONPATH", "")]
-    )
-    return subprocess.call([sys.executable, "-m", f"benchmarks.{module}", *arguments], env=environment)
-
-
-def _complain(error: AvjuryError) -> None:
-    print(f"avjury: {printable(error.line())}", file=sys.stderr)  # noqa: T201 - the command's own error line
+    raise typer.Exit(run_benchmark("plan", context.args))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -598,13 +308,13 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else CLEAN
     except AvjuryError as error:
-        _complain(error)
+        complain(error)
         return error.exit_code
     except TyperException as error:
         if message := error.format_message():
             print(f"avjury: {printable(message)} (see avjury --help)", file=sys.stderr)  # noqa: T201 - as above
         return USAGE
-    except (BrokenPipeError, _PipeClosed):
+    except (BrokenPipeError, PipeClosed):
         # The interpreter flushes stdout once more at its end; let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED

@@ -88,7 +88,11 @@ class Stream(Section):
     labels: dict[str, str] = Field(default_factory=dict)
     loop: bool = False
     rendition: Annotated[
-        str, Field(pattern=r"^(best|worst|[1-9]\d{1,4})$", description="best, worst, or a height as 720")
+        str,
+        Field(
+            pattern=r"^(best|worst|all|[1-9]\d{1,4}(@[1-9]\d{0,5})?)$",
+            description="best, worst, all, or a height as 720, or 720@2500 with its kilobits a second",
+        ),
     ] = "best"
     paused: bool = False
     maintenance: Annotated[list[Window], Field(max_length=100)] = Field(default_factory=list)

@@ -208,9 +208,11 @@ def run_demo(folder: Path, device: str = "auto") -> bool:
     from rich.table import Table
 
     from engine.detectors import all_detectors
+    from engine.devices import choose_device
     from engine.output import clock, summary_table
-    from engine.pipeline import EngineSettings, StreamSpec, check, choose_device
+    from engine.pipeline import check
     from engine.report import write_report
+    from engine.spec import EngineSettings, StreamSpec
 
     choose_device(device)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)

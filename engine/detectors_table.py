@@ -58,5 +58,6 @@ def print_detectors(format: Format, file: IO[str]) -> None:
     table.add_column("what it finds")
     for one in declared:
         parameters = "\n".join(f"{p.name} {p.default:g}{' ' + p.unit if p.unit else ''}" for p in one.parameters)
-        table.add_row(one.name, str(one.severity), escape(parameters), escape(one.summary))
+        what = one.summary + (" Optional: asked for by name or pattern." if one.optional else "")
+        table.add_row(one.name, str(one.severity), escape(parameters), escape(what))
     Console(file=file, width=None if file.isatty() else PLAIN_WIDTH, highlight=False).print(table)

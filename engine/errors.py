@@ -98,3 +98,7 @@ class NotifyError(AvjuryError):
         self.divisible = divisible
         self.retry_after_seconds = retry_after_seconds
         super().__init__(what, why=why, remedy=remedy, stream=stream)
+
+
+class PipeClosed(Exception):
+    """Whoever read stdout has gone: nothing to tell, and nobody to tell it to."""

@@ -24,11 +24,15 @@ from engine.ingest.link import Links
 from engine.ingest.messages import Open
 from engine.ingest.remote import RemoteSource
 from engine.ingest.url_policy import UrlPolicy
-from engine.live_report import EngineReport, stream_counters, stream_report
+from engine.judged_stream import JudgedStream
+from engine.listener import Listener
+from engine.live_report import stream_counters, stream_report
 from engine.media import FrameBatch
 from engine.overload import Overload, OverloadSettings
-from engine.pipeline import Engine, EngineSettings, Listener, StreamSpec, _Stream, watched
+from engine.pipeline import Engine, watched
 from engine.queues import Bell
+from engine.service.messages import Report
+from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import ClosedBy, Incident
 from engine.warm_up import warm_up
 
@@ -74,7 +78,7 @@ class LiveListener(Listener, Protocol):
     def on_thumbnail(self, stream: str, jpeg: bytes) -> None:
         """A picture that was asked for."""
 
-    def on_report(self, report: EngineReport) -> None:
+    def on_report(self, report: Report) -> None:
         """Once a second."""
 
 
@@ -213,7 +217,7 @@ class LiveEngine(Engine):
         self._settle(0)
         for stream in self._streams.values():
             for second in stream.coverage.complete(stream.known_until()):
-                self._listener.on_second(second)
+                self._give(stream, second)
             for incident in stream.book.open():
                 self._listener.on_incident(incident, "updated")
         self._each_second(time.monotonic())
@@ -233,7 +237,7 @@ class LiveEngine(Engine):
                 self._recorder.close(stream.slot)
             self._recorder.stop()
 
-    def _find(self, stream_id: str) -> _Stream | None:
+    def _find(self, stream_id: str) -> JudgedStream | None:
         return next((s for s in self._streams.values() if s.spec.id == stream_id), None)
 
     def _source_of(self, spec: StreamSpec) -> MediaSource:
@@ -254,7 +258,7 @@ class LiveEngine(Engine):
     def _handling_of(self, spec: StreamSpec) -> Handling:
         return self._table.claim(spec.id) if self._table is not None else Handling()
 
-    def _change(self, stream: _Stream, wanted: Order) -> None:
+    def _change(self, stream: JudgedStream, wanted: Order) -> None:
         """Other detectors, parameters or priority, without touching the source."""
         detectors, parameters = resolve(wanted.spec.detectors)
         self._wanted[wanted.spec.id] = wanted
@@ -272,7 +276,7 @@ class LiveEngine(Engine):
         )
         stream.reader.retune(parameters)
 
-    def _change_rules(self, stream: _Stream) -> None:
+    def _change_rules(self, stream: JudgedStream) -> None:
         self._settle(0)
         rules = {d.name: d.rule(stream.parameters[d.name]) for d in stream.detectors}
         suspended = stream.coverage.suspended
@@ -280,7 +284,7 @@ class LiveEngine(Engine):
             incident, change = stream.book.apply(transition, closed_by="removed")
             self._publish(stream, incident, change)
 
-    def _sample(self, stream: _Stream) -> None:
+    def _sample(self, stream: JudgedStream) -> None:
         """Bring a stream to the present level of load."""
         sampling = stream.reader.sampling
         info = stream.reader.info
@@ -301,7 +305,7 @@ class LiveEngine(Engine):
             stream.coverage.suspend(suspended, stream.reader.decoded_until)
             self._change_rules(stream)
 
-    def _publish(self, stream: _Stream, incident: Incident, change: Change) -> None:
+    def _publish(self, stream: JudgedStream, incident: Incident, change: Change) -> None:
         super()._publish(stream, incident, change)
         if change == "closed":
             stream.book.forget_closed()
@@ -317,14 +321,14 @@ class LiveEngine(Engine):
 
     def _take_pictures(self, frames: FrameBatch) -> None:
         made = 0
-        for slot, surface in zip(frames.slots.tolist(), frames.surfaces, strict=True):
+        for slot, surface in zip(frames.numbers, frames.surfaces, strict=True):
             stream = self._streams[slot].spec.id
             if stream in self._snaps and made < SNAPS_PER_PASS:
                 del self._snaps[stream]
                 made += 1
                 self._told.on_thumbnail(stream, thumbnail(surface))
 
-    def _finish(self, stream: _Stream, closed_by: ClosedBy) -> None:
+    def _finish(self, stream: JudgedStream, closed_by: ClosedBy) -> None:
         if self._draining:
             return  # what is open stays open: it goes on when the service is back
         if stream.coverage.suspended:
@@ -339,7 +343,7 @@ class LiveEngine(Engine):
         self._sources.pop(name, None)
         self._snaps.pop(name, None)
 
-    def _count_totals(self, stream: _Stream) -> None:
+    def _count_totals(self, stream: JudgedStream) -> None:
         """What the stream counted stays in the engine's totals, for good."""
         for name, value in stream_counters(stream, self._sources.get(stream.spec.id)).items():
             self._totals[name] = self._totals.get(name, 0.0) + value
@@ -358,7 +362,7 @@ class LiveEngine(Engine):
             self._sample(stream)
         self._told.on_report(self._report(lags))
 
-    def _report(self, lags: Mapping[str, float]) -> EngineReport:
+    def _report(self, lags: Mapping[str, float]) -> Report:
         streams = [
             stream_report(s, self._wanted[s.spec.id].session, self._sources.get(s.spec.id), lags.get(s.spec.id, 0.0))
             for s in self._streams.values()
@@ -371,18 +375,22 @@ class LiveEngine(Engine):
         counters.pop("evidence_held_bytes", None)  # no total
         copied = counters.pop("evidence_device_to_host_bytes", 0.0)
         counters["device_to_host_bytes"] = (
-            copied + self.counters.device_to_host_bytes + self._judge.device_to_host_bytes
+            copied
+            + self.counters.device_to_host_bytes
+            + self._judge.device_to_host_bytes
+            + (self._levels.device_to_host_bytes if self._levels is not None else 0)
         )
         batches, frames = self.counters.batches, self.counters.batch_frames
         mean = (frames - self._frames) / (batches - self._batches) if batches > self._batches else 0.0
         self._batches, self._frames = batches, frames
         with open("/proc/self/statm", "rb") as file:
             resident = int(file.read().split()[1]) * _PAGE
-        return EngineReport(
+        return Report(
             load=round(self.load, 4),
             headroom_streams=self.headroom(),
             resident_bytes=resident,
             counters=counters,
+            latency_bounds=list(LATENCY_BOUNDS),
             latency_counts=list(self._latency),
             latency_sum=self._latency_sum,
             batch_frames=round(mean, 3),

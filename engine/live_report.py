@@ -1,48 +1,15 @@
-"""What a live engine says of itself once a second."""
+"""What a live engine says of its streams once a second."""
 
-from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from engine.ingest.remote import RemoteSource
-from engine.pipeline import _Stream
+from engine.judged_stream import JudgedStream
+from engine.service.messages import StreamSaid
 
 COUNTED: Final = ("frames_decoded", "frames_measured", "decode_errors", "packets", "packet_bytes", "audio_samples")
 
 
-@dataclass(frozen=True, slots=True)
-class StreamReport:
-    """How a stream is; see StreamStatus."""
-
-    id: str
-    session: str
-    state: Literal["starting", "running", "stalled", "shed"]
-    cause: str | None
-    media_seconds: float
-    lag_seconds: float
-    sampling: float
-    decoder: str | None
-    decoder_reason: str
-    video: str | None
-    audio: str | None
-    counters: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class EngineReport:
-    """How an engine is; see EngineStatus."""
-
-    load: float
-    headroom_streams: int
-    resident_bytes: int
-    counters: dict[str, float]
-    latency_counts: list[int]
-    latency_sum: float
-    batch_frames: float
-    queue_depth: int
-    streams: list[StreamReport] = field(default_factory=list)
-
-
-def stream_report(stream: _Stream, session: str, source: RemoteSource | None, lag: float) -> StreamReport:
+def stream_report(stream: JudgedStream, session: str, source: RemoteSource | None, lag: float) -> StreamSaid:
     """How a stream is.
 
     Args:
@@ -70,7 +37,7 @@ def stream_report(stream: _Stream, session: str, source: RemoteSource | None, la
     decoders = reader.decoders
     decoder = decoders.video if decoders is not None else None
     reason = decoders.reason if decoders is not None else ""
-    return StreamReport(
+    return StreamSaid(
         id=stream.spec.id,
         session=session,
         state=state,
@@ -84,10 +51,11 @@ def stream_report(stream: _Stream, session: str, source: RemoteSource | None, la
         video=None if video is None else _described(video.codec, video.width, video.height, video.frame_rate),
         audio=None if audio is None else f"{audio.codec} {audio.sample_rate} Hz {audio.layout}",
         counters=stream_counters(stream, source),
+        renditions=source.renditions if source is not None else (),
     )
 
 
-def stream_counters(stream: _Stream, source: RemoteSource | None) -> dict[str, float]:
+def stream_counters(stream: JudgedStream, source: RemoteSource | None) -> dict[str, float]:
     """What was counted of a stream since it moved in."""
     counters = {name: float(getattr(stream.reader.counters, name)) for name in COUNTED}
     counters["frames_left_out"] = float(stream.reader.sampling.left_out)

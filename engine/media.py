@@ -266,16 +266,23 @@ class FrameBatch:
         pts: (N,) float64, CPU: media seconds.
         frames: (N, FRAME_FIELDS) int64, CPU (pinned on a GPU machine): rows for the kernels, see kernels/layout.py.
         surfaces: the N surfaces, in the same order; they are released by whoever emits the batch's verdicts.
+        numbers: `slots` as Python has them, as every part of the host asks for them.
     """
 
     slots: Tensor
     pts: Tensor
     frames: Tensor
     surfaces: tuple[Surface, ...]
+    numbers: tuple[int, ...]
 
     def __post_init__(self) -> None:
         n = len(self.surfaces)
-        if self.slots.shape != (n,) or self.pts.shape != (n,) or self.frames.shape != (n, FRAME_FIELDS):
+        if (
+            self.slots.shape != (n,)
+            or self.pts.shape != (n,)
+            or self.frames.shape != (n, FRAME_FIELDS)
+            or len(self.numbers) != n
+        ):
             raise MeasureError(
                 "not a frame batch",
                 why=f"{n} surfaces, slots {tuple(self.slots.shape)}, pts {tuple(self.pts.shape)}, frames "
@@ -321,6 +328,7 @@ class Measures:
         known_until: (N,) float64, CPU: media time up to which the row's values are known to hold: `start` for a
             picture (one instant), the end of the block or tick otherwise.
         values: (N, len(columns)) float64 on the device; NaN where a quantity has no value (no reference, not due).
+        host_values: the same on the CPU, where the host made them; None elsewhere.
     """
 
     track: Literal["video", "audio", "stream"]
@@ -329,3 +337,4 @@ class Measures:
     start: Tensor
     known_until: Tensor
     values: Tensor
+    host_values: Tensor | None = None

@@ -6,12 +6,14 @@ takes: what has no value is null.
 
 import json
 import math
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from io import StringIO
 from typing import IO, Any, Final, Literal, Protocol
 
+from engine.errors import AvjuryError
 from engine.verdicts import Incident, Severity, Summary
 
 Format = Literal["table", "jsonl", "json"]
@@ -91,6 +93,11 @@ def json_line(record: Mapping[str, Any]) -> str:
 def printable(text: str) -> str:
     """Text without what a terminal would obey: names of streams come from outside."""
     return "".join(c if unicodedata.category(c)[0] != "C" else f"\\x{ord(c):02x}" for c in text)
+
+
+def complain(error: AvjuryError) -> None:
+    """One line on stderr."""
+    print(f"avjury: {printable(error.line())}", file=sys.stderr)  # noqa: T201 - the command's own error line
 
 
 class Writer(Protocol):

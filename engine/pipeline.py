@@ -8,13 +8,11 @@ the readers are stopped and the error goes to the caller; if a reader fails, tha
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Literal, Protocol
+from dataclasses import asdict, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from engine.batch import Batcher
@@ -23,223 +21,41 @@ from engine.coverage import Coverage
 from engine.decode.choose import DecoderChooser
 from engine.decode.driver import wait_by_blocking
 from engine.decode.upload import Uploader
-from engine.detectors import Detector, Rule, all_detectors, detector, resolve
-from engine.errors import AvjuryError, DecodeError, DeviceError
+from engine.detectors import Detector, Rule, all_detectors, resolve
+from engine.devices import choose_device
+from engine.errors import DeviceError
 from engine.evidence import thumbnail
-from engine.evidence.recorder import EvidenceSettings, Recorder
+from engine.evidence.recorder import Recorder
 from engine.evidence.series import Watched
 from engine.evidence.worker import Sink
 from engine.first_run import told_where_slow
 from engine.handling import Handling
-from engine.incidents import IncidentBook
+from engine.incidents import Change, IncidentBook
 from engine.ingest.backoff import OpenPace
 from engine.ingest.base import MediaSource
 from engine.ingest.source import Source
-from engine.ingest.url_policy import UrlPolicy
 from engine.judge import Judge, Pending
+from engine.judged_stream import JudgedStream
+from engine.levels import Levels
+from engine.listener import Listener, Silent
 from engine.measure import Measure
-from engine.media import AudioBlock, FrameBatch, Measures, StreamInfo, StreamTick, Surface
+from engine.media import AudioBlock, FrameBatch, Measures, StreamTick, Surface
+from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
-from engine.slates import Slate
-from engine.verdicts import ClosedBy, Incident, Loudness, Severity, StreamSecond, Summary
+from engine.spec import EngineSettings, StreamSpec
+from engine.verdicts import ClosedBy, Incident, Loudness, StreamSecond
+from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
 IDLE_SECONDS = 0.25
 JOIN_SECONDS = 20.0
 PROGRESS_SECONDS = 0.1
-# A track that is so far behind the other one is taken for gone; containers interleave within a second or two.
-TRACK_LATE_SECONDS = 5.0
 # A pass that took longer kept the readers from going on; that is no silence of their sources.
 AWAY_SECONDS = 1.0
 # Causes kept per measure until its detector opens; on a GPU verdicts come a few rows later than the rows.
 CAUSES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
-    """How an engine runs.
-
-    Args:
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        max_batch: most pictures in one batch.
-        max_wait_seconds: how long a ready picture waits for other streams' pictures; None chooses by the device.
-        decode_threads: threads of one software decoder. 1 keeps damaged streams' pictures the same from run to run; 0
-            takes all cores, for one long file.
-        realtime: deliver files at the pace of their media clock.
-        reconnect: open a live source again when it has ended or failed, for ever; off, its end is the stream's end.
-        trace: keep every row of measures, for a report.
-        thumbnails: keep a picture of each incident's worst moment.
-        evidence: what is kept of incidents, where the engine has somebody to hand it to.
-        slates: pictures to look for, of `video.slate`.
-    """
-
-    device: str = "auto"
-    max_batch: int = 256
-    max_wait_seconds: float | None = None
-    decode_threads: int = 1
-    realtime: bool = False
-    reconnect: bool = False
-    trace: bool = False
-    thumbnails: bool = False
-    evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
-    slates: tuple[Slate, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StreamSpec:
-    """One stream to judge.
-
-    Args:
-        id: unique among the streams.
-        url: file path or URL.
-        detectors: enabled detectors, each with the parameters that differ from its defaults; None enables all.
-        policy: what may be opened.
-        rendition: of a master playlist or manifest: "best", "worst", or a height as "720".
-    """
-
-    id: str
-    url: str
-    detectors: Mapping[str, Mapping[str, object]] | None = None
-    policy: UrlPolicy = field(default_factory=UrlPolicy)
-    rendition: str = "best"
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """Every row of measures of one track.
-
-    Args:
-        columns: names.
-        times: (rows,) media seconds.
-        values: (rows, columns) float64, NaN where a quantity has no value.
-    """
-
-    columns: tuple[str, ...]
-    times: npt.NDArray[np.float64]
-    values: npt.NDArray[np.float64]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """All that is known of a stream when it has ended.
-
-    Args:
-        stream: its id.
-        summary: None if it could not be opened.
-        incidents: closed, in the order in which they opened.
-        error: why it could not be opened, or ended early.
-        info: what the container said; None if it could not be opened.
-        trace: per track, if asked for.
-        thumbnails: JPEG per incident id, if asked for.
-        thresholds: the value from which each enabled detector's measure is bad, by detector.
-    """
-
-    stream: str
-    summary: Summary | None = None
-    incidents: list[Incident] = field(default_factory=list)
-    error: AvjuryError | None = None
-    info: StreamInfo | None = None
-    trace: dict[str, Trace] = field(default_factory=dict)
-    thumbnails: dict[str, bytes] = field(default_factory=dict)
-    thresholds: dict[str, float] = field(default_factory=dict)
-
-
-class Listener(Protocol):
-    """Who is told; called from the engine's loop, so it has to be quick."""
-
-    def on_incident(self, incident: Incident, change: Literal["opened", "updated", "closed"]) -> None: ...
-    def on_second(self, second: StreamSecond) -> None: ...
-    def on_progress(self, stream: str, media_seconds: float, duration: float | None) -> None: ...
-    def on_end(self, outcome: Outcome) -> None: ...
-
-
-class Silent:
-    """A listener that does nothing; base for those that want only some calls."""
-
-    def on_incident(self, incident: Incident, change: Literal["opened", "updated", "closed"]) -> None:
-        """An incident changed."""
-
-    def on_second(self, second: StreamSecond) -> None:
-        """A media second was completed."""
-
-    def on_progress(self, stream: str, media_seconds: float, duration: float | None) -> None:
-        """A stream moved on."""
-
-    def on_end(self, outcome: Outcome) -> None:
-        """A stream ended."""
-
-
-def choose_device(name: str) -> torch.device:
-    """The torch device that a name means here.
-
-    Args:
-        name: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N".
-    Raises: DeviceError if it is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
-        raise DeviceError(
-            "no such device", stream=name, why="it is not auto, cpu, cuda or cuda:N", remedy="choose one of these"
-        )
-    if kind == "cpu":
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise DeviceError(
-            "cannot use the GPU",
-            stream=name,
-            why="no CUDA device is available",
-            remedy="use --device cpu, or see `avjury doctor` for what is missing",
-        )
-    if int(index or 0) >= torch.cuda.device_count():
-        raise DeviceError(
-            "no such GPU",
-            stream=name,
-            why=f"this machine has {torch.cuda.device_count()}",
-            remedy=f"use cuda:0 to cuda:{torch.cuda.device_count() - 1}",
-        )
-    return torch.device("cuda", int(index or 0))
-
-
-@dataclass(slots=True)
-class _Stream:
-    """A stream in its slot."""
-
-    spec: StreamSpec
-    slot: int
-    reader: StreamReader
-    detectors: tuple[Detector, ...]
-    parameters: dict[str, dict[str, float]]
-    outcome: Outcome
-    book: IncidentBook
-    coverage: Coverage
-    began: float
-    ends: dict[str, float] = field(default_factory=lambda: {"video": 0.0, "audio": 0.0, "stream": 0.0})
-    rows: dict[str, list[tuple[float, npt.NDArray[np.float64]]]] = field(default_factory=dict)
-    causes: dict[str, deque[tuple[float, str]]] = field(default_factory=dict)
-    closed_tracks: set[str] = field(default_factory=set)
-    frames_measured: int = 0
-    audio_samples: int = 0
-    told: float = 0.0
-
-    def known_until(self) -> float:
-        """Media time up to which every track that still runs was judged, or up to which nothing came of a live one."""
-        if self.reader.stalled or self.reader.sampling.shed:
-            return self.ends["stream"]
-        running = [end for track, end in self.ends.items() if track != "stream" and self._runs(track)]
-        if not running:
-            return max(self.ends.values())
-        # A track that comes no more must not hold back what is known of the other one.
-        return max(min(running), self.ends["stream"] - TRACK_LATE_SECONDS)
-
-    def _runs(self, track: str) -> bool:
-        """Whether more may come of a track that the input has."""
-        info, queue = self.reader.info, self.reader.video if track == "video" else self.reader.audio
-        there = info is None or (info.video if track == "video" else info.audio) is not None
-        return there and not queue.ended
 
 
 class Engine:
@@ -279,8 +95,9 @@ class Engine:
         self._judge = Judge(all_detectors(), self.device, slots)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
+        self._levels = Levels(slots, self.device) if settings.levels else None
         self._free = list(range(slots - 1, -1, -1))
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, JudgedStream] = {}
         # What every pass of the loop needs of the streams, by slot.
         self._video: dict[int, BoundedQueue[Surface]] = {}
         self._audio: dict[int, BoundedQueue[AudioBlock]] = {}
@@ -325,7 +142,7 @@ class Engine:
             recorder=recorder,
             handling=self._handling_of(spec),
         )
-        stream = _Stream(
+        stream = JudgedStream(
             spec=spec,
             slot=slot,
             reader=reader,
@@ -342,9 +159,11 @@ class Engine:
         )
         wanted = {d.column for d in detectors}
         if self.settings.trace:
-            wanted |= set(INFORMATION_COLUMNS)  # no detector of ours judges them
+            wanted |= {*INFORMATION_COLUMNS, *EDGE_COLUMNS}  # no detector of ours judges them
         self._measure.open_slot(slot, parameters, wanted)
         self._judge.open_slot(slot, rules)
+        if self._levels is not None:
+            self._levels.open_slot(slot)
         self.counters.streams[spec.id] = reader.counters
         self._streams[slot] = stream
         self._video[slot], self._audio[slot] = reader.video, reader.audio
@@ -430,7 +249,7 @@ class Engine:
             self._settle(0)
         for stream in list(self._streams.values()):
             self._tell(stream)
-            if stream.reader.video.ended and stream.reader.audio.ended and stream.reader.ticks.ended:
+            if stream.ended:
                 self._finish(stream, "end_of_stream")
 
     def _on_device(self, batch: FrameBatch) -> FrameBatch:
@@ -438,7 +257,7 @@ class Engine:
         if self._uploader is None or all(surface.device != "cpu" for surface in batch.surfaces):
             return batch
         surfaces = [self._uploader.upload(s) if s.device == "cpu" else s for s in batch.surfaces]
-        return self._batcher.assemble(list(zip(batch.slots.tolist(), surfaces, strict=True)), self._pixel_black_th)
+        return self._batcher.assemble(list(zip(batch.numbers, surfaces, strict=True)), self._pixel_black_th)
 
     def _judge_ticks(self) -> None:
         while True:
@@ -480,7 +299,7 @@ class Engine:
                     incident.cause = stream.reader.cause
                     self._publish(stream, incident, "updated")
 
-    def _forget_measures(self, stream: _Stream) -> None:
+    def _forget_measures(self, stream: JudgedStream) -> None:
         """What was measured of the stream so far is not to be compared with what comes."""
         stream.reader.anew = False
         self._measure.open_slot(stream.slot, stream.parameters, {d.column for d in stream.detectors})
@@ -502,15 +321,15 @@ class Engine:
                 incident, change = stream.book.apply(transition)
                 self._publish(stream, incident, change)
                 if frames is not None and self.settings.thumbnails and transition.kind != "closed":
-                    row = frames.slots.tolist().index(transition.slot)
+                    row = frames.numbers.index(transition.slot)
                     stream.outcome.thumbnails[incident.id] = thumbnail(frames.surfaces[row])
                 if frames is not None and self._recorder is not None and transition.kind != "closed":
-                    row = frames.slots.tolist().index(transition.slot)
+                    row = frames.numbers.index(transition.slot)
                     self._recorder.picture(stream.slot, incident, frames.surfaces[row], transition.decided_at)
             if frames is not None:
                 self._judged(frames)
                 if self._recorder is not None:
-                    self._recorder.batch_ends(frames.slots.tolist(), frames.surfaces)
+                    self._recorder.batch_ends(frames.numbers, frames.surfaces)
                 for surface in frames.surfaces:
                     surface.release()
 
@@ -521,9 +340,11 @@ class Engine:
         """Count what was measured, per stream and second, and keep it where a report or evidence wants it."""
         if self._recorder is not None:
             self._recorder.measures(measures)
+        if self._levels is not None:
+            self._levels.add(measures)
         values = measures.values.cpu().numpy() if self.settings.trace else None
         starts, ends = measures.start.tolist(), measures.known_until.tolist()
-        for row, slot in enumerate(measures.slots.tolist()):
+        for row, slot in enumerate(measures.slots.tolist() if frames is None else frames.numbers):
             stream = self._streams[slot]
             if measures.track == "video":
                 assert frames is not None
@@ -547,38 +368,16 @@ class Engine:
             self.counters.batches += 1
             self.counters.batch_frames += len(frames.surfaces)
 
-    def _publish(self, stream: _Stream, incident: Incident, change: Literal["opened", "updated", "closed"]) -> None:
+    def _publish(self, stream: JudgedStream, incident: Incident, change: Change) -> None:
         if change == "opened":
-            self._mark_absent_track(stream, incident)
-            self._tell_cause(stream, incident)
-            if incident.detector == "stream.stall":
-                incident.cause = stream.reader.cause
-            stream.coverage.opened(incident.detector, incident.start, incident.severity)
+            stream.opened(incident)
         elif change == "closed" and incident.end is not None:
             stream.coverage.closed(incident.detector, incident.start, incident.end)
         if self._recorder is not None:
             self._recorder.incident(stream.slot, incident, change)
         self._listener.on_incident(incident, change)
 
-    @staticmethod
-    def _mark_absent_track(stream: _Stream, incident: Incident) -> None:
-        """A track that the input never had is worth a word, not an alarm: plenty of inputs have none on purpose."""
-        info = stream.reader.info
-        if info is None:
-            return
-        if (incident.detector == "stream.missing_audio" and info.audio is None) or (
-            incident.detector == "stream.missing_video" and info.video is None
-        ):
-            incident.severity = Severity.WARNING
-            incident.cause = "absent_track"
-
-    @staticmethod
-    def _tell_cause(stream: _Stream, incident: Incident) -> None:
-        """What ingest said of the measure at the incident's start."""
-        said = stream.causes.get(detector(incident.detector).column, ())
-        incident.cause = next((cause for at, cause in said if at >= incident.start), incident.cause)
-
-    def _tell(self, stream: _Stream) -> None:
+    def _tell(self, stream: JudgedStream) -> None:
         now = time.monotonic()
         if now - stream.told < PROGRESS_SECONDS:
             return
@@ -593,9 +392,15 @@ class Engine:
         for pts in stream.reader.sampling.told():
             stream.coverage.left_out(pts)
         for second in stream.coverage.complete(stream.known_until() - 1.0):
-            self._listener.on_second(second)
+            self._give(stream, second)
 
-    def _finish(self, stream: _Stream, closed_by: ClosedBy) -> None:
+    def _give(self, stream: JudgedStream, second: StreamSecond) -> None:
+        """A second is over."""
+        if self._levels is not None:
+            second = replace(second, levels=self._levels.take(stream.slot, second.second))
+        self._listener.on_second(second)
+
+    def _finish(self, stream: JudgedStream, closed_by: ClosedBy) -> None:
         """A stream has ended, or is taken out: close what is open, sum up, free the slot."""
         reader = stream.reader
         reader.stop()
@@ -611,26 +416,15 @@ class Engine:
         reader.join(JOIN_SECONDS)
         if self._recorder is not None:
             self._recorder.close(stream.slot)
-        end = max(stream.ends.values())
-        for second in stream.coverage.rest(end):
-            self._listener.on_second(second)
+        for second in stream.coverage.rest(max(stream.ends.values())):
+            self._give(stream, second)
         outcome = stream.outcome
         outcome.incidents = list(stream.book.all())
         outcome.info = reader.info
-        failure = reader.video.failure
-        outcome.error = failure if isinstance(failure, AvjuryError) else None
-        if reader.decoders is not None:
-            outcome.summary = self._summary(stream, end)
-            nothing = not stream.frames_measured and not stream.audio_samples
-            if nothing and outcome.error is None and closed_by == "end_of_stream":
-                outcome.error = DecodeError(
-                    "nothing could be decoded",
-                    stream=stream.spec.id,
-                    why=f"{reader.counters.packets} packets gave no picture and no sound "
-                    f"({reader.counters.decode_errors} of them damaged)",
-                    remedy="check that the input is complete and that its codec is supported (avjury doctor)",
-                )
-                outcome.summary = None
+        outcome.error = stream.failure(closed_by)
+        if outcome.error is None or outcome.error is reader.video.failure:  # else there is nothing to sum up
+            loudness = Loudness(**self._measure.loudness(stream.slot)) if stream.audio_samples else None
+            outcome.summary = stream.summary(str(self.device), loudness)
         for track, rows in stream.rows.items():
             outcome.trace[track] = Trace(
                 columns=self._measure.columns(track),
@@ -644,7 +438,7 @@ class Engine:
         self.outcomes[stream.spec.id] = outcome
         self._listener.on_end(outcome)
 
-    def _judge_programme(self, stream: _Stream, closed_by: ClosedBy) -> None:
+    def _judge_programme(self, stream: JudgedStream, closed_by: ClosedBy) -> None:
         """What can be said of a programme once all of it was heard; live sources have no end."""
         info = stream.reader.info
         if info is None or info.live or closed_by != "end_of_stream":
@@ -655,28 +449,6 @@ class Engine:
         for transition in self._judge.judge(row):
             incident, change = stream.book.apply(transition)
             self._publish(stream, incident, change)
-
-    def _summary(self, stream: _Stream, end: float) -> Summary:
-        reader = stream.reader
-        assert reader.decoders is not None
-        wall = time.monotonic() - stream.began
-        loudness = None
-        if stream.audio_samples:
-            loudness = Loudness(**self._measure.loudness(stream.slot))
-        video = reader.decoders.video
-        return Summary(
-            stream=stream.spec.id,
-            frames_decoded=reader.counters.frames_decoded,
-            frames_measured=stream.frames_measured,
-            audio_seconds=round(stream.audio_samples / 48000, 6),
-            decode_errors=reader.counters.decode_errors,
-            duration=round(end, 6),
-            wall_seconds=round(wall, 3),
-            speed=round(end / wall, 2) if wall > 0 else 0.0,
-            decoder=video.name if video is not None else None,
-            device=str(self.device),
-            loudness=loudness,
-        )
 
 
 def watched(declared: Detector, rule: Rule) -> Watched:

@@ -40,6 +40,9 @@ STALL_SECONDS = 5.0
 HELD_SEGMENTS = 2.0
 # Pictures cannot be decoded before the first key frame. Some broadcast encoders send none, but refresh bit by bit.
 KEY_FRAME_SECONDS = 10.0
+# A stall ends when so much media has come within so long; a segment that hangs drips a picture at each attempt.
+FLOW_SECONDS = 0.5
+FLOW_WITHIN_SECONDS = 2.0
 # A read that outlasts its own limit by so much hangs in libav.
 HANGS = 1.5
 # The engine sees a gap when it has judged what came before it; an overloaded one takes its time for that.
@@ -125,6 +128,8 @@ class StreamReader:
         self._packet_at = 0.0  # and at which a packet came
         self.stalled = False
         """Ticks were given for time in which nothing came of a live source."""
+        self._apart = 0.0  # seconds for which a source without segments usually gives nothing
+        self._returned: tuple[float, float] | None = None  # monotonic time and media second of what came in a stall
         self._wait_for_key = False
         self._key_deadline = 0.0
         self._errors_before = 0  # of decoders that are closed
@@ -398,6 +403,8 @@ class StreamReader:
         if self._failure is not None:
             return self._failure
         if time.monotonic() - self._packet_at < self._limit() / 2:
+            if self._returned is not None:
+                return "slow"
             return "no_key_frame" if self._wait_for_key else "not_decodable"
         return "stalled_playlist" if self._source.target_seconds else "no_data"
 
@@ -447,6 +454,19 @@ class StreamReader:
         if not self._flushing:
             self._progress_at = time.monotonic()
 
+    def _flows(self, at: float) -> bool:
+        """Whether what was decoded, for media second `at`, is more than a drip in a stall, and so may be judged."""
+        if self._flushing or not self.stalled:
+            return True
+        now = time.monotonic()
+        within = max(FLOW_WITHIN_SECONDS, 2 * self._apart)
+        if self._returned is None or now - self._returned[0] > within:
+            self._returned = (now, at)
+        if at - self._returned[1] < FLOW_SECONDS:
+            return False
+        self._returned = None
+        return True
+
     def _goes_on(self, at: float) -> None:
         """Something was decoded, for media second `at`: a stall that was told ends there."""
         if self._flushing or not (self._live or self.stalled):
@@ -464,6 +484,8 @@ class StreamReader:
                 at = max(at, self._tick_start)
                 # Whether a track is missing is asked anew: during the stall nothing was there.
                 self._video_until, self._audio_until = max(self._video_until, at), max(self._audio_until, at)
+            elif not self._source.target_seconds:
+                self._apart = max(0.9 * self._apart, time.monotonic() - self._progress_at)
             self._failure = None
             self._progress_at = time.monotonic()
         if tick is not None:
@@ -473,9 +495,12 @@ class StreamReader:
         for surface in surfaces:
             if self._transport is not None:
                 self._transport.picture(surface)
+            self.counters.frames_decoded += 1
+            if not self._flows(surface.pts):
+                surface.release()
+                continue
             self._goes_on(surface.pts)
             self._pace(surface.pts)
-            self.counters.frames_decoded += 1
             self._video_until = max(self._video_until, surface.pts + surface.duration)
             if not self.sampling.takes(surface.pts):
                 surface.release()
@@ -486,6 +511,8 @@ class StreamReader:
 
     def _deliver_sound(self, blocks: list[AudioBlock]) -> None:
         for block in blocks:
+            if not self._flows(block.pts):
+                continue
             self._goes_on(block.pts)
             self._pace(block.pts)
             self._audio_until = max(self._audio_until, block.pts + block.valid / 48000)

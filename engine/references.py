@@ -56,14 +56,14 @@ class HostReferences:
         if self._keep_nothing.shape[0] != n:
             self._keep_nothing = torch.zeros((n, REFERENCE_FIELDS), dtype=torch.int64)
         rows = []
-        for surface, slot in zip(batch.surfaces, batch.slots.tolist(), strict=True):
+        for surface, slot in zip(batch.surfaces, batch.numbers, strict=True):
             kept, geometry = self._kept[slot] or (surface, None)
             same = geometry == surface.geometry
             rows.append((*kept.addresses, kept.luma_pitch, kept.chroma_pitch) if same else _NONE)
         return torch.from_numpy(np.array(rows, np.int64)), self._keep_nothing
 
     def update(self, batch: FrameBatch, difference: Any, noise: Any) -> None:
-        for row, (slot, apart) in enumerate(zip(batch.slots.tolist(), difference.tolist(), strict=True)):
+        for row, (slot, apart) in enumerate(zip(batch.numbers, difference.tolist(), strict=True)):
             # `not <=` instead of `>`: NaN, where there was nothing to compare with, makes the picture the reference.
             if not apart <= noise[slot]:
                 self._kept[slot] = batch.surfaces[row], batch.surfaces[row].geometry
@@ -93,7 +93,7 @@ class DeviceReferences:
 
     def rows(self, batch: FrameBatch) -> tuple[Tensor, Tensor]:
         changed = []
-        for surface, slot in zip(batch.surfaces, batch.slots.tolist(), strict=True):
+        for surface, slot in zip(batch.surfaces, batch.numbers, strict=True):
             if self._geometry[slot] != surface.geometry:
                 self._allocate(slot, surface)
                 changed.append(slot)

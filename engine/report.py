@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.detectors import all_detectors
 from engine.evidence.series import Points, thinned
-from engine.pipeline import Outcome
+from engine.outcome import Outcome
 from engine.verdicts import Incident
 
 _COLOURS = {"critical": "#d1495b", "warning": "#edae49", "info": "#5b8e7d"}

@@ -97,6 +97,8 @@ class StreamSecond:
         open: detectors whose incident was open at any time in it.
         unknown: detectors that had nothing to judge by in it.
         critical: those of `open` whose incident is critical; an incident's severity may be lower than its detector's.
+        levels: lowest and highest value of each measure in it, packed (engine/level_columns.py); empty where nobody
+            keeps them.
     """
 
     stream: str
@@ -109,6 +111,7 @@ class StreamSecond:
     open: tuple[str, ...]
     unknown: tuple[str, ...]
     critical: tuple[str, ...] = ()
+    levels: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

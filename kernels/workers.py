@@ -37,5 +37,11 @@ def for_each_row(work: Callable[[int], object], count: int) -> None:
         return
     if _pool is None:
         _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="kernels")
-    for job in [_pool.submit(work, row) for row in range(count)]:
+    jobs = [_pool.submit(work, row) for row in range(1, count)]
+    try:
+        work(0)  # rather than wait for the others: handing a row over and waking up costs as much as a cheap kernel
+    finally:
+        for job in jobs:
+            job.exception()  # waits: they write to the caller's memory
+    for job in jobs:
         job.result()

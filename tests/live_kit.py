@@ -14,10 +14,11 @@ from media import ffmpeg_exe
 from engine.ingest.control import IngestSays, Stop, TakeLink
 from engine.ingest.link import Links
 from engine.ingest.ring import make_ring
+from engine.listener import Silent
 from engine.live import LiveEngine, Order
-from engine.live_report import EngineReport
-from engine.pipeline import EngineSettings, Silent, StreamSpec
 from engine.service.children import Child
+from engine.service.messages import Report
+from engine.spec import EngineSettings, StreamSpec
 
 
 def encode(path: Path, seconds: float, *options: str, drawn: str = "null") -> Path:
@@ -47,7 +48,7 @@ class Heard(Silent):
         self.seconds: dict[str, list] = {}
         self.ended: dict[str, object] = {}
         self.pictures: dict[str, bytes] = {}
-        self.reports: list[EngineReport] = []
+        self.reports: list[Report] = []
 
     def on_incident(self, incident, change) -> None:
         self.incidents.append((incident.stream, change, incident.detector, incident.closed_by))

@@ -1,4 +1,4 @@
-"""The real servers that tests run against: Debian's packages, see programs.txt."""
+"""The real servers that tests run against: Debian's packages, see programs.txt; and Azurite, of npm."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 # Debian keeps PostgreSQL's server out of the PATH.
-_PLACES = ("/usr/sbin", "/usr/lib/postgresql/*/bin")
+_PLACES = ("/usr/sbin", "/usr/local/bin", "/usr/lib/postgresql/*/bin")
 
 
 def program(name: str) -> str:

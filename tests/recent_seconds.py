@@ -14,7 +14,10 @@ class Row:
     played_at: float
 
     def as_json(self):
-        return asdict(self.second) | {"session": self.session, "played_at": self.played_at}
+        return {k: v for k, v in asdict(self.second).items() if k != "levels"} | {
+            "session": self.session,
+            "played_at": self.played_at,
+        }
 
 
 class RecentSeconds:

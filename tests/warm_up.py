@@ -10,7 +10,8 @@ from pathlib import Path
 from media import ffmpeg_exe
 from stale_caches import drop_stale_caches
 
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 
 
 def main() -> None:

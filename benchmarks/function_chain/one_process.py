@@ -16,7 +16,10 @@ from typing import Any, Literal
 
 from benchmarks.function_chain.functions import Notifier
 from benchmarks.function_chain.variants import ALL
-from engine.pipeline import EngineSettings, Outcome, Silent, StreamSpec, check
+from engine.listener import Silent
+from engine.outcome import Outcome
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Incident, StreamSecond
 
 

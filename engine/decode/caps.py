@@ -4,8 +4,9 @@ import ctypes
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.decode.bitstream import CODECS, SequenceFormat
 from engine.decode.driver import load_library, primary_context
+from engine.decode.nal import CODECS
+from engine.decode.sequence import SequenceFormat
 from engine.errors import DeviceError
 from engine.media import VideoInfo
 

@@ -9,7 +9,8 @@ import torch
 from engine.decode.audio import SoftwareAudioDecoder
 from engine.decode.base import AudioDecoder, VideoDecoder
 from engine.decode.caps import DecoderCaps, choose_decoder
-from engine.decode.nvdec import DecoderPool, NvdecDecoder
+from engine.decode.nvdec import NvdecDecoder
+from engine.decode.nvdec_pool import DecoderPool
 from engine.decode.software import SoftwareVideoDecoder
 from engine.errors import DeviceError
 from engine.media import StreamInfo

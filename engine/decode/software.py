@@ -14,7 +14,8 @@ import av.error
 import numpy as np
 from av import VideoFrame
 
-from engine.decode.bitstream import HeaderWatch, LengthPrefixed
+from engine.decode.headers import HeaderWatch
+from engine.decode.length_prefixed import LengthPrefixed
 from engine.errors import DecodeError
 from engine.media import Packet, Surface, VideoInfo
 

@@ -2,14 +2,15 @@
 
 While the louder channel is below -60 dBFS their measures have no value, so silence is never told as one of these; after
 2 s of it, what was before does not go on.
-That left and right have changed places is not judged: nothing in the sound says which of them is which.
+That left and right have changed places is not judged: nothing in the sound says which of them is which. LFE has a mark
+of its own, so that a wrong order of surround channels shows (docs/decisions/0025-wrong-order-of-channels.md).
 """
 
 import math
 from collections.abc import Mapping
 
 from engine.detectors.base import Detector, Parameter, Rule
-from engine.detectors.video import duration
+from engine.detectors.video import LONGEST_SECONDS, SHORTEST_SECONDS, duration
 from engine.verdicts import Severity
 from kernels.judge.layout import OnsetRule
 
@@ -25,6 +26,12 @@ IMBALANCE_DB = 12.0
 SURROUND_SECONDS = 60.0
 
 
+# The same as of the first two, for as long as a channel has to be lost: effects are on one side for a while.
+SURROUND_IMBALANCE_DB = 12.0
+# The measure needs five seconds of sound before it says anything.
+SWAPPED_SECONDS = 10.0
+
+
 def _phase(p: Mapping[str, float]) -> Rule:
     limit = math.cos(math.radians(p["angle"]))
     return Rule(limit, limit + 0.1, below=True, set_seconds=p["duration"], clear_seconds=0.5)
@@ -37,6 +44,11 @@ def _mono(p: Mapping[str, float]) -> Rule:
 
 def _imbalance(p: Mapping[str, float]) -> Rule:
     return Rule(p["threshold"], p["threshold"] - 2.0, below=False, set_seconds=p["duration"], clear_seconds=0.5)
+
+
+def _swapped(p: Mapping[str, float]) -> Rule:
+    # The measure is itself for how long.
+    return Rule(p["duration"], SHORTEST_SECONDS, below=False, set_seconds=0.0, clear_seconds=0.0)
 
 
 def _lost(p: Mapping[str, float]) -> Rule:
@@ -61,6 +73,33 @@ SURROUND_LOST = Detector(
     summary="A channel beyond the first two, not LFE, is below -80 dBFS after it has sounded, while another sounds.",
     parameters=(duration("duration", SURROUND_SECONDS, "how long it has to be silent"),),
     make_rule=_lost,
+)
+
+SURROUND_IMBALANCE = Detector(
+    name="audio.surround_imbalance",
+    track="audio",
+    column="surround_imbalance",
+    severity=Severity.WARNING,
+    summary="One of two surround channels that belong together is much louder than the other all the time.",
+    parameters=(
+        Parameter("threshold", SURROUND_IMBALANCE_DB, "dB", 0.1, 120.0, "difference of their levels"),
+        duration("duration", SURROUND_SECONDS, "how long it has to last"),
+    ),
+    make_rule=_imbalance,
+    # Not by audio.surround_lost: of a channel without sound the measure says nothing, and a master that begins to hold
+    # in every pause would begin this one's minute anew.
+    dominated_by=("audio.channel_swap",),
+)
+
+CHANNEL_SWAP = Detector(
+    name="audio.channel_swap",
+    track="audio",
+    column="swapped_seconds",
+    severity=Severity.CRITICAL,
+    summary="Surround channels are in another order: LFE carries high notes, and another channel low ones alone.",
+    parameters=(Parameter("duration", SWAPPED_SECONDS, "s", 10.0, LONGEST_SECONDS, "how long it has to last"),),
+    make_rule=_swapped,
+    onset=OnsetRule.BACKDATED,
 )
 
 PHASE = Detector(
@@ -107,4 +146,4 @@ IMBALANCE = Detector(
     dominated_by=("audio.channel_lost",),
 )
 
-DETECTORS = (CHANNEL_LOST, SURROUND_LOST, PHASE, MONO, IMBALANCE)
+DETECTORS = (CHANNEL_LOST, SURROUND_LOST, SURROUND_IMBALANCE, CHANNEL_SWAP, PHASE, MONO, IMBALANCE)

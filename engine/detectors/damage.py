@@ -8,7 +8,7 @@ from engine.verdicts import Severity
 
 # Share of the picture from which planted damage counts as visible.
 CORRUPT_SHARE = 0.01
-# Three torn pictures of the last four that were looked at.
+# Most of the pictures of about half a second, or several of them at the same row.
 TEARING_SHARE = 0.6
 
 
@@ -48,7 +48,8 @@ TEARING = Detector(
         duration("hold", 1.0, "tearing closer together than this is one incident"),
     ),
     make_rule=_torn,
-    dominated_by=("video.corruption", "video.uniform", "video.bars", "video.slate"),
+    # Pictures woven of two fields are torn at every other row.
+    dominated_by=("video.corruption", "video.combing", "video.uniform", "video.bars", "video.slate"),
 )
 
 DETECTORS = (CORRUPTION, TEARING)

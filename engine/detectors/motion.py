@@ -97,7 +97,8 @@ STUTTER = Detector(
         duration("hold", 2.0, "stutter closer together than this is one incident"),
     ),
     make_rule=_above,
-    dominated_by=("video.freeze",),
+    # Lost pictures are concealed by repeats.
+    dominated_by=("video.freeze", "video.corruption"),
 )
 
 PARTIAL_FREEZE = Detector(

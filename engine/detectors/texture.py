@@ -77,7 +77,8 @@ LEVELS = Detector(
         duration("duration", 2.0, "how long it has to be out of range"),
     ),
     make_rule=lasting,
-    dominated_by=("video.black", "video.uniform", "video.bars", "video.slate"),
+    # Strong noise reaches beyond black and white, and a decoder without data shows codes of 0.
+    dominated_by=("video.noise", "video.corruption", "video.black", "video.uniform", "video.bars", "video.slate"),
 )
 
 CHROMA_LOSS = Detector(

@@ -7,9 +7,9 @@ from engine.verdicts import Severity
 from kernels.judge.layout import OnsetRule
 
 # Thresholds that FFmpeg does not give: it measures blocks and blur, and leaves the judgement to its user. From real
-# clips, clean and spoilt: docs/decisions/0002-blockiness-threshold.md and 0003-blur-score.md.
-BLOCKINESS_THRESHOLD = 0.08
-BLUR_THRESHOLD = 6.0
+# clips, clean and spoilt: docs/decisions/0002-blockiness-threshold.md and 0024-steep-edges.md.
+BLOCKINESS_THRESHOLD = 0.05
+BLUR_THRESHOLD = 3.5
 # A hundredth of a second is below any frame duration; a freeze or black of no duration is every picture.
 SHORTEST_SECONDS = 0.01
 LONGEST_SECONDS = 86_400.0
@@ -36,6 +36,12 @@ def lasting(p: Mapping[str, float]) -> Rule:
     """
     threshold = p["threshold"]
     return Rule(threshold, 0.9 * threshold, below=False, set_seconds=p["duration"], clear_seconds=p["duration"])
+
+
+def _blocky(p: Mapping[str, float]) -> Rule:
+    # Blocks come and go with key frames: what has opened stays open until there are clearly fewer.
+    threshold = p["threshold"]
+    return Rule(threshold, 0.6 * threshold, below=False, set_seconds=p["duration"], clear_seconds=p["duration"])
 
 
 BLACK = Detector(
@@ -74,14 +80,14 @@ FREEZE = Detector(
 BLOCKINESS = Detector(
     name="video.blockiness",
     track="video",
-    column="block_edges",
+    column="blocks",
     severity=Severity.WARNING,
     summary="Edges of blocks stand out of smooth surroundings, on a grid in both directions; decision 0002.",
     parameters=(
         Parameter("threshold", BLOCKINESS_THRESHOLD, "ratio", 0.001, 0.5, "share of the grid's edges that stand out"),
         duration("duration", 2.0, "how long it has to be blocky"),
     ),
-    make_rule=lasting,
+    make_rule=_blocky,
     # A test pattern's bars and fields lie on a grid by design.
     dominated_by=("video.bars", "video.uniform", "video.slate", "video.corruption"),
 )
@@ -91,15 +97,15 @@ BLUR = Detector(
     track="video",
     column="blur",
     severity=Severity.WARNING,
-    summary="Even the narrowest edges are wide (blurdetect's widths, Marziliano et al. 2002); decision 0003.",
+    summary="Even the steepest edges are wide, more so than this stream's usually are; decision 0024.",
     parameters=(
         Parameter(
             "threshold",
             BLUR_THRESHOLD,
             "",
             1.0,
-            1000.0,
-            "width of the narrowest tenth of the edges, in samples at 720 lines",
+            8.0,
+            "samples over which the steepest tenth of the edges rises, at 480 lines",
         ),
         duration("duration", 2.0, "how long it has to be blurred"),
     ),

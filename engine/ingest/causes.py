@@ -11,6 +11,8 @@ _WORDS: Final = (
     ("its ingest process", "ingest_restart"),
     ("no media within", "timeout"),
     ("no data for", "timeout"),
+    ("the live playlist has ended", "ended"),
+    ("the live playlist is no longer written", "stalled_playlist"),
     ("connection refused", "refused"),
     ("the connection broke", "reset"),
     ("host unreachable", "unreachable"),

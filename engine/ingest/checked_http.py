@@ -42,6 +42,16 @@ def checked_connections(
             super().__init__(*args, **options)
             self._create_connection = connect
 
+        def connect(self) -> None:
+            # As its parent does it, which tells nobody of the socket that it makes of the plain one.
+            http.client.HTTPConnection.connect(self)
+            own: Any = self
+            name = own._tunnel_host or self.host
+            wrapped = own._context.wrap_socket(self.sock, server_hostname=name, do_handshake_on_connect=False)
+            self.sock = wrapped
+            connected(wrapped)
+            wrapped.do_handshake()
+
     class PlainHandler(urllib.request.HTTPHandler):
         def http_open(self, req: urllib.request.Request) -> Any:
             return self.do_open(Plain, req)

@@ -1,12 +1,15 @@
 """Says what is wrong with an input that cannot be opened. libav says nearly the same of everything."""
 
 import base64
+import contextlib
 import errno
+import http.client
 import os
 import socket
 import ssl
 import stat
 import struct
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -135,10 +138,39 @@ def fetch(url: str, stream: str, policy: UrlPolicy, limit: int, timeout_seconds:
     """The first bytes of an HTTP resource, and the address that it came from after redirects.
 
     Every redirect is checked against the policy.
+
+    Args:
+        limit: bytes.
+        timeout_seconds: for all of it; a server that sends a byte a second does not get longer.
     Raises: SourceError as `explain` would, OSError for anything else that goes wrong on the way.
     """
-    with request(url, stream, policy, timeout_seconds) as answer:
-        return answer.read(limit), answer.geturl()
+    connections: list[socket.socket] = []
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)  # TLS's own would also forget what is being read
+
+    # http.client knows a limit for each read only.
+    timer = threading.Timer(timeout_seconds, end)
+    timer.start()
+    try:
+        with request(url, stream, policy, timeout_seconds, connected=connections.append) as answer:
+            found = answer.read(limit), answer.geturl()
+    except (OSError, http.client.HTTPException) as error:
+        if late.is_set():
+            raise TimeoutError from error
+        if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
+            raise ConnectionResetError(f"the answer is no HTTP ({type(error).__name__})") from error
+        raise
+    finally:
+        timer.cancel()
+        timer.join()
+    if late.is_set():
+        raise TimeoutError
+    return found
 
 
 def request(

@@ -299,6 +299,7 @@ class Feeder:
                 base=base,
                 target_seconds=self._source.target_seconds,
                 raw=self._raw is not None,
+                renditions=self._source.renditions,
             ),
         )
 

@@ -250,4 +250,4 @@ class HttpFiles:
 def _end(connection: socket.socket) -> None:
     """Make whoever waits for a connection go on."""
     with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)  # TLS's own would also forget what is being read

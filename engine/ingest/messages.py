@@ -98,12 +98,14 @@ class Opened(msgspec.Struct, frozen=True):
         base: where its timeline stands, in its own media seconds; not 0 where it was open before.
         target_seconds: length of a segment of its playlist; 0 without one.
         raw: bytes of a transport stream follow too.
+        renditions: that it offers; see ingest/source.py.
     """
 
     info: InputDescription
     base: float
     target_seconds: float
     raw: bool
+    renditions: tuple[str, ...] = ()
 
 
 class Failed(msgspec.Struct, frozen=True):

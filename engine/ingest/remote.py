@@ -15,6 +15,7 @@ import av.error
 import msgspec
 
 from engine.errors import SourceError
+from engine.ingest.after_silence import AfterSilence
 from engine.ingest.arrivals import MOST_SECONDS, Arrivals, Item
 from engine.ingest.base import RawBytes
 from engine.ingest.causes import cause_of
@@ -34,7 +35,7 @@ from engine.ingest.messages import (
     unpack_raw,
 )
 from engine.ingest.ring import Record
-from engine.ingest.source import CLOCK_RAN_ON_SECONDS, HELD_TARGETS, READ_TIMEOUT_SECONDS
+from engine.ingest.source import HELD_TARGETS, READ_TIMEOUT_SECONDS
 from engine.ingest.track import rebuild
 from engine.ingest.url_policy import is_local
 from engine.media import Packet, StreamInfo
@@ -109,6 +110,7 @@ class RemoteSource:
         self.error: SourceError | None = None
         self.target_seconds = 0.0
         self.breaks = 0
+        self.renditions: tuple[str, ...] = ()
         self.clock: _Clock | None = None
         self.arrivals = Arrivals()
         self._links = links
@@ -178,6 +180,7 @@ class RemoteSource:
 
     def _opened(self, said: Opened, begin: Callable[[], float] | None) -> StreamInfo:
         self.target_seconds = said.target_seconds
+        self.renditions = said.renditions
         self.arrivals.most_seconds = max(MOST_SECONDS, 1.5 * said.target_seconds)
         self.arrivals.has_video = said.info.video is not None
         self.clock = _Clock()
@@ -194,6 +197,7 @@ class RemoteSource:
         clock = self.clock
         if clock is None:
             raise RuntimeError("open() comes first")
+        silence: AfterSilence[Record] = AfterSilence(after_silence, self._time_of)
         while not self._stop.is_set():
             try:
                 item = self._take()
@@ -212,13 +216,10 @@ class RemoteSource:
                     self.arrivals.skips += 1
                     self.arrivals.skipped_packets += msgspec.msgpack.decode(item.content, type=Skipped).packets
             elif item.kind == Kind.PACKET:
-                packet = unpack_packet(item.content, self.stream, self._shift)
-                if after_silence is not None and (at := after_silence()) is not None:
-                    came = packet.dts if packet.dts is not None else packet.pts
-                    if came is not None and came < at - CLOCK_RAN_ON_SECONDS:
-                        self._shift += at - came
-                        packet = unpack_packet(item.content, self.stream, self._shift)
-                yield packet
+                given, late = silence.take(item)
+                self._shift += late
+                for record in given:
+                    yield unpack_packet(record.content, self.stream, self._shift)
             elif item.kind == Kind.RAW:
                 if self._raw is not None:
                     self._raw.feed(*unpack_raw(item.content))
@@ -228,6 +229,10 @@ class RemoteSource:
             elif item.kind in (Kind.ENDED, Kind.FAILED):
                 self._end(item)
                 return
+
+    def _time_of(self, record: Record) -> float | None:
+        packet = unpack_packet(record.content, self.stream, self._shift)
+        return packet.pts if packet.dts is None else packet.dts
 
     def _end(self, item: Record) -> None:
         ended = msgspec.msgpack.decode(item.content, type=Ended) if item.kind == Kind.ENDED else None

@@ -5,7 +5,9 @@ blocking open or read end within a fraction of a second. If the reader dies, not
 the `Source` closes it. Every failure is a SourceError: raised by `open`, kept in `error` where reading broke off.
 """
 
+import contextlib
 import errno
+import http.client
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -20,13 +22,15 @@ from av.stream import Discard, Disposition
 
 from engine.errors import SourceError
 from engine.ingest import classify, interrupt
+from engine.ingest.after_silence import AfterSilence
 from engine.ingest.base import RawBytes
 from engine.ingest.causes import cause_of
 from engine.ingest.clock import MediaClock
 from engine.ingest.dash import MASTER_URL, DashPlaylists
 from engine.ingest.http_files import HttpBytes, HttpFiles
+from engine.ingest.playlist_progress import PlaylistProgress
 from engine.ingest.raw_bytes import TAPPED_SCHEMES, FileBytes, NetworkBytes, TappedBytes
-from engine.ingest.renditions import Rendition, choose
+from engine.ingest.renditions import Rendition, choose, rules
 from engine.ingest.srt import SrtBytes
 from engine.ingest.url_policy import UrlPolicy, is_local, local_path, open_options, redact, scheme_of
 from engine.media import AudioInfo, Packet, StreamInfo, Track, VideoInfo
@@ -44,9 +48,8 @@ _TARGET_DURATION: Final = re.compile(rb"^#EXT-X-TARGETDURATION:\s*(\d{1,4})", re
 # A live packager adds a segment within one and a half target durations (RFC 8216, section 6.2.2); twice that much
 # without one means that it has stopped.
 HELD_TARGETS: Final = 3.0
-# Timestamps that are off by less than this after a silence are the sender's own clock, which ran on.
-CLOCK_RAN_ON_SECONDS: Final = 1.0
 READ_TIMEOUT_SECONDS: Final = 10.0
+_PROBE_SECONDS: Final = 2.0
 
 
 class Source:
@@ -98,6 +101,11 @@ class Source:
         self._files: HttpFiles | None = None  # what libav opens through us, where it does
         self._dash: DashPlaylists | None = None
         self._tracks: list[tuple[Track, Any]] = []
+        self._live = False  # as it was opened last
+        self.renditions: tuple[str, ...] = ()
+        """Rules of the renditions that the input offers, the one that is read first; empty where it has but one."""
+        self._progress = PlaylistProgress()
+        self._segment: str | None = None  # the newest one of a playlist
 
     @property
     def is_network(self) -> bool:
@@ -134,6 +142,8 @@ class Source:
             info = self._describe()
             self.clock = MediaClock(self._container, self._tracks, begin() if begin is not None else 0.0)
             self._opened += 1
+            self._live = info.live
+            self._progress.go_on()
         except BaseException:
             self.close()
             raise
@@ -150,7 +160,13 @@ class Source:
         if scheme_of(self._url) in ("http", "https"):
             path = self._url.split("?", 1)[0].split("#", 1)[0]
             if path.lower().endswith(_PLAYLIST_SUFFIXES):
-                self._check_playlists(self._url, depth=0)
+                self._look_at_playlists()
+                if self._live:
+                    self._progress.check(self.stream)
+
+    def _look_at_playlists(self) -> None:
+        self._progress.begin()
+        self._check_playlists(self._url, depth=0)
 
     def _check_playlists(self, url: str, depth: int) -> None:
         """Check a playlist of the network and those that it names, which must name no further ones."""
@@ -163,6 +179,8 @@ class Source:
         nested = classify.check_playlist(final, body, self.stream, self._policy)
         if target := _TARGET_DURATION.search(body):
             self.target_seconds = max(self.target_seconds, float(target[1]))
+            self._progress.see(body)
+            self._segment = self._progress.segment(final)
         if nested and depth:
             raise SourceError(
                 "playlist limit exceeded",
@@ -216,7 +234,28 @@ class Source:
                 raise failure from error
             if self._stop.is_set():
                 raise self._stopped() from error
+            self._look_at_segment()
+            if time.monotonic() >= deadline and self.is_network:
+                error = TimeoutError()  # libav calls it an error of input and output where RTMP stays silent
             raise classify.explain(error, self._url, self.stream, self._policy, self._open_timeout_seconds) from error
+
+    def _look_at_segment(self) -> None:
+        """Why a playlist that is there does not play: libav only goes on to the next segment.
+
+        Raises: SourceError where the server refuses its newest one.
+        """
+        if self._segment is None:
+            return
+        try:
+            with contextlib.suppress(OSError, ValueError):
+                classify.fetch(self._segment, self.stream, self._policy, 1, _PROBE_SECONDS)
+        except SourceError as error:
+            raise SourceError(
+                error.what,
+                stream=self.stream,
+                why=f"none of the playlist's segments can be opened: {error.why}",
+                remedy="check whether the packager still writes where the server looks",
+            ) from error
 
     def _over_http(self, timeouts: tuple[float, float]) -> tuple[Any, Any]:
         """What libav is to open of an HTTP address, and who opens what that names: we, where libav must not, or cannot.
@@ -241,6 +280,8 @@ class Source:
         if is_manifest:
             self._dash = DashPlaylists(self._url, self.stream, self._files, self._rendition)
             self.target_seconds = self._dash.target_seconds if self._dash.live else 0.0
+            if len(offered := self._dash.renditions()) > 1:
+                self.renditions = rules(offered, choose(offered, self._rendition))
             return MASTER_URL, self._dash
         if self._path().endswith(_PLAYLIST_SUFFIXES):
             return self._url, self._files
@@ -307,7 +348,9 @@ class Source:
             Rendition("", s.codec_context.width, s.codec_context.height, int(s.metadata["variant_bitrate"]))
             for s in several
         ]
-        video = several[choose(offered, self._rendition)]
+        index = choose(offered, self._rendition)
+        self.renditions = rules(offered, index)
+        video = several[index]
         rate = video.metadata["variant_bitrate"]
         # Sound within the variant's own segments; of sound that all variants share libav's best is the one.
         own = [s for s in streams.audio if s.metadata.get("variant_bitrate") == rate and s.codec_context is not None]
@@ -352,6 +395,7 @@ class Source:
         failed = position = 0
         grown = False
         watch, place, break_off = interrupt.watch, clock.place, self._break_off
+        silence: AfterSilence[_Placed] = AfterSilence(after_silence, _time_of)
         try:
             while not stop.is_set():
                 watch(break_off)
@@ -383,32 +427,29 @@ class Source:
                     if not stop.is_set():
                         self.error = self._read_error(error)
                     return
-                size = payload.size
-                if not size:
+                if not payload.size:
                     continue  # what PyAV yields at the end, so that decoders flush; whoever decodes does that here
                 failed = 0
                 position = payload.pos or position
-                pts, dts = place(payload)
-                if after_silence is not None and (at := after_silence()) is not None:
-                    came = dts if dts is not None else pts
-                    if came is not None and came < at - CLOCK_RAN_ON_SECONDS:
-                        clock.delay(at - came)
-                        pts, dts = (None if t is None else t + at - came for t in (pts, dts))
-                corrupt = payload.is_corrupt
-                if corrupt:
-                    self.corrupt_packets += 1
-                yield Packet(
-                    stream,
-                    kinds[payload.stream_index],
-                    pts,
-                    dts,
-                    clock.origin,
-                    size,
-                    payload.is_keyframe,
-                    corrupt,
-                    payload,
-                    payload.pos,
-                )
+                given, late = silence.take((payload, *place(payload)))
+                if late:
+                    clock.delay(late)
+                for each, shown, decoded in given:
+                    corrupt = each.is_corrupt
+                    if corrupt:
+                        self.corrupt_packets += 1
+                    yield Packet(
+                        stream,
+                        kinds[each.stream_index],
+                        None if shown is None else shown + late,
+                        None if decoded is None else decoded + late,
+                        clock.origin,
+                        each.size,
+                        each.is_keyframe,
+                        corrupt,
+                        each,
+                        each.pos,
+                    )
         finally:
             interrupt.unwatch()
 
@@ -439,11 +480,11 @@ class Source:
         if scheme_of(self._url) not in ("http", "https") or not self._path().endswith(_PLAYLIST_SUFFIXES):
             return "ended"
         try:
-            self._check_playlists(self._url, depth=0)
+            self._look_at_playlists()
         except SourceError as error:
             return cause_of(error)
-        # A playlist with an end has a duration, and is not live: this one is there and is no longer written.
-        return "stalled_playlist"
+        self._progress.lose()
+        return "ended" if self._progress.ended else "stalled_playlist"
 
     def stop(self) -> None:
         """End a blocking `open` or read soon. From any thread; the reader still has to close the source."""
@@ -506,7 +547,9 @@ class Source:
         if isinstance(error, av.error.ExitError | TimeoutError):
             return self._broken(f"no data for {self.read_timeout_seconds:g} s", error)
         # Over HTTP, libav tells an answer that was cut short as an error of input and output.
-        if isinstance(error, ConnectionError) or (getattr(error, "errno", 0) == errno.EIO and self.is_network):
+        if isinstance(error, ConnectionError | http.client.IncompleteRead) or (
+            getattr(error, "errno", 0) == errno.EIO and self.is_network
+        ):
             return self._broken("the connection broke", error)
         return self._broken(redact(getattr(error, "strerror", None) or str(error)), error)
 
@@ -519,6 +562,14 @@ class Source:
         error = SourceError("reading broke off", stream=self.stream, why=why, remedy=remedy)
         error.__cause__ = cause
         return error
+
+
+_Placed = tuple[Any, float | None, float | None]  # libav's packet, its presentation and its decoding time
+
+
+def _time_of(placed: _Placed) -> float | None:
+    _, pts, dts = placed
+    return pts if dts is None else dts
 
 
 def _codec_tag(stream: Any) -> str:

@@ -2,7 +2,7 @@
 
 Priority 1: sync loss (1.1), sync byte (1.2), PAT (1.3), continuity (1.4), PMT (1.5). Priority 2: transport error (2.1),
 CRC of the tables (2.2), PCR interval and discontinuity (2.3), PCR accuracy (2.4, only where the multiplex has a
-constant rate, since else no position says what a PCR should be). A lost elementary stream (1.6) is for
+constant rate, since else no position says what a PCR should be), CAT (2.6). A lost elementary stream (1.6) is for
 `stream.missing_video` and `stream.missing_audio`, which hear it from the decoders; PTS intervals (2.5) are the
 demuxer's packets' own, see timeline.py.
 
@@ -43,7 +43,10 @@ _CONSTANT: Final = 16
 _REMEMBERED_MARKERS: Final = 32
 _UNFRAMED_BYTES: Final = 1 << 20
 
-FaultKind = Literal["sync", "pat", "pmt", "continuity", "transport_error", "crc", "pcr", "pcr_jitter"]
+_CAT_PID: Final = 1
+_CAT_TABLE: Final = 0x01
+
+FaultKind = Literal["sync", "pat", "pmt", "continuity", "transport_error", "crc", "pcr", "pcr_jitter", "cat"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +124,13 @@ class TransportStream:
         self.has_subtitles = False
         self._counters = ts_packets.new_counters()
         self._watched: npt.NDArray[np.bool_] = np.zeros(ts_packets.PIDS, np.bool_)
-        self._watched[0] = True
+        self._watched[[0, _CAT_PID]] = True
         self._packets: npt.NDArray[np.int64] = np.zeros(ts_packets.PIDS, np.int64)
         self._events: npt.NDArray[np.int64] = np.zeros((ts_packets.MAX_EVENTS, ts_packets.EVENT_FIELDS), np.int64)
         self._framing: tuple[int, int] | None = None
         self._rest = b""
         self._position = 0  # of the first byte of `_rest`
-        self._synced: npt.NDArray[np.bool_] = np.ones(1, np.bool_)
+        self._flags = ts_packets.new_flags()
         self._sections: dict[int, bytearray] = {}
         self._good: dict[int, bytes] = {}  # the last section per PID whose CRC was right
         self._tables: dict[int, _Table] = {0: _Table("pat", 0)}
@@ -141,6 +144,9 @@ class TransportStream:
         self._intervals: deque[float] = deque(maxlen=_RECENT)
         self._steps: deque[tuple[int, int]] = deque(maxlen=_CONSTANT)  # (bytes, PCR ticks)
         self._strays = 0
+        self._has_cat = False
+        self._scrambled_since: float | None = None
+        self._scrambled = (0, False)  # how often they were of late; whether some were since the last PCR
         self._broken = False  # since the last PCR: its position says nothing
         self.faults: list[Fault] = []
         self.markers: list[Marker] = []
@@ -166,7 +172,7 @@ class TransportStream:
                 self._position,
                 self._framing,
                 self._counters,
-                self._synced,
+                self._flags,
                 self._watched,
                 self._packets,
                 self._events,
@@ -197,6 +203,8 @@ class TransportStream:
                 self._fault(position, "continuity", pid, f"continuity of PID {pid}: {what}")
             elif kind == Event.TRANSPORT_ERROR:
                 self._fault(position, "transport_error", pid, "packet marked as damaged (transport_error_indicator)")
+            elif kind == Event.SCRAMBLED:
+                self._scrambled = self._scrambled[0], True
             elif kind == Event.SYNC_BYTE:
                 self._fault(position, "sync", -1, "wrong sync byte")
             else:
@@ -255,8 +263,25 @@ class TransportStream:
             return
         self._fault(position, "pcr_jitter", pid, f"PCR is {abs(off) / _PCR_HZ * 1e6:.1f} us from its place")
 
+    def _take_scrambling(self, position: int) -> None:
+        """Scrambled packets between more than a third of the PCRs want a CAT; a few are bits that fell over."""
+        weight, some = self._scrambled
+        weight = min(weight + 2, 4 * _REGULAR) if some else max(weight - 1, 0)
+        self._scrambled = weight, False
+        if not weight:
+            self._scrambled_since = None
+        elif self._scrambled_since is None:
+            self._scrambled_since = self._clock
+        if self._has_cat or self._scrambled_since is None or weight < 2 * _REGULAR:
+            return
+        if self._clock - self._scrambled_since < self.limits.table_seconds:
+            return
+        self._fault(position, "cat", _CAT_PID, "scrambled packets without a CAT")
+        self._scrambled_since = self._clock  # one error for each such time, as for the other tables
+
     def _advance(self, position: int, seconds: float) -> None:
         self._clock += seconds
+        self._take_scrambling(position)
         for table in self._tables.values():
             if table.fresh:
                 if table.last is not None:
@@ -317,6 +342,12 @@ class TransportStream:
         if not known and (len(section) < 12 or crc32_mpeg(section) != 0):
             self._fault(position, "crc", pid, f"table on PID {pid} fails its checksum")
             return
+        if pid == _CAT_PID:
+            self._good[pid] = section
+            self._has_cat = self._has_cat or section[0] == _CAT_TABLE
+            if section[0] != _CAT_TABLE:
+                self._fault(position, "cat", pid, f"table {section[0]:#04x} in place of a CAT")
+            return
         if section[0] == SPLICE_TABLE:
             self._take_splice(position, section)
             return
@@ -374,7 +405,7 @@ class TransportStream:
         splice = {pid for _, pids, _ in self._programs.values() for pid in pids}
         self._subtitles = frozenset(pid for _, _, pids in self._programs.values() for pid in pids)
         self._watched[:] = False
-        self._watched[list({*self._tables, *splice})] = True
+        self._watched[list({_CAT_PID, *self._tables, *splice})] = True
         self.has_splice = self.has_splice or bool(splice)
         self.has_subtitles = self.has_subtitles or bool(self._subtitles)
 

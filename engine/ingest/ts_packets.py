@@ -33,9 +33,15 @@ class Event(IntEnum):
     PCR = 4  # value: of the 27 MHz clock
     PCR_ANEW = 5  # the same with discontinuity_indicator set
     WATCHED = 6  # a packet of a watched PID; value: its offset in the data
+    SCRAMBLED = 7  # the first packet after a PCR's with a transport_scrambling_control
 
 
-_SYNC_LOST, _SYNC_BYTE, _TRANSPORT_ERROR, _CONTINUITY, _PCR, _PCR_ANEW, _WATCHED = (int(e) for e in Event)
+_SYNC_LOST, _SYNC_BYTE, _TRANSPORT_ERROR, _CONTINUITY, _PCR, _PCR_ANEW, _WATCHED, _SCRAMBLED = (int(e) for e in Event)
+
+
+def new_flags() -> npt.NDArray[np.bool_]:
+    """(2,) whether packets lie where they should, and whether none was scrambled since the last PCR."""
+    return np.ones(2, np.bool_)
 
 
 def new_counters() -> npt.NDArray[np.int16]:
@@ -65,15 +71,15 @@ def find_framing(data: npt.NDArray[np.uint8]) -> tuple[int, int, int] | None:
 
 
 @njit(nogil=True, cache=True)
-def _scan(data, begin, position, packet_bytes, lead, counters, synced, watched, packets, events):
+def _scan(data, begin, position, packet_bytes, lead, counters, flags, watched, packets, events):
     size = data.shape[0]
-    room = events.shape[0] - 2  # a packet brings two events at most
+    room = events.shape[0] - 3  # a packet brings three events at most
     at = begin
     count = 0
     while at + packet_bytes <= size and count < room:
         head = at + lead
-        if not synced[0] or data[head] != SYNC_BYTE:
-            if synced[0]:
+        if not flags[0] or data[head] != SYNC_BYTE:
+            if flags[0]:
                 follows = head + packet_bytes
                 if follows >= size:
                     break
@@ -86,7 +92,7 @@ def _scan(data, begin, position, packet_bytes, lead, counters, synced, watched, 
                 if not lost:
                     at += packet_bytes
                     continue
-                synced[0] = False
+                flags[0] = False
             # Three that fit are packets again.
             while at + lead + 2 * packet_bytes < size and not (
                 data[at + lead] == SYNC_BYTE
@@ -96,7 +102,7 @@ def _scan(data, begin, position, packet_bytes, lead, counters, synced, watched, 
                 at += 1
             if at + lead + 2 * packet_bytes >= size:
                 break
-            synced[0] = True
+            flags[0] = True
             continue
         pid = (int(data[head + 1]) & 0x1F) << 8 | int(data[head + 2])
         if data[head + 1] & 0x80:
@@ -113,11 +119,18 @@ def _scan(data, begin, position, packet_bytes, lead, counters, synced, watched, 
             at += packet_bytes
             continue
         control = int(data[head + 3]) >> 4 & 3
+        if flags[1] and data[head + 3] >= 64:
+            flags[1] = False
+            events[count, 0] = _SCRAMBLED
+            events[count, 1] = position + at
+            events[count, 2] = pid
+            events[count, 3] = 0
+            count += 1
         anew = False
         if control & 2 and data[head + 4] > 0:
-            flags = int(data[head + 5])
-            anew = flags & 0x80 != 0
-            if flags & 0x10 and data[head + 4] >= 7:
+            fields = int(data[head + 5])
+            anew = fields & 0x80 != 0
+            if fields & 0x10 and data[head + 4] >= 7:
                 base = 0
                 for k in range(4):
                     base = base << 8 | int(data[head + 6 + k])
@@ -128,6 +141,7 @@ def _scan(data, begin, position, packet_bytes, lead, counters, synced, watched, 
                 events[count, 2] = pid
                 events[count, 3] = base * 300 + extension
                 count += 1
+                flags[1] = True
         counter = int(data[head + 3]) & 15
         last = int(counters[pid])
         expected = (last & 15) + (control & 1) & 15
@@ -164,7 +178,7 @@ def scan(
     position: int,
     framing: tuple[int, int],
     counters: npt.NDArray[np.int16],
-    synced: npt.NDArray[np.bool_],
+    flags: npt.NDArray[np.bool_],
     watched: npt.NDArray[np.bool_],
     packets: npt.NDArray[np.int64],
     events: npt.NDArray[np.int64],
@@ -177,11 +191,11 @@ def scan(
         position: of data[0] in the stream.
         framing: packet bytes, and bytes before the sync byte.
         counters: from `new_counters`; changed.
-        synced: (1,) bool: packets lie where they should; changed.
+        flags: from `new_flags`; changed.
         watched: (PIDS,) bool: whose packets with payload are reported.
         packets: (PIDS,) int64: how many there were; changed.
         events: (MAX_EVENTS, EVENT_FIELDS) int64; rows of (Event, position, PID or -1, value) are written.
     Returns: offset of the first packet that was not read, and the number of events.
     """
-    at, count = _compiled(data, begin, position, framing[0], framing[1], counters, synced, watched, packets, events)
+    at, count = _compiled(data, begin, position, framing[0], framing[1], counters, flags, watched, packets, events)
     return int(at), int(count)

@@ -5,6 +5,7 @@ from typing import Final
 
 import torch
 
+from engine.measure.aim import Aim
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.change import BLACK_RATIO
 from engine.measure.columns import place, places
@@ -12,7 +13,7 @@ from engine.measure.rows import Rows
 from engine.measure.schedule import Schedule
 from kernels.active_area import COLUMNS, active_area
 
-AREA_INTERVAL_SECONDS: Final = 1.0
+AREA_INTERVAL_SECONDS: Final = 0.2
 AREA_GRADIENT_CHANGE: Final = 0.1
 # Bars lie in the middle of nothing: the same on both sides, to this share. What is dark on one side only is a scene.
 BAR_SYMMETRY: Final = 0.03
@@ -34,14 +35,17 @@ class Area:
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
         self._schedule = Schedule(
-            slots, arithmetic, interval=AREA_INTERVAL_SECONDS, loss=AREA_GRADIENT_CHANGE, gain=AREA_GRADIENT_CHANGE
-        )
+            slots, arithmetic, interval=AREA_INTERVAL_SECONDS, loss=AREA_GRADIENT_CHANGE, gain=AREA_GRADIENT_CHANGE,
+            rate=1 / AREA_INTERVAL_SECONDS,
+        )  # fmt: skip
+        self._aim = Aim(arithmetic, slots, ("video.letterbox",), ("letterbox",), AREA_INTERVAL_SECONDS)
         # The bars that the stream has as a rule, of both directions, NaN until known; and since when it has others.
         self._usual = arithmetic.column(slots), arithmetic.column(slots)
         self._since = arithmetic.column(slots)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
+        self._aim.open_slot(slot, parameters)
         for column in (*self._usual, self._since):
             column[slot] = torch.nan
 
@@ -77,3 +81,5 @@ class Area:
         windowed = xp.where(narrower, xp.minimum(*inner), 0.0)
         score = xp.maximum(xp.where(adopted, 0.0, more), windowed)
         view[:, _LETTERBOX] = xp.where(judged, score, torch.nan)
+        interval = self._aim.interval(view, slots, pts, due)
+        self._schedule.pace(slots, due, due, interval=interval, gain=AREA_GRADIENT_CHANGE)

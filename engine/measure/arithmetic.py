@@ -32,11 +32,14 @@ class Arithmetic:
         """A host tensor, brought to where the arithmetic runs."""
         return tensor.numpy() if self.on_host else tensor.to(self.device, non_blocking=True)
 
-    def nothing_measured(self, rows: int, columns: int) -> Tensor:
-        """(rows, columns) float64 on the device, all NaN."""
+    def nothing_measured(self, rows: int, columns: int) -> tuple[Tensor, Any]:
+        """(rows, columns) float64 on the device, all NaN; and what the arithmetic runs on of it."""
         if self.on_host:
-            return torch.from_numpy(np.full((rows, columns), np.nan))  # a third of what torch takes for it
-        return torch.full((rows, columns), torch.nan, dtype=torch.float64, device=self.device)
+            # A third of what torch takes for it. Asking the tensor for its array would cost as much again.
+            array = np.full((rows, columns), np.nan)
+            return torch.from_numpy(array), array
+        tensor = torch.full((rows, columns), torch.nan, dtype=torch.float64, device=self.device)
+        return tensor, tensor
 
     def column(self, slots: int, value: float = 0.0) -> Any:
         """(slots,) float64, one number per slot."""

@@ -3,6 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
+import torch
+
+from engine.measure.aim import Aim
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
 from engine.measure.rows import Rows
@@ -10,15 +13,24 @@ from engine.measure.schedule import Schedule
 from kernels.blockiness import COLUMNS, blockiness
 
 # A starved encoder stays so for longer, and most of what starves it, or ends that, changes the gradient.
-BLOCKS_INTERVAL_SECONDS = 1.0
+BLOCKS_INTERVAL_SECONDS = 0.5
 BLOCKS_GRADIENT_CHANGE: Final = 0.15
+# Coded blocks stand out in key frames and are smeared by motion until the next one, so it is the mean of late that is
+# judged, and pictures with some blocks are looked at more often. A picture with more of them counts as half a second.
+BLOCKY: Final = 0.02
+BLOCKY_INTERVAL_SECONDS: Final = 0.25
+MEAN_SECONDS: Final = 1.5
+RISE_SECONDS: Final = 0.5
 
-_GRADIENT, _BLOCKS = place("gradient"), places(COLUMNS)
-_NAMES: Final = frozenset(COLUMNS)
+_GRADIENT, _BLOCKS, _BLOCK_EDGES = place("gradient"), places(COLUMNS), place("block_edges")
+_MEAN: Final = place("blocks")
+_NAMES: Final = frozenset((*COLUMNS, "blocks"))
 
 
 class Blocks:
     """The part of the `blockiness` kernel.
+
+    `blocks` is the mean of `block_edges` over about the last second and a half.
 
     Args:
         arithmetic: of the device.
@@ -33,10 +45,15 @@ class Blocks:
             interval=BLOCKS_INTERVAL_SECONDS,
             loss=BLOCKS_GRADIENT_CHANGE,
             gain=BLOCKS_GRADIENT_CHANGE,
+            rate=1 / BLOCKY_INTERVAL_SECONDS,
         )
+        self._aim = Aim(arithmetic, slots, ("video.blockiness",), ("blocks",), BLOCKS_INTERVAL_SECONDS)
+        self._mean, self._at = arithmetic.column(slots), arithmetic.column(slots, torch.nan)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
+        self._aim.open_slot(slot, parameters)
+        self._mean[slot], self._at[slot] = 0.0, torch.nan
 
     def fill(self, rows: Rows) -> None:
         due = self._schedule.due(rows.slots, rows.pts, rows.view[:, _GRADIENT])
@@ -44,4 +61,16 @@ class Blocks:
             return
         largest = max(max(surface.width, surface.height) for surface in rows.batch.surfaces)
         table = rows.only(due, self._arithmetic)
-        rows.view[:, _BLOCKS] = self._arithmetic.view(blockiness(table, largest))
+        view, slots, xp = rows.view, rows.slots, self._arithmetic.xp
+        view[:, _BLOCKS] = self._arithmetic.view(blockiness(table, largest))
+        now, before = view[:, _BLOCK_EDGES], self._mean[slots]
+        step = rows.pts - self._at[slots]
+        step = xp.where(step > 0, step, 0.0)  # NaN too
+        step = xp.where(now > before, step.clip(RISE_SECONDS, None), step)
+        mean = xp.where(due, before + (now - before) * (1 - xp.exp(-step / MEAN_SECONDS)), before)
+        self._mean[slots], self._at[slots] = mean, xp.where(due, rows.pts, self._at[slots])
+        view[:, _MEAN] = xp.where(due, mean, torch.nan)
+        interval = self._aim.interval(view, slots, rows.pts, due)
+        often = ((now >= BLOCKY) | (mean >= BLOCKY)) & (interval > BLOCKY_INTERVAL_SECONDS)
+        interval = xp.where(often, BLOCKY_INTERVAL_SECONDS, interval)
+        self._schedule.pace(slots, due, due, interval=interval, gain=BLOCKS_GRADIENT_CHANGE)

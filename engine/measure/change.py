@@ -1,10 +1,11 @@
 """What the tiles of pictures do from picture to picture."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
@@ -12,14 +13,21 @@ from engine.measure.host import set_where_at_least
 from engine.measure.rows import Rows
 from kernels.temporal import COLUMNS, Range, new_state, temporal
 from kernels.temporal.op import luminance_table
-from kernels.tile_stats import tile_stats
+from kernels.tile_stats import MEASURES, TILES, tile_stats
 
 # FFmpeg's blackdetect: picture_black_ratio_th.
 BLACK_RATIO: Final = 0.98
 
 _LUMA, _GRADIENT, _BLACK = place("luma_difference"), place("gradient"), place("black_ratio")
 _SPREAD, _TEMPORAL = place("colour_spread"), places(COLUMNS)
-_NAMES: Final = frozenset(COLUMNS)
+_NAMES: Final = frozenset((*COLUMNS, "corruption"))  # which is also told by the colours that tiles have
+
+
+def host_tile_stats() -> Callable[[Tensor, Tensor, int], None]:
+    """What `tile_stats` runs on the CPU, without its check of the tables, which are our own."""
+    from kernels.tile_stats.cpu import tile_stats_into  # numba loads in a second: only where it is needed
+
+    return tile_stats_into
 
 
 class Change:
@@ -39,6 +47,8 @@ class Change:
             from kernels.temporal.cpu import steps  # numba loads in a second: only where it is needed
 
             self._steps: Any = steps
+            self._tiles_into = host_tile_stats()
+            self._tiles = np.empty((0, len(MEASURES), TILES))  # of the batch at hand
             self._host_state = self._state.numpy()
             self._luminance = luminance_table(arithmetic.device).numpy()
 
@@ -52,23 +62,25 @@ class Change:
         if not self._wanted:
             return
         frames, view, device = rows.frames, rows.view, self._arithmetic.device
-        wanted = [slot in self._wanted for slot in rows.batch.slots.tolist()]
+        wanted = [slot in self._wanted for slot in rows.batch.numbers]
         if not all(wanted):
             if not any(wanted):
                 return
             frames = frames * torch.tensor(wanted, device=device)[:, None]  # address 0: not measured
         ranges = [Range.FULL if surface.full_range else Range.LIMITED for surface in rows.batch.surfaces]
-        tiles = tile_stats(frames, rows.references)
         # Black has one colour too, and a name of its own: an incident of one colour ends where black begins.
         if self._arithmetic.on_host:
+            if len(self._tiles) != len(wanted):
+                self._tiles = np.empty((len(wanted), len(MEASURES), TILES))
+            self._tiles_into(frames, rows.references, self._tiles.ctypes.data)
             self._steps(
-                tiles.numpy(), view[:, _LUMA], view[:, _GRADIENT], rows.pts, np.array(ranges, np.int64), rows.slots,
+                self._tiles, view[:, _LUMA], view[:, _GRADIENT], rows.pts, np.array(ranges, np.int64), rows.slots,
                 self._host_state, self._luminance, view[:, _TEMPORAL],
             )  # fmt: skip
             set_where_at_least(view, _BLACK, BLACK_RATIO, _SPREAD, 1.0)
             return
         rows.values[:, _TEMPORAL] = temporal(
-            tiles,
+            tile_stats(frames, rows.references),
             rows.values[:, _LUMA],  # scdet looks at luma alone
             rows.values[:, _GRADIENT],
             rows.pts,

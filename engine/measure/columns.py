@@ -8,6 +8,7 @@ from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
 from kernels.blockiness import COLUMNS as BLOCK_COLUMNS
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
+from kernels.sharpness import COLUMNS as SHARPNESS_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 from kernels.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.tear import COLUMNS as TEAR_COLUMNS
@@ -19,7 +20,10 @@ from kernels.torn_blocks import COLUMNS as TORN_COLUMNS
 VIDEO_COLUMNS: Final = (
     *FRAME_COLUMNS,
     *BLOCK_COLUMNS,
+    "blocks",
     *EDGE_COLUMNS,
+    *SHARPNESS_COLUMNS,
+    "blur",
     *TEMPORAL_COLUMNS,
     *TEXTURE_COLUMNS,
     "chroma_loss",

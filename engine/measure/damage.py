@@ -46,13 +46,21 @@ CORNER_SHARE: Final = 0.04
 # Damage that is told covers this share of the picture at least: what the truth of planted damage calls visible.
 LEAST_SHARE: Final = 0.01
 # Tears last, and are looked for this often; a row is torn from this value on.
-TEAR_INTERVAL_SECONDS: Final = 0.25
+TEAR_INTERVAL_SECONDS: Final = 0.125
 TORN: Final = 1.0
 TEARING_SECONDS: Final = 0.6
+# Where little moves few pictures show that they are torn; but no scene seems torn four times in a row at the same row.
+# A row counts as the same within this share of the height; a tear there counts for ONE_TEAR and is forgotten in
+# HELD_SECONDS, at once where another row is torn; no more than MOST_HELD count, so that it is over soon.
+SAME_ROW: Final = 0.0025
+ONE_TEAR: Final = 0.2
+HELD_SECONDS: Final = 4.0
+MOST_HELD: Final = 3.03
 # Below this mean difference (of full scale) nothing moves that could be torn.
 LEAST_MOTION: Final = 0.25 / 256
 
 _LUMA, _CORRUPTION, _TEARING = place("luma_difference"), place("corruption"), place("tearing")
+_BROKEN_COLOUR: Final = place("broken_colour")
 _BLOCKS, _TEAR = places(TORN_COLUMNS), places(TEAR_COLUMNS)
 _WIDTH, _HEIGHT = int(Field.WIDTH), int(Field.HEIGHT)
 _BLOCK_NAMES: Final = frozenset((*TORN_COLUMNS, "corruption"))
@@ -114,6 +122,10 @@ class TornBlocks:
         self._window, self._began = arithmetic.column(slots, torch.nan), arithmetic.column(slots, torch.nan)
         self._corners, self._sides, self._constant = _weights()
         self._host_state = np.zeros((slots, 9))
+        if arithmetic.on_host:
+            from kernels.torn_blocks.cpu import torn_blocks_into  # numba loads in a second: only where it is needed
+
+            self._torn_blocks_into: Any = torn_blocks_into
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         needed = not _BLOCK_NAMES.isdisjoint(wanted)
@@ -160,6 +172,7 @@ class TornBlocks:
         self._evidence[slots], self._share[slots] = evidence, share
         told = xp.where(evidence >= 1.0, share.clip(LEAST_SHARE, 1.0), 0.0)
         view[:, _CORRUPTION] = xp.where(wanted, told, torch.nan)
+        self._add_colour(view)
 
     def _usual_of(self, slots: Any, pts: Any, step: Any, corners: Any) -> tuple[Any, Any]:
         """How many torn corners are usual, before these; and which streams have gone on for long enough to say so."""
@@ -180,7 +193,8 @@ class TornBlocks:
         view, surfaces = rows.view, rows.batch.surfaces
         wanted = self._wanted[rows.slots]
         frames = rows.frames if wanted.all() else rows.only(wanted, self._arithmetic)
-        view[:, _BLOCKS] = torn_blocks(frames, rows.references).numpy()
+        first = rows.values.data_ptr() + _BLOCKS.start * view.itemsize
+        self._torn_blocks_into(frames, rows.references, first, view.strides[0])
         host.fold_damage(
             view[:, _BLOCKS],
             np.array([surface.width * surface.height / (BLOCK * BLOCK) for surface in surfaces]),
@@ -193,12 +207,19 @@ class TornBlocks:
             _LIMITS,
             view[:, _CORRUPTION],
         )
+        self._add_colour(view)
+
+    def _add_colour(self, view: Any) -> None:
+        """What has a colour that only a broken decoder gives is damaged, whatever its blocks say."""
+        xp, share, colour = self._arithmetic.xp, view[:, _CORRUPTION], view[:, _BROKEN_COLOUR]
+        view[:, _CORRUPTION] = xp.where(colour > share, colour, share)  # where either is NaN, what the blocks say
 
 
 class Tears:
     """The part of `tear`.
 
-    `tearing` is the share of the pictures looked at lately that had a torn row, over about half a second.
+    `tearing` is the share of the pictures looked at lately that had a torn row, over about half a second; or more,
+    where several of the last seconds were torn at the same row.
 
     Args:
         arithmetic: of the device.
@@ -212,11 +233,12 @@ class Tears:
         )
         self._clock = _Clock(arithmetic, slots)
         self._share = arithmetic.column(slots)
+        self._held, self._row = arithmetic.column(slots), arithmetic.column(slots)  # tears of late at the same row
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self._schedule.open_slot(slot, not _TEAR_NAMES.isdisjoint(wanted))
         self._clock.forget(slot)
-        self._share[slot] = 0.0
+        self._share[slot] = self._held[slot] = 0.0
 
     def fill(self, rows: Rows) -> None:
         """Fill the columns of the rows that are due; the others stay NaN."""
@@ -232,8 +254,14 @@ class Tears:
         tallest = max(surface.height for surface in rows.batch.surfaces)
         view[:, _TEAR] = arithmetic.view(tear(rows.only(looked, arithmetic), rows.references, tallest))
         torn = xp.where(view[:, _TEAR.start] >= TORN, 1.0, 0.0)
-        kept = xp.exp(-self._clock.since(slots, pts, due).clip(0.0, TEARING_SECONDS) / TEARING_SECONDS)
-        before = self._share[slots]
+        step = self._clock.since(slots, pts, due)
+        kept = xp.exp(-step.clip(0.0, TEARING_SECONDS) / TEARING_SECONDS)
+        before, row = self._share[slots], self._row[slots]
         share = xp.where(due, before * kept + torn * (1 - kept), before)
-        self._share[slots] = share
-        view[:, _TEARING] = xp.where(due, share, torch.nan)
+        held = self._held[slots] * xp.where(due, xp.exp(-step / HELD_SECONDS), 1.0)
+        now = view[:, _TEAR.start + 1]
+        is_torn = due & (torn > 0)
+        held = xp.where(is_torn, xp.where(abs(now - row) <= SAME_ROW, held + 1.0, 1.0), held).clip(0.0, MOST_HELD)
+        self._share[slots], self._held[slots], self._row[slots] = share, held, xp.where(is_torn, now, row)
+        told = xp.maximum(share, (ONE_TEAR * held).clip(0.0, 1.0))
+        view[:, _TEARING] = xp.where(due, told, torch.nan)

@@ -14,6 +14,7 @@ from engine.measure.damage import Tears, TornBlocks
 from engine.measure.edges import Edges
 from engine.measure.information import Information
 from engine.measure.rows import Part, Rows
+from engine.measure.sharpness import Sharpness
 from engine.measure.slates import Slates
 from engine.measure.sound import Sound
 from engine.measure.texture import Texture
@@ -51,10 +52,11 @@ class Measure:
             HostReferences(slots) if device.type == "cpu" else DeviceReferences(slots, device)
         )
         self._freeze_noise = arithmetic.column(slots)
-        self._frame_stats: Any = _host_frame_stats() if device.type == "cpu" else frame_stats
+        self._frame_stats_into: Any = _host_frame_stats() if arithmetic.on_host else None
         self._parts: tuple[Part, ...] = (
             Blocks(arithmetic, slots),
             Edges(arithmetic, slots),
+            Sharpness(arithmetic, slots),
             Texture(arithmetic, slots),
             Area(arithmetic, slots),
             Change(arithmetic, slots),
@@ -100,10 +102,12 @@ class Measure:
         """Measure pictures."""
         arithmetic = self._arithmetic
         references, retain = self._references.rows(batch)
-        frames = batch.frames.to(self._device, non_blocking=True)
-        values = arithmetic.nothing_measured(len(batch.surfaces), len(VIDEO_COLUMNS))
-        view = arithmetic.view(values)
-        view[:, :_FRAME_COLUMNS] = arithmetic.view(self._frame_stats(frames, references, retain))
+        frames = batch.frames if arithmetic.on_host else batch.frames.to(self._device, non_blocking=True)
+        values, view = arithmetic.nothing_measured(len(batch.surfaces), len(VIDEO_COLUMNS))
+        if self._frame_stats_into is not None:
+            self._frame_stats_into(frames, references, retain, values.data_ptr(), view.strides[0])
+        else:
+            view[:, :_FRAME_COLUMNS] = arithmetic.view(frame_stats(frames, references, retain))
         rows = Rows(
             batch=batch,
             frames=frames,
@@ -129,7 +133,7 @@ class Measure:
 
 
 def _host_frame_stats() -> Any:
-    """What `frame_stats` runs on the CPU, without its check of the tables: they are our own."""
-    from kernels.frame_stats.cpu import frame_stats as compiled  # numba loads in a second: only where it is needed
+    """What `frame_stats` runs on the CPU, without its check of the tables, which are our own, and without a copy."""
+    from kernels.frame_stats.cpu import frame_stats_into  # numba loads in a second: only where it is needed
 
-    return compiled
+    return frame_stats_into

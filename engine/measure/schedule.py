@@ -76,13 +76,13 @@ class Schedule:
         state[slots, When.WATCHED] = xp.where(due, watched, before)
         return due
 
-    def pace(self, slots: Any, due: Any, chosen: Any, *, interval: float, gain: float) -> None:
+    def pace(self, slots: Any, due: Any, chosen: Any, *, interval: Any, gain: float) -> None:
         """Of the rows that were due: those that are `chosen`, (N,) bool, are measured at another interval from now on.
 
         Args:
             slots, due: of the rows.
             chosen: the others have the usual interval and gain.
-            interval, gain: of these, as at construction.
+            interval, gain: of these, as at construction; the interval may be (N,).
         """
         where, own = self._xp.where, self._state[slots]
         usual_interval, usual_gain = self._usual

@@ -5,18 +5,19 @@ from typing import Any, Final
 
 import torch
 
+from engine.measure.aim import Aim
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
 from engine.measure.rows import Rows
 from engine.measure.schedule import Schedule
 from kernels.texture import COLUMNS, texture
 
-# Texture costs less than an edge measure. What it shows lasts, and most of what brings it changes the gradient. It is a
-# little more than a second, so that the pictures looked at walk through every rhythm in which pictures repeat.
-TEXTURE_INTERVAL_SECONDS: Final = 1.02
+# What it shows lasts, and most of what brings it changes the gradient. It is a little more than half a second, so that
+# the pictures looked at walk through every rhythm in which pictures repeat.
+TEXTURE_INTERVAL_SECONDS: Final = 0.51
 # A picture with so many combed blocks is looked at again soon: one alone, as at a cut between two fields, is no defect.
 COMBED: Final = 0.002
-COMBED_INTERVAL_SECONDS: Final = 0.25
+COMBED_INTERVAL_SECONDS: Final = 0.2
 TEXTURE_GRADIENT_CHANGE: Final = 0.15
 # A picture that had a mean saturation of at least this much had colour, in shares of full scale (3 of 256).
 COLOURFUL: Final = 3 / 256
@@ -34,6 +35,9 @@ _U_GRADIENT, _V_GRADIENT = place("u_gradient"), place("v_gradient")
 _COMBING, _CHROMA_LOSS = place("combing"), place("chroma_loss")
 _RANGES: Final = [place("out_of_range"), place("out_of_tolerance")]
 _NAMES: Final = frozenset((*COLUMNS, "chroma_loss"))
+# Those that have to last, and what they judge.
+_DETECTORS: Final = ("video.noise", "video.banding", "video.levels", "video.chroma_loss", "video.bars")
+_JUDGED: Final = ("noise", "banding", "out_of_tolerance", "chroma_loss", "bars")
 
 
 class Texture:
@@ -54,12 +58,14 @@ class Texture:
             gain=TEXTURE_GRADIENT_CHANGE,
             rate=1 / COMBED_INTERVAL_SECONDS,
         )
+        self._aim = Aim(arithmetic, slots, _DETECTORS, _JUDGED, TEXTURE_INTERVAL_SECONDS)
         self._colour = arithmetic.column(slots)  # saturation of the last colourful picture
         self._loss = arithmetic.column(slots)  # of colour, of the last picture that says something of it
         self._combed = arithmetic.column(slots), arithmetic.column(slots)  # combing of the last picture, and before it
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
+        self._aim.open_slot(slot, parameters)
         for column in (self._colour, self._loss, *self._combed):
             column[slot] = 0.0
 
@@ -75,9 +81,11 @@ class Texture:
             if surface.interlaced:
                 view[row, _COMBING] *= 0.0  # as it should be: whoever shows it knows that it has two fields
         self._comb(view, slots, due)
-        combed = self._combed[0][slots] >= COMBED
-        self._schedule.pace(slots, due, combed, interval=COMBED_INTERVAL_SECONDS, gain=TEXTURE_GRADIENT_CHANGE)
         self._fade(view, slots, due)
+        xp, interval = self._arithmetic.xp, self._aim.interval(view, slots, rows.pts, due)
+        combed = self._combed[0][slots] >= COMBED
+        interval = xp.where(combed & (interval > COMBED_INTERVAL_SECONDS), COMBED_INTERVAL_SECONDS, interval)
+        self._schedule.pace(slots, due, due, interval=interval, gain=TEXTURE_GRADIENT_CHANGE)
 
     def _comb(self, view: Any, slots: Any, due: Any) -> None:
         """The median of the last three pictures: only what moves is combed, and not all of the time."""

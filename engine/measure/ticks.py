@@ -17,11 +17,13 @@ def tick_rows(ticks: Sequence[tuple[int, StreamTick]], device: torch.device) -> 
         + [tick.transport.get(column, math.nan) for column in TRANSPORT_COLUMNS]
         for _, tick in ticks
     ]
+    made = torch.tensor(values, dtype=torch.float64)
     return Measures(
         "stream",
         STREAM_COLUMNS,
         torch.tensor([slot for slot, _ in ticks], dtype=torch.int64),
         torch.tensor([tick.start for _, tick in ticks], dtype=torch.float64),
         torch.tensor([tick.end for _, tick in ticks], dtype=torch.float64),
-        torch.tensor(values, dtype=torch.float64, device=device),
+        made.to(device),
+        host_values=made,
     )

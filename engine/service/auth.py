@@ -84,6 +84,11 @@ class Gate:
         """There is no token: whoever is on this machine may do everything."""
         return not self._callers
 
+    @property
+    def callers(self) -> list[tuple[bytes, Caller]]:
+        """The tokens' SHA-256, and whose they are."""
+        return self._callers
+
     def caller(self, authorization: str | None, host: str | None, origin: str | None, changes: bool) -> Caller:
         """Who sent a request.
 

@@ -28,7 +28,8 @@ class StreamPlan:
         priority: 0 to 100; who is kept under overload: higher stays longer.
         paused: known, but not opened.
         loop: a file is read again from its start when it has ended, at the pace of its clock, as if it were live.
-        rendition: which variant of a master playlist is judged: "best", "worst", or a height as "720".
+        rendition: which variant of a master playlist is judged: "best", "worst", a height as "720", or "all": as
+            "best", the others being streams of their own.
         private_addresses: loopback and private addresses may be opened (streams of the operator's own configuration).
     """
 
@@ -63,6 +64,7 @@ class StreamStatus:
         sampling: share of its pictures that are judged; below 1 under load.
         video, audio: what its tracks are, for people ("h264 1920x1080 25 fps"); None without.
         restarts: how often a process died under it.
+        renditions: rules of those that its source offers, the one that is judged first; see ingest/renditions.py.
     """
 
     id: str
@@ -81,6 +83,7 @@ class StreamStatus:
     video: str | None = None
     audio: str | None = None
     restarts: int = 0
+    renditions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

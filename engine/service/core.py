@@ -26,6 +26,7 @@ from engine.service.desired import (
 )
 from engine.service.errors import ConflictError, NotFoundError
 from engine.service.maintenance import named, suppressed
+from engine.service.renditions import ALL, parents, part, parts_of
 from engine.settings.maintenance import Window
 from engine.store.records import StreamRecord
 from engine.store.streams import Streams
@@ -80,10 +81,11 @@ class Core:
     def _take_over(self, config: Config, *, strict: bool) -> dict[str, list[str]]:
         kept = {record.id: record for record in self._streams.sources()}
         wanted: dict[str, Wanted] = {}
+        part_parents = parents(kept)
         for stream in config.streams:
             wanted[stream.id] = wanted_from_file(config, self._known, stream, kept.get(stream.id))
         for record in kept.values():
-            if record.origin != "api":
+            if record.origin != "api" or record.id in part_parents:
                 continue
             if record.id in wanted:
                 log.warning("the stream of the API is in the configuration now, which counts",
@@ -100,6 +102,10 @@ class Core:
                         remedy=f"{error.remedy}; or delete the stream",
                     ) from error
                 log.error("%s: kept, but not judged", error, extra={"stream": record.id})
+        for part_id, parent_id in part_parents.items():
+            parent = wanted.get(parent_id)
+            if parent is not None and parent.stream.rendition == ALL and part_id not in wanted:
+                wanted[part_id] = part(parent, kept[part_id].rendition)
         if len(wanted) > config.service.max_streams:
             raise ConfigError(
                 "too many streams",
@@ -112,7 +118,7 @@ class Core:
             if one.origin == "config" and (there is None or not _same(one.record(), there)):
                 wanted[stream_id] = self._keep(one)
         for stream_id, record in kept.items():
-            if record.origin == "config" and stream_id not in wanted:
+            if stream_id not in wanted and (record.origin == "config" or stream_id in part_parents):
                 self._streams.delete(stream_id)
         self.config = config
         self._wanted = wanted
@@ -216,7 +222,7 @@ class Core:
 
         Raises: NotFoundError; ConflictError; ConfigError; SourceError; CapacityError; StoreError.
         """
-        before = self.get(stream_id)
+        before = self._whole(stream_id)
         if before.origin == "config":
             if not set(patch) <= OVERLAY_KEYS or not isinstance(patch.get("paused"), bool | None):
                 raise ConflictError(
@@ -248,7 +254,7 @@ class Core:
         Raises: NotFoundError; ConflictError where the file pauses it; CapacityError; StoreError.
         """
         with self._lock:
-            before = self.get(stream_id)
+            before = self._whole(stream_id)
             if before.origin == "api":
                 stream = before.stream.model_copy(update={"paused": paused})
                 return self._replace(replace(before, stream=stream, plan=replace(before.plan, paused=paused)))
@@ -268,7 +274,7 @@ class Core:
         """
         window = named(window)
         with self._lock:
-            before = self.get(stream_id)
+            before = self._whole(stream_id)
             for there in before.windows:
                 if there.id == window.id:
                     if there == window:
@@ -288,7 +294,7 @@ class Core:
         Raises: NotFoundError; ConflictError where the file has it; StoreError.
         """
         with self._lock:
-            before = self.get(stream_id)
+            before = self._whole(stream_id)
             if window_id not in {window.id for window in before.windows}:
                 raise NotFoundError(
                     "no such window", stream=stream_id, why="none has this id", remedy="GET the stream lists them"
@@ -310,17 +316,65 @@ class Core:
         Raises: NotFoundError; ConflictError for a stream of the file; StoreError.
         """
         with self._lock:
-            if self.get(stream_id).origin == "config":
+            if self._whole(stream_id).origin == "config":
                 raise ConflictError(
                     "the stream belongs to the configuration file",
                     stream=stream_id,
                     why="it would be back after the next start",
                     remedy="take it out of the file, and POST /api/v1/reload",
                 )
-            self._streams.delete(stream_id)
-            self._wanted = {i: one for i, one in self._wanted.items() if i != stream_id}
-            self._refused.pop(stream_id, None)
-            self._fleet.remove(stream_id)
+            for gone in (*self._parts(stream_id), stream_id):
+                self._drop(gone)
+
+    def _drop(self, stream_id: str) -> None:
+        self._streams.delete(stream_id)
+        self._wanted = {i: one for i, one in self._wanted.items() if i != stream_id}
+        self._refused.pop(stream_id, None)
+        self._fleet.remove(stream_id)
+
+    def _whole(self, stream_id: str) -> Wanted:
+        """One stream, which is to be changed.
+
+        Raises: NotFoundError; ConflictError for a part of another one.
+        """
+        wanted = self.get(stream_id)
+        if wanted.part_of is not None:
+            raise ConflictError(
+                "the stream is a rendition of another one",
+                stream=stream_id,
+                why=f"{wanted.part_of!r} is judged in all its renditions",
+                remedy=f"change {wanted.part_of!r}",
+            )
+        return wanted
+
+    def _parts(self, stream_id: str) -> dict[str, Wanted]:
+        return {i: one for i, one in self._wanted.items() if one.part_of == stream_id}
+
+    def follow_renditions(self) -> None:
+        """Judge what the sources of streams with `rendition: all` offer, as their readers say by now.
+
+        Raises: StoreError.
+        """
+        if all(one.stream.rendition != ALL for one in self._wanted.values()):
+            return
+        statuses = self._fleet.statuses()
+        with self._lock:
+            for stream_id, parent in self._wanted.items():
+                status = statuses.get(stream_id)
+                if parent.stream.rendition != ALL or status is None or not status.renditions:
+                    continue  # it is not open now: nothing is known of what it offers
+                offered = parts_of(parent, status.renditions)
+                there = self._parts(stream_id)
+                for gone in there.keys() - offered.keys():
+                    self._drop(gone)
+                for name in offered.keys() - there.keys() - self._wanted.keys():
+                    if len(self._wanted) < self.config.service.max_streams:
+                        self._take_part(offered[name])
+
+    def _take_part(self, wanted: Wanted) -> None:
+        kept = self._keep(wanted)
+        self._apply(kept)
+        self._wanted = {**self._wanted, kept.stream.id: kept}
 
     def retry_refused(self) -> None:
         """Hand the fleet again what it had no room for."""
@@ -351,6 +405,11 @@ class Core:
                 raise
             self._refused.pop(stream_id, None)
         self._wanted = {**self._wanted, stream_id: kept}
+        for name, before_part in self._parts(stream_id).items():
+            if kept.stream.rendition == ALL:
+                self._take_part(replace(part(kept, before_part.stream.rendition), created_at=before_part.created_at))
+            else:
+                self._drop(name)
         return kept
 
     def _keep(self, wanted: Wanted) -> Wanted:

@@ -28,6 +28,7 @@ class Wanted:
         paused_here: of a stream of the file: paused through the API.
         windows_here: of a stream of the file: added through the API.
         created_at, updated_at: Unix seconds.
+        part_of: id of the stream of whose renditions it is one; None for what was written itself.
     """
 
     stream: Stream = field(repr=False)
@@ -37,6 +38,12 @@ class Wanted:
     windows_here: tuple[Window, ...] = ()
     created_at: float = 0.0
     updated_at: float = 0.0
+    part_of: str | None = None
+
+    @property
+    def channel(self) -> str | None:
+        """What its incidents are collapsed by; of a stream that is judged in all renditions at least itself."""
+        return self.stream.channel or (self.stream.id if self.stream.rendition == "all" else None)
 
     @property
     def windows(self) -> tuple[Window, ...]:
@@ -49,7 +56,7 @@ class Wanted:
         return StreamRecord(
             id=stream.id,
             url=stream.url,
-            channel=stream.channel,
+            channel=self.channel,
             profile=stream.profile,
             detectors=stream.detectors,
             priority=stream.priority,
@@ -67,6 +74,8 @@ class Wanted:
         shown = self.stream.model_dump(mode="json", exclude={"maintenance"})
         return shown | {
             "url": redact(self.stream.url),
+            "channel": self.channel,
+            "part_of": self.part_of,
             "paused": self.plan.paused,
             "maintenance": [window.as_json() for window in self.windows],
             "origin": self.origin,

@@ -25,6 +25,7 @@ class FleetSettings:
         quarantine_deaths, quarantine_seconds: so many deaths under one stream within that time, and it is left out.
         hang_seconds: an engine that says nothing for so long is killed; compiling the kernels of a first run takes
             more than a minute.
+        ingest_hang_seconds: the same of an ingest process, which reports once a second.
         ingest_memory_bytes: most address space of an ingest process; 0 for no limit.
         overload: values of OverloadSettings that differ from its defaults.
         evidence: values of EvidenceSettings that differ from its defaults.
@@ -38,6 +39,7 @@ class FleetSettings:
     quarantine_deaths: int = 5
     quarantine_seconds: float = 60.0
     hang_seconds: float = 300.0
+    ingest_hang_seconds: float = 8.0
     ingest_memory_bytes: int = 8 << 30
     overload: Mapping[str, float] = field(default_factory=dict)
     evidence: Mapping[str, float | bool] = field(default_factory=dict)

@@ -105,6 +105,7 @@ class Housekeeper:
         if now - self._tried_refused >= REFUSED_SECONDS:
             self._tried_refused = now
             self._core.retry_refused()
+        self._core.follow_renditions()
         if now - self._forgot >= FORGET_SECONDS:
             self._forgot = now
             self._forget(now)

@@ -45,6 +45,8 @@ _SPARE_SECONDS: Final = 2.0
 _SPARE_ROWS: Final = 4
 # An engine takes its time to start, so that many deaths of it take longer.
 ENGINE_PATIENCE: Final = 5.0
+# An ingest process that has only been started loads libav first, perhaps with many others.
+_START_PATIENCE: Final = 3.0
 _log: Final = logging.getLogger(__name__)
 
 
@@ -247,7 +249,13 @@ class Keeper:
         child = ingest.child
         if child is not None:
             code = child.ended()
-            if code is None and child.lost:
+            silent = now - child.heard_at
+            patience = self._settings.ingest_hang_seconds * (
+                _START_PATIENCE if child.heard_at == child.started_at else 1
+            )
+            if code is None and (child.lost or silent > patience):
+                if not child.lost:
+                    _log.error("%s says nothing for %.0f s; killing it", ingest.name, silent)
                 child.kill()
                 code = child.ended()
             if code is not None:

@@ -1,12 +1,14 @@
 """What the fleet reports, handed on: incidents and evidence to the recorder, seconds to their store, all to readers."""
 
 import logging
-from collections.abc import Callable, Container
+import math
+from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from engine.ingest.url_policy import redact
+from engine.level_columns import unpack_levels
 from engine.service.contract import Change, EvidenceKind, StreamStatus
 from engine.service.events import EventHub
 from engine.service.open_incidents import OpenIncidents
@@ -27,7 +29,13 @@ def status_json(status: StreamStatus) -> dict[str, Any]:
 
 def second_json(second: StreamSecond, session: str, at: float) -> dict[str, Any]:
     """A second as events show it."""
-    return asdict(second) | {"session": session, "played_at": wall_text(at)}
+    shown = asdict(second)
+    levels = {name: [_shown(low), _shown(high)] for name, (low, high) in unpack_levels(shown.pop("levels")).items()}
+    return shown | {"session": session, "played_at": wall_text(at), "levels": levels}
+
+
+def _shown(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 class Listener:
@@ -37,12 +45,20 @@ class Listener:
         recorder: of incidents and their evidence.
         verdicts: store of seconds.
         hub: whom watchers read.
+        seconds: who else takes each second, and when it was played.
     """
 
-    def __init__(self, recorder: Recorder, verdicts: VerdictSink, hub: EventHub) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        verdicts: VerdictSink,
+        hub: EventHub,
+        seconds: Sequence[Callable[[StreamSecond, float], None]] = (),
+    ) -> None:
         self._recorder = recorder
         self._verdicts = verdicts
         self._hub = hub
+        self._take_second = tuple(seconds)
         self._states: dict[str, tuple[str, str | None]] = {}
 
     def on_incident(self, incident: Incident, change: Change, session: str, at: float) -> None:
@@ -52,6 +68,8 @@ class Listener:
     def on_second(self, second: StreamSecond, session: str, at: float) -> None:
         """Kept, and shown."""
         self._verdicts.put(second, session, at)
+        for take in self._take_second:
+            take(second, at)
         self._hub.publish("second", (second.stream,), lambda: second_json(second, session, at))
 
     def on_status(self, status: StreamStatus) -> None:

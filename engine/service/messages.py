@@ -134,6 +134,7 @@ class StreamSaid(msgspec.Struct, frozen=True):
     video: str | None
     audio: str | None
     counters: dict[str, float]
+    renditions: tuple[str, ...] = ()
 
 
 class Report(msgspec.Struct, tag=True, frozen=True):

@@ -39,6 +39,17 @@ class OpenIncidents:
         with self._lock:
             return Counter(stream for record in self._open.values() for stream in record.streams)
 
+    def of_streams(self) -> dict[str, list[IncidentRecord]]:
+        """The open ones of each stream, the worst first, the oldest of those first."""
+        with self._lock:
+            records = list(self._open.values())
+        records.sort(key=lambda record: (-record.severity.rank, record.opened_at))
+        found: dict[str, list[IncidentRecord]] = {}
+        for record in records:
+            for stream in record.streams:
+                found.setdefault(stream, []).append(record)
+        return found
+
     def opened(self) -> Mapping[tuple[str, str], int]:
         """How many opened since the service began, by detector and severity."""
         with self._lock:

@@ -11,10 +11,13 @@ from engine.service.core import Core
 from engine.service.events import EventHub
 from engine.service.evidence_files import EvidenceFiles
 from engine.service.health import Health
+from engine.service.history import History
 from engine.service.open_incidents import OpenIncidents
 from engine.service.probe import Prober
 from engine.service.reload import Reload
+from engine.service.sessions import Sessions
 from engine.service.sinks import Notifier, SecondsReader
+from engine.service.wall import Wall
 from engine.store.sql import Store
 
 
@@ -25,6 +28,9 @@ class Parts:
     Args:
         data: the data folder.
         registry: of the metrics.
+        sessions: of the web page.
+        history: the last hours of every stream.
+        wall: how all streams are now.
         notifier: None where nobody is told.
     """
 
@@ -41,6 +47,9 @@ class Parts:
     reload: Reload
     prober: Prober
     registry: CollectorRegistry
+    sessions: Sessions
+    history: History
+    wall: Wall
     notifier: Notifier | None = None
 
     def wake_notifier(self) -> None:

@@ -198,4 +198,5 @@ class StreamPlace:
             video=said.video if said is not None else None,
             audio=said.audio if said is not None else None,
             restarts=self.restarts,
+            renditions=said.renditions if said is not None else (),
         )

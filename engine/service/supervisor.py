@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, Final
@@ -33,6 +33,7 @@ from engine.service.core import Core
 from engine.service.events import EventHub
 from engine.service.evidence_files import EvidenceFiles
 from engine.service.health import Health
+from engine.service.history import History
 from engine.service.housekeeper import Housekeeper
 from engine.service.listener import Listener, recorded
 from engine.service.makers import DEFAULT_MAKERS, Makers
@@ -42,6 +43,8 @@ from engine.service.parts import Parts
 from engine.service.probe import Prober
 from engine.service.recorder import Recorder
 from engine.service.reload import Reload
+from engine.service.sessions import Sessions, session_key
+from engine.service.wall import Wall
 from engine.store.database import sqlite_url
 from engine.store.records import Recorded
 from engine.store.sql import Store, nobody
@@ -128,7 +131,9 @@ class Service:
             recorded=take,
             backlog=settings.recorder_backlog,
         )
-        self._listener = Listener(self._recorder, self._verdicts, self._hub)
+        self._history = History(data / "history", settings.history_hours)
+        self._wall = Wall(self._core, self._open)
+        self._listener = Listener(self._recorder, self._verdicts, self._hub, (self._history.put, self._wall.put))
         self._housekeeper = Housekeeper(
             data,
             self._store,
@@ -137,7 +142,7 @@ class Service:
             self._hub,
             self._open,
             lambda record: take(Recorded(record, "closed")),
-            self._listener.keep_only,
+            self._forget_all_but,
         )
         self._reload = Reload(config_path, self._core, gate, self._notifier)
         self._health = Health(
@@ -175,6 +180,9 @@ class Service:
             reload=self._reload,
             prober=Prober(),
             registry=registry(collector),
+            sessions=Sessions(gate, session_key(data)),
+            history=self._history,
+            wall=self._wall,
             notifier=self._notifier,
         )
 
@@ -225,6 +233,12 @@ class Service:
             log.error("ended by a second signal")
             os._exit(128 + signal.SIGINT)
         self._ending.set()
+
+    def _forget_all_but(self, streams: Container[str]) -> None:
+        """Streams that are gone leave nothing behind."""
+        self._listener.keep_only(streams)
+        self._wall.keep_only(streams)
+        self._history.keep_only(self._core.all())
 
     def _start(self) -> None:
         for part, start in (

@@ -38,6 +38,9 @@ class ServiceSection(Section):
     min_free_bytes: Annotated[int, Field(ge=0, description="below it the data folder's disk counts as full")] = (
         256 << 20
     )
+    history_hours: Annotated[
+        float, Field(ge=0, le=168, description="for which measures are kept by the second, for timelines")
+    ] = 6.0
     drain_seconds: Annotated[float, Field(ge=1, le=120, description="longest time from SIGTERM to the end")] = 10.0
     log_format: Annotated[
         Literal["auto", "json", "text"], Field(description="auto is text on a terminal, json elsewhere")

@@ -17,6 +17,8 @@ CONNECT_SECONDS: Final = 3.0
 # Larger objects are read piece by piece, so that one stream's rows of an hour do not cost the whole hour.
 WHOLE_BYTES: Final = 4 << 20
 _DELETED_AT_ONCE: Final = 1000
+# The options that name another server than the provider's own: of S3 and Azure, and of Google.
+_ADDRESSES: Final = ("endpoint", "base_url")
 
 
 class Bucket:
@@ -33,7 +35,7 @@ class Bucket:
         import obstore.store  # a tenth of a second that directories need not wait for
 
         self.place = redact(url)
-        plain_http = str(options.get("endpoint", "")).startswith("http://")
+        plain_http = any(str(options.get(name, "")).lower().startswith("http://") for name in _ADDRESSES)
         client: dict[str, Any] = {
             "connect_timeout": f"{round(min(CONNECT_SECONDS, request_seconds) * 1000)}ms",
             "timeout": f"{round(request_seconds * 1000)}ms",

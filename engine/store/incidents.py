@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or
 from engine.errors import QueryError
 from engine.store import cursor as cursors
 from engine.store.database import Database
-from engine.store.outbox import add_notices, was_told, withdraw
+from engine.store.outbox import add_notices, hush, who_knows, withdraw
 from engine.store.records import (
     Change,
     Comment,
@@ -213,7 +213,9 @@ class Incidents:
             return _load(connection, known)
 
     def mute(self, incident_id: str, by: str | None) -> IncidentRecord | None:
-        """Tell nobody of it any more, or (None) tell again: of one that is open and that nobody was told of, at once.
+        """Tell nobody of it any more, or (None) tell again: of one that is open, at once, who does not know of it.
+
+        Who was told that it began is told its end all the same; else his alarm would stay for ever.
 
         Args:
             by: who mutes it; None unmutes.
@@ -228,7 +230,9 @@ class Incidents:
             values = {"muted": by is not None, "muted_by": by, "updated_at": now, "revision": before["revision"] + 1}
             connection.execute(update(incidents).where(incidents.c.id == known).values(values))
             record = _load(connection, known)
-            if by is None and before["muted"] and record.state == "open" and not was_told(connection, known):
+            if by is not None:
+                hush(connection, known)
+            elif before["muted"] and record.state == "open":
                 add_notices(connection, record, "opened", self._route(record, "opened"), now)
         self._committed()
         return record
@@ -425,8 +429,12 @@ class Incidents:
                 # Who was told that it is over is told anew, and so is who was told nothing yet.
                 told = "opened"
                 change = "updated" if withdraw(connection, incident_id, "closed") else "opened"
-        if not record.muted:
-            add_notices(connection, record, told, self._route(record, told), now)
+        if not record.muted or told == "closed":
+            deliveries = self._route(record, told)
+            if record.muted:
+                knowing = who_knows(connection, incident_id)
+                deliveries = [delivery for delivery in deliveries if delivery.sink in knowing]
+            add_notices(connection, record, told, deliveries, now)
         return Recorded(record, change)
 
 

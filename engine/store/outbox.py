@@ -301,10 +301,24 @@ def withdraw(connection: Connection, incident_id: str, change: Change) -> bool:
     return all(word.change != change for word in _last_words(connection, incident_id).values())
 
 
-def was_told(connection: Connection, incident_id: str) -> bool:
-    """Whether there is, or was, a notice that an incident opened."""
-    of_it = and_(outbox.c.incident_id == incident_id, outbox.c.change == "opened")
-    return connection.execute(select(outbox.c.id).where(of_it).limit(1)).first() is not None
+def hush(connection: Connection, incident_id: str) -> None:
+    """Take back what nobody has begun to send; but not the end, to those who know of the beginning."""
+    fresh = and_(outbox.c.incident_id == incident_id, outbox.c.state == "pending", outbox.c.attempts == 0)
+    connection.execute(delete(outbox).where(fresh, outbox.c.change != "closed"))
+    connection.execute(delete(outbox).where(fresh, outbox.c.sink.not_in(who_knows(connection, incident_id))))
+
+
+def who_knows(connection: Connection, incident_id: str) -> frozenset[str]:
+    """The sinks that were told, or may have been, that an incident is open, and not yet that it is over."""
+    table = outbox.c
+    query = select(table.sink, table.change).where(
+        table.incident_id == incident_id,
+        table.change != "updated",
+        table.state != "dead",
+        or_(table.state == "delivered", table.attempts > 0),
+    )
+    latest = {row.sink: row.change for row in connection.execute(query.order_by(table.id))}
+    return frozenset(sink for sink, change in latest.items() if change == "opened")
 
 
 def _last_words(connection: Connection, incident_id: str) -> dict[str, Any]:

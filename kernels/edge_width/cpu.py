@@ -4,7 +4,6 @@ Numba widens integer arithmetic to 64 bit, which costs a factor of four in vecto
 16-bit intrinsics of their own; all values fit (the bounds are beside the steps).
 """
 
-import math
 from typing import Final
 
 import numpy as np
@@ -14,19 +13,7 @@ from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 from torch import Tensor
 
-from kernels.edge_width.op import (
-    COLUMNS,
-    CONTRAST,
-    HIGH,
-    HISTOGRAM,
-    LOW,
-    NARROW_SHARE,
-    NO_EDGE,
-    RADIUS,
-    REFERENCE_LINES,
-    ROW_STEP,
-    SMALLEST_LINES,
-)
+from kernels.edge_width.op import COLUMNS, HIGH, HISTOGRAM, LOW, RADIUS
 from kernels.layout import Field
 
 _HORIZONTAL, _VERTICAL, _DOWN, _UP = 1, 2, 3, 4
@@ -269,21 +256,8 @@ def _measure_row(smooth, edges, y, width, height, widths, lists):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _sums(row, sums):
-    total = 0
-    squares = 0
-    for i in range(row.size):
-        sample = np.int32(row[i])
-        total += sample
-        squares += sample * sample
-    sums[0] += total
-    sums[1] += squares
-    sums[2] += row.size
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _count_edges(address, pitch, width, height, excess, wide, widths, sums):
-    """Histogram the widths of one picture's edges, and sum its luma over every fourth row; returns its edge pixels.
+def _count_edges(address, pitch, width, height, excess, wide, widths):
+    """Histogram the widths of one picture's edges; returns its edge pixels.
 
     `excess` is the shift from a stored word to 8 bits; `wide` says that samples are two bytes. A picture is measured
     in one pass down its rows: row y is smoothed, y - 1 gets its slopes, y - 2 its peaks, y - 3 its edges, and their
@@ -310,8 +284,6 @@ def _count_edges(address, pitch, width, height, excess, wide, widths, sums):
                 _narrow_row(words[(y + 2) * pitch // 2 : (y + 2) * pitch // 2 + width], lines[(y + 2) & 7], excess)
             row = smooth[y * width : (y + 1) * width]
             here = lines[y & 7] if wide else bytes_[y * pitch : y * pitch + width]
-            if y % ROW_STEP == 0:
-                _sums(here, sums)
             if y < 2 or y >= height - 2 or width < 5:
                 row[:] = here
             else:
@@ -364,32 +336,15 @@ def _edge_width(frames, out):
             continue
         width, height, depth = frame[_WIDTH], frame[_HEIGHT], frame[_BIT_DEPTH]
         widths = np.zeros(HISTOGRAM, np.int64)
-        sums = np.zeros(3, np.int64)
         excess = frame[_SHIFT] + depth - 8
-        found = _count_edges(frame[_LUMA_ADDRESS], frame[_LUMA_PITCH], width, height, excess, depth > 8, widths, sums)
+        found = _count_edges(frame[_LUMA_ADDRESS], frame[_LUMA_PITCH], width, height, excess, depth > 8, widths)
         count = 0
         tenths = 0
         for w in range(1, HISTOGRAM):
             count += widths[w]
             tenths += w * widths[w]
-        narrow = 0
-        seen = 0
-        while narrow < HISTOGRAM - 1 and seen * NARROW_SHARE < max(count, 1):
-            narrow += 1
-            seen += widths[narrow]
-        variance = np.float64(sums[1] * sums[2] - sums[0] * sums[0])
-        deviation = math.sqrt(variance) / np.float64(sums[2])
+        out[n, 0] = np.float64(tenths) / (10.0 * count) if tenths >= 20 else np.nan
         out[n, 1] = np.float64(found) / np.float64(width * height)
-        out[n, 3] = deviation
-        if tenths >= 20:
-            out[n, 0] = np.float64(tenths) / (10.0 * count)
-            out[n, 2] = np.float64(narrow) / 10.0
-            lines = np.float64(max(min(width, height), SMALLEST_LINES))
-            out[n, 4] = out[n, 2] * math.sqrt(REFERENCE_LINES / lines)
-        else:
-            out[n, 0] = np.nan
-            out[n, 2] = np.nan
-            out[n, 4] = NO_EDGE if deviation >= CONTRAST else 0.0
 
 
 def edge_width(frames: Tensor) -> Tensor:

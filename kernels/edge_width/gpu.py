@@ -14,19 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.edge_width.op import (
-    COLUMNS,
-    CONTRAST,
-    HIGH,
-    HISTOGRAM,
-    LOW,
-    NARROW_SHARE,
-    NO_EDGE,
-    RADIUS,
-    REFERENCE_LINES,
-    ROW_STEP,
-    SMALLEST_LINES,
-)
+from kernels.edge_width.op import COLUMNS, HIGH, HISTOGRAM, LOW, RADIUS
 from kernels.layout import FRAME_FIELDS, Field
 
 _FIELDS = tl.constexpr(FRAME_FIELDS)
@@ -41,14 +29,7 @@ _HISTOGRAM = tl.constexpr(HISTOGRAM)
 _HIGH = tl.constexpr(HIGH)
 _LOW = tl.constexpr(LOW)
 _RADIUS = tl.constexpr(RADIUS)
-_ROW_STEP = tl.constexpr(ROW_STEP)
-_NARROW_SHARE = tl.constexpr(NARROW_SHARE)
-_REFERENCE_LINES = tl.constexpr(REFERENCE_LINES)
-_SMALLEST_LINES = tl.constexpr(SMALLEST_LINES)
-_CONTRAST = tl.constexpr(CONTRAST)
-_NO_EDGE = tl.constexpr(NO_EDGE)
 _STRONG = tl.constexpr(16)  # bit of a peak above HIGH; its low bits are 1 + its direction
-_SUMS = tl.constexpr(4)  # luma, its squares, edge pixels, (unused)
 
 GROUP = 8  # pictures that share the scratch memory's four bytes per pixel
 BLOCK = 1024
@@ -75,7 +56,7 @@ def _weighted(base, pitch, x, y, excess, inner):
 
 
 @triton.jit
-def _smooth_kernel(frames, smooth, sums, largest, PROGRAMS: tl.constexpr, BLOCK: tl.constexpr):
+def _smooth_kernel(frames, smooth, largest, PROGRAMS: tl.constexpr, BLOCK: tl.constexpr):
     picture = tl.program_id(0).to(tl.int64)
     frame = frames + picture * _FIELDS
     address = tl.load(frame + _LUMA_ADDRESS)
@@ -87,8 +68,6 @@ def _smooth_kernel(frames, smooth, sums, largest, PROGRAMS: tl.constexpr, BLOCK:
         excess = (tl.load(frame + _SHIFT) + depth - 8).to(tl.int32)
         out = smooth + picture * largest
         start = tl.program_id(1).to(tl.int64) * BLOCK
-        luma_sum = tl.zeros((), tl.int64)
-        square_sum = tl.zeros((), tl.int64)
         while start < width * height:
             at = start + tl.arange(0, BLOCK)
             real = at < width * height
@@ -104,12 +83,7 @@ def _smooth_kernel(frames, smooth, sums, largest, PROGRAMS: tl.constexpr, BLOCK:
                 sample = tl.load(samples + y * pitch + x, mask=real, other=0).to(tl.int32) >> excess
                 total = _weighted(samples, pitch, x, y, excess, inner)
             tl.store(out + at, tl.where(inner, total // 159, sample).to(tl.uint8), mask=real)
-            counted = tl.where(y % _ROW_STEP == 0, sample, 0)  # 0 beyond the picture
-            luma_sum += tl.sum(counted, axis=0).to(tl.int64)
-            square_sum += tl.sum(counted * counted, axis=0).to(tl.int64)  # < 1024 * 2**16
             start += PROGRAMS * BLOCK
-        tl.atomic_add(sums + picture * _SUMS, luma_sum)
-        tl.atomic_add(sums + picture * _SUMS + 1, square_sum)
 
 
 @triton.jit
@@ -196,7 +170,7 @@ def _run(smooth, at, stride, sign, room, edge):
 
 
 @triton.jit
-def _search_kernel(frames, smooth, peaks, widths, sums, largest, PROGRAMS: tl.constexpr, BLOCK: tl.constexpr):
+def _search_kernel(frames, smooth, peaks, widths, edges, largest, PROGRAMS: tl.constexpr, BLOCK: tl.constexpr):
     picture = tl.program_id(0).to(tl.int64)
     frame = frames + picture * _FIELDS
     if tl.load(frame + _LUMA_ADDRESS) != 0:
@@ -237,38 +211,24 @@ def _search_kernel(frames, smooth, peaks, widths, sums, largest, PROGRAMS: tl.co
             tenths = (back + ahead) * tl.where(direction >= 2, 7, 10)
             tl.atomic_add(widths + picture * _HISTOGRAM + tenths, 1, mask=edge & ~outside)
             start += PROGRAMS * BLOCK
-        tl.atomic_add(sums + picture * _SUMS + 2, found)
+        tl.atomic_add(edges + picture, found)
 
 
 @triton.jit
-def _column_kernel(frames, widths, sums, values):
+def _column_kernel(frames, widths, edges, values):
     picture = tl.program_id(0).to(tl.int64)
     frame = frames + picture * _FIELDS
     if tl.load(frame + _LUMA_ADDRESS) != 0:
-        width = tl.load(frame + _WIDTH)
-        height = tl.load(frame + _HEIGHT)
+        pixels = tl.load(frame + _WIDTH) * tl.load(frame + _HEIGHT)
         tenths = tl.arange(0, _HISTOGRAM)
         histogram = tl.load(widths + picture * _HISTOGRAM + tenths)
         histogram = tl.where(tenths > 0, histogram, 0)
         count = tl.sum(histogram, axis=0).to(tl.int64)
         total = tl.sum(histogram.to(tl.int64) * tenths, axis=0)
-        within = tl.cumsum(histogram, axis=0).to(tl.int64) * _NARROW_SHARE >= count
-        narrow = tl.min(tl.where(within & (tenths > 0), tenths, _HISTOGRAM - 1), axis=0)
-        samples = (height + _ROW_STEP - 1) // _ROW_STEP * width
-        luma_sum = tl.load(sums + picture * _SUMS)
-        variance = tl.load(sums + picture * _SUMS + 1) * samples - luma_sum * luma_sum
-        deviation = tl.sqrt(variance.to(tl.float64)) / samples.to(tl.float64)
         row = values + picture * _COLUMNS
-        tl.store(row + 1, tl.load(sums + picture * _SUMS + 2).to(tl.float64) / (width * height).to(tl.float64))
-        tl.store(row + 3, deviation)
+        tl.store(row + 1, tl.load(edges + picture).to(tl.float64) / pixels.to(tl.float64))
         if total >= 20:
-            lines = tl.maximum(tl.minimum(width, height), _SMALLEST_LINES).to(tl.float64)
-            narrow_width = narrow.to(tl.float64) / 10
             tl.store(row + 0, total.to(tl.float64) / (10 * count).to(tl.float64))
-            tl.store(row + 2, narrow_width)
-            tl.store(row + 4, narrow_width * tl.sqrt(_REFERENCE_LINES / lines))
-        else:
-            tl.store(row + 4, tl.where(deviation >= _CONTRAST, _NO_EDGE, 0.0))
 
 
 def edge_width(frames: Tensor, largest: int, programs: int = PROGRAMS) -> Tensor:
@@ -285,17 +245,17 @@ def edge_width(frames: Tensor, largest: int, programs: int = PROGRAMS) -> Tensor
     if count == 0:
         return values
     widths = torch.zeros((count, HISTOGRAM), dtype=torch.int32, device=device)
-    sums = torch.zeros((count, 4), dtype=torch.int64, device=device)
+    edges = torch.zeros(count, dtype=torch.int64, device=device)
     rows = min(count, GROUP)
     smooth = torch.empty((rows, largest), dtype=torch.uint8, device=device)
     slopes = torch.empty((rows, largest), dtype=torch.int16, device=device)
     peaks = torch.empty((rows, largest), dtype=torch.uint8, device=device)
     for first in range(0, count, GROUP):
-        table, bins, totals = frames[first:], widths[first:], sums[first:]
+        table, bins, totals = frames[first:], widths[first:], edges[first:]
         grid = (min(GROUP, count - first), programs)
-        _smooth_kernel[grid](table, smooth, totals, largest, PROGRAMS=programs, BLOCK=BLOCK)
+        _smooth_kernel[grid](table, smooth, largest, PROGRAMS=programs, BLOCK=BLOCK)
         _slope_kernel[grid](table, smooth, slopes, largest, PROGRAMS=programs, BLOCK=BLOCK)
         _peak_kernel[grid](table, slopes, peaks, largest, PROGRAMS=programs, BLOCK=BLOCK)
         _search_kernel[grid](table, smooth, peaks, bins, totals, largest, PROGRAMS=programs, BLOCK=BLOCK)
-    _column_kernel[(count,)](frames, widths, sums, values)
+    _column_kernel[(count,)](frames, widths, edges, values)
     return values

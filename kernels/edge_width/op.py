@@ -1,4 +1,4 @@
-"""`avjury::edge_width`: how wide a picture's edges are, which is what blur changes."""
+"""`avjury::edge_width`: how wide a picture's edges are, as FFmpeg's blurdetect says it."""
 
 from typing import Final
 
@@ -10,9 +10,6 @@ from kernels.layout import FRAME_FIELDS, Field
 COLUMNS: Final = (
     "edge_width",  # mean width of the edges in samples, FFmpeg's lavfi.blur; NaN where there are none
     "edge_share",  # edge pixels / pixels, 0..1
-    "narrow_edge_width",  # the width, in samples, that the narrowest tenth of the edges stays within; NaN as above
-    "luma_deviation",  # standard deviation of every fourth row's luma, in 8-bit codes
-    "blur",  # score of video.blur: larger is blurrier, 0 for a flat picture; docs/decisions/0003-blur-score.md
 )
 
 # blurdetect's defaults: 30/255 and 15/255 of the full scale, radius 50.
@@ -20,14 +17,6 @@ HIGH: Final = 30
 LOW: Final = 15
 RADIUS: Final = 50
 HISTOGRAM: Final = 1024  # widths in tenths of a sample: 2 * RADIUS straight steps are 1000
-
-# docs/decisions/0003-blur-score.md
-NARROW_SHARE: Final = 10
-ROW_STEP: Final = 4
-REFERENCE_LINES: Final = 720.0
-SMALLEST_LINES: Final = 480
-CONTRAST: Final = 12.0
-NO_EDGE: Final = 50.0
 
 
 def _cpu(frames: Tensor, largest: int) -> Tensor:

@@ -103,17 +103,14 @@ def _measure(row: list[int]) -> list[float]:
     picture = smooth(luma)
     slope, direction = slopes(picture)
     edges = find_edges(slope, direction)
-    widths = sorted(w for y, x in edges if (w := width_in_tenths(picture, y, x, direction[y, x])) > 0)
+    widths = [w for y, x in edges if (w := width_in_tenths(picture, y, x, direction[y, x])) > 0]
     share = len(edges) / luma.size
-    deviation = float(np.std(luma[::4]))
     if sum(widths) < 20:  # blurdetect's own limit: two samples of width in the whole picture
-        return [math.nan, share, math.nan, deviation, 50.0 if deviation >= 12 else 0.0]
-    narrow = widths[math.ceil(len(widths) / 10) - 1] / 10
-    blur = narrow * math.sqrt(720 / max(480, min(luma.shape)))
-    return [sum(widths) / len(widths) / 10, share, narrow, deviation, blur]
+        return [math.nan, share]
+    return [sum(widths) / len(widths) / 10, share]
 
 
 def edge_width(frames: Tensor) -> Tensor:
     """See kernels/edge_width/op.py."""
-    rows = [[math.nan] * 5 if row[Field.LUMA_ADDRESS] == 0 else _measure(row) for row in frames.tolist()]
-    return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), 5)
+    rows = [[math.nan] * 2 if row[Field.LUMA_ADDRESS] == 0 else _measure(row) for row in frames.tolist()]
+    return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), 2)

@@ -149,13 +149,13 @@ def _measure(frame, reference, retain, like, top, black_level, sample_bytes, cod
 
 
 @compiled
-def _measure_row(frames_address, references_address, retain_address, index, out_address):
+def _measure_row(frames_address, references_address, retain_address, index, out_address, out_pitch):
     frame = carray(samples_at(frames_address + index * (8 * FRAME_FIELDS), np.int64(0)), (FRAME_FIELDS,))
     reference = carray(
         samples_at(references_address + index * (8 * REFERENCE_FIELDS), np.int64(0)), (REFERENCE_FIELDS,)
     )
     retain = carray(samples_at(retain_address + index * (8 * REFERENCE_FIELDS), np.int64(0)), (REFERENCE_FIELDS,))
-    out = carray(samples_at(out_address + index * (8 * _N_COLUMNS), np.float64(0)), (_N_COLUMNS,))
+    out = carray(samples_at(out_address + index * out_pitch, np.float64(0)), (_N_COLUMNS,))
     if frame[_LUMA] == 0:
         out[:] = np.nan
         return
@@ -171,9 +171,13 @@ def _measure_row(frames_address, references_address, retain_address, index, out_
 
 def frame_stats(frames: Tensor, references: Tensor, retain: Tensor) -> Tensor:
     """The op's CPU implementation; see kernels/frame_stats/op.py. The tables are checked and contiguous."""
-    count = frames.shape[0]
-    out = torch.empty((count, _N_COLUMNS), dtype=torch.float64)
-    tables = frames.data_ptr(), references.data_ptr(), retain.data_ptr()
-    target = out.data_ptr()
-    for_each_row(lambda row: _measure_row(*tables, row, target), count)
+    out = torch.empty((frames.shape[0], _N_COLUMNS), dtype=torch.float64)
+    frame_stats_into(frames, references, retain, out.data_ptr(), 8 * _N_COLUMNS)
     return out
+
+
+def frame_stats_into(frames: Tensor, references: Tensor, retain: Tensor, address: int, pitch: int) -> None:
+    """As `frame_stats`, with the rows written to float64 memory of the caller's, `pitch` bytes apart."""
+    count = frames.shape[0]
+    tables = frames.data_ptr(), references.data_ptr(), retain.data_ptr()
+    for_each_row(lambda row: _measure_row(*tables, row, address, pitch), count)

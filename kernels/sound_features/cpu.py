@@ -45,7 +45,7 @@ _LIMIT = np.float32(SAMPLE_LIMIT)
 _POWER, _MEAN, _PHASE, _SIDE, _MID = Feature.POWER, Feature.MEAN, Feature.PHASE, Feature.SIDE, Feature.MID
 _LOW_SIDE, _LOW_MID = Feature.LOW_SIDE, Feature.LOW_MID
 _PURITY, _TONE, _CLICK, _CLICK_AT = Feature.PURITY, Feature.TONE, Feature.CLICK, Feature.CLICK_AT
-_HUM, _HISS, _ENVELOPE = Feature.HUM, Feature.HISS, Feature.ENVELOPE
+_HUM, _HISS, _ENVELOPE, _SLOPE = Feature.HUM, Feature.HISS, Feature.ENVELOPE, Feature.SLOPE
 _SHORT_LAG, _LONG_LAG = TONE_LAGS
 _HISS_RATIO = HISS_BIN // CLICK_BIN
 _WORTH = CLICK_WORTH * CLICK_WORTH
@@ -86,6 +86,16 @@ def _sum_squares(samples, valid):
         total += x
         squares += x * x
     return total, squares
+
+
+@_jit
+def _sum_steps(samples, valid):
+    early, late = samples[: valid - 1], samples[1:valid]
+    squares = 0.0
+    for i in range(valid - 1):
+        step = np.float64(late[i]) - np.float64(early[i])
+        squares += step * step
+    return squares
 
 
 @_jit
@@ -232,7 +242,7 @@ def _measure(samples, channels, valid_samples, slots, history, known, hum_table,
         count = channels[row]
         result = out[row]
         result[:] = 0.0
-        result[_ENVELOPE + valid // ENVELOPE_BIN :] = math.nan
+        result[_ENVELOPE + valid // ENVELOPE_BIN : _SLOPE] = math.nan
         mean[HISTORY:] = 0.0
         for channel in range(count):
             x = block[min(channel, 1)]
@@ -240,7 +250,8 @@ def _measure(samples, channels, valid_samples, slots, history, known, hum_table,
             total, power = _sum_squares(x, valid)
             result[_POWER + channel] = power / valid
             result[_MEAN + channel] = total / valid
-            _raise_envelope(x, valid, result[_ENVELOPE:])
+            result[_SLOPE + channel] = _sum_steps(x, valid) / valid
+            _raise_envelope(x, valid, result[_ENVELOPE:_SLOPE])
             for i in range(valid):
                 mean[HISTORY + i] += x[i]
             if channel == 1:

@@ -62,19 +62,23 @@ def _load(base, index, mask, LIMIT: tl.constexpr):
 def _channel_features(
     samples, row_stride, channel_stride, channels, valid, out,
     CHANNELS: tl.constexpr, SAMPLES: tl.constexpr, LIMIT: tl.constexpr, POWER: tl.constexpr, MEAN: tl.constexpr,
-    FEATURES: tl.constexpr,
+    SLOPE: tl.constexpr, FEATURES: tl.constexpr,
 ):  # fmt: skip
-    """Power and mean of one channel; 0 for a channel that is not there."""
+    """Power, mean and steps of one channel; 0 for a channel that is not there."""
     program = tl.program_id(0)
     row = program // CHANNELS
     channel = program % CHANNELS
     limit = tl.load(valid + row)
     index = tl.arange(0, SAMPLES)
     here = (index < limit) & (channel < tl.load(channels + row))
-    x = _load(samples + row.to(tl.int64) * row_stride + channel * channel_stride, index, here, LIMIT)
+    base = samples + row.to(tl.int64) * row_stride + channel * channel_stride
+    x = _load(base, index, here, LIMIT)
+    follows = here & (index + 1 < limit)
+    step = tl.where(follows, _load(base, index + 1, follows, LIMIT) - x, 0.0)
     result = out + row.to(tl.int64) * FEATURES + channel
     tl.store(result + POWER, tl.sum(x * x, axis=0) / limit)
     tl.store(result + MEAN, tl.sum(x, axis=0) / limit)
+    tl.store(result + SLOPE, tl.sum(step * step, axis=0) / limit)
 
 
 @triton.jit
@@ -327,7 +331,8 @@ def sound_features(
     shape = {"SAMPLES": power_of_2(BLOCK), "FEATURES": FEATURES}
     _channel_features[(rows * MAX_CHANNELS,)](
         samples, strides[0], strides[1], channels, valid, out,
-        CHANNELS=MAX_CHANNELS, LIMIT=SAMPLE_LIMIT, POWER=Feature.POWER, MEAN=Feature.MEAN, **shape, num_warps=8,
+        CHANNELS=MAX_CHANNELS, LIMIT=SAMPLE_LIMIT, POWER=Feature.POWER, MEAN=Feature.MEAN, SLOPE=Feature.SLOPE, **shape,
+        num_warps=8,
     )  # fmt: skip
     _mix[(rows,)](
         samples, strides[0], strides[1], channels, valid, slots, history, known, mixed, out,

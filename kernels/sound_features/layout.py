@@ -76,9 +76,10 @@ class Feature:
     HUM: Final = 25  # 12: cosine and sine amplitude of each of HUM_FREQUENCIES
     HISS: Final = 37  # 10: power of white noise with the same third difference, of each 10 ms
     ENVELOPE: Final = 47  # 100: largest |sample| of any channel in each millisecond; NaN beyond the last whole one
+    SLOPE: Final = 147  # 8: sum of squared steps from sample to sample of each channel, over its samples
 
 
-FEATURES: Final = Feature.ENVELOPE + ENVELOPE_BINS
+FEATURES: Final = Feature.SLOPE + MAX_CHANNELS
 
 
 def _hum_table() -> npt.NDArray[np.float64]:

@@ -68,10 +68,12 @@ def measure_programme(signal: npt.NDArray[np.float32], lengths: list[int]) -> _A
     for length in lengths:
         end = begin + length
         block = clean[:, begin:end]
-        row = np.full(147, math.nan)
+        row = np.full(155, math.nan)
         row[:16] = 0.0
         row[: len(block)] = (block**2).mean(axis=1)
         row[8 : 8 + len(block)] = block.mean(axis=1)
+        row[147:155] = 0.0
+        row[147 : 147 + len(block)] = (np.diff(block, axis=1) ** 2).sum(axis=1) / length
         if len(block) > 1:
             x, y = block[0], block[1]
             power = x**2 + y**2

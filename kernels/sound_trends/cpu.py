@@ -21,8 +21,8 @@ from kernels.sound_trends import layout as at
 
 _F_POWER, _F_MEAN, _F_PHASE, _F_SIDE, _F_MID = Feature.POWER, Feature.MEAN, Feature.PHASE, Feature.SIDE, Feature.MID
 _F_LOW_SIDE, _F_LOW_MID, _F_PURITY, _F_TONE = Feature.LOW_SIDE, Feature.LOW_MID, Feature.PURITY, Feature.TONE
-_F_CLICK, _F_CLICK_AT, _F_HUM, _F_HISS, _F_ENVELOPE = (
-    Feature.CLICK, Feature.CLICK_AT, Feature.HUM, Feature.HISS, Feature.ENVELOPE,
+_F_CLICK, _F_CLICK_AT, _F_HUM, _F_HISS, _F_ENVELOPE, _F_SLOPE = (
+    Feature.CLICK, Feature.CLICK_AT, Feature.HUM, Feature.HISS, Feature.ENVELOPE, Feature.SLOPE,
 )  # fmt: skip
 _COUNT, _ANGLE, _LEVEL, _LONGEST = (
     int(scalar) for scalar in (at.Scalar.COUNT, at.Scalar.ANGLE, at.Scalar.LEVEL, at.Scalar.LONGEST)
@@ -32,6 +32,10 @@ _LAST_LOUD, _BEFORE, _PAIRS, _MINUTES, _TARGET = (
     for scalar in (at.Scalar.LAST_LOUD, at.Scalar.BEFORE, at.Scalar.PAIRS, at.Scalar.MINUTES, at.Scalar.TARGET)
 )
 _MEANS, _SOUNDED, _HUM, _HISS, _LEVELS = at.MEANS, at.SOUNDED, at.HUM, at.HISS, at.LEVELS
+_RUN, _SINCE, _LOW_STEPS, _WIDE_STEPS, _WIDE_BLOCKS, _LOW_POWER, _LOW_BLOCKS, _PAIR_WEIGHT = (
+    at.RUN, at.SINCE, at.LOW_STEPS, at.WIDE_STEPS, at.WIDE_BLOCKS, at.LOW_POWER, at.LOW_BLOCKS, at.PAIR_WEIGHT,
+)  # fmt: skip
+_RUN_MOST, _RUN_BACK, _AROUND, _AROUND_SHARE = at.RUN_MOST, at.RUN_BACK, at.AROUND, at.AROUND_SHARE
 _POLARITY, _LOW_POLARITY, _MINUTE, _ENVELOPE = at.POLARITY, at.LOW_POLARITY, at.MINUTE, at.ENVELOPE
 _SOUNDING, _LOST, _FLOOR, _SOUNDED_BLOCKS = at.SOUNDING_POWER, at.LOST_POWER, at.POWER_FLOOR, at.SOUNDED_BLOCKS
 _SOUNDING_DB, _SILENT_DB = 10 * math.log10(at.SOUNDING_POWER), 10 * math.log10(at.POWER_FLOOR)
@@ -62,6 +66,7 @@ def _column(name: str) -> int:
 # Where each measure's group begins in a row; the columns of a group follow each other.
 _PHASE, _CORRELATION, _POLARITY_AT, _IMBALANCE = map(_column, ("phase", "correlation", "polarity", "imbalance"))
 _CHANNEL_LOST, _SURROUND_LOST, _OFFSET_AT, _HUM_AT = map(_column, ("channel_lost", "surround_lost", "offset", "hum"))
+_PAIRS_AT, _SWAPPED_AT = map(_column, ("surround_imbalance", "swapped_seconds"))
 _HISS_AT, _TONE_AT, _CLICK_AT, _DROPOUT_AT = map(_column, ("hiss", "tone", "click", "dropout"))
 _JUMP_AT, _MINUTE_AT = map(_column, ("level_jump", "minute_error"))
 _COLUMNS: Final = len(at.COLUMNS)
@@ -139,6 +144,67 @@ def _surround(row, weights, state, out):
         elif power < _LOST and state[_SOUNDED + channel] >= _SOUNDED_BLOCKS:
             lost = True
     out[_SURROUND_LOST] = (1.0 if lost else 0.0) if judged and loudest >= _SOUNDING else math.nan
+
+
+@_jit
+def _surround_pairs(row, weights, state, out):
+    """Of channels beside and behind the listener, two by two in the order of their layout."""
+    out[_PAIRS_AT] = math.nan
+    around = 0
+    for channel in range(MAX_CHANNELS):
+        around += weights[channel] > _PAIR_WEIGHT
+        before = state[_AROUND + channel]
+        state[_AROUND + channel] = before + _AROUND_SHARE * (row[_F_POWER + channel] - before)
+    if around % 2:
+        return
+    first = -1
+    for channel in range(MAX_CHANNELS):
+        if weights[channel] <= _PAIR_WEIGHT:
+            continue
+        if first < 0:
+            first = channel
+            continue
+        power, other = row[_F_POWER + first], row[_F_POWER + channel]
+        if max(power, other) >= _SOUNDING and min(power, other) >= _LOST:
+            apart = abs(_decibels(state[_AROUND + first]) - _decibels(state[_AROUND + channel]))
+            out[_PAIRS_AT] = apart if out[_PAIRS_AT] != out[_PAIRS_AT] else max(out[_PAIRS_AT], apart)
+        first = -1
+
+
+@_jit
+def _order(row, weights, state, out):
+    """Whether LFE (weight 0) sounds like a full channel, and a full channel like LFE."""
+    heard = False
+    low_before = low = wide = 0.0
+    for channel in range(MAX_CHANNELS):
+        power = row[_F_POWER + channel]
+        run = before = state[_RUN + channel]
+        is_low = row[_F_SLOPE + channel] <= _LOW_STEPS * power
+        is_wide = row[_F_SLOPE + channel] >= _WIDE_STEPS * power
+        effects = weights[channel] <= 0.0
+        if effects:
+            heard = heard or power >= _SOUNDING or run > 0.0
+            more, less = is_wide and power >= _SOUNDING, is_low and power >= _LOW_POWER
+        else:
+            more, less = is_low and power >= _LOW_POWER, not is_low and power >= _SOUNDING
+        if less:
+            run = max(run - _RUN_BACK, 0.0)
+        elif more:
+            run = min(run + 1.0, _RUN_MOST)
+        state[_RUN + channel] = run
+        if effects:
+            state[_SINCE + channel] = state[_SINCE + channel] + 1.0 if run > 0.0 else 0.0
+            if run >= _WIDE_BLOCKS:
+                wide = max(wide, state[_SINCE + channel])
+        else:
+            low_before, low = max(low_before, before), max(low, run)
+    known = low >= _LOW_BLOCKS
+    if low_before >= _LOW_BLOCKS and not known:
+        # What was told is over; what comes next begins anew.
+        for channel in range(MAX_CHANNELS):
+            if weights[channel] <= 0.0:
+                state[_RUN + channel] = state[_SINCE + channel] = 0.0
+    out[_SWAPPED_AT] = (wide * BLOCK / _RATE if known else 0.0) if heard else math.nan
 
 
 @_jit
@@ -391,12 +457,14 @@ def _follow(features, valid, weights, momentary, slots, states, out):
             state[_PAIRS] = 0.0
         _compare_channels(row, state, whole, result)
         _surround(row, weights[index], state, result)
+        _surround_pairs(row, weights[index], state, result)
         _offset(row, state, count, result)
         if not whole:
             # It comes before a hole: nothing goes on after it, and its features are not there.
-            result[_HUM_AT:] = math.nan
+            result[_HUM_AT:] = result[_SWAPPED_AT] = math.nan
             state[_COUNT] = 0.0
             continue
+        _order(row, weights[index], state, result)
         total = 0.0
         sounding = 0
         for channel in range(MAX_CHANNELS):

@@ -23,6 +23,7 @@ _F_MID, _F_LOW_SIDE = tl.constexpr(feature.Feature.MID), tl.constexpr(feature.Fe
 _F_LOW_MID, _F_PURITY = tl.constexpr(feature.Feature.LOW_MID), tl.constexpr(feature.Feature.PURITY)
 _F_TONE, _F_CLICK = tl.constexpr(feature.Feature.TONE), tl.constexpr(feature.Feature.CLICK)
 _F_CLICK_AT, _F_HUM = tl.constexpr(feature.Feature.CLICK_AT), tl.constexpr(feature.Feature.HUM)
+_F_SLOPE = tl.constexpr(feature.Feature.SLOPE)
 _F_HISS, _F_ENVELOPE = tl.constexpr(feature.Feature.HISS), tl.constexpr(feature.Feature.ENVELOPE)
 _BIN, _BINS = tl.constexpr(feature.ENVELOPE_BIN), tl.constexpr(feature.ENVELOPE_BINS)
 _BIN_LANES = tl.constexpr(triton.next_power_of_2(feature.ENVELOPE_BINS))
@@ -34,6 +35,9 @@ _LAST_LOUD, _BEFORE = tl.constexpr(int(at.Scalar.LAST_LOUD)), tl.constexpr(int(a
 _PAIRS, _MINUTES = tl.constexpr(int(at.Scalar.PAIRS)), tl.constexpr(int(at.Scalar.MINUTES))
 _TARGET, _STATE_SIZE = tl.constexpr(int(at.Scalar.TARGET)), tl.constexpr(at.STATE_SIZE)
 _MEANS, _SOUNDED, _HUM = tl.constexpr(at.MEANS), tl.constexpr(at.SOUNDED), tl.constexpr(at.HUM)
+_RUN, _SINCE = tl.constexpr(at.RUN), tl.constexpr(at.SINCE)
+_WIDE_BLOCKS, _LOW_BLOCKS = tl.constexpr(at.WIDE_BLOCKS), tl.constexpr(at.LOW_BLOCKS)
+_RUN_MOST, _RUN_BACK = tl.constexpr(at.RUN_MOST), tl.constexpr(at.RUN_BACK)
 _HISS, _LEVELS, _POLARITY = tl.constexpr(at.HISS), tl.constexpr(at.LEVELS), tl.constexpr(at.POLARITY)
 _LOW_POLARITY, _MINUTE, _ENVELOPE = tl.constexpr(at.LOW_POLARITY), tl.constexpr(at.MINUTE), tl.constexpr(at.ENVELOPE)
 _SOUNDED_BLOCKS, _POLARITY_BLOCKS = tl.constexpr(at.SOUNDED_BLOCKS), tl.constexpr(at.POLARITY_BLOCKS)
@@ -56,6 +60,7 @@ _MINUTE_EVERY = tl.constexpr(at.MINUTE_EVERY)
 _PHASE_AT, _CORRELATION_AT = tl.constexpr(_COLUMN["phase"]), tl.constexpr(_COLUMN["correlation"])
 _POLARITY_AT, _IMBALANCE_AT = tl.constexpr(_COLUMN["polarity"]), tl.constexpr(_COLUMN["imbalance"])
 _CHANNEL_LOST_AT, _SURROUND_LOST_AT = tl.constexpr(_COLUMN["channel_lost"]), tl.constexpr(_COLUMN["surround_lost"])
+_PAIRS_AT, _SWAPPED_AT = tl.constexpr(_COLUMN["surround_imbalance"]), tl.constexpr(_COLUMN["swapped_seconds"])
 _OFFSET_AT, _HUM_AT = tl.constexpr(_COLUMN["offset"]), tl.constexpr(_COLUMN["hum"])
 _HISS_AT, _TONE_AT = tl.constexpr(_COLUMN["hiss"]), tl.constexpr(_COLUMN["tone"])
 _CLICK_AT, _DROPOUT_AT = tl.constexpr(_COLUMN["click"]), tl.constexpr(_COLUMN["dropout"])
@@ -66,11 +71,14 @@ _COLUMNS, _COLUMN_LANES = tl.constexpr(len(at.COLUMNS)), tl.constexpr(triton.nex
 _SCALARS: Final = (
     10 / math.log(10), at.POWER_FLOOR, at.SOUNDING_POWER, at.LOST_POWER, at.LOW_FLOOR, at.LOW_SHARE, at.HUM_COHERENCE,
     at.TONE_ANGLE, at.NEAR_SHARE, at.STEP_SHARE, at.LUFS_OFFSET, at.ABSOLUTE_GATE_POWER, at.RELATIVE_GATE,
-    *at.GAP_LEVELS, *at.GAP_EDGES,
+    *at.GAP_LEVELS, *at.GAP_EDGES, at.PAIR_WEIGHT, at.LOW_STEPS, at.WIDE_STEPS, at.LOW_POWER,
+    feature.BLOCK / at.SAMPLE_RATE, at.AROUND_SHARE,
 )  # fmt: skip
 _DECIBEL, _FLOOR, _SOUNDING, _LOST, _LOW_FLOOR, _LOW_SHARE, _COHERENCE = (tl.constexpr(k) for k in range(7))
 _TONE_ANGLE, _NEAR_SHARE, _STEP_SHARE, _OFFSET, _GATE, _RELATIVE = (tl.constexpr(k) for k in range(7, 13))
 _GAP_LEVELS, _GAP_EDGES = tl.constexpr(13), tl.constexpr(15)
+_PAIR_WEIGHT, _LOW_STEPS, _WIDE_STEPS, _LOW_POWER, _BLOCK_SECONDS = (tl.constexpr(k) for k in range(17, 22))
+_AROUND_SHARE, _AROUND = tl.constexpr(22), tl.constexpr(at.AROUND)
 _CHANGE_LEAST, _NEAR, _NEAR_RANK = (
     tl.constexpr(at.CHANGE_LEAST_DB),
     tl.constexpr(at.NEAR_BLOCKS),
@@ -160,6 +168,61 @@ def _channel_measures(row, state, weights, count, scalars, result):
     tl.store(result + _OFFSET_AT, tl.max(steady, axis=0))
     tl.store(result + _OFFSET_AT + 1, 0.0)
     tl.store(result + _OFFSET_AT + 2, _BLOCK * 1.0)
+
+
+@triton.jit
+def _surround_pairs(row, state, weights, scalars, result):
+    """Of channels beside and behind the listener, two by two in the order of their layout."""
+    front = tl.load(scalars + _PAIR_WEIGHT)
+    sounding, lost = tl.load(scalars + _SOUNDING), tl.load(scalars + _LOST)
+    share = tl.load(scalars + _AROUND_SHARE)
+    around = 0
+    first = sounding * 0
+    first_late = sounding * 0
+    best = sounding * 0 - 1
+    for channel in tl.static_range(0, _CHANNELS):
+        power = tl.load(row + _F_POWER + channel)
+        late = tl.load(state + _AROUND + channel)
+        late += share * (power - late)
+        tl.store(state + _AROUND + channel, late)
+        beside = _flag(tl.load(weights + channel) > front)
+        second = beside & (around % 2 == 1)
+        louder, quieter = tl.maximum(first, power), tl.minimum(first, power)
+        known = second & _flag(louder >= sounding) & _flag(quieter >= lost)
+        apart = tl.abs(_decibels(first_late, scalars) - _decibels(late, scalars))
+        best = tl.where(known, tl.maximum(best, apart), best)
+        first = tl.where(beside, power, first)
+        first_late = tl.where(beside, late, first_late)
+        around += tl.where(beside, 1, 0)
+    judged = _flag(best >= 0) & (around % 2 == 0)
+    tl.store(result + _PAIRS_AT, tl.where(judged, best, float("nan")))
+
+
+@triton.jit
+def _order(row, state, weights, scalars, result):
+    """Whether LFE (weight 0) sounds like a full channel, and a full channel like LFE."""
+    channel = tl.arange(0, _CHANNELS)
+    power, steps = tl.load(row + _F_POWER + channel), tl.load(row + _F_SLOPE + channel)
+    low_effects = tl.load(weights + channel) <= 0
+    sounding = power >= tl.load(scalars + _SOUNDING)
+    is_low = steps <= tl.load(scalars + _LOW_STEPS) * power
+    is_wide = steps >= tl.load(scalars + _WIDE_STEPS) * power
+    loud = power >= tl.load(scalars + _LOW_POWER)
+    more = tl.where(low_effects, is_wide & sounding, is_low & loud)
+    less = tl.where(low_effects, is_low & loud, sounding & (is_low == 0))
+    before = tl.load(state + _RUN + channel)
+    run = tl.where(more, tl.minimum(before + 1.0, _RUN_MOST), before)
+    run = tl.where(less, tl.maximum(before - _RUN_BACK, 0.0), run)
+    since = tl.where(low_effects & (run > 0), tl.load(state + _SINCE + channel) + 1.0, 0.0)
+    heard = tl.max((low_effects & (sounding | (before > 0))).to(tl.int32), axis=0) > 0
+    longest = tl.max(tl.where(low_effects & (run >= _WIDE_BLOCKS), since, 0.0), axis=0)
+    known = tl.max((~low_effects & (run >= _LOW_BLOCKS)).to(tl.int32), axis=0) > 0
+    was_known = tl.max((~low_effects & (before >= _LOW_BLOCKS)).to(tl.int32), axis=0) > 0
+    anew = low_effects & was_known & (known == 0)  # what was told is over
+    tl.store(state + _RUN + channel, tl.where(anew, 0.0, run))
+    tl.store(state + _SINCE + channel, tl.where(anew, 0.0, since))
+    seconds = tl.where(known, longest * tl.load(scalars + _BLOCK_SECONDS), 0.0)
+    tl.store(result + _SWAPPED_AT, tl.where(heard, seconds, float("nan")))
 
 
 @triton.jit
@@ -406,7 +469,9 @@ def _follow(features, valid, weights, momentary, momentary_stride, slots, states
     count = tl.load(state + _COUNT).to(tl.int32)
     _pair_measures(row, state, whole, scalars, result)
     _channel_measures(row, state, weights + index * _CHANNELS, count, scalars, result)
+    _surround_pairs(row, state, weights + index * _CHANNELS, scalars, result)
     if whole:
+        _order(row, state, weights + index * _CHANNELS, scalars, result)
         channel = tl.arange(0, _CHANNELS)
         power = tl.load(row + _F_POWER + channel)
         sounding = tl.maximum(tl.sum((power > 0).to(tl.int32), axis=0), 1)
@@ -423,6 +488,7 @@ def _follow(features, valid, weights, momentary, momentary_stride, slots, states
         column = tl.arange(0, _COLUMN_LANES)
         unknown = (column >= _HUM_AT) & (column < _COLUMNS)
         tl.store(result + column, column.to(tl.float64) * 0 + float("nan"), mask=unknown)
+        tl.store(result + _SWAPPED_AT, tl.load(state + _COUNT) * 0 + float("nan"))
         tl.store(state + _COUNT, 0.0)
 
 

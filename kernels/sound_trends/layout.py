@@ -3,6 +3,7 @@
 The thresholds are chosen in docs/decisions/0005-sound-thresholds.md.
 """
 
+import math
 from enum import IntEnum
 from typing import Final
 
@@ -17,6 +18,8 @@ COLUMNS: Final = (
     "imbalance",  # level of the louder over that of the quieter of the first two channels, dB
     "channel_lost",  # 1 where one of the first two channels is without sound while the other sounds
     "surround_lost",  # 1 where a further channel that has sounded is without sound while another sounds; NaN: none
+    "surround_imbalance",  # level of late of the louder over the quieter of two surround channels, dB; NaN: none
+    "swapped_seconds",  # for how long LFE has sounded like a full channel while a full one sounds like LFE; NaN: no LFE
     "offset",  # steady part of a channel's mean, of the channel with most, linear
     "offset_lead",
     "offset_tail",
@@ -50,6 +53,24 @@ SOUNDING_POWER: Final = 1e-6
 LOST_POWER: Final = 1e-8
 POWER_FLOOR: Final = 1e-12
 SOUNDED_BLOCKS: Final = 100  # 10 s: a channel that has sounded for so long is one that is used
+
+
+# Steps of a sine of this frequency, over its power: an LFE channel carries nothing above 120 Hz, and what has as many
+# steps as 250 Hz is no LFE. What lies between says nothing.
+def _steps(hertz: float) -> float:
+    return 2.0 - 2.0 * math.cos(2 * math.pi * hertz / 48_000)
+
+
+LOW_STEPS: Final = _steps(160.0)
+WIDE_STEPS: Final = _steps(250.0)
+WIDE_BLOCKS: Final = 50  # 5 s of sound that no LFE has
+LOW_POWER: Final = 1e-4  # low notes alone count from here on: a room's rumble is quieter
+LOW_BLOCKS: Final = 20
+# Both runs count up to here, and one block that speaks against them takes ten of them: a hit, or a switch's edge.
+RUN_MOST: Final = 100
+RUN_BACK: Final = 10
+AROUND_SHARE: Final = 0.1  # of a block in the level of a surround channel, which so follows within a second or two
+PAIR_WEIGHT: Final = 1.0  # channels beside and behind have more (BS.1770); an even number of them is pairs
 
 # After so many blocks without sound what was before does not go on: once, all of these measures are 0.
 QUIET_BLOCKS: Final = 20
@@ -122,8 +143,11 @@ class Scalar(IntEnum):
 
 MEANS: Final = 16
 SOUNDED: Final = MEANS + MAX_CHANNELS  # blocks that each channel has sounded for
+RUN: Final = SOUNDED + MAX_CHANNELS  # blocks that LFE was wide for, or another channel low, less what spoke against it
+SINCE: Final = RUN + MAX_CHANNELS  # blocks since LFE was wide first
+AROUND: Final = SINCE + MAX_CHANNELS  # mean power of late
 # Rings; the entry of the block with number n is at n % size.
-HUM: Final = SOUNDED + MAX_CHANNELS
+HUM: Final = AROUND + MAX_CHANNELS
 HISS: Final = HUM + HUM_BLOCKS * HUM_COLUMNS
 LEVELS: Final = HISS + HISS_BLOCKS
 POLARITY: Final = LEVELS + 2 * LEVEL_BLOCKS

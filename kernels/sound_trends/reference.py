@@ -92,6 +92,45 @@ def _minute_error(powers: list[float], target: float) -> float:
     return abs(float(-0.691 + 10 * np.log10(kept.mean())) - target)
 
 
+def _surround_imbalance(row: _Array, weight: _Array, late: _Array) -> float:
+    around = [c for c in range(8) if weight[c] > 1]
+    if len(around) % 2:
+        return math.nan
+    pairs = [(a, b) for a, b in zip(around[::2], around[1::2], strict=True)
+             if max(row[a], row[b]) >= 1e-6 and min(row[a], row[b]) >= 1e-8]  # fmt: skip
+    return max((abs(_decibels(late[a]) - _decibels(late[b])) for a, b in pairs), default=math.nan)
+
+
+class _Order:
+    """Whether LFE and another channel have changed places."""
+
+    def __init__(self) -> None:
+        self.run = [0] * 8
+        self.since = [0] * 8
+
+    def swapped(self, row: _Array, weight: _Array) -> float:
+        low_steps, wide_steps = (2 - 2 * math.cos(2 * math.pi * hertz / 48_000) for hertz in (160, 250))
+        effects = [c for c in range(8) if weight[c] <= 0]
+        full = [c for c in range(8) if weight[c] > 0]
+        heard = any(row[c] >= 1e-6 or self.run[c] for c in effects)
+        was_known = any(self.run[c] >= 20 for c in full)
+        for c in range(8):
+            low, wide = row[147 + c] <= low_steps * row[c], row[147 + c] >= wide_steps * row[c]
+            for_it = wide and row[c] >= 1e-6 if c in effects else low and row[c] >= 1e-4
+            against = low and row[c] >= 1e-4 if c in effects else not low and row[c] >= 1e-6
+            if against:
+                self.run[c] = max(self.run[c] - 10, 0)
+            elif for_it:
+                self.run[c] = min(self.run[c] + 1, 100)
+            self.since[c] = self.since[c] + 1 if self.run[c] else 0
+        known = any(self.run[c] >= 20 for c in full)
+        longest = max((self.since[c] / 10 for c in effects if self.run[c] >= 50), default=0.0)
+        if was_known and not known:
+            for c in effects:
+                self.run[c] = self.since[c] = 0
+        return (longest if known else 0.0) if heard else math.nan
+
+
 def follow(
     rows: _Array, valid: list[int], weights: _Array, momentary: _Array, longest_gap_seconds: float, target: float
 ) -> _Array:
@@ -112,10 +151,13 @@ def follow(
     quiet = 0
     sounded = np.zeros(8)
     means = np.zeros(8)
+    order = _Order()
+    late = np.zeros(8)
     result = []
     for row, length, weight, loudness in zip(rows, valid, weights, momentary, strict=True):
         nan = math.nan
         count = len(run)
+        late = late + 0.1 * (row[:8] - late)
         whole = length == 4800
         louder, quieter = max(row[0], row[1]), min(row[0], row[1])
         pair = not math.isnan(row[17]) and louder >= 1e-6
@@ -149,6 +191,8 @@ def follow(
             imbalance,
             lost,
             surround,
+            _surround_imbalance(row, weight, late),
+            order.swapped(row, weight) if whole else nan,
             max(steady),
             0.0,
             4800.0,

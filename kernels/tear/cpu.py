@@ -93,7 +93,8 @@ def _around(steps, address, pitch, starts, moving, y, height, here):
 
 @compiled
 def _most_torn(now, pitch, then, then_pitch, starts, height, strip):
-    """The value of one picture, whose strips of bytes begin at `starts` in every row, as the earlier one's do."""
+    """The value of one picture, and the row that has it; its strips of bytes begin at `starts` in every row, as the
+    earlier one's do."""
     change = np.zeros((2, STRIPS), np.int32)
     moving = np.zeros((height, STRIPS), np.int32)  # 1 or 0
     count = np.zeros(height, np.int32)
@@ -110,13 +111,13 @@ def _most_torn(now, pitch, then, then_pitch, starts, height, strip):
                 count[y] += 1
         any_row |= count[y] >= LEAST_STRIPS
     if not any_row:
-        return 0.0
+        return 0.0, 0
     steps = np.zeros((height, STRIPS), np.int32)
     for y in range(1, height):
         for k in range(STRIPS):
             at = now + y * pitch + starts[k]
             steps[y, k] = _apart(at, at - pitch)
-    best = 0.0
+    best, place = 0.0, 0
     for y in range(1, height):
         n = count[y]
         if n < LEAST_STRIPS:
@@ -136,8 +137,10 @@ def _most_torn(now, pitch, then, then_pitch, starts, height, strip):
                 new_below += _apart(at, then_at - then_pitch)
                 old_below += _apart(then_at, at - pitch)
         weight = max(OVER_TIME * min(new_below, old_below), OVER_AROUND * around, np.int64(1))
-        best = max(best, np.float64(10 * here) / np.float64(weight))
-    return best
+        value = np.float64(10 * here) / np.float64(weight)
+        if value > best:
+            best, place = value, y
+    return best, place
 
 
 @compiled
@@ -157,9 +160,10 @@ def _measure_row(frames_address, references_address, index, out_address):
     if strip == STRIP_WIDTH and depth == 8:
         for k in range(STRIPS):
             starts[k] = (2 * k + 1) * width // (2 * STRIPS) - strip // 2
-        out[0] = _most_torn(
+        out[0], place = _most_torn(
             frame[_LUMA], frame[_LUMA_PITCH], reference[_R_LUMA], reference[_R_LUMA_PITCH], starts, height, strip
         )
+        out[1] = np.float64(place) / np.float64(height)
         return
     packed = np.zeros((2, height, _PACKED), np.uint8)
     for k in range(STRIPS):
@@ -171,7 +175,8 @@ def _measure_row(frames_address, references_address, index, out_address):
         _pack(frame[_LUMA], frame[_LUMA_PITCH], width, height, excess, 2, np.uint16(0), packed[0])
         _pack(reference[_R_LUMA], reference[_R_LUMA_PITCH], width, height, excess, 2, np.uint16(0), packed[1])
     address = np.int64(packed.ctypes.data)
-    out[0] = _most_torn(address, _PACKED, address + height * _PACKED, _PACKED, starts, height, strip)
+    out[0], place = _most_torn(address, _PACKED, address + height * _PACKED, _PACKED, starts, height, strip)
+    out[1] = np.float64(place) / np.float64(height)
     packed[0, 0, 0] = 0  # used through its address above: a mention keeps it alive until here
 
 

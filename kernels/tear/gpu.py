@@ -90,7 +90,7 @@ def _strip_kernel(frames, references, sums, tallest, PROGRAMS: tl.constexpr, ROW
 
 
 @triton.jit
-def _torn_kernel(frames, references, sums, found, tallest, PROGRAMS: tl.constexpr, ROWS: tl.constexpr):
+def _torn_kernel(frames, references, sums, found, places, tallest, PROGRAMS: tl.constexpr, ROWS: tl.constexpr):
     program = tl.program_id(0).to(tl.int64)
     picture = tl.program_id(1).to(tl.int64)
     frame = frames + picture * _FIELDS
@@ -102,6 +102,7 @@ def _torn_kernel(frames, references, sums, found, tallest, PROGRAMS: tl.constexp
         own = sums + picture * _SUMS * tallest * _STRIPS
         plane = tallest * _STRIPS
         best = tl.zeros((ROWS,), tl.float64)
+        place = tl.zeros((ROWS,), tl.int64)
         first = program * ROWS
         while first < height:
             y = first + tl.arange(0, ROWS)
@@ -126,17 +127,25 @@ def _torn_kernel(frames, references, sums, found, tallest, PROGRAMS: tl.constexp
             weight = tl.maximum(tl.maximum(_OVER_TIME * across, _OVER_AROUND * around), 1)
             torn = row & (n >= _LEAST_STRIPS) & (here >= _LEAST_STEP * n * strip) & (here > around)
             value = (10 * here).to(tl.float64) / weight.to(tl.float64)
-            best = tl.maximum(best, tl.where(torn, value, 0.0))
+            better = torn & (value > best)
+            place = tl.where(better, y, place)
+            best = tl.where(better, value, best)
             first += PROGRAMS * ROWS
-        tl.store(found + picture * PROGRAMS + program, tl.max(best, axis=0))
+        most = tl.max(best, axis=0)
+        first_row = tl.min(tl.where(best == most, place, height), axis=0)
+        tl.store(found + picture * PROGRAMS + program, most)
+        tl.store(places + picture * PROGRAMS + program, first_row.to(tl.float64) / height.to(tl.float64))
 
 
 def tear(frames: Tensor, references: Tensor, tallest: int) -> Tensor:
     """The op's CUDA implementation; see kernels/tear/op.py. The tables are checked and contiguous."""
     count, device = frames.shape[0], frames.device
     found = torch.full((count, PROGRAMS), torch.nan, dtype=torch.float64, device=device)
+    places = torch.zeros_like(found)
     if count:
         sums = torch.empty((count, _SUMS.value, tallest, STRIPS), dtype=torch.int32, device=device)
         _strip_kernel[(PROGRAMS, count)](frames, references, sums, tallest, PROGRAMS=PROGRAMS, ROWS=ROWS)
-        _torn_kernel[(PROGRAMS, count)](frames, references, sums, found, tallest, PROGRAMS=PROGRAMS, ROWS=ROWS)
-    return found.amax(dim=1, keepdim=True)
+        _torn_kernel[(PROGRAMS, count)](frames, references, sums, found, places, tallest, PROGRAMS=PROGRAMS, ROWS=ROWS)
+    most = found.amax(dim=1)
+    place = torch.where(found == most[:, None], places, 1.0).amin(dim=1)
+    return torch.stack([most, torch.where(most.isnan(), most, place)], dim=1)

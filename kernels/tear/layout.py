@@ -5,7 +5,7 @@ The numbers are from real clips as they are, and torn at a row: docs/decisions/0
 
 from typing import Final
 
-COLUMNS: Final = ("tear",)
+COLUMNS: Final = ("tear", "tear_place")
 
 # Of each row so many strips are looked at, spread evenly, each of so many samples at most.
 STRIPS: Final = 16

@@ -48,7 +48,8 @@ def tear(frames: Tensor, references: Tensor, tallest: int) -> Tensor:
     Over the n strips that move at y: C(y) is the sum of C; X(y) the smaller of the sums of X1 and of X2; A(y) the
     largest of the sums of C, and of P, at the rows from y - 8 to y + 8 without y. A row with n of at least 5, C(y) of
     at least 3 n w, and C(y) above A(y) has the value 10 C(y) / max(20 X(y), 13 A(y), 1); `tear` is the largest, 0
-    where no row has one. From 1 on the row is torn.
+    where no row has one. From 1 on the row is torn. `tear_place` is the first row that has it over the picture's
+    height, 0 where none has.
 
     Args:
         frames: (N, FRAME_FIELDS) int64, contiguous, see kernels/layout.py; LUMA_ADDRESS 0 skips the row. On the
@@ -56,8 +57,8 @@ def tear(frames: Tensor, references: Tensor, tallest: int) -> Tensor:
         references: (N, REFERENCE_FIELDS) int64, same device: the earlier picture, of the frame's own geometry;
             LUMA_ADDRESS 0 where there is none.
         tallest: rows of the tallest picture, or more: a bound for the memory that is needed. It changes no number.
-    Returns: (N, 1) float64 on the device; NaN for skipped rows, rows without a reference, and pictures narrower than
-        16 columns.
+    Returns: (N, len(COLUMNS)) float64 on the device; NaN for skipped rows, rows without a reference, and pictures
+        narrower than 16 columns.
     Raises: ValueError for tables of another shape, dtype or device.
     """
     if not frames.is_cuda:

@@ -10,8 +10,8 @@ from kernels.layout import Field, ReferenceField
 from kernels.tear import layout as at
 
 
-def most_torn(this: Plane, earlier: Plane) -> float:
-    """The value of one picture of 8-bit codes."""
+def most_torn(this: Plane, earlier: Plane) -> tuple[float, float]:
+    """The value of one picture of 8-bit codes, and where it is."""
     height, width = this.shape
     size = at.strip_width(width)
     starts = [at.strip_start(strip, width) for strip in range(at.STRIPS)]
@@ -26,7 +26,7 @@ def most_torn(this: Plane, earlier: Plane) -> float:
     step, step_then = steps(now, now), steps(then, then)
     new_below, old_below = steps(now, then), steps(then, now)
     change = np.abs(now - then).sum(axis=2)
-    best = 0.0
+    best, place = 0.0, 0.0
     for y in range(1, height):
         moving = np.maximum(change[y], change[y - 1]) >= at.MOVING * size
         n, here = int(moving.sum()), int(step[y][moving].sum())
@@ -39,8 +39,10 @@ def most_torn(this: Plane, earlier: Plane) -> float:
         around = max(near, default=0)
         across = int(min(new_below[y][moving].sum(), old_below[y][moving].sum()))
         if n >= at.LEAST_STRIPS and here >= at.LEAST_STEP * n * size and here > around:
-            best = max(best, 10 * here / max(at.OVER_TIME * across, at.OVER_AROUND * around, 1))
-    return best
+            value = 10 * here / max(at.OVER_TIME * across, at.OVER_AROUND * around, 1)
+            if value > best:
+                best, place = value, y / height
+    return best, place
 
 
 def tear(frames: Tensor, references: Tensor) -> Tensor:
@@ -60,5 +62,5 @@ def tear(frames: Tensor, references: Tensor) -> Tensor:
                 (reference[ReferenceField.LUMA_ADDRESS], reference[ReferenceField.LUMA_PITCH]),
             )
         )
-        out[n, 0] = most_torn(this, earlier)
+        out[n] = most_torn(this, earlier)
     return torch.from_numpy(out)

@@ -37,7 +37,9 @@ _GOES_ON, _REPEAT_MEMORY, _STUTTER_WINDOW = at.GOES_ON, at.REPEAT_MEMORY, at.STU
 _LATE, _EVEN, _MOST_OUTLIERS = at.LATE, at.EVEN, at.MOST_OUTLIERS
 _STILL, _ACTIVITY_SECONDS, _ACTIVE = at.STILL, at.ACTIVITY_SECONDS, at.ACTIVE
 _CUT_DIFFERENCE, _CUT_RISE, _CUT_TILES, _STUCK_TILES = at.CUT_DIFFERENCE, at.CUT_RISE, at.CUT_TILES, at.STUCK_TILES
-_MOTION = int(at.Scalar.MOTION)
+_MOTION, _CARD_SECONDS = int(at.Scalar.MOTION), int(at.Scalar.CARD_SECONDS)
+_LEAST_CHROMA, _UNIFORM_SPREAD, _SHORTEST_CARD = at.LEAST_CHROMA, at.UNIFORM_SPREAD, at.SHORTEST_CARD_SECONDS
+_SAME_SCENE, _NEUTRAL, _DARK, _BRIGHT, _BEFORE_CARD = at.SAME_SCENE, at.NEUTRAL, at.DARK, at.BRIGHT, at.BEFORE_CARD
 _FIRST_REPEATS = at.FIRST_REPEATS
 _MOVING_TILES, _RECTANGULAR, _LONGEST_GAP = at.MOVING_TILES, at.RECTANGULAR, at.LONGEST_GAP_SECONDS
 
@@ -281,6 +283,29 @@ def _stuck(state, luma, difference, motion, step, pts):
 
 
 @compiled
+def _broken_colour(tiles, state, spread, step, coloured):
+    luma = tiles[0, 0]
+    neutral = not coloured or (abs(tiles[2, 0] - 0.5) < _NEUTRAL and abs(tiles[3, 0] - 0.5) < _NEUTRAL)
+    if spread <= _UNIFORM_SPREAD and not (neutral and not (luma > _DARK and luma < _BRIGHT)):
+        state[_CARD_SECONDS] += step
+    else:
+        apart = 0.0
+        for tile in range(TILES):
+            apart += abs(tiles[0, tile] - state[_BEFORE_CARD + tile])
+            state[_BEFORE_CARD + tile] = tiles[0, tile]
+        lasted = state[_CARD_SECONDS]
+        state[_CARD_SECONDS] = 0.0
+        if lasted > 0.0 and lasted + step <= _SHORTEST_CARD and apart / TILES <= _SAME_SCENE:
+            return 1.0
+    if not coloured:
+        return 0.0
+    impossible = 0
+    for tile in range(TILES):
+        impossible += tiles[2, tile] < _LEAST_CHROMA and tiles[3, tile] < _LEAST_CHROMA
+    return impossible / TILES
+
+
+@compiled
 def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
     if np.isnan(tiles[0, 0]):
         out[:] = np.nan
@@ -294,6 +319,7 @@ def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
         state[_LAST_MAFD] = np.nan
         state[_REPEATS] = _FIRST_REPEATS
         state[_SINCE_STOP : _SINCE_STOP + TILES] = -1.0
+        state[_BEFORE_CARD : _BEFORE_CARD + TILES] = np.inf
     coloured = not np.isnan(tiles[2, 0])
     low, high = np.empty(3), np.empty(3)
     level_sum, motion_sum = 0.0, 0.0
@@ -337,6 +363,7 @@ def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
     if coloured:
         spread = max(spread, high[1] - low[1], high[2] - low[2])
     out[5] = spread + gradient
+    out[7] = _broken_colour(tiles, state, out[5], 0.0 if fresh else pts - last, coloured)
     if not np.isnan(mafd):
         if not np.isnan(state[_LAST_MAFD]):
             out[6] = min(100.0 * mafd, 100.0 * abs(mafd - state[_LAST_MAFD]))

@@ -51,6 +51,10 @@ _STILL, _ACTIVITY_SECONDS, _ACTIVE = (
 _CUT_DIFFERENCE, _CUT_TILES = tl.constexpr(at.CUT_DIFFERENCE), tl.constexpr(at.CUT_TILES)
 _CUT_RISE, _MOTION = tl.constexpr(at.CUT_RISE), tl.constexpr(int(at.Scalar.MOTION))
 _STUCK_TILES, _MOVING_TILES = tl.constexpr(at.STUCK_TILES), tl.constexpr(at.MOVING_TILES)
+_CARD_SECONDS, _BEFORE_CARD = tl.constexpr(int(at.Scalar.CARD_SECONDS)), tl.constexpr(at.BEFORE_CARD)
+_LEAST_CHROMA, _UNIFORM_SPREAD = tl.constexpr(at.LEAST_CHROMA), tl.constexpr(at.UNIFORM_SPREAD)
+_SHORTEST_CARD, _SAME_SCENE = tl.constexpr(at.SHORTEST_CARD_SECONDS), tl.constexpr(at.SAME_SCENE)
+_NEUTRAL, _DARK, _BRIGHT = tl.constexpr(at.NEUTRAL), tl.constexpr(at.DARK), tl.constexpr(at.BRIGHT)
 _RECTANGULAR, _FADING = tl.constexpr(at.RECTANGULAR), tl.constexpr(at.FADING)
 _FIRST_REPEATS = tl.constexpr(at.FIRST_REPEATS)
 _DRIFT, _LAST_LUMA = tl.constexpr(at.DRIFT), tl.constexpr(at.LAST_LUMA)
@@ -321,6 +325,26 @@ def _span(values, inside):
 
 
 @triton.jit
+def _broken_colour(state, tile, inside, fresh, coloured, spread, luma, u, v, first_luma, first_u, first_v, step):
+    pale = (tl.abs(first_u - 0.5) < _NEUTRAL) & (tl.abs(first_v - 0.5) < _NEUTRAL)
+    neutral = _flag(coloured == 0) | _flag(pale)
+    extreme = _flag(((first_luma > _DARK) & (first_luma < _BRIGHT)) == 0)
+    card = _flag(spread <= _UNIFORM_SPREAD) & ((neutral & extreme) == 0)
+    before = tl.load(state + _BEFORE_CARD + tile, mask=inside, other=0.0)
+    before = tl.where(fresh, float("inf"), before)
+    lasted = _scalar(state, _CARD_SECONDS, fresh, 0.0)
+    step = tl.where(fresh, 0.0, step)
+    apart = tl.sum(tl.where(inside, tl.abs(luma - before), 0.0), axis=0)
+    back = _flag(apart / _TILES <= _SAME_SCENE)
+    soon = _flag((lasted > 0.0) & (lasted + step <= _SHORTEST_CARD))
+    interrupted = (card == 0) & soon & back
+    tl.store(state + _CARD_SECONDS, tl.where(card, lasted + step, 0.0))
+    tl.store(state + _BEFORE_CARD + tile, tl.where(card, before, luma), mask=inside)
+    impossible = _count(inside & coloured & (u < _LEAST_CHROMA) & (v < _LEAST_CHROMA))
+    return tl.where(interrupted, 1.0, impossible / _TILES)
+
+
+@triton.jit
 def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, table, out):
     n = tl.program_id(0).to(tl.int64)
     tile = tl.arange(0, _LANES)
@@ -365,7 +389,10 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         spread = _span(code, inside)
         if coloured:
             spread = tl.maximum(spread, tl.maximum(_span(u_code, inside), _span(v_code, inside)))
-        tl.store(columns + 5, spread + tl.load(gradients + n))
+        spread += tl.load(gradients + n)
+        tl.store(columns + 5, spread)
+        tl.store(columns + 7, _broken_colour(state, tile, inside, fresh, coloured, spread, code, u_code, v_code,
+                                             first, first_u, tl.load(rows + 3 * _TILES), step))  # fmt: skip
         mafd = tl.load(mafds + n)
         last_mafd = _scalar(state, _LAST_MAFD, fresh, float("nan"))
         comparable = _known(mafd) & _known(last_mafd)

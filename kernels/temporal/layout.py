@@ -13,6 +13,7 @@ COLUMNS: Final = (
     "stuck_share",  # share of the tiles that stopped together while the others go on
     "colour_spread",  # largest difference of luma, U or V between tiles, plus the gradient: 0 for one colour
     "scene_score",  # FFmpeg's scdet, 0 to 100
+    "broken_colour",  # share of the tiles with a colour that no picture has; 1 where one colour has interrupted a scene
 )
 
 # A hole of more than this ends everything that is remembered of a stream.
@@ -74,6 +75,18 @@ RECTANGULAR: Final = 0.9
 REST_LEAST: Final = 0.6
 REST_MOST: Final = 3.0
 
+# Chroma of a decoder that has nothing to show: both planes empty. Of all colours, limited or full range, the greenest
+# has a U of 43 and a V of 21.
+LEAST_CHROMA: Final = 16.0 / 256
+# A picture of one colour (UNIFORM_SPREAD at most between tiles, gradient included) that is neither black nor white, and
+# is gone again within this time, the scene as it was: in a cut or an animation another scene follows.
+UNIFORM_SPREAD: Final = 4.0 / 256
+SHORTEST_CARD_SECONDS: Final = 1.0
+SAME_SCENE: Final = 10.0 / 256
+NEUTRAL: Final = 6.0 / 256
+DARK: Final = 40.0 / 256
+BRIGHT: Final = 200.0 / 256
+
 
 class Scalar(IntEnum):
     """Single numbers of a slot's state."""
@@ -94,6 +107,7 @@ class Scalar(IntEnum):
     SUSPECT = 12  # 1: the run came out of motion, at a distance that is not a rhythm's
     LAST_MOTION = 13  # of the latest picture that was no repeat
     MOTION = 14  # of the latest picture
+    CARD_SECONDS = 15  # since the last picture that was not of one colour; 0: it is this one
 
 
 # Rings of single numbers.
@@ -124,4 +138,5 @@ STUCK: Final = SINCE_STOP + TILES  # 1: it belongs to the part that is stuck; 0.
 TURN_TIMES: Final = 8
 LUMINANCE_TIMES: Final = STUCK + TILES
 RED_TIMES: Final = LUMINANCE_TIMES + TILES * TURN_TIMES
-STATE_SIZE: Final = RED_TIMES + TILES * TURN_TIMES
+BEFORE_CARD: Final = RED_TIMES + TILES * TURN_TIMES  # luma of each tile of the last picture that was not of one colour
+STATE_SIZE: Final = BEFORE_CARD + TILES

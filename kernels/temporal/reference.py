@@ -119,6 +119,25 @@ class Stream:
     stuck: Numbers = field(default_factory=lambda: np.zeros(TILES))
     cut_at: float = -np.inf
     motion: float = 0.0
+    # Of the picture of one colour that interrupts a scene.
+    card_seconds: float = 0.0
+    before_card: Numbers = field(default_factory=lambda: np.full(TILES, np.inf))
+
+    def broken_colour(self, tiles: Numbers, spread: float, step: float, coloured: bool) -> float:
+        """The measure of that name; `step` is the time since the last picture."""
+        luma, u, v = tiles[0], tiles[2], tiles[3]
+        neutral = not coloured or (abs(u[0] - 0.5) < at.NEUTRAL and abs(v[0] - 0.5) < at.NEUTRAL)
+        card = spread <= at.UNIFORM_SPREAD and not (neutral and not at.DARK < luma[0] < at.BRIGHT)
+        if card:
+            self.card_seconds += step
+        else:
+            back = float(np.abs(luma - self.before_card).mean()) <= at.SAME_SCENE
+            lasted = self.card_seconds + step
+            interrupted = self.card_seconds > 0 and lasted <= at.SHORTEST_CARD_SECONDS and back
+            self.card_seconds, self.before_card = 0.0, luma
+            if interrupted:
+                return 1.0
+        return float(((u < at.LEAST_CHROMA) & (v < at.LEAST_CHROMA)).mean()) if coloured else 0.0
 
     def stutter(self, motion: float, now: float) -> float:
         """The measure of that name; `motion` is the mean difference of all tiles."""
@@ -212,6 +231,10 @@ class Temporal:
         if s.times and not np.isnan(tiles[1]).any():
             out["stutter_rate"] = s.stutter(float(tiles[1].mean()), pts)
             out["stuck_share"] = s.stuck_share(tiles[0], tiles[1], pts)
+        step = pts - s.times[-1] if s.times else 0.0
+        planes = (0, 2, 3) if coloured else (0,)
+        out["colour_spread"] = max(float(np.ptp(tiles[plane])) for plane in planes) + gradient
+        out["broken_colour"] = s.broken_colour(tiles, out["colour_spread"], step, coloured)
         s.times.append(pts)
         general, red = (
             [transitions([float(row[t]) for row in rows], s.times, darkest) for t in range(TILES)]
@@ -220,8 +243,6 @@ class Temporal:
         out["red_flash_rate"] = rate(red, pts)
         out["flash_rate"] = max(rate(general, pts), out["red_flash_rate"])
         out["flicker"] = flicker(s.levels)
-        planes = (0, 2, 3) if coloured else (0,)
-        out["colour_spread"] = max(float(np.ptp(tiles[plane])) for plane in planes) + gradient
         if not np.isnan(mafd):
             if not np.isnan(s.mafd):
                 out["scene_score"] = 100 * min(mafd, abs(mafd - s.mafd))

@@ -158,9 +158,13 @@ def _measure_row(frames_address, references_address, index, out_address):
 
 def tile_stats(frames: Tensor, references: Tensor) -> Tensor:
     """The op's CPU implementation; see kernels/tile_stats/op.py. The tables are checked and contiguous."""
-    count = frames.shape[0]
-    out = torch.empty((count, _N_MEASURES, TILES), dtype=torch.float64)
-    tables = frames.data_ptr(), references.data_ptr()
-    target = out.data_ptr()
-    for_each_row(lambda row: _measure_row(*tables, row, target), count)
+    out = torch.empty((frames.shape[0], _N_MEASURES, TILES), dtype=torch.float64)
+    tile_stats_into(frames, references, out.data_ptr())
     return out
+
+
+def tile_stats_into(frames: Tensor, references: Tensor, address: int) -> None:
+    """As `tile_stats`, with the result written to float64 memory of the caller's, one row after the other."""
+    count = frames.shape[0]
+    tables = frames.data_ptr(), references.data_ptr()
+    for_each_row(lambda row: _measure_row(*tables, row, address), count)

@@ -160,12 +160,12 @@ def _measure(frame, reference, like, size, out):
 
 
 @compiled
-def _measure_row(frames_address, references_address, index, out_address):
+def _measure_row(frames_address, references_address, index, out_address, out_pitch):
     frame = carray(samples_at(frames_address + index * (8 * FRAME_FIELDS), np.int64(0)), (FRAME_FIELDS,))
     reference = carray(
         samples_at(references_address + index * (8 * REFERENCE_FIELDS), np.int64(0)), (REFERENCE_FIELDS,)
     )
-    out = carray(samples_at(out_address + index * (8 * _N_COLUMNS), np.float64(0)), (_N_COLUMNS,))
+    out = carray(samples_at(out_address + index * out_pitch, np.float64(0)), (_N_COLUMNS,))
     out[:] = np.nan
     if frame[_LUMA] == 0 or reference[_R_LUMA] == 0:
         return
@@ -177,9 +177,13 @@ def _measure_row(frames_address, references_address, index, out_address):
 
 def torn_blocks(frames: Tensor, references: Tensor) -> Tensor:
     """The op's CPU implementation; see kernels/torn_blocks/op.py. The tables are checked and contiguous."""
-    count = frames.shape[0]
-    out = torch.empty((count, _N_COLUMNS), dtype=torch.float64)
-    tables = frames.data_ptr(), references.data_ptr()
-    target = out.data_ptr()
-    for_each_row(lambda row: _measure_row(*tables, row, target), count)
+    out = torch.empty((frames.shape[0], _N_COLUMNS), dtype=torch.float64)
+    torn_blocks_into(frames, references, out.data_ptr(), 8 * _N_COLUMNS)
     return out
+
+
+def torn_blocks_into(frames: Tensor, references: Tensor, address: int, pitch: int) -> None:
+    """As `torn_blocks`, with the rows written to float64 memory of the caller's, `pitch` bytes apart."""
+    count = frames.shape[0]
+    tables = frames.data_ptr(), references.data_ptr()
+    for_each_row(lambda row: _measure_row(*tables, row, address, pitch), count)

@@ -155,6 +155,22 @@ def uniform(at: Moment, strength: float) -> Picture:
     return y, u, v
 
 
+def colour_flash(at: Moment, strength: float) -> Picture:
+    """Every two seconds, at 25 a second, some pictures are one green. `strength`: how many."""
+    return _flat(at.now, at.depth, 80, 90, 80) if at.index % 50 < strength else at.now
+
+
+def no_data(at: Moment, strength: float) -> Picture:
+    """The lower part is what a decoder shows that got nothing: every code is 0. `strength`: share of its height."""
+
+    def cut(now: Plane) -> Plane:
+        kept = round(now.shape[0] * (1 - strength))
+        return np.concatenate([now[:kept], np.zeros_like(now[kept:])])
+
+    y, u, v = (cut(now) for now in at.now)
+    return y, u, v
+
+
 def freeze(at: Moment, strength: float) -> Picture:
     """The picture before the defect stands. `strength` has no meaning."""
     return at.before
@@ -277,6 +293,8 @@ PLANTERS: Mapping[str, tuple[Plant, str]] = {
     "tearing": (tearing, "video.tearing"),
     "letterbox": (letterbox, "video.letterbox"),
     "block_dropout": (block_dropout, "video.corruption"),
+    "colour_flash": (colour_flash, "video.corruption"),
+    "no_data": (no_data, "video.corruption"),
 }
 
 

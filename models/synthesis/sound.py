@@ -67,11 +67,57 @@ def plant_silence(samples: Samples, start: float, end: float) -> Result:
 
 
 def plant_lost_channel(samples: Samples, start: float, end: float, channel: int = 1) -> Result:
-    """Digital silence in one of the first two channels. Strength: seconds."""
+    """Digital silence in one channel. Strength: seconds."""
     _pair(samples)
     span, made = _span(samples, start, end), samples.copy()
     made[channel, span] = 0
-    return _faded(samples, made, span), _planted("audio.channel_lost", span, end - start, channel=channel)
+    detector = "audio.channel_lost" if channel < 2 else "audio.surround_lost"
+    return _faded(samples, made, span), _planted(detector, span, end - start, channel=channel)
+
+
+# Of 5.1 as it is stored: left, right, centre, LFE, left and right behind. Which of them comes where once film order
+# (left, centre, right, left and right behind, LFE) was taken for it.
+SURROUND_CHANNELS: Final = 6
+_FILM_ORDER: Final = (0, 2, 1, 4, 5, 3)
+LFE: Final = 3
+_LFE_HZ: Final = 120.0
+
+
+def low_notes(samples: npt.NDArray[np.floating]) -> Samples:
+    """What is below 120 Hz of (n,) samples, as LFE carries it: 24 dB an octave beyond."""
+    spectrum = np.fft.rfft(samples.astype(np.float64))
+    frequency = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE)
+    kept: Samples = np.fft.irfft(spectrum / (1 + (frequency / _LFE_HZ) ** 4), len(samples)).astype(np.float32)
+    return kept
+
+
+def surround_of(samples: Samples) -> Samples:
+    """(6, n) 5.1 out of two channels: their mean in the centre, its low notes in LFE, late copies behind."""
+    _pair(samples)
+    left, right = samples[:2].astype(np.float64)
+    middle = (left + right) / 2
+    late, later = round(0.021 * SAMPLE_RATE), round(0.027 * SAMPLE_RATE)
+    behind = [0.5 * np.concatenate([np.zeros(n), side[: len(side) - n]]) for n, side in ((late, left), (later, right))]
+    channels = (0.7 * left, 0.7 * right, 0.7 * middle, low_notes(middle), *behind)
+    return np.stack(channels).astype(np.float32)
+
+
+def plant_channel_order(samples: Samples, start: float, end: float) -> Result:
+    """5.1 in film order where its own is expected: LFE and a channel behind change places. Strength: seconds."""
+    if samples.shape[0] != SURROUND_CHANNELS:
+        raise ValueError(f"5.1 has six channels, not shape {samples.shape}")
+    span, made = _span(samples, start, end), samples.copy()
+    made[:, span] = samples[np.array(_FILM_ORDER), span]
+    return _faded(samples, made, span), _planted("audio.channel_swap", span, end - start)
+
+
+def plant_surround_imbalance(
+    samples: Samples, start: float, end: float, decibels: float = 20.0, channel: int = 5
+) -> Result:
+    """One of two surround channels is turned down. Strength: decibels."""
+    span, made = _span(samples, start, end), samples.copy()
+    made[channel, span] *= np.float32(_level(-decibels))
+    return _faded(samples, made, span), _planted("audio.surround_imbalance", span, decibels, channel=channel)
 
 
 def plant_opposite_phase(samples: Samples, start: float, end: float) -> Result:

@@ -211,6 +211,67 @@ def jitter_pcr(data: bytes, start: float, end: float, seconds: float, seed: int 
     return stream.packets.tobytes(), planted
 
 
+def pause_pcr(data: bytes, start: float, end: float) -> tuple[bytes, Planted]:
+    """Leave every PCR of a stretch out; stuffing takes its place. Strength: seconds."""
+    stream = Transport.read(data)
+    where, begins, ends = stream.span(start, end)
+    for row in _pcr_rows(stream.packets[where]) + where.start:
+        stream.packets[row, 5] &= 0xEF
+        stream.packets[row, 6:12] = 0xFF
+    return stream.packets.tobytes(), Planted("stream.continuity", begins, ends, ends - begins, {"means": "no pcr"})
+
+
+def jump_pcr(data: bytes, at: float, seconds: float) -> tuple[bytes, Planted]:
+    """Move every PCR from the picture due at `at` on, and nothing else. Strength: seconds, absolute."""
+    stream = Transport.read(data)
+    first = int(stream.starts[stream.picture(at)])
+    for row in _pcr_rows(stream.packets[first:]) + first:
+        _write_pcr(stream.packets[row], _read_pcr(stream.packets[row]) + round(seconds * _PCR_HZ))
+    start, end = stream.around(at)
+    return stream.packets.tobytes(), Planted("stream.continuity", start, end, abs(seconds), {"means": "pcr jump"})
+
+
+def spoil_table(data: bytes, at: float, table: str = "pat") -> tuple[bytes, Planted]:
+    """Change a byte of the first PAT or PMT after the picture due at `at`: its checksum is wrong. Strength: 1."""
+    stream = Transport.read(data)
+    first = int(stream.starts[stream.picture(at)])
+    rows = np.nonzero(stream.pids == (0 if table == "pat" else stream.pmt))[0]
+    row = int(rows[rows >= first][0])
+    stream.packets[row, 14] ^= 0xFF
+    later = np.nonzero(stream.starts > row)[0]
+    begins = float(stream.times[max(0, (int(later[0]) if len(later) else len(stream.times)) - 1)])
+    planted = Planted(
+        "stream.continuity", begins, begins + _INSTANT_SECONDS, 1.0, {"means": "checksum", "table": table}
+    )
+    return stream.packets.tobytes(), planted
+
+
+def scramble(data: bytes, start: float, end: float) -> tuple[bytes, Planted]:
+    """Mark the pictures' packets of a stretch as scrambled, and change their payload. Strength: seconds."""
+    stream = Transport.read(data)
+    where, begins, ends = stream.span(start, end)
+    rows = np.nonzero(stream.pids[where] == stream.video)[0] + where.start
+    plain = rows[stream.packets[rows, 3] & 0x20 == 0]
+    stream.packets[plain, 3] |= 0x80
+    stream.packets[plain, 4:] ^= 0x5A
+    return stream.packets.tobytes(), Planted("stream.continuity", begins, ends, ends - begins, {"means": "scrambled"})
+
+
+def strip_stamps(data: bytes, start: float, end: float) -> tuple[bytes, Planted]:
+    """Leave the PTS and DTS of a stretch of pictures out; stuffing takes their place. Strength: seconds."""
+    stream = Transport.read(data)
+    where, begins, ends = stream.span(start, end)
+    for row in (
+        np.nonzero((stream.pids[where] == stream.video) & (stream.packets[where, 1] & 0x40 != 0))[0] + where.start
+    ):
+        packet = stream.packets[row]
+        head = 4 + (1 + int(packet[4]) if packet[3] & 0x20 else 0)
+        if bytes(packet[head : head + 3]) == b"\0\0\1":
+            packet[head + 7] &= 0x3F
+            packet[head + 9 : head + 9 + int(packet[head + 8])] = 0xFF
+    return stream.packets.tobytes(), Planted("stream.timestamps", begins, ends, ends - begins, {"means": "no pts"})
+
+
 def _shift_stamp(packet: Packets, at: int, ticks: int) -> None:
     """Move the PTS or DTS at a byte (ISO/IEC 13818-1, 2.4.3.7)."""
     b = [int(v) for v in packet[at : at + 5]]

@@ -5,7 +5,8 @@ from media import ffmpeg_exe, media_dir
 
 from benchmarks.clean_content import VARIANTS, encode
 from benchmarks.detectors import REAL
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 
 # One that moves, one with faces and flat walls, one that is film: each variant takes one of them.
 CLIPS = (

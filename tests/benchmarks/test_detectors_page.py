@@ -3,7 +3,8 @@
 import json
 import re
 
-from benchmarks.detectors_page import PAGE, dominance, page
+from benchmarks.detectors_chart import chart
+from benchmarks.detectors_page import CHART, PAGE, dominance, newest, page, read_result, together
 from benchmarks.harness import RESULTS
 from engine.detectors import DETECTORS
 
@@ -11,14 +12,16 @@ AGAIN = "run `avjury bench detectors-page` again"
 
 
 def recorded(text):
-    """The result that a page was made from."""
-    name = re.search(r"Figures: (detectors-\S+\.json)", text)[1]
-    return {**json.loads((RESULTS / name).read_text(encoding="utf-8")), "file": name}
+    """The results that a page was made from."""
+    [names] = re.findall(r"^Figures: (.*);", text, re.MULTILINE)
+    return [read_result(RESULTS / name) for name in names.split(", ")]
 
 
 def test_the_page_says_what_the_detectors_declare():
     text = PAGE.read_text(encoding="utf-8")
-    assert text == page(DETECTORS, recorded(text)), AGAIN
+    costs = read_result(RESULTS / re.search(r"^Costs: (kernels-cpu-\S+\.json)", text, re.MULTILINE)[1])
+    assert text == page(DETECTORS, recorded(text), costs), AGAIN
+    assert CHART.read_text(encoding="utf-8") == chart(together(recorded(text)), "detectors"), AGAIN
 
 
 def test_the_graph_has_every_dominance_and_no_other():
@@ -40,3 +43,18 @@ def test_nobody_speaks_for_itself_through_others():
     for name in masters:
         above(name)
     assert next(iter(dominance(DETECTORS))) == "```mermaid"
+
+
+def test_of_each_part_the_newest_result_counts(tmp_path):
+    for name, figures in (
+        ("1", {"seed": 1, "sound": {"old": 1}, "picture": {"p": 1}}),
+        ("2", {"seed": 1, "clean": {"hours": 1}, "detectors": ["video.black"]}),
+        ("3", {"seed": 1, "sound": {"new": 2}}),
+    ):
+        (tmp_path / f"detectors-2{name}.json").write_text(json.dumps({"figures": figures}), encoding="utf-8")
+    results = newest(tmp_path)
+    assert [result["file"] for result in results] == ["detectors-21.json", "detectors-22.json", "detectors-23.json"]
+    figures = together(results)
+    assert (figures["sound"], figures["picture"]) == ({"new": 2}, {"p": 1})
+    assert "video.black" not in figures["unknown"]
+    assert "video.freeze" in figures["unknown"]

@@ -1,6 +1,7 @@
 """The GPU check's own logic, on a machine without a GPU: it runs what it can and says what it could not."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -96,12 +97,43 @@ print("loaded")
     assert done.stdout.strip() == "loaded", done.stderr
 
 
+def test_gpu_tests_are_found_with_torch_triton_numba_numpy_and_pytest_alone(tmp_path):
+    """Where anything else is missing no file of them may fall out."""
+    refused = [
+        *("av", "pydantic", "typer", "rich", "plotly", "prometheus_client", "yaml", "sqlalchemy", "alembic", "msgspec"),
+        *("fastapi", "starlette", "uvicorn", "anyio", "httpx", "pyarrow", "duckdb", "obstore", "hypothesis", "psutil"),
+    ]
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.split('.')[0] in {refused!r}:\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+    )
+    files = gpu_check.gpu_test_files()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "gpu"),
+            *("-p", "pytest_timeout", "-p", "no:cacheprovider"),
+            *files,
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    assert len({line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line}) == len(files)
+
+
 def test_decode_and_pipeline_run_over_the_fake_driver(over_fake_driver):  # noqa: F811
     script = """
 import json, torch
 from pathlib import Path
 from benchmarks.gpu_decode import _Clip, decode_only, pipeline
-from engine.decode.nvdec import DecoderPool
+from engine.decode.nvdec_pool import DecoderPool
 pool = DecoderPool(0)
 clip = _Clip(Path("tests/clips/h264_320x180_8bit.h264"))
 decoded = decode_only(pool, clip, 3, 0.3)

@@ -7,7 +7,10 @@ from bitwriter import annex_b, h264_slice, h264_sps, hevc_sps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.decode.bitstream import HeaderWatch, LengthPrefixed, nal_units, parse_sps, split_access_units
+from engine.decode.headers import HeaderWatch
+from engine.decode.length_prefixed import LengthPrefixed
+from engine.decode.nal import nal_units, split_access_units
+from engine.decode.sequence import parse_sps
 from engine.errors import DecodeError
 
 CLIPS = Path(__file__).parents[1] / "clips"

@@ -6,8 +6,8 @@ import pytest
 from bitwriter import h264_sps
 from fake_driver import over_fake_driver  # noqa: F401 - a fixture
 
-from engine.decode.bitstream import parse_sps
 from engine.decode.caps import CodecCaps, DecoderCaps, choose_decoder, query_caps, refusal
+from engine.decode.sequence import parse_sps
 from engine.media import VideoInfo
 
 HOPPER = DecoderCaps(

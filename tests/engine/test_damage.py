@@ -5,7 +5,8 @@ from itertools import islice
 
 import pytest
 
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from models.synthesis.coded_damage import plant_damage
 from models.synthesis.picture import moving_pattern, plant
 from models.synthesis.picture_clip import read_pictures, write_pictures
@@ -62,6 +63,17 @@ def test_torn_pictures_are_tearing_and_not_corruption(tmp_path):
     _, start, end = found[0]
     assert 2.0 <= start <= 3.0
     assert 5.0 <= end <= 6.0
+
+
+def test_a_few_green_pictures_and_a_part_without_data_are_corruption(tmp_path):
+    for what, strength, first in (("colour_flash", 6.0, 2.24), ("no_data", 0.25, 2.0)):
+        clip = tmp_path / f"{what}.mp4"
+        spoilt = plant(
+            islice(moving_pattern(320, 192, speed=1.0), 100), what, rate=RATE, start=2.0, end=3.0, strength=strength
+        )
+        write_pictures(clip, spoilt, rate=RATE)
+        found = [(name, start) for name, start, _ in judge(clip)]
+        assert found == [("video.corruption", pytest.approx(first, abs=1e-6))], what
 
 
 def test_one_torn_picture_is_no_incident(tmp_path):

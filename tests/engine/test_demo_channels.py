@@ -4,7 +4,8 @@ import pytest
 
 from engine import demo_channels
 from engine.configured import chosen_detectors, load_config
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 
 
 @pytest.mark.slow

@@ -21,8 +21,10 @@ from engine.evidence.recorder import PICTURES_PER_BATCH, EvidenceSettings, Recor
 from engine.evidence.series import MeasureRing, Points, Watched, series_json, thinned
 from engine.evidence.worker import QUEUE_TASKS, EvidenceWorker, Task
 from engine.ingest.source import Source
+from engine.listener import Silent
 from engine.media import Measures
-from engine.pipeline import Engine, EngineSettings, Silent, StreamSpec, check
+from engine.pipeline import Engine, check
+from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Incident, Severity
 
 CHOSEN = {name: {} for name in ("video.black", "audio.silence", "audio.mono")}

@@ -6,15 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from properties import given, settings, st
 
 from engine.detectors import DETECTORS, detector
 from engine.errors import ConfigError, MeasureError
 from engine.judge import Judge
 from engine.media import Measures
 
-VIDEO = ("luma_mean", "mafd", "black_ratio", "block_edges", "blur")
+VIDEO = ("luma_mean", "mafd", "black_ratio", "blocks", "blur")
 AUDIO = ("quiet", "quiet_lead", "quiet_tail", "short_term", "true_peak_db", "clipped")
 STREAM = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
 # Those that judge these measures; the machine is the same for all.
@@ -33,7 +32,7 @@ def measures(track, columns, slots, start, until, values, device="cpu"):
     )
 
 
-def picture(at, mafd=0.5, black=0.0, blocks=0.0, blur=4.0):
+def picture(at, mafd=0.5, black=0.0, blocks=0.0, blur=2.0):
     return at, at, [100.0, mafd, black, blocks, blur]
 
 
@@ -117,7 +116,7 @@ def test_a_track_that_nobody_judges():
 
 
 def test_a_measure_that_is_missing_is_named(judge):
-    with pytest.raises(MeasureError, match=r"video\.blockiness cannot judge: nothing measures block_edges"):
+    with pytest.raises(MeasureError, match=r"video\.blockiness cannot judge: nothing measures blocks"):
         judge.judge(measures("video", ("black_ratio",), [0], [0.0], [0.0], [[1.0]]))
     with pytest.raises(MeasureError, match="quiet_lead, quiet_tail"):
         judge.judge(measures("audio", ("quiet",), [0], [0.0], [0.1], [[1.0]]))

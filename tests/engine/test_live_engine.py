@@ -10,7 +10,8 @@ from live_kit import encode, live, wait
 from engine.detectors import all_detectors
 from engine.errors import ConfigError
 from engine.overload import OverloadSettings
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 
 # What an outage, a cut or a seam could be mistaken for.
 OUTAGES = {

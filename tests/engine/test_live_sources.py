@@ -17,7 +17,9 @@ from engine.errors import SourceError
 from engine.ingest.backoff import LONGEST_SECONDS, Backoff, OpenPace
 from engine.ingest.causes import cause_of
 from engine.ingest.source import Source
-from engine.pipeline import Engine, EngineSettings, Silent, StreamSpec
+from engine.listener import Silent
+from engine.pipeline import Engine
+from engine.spec import EngineSettings, StreamSpec
 
 SENDER = shutil.which("ffmpeg")
 # What an outage could be mistaken for.
@@ -112,9 +114,9 @@ def watching(url: str, **options) -> Iterator[Watcher]:
 class Channel(threading.Thread):
     """Sends a transport stream to whoever connects, at its own pace, until it is closed; can go silent."""
 
-    def __init__(self, clip: Path, port: int) -> None:
+    def __init__(self, clip: Path, port: int, seconds: float = 8.0) -> None:
         super().__init__()
-        self.data, self.rate = clip.read_bytes(), clip.stat().st_size / 8
+        self.data, self.rate = clip.read_bytes(), clip.stat().st_size / seconds
         self.over, self.silent = threading.Event(), threading.Event()
         self.server = socket.create_server(("127.0.0.1", port))
         self.server.settimeout(0.1)
@@ -157,7 +159,7 @@ def test_a_source_that_goes_and_comes_back_is_one_stall_and_no_other_defect(clip
         measured, media = watcher.frames, watcher.media
         channel = Channel(clip, port)
         try:
-            watcher.wait(watcher.closed, 25)
+            watcher.wait(watcher.closed, 60)
             away = time.monotonic() - left
             watcher.wait(lambda: watcher.frames > measured + 25, 10)
             assert watcher.media > media
@@ -190,6 +192,25 @@ def test_a_connection_that_falls_silent_is_a_stall_and_goes_on_where_the_clock_i
     assert outcome.incidents[0].duration == pytest.approx(5.3, abs=1.5)
 
 
+@pytest.mark.slow
+def test_a_slide_show_comes_back_from_an_outage_too(folder: Path) -> None:
+    path = folder / "slides.ts"
+    drawn = ["-f", "lavfi", "-i", "testsrc2=s=160x96:r=1/3:d=600"]
+    codec = ["-c:v", "libx264", "-g", "1", "-bf", "0", "-pix_fmt", "yuv420p"]
+    subprocess.run([ffmpeg_exe(), "-y", "-v", "error", *drawn, *codec, str(path)], check=True, timeout=60)
+    port = free_port()
+    channel = Channel(path, port, 600)
+    try:
+        with watching(f"tcp://127.0.0.1:{port}") as watcher:
+            watcher.wait(lambda: watcher.frames > 3, 60)
+            channel.silent.set()
+            watcher.wait(watcher.opened, 15)
+            channel.silent.clear()
+            watcher.wait(watcher.closed, 20)
+    finally:
+        channel.close()
+
+
 def test_a_source_that_sends_no_key_frame_is_a_stall(folder: Path) -> None:
     encode(folder / "rare.ts", 8, "-an", "-g", "1000", "-keyint_min", "1000", "-sc_threshold", "0")
     whole = (folder / "rare.ts").read_bytes()
@@ -213,7 +234,7 @@ def test_a_source_that_is_not_there_at_first_is_waited_for(clip: Path) -> None:
         assert watcher.incidents[0] == ("opened", "stream.stall", "refused")
         channel = Channel(clip, port)
         try:
-            watcher.wait(watcher.closed, 25)
+            watcher.wait(watcher.closed, 60)
             assert watcher.frames
         finally:
             channel.close()
@@ -319,10 +340,8 @@ def test_a_live_playlist_that_stops_is_a_stall_with_its_cause(folder, suffix, fa
         getattr(server, fault).clear()
         watcher.wait(watcher.closed, 35)
         outcome = watcher.end()
-    found = {i.detector for i in outcome.incidents}
-    # Each attempt at a segment that hangs drips some of its pictures, which are not whole seconds of anything.
-    assert "stream.stall" in found
-    assert fault == "hanging" or found == {"stream.stall"}, outcome.incidents
+    # Each attempt at a segment that hangs drips some of its pictures: they are no freeze, and no missing sound.
+    assert {i.detector for i in outcome.incidents} == {"stream.stall"}, outcome.incidents
 
 
 def program(*command: str) -> subprocess.Popen[bytes]:

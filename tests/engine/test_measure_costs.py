@@ -8,13 +8,13 @@ from surfaces import surface
 
 from engine.batch import Batcher
 from engine.detectors import DETECTORS, resolve
-from engine.measure import Measure, area, blocks, change, edges, texture
+from engine.measure import Measure, area, blocks, change, sharpness, texture
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 
 CPU = torch.device("cpu")
 KERNELS = {
     "blockiness": blocks,
-    "edge_width": edges,
+    "sharpness": sharpness,
     "texture": texture,
     "active_area": area,
     "tile_stats": change,
@@ -22,7 +22,7 @@ KERNELS = {
 # What a detector of each kernel is.
 WANTED = {
     "video.blockiness": {"blockiness"},
-    "video.blur": {"edge_width"},
+    "video.blur": {"sharpness"},
     "video.noise": {"texture"},
     "video.letterbox": {"active_area"},
     "video.flash": {"tile_stats"},
@@ -45,6 +45,8 @@ def ran(monkeypatch):
 
     for name, module in KERNELS.items():
         monkeypatch.setattr(module, name, watched(name, getattr(module, name)))
+    on_host = watched("tile_stats", change.host_tile_stats())
+    monkeypatch.setattr(change, "host_tile_stats", lambda: on_host)
     return names
 
 

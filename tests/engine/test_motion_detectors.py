@@ -6,7 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 
 RATE = 25
 WIDTH, HEIGHT = 320, 180

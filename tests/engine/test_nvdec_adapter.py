@@ -9,8 +9,9 @@ PREAMBLE = """
 import ctypes, json, sys, threading
 import numpy as np
 from bitwriter import annex_b, h264_slice, h264_sps, hevc_sps
-from engine.decode.bitstream import parse_sps
-from engine.decode.nvdec import DecoderPool, NvdecDecoder
+from engine.decode.sequence import parse_sps
+from engine.decode.nvdec import NvdecDecoder
+from engine.decode.nvdec_pool import DecoderPool
 from engine.errors import AvjuryError
 from engine.media import Packet, VideoInfo
 

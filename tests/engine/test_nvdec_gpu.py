@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.decode.bitstream import HeaderWatch, split_access_units
+from engine.decode.headers import HeaderWatch
+from engine.decode.nal import split_access_units
 from engine.media import Packet, VideoInfo
 
 CLIPS = Path(__file__).parents[1] / "clips"
@@ -61,7 +62,7 @@ def pixels(surface):
 
 @pytest.fixture
 def pool():
-    from engine.decode.nvdec import DecoderPool
+    from engine.decode.nvdec_pool import DecoderPool
 
     with_gpu = DecoderPool(0)
     yield with_gpu

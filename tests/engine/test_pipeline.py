@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from media import ffmpeg_exe
 
-from engine.pipeline import Engine, EngineSettings, Silent, StreamSpec, check
+from engine.listener import Silent
+from engine.pipeline import Engine, check
+from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Severity
 
 CPU = EngineSettings(device="cpu")

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from engine.pipeline import Outcome, Trace
+from engine.outcome import Outcome, Trace
 from engine.report import write_report
 from engine.verdicts import Incident, Severity
 

@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 from engine.cli import app
 from engine.config import load
 from engine.errors import ConfigError
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
 from engine.slate_images import configured, read_slate
 from engine.slates import SIZE, Slate, distances
+from engine.spec import EngineSettings, StreamSpec
 
 RATE, WIDTH, HEIGHT = 25, 320, 180
 

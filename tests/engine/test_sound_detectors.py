@@ -11,13 +11,16 @@ from engine.detectors import DETECTORS
 from engine.judge import Judge
 from engine.measure import Measure
 from engine.media import AudioBatch
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from models.synthesis import sound
 
 SOUND = tuple(d for d in DETECTORS if d.track == "audio")
 # Over-loud sound is what several plantings are as well.
 LEVELS = ("audio.loudness", "audio.true_peak")
 WANTED = {d.column for d in SOUND}
+# Of 5.1: LFE is not measured, what is behind counts for more.
+WEIGHTS = {6: [1.0, 1.0, 1.0, 0.0, 1.41, 1.41]}
 
 
 def blocks(signal, rows=1):
@@ -27,7 +30,7 @@ def blocks(signal, rows=1):
         samples = np.zeros((rows, 8, 4800), np.float32)
         samples[:, : part.shape[0], : part.shape[1]] = part
         weights = np.zeros((rows, 8))
-        weights[:, : part.shape[0]] = 1.0
+        weights[:, : part.shape[0]] = WEIGHTS.get(part.shape[0], [1.0] * part.shape[0])
         yield AudioBatch(
             torch.arange(rows),
             torch.full((rows,), begin / 48_000, dtype=torch.float64),
@@ -342,6 +345,50 @@ def test_a_surround_channel_that_was_used_and_has_nothing_any_more_is_told():
     assert start == pytest.approx(20.0, abs=0.1)
     assert end == pytest.approx(70.0, abs=0.1)
     assert others(judged(surround[:, : 59 * 48_000], short), "audio.click") == []
+
+
+def surround(seconds):
+    """5.1 of speech with an effect in LFE from time to time."""
+    made = sound.surround_of(speech_like(seconds))
+    time = np.arange(made.shape[1]) / 48_000
+    swell = np.maximum(0.0, np.sin(2 * np.pi * 0.2 * time) - 0.3)
+    made[sound.LFE] += (0.2 * swell * np.sin(2 * np.pi * 45 * time)).astype(np.float32)
+    return made
+
+
+def test_surround_channels_in_another_order_are_told_from_where_they_are():
+    clean = surround(40.0)
+    assert others(judged(clean)) == []
+    made, [planted] = sound.plant_channel_order(clean, 5.0, 32.0)
+    [(detector, start, end)] = others(judged(made))
+    assert detector == planted.detector
+    assert start == pytest.approx(planted.start, abs=1.0)
+    assert planted.end - 0.1 <= end < planted.end + 6.0  # until LFE, or the other channel, sounds as it should
+
+
+def test_an_lfe_that_carries_everything_is_no_other_order():
+    """Some mixers send the whole sound there, and receivers take its low notes."""
+    made = surround(20.0)
+    made[sound.LFE] = made[2]
+    assert "audio.channel_swap" not in [f[0] for f in judged(made)]
+
+
+def test_a_surround_channel_that_is_quieter_all_the_time_is_told():
+    short = {"audio.surround_imbalance": {"duration": 10.0}}
+    made, [planted] = sound.plant_surround_imbalance(surround(30.0), 6.0, 24.0, channel=4)
+    [(detector, start, end)] = [f for f in judged(made, short) if f[0].startswith("audio.surround")]
+    assert detector == planted.detector
+    # The level of the last second or two is 12 dB down some three seconds after a channel is 20 dB down.
+    assert planted.start < start < planted.start + 4.0
+    assert end == pytest.approx(planted.end, abs=1.0)
+
+
+def test_a_lost_surround_channel_is_not_also_out_of_balance():
+    short = {"audio.surround_imbalance": {"duration": 10.0}, "audio.surround_lost": {"duration": 10.0}}
+    made, [planted] = sound.plant_lost_channel(surround(34.0), 14.0, 30.0, channel=5)
+    found = [f for f in judged(made, short) if f[0].startswith(("audio.surround", "audio.channel", "audio.imbalance"))]
+    assert [f[0] for f in found] == [planted.detector] == ["audio.surround_lost"]
+    assert found[0][1] == pytest.approx(planted.start, abs=0.1)
 
 
 def tone_of(level_db, seconds):

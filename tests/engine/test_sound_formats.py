@@ -9,7 +9,8 @@ from made_sound import noise_like
 from media import ffmpeg_exe
 
 from engine.detectors import DETECTORS
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 
 SOUND = {d.name: {} for d in DETECTORS if d.track == "audio"}
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 8: "7.1"}

@@ -14,7 +14,8 @@ from media import ffmpeg_exe, media_dir
 
 from engine.detectors.texture import DETECTORS
 from engine.measure.texture import COMBED_INTERVAL_SECONDS, TEXTURE_INTERVAL_SECONDS
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from models.synthesis.picture import moving_pattern
 from models.synthesis.picture_clip import plant_clip, write_pictures
 

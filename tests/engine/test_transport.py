@@ -15,7 +15,9 @@ from engine.detectors import detector
 from engine.ingest.source import Source
 from engine.ingest.timeline import Timeline, TrackOffset
 from engine.ingest.transport import TransportWatch
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.profiles import BUILT_IN
+from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Severity
 from models.synthesis import transport as plant
 
@@ -106,6 +108,36 @@ def test_a_jittering_clock(tmp_path, base):
     assert "us from its place" in incident.cause
     _, nothing = planted_in(tmp_path, plant.jitter_pcr(base, 5.0, 6.0, 1e-5), continuity={"pcr_jitter": "50us"})
     assert nothing == []
+
+
+@pytest.mark.parametrize(
+    ("means", "cause", "where"),
+    [
+        # ETSI TR 101 290, 2.3.a and 2.3.b: repetition and discontinuity; 2.4: accuracy; 2.2: checksums.
+        (lambda data: plant.pause_pcr(data, 5.0, 5.8), "PCR jumps by 0.820 s", "end"),
+        (lambda data: plant.jump_pcr(data, 5.0, 2.0), "PCR jumps by 2.002 s", "start"),
+        (lambda data: plant.jump_pcr(data, 5.0, -2.0), "PCR jumps by -1.998 s", "start"),
+        (lambda data: plant.jump_pcr(data, 5.0, 0.001), "PCR is 1000.0 us from its place", "start"),
+        (lambda data: plant.spoil_table(data, 5.0, "pat"), "table on PID 0 fails its checksum", "start"),
+        (lambda data: plant.spoil_table(data, 5.0, "pmt"), "table on PID 4096 fails its checksum", "start"),
+        # 2.6
+        (lambda data: plant.scramble(data, 5.0, 8.0), "scrambled packets without a CAT", "start"),
+        # 2.5
+        (lambda data: plant.strip_stamps(data, 5.0, 6.5), "video without timestamps for 0.7 s", "later"),
+    ],
+)
+def test_each_error_of_the_report_is_named_where_it_is(tmp_path, base, means, cause, where):
+    planted, [incident] = planted_in(tmp_path, means(base))
+    assert incident.cause == cause
+    expected = {"start": planted.start, "end": planted.end, "later": planted.start + 0.7}[where]
+    assert incident.start == pytest.approx(expected, abs=PICTURE + 1e-3)
+
+
+def test_a_broadcast_chain_wants_a_pcr_every_tenth_of_a_second(tmp_path, base):
+    made = plant.pause_pcr(base, 5.0, 5.3)
+    assert planted_in(tmp_path, made)[1] == []
+    _, [incident] = planted_in(tmp_path, made, continuity=BUILT_IN["broadcast"]["stream.continuity"])
+    assert incident.cause == "PCR jumps by 0.300 s"
 
 
 @pytest.mark.parametrize("seconds", [3.0, -3.0, 1000.0])

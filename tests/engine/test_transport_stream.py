@@ -197,6 +197,34 @@ def programme(*entries):
     return packet(0, 0, payload=pat, start=True) + packet(32, 0, payload=pmt, start=True)
 
 
+def scrambled(data, tables=b""):
+    """The same packets with a scrambled payload, and others in front."""
+    made = bytearray(data)
+    for at in range(0, len(made), 188):
+        if made[at + 1] & 0x1F:  # PIDs from 256 on
+            made[at + 3] |= 0x80
+    return tables + bytes(made)
+
+
+def test_scrambled_packets_want_a_cat_and_nothing_else_in_its_place():
+    clear = clocked([i * 0.04 for i in range(60)])
+    cat = bytes((1, 0xB0, 9, 0xFF, 0xFF, 0xC1, 0, 0))
+    cat += crc32_mpeg(cat).to_bytes(4, "big")
+    told = faults(scrambled(clear))
+    assert {fault.text for fault in told} == {"scrambled packets without a CAT"}
+    assert len(told) == 4  # of 2.36 s, one each half a second
+    assert kinds(scrambled(clear, packet(1, 0, payload=b"\0" + cat, start=True))) == []
+    other = table(2, 1, b"\xe1\0\xf0\0")
+    assert [f.text for f in faults(packet(1, 0, payload=other, start=True) + clear)] == ["table 0x02 in place of a CAT"]
+
+
+def test_a_scrambling_bit_that_fell_over_wants_no_cat():
+    made = bytearray(clocked([i * 0.04 for i in range(60)]))
+    for at in range(0, 12 * 188, 188):  # before four PCRs in a row
+        made[at + 3] |= 0x40
+    assert kinds(bytes(made)) == []
+
+
 @pytest.mark.parametrize(("tag", "counted"), [(0x56, 3), (0x59, 3), (0x0A, 0)])
 def test_packets_of_subtitles_are_counted(tag, counted):
     reader = TransportStream()

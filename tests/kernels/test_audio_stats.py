@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 from audio_blocks import CLIP_LEVEL_16_BIT, block_batch, measure_signal, tone
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from interpreter import interpreted
+from properties import given, settings, st
 from torch.testing import assert_close
 
 from kernels.audio_stats import COLUMNS, AudioState, loudness_summary, measure_audio, reference

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 from frames import frame_table, make_frame, random_frame
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from interpreter import interpreted
+from properties import given, settings, st
 
 from engine.detectors.video import BLOCKINESS_THRESHOLD
 from kernels.blockiness import COLUMNS, blockiness, reference

@@ -17,6 +17,7 @@ from kernels.frame_stats import gpu as frame_gpu
 from kernels.judge import gpu as judge_gpu
 from kernels.judge.layout import DETECTOR_FIELDS, EVENT_FIELDS, EVENTS_PER_DETECTOR, RULE_FIELDS
 from kernels.judge.op import new_state as new_judge_state
+from kernels.sharpness import gpu as sharpness_gpu
 from kernels.siti import gpu as siti_gpu
 from kernels.sound_features import FEATURES, FeatureState
 from kernels.sound_features import gpu as features_gpu
@@ -76,6 +77,7 @@ LAUNCHES = {
     "frame_stats": (lambda: frame_gpu.frame_stats(FRAMES, REFERENCES, REFERENCES), 2),
     "blockiness": (lambda: blocks_gpu.blockiness(FRAMES, 64), 5),
     "edge_width": (lambda: edge_gpu.edge_width(FRAMES, 64 * 36), 5),
+    "sharpness": (lambda: sharpness_gpu.sharpness(FRAMES, 64 * 36), 3),
     "tile_stats": (lambda: tile_gpu.tile_stats(FRAMES, REFERENCES), 1),
     "temporal": (launch_temporal, 1),
     "texture": (lambda: texture_gpu.texture(FRAMES), 4),

@@ -6,18 +6,16 @@ import numpy as np
 import pytest
 import torch
 from frames import frame_table, make_frame, random_frame
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from interpreter import interpreted
+from properties import given, settings, st
 
 from kernels.edge_width import COLUMNS, edge_width, reference
 from kernels.layout import FRAME_FIELDS
 
-# edge_width, narrow_edge_width, edge_share and blur are one or two float64 operations on equal integers; the deviation
-# is a difference of two integer sums here and a two-pass mean there: n roundings of 2**-53, n < 2**14 in these tests.
-BOUND = 2**14 * 2**-53
+# One or two float64 operations on equal integers.
+BOUND = 2 * 2**-53
 NO_CHROMA = np.zeros((0, 0), np.int64)
-EDGE, SHARE, NARROW, DEVIATION, BLUR = range(5)
+EDGE, SHARE = range(2)
 
 SHAPES = {
     "1 pixel": {"width": 1, "height": 1},
@@ -147,36 +145,11 @@ def test_a_longer_ramp_is_a_wider_edge():
     assert widths == sorted(set(widths))
 
 
-def test_blurred_picture_has_wider_edges_and_a_higher_score_than_the_sharp_one():
-    rng = np.random.default_rng(3)
-    sharp = np.kron(rng.integers(20, 230, (12, 20)), np.ones((32, 32), np.int64))  # 384 lines
-    scores = []
-    for passes in (0, 3, 12):
-        luma = sharp.astype(np.float64)
-        for _ in range(passes):
-            padded = np.pad(luma, 3, mode="edge")
-            luma = sum(padded[3 : 3 + luma.shape[0], i : i + luma.shape[1]] for i in range(7)) / 7
-            padded = np.pad(luma, 3, mode="edge")
-            luma = sum(padded[i : i + luma.shape[0], 3 : 3 + luma.shape[1]] for i in range(7)) / 7
-        scores.append(measure(grey(np.round(luma)))[0])
-    for column in (EDGE, NARROW, BLUR):
-        assert scores[0][column] < scores[1][column] < scores[2][column]
-
-
 @pytest.mark.parametrize("level", [0, 16, 128, 255])
-def test_a_flat_picture_is_not_blurred(level):
+def test_a_flat_picture_has_no_edges(level):
     values = measure(grey(np.full((40, 60), level)))[0]
     assert math.isnan(values[EDGE])
     assert values[SHARE] == 0
-    assert values[BLUR] == 0
-
-
-def test_a_picture_of_contrast_without_any_edge_is_blurred():
-    luma = np.tile(np.round(np.linspace(20, 230, 1000)).astype(np.int64), (30, 1))
-    values = measure(grey(luma))[0]
-    assert math.isnan(values[EDGE])
-    assert values[DEVIATION] > 12
-    assert values[BLUR] == 50
 
 
 def test_10_bit_is_measured_in_8():

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 from frames import Frame, blank_like, frame_table, make_frame, random_frame, reference_table
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from properties import given, settings, st
 
 from kernels.frame_stats import COLUMNS, frame_stats, reference
 

@@ -6,9 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from interpreter import interpreted
+from properties import given, settings, st
 
 from kernels.judge import op
 from kernels.judge.layout import EVENT_FIELDS, EventKind, OnsetRule

@@ -57,6 +57,13 @@ def rows_of(kind):
         signal = np.concatenate([signal, rear])
     weights = np.zeros((len(lengths), 8))
     weights[:, : signal.shape[0]] = 1.0
+    if kind == "swapped":
+        lengths = [4800] * 60 + [3700, 48] + [4800] * 58
+        signal = sound.surround_of(speech_like(12.0))
+        signal[3] += 0.1 * np.sin(2 * np.pi * 40 * np.arange(signal.shape[1]) / 48_000)
+        signal = sound.plant_channel_order(signal, 0.3, 11.2)[0]
+        signal[4, 5 * 48_000 :] *= 0.1
+        weights = np.tile([1.0, 1.0, 1.0, 0.0, 1.41, 1.41, 0.0, 0.0], (len(lengths), 1))
     return features_of(signal, lengths), lengths, weights, np.full(len(lengths), -23.5)
 
 
@@ -95,6 +102,16 @@ def assert_agree(actual, wanted):
         )
 
 
+def test_cpu_agrees_with_the_reference_on_channels_in_another_order():
+    stream = rows_of("swapped")
+    wanted = expected(stream)
+    assert_agree(run([stream], [1])[0], wanted)
+    at = {name: wanted[:, column] for column, name in enumerate(COLUMNS)}
+    assert np.nanmax(at["swapped_seconds"]) == pytest.approx(11.2, abs=0.3)
+    assert at["swapped_seconds"][-1] == 0.0
+    assert np.nanmax(at["surround_imbalance"]) > 12
+
+
 @pytest.mark.parametrize("kind", ["stereo", "mono", "surround"])
 def test_cpu_agrees_with_the_reference(kind):
     stream = rows_of(kind)
@@ -117,6 +134,13 @@ def test_triton_agrees_with_the_reference():
         result = run(part, [3, 0], gpu.sound_trends)
     for one, stream in zip(result, part, strict=True):
         assert_agree(one, expected(stream))
+
+
+@pytest.mark.slow
+def test_triton_agrees_with_the_reference_on_channels_in_another_order():
+    stream = rows_of("swapped")
+    with interpreted("kernels.sound_trends.gpu") as gpu:
+        assert_agree(run([stream], [0], gpu.sound_trends)[0], expected(stream))
 
 
 @pytest.mark.slow

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from interpreter import interpreted
+from properties import given, settings, st
 
 from kernels.temporal import COLUMNS, Range, new_state, temporal
 from kernels.temporal.op import luminance_table
@@ -87,6 +86,10 @@ def random_film(seed, seconds=4.0):
     film.tiles[stop:, 1, : 16 * int(rng.integers(1, 9))] = 0.0005
     red = rng.random(n) < 0.2
     film.tiles[red, 2], film.tiles[red, 3] = 0.35, 0.94
+    begin = int(rng.integers(2, n // 2))
+    card = slice(begin, begin + int(rng.integers(1, 30)))  # of one colour: green, grey, white, or of no colour at all
+    film.tiles[card, 0], film.gradient[card] = float(rng.choice([0.3, 0.5, 0.9])), 0.0
+    film.tiles[card, 2:] = float(rng.choice([0.3, 0.5, 0.0]))
     late = rng.random(n) < rng.choice([0.0, 0.05])
     film.times = film.times + np.cumsum(late) / RATE
     if rng.random() < 0.3:
@@ -302,6 +305,39 @@ def test_one_colour_has_no_spread():
     spread = run(film)["colour_spread"]
     assert spread[0] == 0
     assert spread[10] == pytest.approx(0.15)
+
+
+def card_of(luma, u, v, seconds, shift=0.0):
+    """Three seconds of a scene, with a card of one colour from second 1 on; `shift`: in brightness, after it."""
+    film = Film(3)
+    inside = film.at(1, 1 + seconds)
+    film.tiles[inside, 0], film.tiles[inside, 2], film.tiles[inside, 3] = luma, u, v
+    film.gradient[inside] = 0.0
+    film.tiles[film.at(1 + seconds, 3), 0] += shift
+    return film, film.times[run(film)["broken_colour"] > 0]
+
+
+def test_a_few_pictures_of_one_colour_within_a_scene_are_broken():
+    _, broken = card_of(0.3, 0.35, 0.3, 6 / RATE)
+    assert broken.tolist() == [pytest.approx(1 + 6 / RATE)]  # known when the scene is back
+    assert len(card_of(0.5, 0.5, 0.5, 3 / RATE)[1]) == 1  # grey
+
+
+@pytest.mark.parametrize(
+    ("luma", "u", "v", "seconds", "shift"),
+    [(0.9, 0.5, 0.5, 0.2, 0.0), (0.06, 0.5, 0.5, 0.2, 0.0), (0.3, 0.35, 0.3, 1.5, 0.0), (0.3, 0.35, 0.3, 0.2, 0.2)],
+    ids=["white", "black", "long", "another scene after it"],
+)
+def test_what_an_editor_puts_between_pictures_is_not_broken(luma, u, v, seconds, shift):
+    assert len(card_of(luma, u, v, seconds, shift)[1]) == 0
+
+
+def test_a_part_without_any_chroma_is_broken_at_once():
+    film = Film(2)
+    film.tiles[film.at(1, 1.2), 2:, : 3 * TILE_COLUMNS] = 0.0
+    broken = run(film)["broken_colour"]
+    assert broken[film.at(1, 1.2)].tolist() == [pytest.approx(1 / 3)] * 5
+    assert not broken[film.at(0, 1)].any()
 
 
 def test_wrong_shapes_are_refused():

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 from frames import frame_table, make_frame, random_frame, reference_table
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from interpreter import interpreted
+from properties import given, settings, st
 
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS
 from kernels.torn_blocks import reference, torn_blocks

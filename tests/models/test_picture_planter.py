@@ -10,7 +10,7 @@ from models.synthesis.picture import PLANTERS, moving_pattern, plant
 from models.synthesis.picture_clip import plant_clip, read_pictures
 
 STRENGTHS = {"noise": 8.0, "banding": 6.0, "plane_loss": 0.0, "tearing": 0.5, "letterbox": 0.3, "partial_freeze": 0.4,
-             "block_dropout": 0.2, "blur": 20.0}  # fmt: skip
+             "block_dropout": 0.2, "blur": 20.0, "colour_flash": 50.0}  # fmt: skip
 RATE = Fraction(25)
 
 

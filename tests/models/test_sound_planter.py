@@ -37,6 +37,22 @@ def test_planting_changes_only_what_it_says_and_is_repeatable(name):
     assert np.isfinite(made).all()
 
 
+def test_surround_is_planted_into_as_it_says():
+    clean = sound.surround_of(speech_like(4.0))
+    assert clean.shape == (6, 4 * 48_000)
+    steps = (np.diff(clean, axis=1) ** 2).sum(axis=1) / (clean**2).sum(axis=1)
+    assert steps[sound.LFE] < 0.25 * np.delete(steps, sound.LFE).min()
+    made, [planted] = sound.plant_channel_order(clean, 1.0, 3.0)
+    assert (planted.detector, planted.start, planted.end) == ("audio.channel_swap", 1.0, 3.0)
+    assert np.array_equal(made[:, 96_000], clean[[0, 2, 1, 4, 5, 3], 96_000])
+    assert np.array_equal(made[:, :48_000], clean[:, :48_000])
+    made, [planted] = sound.plant_lost_channel(clean, 1.0, 3.0, channel=4)
+    assert planted.detector == "audio.surround_lost"
+    assert not made[4, 50_000:140_000].any()
+    with pytest.raises(ValueError, match="six channels"):
+        sound.plant_channel_order(clean[:2], 1.0, 3.0)
+
+
 def test_edges_of_a_lasting_defect_are_no_clicks():
     made, _ = sound.plant_offset(np.zeros((2, 48_000), np.float32), 0.2, 0.8, offset=0.5)
     assert np.abs(np.diff(made)).max() < 0.003

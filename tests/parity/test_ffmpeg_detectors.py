@@ -10,7 +10,8 @@ import pytest
 from ffmpeg_runs import ebur128, silences, video_intervals
 from media import media_dir
 
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 
 # Where the ffmpeg program is not what we want to equal; see docs/parity.md.
 DEVIATIONS = {

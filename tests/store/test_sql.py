@@ -52,6 +52,41 @@ def test_incidents_outlive_the_process(url, store):
     again.close()
 
 
+def changes_sent(store):
+    """The changes that are due, sent."""
+    batch = store.outbox.claim("hook", lease_seconds=1.0)
+    if batch is None:
+        return []
+    store.outbox.delivered(batch)
+    return [notice.change for notice in batch.notices]
+
+
+def test_who_was_told_of_an_incident_is_told_its_end_though_it_was_muted(store, clock):
+    one = store.incidents.record(freeze("a", 1.0), "opened").incident
+    assert changes_sent(store) == ["opened"]
+    assert store.incidents.mute(one.id, "olga").muted
+    store.incidents.record(freeze("a", 1.0, 3.0), "closed")
+    clock.now += 11.0
+    assert changes_sent(store) == ["closed"]
+    store.incidents.record(freeze("a", 5.0), "opened")  # comes back, muted as it was
+    assert changes_sent(store) == []
+    store.incidents.mute(one.id, None)
+    assert changes_sent(store) == ["opened"]
+
+
+def test_nobody_hears_of_an_incident_that_was_muted_before_anybody_was_told(store, clock):
+    one = store.incidents.record(freeze("a", 1.0), "opened").incident
+    store.incidents.mute(one.id, "olga")
+    store.incidents.record(freeze("a", 1.0, 3.0), "closed")
+    clock.now += 60.0
+    assert changes_sent(store) == []
+    two = store.incidents.record(freeze("b", 1.0), "opened").incident
+    store.incidents.record(freeze("b", 1.0, 3.0), "closed")
+    store.incidents.mute(two.id, "olga")  # both notices were waiting
+    clock.now += 60.0
+    assert changes_sent(store) == []
+
+
 def test_renditions_of_a_channel_make_one_incident_that_ends_with_the_last(store):
     for stream in "ab":
         store.streams.put(StreamRecord(stream, f"http://h/{stream}", channel="one"))

@@ -8,6 +8,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from engine.service.api.errors import ErrorBody
 from engine.service.auth import Caller, Gate, check_role
+from engine.service.sessions import COOKIE, Sessions
 from engine.settings.auth import Role
 
 # Only for the document: the gate reads the header itself, and says what is wrong with it.
@@ -20,10 +21,12 @@ class Access:
 
     Args:
         gate: that decides.
+        sessions: of the web page.
     """
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, sessions: Sessions) -> None:
         self._gate = gate
+        self.sessions = sessions
 
     def role(self, role: Role) -> Callable[..., Caller]:
         """The caller of a request, whose role is at least this one; else AccessError."""
@@ -40,12 +43,25 @@ class Access:
 
         Raises: AccessError.
         """
-        headers = request.headers
-        found = self._gate.caller(
-            headers.get("authorization"), headers.get("host"), headers.get("origin"), request.method not in _QUESTIONS
-        )
+        found = self.of_session(request)
+        if found is None:
+            headers = request.headers
+            changes = request.method not in _QUESTIONS
+            found = self._gate.caller(headers.get("authorization"), headers.get("host"), headers.get("origin"), changes)
         check_role(found, role)
         return found
+
+    def of_session(self, request: Request) -> Caller | None:
+        """Who sent a request by a session of the web page; None where it names a token, or has no session.
+
+        Raises: AccessError for a request of another site's page.
+        """
+        cookie, headers = request.cookies.get(COOKIE), request.headers
+        if cookie is None or "authorization" in headers or self._gate.open:
+            return None
+        return self.sessions.caller(
+            cookie, headers.get("host"), headers.get("origin"), request.method not in _QUESTIONS
+        )
 
 
 def route(role: Role, *statuses: int) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from typing import Final
 
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine.service.api import docs_page, errors, incidents, streams, system, watch
+from engine.service.api import docs_page, errors, incidents, measures, page, session, streams, system, wall, watch
 from engine.service.api.access import Access
 from engine.service.metrics import release
 from engine.service.parts import Parts
@@ -30,8 +30,8 @@ def make_app(parts: Parts) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     errors.install(app)
-    access = Access(parts.gate)
-    for resource in (streams, incidents, watch, system):
+    access = Access(parts.gate, parts.sessions)
+    for resource in (streams, measures, incidents, watch, wall, session, system):
         app.include_router(resource.routes(parts, access))
 
     @app.get("/docs", include_in_schema=False)
@@ -39,10 +39,7 @@ def make_app(parts: Parts) -> FastAPI:
         headers = {"Content-Security-Policy": docs_page.CONTENT_POLICY}
         return HTMLResponse(docs_page.page(app.openapi()), headers=headers)
 
-    @app.get("/", include_in_schema=False)
-    async def start() -> RedirectResponse:
-        return RedirectResponse("/docs")
-
+    page.install(app)
     app.add_middleware(BodyLimit, most_bytes=parts.core.config.service.max_body_bytes)
     app.add_middleware(SafeHeaders)
     return app

@@ -1,5 +1,7 @@
 """The service itself: engines, configuration, letters that never arrived, health and metrics."""
 
+import os
+import resource
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -35,6 +37,20 @@ def routes(parts: Parts, access: Access) -> APIRouter:
                 **route("viewer"))  # fmt: skip
     def engines() -> dict[str, Any]:
         return {"items": [_engine(engine) for engine in parts.fleet.engines()], "next": None}
+
+    @router.get("/api/v1/service", tags=["service"], summary="How the service itself is", dependencies=[viewer],
+                **route("viewer"))  # fmt: skip
+    def service() -> dict[str, Any]:
+        with open("/proc/self/statm", "rb") as file:
+            resident = int(file.read().split()[1]) * resource.getpagesize()
+        return {
+            "not_ready": {part: redact(why) for part, why in parts.health.ready().items()},
+            "pid": os.getpid(),
+            "resident_bytes": resident,
+            "streams": len(parts.core.all()),
+            "history_hours": parts.core.config.service.history_hours,
+            "walls": parts.wall.readers,
+        }
 
     @router.get("/api/v1/maintenance", tags=["service"], summary="All maintenance windows", dependencies=[viewer],
                 **route("viewer"))  # fmt: skip

@@ -1,0 +1,132 @@
+"""Follows what an H.264 or HEVC stream says of itself in its headers, without decoding a picture.
+
+NVDEC's wrapper rescales a changed size in silence and reports no damage, so size, depth, chroma and losses are read
+here.
+
+Sources: ITU-T H.264 (08/2021) clauses 7.4.1.2, 7.4.3; ITU-T H.265 (08/2021) clause 7.4.2.4.
+"""
+
+from dataclasses import dataclass, field
+
+from engine.decode.header_bits import Bits, OutOfBits
+from engine.decode.nal import Codec, is_key, is_parameter_set, is_slice, nal_type, nal_units, unescape
+from engine.decode.sequence import FrameNumbers, SequenceFormat, read_sps
+from engine.errors import DecodeError
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """What the headers of one packet say.
+
+    Args:
+        format: of the sequence from here on; None as long as no sequence header was seen.
+        key: decoding can start with this packet.
+        has_parameter_sets: it carries a sequence header of its own.
+        damage: damaged headers in it, and 1 if pictures before it are missing.
+        missing: 1 if pictures before it are missing, else 0.
+    """
+
+    format: SequenceFormat | None
+    key: bool
+    has_parameter_sets: bool
+    damage: int
+    missing: int
+
+
+@dataclass(slots=True)
+class HeaderWatch:
+    """Follows the headers of one stream.
+
+    Args:
+        codec: "h264" or "hevc".
+    """
+
+    codec: Codec
+    format: SequenceFormat | None = None
+    _sets: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    _numbers: FrameNumbers | None = None
+    _previous_number: int | None = None
+
+    def parameter_sets(self) -> bytes:
+        """The latest parameter sets as Annex B, to begin again after a jump."""
+        return b"".join(b"\x00\x00\x00\x01" + self._sets[key] for key in sorted(self._sets))
+
+    def forget_order(self) -> None:
+        """The next picture does not follow the last one (a jump): its number says nothing of a loss."""
+        self._previous_number = None
+
+    def read(self, data: bytes) -> Headers:
+        """Read one packet up to its first slice, where headers end (H.264 7.4.1.2.3, H.265 7.4.2.4.4).
+
+        Args:
+            data: one access unit, Annex B.
+        """
+        damage = missing = 0
+        key = has_sets = False
+        for begin, end in nal_units(data):
+            first = data[begin]
+            if first & 0x80:  # forbidden_zero_bit
+                damage += 1
+                continue
+            if self.codec == "hevc" and (end - begin < 3 or first & 1 or data[begin + 1] >> 3):
+                continue  # another layer (H.265 7.4.2.2)
+            kind = nal_type(self.codec, first)
+            if is_slice(self.codec, kind):
+                key = key or is_key(self.codec, kind)
+                missing = self._missing_before(data[begin : min(end, begin + 32)], kind)
+                break
+            if not is_parameter_set(self.codec, kind):
+                continue
+            nal = data[begin:end]
+            if kind == (7 if self.codec == "h264" else 33):
+                try:
+                    self.format, self._numbers = read_sps(nal, self.codec)
+                except DecodeError:
+                    damage += 1
+                    continue
+                has_sets = True
+            self._keep(nal, kind)
+        return Headers(self.format, key, has_sets, damage + missing, missing)
+
+    def _keep(self, nal: bytes, kind: int) -> None:
+        """Remember a parameter set by its own id, so that a stream that changes one keeps the others."""
+        payload = unescape(nal[1 if self.codec == "h264" else 2 :][:24])
+        try:
+            if kind in (8, 34):
+                number = Bits(payload).ue()
+            elif kind == 7:
+                number = Bits(payload[3:]).ue()
+            else:
+                number = 0  # one VPS and one SPS of HEVC: its SPS id stands behind fields of variable size
+        except OutOfBits:
+            return
+        self._sets[(kind, number)] = nal
+
+    def _missing_before(self, nal: bytes, kind: int) -> int:
+        """1 if frame_num says that reference pictures before this one are missing (H.264 7.4.3); else 0."""
+        if self.codec != "h264" or self._numbers is None or kind not in (1, 5):
+            return 0
+        bits = Bits(unescape(nal[1:]))
+        try:
+            bits.ue()
+            bits.ue()
+            bits.ue()
+            if self._numbers.separate_colour_planes:
+                bits.u(2)
+            number = bits.u(self._numbers.bits)
+        except OutOfBits:
+            return 1
+        reference = nal[0] & 0x60 != 0
+        previous = self._previous_number
+        if reference or kind == 5:
+            self._previous_number = number
+        elif previous is not None:
+            # A picture that is no reference carries the next number without taking it.
+            self._previous_number = previous
+        if kind == 5 or previous is None or self._numbers.gaps_allowed:
+            return 0
+        if number in (previous, (previous + 1) % (1 << self._numbers.bits)):
+            return 0
+        # Count a gap once: what follows is compared with what is there now.
+        self._previous_number = number
+        return 1

@@ -1,0 +1,99 @@
+"""How steep the edges of pictures are, and the score of blur that is made of it."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import torch
+
+from engine.measure.aim import Aim
+from engine.measure.arithmetic import Arithmetic
+from engine.measure.columns import place, places
+from engine.measure.rows import Rows
+from engine.measure.schedule import Schedule
+from kernels.layout import Field
+from kernels.sharpness import COLUMNS, sharpness
+from kernels.sharpness.layout import LARGEST_CELL, LINES
+
+SHARPNESS_INTERVAL_SECONDS = 0.5
+# Blur takes detail away, and the sum of it is known of every picture.
+SHARPNESS_GRADIENT_CHANGE: Final = 0.1
+# The steepest edges of a picture of fewer lines are seen larger, by the root of how many times fewer: halfway between
+# counting samples and counting shares of the picture.
+FEWEST_LINES: Final = 120
+# A picture of this contrast (8-bit codes) without any edge is blurred beyond measure; one of less is flat.
+CONTRAST: Final = 12.0
+NO_EDGE: Final = 8.0
+# A stream that was never this many times steeper is soft by nature (scaled up, shot so): its score counts less.
+SOFTER: Final = 1.4
+# What it was at its steepest is forgotten in this time.
+MEMORY_SECONDS: Final = 600.0
+
+_GRADIENT, _BLUR, _SHARPNESS = place("gradient"), place("blur"), places(COLUMNS)
+_SPAN, _DEVIATION = place("edge_span"), place("cell_deviation")
+_WIDTH, _HEIGHT = int(Field.WIDTH), int(Field.HEIGHT)
+_NAMES: Final = frozenset((*COLUMNS, "blur"))
+
+
+class Sharpness:
+    """The part of `sharpness`.
+
+    `blur` is over how many of a picture's 480 lines its steepest edges rise, less where the stream has always been so.
+
+    Args:
+        arithmetic: of the device.
+        slots: number of slots.
+    """
+
+    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
+        self._arithmetic = arithmetic
+        self._schedule = Schedule(
+            slots,
+            arithmetic,
+            interval=SHARPNESS_INTERVAL_SECONDS,
+            loss=SHARPNESS_GRADIENT_CHANGE,
+            gain=SHARPNESS_GRADIENT_CHANGE,
+            rate=4.0,
+        )
+        self._aim = Aim(arithmetic, slots, ("video.blur",), ("blur",), SHARPNESS_INTERVAL_SECONDS)
+        self._steepest = arithmetic.column(slots, torch.nan)
+        self._at = arithmetic.column(slots, torch.nan)
+
+    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
+        self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
+        self._aim.open_slot(slot, parameters)
+        self._steepest[slot] = self._at[slot] = torch.nan
+
+    def fill(self, rows: Rows) -> None:
+        """Fill the columns of the rows that are due; the others stay NaN."""
+        arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
+        due = self._schedule.due(slots, pts, view[:, _GRADIENT])
+        if due is None:
+            return
+        xp = arithmetic.xp
+        table = rows.only(due, arithmetic)
+        largest = max(surface.width * surface.height for surface in rows.batch.surfaces)
+        view[:, _SHARPNESS] = arithmetic.view(sharpness(table, largest))
+        frames = arithmetic.view(rows.frames)
+        shorter = xp.minimum(frames[:, _WIDTH], frames[:, _HEIGHT])
+        lines = shorter / ((shorter + LINES // 2) // LINES).clip(1, LARGEST_CELL)
+        scale = (LINES / lines.clip(FEWEST_LINES, LINES)) ** 0.5
+        empty = xp.where(view[:, _DEVIATION] >= CONTRAST, NO_EDGE, 0.0)
+        score = xp.where(xp.isnan(view[:, _SPAN]), empty, view[:, _SPAN] * scale)
+        score = self._less_where_usual(slots, pts, due, score)
+        view[:, _BLUR] = xp.where(due, score, torch.nan)
+        self._schedule.pace(
+            slots, due, due, interval=self._aim.interval(view, slots, pts, due), gain=SHARPNESS_GRADIENT_CHANGE
+        )
+
+    def _less_where_usual(self, slots: Any, pts: Any, due: Any, score: Any) -> Any:
+        """The score, over SOFTER where the stream has had no steeper edges; and keep how steep they were."""
+        xp, known = self._arithmetic.xp, self._steepest[slots]
+        step = pts - self._at[slots]
+        forgotten = 1 - xp.exp(-xp.where(step > 0, step, 0.0) / MEMORY_SECONDS)  # NaN too
+        measured = due & (score > 0)
+        known = xp.where(xp.isnan(known), score, known + (score - known) * forgotten)
+        known = xp.minimum(known, score)
+        self._steepest[slots] = xp.where(measured, known, self._steepest[slots])
+        self._at[slots] = xp.where(measured, pts, self._at[slots])
+        usual = xp.where(known > 0, known, 1.0)
+        return score * (score / (SOFTER * usual)).clip(1 / SOFTER, 1.0)

@@ -1,0 +1,68 @@
+// The service itself: whether it does its work, its engines and their room, what waits, and what failed.
+
+import { get, may, post } from "./api.js";
+import { button, fill, h, toast } from "./dom.js";
+import { bytes, number, percent, spoken, when } from "./format.js";
+import { session } from "./api.js";
+import { wall } from "./app.js";
+import { ORDER, shape, WORDS } from "./states.js";
+
+/** Prometheus' text as [name, {label: value}, value] rows. */
+function parsed(text) {
+  const rows = [];
+  for (const line of text.split("\n")) {
+    const match = /^([a-z_:]+)(?:\{(.*)\})? (\S+)$/.exec(line);
+    if (!match) continue;
+    const labels = Object.fromEntries([...(match[2] || "").matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map((m) => [m[1], m[2]]));
+    rows.push([match[1], labels, Number(match[3])]);
+  }
+  return rows;
+}
+
+export async function show(main) {
+  const ready = h("div", {}), engines = h("div", { class: "cards" }), numbers = h("div", { class: "cards" }), letters = h("div", {});
+  fill(main, h("h1", {}, "System"), ready, h("h2", {}, "Engines"), engines, h("h2", {}, "Queues"), numbers, letters);
+  let over = false;
+  const card = (title, ...rows) => h("section", { class: "card" }, h("h3", {}, title), h("dl", { class: "facts" }, rows.filter(Boolean).map(([k, v]) => h("div", {}, h("dt", {}, k), h("dd", {}, v)))));
+  const gauge = (share, limit) => h("span", { class: "gauge" }, h("i", { class: share > limit ? "over" : "", style: { transform: `scaleX(${Math.max(0, Math.min(1, share))})` } }));
+
+  async function load() {
+    const [state, list, text, dead] = await Promise.all([
+      get("service"), get("engines"), fetch("metrics").then((a) => (a.ok ? a.text() : "")).catch(() => ""),
+      may("operator") ? get("dead-letters", { limit: 50 }) : { items: [] },
+    ]);
+    if (over) return;
+    const rows = parsed(text);
+    const value = (name, labels = {}) => rows.filter(([n, l]) => n === name && Object.entries(labels).every(([k, v]) => l[k] === v)).reduce((sum, [, , v]) => sum + v, 0);
+    const failing = Object.entries(state.not_ready);
+    const counts = ORDER.map((one) => [one, [...wall.tiles.values()].filter((t) => t.state === one).length]).filter(([, n]) => n);
+    fill(ready, h("div", { class: failing.length ? "card bad" : "card good" }, h("h3", {}, failing.length ? "Not all of it works" : "Everything works"),
+      failing.map(([part, why]) => h("p", {}, `${part}: ${why}`)),
+      h("p", { class: "hint" }, `avjury ${session.release}, process ${state.pid}, ${bytes(state.resident_bytes)}; ${state.streams} streams; timelines for ${number(state.history_hours)} h. `, h("a", { href: "docs" }, "API"), ", ", h("a", { href: "metrics" }, "metrics"), "."),
+      h("p", { class: "states" }, counts.map(([one, n]) => h("span", {}, shape(one, 16), ` ${n} ${WORDS[one]} `))),
+      may("admin") ? h("div", { class: "tools" }, button("Read the configuration again", async () => {
+        const told = await post("reload");
+        toast(`Read: ${told.added.length} added, ${told.changed.length} changed, ${told.removed.length} removed${told.needs_restart.length ? `; after the next start: ${told.needs_restart.join(", ")}` : ""}.`, "good");
+      })) : null));
+    fill(engines, list.items.map((e) => card(`${e.name} on ${e.device}`,
+      ["State", e.up ? `up, process ${e.pid}` : "down"], ["Load", [gauge(e.load, 0.9), ` ${percent(e.load)}`]],
+      ["Streams", `${e.streams}, room for ${e.headroom_streams} more`], ["Memory", bytes(e.resident_bytes)], ["Waiting", `${e.queue_depth} pictures and blocks`],
+      ["Batch", `${number(e.batch_frames)} pictures`], ["Restarts", String(e.restarts)],
+      e.counters.nvdec_sessions === undefined ? null : ["NVDEC", `${e.counters.nvdec_sessions} sessions`],
+      ["To the host", bytes(e.counters.device_to_host_bytes || 0)])));
+    const sinks = [...new Set(rows.filter(([n]) => n === "avjury_notifications_pending").map(([, l]) => l.sink))];
+    fill(numbers,
+      card("Incidents", ["Reports that wait", number(value("avjury_recorder_backlog"))], ["Reports lost", number(value("avjury_recorder_dropped_total"))], ["Kept", number(value("avjury_recorder_reports_total"), 6)]),
+      card("Seconds", ["Wait in memory", number(value("avjury_verdict_store_queued_seconds"))], ["In the spool", bytes(value("avjury_verdict_store_spool_bytes"))], ["Store", value("avjury_verdict_store_store_up") ? "up" : "away"]),
+      card("Notifications", ...(sinks.length ? sinks.map((sink) => [sink, `${number(value("avjury_notifications_pending", { sink }))} wait, ${number(value("avjury_notifications_total", { sink, outcome: "delivered" }), 6)} delivered${value("avjury_notification_sink_failing", { sink }) ? ", refusing" : ""}`]) : [["Sinks", "none"]])),
+      card("Watchers", ["Event streams", number(value("avjury_event_clients"))], ["Walls", String(state.walls)]));
+    fill(letters, dead.items.length ? [h("div", { class: "bar" }, h("h2", {}, "Given up"), h("span", { class: "spring" }), button("Try all again", async () => {
+      await post("dead-letters/revive", { ids: dead.items.map((one) => one.id) });
+      await load();
+    })), h("table", {}, h("thead", {}, h("tr", {}, ["sink", "change", "incident", "given up", "why"].map((x) => h("th", {}, x)))), h("tbody", {}, dead.items.map((one) =>
+      h("tr", {}, h("td", {}, one.sink), h("td", {}, spoken(one.change)), h("td", {}, h("a", { href: `#/incidents/${one.incident_id}` }, one.payload.detector || one.incident_id)), h("td", {}, when(one.settled_at)), h("td", {}, one.error || "")))))] : null);
+  }
+  await load();
+  const timer = setInterval(() => { if (!document.hidden) load().catch(() => {}); }, 3000);
+  return () => { over = true; clearInterval(timer); };
+}

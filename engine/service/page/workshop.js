@@ -1,0 +1,94 @@
+// The threshold workshop: move a threshold over what was measured, and see what would have been told.
+
+import { all, call, encoded, get, may, post } from "./api.js";
+import { Chart, strips } from "./charts.js";
+import { button, calm, field, fill, h, select, toast } from "./dom.js";
+import { lasting, number, spoken, when } from "./format.js";
+
+const SPANS = [["900", "15 minutes"], ["3600", "1 hour"], ["21600", "6 hours"], ["86400", "1 day"]];
+
+export async function show(main, _, query) {
+  const [streams, declared] = await Promise.all([all("streams"), get("detectors")]);
+  if (!streams.length) return void fill(main, h("h1", {}, "Threshold workshop"), h("p", { class: "empty" }, "There is no stream yet."));
+  const stream = select(streams.map((one) => one.id), query.get("stream") || streams[0].id);
+  if (!stream.value) stream.value = streams[0].id;
+  const detector = select(declared.items.map((one) => one.name), query.get("detector") || "video.freeze");
+  if (!detector.value) detector.value = declared.items[0].name;
+  const span = select(SPANS, query.get("span") || "3600");
+  const controls = h("div", { class: "knobs" }), about = h("p", { class: "hint" }), plot = h("div", { class: "charts" });
+  const compared = h("div", {}), found = h("div", { class: "two" }), apply = h("div", { class: "tools" });
+  fill(main, h("h1", {}, "Threshold workshop"),
+    h("p", { class: "hint" }, "Tries other thresholds on what was measured of a stream, second by second. Nothing changes until it is applied."),
+    h("div", { class: "filters" }, field("Stream", stream), field("Detector", detector), field("Time span", span)), about, controls, plot, compared, found, apply);
+  let chart = null, rule = null, present = {}, tried = {}, one = null, judged = null, over = false, asked = 0;
+
+  async function begin() {
+    one = declared.items.find((item) => item.name === detector.value);
+    history.replaceState(null, "", `#/workshop?${new URLSearchParams({ stream: stream.value, detector: detector.value, span: span.value })}`);
+    const rules = await get(`streams/${encoded(stream.value)}/rules`);
+    if (over) return;
+    judged = rules.items.find((item) => item.detector === one.name) || null;
+    present = judged ? { ...judged.parameters } : Object.fromEntries(one.parameters.map((p) => [p.name, p.default]));
+    tried = { ...present };
+    about.textContent = `${one.summary}${judged ? "" : " It is switched off on this stream."}`;
+    fill(controls, one.parameters.map(knob));
+    if (chart) { chart.close(); chart.node.remove(); }
+    chart = new Chart({ title: `${spoken(one.measure)}`, note: "the dashed line is the tried threshold", always: true, height: 220, key: "workshop" });
+    fill(plot, chart.node);
+    await run();
+  }
+
+  /** A parameter: a number, and a slider from the present value down and up. */
+  function knob(p) {
+    const fixed = judged && !judged.by_rule[p.name];
+    const now = present[p.name];
+    const low = Math.max(p.minimum, now > 0 ? 0 : now * 3 - 10), high = Math.min(p.maximum, now > 0 ? Math.max(now * 4, now + 0.01) : Math.max(now / 3, now + 10));
+    const step = p.unit === "s" && high > 4 ? 0.5 : (high - low) / 400;
+    const text = h("input", { type: "number", step: "any", min: p.minimum, max: p.maximum, value: now, disabled: fixed });
+    const slide = h("input", { type: "range", min: low, max: high, step, disabled: fixed, "aria-label": `${p.name}, slider` });
+    slide.value = now;
+    const set = (value) => { if (Number.isFinite(value)) { tried[p.name] = value; later(); } };
+    slide.addEventListener("input", () => { text.value = Number(Number(slide.value).toPrecision(4)); set(Number(text.value)); });
+    text.addEventListener("input", () => { slide.value = text.value; set(Number(text.value)); });
+    return h("div", { class: "knob" }, field(`${spoken(p.name)}${p.unit ? ` (${p.unit})` : ""}`, text), slide,
+      h("small", {}, fixed ? "changes what is measured; cannot be tried on what was kept" : `${p.help}; now ${number(now, 4)}.`));
+  }
+
+  async function run() {
+    const mine = (asked += 1);
+    const until = Date.now() / 1000, since = until - Number(span.value);
+    const parameters = Object.fromEntries(Object.entries(tried).filter(([name, value]) => value !== present[name]));
+    const at = `streams/${encoded(stream.value)}`;
+    const [told, measured] = await Promise.all([
+      post(`${at}/backtest`, { detector: one.name, parameters, since, until }),
+      get(`${at}/measures`, { since, until, measures: one.measure, points: 1200 }),
+    ]);
+    if (over || mine !== asked) return;
+    rule = told.rule;
+    const { low, high } = measured.measures[one.measure];
+    const seconds = (iso) => Date.parse(iso) / 1000;
+    chart.set(measured.at, low, high, told.tried.map((i) => [seconds(i.since), seconds(i.until), one.severity]), rule);
+    const lane = (items) => items.map((i) => [seconds(i.since), seconds(i.until), i.certain ? `lane-${one.severity}` : "lane-part", `${when(i.since)}, ${lasting(i.seconds)}${i.certain ? "" : ", possible"}`]);
+    fill(compared, strips(since, until, [["now", lane(told.present)], ["tried", lane(told.tried)]]));
+    const list = (title, items) => h("section", { class: "card" }, h("h2", {}, `${title}: ${items.length}`),
+      items.length ? h("table", {}, h("thead", {}, h("tr", {}, ["since", "for", "worst", ""].map((x) => h("th", {}, x)))), h("tbody", {}, items.slice(-50).reverse().map((i) =>
+        h("tr", {}, h("td", {}, when(i.since)), h("td", {}, lasting(i.seconds)), h("td", {}, number(i.worst, 4)), h("td", {}, i.certain ? "" : "possible"))))) : h("p", { class: "hint" }, "Nothing."));
+    fill(found, list("As it is now", told.present), list("As tried", told.tried));
+    const kept = Object.keys(parameters).length > 0;
+    const target = streams.find((s) => s.id === stream.value);
+    const yaml = `detectors:\n  ${one.name}: {${Object.entries(parameters).map(([k, v]) => `${k}: ${v}`).join(", ")}}`;
+    fill(apply, h("span", { class: "hint" }, `${told.seconds} seconds of ${stream.value} were looked at; times are true to a second.`),
+      kept && may("operator") && target.origin === "api" ? button(`Apply to ${stream.value}`, async () => {
+        await call("PATCH", at, { detectors: { [one.name]: { ...(typeof target.detectors[one.name] === "object" ? target.detectors[one.name] : {}), ...parameters } } });
+        toast("Applied.", "good");
+        await begin();
+      }, { class: "primary" }) : null,
+      kept && target.origin !== "api" ? h("label", { class: "field" }, h("span", {}, "For the configuration file, under this stream"), h("textarea", { rows: 2, readonly: true, value: yaml })) : null);
+  }
+
+  const fail = (error) => toast(error.message);
+  const later = calm(150, () => run().catch(fail));
+  for (const one_of of [stream, detector, span]) one_of.addEventListener("change", () => begin().catch(fail));
+  await begin();
+  return () => { over = true; if (chart) chart.close(); };
+}

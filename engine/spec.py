@@ -1,0 +1,59 @@
+"""What an engine is told: how it runs, and which streams it judges."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engine.evidence.recorder import EvidenceSettings
+from engine.ingest.url_policy import UrlPolicy
+from engine.slates import Slate
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How an engine runs.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        max_batch: most pictures in one batch.
+        max_wait_seconds: how long a ready picture waits for other streams' pictures; None chooses by the device.
+        decode_threads: threads of one software decoder. 1 keeps damaged streams' pictures the same from run to run; 0
+            takes all cores, for one long file.
+        realtime: deliver files at the pace of their media clock.
+        reconnect: open a live source again when it has ended or failed, for ever; off, its end is the stream's end.
+        trace: keep every row of measures, for a report.
+        thumbnails: keep a picture of each incident's worst moment.
+        evidence: what is kept of incidents, where the engine has somebody to hand it to.
+        slates: pictures to look for, of `video.slate`.
+        levels: keep the lowest and highest value of each measure in every second.
+    """
+
+    device: str = "auto"
+    max_batch: int = 256
+    max_wait_seconds: float | None = None
+    decode_threads: int = 1
+    realtime: bool = False
+    reconnect: bool = False
+    trace: bool = False
+    thumbnails: bool = False
+    evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
+    slates: tuple[Slate, ...] = ()
+    levels: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """One stream to judge.
+
+    Args:
+        id: unique among the streams.
+        url: file path or URL.
+        detectors: enabled detectors, each with the parameters that differ from its defaults; None enables all.
+        policy: what may be opened.
+        rendition: of a master playlist or manifest: "best", "worst", or a height as "720".
+    """
+
+    id: str
+    url: str
+    detectors: Mapping[str, Mapping[str, object]] | None = None
+    policy: UrlPolicy = field(default_factory=UrlPolicy)
+    rendition: str = "best"
