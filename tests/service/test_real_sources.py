@@ -84,6 +84,7 @@ def night(tmp_path_factory):
             for kind, sender in senders.items():
                 fleet.apply(StreamPlan(kind, sender.url, {d: {} for d in DETECTORS}, private_addresses=True))
             wait(lambda: all(judged(k) > 75 for k in KINDS), 45, lambda: {k: judged(k) for k in KINDS})
+            wait(lambda: all(len(r.of("opened")) == len(r.of("closed")) for r in told.records.values()), 20)
             for sender in senders.values():
                 sender.stop()
             left = time.monotonic()
@@ -98,7 +99,10 @@ def night(tmp_path_factory):
             while time.monotonic() < deadline:
                 for kind, record in told.records.items():
                     record.judged_after = judged(kind)
-                if all(r.judged_after > r.judged_before + 50 and r.of("closed") for r in told.records.values()):
+                if all(
+                    r.judged_after > r.judged_before + 50 and max(r.of("closed"), default=0.0) > back
+                    for r in told.records.values()
+                ):
                     break
                 time.sleep(0.2)
         finally:
@@ -113,14 +117,14 @@ def test_a_channel_is_judged_and_its_outage_is_one_stall_with_its_cause(night, k
     records, left, back = night
     record = records[kind]
     causes = {cause for _, _, detector, cause in record.told if detector == "stream.stall"}
-    assert len(record.of("opened")) == 1, record.told
-    [opened] = record.of("opened")
+    # On a busy machine a source may take more than five seconds to be opened, which is a stall of its own.
+    assert len([at for at in record.of("opened") if at > left]) == 1, record.told
+    opened = record.of("opened")[-1]
     # Five seconds after the last picture; what a playlist still held was shown before that.
     assert left + 3.5 < opened < left + 11
     assert causes & set(KINDS[kind][1]), causes
     assert ("stalled", next(cause for state, cause in record.states if state == "stalled")) in record.states
-    [closed] = record.of("closed")
-    assert closed > back
+    assert [at > back for at in record.of("closed") if at > left] == [True]
     assert record.judged_after > record.judged_before + 50
     # A radio has no pictures on purpose, and is told so; all else would be taken from the outage, or from joining.
     mistaken = {detector for _, _, detector, cause in record.told if detector in MISTAKEN and cause != "absent_track"}
