@@ -47,7 +47,7 @@ PER_SECOND = {
     "temporal": 25.0,
     "blockiness": 2.0,
     "torn_blocks": 25.0,
-    "tear": 8.0,
+    "tear": 4.0,
     "sharpness": 2.0,
     "texture": 2.0,
     "active_area": 5.0,

@@ -46,7 +46,7 @@ CORNER_SHARE: Final = 0.04
 # Damage that is told covers this share of the picture at least: what the truth of planted damage calls visible.
 LEAST_SHARE: Final = 0.01
 # Tears last, and are looked for this often; a row is torn from this value on.
-TEAR_INTERVAL_SECONDS: Final = 0.125
+TEAR_INTERVAL_SECONDS: Final = 0.25
 TORN: Final = 1.0
 TEARING_SECONDS: Final = 0.6
 # Where little moves few pictures show that they are torn; but no scene seems torn four times in a row at the same row.
