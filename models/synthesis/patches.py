@@ -132,7 +132,7 @@ def graphics(rng: np.random.Generator) -> list[Picture]:
             part = canvas[0][rows, columns]
             if not part.size:
                 continue
-            mask = np.ones(part.shape, bool)
+            mask: npt.NDArray[np.bool_] = np.ones(part.shape, bool)
             if glyphs is not None:
                 mask = np.kron(glyphs, np.ones((4, 3), bool))[: part.shape[0], : part.shape[1]]
                 mask = np.pad(mask, [(0, part.shape[0] - mask.shape[0]), (0, part.shape[1] - mask.shape[1])])

@@ -125,9 +125,7 @@ def test_training_goes_on_where_it_ended(tmp_path, monkeypatch):
 
     def run(minutes):
         return train(
-            TrainSettings(
-                tmp_path / "media", tmp_path / "work", Path(tmp_path / "net.safetensors"), minutes, windows=1
-            ),
+            TrainSettings(tmp_path / "media", tmp_path / "work", tmp_path / "net.safetensors", minutes, windows=1),
             said.append,
         )
 
