@@ -17,7 +17,7 @@ from engine.detectors import DETECTORS, Detector
 
 PAGE = Path(__file__).parent.parent / "docs" / "detectors.md"
 PARTS = ("picture", "damage", "sound", "transport")
-AREAS = {"video": "Picture", "audio": "Sound", "stream": "Transport and container"}
+AREAS = {"video": "Picture", "audio": "Sound", "av": "Sound against picture", "stream": "Transport and container"}
 HEAD = """# Detectors
 
 Made by `avjury bench detectors-page` from the declarations in engine/detectors and from a result of

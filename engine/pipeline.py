@@ -30,6 +30,7 @@ from engine.evidence.recorder import EvidenceSettings, Recorder
 from engine.evidence.series import Watched
 from engine.evidence.worker import Sink
 from engine.first_run import told_where_slow
+from engine.flash_beep import FlashBeep, Pair, sync_error, words
 from engine.handling import Handling
 from engine.incidents import IncidentBook
 from engine.ingest.backoff import OpenPace
@@ -37,7 +38,7 @@ from engine.ingest.base import MediaSource
 from engine.ingest.source import Source
 from engine.ingest.url_policy import UrlPolicy
 from engine.judge import Judge, Pending
-from engine.measure import Measure
+from engine.measure import VIDEO_COLUMNS, Measure
 from engine.media import AudioBlock, FrameBatch, Measures, StreamInfo, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
@@ -55,6 +56,7 @@ TRACK_LATE_SECONDS = 5.0
 AWAY_SECONDS = 1.0
 # Causes kept per measure until its detector opens; on a GPU verdicts come a few rows later than the rows.
 CAUSES = 64
+_LUMA_MEAN = VIDEO_COLUMNS.index("luma_mean")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,7 @@ class _Stream:
     rows: dict[str, list[tuple[float, npt.NDArray[np.float64]]]] = field(default_factory=dict)
     causes: dict[str, deque[tuple[float, str]]] = field(default_factory=dict)
     closed_tracks: set[str] = field(default_factory=set)
+    pattern: FlashBeep | None = None
     frames_measured: int = 0
     audio_samples: int = 0
     told: float = 0.0
@@ -339,6 +342,7 @@ class Engine:
                 tuple(d.name for d in detectors if d.track == "audio"),
             ),
             began=time.monotonic(),
+            pattern=None if reader.onsets is None else FlashBeep(reader.onsets),
         )
         wanted = {d.column for d in detectors}
         if self.settings.trace:
@@ -426,6 +430,7 @@ class Engine:
             self._emit(self._measure.sound(sound), None)
         self._judge_ticks()
         self._judge_silence()
+        self._judge_sync()
         if frames is None:
             self._settle(0)
         for stream in list(self._streams.values()):
@@ -480,6 +485,20 @@ class Engine:
                     incident.cause = stream.reader.cause
                     self._publish(stream, incident, "updated")
 
+    def _judge_sync(self) -> None:
+        """Flashes and beeps that were paired since the last pass."""
+        for stream in self._streams.values():
+            if stream.pattern is not None:
+                self._emit_pairs(stream, stream.pattern.settled())
+
+    def _emit_pairs(self, stream: _Stream, pairs: Sequence[Pair]) -> None:
+        limits = stream.parameters["av.sync"]
+        for pair in pairs:
+            error = sync_error(pair.offset, limits["late"], limits["early"])
+            tick = StreamTick(pair.at, pair.at, sync_error=error)
+            stream.causes.setdefault("sync_error", deque(maxlen=CAUSES)).append((pair.at, words(pair.offset)))
+            self._emit(self._measure.ticks([(stream.slot, tick)]), None)
+
     def _forget_measures(self, stream: _Stream) -> None:
         """What was measured of the stream so far is not to be compared with what comes."""
         stream.reader.anew = False
@@ -522,6 +541,7 @@ class Engine:
         if self._recorder is not None:
             self._recorder.measures(measures)
         values = measures.values.cpu().numpy() if self.settings.trace else None
+        levels = self._levels(measures)
         starts, ends = measures.start.tolist(), measures.known_until.tolist()
         for row, slot in enumerate(measures.slots.tolist()):
             stream = self._streams[slot]
@@ -531,6 +551,8 @@ class Engine:
                 stream.frames_measured += 1
                 stream.reader.counters.frames_measured += 1
                 stream.coverage.frame(surface.pts)
+                if stream.pattern is not None:
+                    stream.pattern.picture(surface.pts, levels[row])
                 stream.ends["video"] = max(stream.ends["video"], surface.pts + surface.duration)
             else:
                 stream.ends[measures.track] = max(stream.ends[measures.track], ends[row])
@@ -546,6 +568,16 @@ class Engine:
         if frames is not None:
             self.counters.batches += 1
             self.counters.batch_frames += len(frames.surfaces)
+
+    def _levels(self, measures: Measures) -> list[float]:
+        """Mean luma of each picture, in steps of 1/255 from a GPU: one byte of each crosses for it."""
+        if measures.track != "video" or all(self._streams[s].pattern is None for s in measures.slots.tolist()):
+            return []
+        means = measures.values[:, _LUMA_MEAN]
+        if self.device.type == "cpu":
+            return [float(mean) for mean in means.numpy()]
+        self.counters.device_to_host_bytes += len(means)
+        return [level / 255 for level in (255 * means.nan_to_num()).round().to(torch.uint8).cpu().tolist()]
 
     def _publish(self, stream: _Stream, incident: Incident, change: Literal["opened", "updated", "closed"]) -> None:
         if change == "opened":
@@ -605,6 +637,10 @@ class Engine:
                 if queue is reader.video:
                     item.release()  # type: ignore[union-attr]  # the video queue holds surfaces
         self._judge_programme(stream, closed_by)
+        if stream.pattern is not None and reader.onsets is not None and closed_by == "end_of_stream":
+            reader.onsets.finish()
+            self._emit_pairs(stream, stream.pattern.settled(last=True))
+            self._settle(0)
         for transition in self._judge.close_slot(stream.slot, stream.ends):
             incident, change = stream.book.apply(transition, closed_by=closed_by)
             self._publish(stream, incident, change)
@@ -676,7 +712,17 @@ class Engine:
             decoder=video.name if video is not None else None,
             device=str(self.device),
             loudness=loudness,
+            av_sync=self._av_sync(stream),
         )
+
+    @staticmethod
+    def _av_sync(stream: _Stream) -> dict[str, object] | None:
+        """What is known of lip sync; None where a track is missing, or nobody asked."""
+        info = stream.reader.info
+        if stream.pattern is None or info is None or info.video is None or info.audio is None:
+            return None
+        limits = stream.parameters["av.sync"]
+        return stream.pattern.verdict(limits["late"], limits["early"])
 
 
 def watched(declared: Detector, rule: Rule) -> Watched:
