@@ -16,26 +16,30 @@ import numpy.typing as npt
 from engine.media import AudioBlock
 
 SAMPLE_RATE: Final = 48_000
-# Sound sets in where a millisecond is ten times as loud as all of the 150 before it, and louder than -34 dBFS.
+# Sound sets in where a millisecond is ten times as loud as all of the 150 that ended 30 before it, and louder than
+# -34 dBFS. What lies between does not count: coders smear a beep over that time before it, ever louder.
 _STEP: Final = 48
 _QUIET_STEPS: Final = 150
+_SMEARED_STEPS: Final = 30
 _RISE: Final = 10.0
 _LEAST_LEVEL: Final = 0.02
-# Its first moment is the first sample of this share of its peak within some milliseconds: coders smear less before it.
-_ONSET_SHARE: Final = 0.15
-_PEAK_STEPS: Final = 6
+# Its first moment is the first sample of this share of its peak; what is smeared before it is softer.
+_ONSET_SHARE: Final = 0.4
+_PEAK_STEPS: Final = _SMEARED_STEPS + 6
 # A flash is brighter by this share of full scale than the picture before it, and is gone again soon.
 _FLASH_RISE: Final = 0.05
 _FLASH_FALL: Final = 0.6
 _FLASH_SECONDS: Final = 0.5
 # A beep further away than this, or than half the time between two flashes, belongs to another flash.
 RANGE_SECONDS: Final = 1.0
-# So many of the last pairs have to agree with each other, within one picture.
-LEAST_PAIRS: Final = 3
+# So many flashes in a row have to agree with each other, within one picture; of the last eight, four in five.
+LEAST_PAIRS: Final = 4
 LAST_PAIRS: Final = 8
 _AGREEING_SHARE: Final = 0.8
 _ONE_PICTURE: Final = 0.045
-_PRE_ECHO_SECONDS: Final = 0.05
+# The summary speaks of so many of the last flashes, and only if half of them told.
+_SUMMED_FLASHES: Final = 600
+_LEAST_CONFIDENCE: Final = 0.5
 _MOST_KEPT: Final = 4096
 
 
@@ -48,7 +52,8 @@ class SoundOnsets:
         """Media second up to which every onset was found."""
         self._waiting: npt.NDArray[np.float32] | None = None
         self._start = 0.0
-        self._before = np.zeros(_QUIET_STEPS, np.float32)
+        self._before = np.zeros(_QUIET_STEPS + _SMEARED_STEPS, np.float32)
+        self._last = -math.inf
 
     def take(self, block: AudioBlock) -> None:
         """The next block; the one before it is looked at, which may go on into this one."""
@@ -73,18 +78,18 @@ class SoundOnsets:
         levels = now[: steps * _STEP].reshape(steps, _STEP).max(axis=1)
         both = np.concatenate([self._before, levels])
         if levels.max() >= _LEAST_LEVEL:
-            quiet = np.lib.stride_tricks.sliding_window_view(both[:-1], _QUIET_STEPS).max(axis=1)
-            sets_in = (levels >= _LEAST_LEVEL) & (levels >= _RISE * quiet)
-            last = -_PEAK_STEPS
-            for step in np.flatnonzero(sets_in):
-                if step - last < _PEAK_STEPS:
-                    continue
-                last = int(step)
-                begin = max(0, last - 1) * _STEP
+            before = both[: -_SMEARED_STEPS - 1]
+            quiet = np.lib.stride_tricks.sliding_window_view(before, _QUIET_STEPS).max(axis=1)
+            for step in np.flatnonzero((levels >= _LEAST_LEVEL) & (levels >= _RISE * quiet)):
+                at = self._start + int(step) * _STEP / SAMPLE_RATE
+                if at - self._last < _QUIET_STEPS * _STEP / SAMPLE_RATE:
+                    continue  # the same sound goes on
+                begin = max(0, int(step) - 1) * _STEP
                 part = np.concatenate([now[begin:], later])[: (_PEAK_STEPS + 1) * _STEP]
                 first = int(np.argmax(part >= _ONSET_SHARE * part.max()))
-                self.found.append(self._start + (begin + first) / SAMPLE_RATE)
-        self._before = both[-_QUIET_STEPS:]
+                self._last = self._start + (begin + first) / SAMPLE_RATE
+                self.found.append(self._last)
+        self._before = both[-len(self._before) :]
         self.until = self._start + len(now) / SAMPLE_RATE
 
 
@@ -101,6 +106,21 @@ class Pair:
     offset: float
 
 
+@dataclass(slots=True, eq=False)
+class _Flash:
+    """A flash and the beep beside it.
+
+    Args:
+        at: media second.
+        offset: seconds from it to the only beep near it; None where there is none, or several.
+        told: whether it was one of those that agreed.
+    """
+
+    at: float
+    offset: float | None
+    told: bool = False
+
+
 class FlashBeep:
     """The flashes of one stream and their pairs.
 
@@ -111,13 +131,14 @@ class FlashBeep:
     def __init__(self, onsets: SoundOnsets) -> None:
         self._onsets = onsets
         self._level = math.nan
+        self._pictures_until = -math.inf
         self._risen: tuple[float, float, float] | None = None  # when, from which level, to which
         self._flashes: deque[float] = deque(maxlen=_MOST_KEPT)
         self._flash_before = math.nan
         self._beeps: deque[float] = deque(maxlen=_MOST_KEPT)
-        self._last: deque[float | None] = deque(maxlen=LAST_PAIRS)
-        self._offsets: list[float] = []
-        self._flashes_judged = 0
+        self._last: deque[_Flash] = deque(maxlen=LAST_PAIRS)
+        self._all: deque[_Flash] = deque(maxlen=_SUMMED_FLASHES)
+        self._told_until = -math.inf
 
     def picture(self, pts: float, level: float) -> None:
         """A picture, in order.
@@ -137,7 +158,7 @@ class FlashBeep:
                 self._risen = at, low, max(high, level)
         elif level - self._level >= _FLASH_RISE:  # NaN, where nothing was before, is no rise
             self._risen = pts, self._level, level
-        self._level = level
+        self._level, self._pictures_until = level, pts
 
     def settled(self, *, last: bool = False) -> list[Pair]:
         """The pairs that have become known since the last call, as far as they agree.
@@ -145,37 +166,58 @@ class FlashBeep:
         Args:
             last: no more pictures and no more sound come.
         """
+        # Sound first: what has been found by then is complete up to then.
         until = math.inf if last else self._onsets.until
-        found = []
+        if not self._flashes or self._flashes[0] + RANGE_SECONDS >= until:
+            return []
+        while self._onsets.found:
+            self._beeps.append(self._onsets.found.popleft())
+        pictures_until = math.inf if last else self._pictures_until
+        found: list[Pair] = []
         while self._flashes and self._flashes[0] + RANGE_SECONDS < until:
-            at = self._flashes.popleft()
-            while self._onsets.found:
-                beep = self._onsets.found.popleft()
-                if self._beeps and beep - self._beeps[-1] < _PRE_ECHO_SECONDS:
-                    self._beeps.pop()  # what a coder smears before a beep sets in too
-                self._beeps.append(beep)
-            while self._beeps and self._beeps[0] < at - RANGE_SECONDS - _FLASH_SECONDS:
-                self._beeps.popleft()
-            since, self._flash_before = at - self._flash_before, at
-            self._flashes_judged += 1
-            reach = min(RANGE_SECONDS, since / 2) if since > 0 else RANGE_SECONDS
-            near = [beep - at for beep in self._beeps if abs(beep - at) <= reach]
-            # Two beeps beside one flash tell nothing.
-            self._last.append(near[0] if len(near) == 1 else None)
-            offset = self._agreed()
-            if offset is not None:
-                self._offsets.append(offset)
-                found.append(Pair(at, offset))
+            at = self._flashes[0]
+            following = self._flashes[1] if len(self._flashes) > 1 else math.inf
+            if following == math.inf and pictures_until <= at + 2 * RANGE_SECONDS + _FLASH_SECONDS:
+                break  # a flash may yet come that the beep is nearer to
+            self._flashes.popleft()
+            found += self._pairs(at, self._flash_before, following)
+            self._flash_before = at
         return found
 
-    def _agreed(self) -> float | None:
-        """The offset, in the middle of those of the last flashes; None where they do not agree."""
-        known = sorted(offset for offset in self._last if offset is not None)
-        if len(known) < LEAST_PAIRS:
-            return None
-        middle = known[len(known) // 2] if len(known) % 2 else (known[len(known) // 2 - 1] + known[len(known) // 2]) / 2
-        agreeing = sum(abs(offset - middle) <= _ONE_PICTURE / 2 for offset in known)
-        return middle if agreeing >= max(LEAST_PAIRS, _AGREEING_SHARE * len(self._last)) else None
+    def _pairs(self, at: float, before: float, following: float) -> list[Pair]:
+        """What the flash at a media second, between two others, makes known."""
+        while self._beeps and self._beeps[0] < at - RANGE_SECONDS:
+            self._beeps.popleft()
+        spaces = [space for space in (at - before, following - at) if space > 0]  # NaN before the first
+        reach = min([RANGE_SECONDS, *(space / 2 for space in spaces)])
+        near = [beep - at for beep in self._beeps if abs(beep - at) <= reach]
+        # Two beeps beside one flash tell nothing.
+        flash = _Flash(at, near[0] if len(near) == 1 else None)
+        self._last.append(flash)
+        self._all.append(flash)
+        agreeing = self._agreeing()
+        if not agreeing:
+            return []
+        offset = float(np.mean([one.offset for one in agreeing if one.offset is not None]))
+        new = [one for one in agreeing if not one.told and one.at > self._told_until]
+        for one in new:
+            one.told = True
+            self._told_until = one.at
+        return [Pair(one.at, offset) for one in new]
+
+    def _agreeing(self) -> list[_Flash]:
+        """Those of the last flashes that agree; none where too few do. After a change the latest decide."""
+        for flashes in (list(self._last), list(self._last)[-LEAST_PAIRS:]):
+            offsets = sorted(one.offset for one in flashes if one.offset is not None)
+            if len(offsets) < LEAST_PAIRS or not _regular([one.at for one in flashes]):
+                continue
+            middle = offsets[len(offsets) // 2]
+            agreeing = [f for f in flashes if f.offset is not None and abs(f.offset - middle) <= _ONE_PICTURE / 2]
+            if len(agreeing) >= max(LEAST_PAIRS, _AGREEING_SHARE * len(flashes)):
+                if len(flashes) < len(self._last):
+                    self._last = deque(flashes, LAST_PAIRS)
+                return agreeing
+        return []
 
     def verdict(self, late: float, early: float) -> dict[str, object]:
         """What the summary says.
@@ -184,17 +226,24 @@ class FlashBeep:
             late, early: seconds by which sound may be late or early.
         Returns: offset_ms, None where the verdict is "unknown"; confidence, the share of flashes that told; verdict.
         """
-        if not self._offsets:
+        offsets = sorted(one.offset for one in self._all if one.told and one.offset is not None)
+        confidence = len(offsets) / max(1, len(self._all))
+        if confidence < _LEAST_CONFIDENCE:
             return {"offset_ms": None, "confidence": 0.0, "verdict": "unknown"}
-        offset = float(np.median(self._offsets))
-        # The first flashes cannot tell: there are not enough of them yet.
-        could = max(1, self._flashes_judged - LEAST_PAIRS + 1)
-        in_sync = -early <= offset <= late
+        # Of those near the middle one: where the offset changed on the way, a mean of all was true at no time.
+        middle = offsets[len(offsets) // 2]
+        offset = float(np.mean([one for one in offsets if abs(one - middle) <= _ONE_PICTURE / 2]))
         return {
             "offset_ms": round(1000 * offset, 1),
-            "confidence": round(min(1.0, len(self._offsets) / could), 3),
-            "verdict": "in_sync" if in_sync else "out_of_sync",
+            "confidence": round(confidence, 3),
+            "verdict": "in_sync" if -early <= offset <= late else "out_of_sync",
         }
+
+
+def _regular(times: list[float]) -> bool:
+    """Whether flashes come at equal distances, but for one picture."""
+    spaces = np.diff(times)
+    return bool(np.ptp(spaces) <= _ONE_PICTURE)
 
 
 def sync_error(offset: float, late: float, early: float) -> float:
