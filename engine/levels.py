@@ -120,7 +120,11 @@ class _Track:
             self._sums.index_fill_(0, where, math.nan)
         for slot, second, row in zip(slots.tolist(), of.tolist(), rows, strict=True):
             waiting = self._waiting.setdefault(slot, {})
-            waiting[second] = row
+            kept = waiting.get(second)
+            if isinstance(kept, np.ndarray) and isinstance(row, np.ndarray):  # a row came after its second was over
+                waiting[second] = np.stack((np.fmin(kept[0], row[0]), np.fmax(kept[1], row[1])))
+            else:
+                waiting[second] = row
             if len(waiting) > MOST_WAITING:
                 del waiting[next(iter(waiting))]
         self._second[slots] = -1

@@ -111,3 +111,30 @@ def test_a_cut_to_a_brighter_scene_is_no_flash():
         pattern.picture(index / 25, 0.1 + 0.15 * (index // 25))
     assert pattern.settled(last=True) == []
     assert pattern.verdict(0.125, 0.045)["verdict"] == "unknown"
+
+
+def patterned(offsets, period=1.0):
+    """What a flash every `period` says, with the sound of each so much later."""
+    onsets = SoundOnsets()
+    flashes = [0.48 + period * k for k in range(len(offsets))]
+    onsets.found.extend(at + offset for at, offset in zip(flashes, offsets, strict=True))
+    onsets.until = 600.0
+    pattern = FlashBeep(onsets)
+    for index in range(round(25 * (flashes[-1] + 1))):
+        pattern.picture(index / 25, 0.8 if any(abs(index / 25 - at) < 0.01 for at in flashes) else 0.1)
+    return pattern, pattern.settled(last=True)
+
+
+def test_a_change_is_told_at_the_first_flash_after_it():
+    _, pairs = patterned([0.0] * 10 + [0.2] * 10)
+    assert [pair.at for pair in pairs] == [pytest.approx(0.48 + k) for k in range(20)]
+    assert [pair.offset for pair in pairs] == [pytest.approx(0.0)] * 10 + [pytest.approx(0.2)] * 10
+
+
+def test_beyond_half_a_period_the_nearest_beep_is_taken():
+    assert patterned([0.6] * 12)[0].verdict(0.125, 0.045)["offset_ms"] == pytest.approx(-400)
+    assert patterned([0.6] * 12, period=2.0)[0].verdict(0.125, 0.045)["offset_ms"] == pytest.approx(600)
+
+
+def test_three_pairs_are_not_enough():
+    assert patterned([0.0] * 3)[1] == []
