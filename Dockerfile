@@ -42,10 +42,12 @@ RUN groupadd --gid 10001 avjury && \
     install -d -o avjury -g avjury -m 0750 /var/lib/avjury /var/cache/avjury
 COPY --from=build /opt/avjury /opt/avjury
 # Compiled kernels are kept in /var/cache/avjury, so that only the first start compiles. The code is never written to.
+# Without a folder of its own, torch looks for the user's name, and ends where a cluster chose a user that has none.
 ENV PATH=/opt/avjury/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     HOME=/var/cache/avjury \
     XDG_CACHE_HOME=/var/cache/avjury \
     NUMBA_CACHE_DIR=/var/cache/avjury/numba \
+    TORCHINDUCTOR_CACHE_DIR=/var/cache/avjury/torch \
     PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 WORKDIR /var/lib/avjury

@@ -58,7 +58,8 @@ class CleanRoot:
         self._as_user = ["/usr/bin/env", "-i", *(f"{key}={value}" for key, value in environment.items()),
                          "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs",
                          "--bounding-set=-all", "--inh-caps=-all"]  # fmt: skip
-        seen = {"/usr": "/usr", sys.prefix: os.path.realpath(sys.prefix), **read_only}
+        ours = {prefix: os.path.realpath(prefix) for prefix in (sys.base_prefix, sys.prefix) if prefix != "/usr"}
+        seen = {"/usr": "/usr", **ours, **read_only}
         mounts = [part for place, of in seen.items() for part in ("ro", str(of), place)]
         mounts += [part for place, of in writable.items() for part in ("rw", str(of), place)]
         with Path(log).open("ab") as output:
@@ -93,7 +94,8 @@ class CleanRoot:
             self.kill()
 
     def kill(self):
-        """End all that is in it."""
+        """End all that is in it: what ends process 1 of a namespace ends the namespace."""
         if self._process.poll() is None:
-            self._process.kill()
+            first = self._first()
+            os.kill(self._process.pid if first is None else first, signal.SIGKILL)
             self._process.wait(20)

@@ -252,13 +252,17 @@ def test_the_image_s_command_serves_from_a_read_only_root_as_nobody_in_particula
         done = service.run("/opt/avjury/bin/python", "-I", "-c", code, url, host, token)
         return done.stdout if done.returncode == 0 else ""
 
+    def healthy():
+        assert service.running(), log.read_text()
+        return service.run(*check).returncode == 0
+
     def state():
         assert service.running(), log.read_text()
         streams = json.loads(asked("/api/v1/streams") or '{"items": []}')["items"]
-        return streams[0]["state"] if streams else None
+        return streams[0]["status"]["state"] if streams else None
 
     try:
-        wait(lambda: service.running() and service.run(*check).returncode == 0, 120, log.read_text)
+        wait(healthy, 120, log.read_text)
         assert service.run("touch", "/opt/avjury/x", as_root=True).stderr.strip().endswith("Read-only file system")
         assert service.run("touch", "/x", as_root=True).stderr.strip().endswith("Read-only file system")
         status = service.run("cat", "/proc/1/status").stdout
@@ -268,6 +272,7 @@ def test_the_image_s_command_serves_from_a_read_only_root_as_nobody_in_particula
         wait(lambda: state() == "running" and asked("/readyz"), 600, log.read_text)
         assert "<html" in asked("/", token="")
         assert "avjury_frames_measured_total" in asked("/metrics", token="")
+        assert service.running(), log.read_text()
         assert service.stop(ServiceSection().drain_seconds + OVERTIME_SECONDS) == 0, log.read_text()
     finally:
         service.kill()
