@@ -181,6 +181,8 @@ def section(declared: Detector, figures: Mapping[str, Any], costs: Mapping[str, 
     yield f"### `{declared.name}`"
     yield ""
     yield declared.summary
+    if declared.viewer:
+        yield f"A viewer {declared.viewer}"
     yield ""
     masters = ", ".join(f"`{name}`" for name in declared.dominated_by)
     line = f"Severity {declared.severity}; judges `{declared.column}`"

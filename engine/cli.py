@@ -272,6 +272,43 @@ def serve(
     run_service(config, data, listen, demo)
 
 
+class Network(StrEnum):
+    """What can be trained."""
+
+    ARTIFACT = "artifact"
+
+
+@app.command()
+def train(
+    network: Annotated[Network, typer.Argument(help="Which network.")],
+    media: Annotated[Path, typer.Option("--media", metavar="DIR", help="Folder of clean clips.")],
+    work: Annotated[
+        Path, typer.Option("--work", metavar="DIR", help="Where pieces, state and curves are kept, to go on from.")
+    ],
+    weights: Annotated[Path, typer.Option("--weights", metavar="F.safetensors", help="What is written.")],
+    minutes: Annotated[float, typer.Option("--minutes", min=0.01, help="Of training in all, over all starts.")] = 60.0,
+    seed: Annotated[int, typer.Option("--seed", help="Of what is random.")] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Of the CPU.")] = 1,
+    skip: Annotated[
+        list[str] | None, typer.Option("--skip", metavar="PREFIX", help="Clips that are left out; may be repeated.")
+    ] = None,
+    windows: Annotated[int, typer.Option("--windows", min=1, help="Parts of each clip.")] = 4,
+    device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to train.")] = "cpu",
+) -> None:
+    """Train a detector network on clips of your own, spoilt in many ways."""
+    from models.train import TrainSettings, clips_of
+    from models.train import train as train_network
+
+    if weights.suffix != ".safetensors":
+        raise ConfigError("cannot write weights", stream=str(weights), why="they are written as safetensors only",
+                          remedy="name a file that ends in .safetensors")  # fmt: skip
+    if not clips_of(media, tuple(skip or ())):
+        raise ConfigError("nothing to train on", stream=str(media), why="no clip is in this folder",
+                          remedy="name a folder of clips")  # fmt: skip
+    settings = TrainSettings(media, work, weights, minutes, seed, threads, tuple(skip or ()), windows, device)
+    typer.echo(train_network(settings, lambda text: typer.echo(text, err=True)))
+
+
 # No help option of its own: `avjury bench cpu --help` is the benchmark's to answer.
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(

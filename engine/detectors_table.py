@@ -8,13 +8,14 @@ from engine.output import PLAIN_WIDTH, Format
 
 
 def detector_record(declared: Detector) -> dict[str, Any]:
-    """A detector as JSON: name, track, column, severity, summary, dominated_by, optional, parameters."""
+    """A detector as JSON: name, track, column, severity, summary, viewer, dominated_by, optional, parameters."""
     return {
         "name": declared.name,
         "track": declared.track,
         "column": declared.column,
         "severity": str(declared.severity),
         "summary": declared.summary,
+        "viewer": declared.viewer,
         "dominated_by": list(declared.dominated_by),
         "optional": declared.optional,
         "parameters": [

@@ -17,6 +17,7 @@ NIGHT = Detector(
     column="luma_mean",  # any measure of docs/detectors.md; none is measured twice
     severity=Severity.WARNING,
     summary="The picture is so dark that nothing can be recognised, but it is not black.",
+    viewer="recognises nothing, and turns up the brightness.",
     parameters=(
         Parameter("luma", 0.11, "ratio", 0.0, 1.0, "mean luma, of full scale, that is too dark"),
         Parameter("duration", 3.0, "s", 0.0, 86_400.0, "how long it has to be dark"),

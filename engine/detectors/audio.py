@@ -54,6 +54,7 @@ SILENCE = Detector(
     column="quiet",
     severity=Severity.CRITICAL,
     summary="No sample is above the noise level. Parameters and defaults of FFmpeg's silencedetect.",
+    viewer="hears nothing, and looks for the remote control.",
     parameters=(
         Parameter("noise", 0.001, "level", 0.0, 1.0, "loudest sample (1.0 full scale) that is silence"),
         duration("duration", 2.0, "shortest silence that is an incident", SHORTEST_SECONDS),
@@ -70,6 +71,7 @@ LOUDNESS = Detector(
     column="short_term",
     severity=Severity.WARNING,
     summary="Too loud over three seconds (EBU R 128 short-term, ITU-R BS.1770); too quiet is for audio.silence.",
+    viewer="is startled, and turns the volume down, as at an advertisement that is too loud.",
     parameters=(
         Parameter("max_short_term", LOUDEST_SHORT_TERM_LUFS, "LUFS", -70.0, 20.0, "loudest short-term level"),
         duration("duration", 1.0, "how long it has to be too loud"),
@@ -85,6 +87,7 @@ PROGRAMME_LOUDNESS = Detector(
     column="programme_error",
     severity=Severity.WARNING,
     summary="A programme that has ended was louder or quieter than its target (integrated, ITU-R BS.1770).",
+    viewer="has to change the volume from one programme or channel to the next.",
     parameters=(
         _TARGET,
         Parameter("tolerance", ANY_DISTANCE_LU, "LU", 0.1, ANY_DISTANCE_LU, "largest distance; profiles narrow it"),
@@ -99,6 +102,7 @@ MINUTE_LOUDNESS = Detector(
     severity=Severity.WARNING,
     summary="The last minute was louder or quieter than the target (gated as a programme, ITU-R BS.1770); for what has "
     "no end.",
+    viewer="has to change the volume after changing to this channel.",
     parameters=(
         _TARGET,
         Parameter("tolerance", ANY_DISTANCE_LU, "LU", 0.1, ANY_DISTANCE_LU, "largest distance; profiles narrow it"),
@@ -116,6 +120,7 @@ TRUE_PEAK = Detector(
     column="true_peak_db",
     severity=Severity.INFO,
     summary="The reconstructed waveform peaks above EBU R 128's limit (true peak by ITU-R BS.1770 annex 2).",
+    viewer="hears distortion on peaks after a lossy codec or a cheap converter, though the samples look right.",
     parameters=(
         Parameter("max_true_peak", MAX_TRUE_PEAK_DBTP, "dBTP", -60.0, 20.0, "highest true peak"),
         duration("hold", 2.0, "peaks closer together than this are one incident"),
@@ -129,6 +134,7 @@ CLIPPING = Detector(
     column="clipped",
     severity=Severity.WARNING,
     summary="Runs of samples stick at full scale.",
+    viewer="hears harsh, crackling distortion in loud passages.",
     parameters=(
         Parameter("share", CLIPPED_SHARE, "ratio", 0.0001, 1.0, "share of clipped samples in a 100 ms block"),
         duration("duration", 0.1, "how long it has to clip"),

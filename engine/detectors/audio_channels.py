@@ -61,6 +61,7 @@ CHANNEL_LOST = Detector(
     column="channel_lost",
     severity=Severity.CRITICAL,
     summary="One of the first two channels is below -80 dBFS while the other sounds.",
+    viewer="hears one side only; whoever listens with one ear or speaker may hear nothing.",
     parameters=(duration("duration", 2.0, "how long it has to be silent; silencedetect's default"),),
     make_rule=_lost,
 )
@@ -71,6 +72,7 @@ SURROUND_LOST = Detector(
     column="surround_lost",
     severity=Severity.WARNING,
     summary="A channel beyond the first two, not LFE, is below -80 dBFS after it has sounded, while another sounds.",
+    viewer="misses dialogue (centre) or surroundings; a stereo downmix loses it too.",
     parameters=(duration("duration", SURROUND_SECONDS, "how long it has to be silent"),),
     make_rule=_lost,
 )
@@ -81,6 +83,7 @@ SURROUND_IMBALANCE = Detector(
     column="surround_imbalance",
     severity=Severity.WARNING,
     summary="One of two surround channels that belong together is much louder than the other all the time.",
+    viewer="hears surround sound that leans to one side.",
     parameters=(
         Parameter("threshold", SURROUND_IMBALANCE_DB, "dB", 0.1, 120.0, "difference of their levels"),
         duration("duration", SURROUND_SECONDS, "how long it has to last"),
@@ -97,6 +100,7 @@ CHANNEL_SWAP = Detector(
     column="swapped_seconds",
     severity=Severity.CRITICAL,
     summary="Surround channels are in another order: LFE carries high notes, and another channel low ones alone.",
+    viewer="hears dialogue or effects from the wrong speaker, or a subwoofer that speaks.",
     parameters=(Parameter("duration", SWAPPED_SECONDS, "s", 10.0, LONGEST_SECONDS, "how long it has to last"),),
     make_rule=_swapped,
     onset=OnsetRule.BACKDATED,
@@ -109,6 +113,7 @@ PHASE = Detector(
     severity=Severity.WARNING,
     summary="The first two channels are in opposite phase: mixed to mono they cancel. aphasemeter's measure, by power, "
     "over 2 s, of all frequencies or the low ones.",
+    viewer="hears hollow sound in stereo, and on a phone or any mono speaker next to nothing.",
     parameters=(
         Parameter("angle", PHASE_ANGLE, "", 90.0, 180.0, "degrees between the channels from which on it is one"),
         duration("duration", 2.0, "how long it has to last; aphasemeter's default"),
@@ -124,6 +129,7 @@ MONO = Detector(
     column="correlation",
     severity=Severity.INFO,
     summary="The first two channels of a track carry the same. aphasemeter's measure, weighted by power.",
+    viewer="hears a narrow centre where stereo was promised; right for speech that was recorded so.",
     parameters=(
         Parameter("tolerance", MONO_TOLERANCE, "", 0.0, 1.0, "distance from a correlation of 1 that is still mono"),
         duration("duration", 10.0, "how long it has to last; a voice in the middle is mono for some seconds"),
@@ -138,6 +144,7 @@ IMBALANCE = Detector(
     column="imbalance",
     severity=Severity.WARNING,
     summary="One of the first two channels is much louder than the other.",
+    viewer="hears the programme lean to one side.",
     parameters=(
         Parameter("threshold", IMBALANCE_DB, "dB", 0.1, 120.0, "difference of their levels"),
         duration("duration", 3.0, "how long it has to last"),

@@ -35,6 +35,7 @@ CLICK = Detector(
     column="click",
     severity=Severity.WARNING,
     summary="A click: the third difference of a few samples stands out of what is before and after it, near and far.",
+    viewer="hears a click or crackle.",
     parameters=(
         Parameter("threshold", CLICK_RATIO, "", 1.0, 1e6, "its peak over the rms around it"),
         duration("hold", 1.0, "clicks closer together than this are one incident"),
@@ -52,6 +53,7 @@ DROPOUT = Detector(
     severity=Severity.WARNING,
     summary="All channels fall below -66 dBFS at once, or to nothing at all, and come back at once; what lasts is "
     "audio.silence.",
+    viewer="hears a gap: a syllable or a beat is missing.",
     parameters=(
         Parameter("shortest", SHORTEST_GAP, "s", 0.01, 3.5, "shortest gap that is an incident"),
         Parameter("longest", LONGEST_GAP, "s", 0.01, 3.5, "longest; less where audio.silence has a shorter duration"),
@@ -68,6 +70,7 @@ LEVEL_JUMP = Detector(
     column="level_jump",
     severity=Severity.WARNING,
     summary="The level changes at once, and stays changed for four seconds.",
+    viewer="is startled by the sound, or suddenly cannot follow it.",
     parameters=(Parameter("threshold", LEVEL_JUMP_DB, "dB", 6.0, 120.0, "change of level, up or down"),),
     make_rule=_level_jump,
     onset=OnsetRule.PASSING,

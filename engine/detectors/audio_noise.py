@@ -35,6 +35,7 @@ TONE = Detector(
     column="tone",
     severity=Severity.WARNING,
     summary="A single steady tone and nothing else: a line-up tone that was left on.",
+    viewer="hears a test tone instead of the programme.",
     parameters=(
         Parameter("purity", TONE_PURITY, "ratio", 0.5, 1.0, "share of the sound that is one sine"),
         duration("duration", 5.0, "how long it has to last"),
@@ -50,6 +51,7 @@ HUM = Detector(
     column="hum",
     severity=Severity.WARNING,
     summary="A steady 50 or 60 Hz with its harmonics, within 1 Hz: mains hum.",
+    viewer="hears a low hum under everything, clearest in pauses.",
     parameters=(
         Parameter("threshold", HUM_DBFS, "dB", -120.0, 0.0, "level of a sine of the same power, dB below full scale"),
         duration("duration", 3.0, "how long it has to last"),
@@ -66,6 +68,7 @@ NOISE = Detector(
     column="hiss",
     severity=Severity.WARNING,
     summary="Broadband noise that never stops: even the quietest 10 ms of three seconds hold it.",
+    viewer="hears hiss under everything, clearest in pauses.",
     parameters=(
         Parameter("threshold", HISS_DBFS, "dB", -120.0, 0.0, "level of as much white noise, dB below full scale"),
         duration("duration", 3.0, "how long it has to last"),
@@ -82,6 +85,7 @@ DC = Detector(
     column="offset",
     severity=Severity.WARNING,
     summary="The waveform does not swing around zero.",
+    viewer="hears clicks at cuts and has less headroom; speakers get warm for nothing.",
     parameters=(
         Parameter("threshold", DC_OFFSET, "level", 0.0001, 1.0, "steady offset (1.0 full scale)"),
         duration("duration", 5.0, "how long it has to last"),

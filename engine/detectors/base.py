@@ -119,6 +119,7 @@ class Detector:
         column: the measure that it needs, which is also its score.
         severity: of its incidents.
         summary: one line of what it finds, and the source of its thresholds.
+        viewer: what a viewer notices of it, the end of a sentence that begins with "A viewer".
         parameters: settings with their defaults.
         make_rule: the rule for a complete set of parameters.
         onset: how onset and end are found.
@@ -141,6 +142,7 @@ class Detector:
     closing_counts: bool = False
     dominated_by: tuple[str, ...] = ()
     optional: bool = False
+    viewer: str = ""
 
     def __post_init__(self) -> None:
         named = re.fullmatch(r"[a-z]+\.[a-z][a-z0-9_]*", self.name)

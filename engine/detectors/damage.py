@@ -27,6 +27,7 @@ CORRUPTION = Detector(
     column="corruption",
     severity=Severity.CRITICAL,
     summary="Blocks of the picture are damaged or badly concealed, or the decoder says so; decision 0019.",
+    viewer="sees torn, smeared or coloured blocks, often until the next key frame.",
     parameters=(
         Parameter("share", CORRUPT_SHARE, "ratio", 0.0, 1.0, "smallest share of the picture that is damaged"),
         duration("duration", 0.0, "how long it has to be damaged"),
@@ -42,6 +43,7 @@ TEARING = Detector(
     column="tearing",
     severity=Severity.WARNING,
     summary="Pictures show two moments, one above and one below a row, as unsynchronised capture gives them.",
+    viewer="sees a horizontal break that moves through the picture.",
     parameters=(
         Parameter("share", TEARING_SHARE, "ratio", 0.01, 1.0, "share of torn pictures over about half a second"),
         duration("duration", 0.0, "how long it has to go on"),

@@ -48,6 +48,7 @@ UNIFORM = Detector(
     column="colour_spread",
     severity=Severity.CRITICAL,
     summary="The whole picture has one colour (green, pink, grey), as a broken decoder or a lost source gives it.",
+    viewer="sees one flat colour, often green or pink, instead of the programme.",
     parameters=(
         Parameter("spread", UNIFORM_SPREAD, "ratio", 0.0, 1.0, "largest difference within the picture, of full scale"),
         duration("duration", 2.0, "how long it has to be uniform", SHORTEST_SECONDS),
@@ -63,6 +64,7 @@ FLASH = Detector(
     column="flash_rate",
     severity=Severity.CRITICAL,
     summary="More flashes, or flashes of saturated red, than photosensitive viewers are safe with (ITU-R BT.1702).",
+    viewer="may feel unwell, and with photosensitive epilepsy have a seizure.",
     parameters=(
         Parameter("flashes", MOST_FLASHES, "count", 0.5, 3.0, "most flashes in a second"),
         duration("hold", 1.0, "sequences closer together than this are one incident"),
@@ -76,6 +78,7 @@ FLICKER = Detector(
     column="flicker",
     severity=Severity.WARNING,
     summary="The whole picture's brightness goes up and down with a period of 2 to 10 pictures.",
+    viewer="sees the whole picture pulse, which tires the eyes.",
     parameters=(
         Parameter("threshold", FLICKER_PERCENT, "", 0.1, 100.0, "amplitude in percent of the luma range"),
         duration("duration", 1.0, "how long it has to flicker"),
@@ -91,6 +94,7 @@ STUTTER = Detector(
     column="stutter_rate",
     severity=Severity.WARNING,
     summary="Pictures are repeated or left out at irregular distances while the content moves; pulldown is regular.",
+    viewer="sees motion that jerks, most in pans and tickers.",
     parameters=(
         Parameter("threshold", STUTTER_RATE, "", 0.5, 8.0, "repeats and holes per second, over two seconds"),
         duration("duration", 0.0, "how long it has to stutter"),
@@ -107,6 +111,7 @@ PARTIAL_FREEZE = Detector(
     column="stuck_share",
     severity=Severity.WARNING,
     summary="A rectangle of the picture stopped at once and stands still while the rest goes on.",
+    viewer="sees part of the picture stand while the rest moves, as when one source of a mix is lost.",
     parameters=(
         Parameter("share", 0.15, "ratio", 0.15, 1.0, "smallest share of the picture"),
         duration("duration", PARTIAL_FREEZE_SECONDS, "how long it has to stand still"),
@@ -121,6 +126,7 @@ SCENE_CUT = Detector(
     column="scene_score",
     severity=Severity.INFO,
     summary="A cut to another scene (FFmpeg's scdet, its score and its default): an annotation, no defect.",
+    viewer="notices nothing; it is a note of where scenes change.",
     parameters=(Parameter("threshold", SCENE_SCORE, "", 0.1, 100.0, "smallest score that is a cut, 0 to 100"),),
     make_rule=_cut,
     optional=True,

@@ -22,6 +22,7 @@ SLATE = Detector(
     column="slate_distance",
     severity=Severity.WARNING,
     summary="A picture that was registered as a slate (`slates` of the configuration) is shown.",
+    viewer="sees a notice of the channel instead of the programme.",
     parameters=(
         Parameter("distance", SLATE_DISTANCE, "", 0.0, 64.0, "largest mean difference of its tiles, in 8-bit codes"),
         duration("duration", 2.0, "how long the slate has to be shown"),

@@ -30,6 +30,7 @@ DECODE_ERRORS = Detector(
     column="decode_errors",
     severity=Severity.CRITICAL,
     summary="Packets or pictures arrive damaged, so viewers see or hear the damage or its concealment.",
+    viewer="sees blocks, smears or jumps, or hears gaps, as far as the player hides them badly.",
     parameters=(
         Parameter("errors", 1.0, "count", 1.0, 1e9, "damaged packets and pictures in one second"),
         duration("hold", 2.0, "errors closer together than this are one incident"),
@@ -38,13 +39,14 @@ DECODE_ERRORS = Detector(
 )
 
 
-def _missing_track(track: str, what: str) -> Detector:
+def _missing_track(track: str, what: str, viewer: str) -> Detector:
     return Detector(
         name=f"stream.missing_{track}",
         track="stream",
         column=f"{track}_missing_seconds",
         severity=Severity.CRITICAL,
         summary=f"The stream goes on without {what}, or never had one.",
+        viewer=viewer,
         parameters=(
             Parameter("duration", MISSING_SECONDS, "s", 1.0, LONGEST_SECONDS, "how long it has to be missing"),
         ),
@@ -60,6 +62,7 @@ STALL = Detector(
     column="stall_seconds",
     severity=Severity.CRITICAL,
     summary="A live source gives nothing that can be decoded: it is gone, hangs, or sends no key frame (see `cause`).",
+    viewer="sees a spinner, the last picture or an error.",
     parameters=(
         # Players buffer two to six seconds; behind an HLS playlist twice its target duration counts if that is longer.
         Parameter("duration", STALL_SECONDS, "s", 1.0, LONGEST_SECONDS, "how long nothing has to come"),
@@ -67,8 +70,8 @@ STALL = Detector(
     make_rule=_missing,
     onset=OnsetRule.BACKDATED,
 )
-MISSING_VIDEO = _missing_track("video", "a picture")
-MISSING_AUDIO = _missing_track("audio", "a sound")
+MISSING_VIDEO = _missing_track("video", "a picture", "hears sound without a picture.")
+MISSING_AUDIO = _missing_track("audio", "a sound", "sees a picture without sound.")
 
 
 def _counted(p: Mapping[str, float]) -> Rule:
@@ -97,6 +100,7 @@ CONTINUITY = Detector(
     column="continuity_errors",
     severity=Severity.WARNING,
     summary="The MPEG transport stream is damaged: packets lost or marked, sync, PAT, PMT or PCR gone (TR 101 290).",
+    viewer="sees blocks or freezes, or a set-top box that does not start at all.",
     parameters=(
         # TR 101 290 counts each one; a healthy stream has none.
         Parameter("errors", 1.0, "count", 1.0, 1e9, "faults in one second"),
@@ -118,6 +122,7 @@ TIMESTAMPS = Detector(
     column="timestamp_faults",
     severity=Severity.WARNING,
     summary="Timestamps jump, go back, are missing or drift away from the sound; a wrap of the 33-bit clock is none.",
+    viewer="sees jumps, stalls or lips out of step, differently from player to player.",
     parameters=(
         # A player's buffer rides out less; a picture rate as low as one a second has gaps of that length.
         duration("jump", 1.0, "smallest gap that is a fault", 0.001),
@@ -134,6 +139,7 @@ FORMAT_CHANGE = Detector(
     column="format_changes",
     severity=Severity.WARNING,
     summary="Picture size, pixel format, frame rate, sampling rate or channels change; an incident without duration.",
+    viewer="may see a flash of black or an error while the player starts anew.",
     parameters=(
         # 24 and 25 are 4 % apart; 1001/1000 is a matter of signalling, not of what viewers see.
         Parameter("frame_rate", 0.02, "ratio", 0.001, 1.0, "smallest change of a steady frame rate"),
@@ -147,6 +153,7 @@ GOP = Detector(
     column="key_distance_seconds",
     severity=Severity.WARNING,
     summary="No key frame for long, so who joins or loses a packet waits; live and transport streams only.",
+    viewer="waits long after changing to the channel, and sees damage last.",
     parameters=(
         # Apple's HLS authoring specification asks for one every 2 s, DASH-IF for one per segment; segments of 10 s are
         # the longest in common use. Encoders' own default of 250 pictures is 10 s at 25 a second, so a little more.
@@ -162,6 +169,7 @@ BITRATE = Detector(
     column="bitrate_off",
     severity=Severity.WARNING,
     summary="The stream's bitrate is outside its limits; the measure is how many times.",
+    viewer="sees poor pictures where it is too low; buffers where it is too high for the line.",
     parameters=(
         # Black with silence, the cheapest that there is, takes 6 kbit/s at 320x240; below 1 nothing real is left.
         Parameter("minimum", 1.0, "kbit/s", 0.0, 1e9, "lowest bitrate of pictures and sound together"),
@@ -178,6 +186,7 @@ AV_OFFSET = Detector(
     column="av_offset_seconds",
     severity=Severity.WARNING,
     summary="Sound and pictures start apart, or lie apart in the stream, so that one waits for the other.",
+    viewer="waits longer for a start, or hears sound early or late at joins.",
     parameters=(
         # ISO/IEC 13818-1, 2.4.2: data waits at most 1 s in the buffers of the system target decoder (still pictures
         # and MPEG-4 video apart), so tracks that lie further apart starve one of them.
@@ -194,6 +203,7 @@ CAPTIONS_MISSING = Detector(
     column="captions_missing_seconds",
     severity=Severity.WARNING,
     summary="Captions (CEA-608/708) or subtitles that the stream had are gone; padding without text counts as there.",
+    viewer="cannot follow, if deaf or hard of hearing; often against the law.",
     parameters=(
         # CTA-708 keeps its channel filled with padding in every picture; subtitles may rest for a scene without words.
         duration("duration", 30.0, "how long they have to be gone", 1.0),
@@ -208,6 +218,7 @@ SCTE35 = Detector(
     column="splice_markers",
     severity=Severity.INFO,
     summary="A SCTE-35 marker: an annotation, no defect.",
+    viewer="notices nothing; it is a note of a marker.",
     parameters=(),
     make_rule=_at_once,
 )
@@ -218,6 +229,7 @@ SCTE35_MISSING = Detector(
     column="splice_missing_seconds",
     severity=Severity.WARNING,
     summary="No SCTE-35 message for long, heartbeats included, on a stream that had them.",
+    viewer="sees the national advertisement or a slate where a regional one was sold.",
     parameters=(
         # Chosen, no standard says: splice_null heartbeats come within minutes where a sender has them, and a channel
         # without them has a break each hour.

@@ -30,6 +30,7 @@ COMBING = Detector(
     column="combing",
     severity=Severity.WARNING,
     summary="Two fields of different times in pictures that are not marked as interlaced; decision 0006.",
+    viewer="sees fine horizontal teeth on the edges of all that moves.",
     parameters=(
         Parameter("threshold", COMBING_THRESHOLD, "ratio", 0.0, 1.0, "share of combed blocks of 16x8"),
         duration("duration", 0.0, "how long it has to be combed"),
@@ -45,6 +46,7 @@ NOISE = Detector(
     column="noise",
     severity=Severity.WARNING,
     summary="Noise of the picture (Immerkaer 1996) above what film grain has; decision 0006.",
+    viewer="sees a picture that crawls with grain or snow.",
     parameters=(
         Parameter("threshold", NOISE_THRESHOLD, "", 0.0, 26.0, "standard deviation in 8-bit codes"),
         duration("duration", 2.0, "how long it has to be noisy"),
@@ -58,6 +60,7 @@ BANDING = Detector(
     column="banding",
     severity=Severity.WARNING,
     summary="Smooth areas break into flat ones with visible steps (after CAMBI, PCS 2021); decision 0006.",
+    viewer="sees steps in skies, fades and dark scenes that should be smooth.",
     parameters=(
         Parameter("threshold", BANDING_THRESHOLD, "ratio", 0.0, 1.0, "share of blocks of 16x8 with such a step"),
         duration("duration", 2.0, "how long it has to be banded"),
@@ -72,6 +75,7 @@ LEVELS = Detector(
     column="out_of_tolerance",
     severity=Severity.WARNING,
     summary="Luma outside the range of 5 to 246 that EBU R 103 tolerates, in a stream of limited range.",
+    viewer="sees washed-out or crushed shades; some displays cut such levels off.",
     parameters=(
         Parameter("threshold", LEVELS_THRESHOLD, "ratio", 0.0, 1.0, "share of pixels out of tolerance"),
         duration("duration", 2.0, "how long it has to be out of range"),
@@ -87,6 +91,7 @@ CHROMA_LOSS = Detector(
     column="chroma_loss",
     severity=Severity.WARNING,
     summary="A picture that had colour is grey, or one of its colour planes is lost; decision 0006.",
+    viewer="sees a grey picture, or one in wrong colours.",
     parameters=(
         Parameter(
             "threshold", CHROMA_LOSS_THRESHOLD, "ratio", 0.0, 1.0, "share of the earlier saturation that is gone"
@@ -103,6 +108,7 @@ BARS = Detector(
     column="bars",
     severity=Severity.WARNING,
     summary="SMPTE or EBU colour bars, 75 % or 100 %, by their layout and colours.",
+    viewer="sees a test pattern instead of the programme.",
     parameters=(
         Parameter("threshold", BARS_THRESHOLD, "ratio", 0.0, 1.0, "share of sampled points that have a bar's colour"),
         duration("duration", 2.0, "how long the bars have to be shown"),
@@ -116,6 +122,7 @@ LETTERBOX = Detector(
     column="letterbox",
     severity=Severity.WARNING,
     summary="Black bars that the stream did not have (cropdetect's borders), or bars on all four sides.",
+    viewer="sees the picture smaller than the screen, with black around it.",
     parameters=(
         Parameter("threshold", LETTERBOX_SHARE, "ratio", 0.03, 1.0, "share of the height or width that is lost"),
         duration("duration", 5.0, "how long the bars have to be there"),

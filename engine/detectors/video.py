@@ -50,6 +50,7 @@ BLACK = Detector(
     column="black_ratio",
     severity=Severity.CRITICAL,
     summary="The picture is black. Parameters and defaults of FFmpeg's blackdetect.",
+    viewer="sees nothing and takes the channel for dead.",
     parameters=(
         duration("black_min_duration", 2.0, "shortest black that is an incident", SHORTEST_SECONDS),
         Parameter(
@@ -67,6 +68,7 @@ FREEZE = Detector(
     column="mafd",
     severity=Severity.CRITICAL,
     summary="The picture does not change. Parameters and defaults of FFmpeg's freezedetect; not while it is black.",
+    viewer="sees a still picture while the sound goes on, and takes the player for stuck.",
     parameters=(
         Parameter("noise", 0.001, "level", 0.0, 1.0, "largest mean difference (1.0 full scale) that is no change"),
         duration("duration", 2.0, "shortest freeze that is an incident", SHORTEST_SECONDS),
@@ -83,6 +85,7 @@ BLOCKINESS = Detector(
     column="blocks",
     severity=Severity.WARNING,
     summary="Edges of blocks stand out of smooth surroundings, on a grid in both directions; decision 0002.",
+    viewer="sees squares where there should be shades and texture: too few bits, worst in motion and on large screens.",
     parameters=(
         Parameter("threshold", BLOCKINESS_THRESHOLD, "ratio", 0.001, 0.5, "share of the grid's edges that stand out"),
         duration("duration", 2.0, "how long it has to be blocky"),
@@ -98,6 +101,7 @@ BLUR = Detector(
     column="blur",
     severity=Severity.WARNING,
     summary="Even the steepest edges are wide, more so than this stream's usually are; decision 0024.",
+    viewer="sees a soft picture without detail, as out of focus or scaled up.",
     parameters=(
         Parameter(
             "threshold",

@@ -42,11 +42,11 @@ def read_pictures(
                 height=round(frame.height * smaller) // 2 * 2,
                 format="yuv420p" if depth == 8 else "yuv420p10le",
             )
-            pictures.append(_planes(even, depth))
+            pictures.append(planes_of(even, depth))
     return pictures, rate, depth
 
 
-def _planes(frame: av.VideoFrame, depth: int) -> Picture:
+def planes_of(frame: av.VideoFrame, depth: int) -> Picture:
     """Copies of a 4:2:0 frame's planes."""
     planes = []
     for plane in frame.planes:
@@ -76,7 +76,7 @@ def starve(pictures: Sequence[Picture], rate: Fraction, quantiser: int) -> list[
         if frame is not None:
             frame.pts = index
         for packet in (*encoder.encode(frame), *([None] if frame is None else [])):
-            starved += (_planes(decoded, 8) for decoded in decoder.decode(packet))
+            starved += (planes_of(decoded, 8) for decoded in decoder.decode(packet))
     return starved
 
 

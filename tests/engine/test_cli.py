@@ -214,4 +214,16 @@ def test_a_benchmark_tells_its_own_options_and_an_unknown_one_the_names():
     assert "gpu-check" in avjury("bench").stdout
     unknown = avjury("bench", "nope")
     assert unknown.returncode == 2
-    assert "choose one of: cpu" in unknown.stderr
+    assert re.search(r"choose one of: .*\bcpu, ", unknown.stderr)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["check", "--format", "xml", "x.mp4"]])
+def test_help_and_a_mistyped_option_load_no_torch_and_no_decoder(arguments):
+    script = (
+        "import sys; from engine.cli import run; run(sys.argv[1:]); "
+        "print([m for m in ('torch', 'numpy', 'numba', 'av', 'sqlalchemy', 'fastapi') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True, env=environment()
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,5 +1,6 @@
 """Declarations, their parameters and how they are found."""
 
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -129,3 +130,8 @@ def test_other_packages_bring_detectors():
 def test_declarations_load_no_torch():
     code = "import sys, engine.detectors, engine.incidents; sys.exit('torch' in sys.modules or 'av' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_detector_says_what_a_viewer_notices():
+    for declared in all_detectors():
+        assert re.fullmatch(r"[a-z].*[.]", declared.viewer), declared.name

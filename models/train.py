@@ -1,0 +1,232 @@
+"""`avjury train artifact`: makes the training data where it is not there yet, and trains for a given time.
+
+Everything is kept in one folder: the pieces of each clip, the state of the training after every few minutes (from which
+it goes on when it is started again), and its curves. Nothing in it is a pickle.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional
+
+from models.artifact_net import LABELS, ArtifactNet, network_input
+from models.synthesis.patches import UNKNOWN, is_held_out, make_shard
+from models.weight_files import write_weights
+
+MEDIA_SUFFIXES: Final = frozenset(
+    (".mp4", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".mpg", ".mpeg", ".avi", ".mxf", ".flv", ".264", ".h264", ".265")
+)
+# Made-up clips; of which every third is held out, as of the others.
+GRAPHICS: Final = 9
+BATCH: Final = 64
+SAVE_SECONDS: Final = 60.0
+# A false alarm costs more than a missed tile: a stream is clean for most of its life.
+CLEAN_WEIGHT: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """How to train.
+
+    Args:
+        media: folder of clean clips.
+        work: folder of what is made on the way.
+        weights: file to write.
+        minutes: how long to train in all, over all starts; what it takes to make the pieces is not counted.
+        seed: of what is random.
+        threads: of torch.
+        skip: clips whose name begins so are left out, as damaged ones.
+        windows: parts of each clip.
+        device: where to train.
+        rate: highest rate of learning.
+    """
+
+    media: Path
+    work: Path
+    weights: Path
+    minutes: float = 60.0
+    seed: int = 1
+    threads: int = 1
+    skip: tuple[str, ...] = ()
+    windows: int = 4
+    device: str = "cpu"
+    rate: float = 3e-3
+
+
+Say = Callable[[str], None]
+
+
+def clips_of(media: Path, skip: tuple[str, ...] = ()) -> list[Path]:
+    """The clips of a folder and of those in it, in the order of their names."""
+    found = (path for path in sorted(media.rglob("*")) if path.suffix.lower() in MEDIA_SUFFIXES)
+    return [path for path in found if not path.name.startswith(skip or ("\0",))]
+
+
+def sources(media: Path, skip: tuple[str, ...], held_out: bool) -> list[Path | int]:
+    """The clips and made-up clips that are trained on, or those that are held out."""
+    real: list[Path | int] = [path for path in clips_of(media, skip) if is_held_out(path.name) == held_out]
+    return real + [number for number in range(GRAPHICS) if (number % 3 == 2) == held_out]
+
+
+def shard_path(work: Path, source: Path | int) -> Path:
+    """Where the pieces of a clip are kept."""
+    return work / "pieces" / f"{source.name if isinstance(source, Path) else f'graphics-{source}'}.npz"
+
+
+def make_shards(settings: TrainSettings, held_out: bool, say: Say) -> list[Path]:
+    """The pieces of every clip, made where they are not there yet."""
+    paths = []
+    for source in sources(settings.media, settings.skip, held_out):
+        path = shard_path(settings.work, source)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shard = make_shard(source, settings.seed, settings.windows)
+            unfinished = path.with_suffix(".part.npz")
+            np.savez(unfinished, allow_pickle=False, **dict(shard))
+            unfinished.replace(path)
+            say(f"{path.stem}: {len(shard['luma'])} pieces")
+        paths.append(path)
+    return paths
+
+
+class Pieces:
+    """The pieces of many clips in memory.
+
+    Args:
+        paths: of the shards.
+    """
+
+    def __init__(self, paths: list[Path]) -> None:
+        shards: list[dict[str, npt.NDArray[Any]]] = []
+        for path in paths:
+            with np.load(path) as file:
+                shards.append({name: file[name] for name in ("luma", "chroma", "truth", "kind")})
+        self.luma, self.chroma, self.truth, self.kind = (
+            np.concatenate([shard[name] for shard in shards]) for name in ("luma", "chroma", "truth", "kind")
+        )
+
+    def batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """All pieces once, in another order and flipped at random."""
+        order = rng.permutation(len(self.luma))
+        for start in range(0, len(order) - BATCH + 1, BATCH):
+            index = order[start : start + BATCH]
+            luma, chroma, truth = self.luma[index], self.chroma[index], self.truth[index]
+            if rng.random() < 0.5:
+                luma, chroma, truth = luma[..., ::-1], chroma[..., ::-1], truth[:, :, ::-1]
+            if rng.random() < 0.5:
+                luma, chroma, truth = luma[..., ::-1, :], chroma[..., ::-1, :], truth[:, ::-1]
+            yield tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in (luma, chroma, truth))  # type: ignore[misc]
+
+
+def loss_of(logits: Tensor, truth: Tensor) -> Tensor:
+    """Cross entropy over the tiles of which the truth is known, each label weighing the same.
+
+    Args:
+        logits: (N, labels, TILES, TILES).
+        truth: (N, TILES, TILES, labels) uint8.
+    """
+    wanted = truth.permute(0, 3, 1, 2)
+    known = (wanted != UNKNOWN).float()
+    target = (wanted == 1).float()
+    each = functional.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
+    weight = known * torch.where(target > 0, 1.0, CLEAN_WEIGHT)
+    per_label = (each * weight).sum(dim=(0, 2, 3)) / weight.sum(dim=(0, 2, 3)).clamp(min=1.0)
+    # Corruption is what the network is for.
+    emphasis = torch.ones(len(LABELS), device=logits.device)
+    emphasis[0] = 4.0
+    return (per_label * emphasis).sum() / emphasis.sum()
+
+
+def train(settings: TrainSettings, say: Say) -> Path:
+    """Train until the minutes are over, going on from where an earlier start ended.
+
+    Returns: the weights that were written.
+    """
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    settings.work.mkdir(parents=True, exist_ok=True)
+    paths = make_shards(settings, held_out=False, say=say)
+    data = Pieces(paths)
+    say(f"{len(data.luma)} pieces of {len(paths)} clips")
+    device = torch.device(settings.device)
+    net = ArtifactNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(net.parameters(), lr=settings.rate, weight_decay=1e-3)
+    state = settings.work / "state.safetensors"
+    spent, step, epoch = _load(state, net, optimizer) if state.exists() else (0.0, 0, 0)
+    whole, saved, began = settings.minutes * 60, time.monotonic(), time.monotonic()
+    before = spent
+    curve: list[float] = []
+    while spent < whole:
+        rng = np.random.default_rng([settings.seed, epoch])
+        for luma, chroma, truth in data.batches(rng):
+            done = min(spent / whole, 1.0)
+            rate = settings.rate * min(1.0, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-5
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            inputs = network_input(luma.to(device), chroma.to(device)).contiguous(memory_format=torch.channels_last)
+            with torch.autocast(device.type, torch.bfloat16):
+                logits = net(inputs)
+            loss = loss_of(logits, truth.to(device))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            step += 1
+            curve.append(float(loss.detach()))
+            spent = before + time.monotonic() - began
+            if time.monotonic() - saved >= SAVE_SECONDS or spent >= whole:
+                saved = time.monotonic()
+                row = {"seconds": round(spent, 1), "step": step, "epoch": epoch, "loss": float(np.mean(curve)),
+                       "rate": rate}  # fmt: skip
+                with (settings.work / "curve.jsonl").open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+                say(f"{spent / 60:.1f} min, step {step}, epoch {epoch}: loss {row['loss']:.4f}")
+                curve.clear()
+                _save(state, net, optimizer, (spent, step, epoch))
+                _export(net, settings)
+            if spent >= whole:
+                break
+        epoch += 1
+    _export(net, settings)
+    return settings.weights
+
+
+def _export(net: ArtifactNet, settings: TrainSettings) -> None:
+    folded = net.to("cpu").folded()
+    about = {"network": "artifact", "version": "1", "labels": ",".join(LABELS), "seed": str(settings.seed)}
+    write_weights(settings.weights, folded.state_dict(), about)
+    net.to(settings.device)
+
+
+def _save(path: Path, net: ArtifactNet, optimizer: torch.optim.Optimizer, place: tuple[float, int, int]) -> None:
+    tensors = {f"net.{name}": tensor.contiguous() for name, tensor in net.state_dict().items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value).contiguous() for name, value in moments.items()}
+    unfinished = path.with_suffix(".part")
+    save_file(tensors, unfinished, metadata={"place": json.dumps(place)})
+    unfinished.replace(path)
+
+
+def _load(path: Path, net: ArtifactNet, optimizer: torch.optim.Optimizer) -> tuple[float, int, int]:
+    tensors = load_file(path)
+    net.load_state_dict({name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")})
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, moment = name.split(".")
+            moments.setdefault(int(index), {})[moment] = tensor
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    spent, step, epoch = json.loads(header["__metadata__"]["place"])
+    return spent, step, epoch

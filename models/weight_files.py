@@ -1,0 +1,75 @@
+"""Weights of networks: safetensors with a SHA-256 beside them, nothing that could run code when it is read."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import safetensors
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+SHIPPED: Final = Path(__file__).parent / "weights"
+SUFFIX: Final = ".safetensors"
+MOST_BYTES: Final = 10 * 1024 * 1024
+
+
+class WeightsError(Exception):
+    """A file of weights that is not what it should be; its text says what, why and what to do."""
+
+
+def write_weights(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
+    """Write weights, and their SHA-256 beside them as `sha256sum` does.
+
+    Args:
+        path: ends in ".safetensors".
+        tensors: by name.
+        about: kept in the file: what network it is of, its version and labels.
+    Returns: the SHA-256 in hexadecimal.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata=dict(about))
+    digest = hashlib.sha256(data).hexdigest()
+    path.write_bytes(data)
+    digest_path(path).write_text(f"{digest}  {path.name}\n", encoding="ascii")
+    return digest
+
+
+def digest_path(path: Path) -> Path:
+    """Where the SHA-256 of a file of weights is."""
+    return path.with_name(path.name + ".sha256")
+
+
+def read_weights(path: Path, network: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Weights of a network, and what the file says about itself.
+
+    Args:
+        path: of the file. Where its SHA-256 lies beside it, it has to be right; shipped weights always have one.
+        network: the name that it has to give.
+    Raises: WeightsError if it is no safetensors file, is too large, was changed, or is of another network.
+    """
+    try:
+        data = path.read_bytes() if path.stat().st_size <= MOST_BYTES else None
+    except OSError as error:
+        raise WeightsError(f"cannot read the weights {path}: {error.strerror}; name a file that is there") from error
+    if data is None:
+        raise WeightsError(f"{path} is larger than {MOST_BYTES} bytes, so it holds no weights of avjury's networks")
+    beside = digest_path(path)
+    wanted = beside.read_text(encoding="ascii").split()[0] if beside.exists() else None
+    if wanted is None and path.parent == SHIPPED:
+        raise WeightsError(f"{path} has no SHA-256 beside it; install avjury anew")
+    if wanted is not None and hashlib.sha256(data).hexdigest() != wanted:
+        raise WeightsError(f"{path} is not the file that {beside.name} was written for; get it anew")
+    if data[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        raise WeightsError(f"{path} is a pickle, which could run any code; only safetensors are read")
+    try:
+        tensors = load_tensors(data)
+        length = int.from_bytes(data[:8], "little")
+        about = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise WeightsError(f"{path} is no safetensors file: {error}") from error
+    if about.get("network") != network:
+        raise WeightsError(f"{path} is of the network {about.get('network')!r}, not of {network!r}")
+    return tensors, about

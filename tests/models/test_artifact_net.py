@@ -1,0 +1,143 @@
+import pickle
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from models.artifact_net import INPUTS, LABELS, PIECE, TILES, ArtifactNet, network_input
+from models.evaluate import average_precision, load_artifact_net, precision_recall, probabilities
+from models.synthesis.patches import UNKNOWN, damaged_cases, graphics, make_shard, planted_cases
+from models.train import TrainSettings, sources, train
+from models.weight_files import SHIPPED, WeightsError, read_weights, write_weights
+
+WEIGHTS = SHIPPED / "artifact.safetensors"
+
+
+def made_piece(seed):
+    rng = np.random.default_rng(seed)
+    return (
+        rng.integers(0, 256, (1, 2, PIECE, PIECE), dtype=np.uint8),
+        rng.integers(0, 256, (1, 2, 2, PIECE // 2, PIECE // 2), dtype=np.uint8),
+    )
+
+
+def test_the_map_has_a_logit_per_label_and_tile():
+    net = ArtifactNet().eval()
+    luma, chroma = (torch.from_numpy(part) for part in made_piece(0))
+    inputs = network_input(luma, chroma)
+    assert inputs.shape == (1, INPUTS, PIECE // 2, PIECE // 2)
+    assert net(inputs).shape == (1, len(LABELS), TILES, TILES)
+    assert sum(p.numel() for p in net.parameters()) <= 150_000
+
+
+def test_folding_the_normalisation_changes_nothing():
+    torch.manual_seed(0)
+    net = ArtifactNet()
+    inputs = network_input(*(torch.from_numpy(part) for part in made_piece(1)))
+    net.train()
+    for _ in range(3):
+        net(inputs + torch.randn_like(inputs))  # so that the means are not those of a new network
+    net.eval()
+    with torch.inference_mode():
+        # float32 sums of at most 432 products in another order: 432 * 2**-24 relative, on logits of order 1.
+        torch.testing.assert_close(net.folded()(inputs), net(inputs), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_shipped_weights_are_read_and_tell_damage_from_none():
+    net = load_artifact_net(WEIGHTS)
+    shard = make_shard(2, seed=5, count=1)
+    said = probabilities(net, shard["luma"], shard["chroma"])[..., 0]
+    truth = shard["truth"][..., 0]
+    assert said[truth == 1].mean() > said[truth == 0].mean() + 0.2
+
+
+def test_a_pickle_is_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    torch.save(ArtifactNet().state_dict(), path)
+    with pytest.raises(WeightsError, match="pickle"):
+        read_weights(path, "artifact")
+    path.write_bytes(pickle.dumps({"weights": 1}))
+    with pytest.raises(WeightsError, match="pickle"):
+        read_weights(path, "artifact")
+
+
+def test_changed_weights_are_refused(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    write_weights(path, ArtifactNet().folded().state_dict(), {"network": "artifact"})
+    assert read_weights(path, "artifact")[1]["network"] == "artifact"
+    with pytest.raises(WeightsError, match="of the network"):
+        read_weights(path, "sound")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match="get it anew"):
+        read_weights(path, "artifact")
+    (tmp_path / "text.safetensors").write_text("not weights at all, only a text of some length")
+    with pytest.raises(WeightsError, match="no safetensors file"):
+        read_weights(tmp_path / "text.safetensors", "artifact")
+
+
+@pytest.mark.slow
+def test_the_same_seed_makes_the_same_pieces():
+    one, other = (make_shard(0, seed=3, count=1) for _ in range(2))
+    planted = np.char.find(one["kind"], "hevc") < 0  # libav shows what a buffer held before where HEVC lost a slice
+    assert one["kind"].tolist() == other["kind"].tolist()
+    assert np.array_equal(one["luma"][planted], other["luma"][planted])
+    assert np.array_equal(one["truth"][planted], other["truth"][planted])
+
+
+def test_no_clip_is_both_trained_on_and_held_out(tmp_path):
+    for index in range(20):
+        (tmp_path / f"clip{index}.mp4").touch()
+    trained, held = (sources(tmp_path, (), held_out) for held_out in (False, True))
+    assert not set(map(str, trained)) & set(map(str, held))
+    assert len(trained) + len(held) == 20 + 9
+
+
+def test_a_damaged_stream_has_damage_where_it_differs():
+    window = graphics(np.random.default_rng(4))
+    cases = list(damaged_cases(window, Fraction(25), "mpeg2", "slice", np.random.default_rng(1), 4))
+    assert any((case.truth[..., 0] == 1).any() for case in cases)
+    assert all(case.truth.shape == (16, 24, len(LABELS)) for case in cases)
+
+
+def test_planted_noise_is_true_everywhere():
+    window = graphics(np.random.default_rng(4))
+    case = next(planted_cases(window, Fraction(25), "noise", np.random.default_rng(1), 1))
+    noise = case.truth[..., LABELS.index("noise")]
+    assert (noise == 1).mean() > 0.9
+    assert (case.truth[..., LABELS.index("banding")] == UNKNOWN).all()
+
+
+def test_average_precision_of_a_known_ranking():
+    # Ranked true, false, true: 1/2 * 1 + 1/2 * 2/3.
+    precision, recall, _ = precision_recall(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]))
+    assert average_precision(precision, recall) == pytest.approx(5 / 6)
+
+
+@pytest.mark.slow
+def test_training_goes_on_where_it_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr("models.train.GRAPHICS", 1)
+    (tmp_path / "media").mkdir()
+    said: list[str] = []
+
+    def run(minutes):
+        return train(
+            TrainSettings(tmp_path / "media", tmp_path / "work", tmp_path / "net.safetensors", minutes, windows=1),
+            said.append,
+        )
+
+    threads = torch.get_num_threads()
+    try:
+        path = run(0.01)
+        first = [line for line in said if "step" in line][-1]
+        said.clear()
+        run(0.02)
+    finally:
+        torch.set_num_threads(threads)
+    steps = [int(line.split("step ")[1].split(",")[0]) for line in (first, [s for s in said if "step" in s][-1])]
+    assert steps[1] > steps[0] > 0
+    assert load_artifact_net(path) is not None
+    assert not [s for s in said if s.startswith("graphics")]  # the pieces were there already
