@@ -167,7 +167,8 @@ def test_wrong_usage_is_one_line_and_exit_code_2(clips, arguments, reason):
 
 def test_training_refuses_a_file_that_could_run_code_and_a_folder_without_clips(tmp_path):
     for weights, reason in (("w.pt", "safetensors only"), ("w.safetensors", "no clip is in this folder")):
-        done = avjury("train", "artifact", "--media", tmp_path, "--work", tmp_path / "w", "--weights", tmp_path / weights)
+        given = ("--media", tmp_path, "--work", tmp_path / "w", "--weights", tmp_path / weights)
+        done = avjury("train", "artifact", *given)
         assert done.returncode == 2
         assert reason in done.stderr
         assert "Traceback" not in done.stderr
