@@ -24,7 +24,7 @@ RECORDED = (*PARTS, "clean", "variants")
 # Detectors that are younger than the first results that say which there were.
 LATER = ("audio.surround_imbalance", "audio.channel_swap")
 CHART = PAGE.parent / "images" / "detectors.svg"
-AREAS = {"video": "Picture", "audio": "Sound", "stream": "Transport and container"}
+AREAS = {"video": "Picture", "audio": "Sound", "av": "Sound against picture", "stream": "Transport and container"}
 HEAD = """# Detectors
 
 Made by `avjury bench detectors-page` from the declarations in engine/detectors and from a result of

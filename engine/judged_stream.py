@@ -10,6 +10,7 @@ import numpy.typing as npt
 from engine.coverage import Coverage
 from engine.detectors import Detector, detector
 from engine.errors import AvjuryError, DecodeError
+from engine.flash_beep import FlashBeep
 from engine.incidents import IncidentBook
 from engine.outcome import Outcome
 from engine.reader import StreamReader
@@ -37,6 +38,7 @@ class JudgedStream:
     rows: dict[str, list[tuple[float, npt.NDArray[np.float64]]]] = field(default_factory=dict)
     causes: dict[str, deque[tuple[float, str]]] = field(default_factory=dict)
     closed_tracks: set[str] = field(default_factory=set)
+    pattern: FlashBeep | None = None
     frames_measured: int = 0
     audio_samples: int = 0
     told: float = 0.0
@@ -117,4 +119,13 @@ class JudgedStream:
             decoder=video.name if video is not None else None,
             device=device,
             loudness=loudness,
+            av_sync=self._av_sync(),
         )
+
+    def _av_sync(self) -> dict[str, object] | None:
+        """What is known of lip sync; None where a track is missing, or nobody asked."""
+        info = self.reader.info
+        if self.pattern is None or info is None or info.video is None or info.audio is None:
+            return None
+        limits = self.parameters["av.sync"]
+        return self.pattern.verdict(limits["late"], limits["early"])

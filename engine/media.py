@@ -238,6 +238,7 @@ class StreamTick:
         decode_errors: damaged packets and pictures in it.
         video_missing_seconds, audio_missing_seconds: how long there has been no decoded picture or sound, at `end`.
         stall_seconds: how long a live source has given nothing at all that could be decoded, at `end`; 0 while it does.
+        sync_error: how far sound and picture lie apart, over what is tolerated (engine/flash_beep.py).
         transport: measures of the transport by column (see ingest/transport.py); those left out say nothing.
         causes: what a measure of the transport means, in words, by column.
 
@@ -250,6 +251,7 @@ class StreamTick:
     video_missing_seconds: float = math.nan
     audio_missing_seconds: float = math.nan
     stall_seconds: float = math.nan
+    sync_error: float = math.nan
     transport: Mapping[str, float] = field(default_factory=dict)
     causes: Mapping[str, str] = field(default_factory=dict)
 

@@ -29,6 +29,7 @@ from engine.evidence.recorder import Recorder
 from engine.evidence.series import Watched
 from engine.evidence.worker import Sink
 from engine.first_run import told_where_slow
+from engine.flash_beep import FlashBeep, Pair, sync_error, words
 from engine.handling import Handling
 from engine.incidents import Change, IncidentBook
 from engine.ingest.backoff import OpenPace
@@ -38,7 +39,7 @@ from engine.judge import Judge, Pending
 from engine.judged_stream import JudgedStream
 from engine.levels import Levels
 from engine.listener import Listener, Silent
-from engine.measure import Measure
+from engine.measure import VIDEO_COLUMNS, Measure
 from engine.media import AudioBlock, FrameBatch, Measures, StreamTick, Surface
 from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
@@ -56,6 +57,7 @@ PROGRESS_SECONDS = 0.1
 AWAY_SECONDS = 1.0
 # Causes kept per measure until its detector opens; on a GPU verdicts come a few rows later than the rows.
 CAUSES = 64
+_LUMA_MEAN = VIDEO_COLUMNS.index("luma_mean")
 
 
 class Engine:
@@ -156,6 +158,7 @@ class Engine:
                 tuple(d.name for d in detectors if d.track == "audio"),
             ),
             began=time.monotonic(),
+            pattern=None if reader.onsets is None else FlashBeep(reader.onsets),
         )
         wanted = {d.column for d in detectors}
         if self.settings.trace:
@@ -245,6 +248,7 @@ class Engine:
             self._emit(self._measure.sound(sound), None)
         self._judge_ticks()
         self._judge_silence()
+        self._judge_sync()
         if frames is None:
             self._settle(0)
         for stream in list(self._streams.values()):
@@ -299,6 +303,20 @@ class Engine:
                     incident.cause = stream.reader.cause
                     self._publish(stream, incident, "updated")
 
+    def _judge_sync(self) -> None:
+        """Flashes and beeps that were paired since the last pass."""
+        for stream in self._streams.values():
+            if stream.pattern is not None:
+                self._emit_pairs(stream, stream.pattern.settled())
+
+    def _emit_pairs(self, stream: JudgedStream, pairs: Sequence[Pair]) -> None:
+        limits = stream.parameters["av.sync"]
+        for pair in pairs:
+            error = sync_error(pair.offset, limits["late"], limits["early"])
+            tick = StreamTick(pair.at, pair.at, sync_error=error)
+            stream.causes.setdefault("sync_error", deque(maxlen=CAUSES)).append((pair.at, words(pair.offset)))
+            self._emit(self._measure.ticks([(stream.slot, tick)]), None)
+
     def _forget_measures(self, stream: JudgedStream) -> None:
         """What was measured of the stream so far is not to be compared with what comes."""
         stream.reader.anew = False
@@ -343,6 +361,7 @@ class Engine:
         if self._levels is not None:
             self._levels.add(measures)
         values = measures.values.cpu().numpy() if self.settings.trace else None
+        brightness = self._brightness(measures)
         starts, ends = measures.start.tolist(), measures.known_until.tolist()
         for row, slot in enumerate(measures.slots.tolist() if frames is None else frames.numbers):
             stream = self._streams[slot]
@@ -352,6 +371,8 @@ class Engine:
                 stream.frames_measured += 1
                 stream.reader.counters.frames_measured += 1
                 stream.coverage.frame(surface.pts)
+                if stream.pattern is not None:
+                    stream.pattern.picture(surface.pts, brightness[row])
                 stream.ends["video"] = max(stream.ends["video"], surface.pts + surface.duration)
             else:
                 stream.ends[measures.track] = max(stream.ends[measures.track], ends[row])
@@ -367,6 +388,16 @@ class Engine:
         if frames is not None:
             self.counters.batches += 1
             self.counters.batch_frames += len(frames.surfaces)
+
+    def _brightness(self, measures: Measures) -> list[float]:
+        """Mean luma of each picture, in steps of 1/255 from a GPU: one byte of each crosses for it."""
+        if measures.track != "video" or all(self._streams[s].pattern is None for s in measures.slots.tolist()):
+            return []
+        means = measures.values[:, _LUMA_MEAN]
+        if self.device.type == "cpu":
+            return [float(mean) for mean in means.numpy()]
+        self.counters.device_to_host_bytes += len(means)
+        return [level / 255 for level in (255 * means.nan_to_num()).round().to(torch.uint8).cpu().tolist()]
 
     def _publish(self, stream: JudgedStream, incident: Incident, change: Change) -> None:
         if change == "opened":
@@ -410,6 +441,10 @@ class Engine:
                 if queue is reader.video:
                     item.release()  # type: ignore[union-attr]  # the video queue holds surfaces
         self._judge_programme(stream, closed_by)
+        if stream.pattern is not None and reader.onsets is not None and closed_by == "end_of_stream":
+            reader.onsets.finish()
+            self._emit_pairs(stream, stream.pattern.settled(last=True))
+            self._settle(0)
         for transition in self._judge.close_slot(stream.slot, stream.ends):
             incident, change = stream.book.apply(transition, closed_by=closed_by)
             self._publish(stream, incident, change)

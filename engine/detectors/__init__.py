@@ -14,6 +14,7 @@ from engine.detectors import (
     audio_channels,
     audio_events,
     audio_noise,
+    av,
     damage,
     motion,
     slate,
@@ -38,6 +39,7 @@ DETECTORS: tuple[Detector, ...] = (
     *audio_noise.DETECTORS,
     *audio_events.DETECTORS,
     *stream.DETECTORS,
+    *av.DETECTORS,
 )
 
 
