@@ -9,6 +9,9 @@ a receiver of webhooks here. Every channel plays one clip in which the picture i
   webhook's arrival, with 50 % and 90 % of the sustained channels.
 - *Memory*: of all the service's processes, by number of channels; and after adding and removing one a thousand times.
 - *Soak* (`--soak-seconds`): healthy channels among sources that refuse, end, or are no media.
+
+All of it is one record. A part that fails is recorded as failed, the others are run all the same, and the command ends
+with 1.
 """
 
 import argparse
@@ -22,7 +25,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +50,10 @@ LATE_SECONDS: Final = 1.0
 JUDGED_SHARE: Final = 0.98
 READY_SECONDS: Final = 180.0  # a first start compiles the kernels
 SIZES: Final = {"360p": (640, 360), "1080p": (1920, 1080)}
+FIRST: Final = {"360p": 8, "1080p": 4}  # channels to begin with, then as many at a time as here:
+STEPS: Final = {"360p": 4, "1080p": 1}
+REFUSED_SECONDS: Final = 60.0  # no room for one channel for so long, after all others were taken out
+SOAK_CHANNELS: Final = 4  # where it is not known how many are sustained
 
 
 def make_channel(folder: Path, name: str) -> Path:
@@ -195,6 +203,17 @@ class Service:
             if line.startswith(start)
         }
 
+    def memory(self) -> dict[str, float]:
+        """By process, the megabytes that are its alone."""
+        parent = psutil.Process(self._process.pid)
+        found: dict[str, float] = {}
+        for process in (parent, *parent.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                words = [word for word in process.cmdline() if word.startswith("engine.")]
+                name = words[0] if words else process.name()
+                found[name] = round(found.get(name, 0.0) + process.memory_full_info().uss / MEGABYTE, 1)
+        return found
+
     def cost(self) -> dict[str, float]:
         """What all its processes hold together."""
         parent = psutil.Process(self._process.pid)
@@ -236,34 +255,39 @@ def running(folder: Path, clip: Path) -> Iterator[tuple[Service, Origin, Receive
         receiver.close()
 
 
-def find_sustained(folder: Path, clip: Path, step: int) -> dict[str, Any]:
+def find_sustained(folder: Path, clip: Path, first: int, step: int) -> dict[str, Any]:
     """Add channels until real time is lost.
 
     Args:
-        step: channels that are added at a time.
+        folder: for the service's files.
+        clip: what the channels play.
+        first: channels to begin with.
+        step: channels that are added at a time from then on.
     """
     steps: list[dict[str, Any]] = []
     sustained, why = 0, "the limit of this benchmark"
     with running(folder, clip) as (service, origin, _):
         steps.append({"channels": 0, **service.cost()})
-        for first in range(0, 64 * step, step):
-            names = [f"c{index}" for index in range(first, first + step)]
+        count, batch = 0, first
+        while count < 64 * step:
+            names = [f"c{index}" for index in range(count, count + batch)]
             added = [name for name in names if service.add(name, origin.url(name))]
             if not added:
                 why = "refused: no headroom"
                 break
             time.sleep(SETTLE_SECONDS)
             problem, row = _watch(service)
-            count = first + len(added)
+            count += len(added)
             steps.append({"channels": count, **row, **service.cost()})
             _say(json.dumps(steps[-1]))
             if problem:
                 why = problem
                 break
             sustained = count
-            if len(added) < step:
+            if len(added) < batch:
                 why = "refused: no headroom"
                 break
+            batch = step
     return {"channels": sustained, "ended_by": why, "steps": steps, "mb_per_channel": _slope(steps)}
 
 
@@ -273,8 +297,8 @@ def _watch(service: Service) -> tuple[str | None, dict[str, Any]]:
     cpu = service.cost()["cpu_seconds"]
     time.sleep(WATCH_SECONDS)
     after, seconds = service.measured(), time.monotonic() - began
-    rates = [(after.get(name, 0) - before.get(name, 0)) / seconds / RATE for name in after]
     statuses = service.statuses()
+    rates = [(after.get(name, 0) - before.get(name, 0)) / seconds / RATE for name in statuses]
     row = {
         "judged_share": round(min(rates), 3),
         "lag_seconds": round(max(status["lag_seconds"] for status in statuses.values()), 3),
@@ -352,22 +376,26 @@ def measure_cycles(folder: Path, clip: Path, cycles: int) -> dict[str, Any]:
         began = time.monotonic()
         for index in range(cycles):
             name = f"cycle{index}"
+            refused_at = time.monotonic()
             while not service.add(name, origin.url(name)):
+                if time.monotonic() - refused_at > REFUSED_SECONDS:
+                    raise RuntimeError(f"no room for one channel after {index} were taken out")
                 time.sleep(0.5)  # the last one's end is not reported yet
             if index % 10 == 0:
                 time.sleep(0.5)  # so that some get to play
             service.remove(name)
             if (index + 1) % max(1, cycles // 10) == 0:
                 time.sleep(3.0)
-                rows.append({"cycles": index + 1, **service.cost()})
+                rows.append({"cycles": index + 1, **service.cost(), "mb_by_process": service.memory()})
                 _say(json.dumps(rows[-1]))
         seconds = time.monotonic() - began
     half = rows[len(rows) // 2 :]
-    growth = (half[-1]["resident_mb"] - half[0]["resident_mb"]) / (half[-1]["cycles"] - half[0]["cycles"]) * 1000
+    between = half[-1]["cycles"] - half[0]["cycles"]
+    growth = (half[-1]["resident_mb"] - half[0]["resident_mb"]) / between * 1000 if between else None
     return {
         "cycles": cycles,
         "seconds": round(seconds, 1),
-        "mb_per_1000_cycles_second_half": round(growth, 2),
+        "mb_per_1000_cycles_second_half": None if growth is None else round(growth, 2),
         "handles_grown": rows[-1]["handles"] - rows[0]["handles"],
         "threads_grown": rows[-1]["threads"] - rows[0]["threads"],
         "rows": rows,
@@ -390,7 +418,9 @@ def soak(folder: Path, clip: Path, healthy: int, seconds: float) -> dict[str, An
             time.sleep(min(30.0, max(1.0, seconds / 40)))
             statuses = service.statuses()
             rows.append({
-                "minutes": round((time.monotonic() - began) / 60, 2), **service.cost(),
+                "minutes": round((time.monotonic() - began) / 60, 2),
+                **service.cost(),
+                "mb_by_process": service.memory(),
                 "healthy_running": sum(statuses[f"c{i}"]["state"] == "running" for i in range(healthy)),
                 "lag_seconds": max(statuses[f"c{i}"]["lag_seconds"] for i in range(healthy)),
             })  # fmt: skip
@@ -402,7 +432,7 @@ def soak(folder: Path, clip: Path, healthy: int, seconds: float) -> dict[str, An
         "seconds": seconds,
         "healthy": healthy,
         "mb_per_hour_second_half": round(growth / hours, 1) if hours else None,
-        "least_healthy_running": min(row["healthy_running"] for row in rows),
+        "least_healthy_running": min((row["healthy_running"] for row in rows), default=0),
         "rows": rows,
     }
 
@@ -422,36 +452,69 @@ def main() -> int:
     parser.add_argument("--results", type=Path, help="folder for the result; default: benchmarks/results")
     options = parser.parse_args()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    figures: dict[str, Any] = {}
-    cores = len(os.sched_getaffinity(0))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what it started ends with it
+    run = Run()
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
         folder = Path(name)
         for size in options.sizes:
-            clip = make_channel(folder, size)
-            unit = folder / f"unit-{size}.ts"
-            decoded = decode_only(unit, cores)
-            alone = decoded["frames"] / decoded["seconds"] / RATE
-            sustained = find_sustained(folder, clip, step=1 if size == "1080p" else 4)
-            figure: dict[str, Any] = {
-                "sustained": sustained,
-                "decode_only_channels": round(alone, 1),
-                "sustained_over_decode_only": round(sustained["channels"] / alone, 3),
-                "latency": {},
-            }
-            for share in (0.5, 0.9):
-                count = max(1, int(share * sustained["channels"]))
-                figure["latency"][f"{share:.0%}"] = measure_latency(folder, clip, count, options.latency_seconds)
-                _say(json.dumps(figure["latency"]))
-            figures[size] = figure
-        clip = folder / f"channel-{options.sizes[0]}.ts"
+            run.part(size, _size_part(folder, size, options.latency_seconds))
+        first = options.sizes[0]
+        clip = folder / f"channel-{first}.ts"
         if options.cycles:
-            figures["cycles"] = measure_cycles(folder, clip, options.cycles)
+            run.part("cycles", lambda: measure_cycles(folder, clip, options.cycles))
         if options.soak_seconds:
-            healthy = max(1, figures[options.sizes[0]]["sustained"]["channels"] // 2)
-            figures["soak"] = soak(folder, clip, healthy, options.soak_seconds)
+            sustained = run.figures[first].get("sustained", {}).get("channels", 2 * SOAK_CHANNELS)
+            run.part("soak", lambda: soak(folder, clip, max(1, sustained // 2), options.soak_seconds))
+    figures = {"command": " ".join(["avjury bench service", *sys.argv[1:]]), **run.figures}
     path = write_result("service", figures, **({"folder": options.results} if options.results else {}))
     print(path)  # noqa: T201 - the command's result
-    return 0
+    return 1 if run.failed else 0
+
+
+class Run:
+    """The parts of one run, with how long each took and how busy the machine was when it began."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, Any] = {}
+        self.failed = False
+
+    def part(self, name: str, measure: Callable[[], dict[str, Any]]) -> None:
+        """Run one; where it fails, say so in the record and go on."""
+        load, began = os.getloadavg()[0], time.monotonic()
+        try:
+            found = measure()
+        except Exception as problem:  # noqa: BLE001 - whatever it was is in the record, and the exit status
+            traceback.print_exc()
+            found, self.failed = {"failed": f"{type(problem).__name__}: {problem}"}, True
+        took = round(time.monotonic() - began, 1)
+        self.figures[name] = {"part_seconds": took, "load_before": round(load, 2), **found}
+        _say(f"{name}: {took} s")
+
+
+def _size_part(folder: Path, size: str, latency_seconds: float) -> Callable[[], dict[str, Any]]:
+    """Everything about channels of one size of picture."""
+
+    def measure() -> dict[str, Any]:
+        clip = make_channel(folder, size)
+        decoded = decode_only(folder / f"unit-{size}.ts", len(os.sched_getaffinity(0)))
+        alone = decoded["frames"] / decoded["seconds"] / RATE
+        sustained = find_sustained(folder, clip, FIRST[size], STEPS[size])
+        figure: dict[str, Any] = {
+            "sustained": sustained,
+            "decode_only_channels": round(alone, 1),
+            "sustained_over_decode_only": round(sustained["channels"] / alone, 3),
+            "latency": {},
+        }
+        for share in (0.5, 0.9):
+            count = max(1, int(share * sustained["channels"]))
+            try:
+                figure["latency"][f"{share:.0%}"] = measure_latency(folder, clip, count, latency_seconds)
+            except RuntimeError as problem:
+                figure["latency"][f"{share:.0%}"] = {"channels": count, "failed": str(problem)}
+            _say(json.dumps(figure["latency"]))
+        return figure
+
+    return measure
 
 
 if __name__ == "__main__":

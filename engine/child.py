@@ -34,6 +34,7 @@ from engine.listener import Silent
 from engine.live import LiveEngine, Order, policy_of
 from engine.outcome import Outcome
 from engine.overload import OverloadSettings
+from engine.played import Played
 from engine.remote_log import log_remotely
 from engine.service.messages import (
     Drain,
@@ -109,6 +110,7 @@ class EngineProcess(Silent):
         self._control: Channel[SupervisorSays] = Channel(control, SupervisorSays, self._ring)
         self._links = Links()
         self._sessions: dict[str, str] = {}
+        self._played = Played()
         self._incidents: dict[str, str] = {}  # the sessions of the latest ones, by id
         self._over = False
         log_remotely(lambda line: self._control.send(line, spare=True))
@@ -223,7 +225,8 @@ class EngineProcess(Silent):
         """A media second was completed: it was played as long ago as the stream has gone on since."""
         since = max(0.0, self.engine.media_seconds(second.stream) - second.second)
         session = self._sessions.get(second.stream, "")
-        self._control.send(SecondSaid(second, session, round(time.time() - since, 3)), spare=True)
+        at = self._played.at(second.stream, time.time() - since)
+        self._control.send(SecondSaid(second, session, round(at, 3)), spare=True)
 
     def on_thumbnail(self, stream: str, jpeg: bytes) -> None:
         """A picture that was asked for."""
@@ -239,6 +242,7 @@ class EngineProcess(Silent):
     def on_end(self, outcome: Outcome) -> None:
         """A stream ended, or was removed."""
         session = self._sessions.pop(outcome.stream, "")
+        self._played.forget(outcome.stream)
         error = outcome.error
         state: Literal["ended", "failed", "removed"] = "failed" if error is not None else "ended"
         cause = None if error is None else cause_of(error) if isinstance(error, SourceError) else "not_decodable"

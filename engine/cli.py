@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from engine.errors import AvjuryError, PipeClosed
+from engine.errors import AvjuryError, ConfigError, PipeClosed
 from engine.exit_codes import CLEAN, INCIDENTS, INTERRUPTED, PIPE_CLOSED, USAGE
 from engine.output import complain, printable
 

@@ -119,6 +119,7 @@ class LiveEngine(Engine):
         self._sources: dict[str, RemoteSource] = {}
         self._snaps: dict[str, None] = {}
         self._overload = Overload(overload or OverloadSettings())
+        self._arrived: dict[str, tuple[int, int]] = {}  # packets that had come, and been skipped, a second ago
         self._latency = [0] * len(LATENCY_BOUNDS)
         self._latency_sum = 0.0
         self._totals = dict.fromkeys(("frames_left_out", "packets_skipped", "skips", "streams_shed"), 0.0)
@@ -357,10 +358,23 @@ class LiveEngine(Engine):
         lags = {name: source.arrivals.age(now) for name, source in self._sources.items()}
         judged = [lag for name, lag in lags.items() if name not in self._overload.shed]
         priorities = {name: wanted.priority for name, wanted in self._wanted.items()}
-        self._overload.decide(now, max(judged, default=0.0), self.load, priorities)
+        self._overload.decide(now, max(judged, default=0.0), self.load, priorities, self._skipped_share())
         for stream in list(self._streams.values()):
             self._sample(stream)
         self._told.on_report(self._report(lags))
+
+    def _skipped_share(self) -> float:
+        """Of the packets that came in this second of the streams that are judged, what was skipped."""
+        came = skipped = 0
+        before, self._arrived = self._arrived, {}
+        for name, source in self._sources.items():
+            arrivals = source.arrivals
+            self._arrived[name] = packets, lost = arrivals.packets, arrivals.skipped_packets
+            packets_before, lost_before = before.get(name, (packets, lost))
+            if name not in self._overload.shed:
+                came += packets - packets_before
+                skipped += lost - lost_before
+        return min(1.0, skipped / came) if came else 0.0
 
     def _report(self, lags: Mapping[str, float]) -> Report:
         streams = [

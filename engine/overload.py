@@ -1,7 +1,8 @@
 """What to do without when an engine cannot keep up: pictures first, then streams of low priority; and back again.
 
 Pure decisions, asked once a second by the engine's loop. Lowering is fast and raising slow, and slower each time that
-it was too early, so that the engine does not swing.
+it was too early, so that the engine does not swing. What is shed, and what comes back, is in proportion: to the
+share of the packets that had to be skipped, and to the room that the load leaves.
 """
 
 import math
@@ -11,7 +12,15 @@ from typing import Final
 
 # Pictures judged per second at each level; after the last one streams are shed.
 RATES: Final[tuple[float | None, ...]] = (None, 25.0, 5.0, 1.0)
+# Of the streams that are left: what one step sheds at least, and at most, however much is skipped.
 SHED_SHARE: Final = 0.1
+MOST_SHED_SHARE: Final = 0.5
+# More than this share skipped is no hiccup; and where half is, no single level of fewer pictures will do.
+_SKIPS_SHARE: Final = 0.02
+_HALF: Final = 0.5
+# Streams come back up to this load, by what those that are judged cost on average.
+_BACK_LOAD: Final = 0.9
+_LEAST_LOAD: Final = 0.05
 _MOST_CALM: Final = 16.0
 _SOON_SECONDS: Final = 60.0
 
@@ -54,13 +63,16 @@ class Overload:
         self._changed_at = -math.inf
         self._raised_at = -math.inf
         self._caution = 1.0
+        self._skipped_share = 0.0  # since the last change; the last seconds count most
 
     @property
     def rate(self) -> float | None:
         """Pictures judged per second and stream; None for all."""
         return RATES[self.level]
 
-    def decide(self, now: float, lag: float, load: float, priorities: Mapping[str, int]) -> bool:
+    def decide(
+        self, now: float, lag: float, load: float, priorities: Mapping[str, int], skipped_share: float = 0.0
+    ) -> bool:
         """Look at the last second.
 
         Args:
@@ -68,13 +80,17 @@ class Overload:
             lag: of the stream that is furthest behind, in seconds.
             load: share of its time that the engine is busy.
             priorities: of its streams, by id; higher stays longer.
+            skipped_share: of the packets that came of the streams that are judged, what was skipped for want of time.
         Returns: whether something changed.
         """
         settings = self._settings
         gone = [stream for stream in self.shed if stream not in priorities]
         self.shed = [stream for stream in self.shed if stream in priorities]
-        late = lag > settings.lag_seconds and load >= settings.busy
-        calm = lag <= settings.lag_seconds / 2 and load <= settings.calm
+        self._skipped_share = (self._skipped_share + skipped_share) / 2
+        skips = skipped_share > _SKIPS_SHARE
+        # A stream that has just skipped is not behind, and yet too late.
+        late = (lag > settings.lag_seconds or skips) and load >= settings.busy
+        calm = lag <= settings.lag_seconds / 2 and load <= settings.calm and not skips
         self._late_since = (self._late_since or now) if late else None
         self._calm_since = (self._calm_since or now) if calm else None
         if now - self._changed_at < settings.settle_seconds:
@@ -82,30 +98,46 @@ class Overload:
         if self._late_since is not None and now - self._late_since >= settings.patience_seconds:
             return self._lower(now, priorities) or bool(gone)
         wait = settings.calm_seconds * self._caution
-        if self._calm_since is not None and now - self._calm_since >= wait and (self.level or self.shed):
-            self._raise(now)
-            return True
+        if self._calm_since is not None and now - self._calm_since >= wait:
+            return self._raise(now, load, priorities) or bool(gone)
         return bool(gone)
 
     def _lower(self, now: float, priorities: Mapping[str, int]) -> bool:
         left = sorted((p, s) for s, p in priorities.items() if s not in self.shed)
         if self.level < len(RATES) - 1:
-            self.level += 1
+            self.level = self.level + 1 if self._skipped_share < _HALF else len(RATES) - 1
         elif len(left) > 1:
-            self.shed += [stream for _, stream in left[: max(1, int(SHED_SHARE * len(left)))]]
+            # What is skipped is what there is no time for: so many streams are too many.
+            share = min(max(SHED_SHARE, self._skipped_share), MOST_SHED_SHARE)
+            self.shed += [stream for _, stream in left[: max(1, int(share * len(left)))]]
         else:
             return False
         if now - self._raised_at < _SOON_SECONDS:
             self._caution = min(2.0 * self._caution, _MOST_CALM)
-        self._changed_at, self._late_since = now, None
+        self._changed(now)
         return True
 
-    def _raise(self, now: float) -> None:
+    def _raise(self, now: float, load: float, priorities: Mapping[str, int]) -> bool:
         if self.shed:
-            self.shed.pop()
-        else:
+            judged = len(priorities) - len(self.shed)
+            room = int(judged * (_BACK_LOAD / max(load, _LEAST_LOAD) - 1.0))
+            if room < 1:
+                return False
+            # Half of the room: what comes back may cost more than what is judged.
+            self.shed.sort(key=lambda stream: (priorities[stream], stream))
+            del self.shed[-max(1, room // 2) :]
+        elif self.level:
             self.level -= 1
+        else:
+            return False
         if now - self._raised_at > 4 * _SOON_SECONDS:
             self._caution = 1.0
-        self._changed_at = self._raised_at = now
-        self._calm_since = None
+        self._raised_at = now
+        self._changed(now)
+        return True
+
+    def _changed(self, now: float) -> None:
+        """What was seen before says nothing of what there is from now on."""
+        self._changed_at = now
+        self._late_since = self._calm_since = None
+        self._skipped_share = 0.0

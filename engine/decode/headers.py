@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from engine.decode.header_bits import Bits, OutOfBits
 from engine.decode.nal import Codec, is_key, is_parameter_set, is_slice, nal_type, nal_units, unescape
-from engine.decode.sequence import FrameNumbers, SequenceFormat, read_sps
+from engine.decode.sequence import CodingBlocks, FrameNumbers, SequenceFormat, read_sps
+from engine.decode.slices import SliceWatch
 from engine.errors import DecodeError
 
 
@@ -22,8 +23,9 @@ class Headers:
         format: of the sequence from here on; None as long as no sequence header was seen.
         key: decoding can start with this packet.
         has_parameter_sets: it carries a sequence header of its own.
-        damage: damaged headers in it, and 1 if pictures before it are missing.
+        damage: damaged headers in it, 1 if pictures before it are missing, and 1 if slices of it are.
         missing: 1 if pictures before it are missing, else 0.
+        lacks_slices: slices of its picture are missing.
     """
 
     format: SequenceFormat | None
@@ -31,6 +33,7 @@ class Headers:
     has_parameter_sets: bool
     damage: int
     missing: int
+    lacks_slices: bool
 
 
 @dataclass(slots=True)
@@ -46,6 +49,10 @@ class HeaderWatch:
     _sets: dict[tuple[int, int], bytes] = field(default_factory=dict)
     _numbers: FrameNumbers | None = None
     _previous_number: int | None = None
+    _slices: SliceWatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._slices = SliceWatch(self.codec)
 
     def parameter_sets(self) -> bytes:
         """The latest parameter sets as Annex B, to begin again after a jump."""
@@ -56,13 +63,14 @@ class HeaderWatch:
         self._previous_number = None
 
     def read(self, data: bytes) -> Headers:
-        """Read one packet up to its first slice, where headers end (H.264 7.4.1.2.3, H.265 7.4.2.4.4).
+        """Read the headers of one packet, and those of its slices (H.264 7.4.1.2.3, H.265 7.4.2.4.4).
 
         Args:
             data: one access unit, Annex B.
         """
         damage = missing = 0
         key = has_sets = False
+        addresses: list[int | None] = []
         for begin, end in nal_units(data):
             first = data[begin]
             if first & 0x80:  # forbidden_zero_bit
@@ -73,20 +81,30 @@ class HeaderWatch:
             kind = nal_type(self.codec, first)
             if is_slice(self.codec, kind):
                 key = key or is_key(self.codec, kind)
-                missing = self._missing_before(data[begin : min(end, begin + 32)], kind)
-                break
+                nal = data[begin : min(end, begin + 32)]
+                if not addresses:
+                    missing = self._missing_before(nal, kind)
+                addresses.append(self._slices.address(nal))
+                continue
             if not is_parameter_set(self.codec, kind):
                 continue
             nal = data[begin:end]
             if kind == (7 if self.codec == "h264" else 33):
                 try:
-                    self.format, self._numbers = read_sps(nal, self.codec)
+                    self.format, numbers = read_sps(nal, self.codec)
                 except DecodeError:
                     damage += 1
                     continue
+                if isinstance(numbers, CodingBlocks):
+                    self._slices.read_sps(numbers)
+                else:
+                    self._numbers = numbers
                 has_sets = True
+            elif kind == 34:
+                self._slices.read_pps(nal)
             self._keep(nal, kind)
-        return Headers(self.format, key, has_sets, damage + missing, missing)
+        lacks = self._slices.lacks_slices(addresses, key)
+        return Headers(self.format, key, has_sets, damage + missing + lacks, missing, lacks)
 
     def _keep(self, nal: bytes, kind: int) -> None:
         """Remember a parameter set by its own id, so that a stream that changes one keeps the others."""

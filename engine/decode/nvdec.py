@@ -27,8 +27,8 @@ class NvdecDecoder:
     Packets may hold Annex B or length-prefixed NAL units (`info.handle` says which), as `av.Packet` or as bytes.
 
     Damage: NVDEC hands a damaged picture out as if it were good. `errors` and `Surface.corrupt` come from what
-    PyNvVideoCodec prints (see damage.py), from damaged headers, from gaps in H.264's frame numbers, and from the
-    container's own mark.
+    PyNvVideoCodec prints (see damage.py), from damaged headers, from missing slices (slices.py), from gaps in
+    H.264's frame numbers, and from the container's own mark.
 
     Args:
         info: the track.
@@ -72,6 +72,7 @@ class NvdecDecoder:
         self._failures = 0
         self._serial = 0
         self._times: OrderedDict[int, float | None] = OrderedDict()
+        self._lacking: set[int] = set()  # serials of pictures of which slices are missing, not given yet
         self._last_pts: float | None = None
 
     def decode(self, packet: Packet) -> list[Surface]:
@@ -104,9 +105,12 @@ class NvdecDecoder:
                 data = self._watch.parameter_sets() + data
             self._starting = False
             self._serial += 1
+            if headers.lacks_slices:
+                self._lacking.add(self._serial)
             self._times[self._serial] = packet.pts
             while len(self._times) > _PENDING_TIMES:
-                self._times.popitem(last=False)
+                forgotten, _ = self._times.popitem(last=False)
+                self._lacking.discard(forgotten)
             surfaces += self._feed(data)
             self._failures = 0
         except SessionRefused as exc:
@@ -167,7 +171,9 @@ class NvdecDecoder:
         surfaces = []
         for picture, (_, serial, damaged) in zip(pictures, frames, strict=True):
             self.errors += damaged
-            surfaces.append(self._surface(picture, self._format, self._times.pop(serial, None), damaged))
+            corrupt = damaged or serial in self._lacking
+            self._lacking.discard(serial)
+            surfaces.append(self._surface(picture, self._format, self._times.pop(serial, None), corrupt))
         return surfaces
 
     def _surface(self, picture: Picture, fmt: SequenceFormat, pts: float | None, corrupt: bool) -> Surface:

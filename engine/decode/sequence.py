@@ -61,6 +61,13 @@ class FrameNumbers:
     gaps_allowed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class CodingBlocks:
+    """How many coding tree blocks a picture of HEVC has: what is needed to read where a slice begins."""
+
+    count: int
+
+
 def parse_sps(nal: bytes, codec: Codec) -> SequenceFormat:
     """Read a sequence parameter set.
 
@@ -73,11 +80,13 @@ def parse_sps(nal: bytes, codec: Codec) -> SequenceFormat:
     return read_sps(nal, codec)[0]
 
 
-def read_sps(nal: bytes, codec: Codec) -> tuple[SequenceFormat, FrameNumbers | None]:
-    """As `parse_sps`, with what it says of H.264's frame numbers."""
+def read_sps(nal: bytes, codec: Codec) -> tuple[SequenceFormat, FrameNumbers | CodingBlocks]:
+    """As `parse_sps`, with what it says of H.264's frame numbers, or of HEVC's blocks."""
     payload = unescape(nal[1:] if codec == "h264" else nal[2:])
     try:
-        fmt, numbers = _h264_sps(payload) if codec == "h264" else (_hevc_sps(payload), None)
+        fmt: SequenceFormat
+        numbers: FrameNumbers | CodingBlocks
+        fmt, numbers = _h264_sps(payload) if codec == "h264" else _hevc_sps(payload)
     except OutOfBits as exc:
         raise damaged(codec, f"it ends after {len(nal)} bytes") from exc
     sides = (fmt.width, fmt.height, fmt.coded_width, fmt.coded_height)
@@ -271,7 +280,7 @@ def _hevc_reference_sets(bits: Bits, count: int) -> None:
         negative, positive = both
 
 
-def _hevc_sps(payload: bytes) -> SequenceFormat:
+def _hevc_sps(payload: bytes) -> tuple[SequenceFormat, CodingBlocks]:
     bits = Bits(payload)
     bits.u(4)
     sub_layers = bits.u(3)
@@ -290,7 +299,8 @@ def _hevc_sps(payload: bytes) -> SequenceFormat:
         bits.ue()
         bits.ue()
         bits.ue()
-    for _ in range(6):
+    block_bits = bits.ue() + 3 + bits.ue()  # log2 of the smallest coding block, and how much larger a tree block is
+    for _ in range(4):
         bits.ue()
     if bits.flag() and bits.flag():
         _hevc_scaling_lists(bits)
@@ -311,7 +321,9 @@ def _hevc_sps(payload: bytes) -> SequenceFormat:
     vui = _vui(bits, "hevc") if bits.flag() else _Vui()
     unit_x = 2 if chroma in (1, 2) and not separate else 1
     unit_y = 2 if chroma == 1 and not separate else 1
-    return SequenceFormat(
+    if block_bits > 6:
+        raise OutOfBits
+    fmt = SequenceFormat(
         codec="hevc",
         profile=profile,
         width=coded_width - unit_x * (left + right),
@@ -328,3 +340,4 @@ def _hevc_sps(payload: bytes) -> SequenceFormat:
         matrix=vui.matrix,
         frame_rate=vui.frame_rate,
     )
+    return fmt, CodingBlocks(-(-coded_width >> block_bits) * -(-coded_height >> block_bits))

@@ -27,6 +27,7 @@ _BT601_MATRIX: Final = 6  # what libswscale makes of RGB
 _NO_TIMESTAMPS: Final = 0x0080  # AVFMT_NOTIMESTAMPS: raw elementary streams
 _UNALIGNED: Final = 1  # AV_CODEC_FLAG_UNALIGNED: crop exactly, also where rows then begin at odd addresses
 _DEFAULT_SECONDS: Final = 0.04
+_MOST_LACKING: Final = 64  # more than any decoder holds back
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class SoftwareVideoDecoder:
         self._forget()
 
     def _forget(self) -> None:
+        self._lacking: set[int] = set()  # times of pictures of which slices are missing, not given yet
         self._last_pts: int | None = None
         self._last_duration = 0
         # libav's own choice between decoding order and presentation times (AVFrame.best_effort_timestamp), which
@@ -120,7 +122,7 @@ class SoftwareVideoDecoder:
         if packet.offset != self._offset and self._headers is not None:
             self._headers.forget_order()  # a jump: the pictures before it are another sequence's
         self._offset = packet.offset
-        self._count_missing(packet.payload)
+        self._read_headers(packet.payload)
         try:
             frames = self._context.decode(packet.payload)
         except av.error.FFmpegError:
@@ -130,15 +132,24 @@ class SoftwareVideoDecoder:
             return []
         return [self._surface(frame) for frame in frames]
 
-    def _count_missing(self, payload: Any) -> None:
-        """Count a gap in the picture numbers. Damaged headers are left to libav, which refuses what it cannot use."""
+    def _read_headers(self, payload: Any) -> None:
+        """Count what is missing. Damaged headers are left to libav, which refuses what it cannot use."""
         if self._headers is None:
             return
         data: bytes | None = bytes(payload)
         if data and self._lengths is not None:
             data = self._lengths.to_annex_b(data)
-        if data:
-            self.errors += self._headers.read(data).missing
+        if not data:
+            return
+        headers = self._headers.read(data)
+        self.errors += headers.missing
+        # Of H.264 libav marks such pictures itself.
+        if headers.lacks_slices and self._headers.codec == "hevc":
+            self.errors += 1
+            if payload.pts is not None:
+                if len(self._lacking) >= _MOST_LACKING:
+                    self._lacking.clear()  # pictures that never came
+                self._lacking.add(payload.pts)
 
     def flush(self) -> list[Surface]:
         """Give the pictures that were held back for reordering; decoding may go on after it."""
@@ -170,6 +181,9 @@ class SoftwareVideoDecoder:
         corrupt = frame.is_corrupt
         if corrupt:
             self.errors += 1
+        if frame.pts in self._lacking:
+            self._lacking.discard(frame.pts)
+            corrupt = True
         pts, ticks = self._time(frame)
         geometry = self._geometries.get((name, width, height))
         if geometry is None:
@@ -256,13 +270,13 @@ class SoftwareVideoDecoder:
 
 
 def _header_watch(context: Any) -> tuple[HeaderWatch | None, LengthPrefixed | None]:
-    """What reads the picture numbers of an H.264 track; no other codec has such."""
-    if context.name != "h264":
+    """What reads the picture numbers of an H.264 track, and where slices of HEVC begin; no other codec has such."""
+    if context.name not in ("h264", "hevc"):
         return None, None
-    watch, lengths = HeaderWatch("h264"), None
+    watch, lengths = HeaderWatch(context.name), None
     extradata = bytes(context.extradata or b"")
     try:
-        lengths = LengthPrefixed.of(extradata, "h264")
+        lengths = LengthPrefixed.of(extradata, context.name)
     except DecodeError:
         return None, None  # libav says what it thinks of such a track
     sets = lengths.parameter_sets if lengths is not None else extradata

@@ -40,6 +40,7 @@ class Arrivals:
         self._lost = 0  # packets let go that the reader has not been told of
         self._cut_at: float | None = None  # waits for a key frame since
         self.has_video = True
+        self.packets = 0  # that came
         self.skipped_packets = 0
         self.skips = 0
 
@@ -47,6 +48,7 @@ class Arrivals:
         """Take a record in. Never waits."""
         head = head_of(record.content) if record.kind == Kind.PACKET else None
         with self._changed:
+            self.packets += head is not None
             if self._cut_at is not None and head is not None:
                 key = head.key and head.track == "video"
                 if not key and head.arrived - self._cut_at < _KEY_FRAME_SECONDS:

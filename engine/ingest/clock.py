@@ -13,7 +13,7 @@ detectors name the same moments:
 A wrap of the 33-bit clock is undone by libav or falls under the second rule.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,11 +35,13 @@ class Discontinuity:
         track: on which track it was seen.
         at: media seconds at which the timeline goes on.
         jump_seconds: by how much the container's clock jumped; negative means back.
+        declared: the playlist announces it.
     """
 
     track: Track
     at: float
     jump_seconds: float
+    declared: bool = False
 
 
 class _TrackClock:
@@ -88,10 +90,18 @@ class MediaClock:
         container: an open `av` input container; its start time and format decide the rules.
         tracks: (kind, `av` stream) of each track in use.
         begin: media seconds at which its first timestamp lies; not 0 where a source was opened again.
+        declared: asked at a jump whether it was announced.
     """
 
-    def __init__(self, container: Any, tracks: Sequence[tuple[Track, Any]], begin: float = 0.0) -> None:
+    def __init__(
+        self,
+        container: Any,
+        tracks: Sequence[tuple[Track, Any]],
+        begin: float = 0.0,
+        declared: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._begin = begin
+        self._declared = declared
         self.jumps_allowed = bool(container.format.flags & _FORMAT_TIMES_JUMP)
         start = None if container.start_time is None else container.start_time / 1e6
         if self.jumps_allowed and start is not None:
@@ -188,4 +198,4 @@ class MediaClock:
             jump = (jump + _WRAP_SECONDS / 2) % _WRAP_SECONDS - _WRAP_SECONDS / 2
             if abs(jump) < BACKWARD_SECONDS:
                 return  # the 33-bit clock began anew: nothing happened to the stream
-        self._found.append(Discontinuity(clock.kind, at + self.origin, jump))
+        self._found.append(Discontinuity(clock.kind, at + self.origin, jump, self._declared()))

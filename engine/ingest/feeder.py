@@ -221,7 +221,7 @@ class Feeder:
                     self._say_opened(at or 0.0)
                     said = len(found)
                 for jump in found[said:]:
-                    self._say(Kind.FOUND, Found(jump.track, jump.at, jump.jump_seconds))
+                    self._say(Kind.FOUND, Found(jump.track, jump.at, jump.jump_seconds, jump.declared))
                 said = len(found)
                 payload = packet.payload
                 last = packet.pts if packet.pts is not None else at

@@ -127,10 +127,11 @@ class Found(msgspec.Struct, frozen=True):
     track: Track
     at: float
     jump_seconds: float
+    declared: bool
 
     def discontinuity(self, shift: float) -> Discontinuity:
         """On a timeline that lies `shift` seconds later."""
-        return Discontinuity(self.track, self.at + shift, self.jump_seconds)
+        return Discontinuity(self.track, self.at + shift, self.jump_seconds, self.declared)
 
 
 class Skipped(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ from engine.ingest.base import RawBytes
 from engine.ingest.causes import cause_of
 from engine.ingest.clock import MediaClock
 from engine.ingest.dash import MASTER_URL, DashPlaylists
+from engine.ingest.declared_breaks import DeclaredBreaks
 from engine.ingest.http_files import HttpBytes, HttpFiles
 from engine.ingest.playlist_progress import PlaylistProgress
 from engine.ingest.raw_bytes import TAPPED_SCHEMES, FileBytes, NetworkBytes, TappedBytes
@@ -38,6 +39,7 @@ from engine.media import AudioInfo, Packet, StreamInfo, Track, VideoInfo
 _PICTURES: Final = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 _PLAYLIST_SUFFIXES: Final = (".m3u8", ".m3u")
 _MANIFEST_SUFFIXES: Final = (".mpd",)
+_WITH_PLAYLIST: Final = ("hls", "dash")
 _TRANSPORT_STREAM_SUFFIXES: Final = (".ts", ".m2ts", ".mts")
 # A demuxer that only ever fails must end; one that finds its way again after some damage may go on.
 _MAX_FAILED_READS: Final = 16
@@ -140,7 +142,11 @@ class Source:
         self._container = self._open_container(deadline)
         try:
             info = self._describe()
-            self.clock = MediaClock(self._container, self._tracks, begin() if begin is not None else 0.0)
+            zero = begin() if begin is not None else 0.0
+            if info.container in _WITH_PLAYLIST:
+                self.clock = MediaClock(self._container, self._tracks, zero, DeclaredBreaks(self._playlists))
+            else:
+                self.clock = MediaClock(self._container, self._tracks, zero)
             self._opened += 1
             self._live = info.live
             self._progress.go_on()
@@ -196,6 +202,28 @@ class Source:
                 if error.what != "cannot open input":
                     raise
                 self._note(error.why)
+
+    def _playlists(self) -> Iterator[bytes]:
+        """The playlists as they are now, those that they name after them; a server gets little time to give them."""
+        if self._dash is not None:
+            yield from (self._dash.playlist(kind).encode() for kind in self._dash.kinds)
+            return
+        until = time.monotonic() + 2 * _PROBE_SECONDS
+        addresses = [self._url]
+        for address in addresses:  # grows by those that the first one names
+            if len(addresses) > 1 + _MAX_NESTED_PLAYLISTS or time.monotonic() > until or self._break_off.is_set():
+                return
+            with contextlib.suppress(SourceError, OSError, ValueError):
+                if is_local(address):
+                    body, final = Path(local_path(address)).read_bytes()[: classify.PLAYLIST_BYTES + 1], address
+                else:
+                    body, final = classify.fetch(
+                        address, self.stream, self._policy, classify.PLAYLIST_BYTES + 1, _PROBE_SECONDS
+                    )
+                yield body
+                if address == self._url:
+                    nested = classify.check_playlist(final, body, self.stream, self._policy)
+                    addresses += nested[:_MAX_NESTED_PLAYLISTS]
 
     def _open_container(self, deadline: float) -> Any:
         options = open_options(self._url, self._policy, av.formats_available)

@@ -64,6 +64,8 @@ class Timeline:
         times = self._tracks[packet.track]
         jumped = len(found) > self.told
         for jump in found[self.told :]:
+            if jump.declared:
+                continue  # an advertisement begins or ends: players know
             self._report(jump.at, f"{jump.track} timestamps jump by {jump.jump_seconds:+.3f} s", jump.at)
         self.told = len(found)
         at = packet.pts if packet.dts is None else packet.dts

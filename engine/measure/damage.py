@@ -39,6 +39,10 @@ USUAL_RISE: Final = 8.0
 PEAK_SHARE: Final = 0.5
 PEAK_SECONDS: Final = 5.0
 WINDOW_SECONDS: Final = 0.8
+# Damage that is told, and of which so many pictures in a row were evidence, goes on and is no key picture's: it becomes
+# usual at this pace only, and its most does not count.
+STEADY_PICTURES: Final = 4
+STEADY_PACE: Final = 0.02
 # What the decoder says counts as seen: libav marks pictures in which it concealed something.
 DECODER_EVIDENCE: Final = 1.5
 # Blocks with a torn corner are this share of the damaged ones, in the middle of what was planted.
@@ -70,7 +74,7 @@ _TEAR_NAMES: Final = frozenset((*TEAR_COLUMNS, "tearing"))
 # As engine/measure/host.py takes them.
 _LIMITS: Final = (
     LEAST_LOGIT, ENOUGH_LOGIT, MOST_EVIDENCE, EVIDENCE_SECONDS, USUAL_SECONDS, USUAL_RISE, DECODER_EVIDENCE,
-    CORNER_SHARE, LEAST_SHARE, LEAST_CORNERS, PEAK_SHARE, PEAK_SECONDS, WINDOW_SECONDS,
+    CORNER_SHARE, LEAST_SHARE, LEAST_CORNERS, PEAK_SHARE, PEAK_SECONDS, WINDOW_SECONDS, STEADY_PICTURES, STEADY_PACE,
 )  # fmt: skip
 
 
@@ -119,9 +123,12 @@ class TornBlocks:
         self._usual_corners, self._usual_sides = arithmetic.column(slots), arithmetic.column(slots)
         # The most torn corners of a picture: of this window, and of those before it; and when both began.
         self._most_now, self._most_before = arithmetic.column(slots), arithmetic.column(slots)
+        # The same two when the latest pictures of evidence in a row began, and how many those are.
+        self._now_then, self._before_then = arithmetic.column(slots), arithmetic.column(slots)
+        self._in_a_row = arithmetic.column(slots)
         self._window, self._began = arithmetic.column(slots, torch.nan), arithmetic.column(slots, torch.nan)
         self._corners, self._sides, self._constant = _weights()
-        self._host_state = np.zeros((slots, 9))
+        self._host_state = np.zeros((slots, 12))
         if arithmetic.on_host:
             from kernels.torn_blocks.cpu import torn_blocks_into  # numba loads in a second: only where it is needed
 
@@ -134,8 +141,9 @@ class TornBlocks:
         self._clock.forget(slot)
         for column in (self._evidence, self._share, self._usual_corners, self._usual_sides):
             column[slot] = 0.0
-        self._host_state[slot] = np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.nan, np.nan
+        self._host_state[slot] = np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.nan, np.nan, 0.0, 0.0, 0.0
         self._most_now[slot] = self._most_before[slot] = 0.0
+        self._now_then[slot] = self._before_then[slot] = self._in_a_row[slot] = 0.0
         self._window[slot] = self._began[slot] = torch.nan
 
     def fill(self, rows: Rows) -> None:
@@ -152,7 +160,7 @@ class TornBlocks:
         wanted, step = self._wanted[slots], self._clock.since(slots, pts, pts == pts)
         view[:, _BLOCKS] = arithmetic.view(torn_blocks(rows.only(wanted, arithmetic), rows.references))
         corners, corners_off, sides, sides_off = (view[:, k] for k in range(_BLOCKS.start, _BLOCKS.stop))
-        usual_corners, long_enough = self._usual_of(slots, pts, step, corners)
+        usual_corners, long_enough = self._usual_of(slots, pts, step)
         more_corners = xp.log1p(corners) - xp.log1p(xp.maximum(corners_off, usual_corners))
         more_sides = xp.log1p(sides) - xp.log1p(xp.maximum(sides_off, self._usual_sides[slots]))
         logit = self._corners * more_corners + self._sides * more_sides + self._constant
@@ -164,29 +172,52 @@ class TornBlocks:
         share = xp.where(evidence > 0, corners / (CORNER_SHARE * arithmetic.view(area)), 0.0)
         share = xp.where(xp.isnan(share), 0.0, share)
         kept = xp.exp(-step / EVIDENCE_SECONDS)
+        total = (self._evidence[slots] * kept + evidence).clip(0.0, MOST_EVIDENCE)
+        lasts = self._goes_on(slots, corners, evidence > 0, total >= 1.0)
+        learnt = (1 - xp.exp(-step / USUAL_SECONDS)) * xp.where(lasts, STEADY_PACE, 1.0)
         for usual, found in ((self._usual_corners, corners), (self._usual_sides, sides)):
             rise = xp.minimum(found, 2 * usual[slots] + USUAL_RISE) - usual[slots]
-            usual[slots] = usual[slots] + xp.where(xp.isnan(rise), 0.0, rise) * (1 - xp.exp(-step / USUAL_SECONDS))
-        evidence = (self._evidence[slots] * kept + evidence).clip(0.0, MOST_EVIDENCE)
+            usual[slots] = usual[slots] + xp.where(xp.isnan(rise), 0.0, rise) * learnt
         share = xp.maximum(self._share[slots] * kept, share).clip(0.0, 1.0)
-        self._evidence[slots], self._share[slots] = evidence, share
-        told = xp.where(evidence >= 1.0, share.clip(LEAST_SHARE, 1.0), 0.0)
+        self._evidence[slots], self._share[slots] = total, share
+        told = xp.where(total >= 1.0, share.clip(LEAST_SHARE, 1.0), 0.0)
         view[:, _CORRUPTION] = xp.where(wanted, told, torch.nan)
         self._add_colour(view)
 
-    def _usual_of(self, slots: Any, pts: Any, step: Any, corners: Any) -> tuple[Any, Any]:
+    def _usual_of(self, slots: Any, pts: Any, step: Any) -> tuple[Any, Any]:
         """How many torn corners are usual, before these; and which streams have gone on for long enough to say so."""
         xp = self._arithmetic.xp
         began = self._began[slots]
         began = xp.where(pts >= began, began, pts)  # NaN, and time that goes back, too
         over = ~(pts - self._window[slots] < WINDOW_SECONDS) | (pts < self._window[slots])
-        now, before = self._most_now[slots], self._most_before[slots] * xp.exp(-step / PEAK_SECONDS)
-        before = xp.where(over, xp.maximum(before, now), before)
-        now = xp.where(over, 0.0, now)
-        found = xp.where(xp.isnan(corners), 0.0, corners)
+        forgotten = xp.exp(-step / PEAK_SECONDS)
         self._began[slots], self._window[slots] = began, xp.where(over, pts, self._window[slots])
-        self._most_now[slots], self._most_before[slots] = xp.maximum(now, found), before
-        return xp.maximum(self._usual_corners[slots], PEAK_SHARE * before), pts - began >= WINDOW_SECONDS
+        for most, earlier in ((self._most_now, self._most_before), (self._now_then, self._before_then)):
+            now, before = most[slots], earlier[slots] * forgotten
+            most[slots] = xp.where(over, 0.0, now)
+            earlier[slots] = xp.where(over, xp.maximum(before, now), before)
+        usual = xp.maximum(self._usual_corners[slots], PEAK_SHARE * self._most_before[slots])
+        return usual, pts - began >= WINDOW_SECONDS
+
+    def _goes_on(self, slots: Any, corners: Any, is_evidence: Any, is_told: Any) -> Any:
+        """Whether damage goes on; else the picture's corners count for the most of its window."""
+        xp = self._arithmetic.xp
+        looked = ~xp.isnan(corners)
+        now, before = self._most_now[slots], self._most_before[slots]
+        in_a_row = xp.where(is_evidence, self._in_a_row[slots] + 1, 0.0)
+        lasts = looked & is_told & (in_a_row >= STEADY_PICTURES)
+        most = xp.maximum(now, xp.where(looked, corners, 0.0))
+        now_then = xp.where(is_evidence, self._now_then[slots], most)
+        before_then = xp.where(is_evidence, self._before_then[slots], before)
+        for column, value in (
+            (self._most_now, xp.where(lasts, now_then, most)),
+            (self._most_before, xp.where(lasts, before_then, before)),
+            (self._in_a_row, xp.where(looked, in_a_row, self._in_a_row[slots])),
+            (self._now_then, xp.where(looked, now_then, self._now_then[slots])),
+            (self._before_then, xp.where(looked, before_then, self._before_then[slots])),
+        ):
+            column[slots] = value
+        return lasts
 
     def _fill_on_host(self, rows: Rows) -> None:
         """The same by one compiled loop: fifty calls of numpy on one value take as long as the kernel."""

@@ -61,15 +61,17 @@ def fold_damage(blocks, areas, marked, wanted, slots, pts, state, fitted, limits
         areas: (N,) blocks in the picture; marked: (N,) bool, what the decoder says.
         wanted: (S,) bool.
         slots, pts: (N,).
-        state: (S, 9) float64: last time (NaN: none), evidence, share, usual corners, usual sides, most corners of a
-            picture in this window and before it, when the window and the stream began (NaN: not yet).
+        state: (S, 12) float64: last time (NaN: none), evidence, share, usual corners, usual sides, most corners of a
+            picture in this window and before it, when the window and the stream began (NaN: not yet), how many pictures
+            in a row were evidence, and the most corners of a picture, in the window and before it, when they began.
         fitted: weights of corners and sides, and the constant.
         limits: least logit, enough logit, most evidence, seconds of evidence, usual seconds, usual rise, evidence of
-            the decoder, share of corners, least share, least corners, share of peaks, seconds of peaks, of windows.
+            the decoder, share of corners, least share, least corners, share of peaks, seconds of peaks, of windows,
+            pictures of evidence in a row that are damage which goes on, pace at which that becomes usual.
         corruption: (N,) float64, filled.
     """
     least, enough, most, evidence_seconds, usual_seconds, usual_rise, said, corner_share = limits[:8]
-    least_share, fewest, peak_share, peak_seconds, window_seconds = limits[8:]
+    least_share, fewest, peak_share, peak_seconds, window_seconds, steady, pace = limits[8:]
     for row in range(slots.shape[0]):
         own, at = state[slots[row]], pts[row]
         corners, corners_off, sides, sides_off = blocks[row, 0], blocks[row, 1], blocks[row, 2], blocks[row, 3]
@@ -79,9 +81,12 @@ def fold_damage(blocks, areas, marked, wanted, slots, pts, state, fitted, limits
             step = 0.0
         if not at >= own[8]:  # NaN, and time that goes back, too
             own[8] = at
-        own[6] *= math.exp(-step / peak_seconds)
+        forgotten = math.exp(-step / peak_seconds)
+        own[6] *= forgotten
+        own[11] *= forgotten
         if not at - own[7] < window_seconds or at < own[7]:
             own[5], own[6], own[7] = 0.0, max(own[6], own[5]), at
+            own[10], own[11] = 0.0, max(own[10], own[11])
         usual = max(own[3], peak_share * own[6])
         evidence, share = 0.0, 0.0
         if looked and corners >= fewest and at - own[8] >= window_seconds:
@@ -93,16 +98,23 @@ def fold_damage(blocks, areas, marked, wanted, slots, pts, state, fitted, limits
             evidence = min(max((logit - least) / (enough - least), 0.0), most)
         if marked[row]:
             evidence += said
+        kept = math.exp(-step / evidence_seconds)
+        own[1] = min(max(own[1] * kept + evidence, 0.0), most)
         if looked:
             if evidence > 0.0:
                 share = corners / (corner_share * areas[row])
-            learnt = 1.0 - math.exp(-step / usual_seconds)
+            if evidence == 0.0:
+                own[9], own[10], own[11] = 0.0, max(own[5], corners), own[6]
+            own[9] += evidence > 0.0
+            lasts = own[9] >= steady and own[1] >= 1.0
+            if lasts:
+                own[5], own[6] = own[10], own[11]
+            learnt = (1.0 - math.exp(-step / usual_seconds)) * (pace if lasts else 1.0)
             own[3] += (min(corners, 2.0 * own[3] + usual_rise) - own[3]) * learnt
             own[4] += (min(sides, 2.0 * own[4] + usual_rise) - own[4]) * learnt
-            own[5] = max(own[5], corners)
-        kept = math.exp(-step / evidence_seconds)
+            if not lasts:
+                own[5] = max(own[5], corners)
         own[0] = at
-        own[1] = min(max(own[1] * kept + evidence, 0.0), most)
         own[2] = min(max(own[2] * kept, share, 0.0), 1.0)
         told = min(max(own[2], least_share), 1.0) if own[1] >= 1.0 else 0.0
         corruption[row] = told if wanted[slots[row]] else np.nan

@@ -434,7 +434,7 @@ def _truth_of(
     if what == "tearing":
         torn = np.full(moved.shape, 0.5 * (_NOTHING + _SHOWS))
         row = round(now[0].shape[0] * (1 - strength))
-        near = abs((np.arange(torn.shape[0]) + 0.5) * TILE - row) <= TILE
+        near = abs((np.arange(len(torn)) + 0.5) * TILE - row) <= TILE
         torn[:] = np.where(near[:, None], np.where(moved >= _SHOWS, moved, 2.0), 0.0)
         return graded(truth, "tearing", torn, _NOTHING, _SHOWS)
     if what == "colour":

@@ -165,6 +165,15 @@ def test_wrong_usage_is_one_line_and_exit_code_2(clips, arguments, reason):
     assert "Traceback" not in done.stderr
 
 
+def test_training_refuses_a_file_that_could_run_code_and_a_folder_without_clips(tmp_path):
+    for weights, reason in (("w.pt", "safetensors only"), ("w.safetensors", "no clip is in this folder")):
+        given = ("--media", tmp_path, "--work", tmp_path / "w", "--weights", tmp_path / weights)
+        done = avjury("train", "artifact", *given)
+        assert done.returncode == 2
+        assert reason in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_an_unknown_key_is_told_with_its_line(clips, tmp_path):
     (tmp_path / "c.yaml").write_text("engine:\n  devce: cpu\n")
     done = avjury("check", clips / "whole.mp4", "--config", tmp_path / "c.yaml")

@@ -85,3 +85,13 @@ def test_one_torn_picture_is_no_incident(tmp_path):
 def test_real_pictures_torn(media, tmp_path, name):
     pictures, rate, _ = read_pictures(media / "real_av" / name, 4.5)
     assert [found[0] for found in judge(torn(tmp_path, pictures, rate, 1.5, 4.5))] == ["video.tearing"]
+
+
+def test_blocks_that_go_on_dropping_out_are_one_incident_to_their_end(tmp_path):
+    clip = tmp_path / "clip.mp4"
+    pictures = plant(iter(pattern(6)), "block_dropout", rate=RATE, start=1.6, end=5.2, strength=0.05)
+    write_pictures(clip, pictures, rate=RATE)
+    ((name, start, end),) = judge(clip)
+    assert name == "video.corruption"
+    assert start == pytest.approx(1.6, abs=0.01)
+    assert 5.2 <= end <= 6.0

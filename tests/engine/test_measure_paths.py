@@ -87,7 +87,11 @@ def test_the_compiled_evidence_of_damage_is_that_of_tensors(monkeypatch):
         device.open_slot(slot, {}, {"corruption"} if slot < 2 else set())
     told = set()
     for n in range(200):
-        found = rng.integers(0, 60, (2, 4)) * (rng.random((2, 4)) < 0.4) * (1.0 if n // 20 % 2 else 0.1)
+        found = (
+            rng.integers(0, 60, (2, 4))
+            * (rng.random((2, 4)) < (0.4 if n < 100 else 0.9))
+            * (1.0 if n // 20 % 2 else 0.1)
+        )
         found[rng.random(2) < 0.1] = np.nan  # no earlier picture
         monkeypatch.setattr(damage, "torn_blocks", lambda *_, found=found: torch.from_numpy(found.copy()))
         host._torn_blocks_into = lambda *given, found=found: write_rows(found, *given[2:])

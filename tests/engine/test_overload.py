@@ -2,7 +2,11 @@
 
 import itertools
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from engine.overload import Overload, OverloadSettings
+from engine.played import Played
 from engine.sampling import Sampling
 
 PRIORITIES = {f"s{n}": n * 10 for n in range(5)}
@@ -54,7 +58,7 @@ def test_it_comes_back_step_by_step_the_highest_priority_first_and_ever_more_car
     clock = Seconds()
     clock.overloaded(2)
     assert clock.overload.shed == ["s0", "s1"]
-    back = clock.run(80, lag=0.0, load=0.3)
+    back = clock.run(80, lag=0.0, load=0.6)
     assert [(rate, shed) for _, rate, shed in back] == [(1.0, 1), (1.0, 0), (5.0, 0), (25.0, 0), (None, 0)]
     first = back[1][0] - back[0][0]
     clock.run(5, lag=2.5, load=1.0)  # too early
@@ -98,3 +102,86 @@ def test_sampling_follows_a_timeline_that_jumps_and_a_rate_that_changes():
     assert sum(sampling.takes(n / 25) for n in range(100)) in (4, 5)
     sampling.rate = 5.0
     assert sum(sampling.takes(4 + n / 25) for n in range(50)) in (9, 10, 11)
+
+
+class Machine:
+    """Decodes so many streams in time; what is too much is skipped, alike of all that are judged."""
+
+    def __init__(self, streams, capacity, priorities=None):
+        self.priorities = priorities or {f"s{n:03}": n for n in range(streams)}
+        self.capacity = capacity
+        self.overload = Overload(OverloadSettings())
+        self.now = 100.0
+
+    def second(self):
+        """Returns: (share skipped, ids shed)."""
+        shed = self.overload.shed
+        judged = len(self.priorities) - len(shed)
+        skipped = max(0.0, 1 - self.capacity / judged)
+        self.now += 1.0
+        lag = 0.1 if skipped == 0 else 1.5
+        self.overload.decide(self.now, lag, min(1.0, judged / self.capacity), self.priorities, skipped)
+        assert len(self.overload.shed) == len(set(self.overload.shed)) < len(self.priorities)
+        kept = [p for s, p in self.priorities.items() if s not in self.overload.shed]
+        given_up = [p for s, p in self.priorities.items() if s in self.overload.shed]
+        assert max(given_up, default=-1) <= min(kept)
+        return skipped, tuple(self.overload.shed)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 300), st.floats(1.0, 400.0), st.data())
+def test_it_settles_soon_where_everything_that_is_judged_is_whole_and_stays_there(streams, capacity, data):
+    levels = st.lists(st.integers(0, 100), min_size=streams, max_size=streams)
+    machine = Machine(streams, capacity, {f"s{n}": p for n, p in enumerate(data.draw(levels))})
+    skipped = [machine.second()[0] for _ in range(60)]
+    assert skipped[-1] == 0.0
+    seen = [machine.second() for _ in range(600)]
+    assert all(share == 0.0 for share, _ in seen), "top priorities lose pictures again"
+    shed = [len(gone) for _, gone in seen]
+    assert all(later <= earlier for earlier, later in itertools.pairwise(shed)), "streams go and come"
+    judged = streams - shed[-1]
+    assert judged >= min(streams, int(0.7 * capacity)), "what there is room for came back"
+
+
+def test_forty_streams_where_five_fit_are_settled_within_half_a_minute():
+    machine = Machine(40, 5.5)
+    for _ in range(30):
+        skipped, shed = machine.second()
+    assert skipped == 0.0
+    assert len(shed) >= 35
+
+
+def test_after_a_burst_of_work_all_streams_come_back_in_steps_of_many():
+    machine = Machine(40, 5.5)
+    for _ in range(60):
+        machine.second()
+    machine.capacity = 100.0
+    seconds = 0
+    while machine.overload.shed:
+        machine.second()
+        seconds += 1
+    assert seconds <= 60
+
+
+def test_a_stream_that_skips_all_the_time_is_too_late_even_where_nothing_waits():
+    overload = Overload(OverloadSettings())
+    for second in range(10):
+        overload.decide(100.0 + second, 0.0, 1.0, PRIORITIES, 0.6)
+    assert overload.level == 3
+    assert overload.shed
+
+
+@given(st.lists(st.floats(-50.0, 50.0), min_size=1))
+def test_a_second_is_never_played_before_the_one_before_it(offsets):
+    played = Played()
+    told = [played.at("s", 1e9 + offset / 2) for offset in offsets]
+    assert told == sorted(told)
+    assert all(at >= 1e9 + offset / 2 for at, offset in zip(told, offsets, strict=True))
+    assert played.at("other", 1e9 - 40) == 1e9 - 40
+
+
+def test_a_clock_that_was_put_right_is_followed():
+    played = Played()
+    assert played.at("s", 1e9) == 1e9
+    assert played.at("s", 1e9 - 3600) == 1e9 - 3600
+    assert played.at("s", 1e9 - 3599) == 1e9 - 3599
