@@ -47,20 +47,21 @@ def write_pattern(path: Path, rate: Fraction, codec: str, beeps: Sequence[float]
     """
     rng = np.random.default_rng(len(beeps))
     white = set(flashes)
+    packets: list[av.Packet] = []
     with av.open(str(path), "w") as container:
         vp9 = path.suffix == ".webm"
         options = {"deadline": "realtime", "cpu-used": "8"} if vp9 else {"preset": "ultrafast", "crf": "20"}
         pictures = container.add_stream("libvpx" if vp9 else "libx264", rate=rate, options=options)
         pictures.width, pictures.height, pictures.pix_fmt = 160, 96, "yuv420p"
-        sound = container.add_stream(codec, rate=SAMPLE_RATE, layout="stereo")
+        sound: Any = container.add_stream(codec, rate=SAMPLE_RATE, layout="stereo")
         for index in range(int(SECONDS * rate)):
             grey = rng.integers(30, 40, (96, 160, 3)).astype(np.uint8)
             if index in white:
                 grey[:] = 235
             frame = av.VideoFrame.from_ndarray(grey, format="rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base = index, 1 / rate
-            container.mux(pictures.encode(frame))
-        container.mux(pictures.encode(None))
+            packets.extend(pictures.encode(frame))
+        packets.extend(pictures.encode(None))
         resampler = av.AudioResampler(
             format=sound.codec_context.format.name, layout="stereo", rate=SAMPLE_RATE,
             frame_size=sound.codec_context.frame_size or 1024,
@@ -68,8 +69,11 @@ def write_pattern(path: Path, rate: Fraction, codec: str, beeps: Sequence[float]
         whole = av.AudioFrame.from_ndarray(np.tile(_sound(beeps), (2, 1)), format="fltp", layout="stereo")
         whole.sample_rate, whole.pts, whole.time_base = SAMPLE_RATE, 0, Fraction(1, SAMPLE_RATE)
         for piece in (*resampler.resample(whole), *resampler.resample(None)):
-            container.mux(sound.encode(piece))
-        container.mux(sound.encode(None))
+            packets.extend(sound.encode(piece))
+        packets.extend(sound.encode(None))
+        # A transport stream whose sound comes seconds after its pictures would be another defect.
+        for packet in sorted((p for p in packets if p.dts is not None), key=lambda p: p.dts * p.time_base):
+            container.mux(packet)
 
 
 def _sound(beeps: Sequence[float]) -> npt.NDArray[np.float32]:
