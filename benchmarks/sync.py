@@ -47,7 +47,7 @@ def write_pattern(path: Path, rate: Fraction, codec: str, beeps: Sequence[float]
     """
     rng = np.random.default_rng(len(beeps))
     white = set(flashes)
-    packets: list[av.Packet] = []
+    packets: list[Any] = []
     with av.open(str(path), "w") as container:
         vp9 = path.suffix == ".webm"
         options = {"deadline": "realtime", "cpu-used": "8"} if vp9 else {"preset": "ultrafast", "crf": "20"}
