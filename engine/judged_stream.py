@@ -124,8 +124,7 @@ class JudgedStream:
 
     def _av_sync(self) -> dict[str, object] | None:
         """What is known of lip sync; None where a track is missing, or nobody asked."""
-        info = self.reader.info
-        if self.pattern is None or info is None or info.video is None or info.audio is None:
+        info, limits = self.reader.info, self.parameters.get("av.sync")
+        if self.pattern is None or limits is None or info is None or info.video is None or info.audio is None:
             return None
-        limits = self.parameters["av.sync"]
         return self.pattern.verdict(limits["late"], limits["early"])

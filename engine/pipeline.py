@@ -310,7 +310,9 @@ class Engine:
                 self._emit_pairs(stream, stream.pattern.settled())
 
     def _emit_pairs(self, stream: JudgedStream, pairs: Sequence[Pair]) -> None:
-        limits = stream.parameters["av.sync"]
+        limits = stream.parameters.get("av.sync")
+        if limits is None:
+            return  # it was switched off on the way
         for pair in pairs:
             error = sync_error(pair.offset, limits["late"], limits["early"])
             tick = StreamTick(pair.at, pair.at, sync_error=error)
