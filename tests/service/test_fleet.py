@@ -65,6 +65,7 @@ def started(**given):
 def running(clip, tmp_path_factory):
     """One fleet for all tests, two streams to a reader."""
     evidence = {"pre_roll_seconds": 1.0, "post_roll_seconds": 1.0, "most_seconds": 3.0}
+    others = psutil.Process().children()  # what tests before this one left, as multiprocessing's resource tracker
     fleet, told = started(streams_per_ingest=2, evidence=evidence, handover=tmp_path_factory.mktemp("data") / "clips")
     try:
         assert "main" in fleet.ready()
@@ -72,7 +73,7 @@ def running(clip, tmp_path_factory):
         yield fleet, told
     finally:
         began = time.monotonic()
-        children = psutil.Process().children()
+        children = [child for child in psutil.Process().children() if child not in others]
         fleet.stop(10.0)
         assert time.monotonic() - began < 11
         assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]

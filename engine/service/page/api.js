@@ -18,16 +18,26 @@ let loggedOut = () => {};
 /** What to do when the session has ended. */
 export const onLoggedOut = (act) => { loggedOut = act; };
 
+let asking = new AbortController();
+/** Ends what is being asked for: who asked does not want it any more, and gets no answer. */
+export function abandon() { asking.abort(); asking = new AbortController(); }
+
+/** An answer to a GET; null where it cannot be had or was abandoned. */
+export const look = (address) => fetch(address, { signal: asking.signal }).catch(() => null);
+
 /** Calls an address under /api/v1. */
 export async function call(method, path, body) {
+  const signal = method === "GET" ? asking.signal : undefined;
   let answer;
   try {
     answer = await fetch(`api/v1/${path}`, {
       method,
+      signal,
       headers: body === undefined ? {} : { "Content-Type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch {
+    if (signal?.aborted) return new Promise(() => {});
     throw new Error("The service cannot be reached.");
   }
   if (answer.status === 204) return null;

@@ -1,6 +1,6 @@
 // Where the page begins: who is there, which view is shown, and how it looks.
 
-import { call, get, may, onLoggedOut, session, watch } from "./api.js";
+import { abandon, call, get, may, onLoggedOut, session, watch } from "./api.js";
 import { button, field, fill, h, toast } from "./dom.js";
 import { shape } from "./states.js";
 import * as mosaic from "./mosaic.js";
@@ -28,7 +28,7 @@ const head = document.getElementById("head");
 const main = document.getElementById("main");
 const alarm = h("span", { class: "alarm", "aria-live": "polite" });
 const link = h("span", { class: "link", title: "connection" });
-let leave = null, stopWall = null;
+let leave = null, stopWall = null, shown = 0;
 
 /** Who is told of the wall: views that want it. */
 export const wall = { tiles: new Map(), levels: {}, listeners: new Set() };
@@ -52,7 +52,7 @@ function drawHead() {
     session.caller ? h("nav", { "aria-label": "Views" }, LINKS.map(([href, text]) => h("a", { href }, text))) : null,
     h("span", { class: "spring" }), session.caller ? [alarm, link] : null, turn,
     session.caller && !session.open
-      ? button(`${session.caller.name} · log out`, async () => { await call("DELETE", "session"); await begin(); }, { class: "quiet who" })
+      ? button(`${session.caller.name} · log out`, logOut, { class: "quiet who" })
       : null);
   mark();
 }
@@ -69,6 +69,7 @@ function mark() {
 async function show() {
   if (leave) leave();
   leave = null;
+  const turn = ++shown;
   if (!session.caller) return logIn();
   const [path, query] = location.hash.replace(/^#/, "").split("?");
   const found = VIEWS.find(([pattern]) => pattern.test(path));
@@ -79,15 +80,26 @@ async function show() {
   const [pattern, view, title] = found;
   document.title = `${title} · avjury`;
   const given = pattern.exec(path).slice(1).map(decodeURIComponent);
-  const at = location.hash;
   try {
     const end = await view.show(main, given[0], new URLSearchParams(query || ""));
-    if (location.hash === at) leave = end || null;
+    if (turn === shown) leave = end || null;
     else if (end) end();
   } catch (error) {
     fill(main, h("p", { class: "empty" }, error.message));
   }
   return undefined;
+}
+
+async function logOut() {
+  // The view asks on its own from time to time, and would be told that it has no session any more.
+  shown += 1;
+  if (leave) leave();
+  leave = null;
+  if (stopWall) stopWall();
+  stopWall = null;
+  abandon();
+  await call("DELETE", "session");
+  await begin();
 }
 
 function logIn() {

@@ -1,6 +1,6 @@
 // The wall: every stream a tile, the worst first.
 
-import { encoded, may } from "./api.js";
+import { encoded, look, may } from "./api.js";
 import { h, fill } from "./dom.js";
 import { ago, spoken } from "./format.js";
 import { ABOUT, ORDER, shape, WORDS } from "./states.js";
@@ -137,8 +137,8 @@ export async function show(main) {
 
   async function load(tile) {
     try {
-      const answer = await fetch(`api/v1/wall/${encoded(tile.id)}/picture`);
-      if (answer.status !== 200 || over) return;
+      const answer = await look(`api/v1/wall/${encoded(tile.id)}/picture`);
+      if (answer?.status !== 200 || over) return;
       const url = URL.createObjectURL(await answer.blob());
       tile.parts.picture.src = url;
       tile.parts.picture.hidden = false;

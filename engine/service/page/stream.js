@@ -1,6 +1,6 @@
 // One stream: how it is, what is measured of it, what was wrong, and what may be done.
 
-import { all, asQuery, call, encoded, get, may, post, watch } from "./api.js";
+import { all, asQuery, call, encoded, get, look, may, post, watch } from "./api.js";
 import { Chart, stretches, strips } from "./charts.js";
 import { button, calm, fill, h, select, toast } from "./dom.js";
 import { ago, lasting, number, percent, spoken, when } from "./format.js";
@@ -138,7 +138,7 @@ export async function show(main, id) {
 
   async function show_picture() {
     if (document.hidden || over) return;
-    const answer = await fetch(`api/v1/wall/${encoded(id)}/picture`).catch(() => null);
+    const answer = await look(`api/v1/wall/${encoded(id)}/picture`);
     if (over || !answer) return;
     const there = answer.status === 200;
     if (there) {
