@@ -75,7 +75,10 @@ def visit(browser):
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
-        page.on("console", lambda message: said.append(f"{message.text} {message.location}") if message.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda one: said.append(f"{one.text} {one.location}") if one.type in ("error", "warning") else None,
+        )
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: said.append(request.url) if not request.url.startswith(
             (service.url, f"blob:{service.url}")) else None)  # fmt: skip
