@@ -63,7 +63,7 @@ def main() -> int:
         for size in options.sizes:
             clip = make_channel(Path(name), size)
             step = options.step or (2 if size == "1080p" else 4)
-            sustained = find_sustained(Path(name), clip, step)
+            sustained = find_sustained(Path(name), clip, step, step)
             cores = len(os.sched_getaffinity(0))
             figures[size] = per_channel(sustained, instance["hour"], instance["vcpus"], cores)
             print(json.dumps(figures[size]), file=sys.stderr, flush=True)  # noqa: T201 - progress of a command

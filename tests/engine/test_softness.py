@@ -66,7 +66,7 @@ def test_a_starved_encoder_is_blockiness_also_between_its_key_frames(tmp_path):
     starved = starve(pictures[50:150], RATE, 31)
     write_pictures(tmp_path / "starved.mp4", iter([*pictures[:50], *starved, *pictures[150:]]), rate=RATE)
     [found] = [incident for incident in judge(tmp_path / "starved.mp4") if incident.detector == "video.blockiness"]
-    # The last bit of a sine decides on some samples, and the clip's coder makes more of it: it is told at one of two looks.
+    # The last bit of a sine decides on some samples, and the clip's coder makes more of it: one of two looks tells it.
     assert 2.0 - 1e-6 <= found.start <= 3.1
     assert 5.0 <= found.end <= 7.0
 
