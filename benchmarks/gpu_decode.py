@@ -31,6 +31,7 @@ from engine.detectors import DETECTORS, resolve
 from engine.errors import AvjuryError
 from engine.judge import Judge
 from engine.measure import Measure
+from engine.measure.graphs import record_on
 from engine.media import AudioBlock, FrameBatch, Packet, StreamTick, Surface, VideoInfo
 from engine.queues import Bell, BoundedQueue, QueueClosed
 
@@ -142,11 +143,12 @@ def decode_only(pool: DecoderPool, clip: _Clip, sessions: int, seconds: float) -
 class _Path:
     """What comes after decoding: batch, measure, judge; verdicts are read one batch later, as in the engine."""
 
-    def __init__(self, device: torch.device, streams: int) -> None:
+    def __init__(self, device: torch.device, streams: int, *, graphs: bool = True) -> None:
         detectors, parameters = resolve(None)
         self.device = device
         self.batcher = Batcher(device, streams, 0.005)
-        self.measure = Measure(device, streams)
+        record = record_on(device) if graphs and device.type == "cuda" else None
+        self.measure = Measure(device, streams, record=record)
         self.judge = Judge(DETECTORS, device, streams)
         self.black = {slot: parameters.get("video.black", {}).get("pixel_black_th", 0.1) for slot in range(streams)}
         self.frames_judged = 0
@@ -226,7 +228,7 @@ def pipeline(pool: DecoderPool, clip: _Clip, device: torch.device, sessions: int
 
 
 def judge_made_surfaces(
-    device: torch.device, streams: int, size: tuple[int, int], seconds: int, rate: int = 30
+    device: torch.device, streams: int, size: tuple[int, int], seconds: int, rate: int = 30, *, graphs: bool = True
 ) -> dict[str, Any]:
     """What follows decoding, on surfaces made beforehand: speed, and bytes to the host per stream-second.
 
@@ -238,20 +240,21 @@ def judge_made_surfaces(
         size: of the pictures, in samples.
         seconds: of media to judge, after one that warms up.
         rate: pictures per second.
+        graphs: play recorded launches back.
     """
-    path = _Path(device, streams)
+    path = _Path(device, streams, graphs=graphs)
     # Two pictures per stream take turns, so that nothing freezes.
     pictures = [[make_surface(f"s{i}", device, *size, seed=2 * i + k) for k in range(2)] for i in range(streams)]
     noise = (torch.rand((2, 4800), generator=torch.Generator().manual_seed(0)) - 0.5).numpy()
     bell = Bell()
     wait = waiter(device) or (lambda: None)
     rows: list[float] = []
-    before = 0
+    before, cpu = 0, 0.0
     for second in range(seconds + 1):
         wait()
         began = time.perf_counter()
         if second == 1:
-            before = path.judge.device_to_host_bytes
+            before, cpu = path.judge.device_to_host_bytes, time.process_time()
         for n in range(rate):
             pts = second + n / rate
             batch = path.batcher.assemble(
@@ -270,11 +273,14 @@ def judge_made_surfaces(
         wait()
         if second:
             rows.append(time.perf_counter() - began)
-    crossed = path.judge.device_to_host_bytes - before
+    crossed, cpu = path.judge.device_to_host_bytes - before, time.process_time() - cpu
     return {
         "streams": streams,
         "size": list(size),
         "frames_per_second": quantiles([streams * rate / s for s in rows]),
+        "host_cpu_us_per_frame": round(1e6 * cpu / (streams * seconds * rate), 2),
+        "batches_played_back": path.measure.replays,
+        "recording_problem": path.measure.graph_problem,
         "device_to_host_bytes_per_stream_second": round(crossed / (streams * seconds), 1),
     }
 
@@ -315,7 +321,10 @@ def run_path(device: torch.device, *, quick: bool) -> dict[str, Any]:
     """The way after decoding, on surfaces made in the device's memory."""
     streams, size, seconds = (2, (320, 180), 2) if quick else (64, (1920, 1080), 4)
     with on_a_side_stream(device):
-        return judge_made_surfaces(device, streams, size, seconds)
+        return {
+            "recorded": judge_made_surfaces(device, streams, size, seconds),
+            "one_by_one": judge_made_surfaces(device, streams, size, seconds, graphs=False),
+        }
 
 
 def main() -> int:

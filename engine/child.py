@@ -71,7 +71,7 @@ class ChildSettings(msgspec.Struct, frozen=True):
     """How the process runs, as JSON on its command line.
 
     Args:
-        device, max_batch, max_wait_seconds, decode_threads: see EngineSettings.
+        device, max_batch, max_wait_seconds, decode_threads, graphs: see EngineSettings.
         slots: most streams.
         load_limit: see LiveEngine.
         overload: see OverloadSettings, by name.
@@ -85,6 +85,7 @@ class ChildSettings(msgspec.Struct, frozen=True):
     max_batch: int = 256
     max_wait_seconds: float | None = None
     decode_threads: int = 1
+    graphs: bool = True
     slots: int = 64
     load_limit: float = 0.9
     overload: dict[str, float] = msgspec.field(default_factory=dict)
@@ -120,6 +121,7 @@ class EngineProcess(Silent):
                 max_batch=settings.max_batch,
                 max_wait_seconds=settings.max_wait_seconds,
                 decode_threads=settings.decode_threads,
+                graphs=settings.graphs,
                 reconnect=True,
                 evidence=_evidence(settings),
                 slates=_slates(settings),

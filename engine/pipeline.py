@@ -40,6 +40,7 @@ from engine.judged_stream import JudgedStream
 from engine.levels import Levels
 from engine.listener import Listener, Silent
 from engine.measure import VIDEO_COLUMNS, Measure
+from engine.measure.graphs import record_on
 from engine.media import AudioBlock, FrameBatch, Measures, StreamTick, Surface
 from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
@@ -93,7 +94,8 @@ class Engine:
         if wait is None:
             wait = 0.005 if self.device.type == "cuda" else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
-        self._measure = Measure(self.device, slots, slates=settings.slates)
+        record = record_on(self.device) if self.device.type == "cuda" and settings.graphs else None
+        self._measure = Measure(self.device, slots, slates=settings.slates, record=record)
         self._judge = Judge(all_detectors(), self.device, slots)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)

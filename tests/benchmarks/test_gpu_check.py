@@ -36,7 +36,7 @@ def test_dry_run_measures_kernels_and_path_and_writes_one_result(tmp_path):
     for name in ("tile_stats", "texture", "active_area", "blockiness", "torn_blocks", "tear", "siti"):
         assert parts["kernels"][name]["time_over_copy"]["p50"] > 0
     assert parts["kernels"]["audio_stats"]["stream_seconds_per_second"]["p50"] > 0
-    assert parts["path"]["frames_per_second"]["p50"] > 0
+    assert parts["path"]["recorded"]["frames_per_second"]["p50"] > 0
     assert "NVDEC needs a GPU" in parts["decode"]["skipped"]
     (result,) = tmp_path.iterdir()
     record = json.loads(result.read_text())
