@@ -229,7 +229,7 @@ class TornBlocks:
         """The same by one compiled loop: fifty calls of numpy on one value take as long as the kernel."""
         view = rows.view
         wanted = self._wanted[rows.slots]
-        frames = rows.only(wanted, self._arithmetic) if False in wanted.tolist() else rows.frames
+        frames = rows.only(wanted, self._arithmetic)
         first = rows.values.data_ptr() + _BLOCKS.start * view.itemsize
         self._torn_blocks_into(frames, rows.references, first, view.strides[0])
         host.fold_damage(

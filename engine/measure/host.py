@@ -25,10 +25,13 @@ _WANTED, _AT, _WATCHED, _INTERVAL, _GAIN, _CREDIT = (int(column) for column in W
 
 
 @compiled
-def due_rows(state, loss, burst, rate, slots, pts, watched):
-    """Schedule.due on the host: which rows are due, and how many."""
-    due = np.zeros(slots.shape[0], np.bool_)
+def due_rows(state, loss, burst, rate, slots, pts, watched, due):
+    """Schedule.due on the host: which rows are due, (N,) bool, filled; returns how many.
+
+    The caller makes room for it: to make an array here takes numba as long as all the rest.
+    """
     count = 0
+    due[:] = False
     for row in range(slots.shape[0]):
         own = state[slots[row]]
         if own[_WANTED] == 0.0:
@@ -43,7 +46,7 @@ def due_rows(state, loss, burst, rate, slots, pts, watched):
             own[_WATCHED] = now
             own[_CREDIT] = (room if room < burst else burst) - 1.0
             count += 1
-    return due, count
+    return count
 
 
 @compiled
