@@ -51,7 +51,8 @@ class Batcher:
 
     def __init__(self, device: torch.device, max_batch: int, max_wait_seconds: float) -> None:
         self._device = device
-        self._max_batch = max_batch
+        self.max_batch = max_batch
+        """Most pictures, and most blocks, in one batch."""
         self._max_wait_seconds = max_wait_seconds
         self._next_slot = 0
 
@@ -72,7 +73,7 @@ class Batcher:
         """
         rings = bell.rings
         live = [queue for queue in video.values() if not queue.ended]
-        wanted = min(len(live), self._max_batch)
+        wanted = min(len(live), self.max_batch)
         count = sum(1 for queue in live if len(queue))
         if (count and count >= wanted) or any(len(queue) or queue.ended for queue in others):
             return
@@ -99,10 +100,15 @@ class Batcher:
             surface = video[slot].take()
             if surface is not None:
                 taken.append((slot, surface))
-                if len(taken) == self._max_batch:
+                if len(taken) == self.max_batch:
                     self._next_slot = slot + 1
                     break
         return self.assemble(taken, pixel_black_th) if taken else None
+
+    def halve(self, count: int) -> bool:
+        """Make batches half of `count` pictures at most; False where that is none."""
+        self.max_batch = min(self.max_batch, count // 2) if count > 1 else self.max_batch
+        return count > 1
 
     def assemble(self, taken: Sequence[tuple[int, Surface]], pixel_black_th: Mapping[int, float]) -> FrameBatch:
         """A batch of exactly these pictures, each with its slot (all different)."""
@@ -139,7 +145,7 @@ class Batcher:
             block = audio[slot].take()
             if block is not None:
                 taken.append((slot, block))
-                if len(taken) == self._max_batch:
+                if len(taken) == self.max_batch:
                     break
         if not taken:
             return None
