@@ -110,15 +110,18 @@ class Measure:
         self._references.prepare(batch)
         if self._arithmetic.on_host:
             values = self._frames_on_host(batch)
-        else:
-            # Room is never given back: what was recorded with it can be played again.
-            self._room = self._room.around(batch)
-            count = len(batch.numbers)
-            rows = self._graphs.rows(count)
-            staged = stage(batch, rows, self._spare_slot, pinned=self._device.type == "cuda")
-            kind = self._room, tuple(part.runs for part in self._parts)
-            values = self._graphs.run(kind, staged, rows, self._launch)[:count]
-        return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
+            return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
+        # Room is never given back: what was recorded with it can be played again.
+        self._room = self._room.around(batch)
+        count = len(batch.numbers)
+        rows = self._graphs.rows(count)
+        staged = stage(batch, rows, self._spare_slot, pinned=self._device.type == "cuda")
+        kind = self._room, tuple(part.runs for part in self._parts)
+        values, inputs = self._graphs.run(kind, staged, rows, self._launch)
+        slots, pts = inputs.slots[:count], inputs.pts[:count]
+        return Measures(
+            "video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values[:count], device_rows=(slots, pts, pts)
+        )
 
     def _frames_on_host(self, batch: FrameBatch) -> Tensor:
         sizes = [(surface.width, surface.height) for surface in batch.surfaces]
