@@ -29,8 +29,10 @@ from engine.decode.nvdec import NvdecDecoder
 from engine.decode.nvdec_pool import DecoderPool
 from engine.detectors import DETECTORS, resolve
 from engine.errors import AvjuryError
+from engine.evidence.series import MeasureRing
 from engine.judge import Judge
-from engine.measure import Measure
+from engine.levels import Levels
+from engine.measure import VIDEO_COLUMNS, Measure
 from engine.measure.graphs import record_on
 from engine.media import AudioBlock, FrameBatch, Packet, StreamTick, Surface, VideoInfo
 from engine.queues import Bell, BoundedQueue, QueueClosed
@@ -150,7 +152,11 @@ class JudgedPath:
         self.device = device
         self.batcher = Batcher(device, streams, 0.005)
         record = record_on(device) if graphs and device.type == "cuda" else None
-        self.measure = Measure(device, streams, record=record)
+        # What the engine keeps beside its verdicts; on the CPU that is no part of what is measured here.
+        self.levels, self.series = Levels(streams, device), MeasureRing(streams, device)
+        self.series.bind(VIDEO_COLUMNS)
+        followers = [self.levels.follower(VIDEO_COLUMNS), self.series] if device.type == "cuda" else []
+        self.measure = Measure(device, streams, record=record, followers=followers)
         self.judge = Judge(DETECTORS, device, streams)
         self.black = {slot: parameters.get("video.black", {}).get("pixel_black_th", 0.1) for slot in range(streams)}
         self.frames_judged = 0
@@ -171,13 +177,20 @@ class JudgedPath:
         """One batch of sound blocks."""
         batch = self.batcher.sound(audio)
         if batch is not None:
-            self._in_flight.append((self.judge.submit(self.measure.sound(batch)), None))
+            measures = self.measure.sound(batch)
+            self._in_flight.append((self.judge.submit(measures), None))
+            if self.device.type == "cuda":
+                self.levels.add(measures)
             self.settle(1)
 
     def ticks(self, rows: list[tuple[int, StreamTick]]) -> None:
         """One row per stream and second."""
         self._in_flight.append((self.judge.submit(self.measure.ticks(rows)), None))
         self.settle(1)
+
+    def device_to_host_bytes(self) -> int:
+        """Copied so far."""
+        return self.judge.device_to_host_bytes + self.levels.device_to_host_bytes
 
     def settle(self, depth: int) -> None:
         """Read verdicts until at most `depth` batches are in flight."""
@@ -260,7 +273,7 @@ def judge_made_surfaces(
         wait()
         began = time.perf_counter()
         if second == 1:
-            before, cpu = path.judge.device_to_host_bytes, time.process_time()
+            before, cpu = path.device_to_host_bytes(), time.process_time()
         for n in range(rate):
             pts = second + n / rate
             batch = path.batcher.assemble(
@@ -279,7 +292,7 @@ def judge_made_surfaces(
         wait()
         if second:
             rows.append(time.perf_counter() - began)
-    crossed, cpu = path.judge.device_to_host_bytes - before, time.process_time() - cpu
+    crossed, cpu = path.device_to_host_bytes() - before, time.process_time() - cpu
     return {
         "streams": streams,
         "size": list(size),

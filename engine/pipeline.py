@@ -43,7 +43,7 @@ from engine.levels import Levels
 from engine.listener import Listener, Silent
 from engine.measure import VIDEO_COLUMNS, Measure
 from engine.measure.graphs import record_on
-from engine.media import AudioBlock, FrameBatch, Measures, StreamTick, Surface
+from engine.media import AudioBlock, Follower, FrameBatch, Measures, StreamTick, Surface
 from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
 from engine.ranges import ranges_on
@@ -99,12 +99,17 @@ class Engine:
         if wait is None:
             wait = 0.005 if self.device.type == "cuda" else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
-        record = record_on(self.device) if self.device.type == "cuda" and settings.graphs else None
-        self._measure = Measure(self.device, slots, slates=settings.slates, record=record)
         self._judge = Judge(all_detectors(), self.device, slots)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
         self._levels = Levels(slots, self.device) if settings.levels else None
+        self._measure = Measure(
+            self.device,
+            slots,
+            slates=settings.slates,
+            record=record_on(self.device) if self.device.type == "cuda" and settings.graphs else None,
+            followers=self._followers(),
+        )
         self._free = list(range(slots - 1, -1, -1))
         self._streams: dict[int, JudgedStream] = {}
         # What every pass of the loop needs of the streams, by slot.
@@ -179,6 +184,13 @@ class Engine:
         self._video[slot], self._audio[slot] = reader.video, reader.audio
         self._pixel_black_th[slot] = parameters.get("video.black", {}).get("pixel_black_th", 0.1)
         reader.start()
+
+    def _followers(self) -> list[Follower]:
+        """Who keeps something of every picture's row, on a GPU together with the kernels' launches."""
+        if self.device.type == "cpu":
+            return []  # it is done when verdicts are given out
+        found = [None if part is None else part.follower(VIDEO_COLUMNS) for part in (self._levels, self._recorder)]
+        return [follower for follower in found if follower is not None]
 
     def evidence_totals(self) -> dict[str, int]:
         """What was made of evidence since the engine began, and what is held for it, for metrics."""

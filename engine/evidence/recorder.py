@@ -21,7 +21,7 @@ from engine.evidence.jpeg import encode, small_picture_there
 from engine.evidence.packet_ring import NEVER, Kept, PacketRing
 from engine.evidence.series import MeasureRing, Points, Watched, series_json
 from engine.evidence.worker import EvidenceCounters, EvidenceWorker, Sink, Task
-from engine.media import Measures, Packet, StreamInfo, Surface
+from engine.media import Follower, Measures, Packet, StreamInfo, Surface
 from engine.settings.storage import StorageSection
 from engine.verdicts import Incident, Severity
 
@@ -191,6 +191,17 @@ class Recorder:
         """Other detectors judge a slot's stream; what is open of those that did before is still shown."""
         stream = self._streams[slot]
         stream.watched = {**stream.watched, **watched}
+
+    def follower(self, columns: tuple[str, ...]) -> Follower | None:
+        """Who keeps the rows of pictures where they are measured, on a GPU; None where no series is kept.
+
+        Args:
+            columns: of these rows.
+        """
+        if not self.settings.series:
+            return None
+        self._rings["video"].bind(columns)
+        return self._rings["video"]
 
     def measures(self, measures: Measures) -> None:
         """Rows were judged."""
