@@ -134,15 +134,15 @@ class Graphs:
             return count
         return next((size for size in SIZES if size >= count), count)
 
-    def run(self, key: Any, staged: Tensor, rows: int, work: Callable[[Inputs], Tensor]) -> Tensor:
-        """The result of `work`.
+    def run(self, key: Any, staged: Tensor, rows: int, work: Callable[[Inputs], Tensor]) -> tuple[Tensor, Inputs]:
+        """The result of `work`, and what was uploaded for it, which holds until the next call.
 
         Args:
             key: what the host knows and `work` depends on.
             staged: of `stage`.
             rows: of it.
             work: launches on the device and neither waits for it nor looks at its memory.
-        Returns: what it returned, in memory of its own.
+        Returns: what it returned, in memory of its own, and the uploaded table.
         """
         if key != self._key:
             self._forget()
@@ -153,7 +153,7 @@ class Graphs:
             inputs.fill(staged)
             recording.replay()
             self.replays += 1
-            return result.clone()  # the next batch of this kind overwrites it
+            return result.clone(), inputs  # the next batch of this kind overwrites it
         inputs = Inputs(rows, self._device)
         inputs.fill(staged)
         found = work(inputs)
@@ -163,7 +163,7 @@ class Graphs:
             except RuntimeError as error:  # torch's and CUDA's; what was run above stands
                 self._failed = (str(error).splitlines() or [type(error).__name__])[0][:300]
                 _log.warning("batches are launched kernel by kernel, which is slower: recording failed: %s", error)
-        return found
+        return found, inputs
 
     def _forget(self) -> None:
         """Streams with other needs have come or gone: what was recorded does not fit any more."""

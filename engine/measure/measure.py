@@ -21,7 +21,7 @@ from engine.measure.slates import Slates
 from engine.measure.sound import Sound
 from engine.measure.texture import Texture
 from engine.measure.ticks import tick_rows
-from engine.media import AudioBatch, FrameBatch, Measures, StreamTick
+from engine.media import AudioBatch, Follower, FrameBatch, Measures, StreamTick
 from engine.references import DeviceReferences, HostReferences, References
 from engine.slates import Slate
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
@@ -40,6 +40,7 @@ class Measure:
         arithmetic: of what is made of their results; that of the device unless told.
         slates: pictures to look for.
         record: how launches are recorded to be played back; None launches everything one by one. Not for the CPU.
+        followers: who keeps something of the pictures' rows, where the arithmetic is not on the host.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Measure:
         arithmetic: Arithmetic | None = None,
         slates: Sequence[Slate] = (),
         record: Record | None = None,
+        followers: Sequence[Follower] = (),
     ) -> None:
         arithmetic = arithmetic or Arithmetic(device)
         self._device, self._arithmetic = device, arithmetic
         self._spare_slot = slots  # of rows without a picture, which fill up a batch that is played back
         slots += 1
+        self._followers = tuple(followers)
         self._graphs = Graphs(device, record)
         self._room = Room()
         self._seen: list[tuple[int, ...]] = []  # of the last batch on the host, with its facts
@@ -111,15 +114,21 @@ class Measure:
         self._references.prepare(batch)
         if self._arithmetic.on_host:
             values = self._frames_on_host(batch)
-        else:
-            # Room is never given back: what was recorded with it can be played again.
-            self._room = self._room.around(batch)
-            count = len(batch.numbers)
-            rows = self._graphs.rows(count)
-            staged = stage(batch, rows, self._spare_slot, pinned=self._device.type == "cuda")
-            kind = self._room, tuple(part.runs for part in self._parts)
-            values = self._graphs.run(kind, staged, rows, self._launch)[:count]
-        return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
+            return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
+        # Room is never given back: what was recorded with it can be played again.
+        self._room = self._room.around(batch)
+        count = len(batch.numbers)
+        rows = self._graphs.rows(count)
+        staged = stage(batch, rows, self._spare_slot, pinned=self._device.type == "cuda")
+        for follower in self._followers:
+            follower.before(batch.slots.numpy(), batch.pts.numpy())
+        kind = self._room, tuple(part.runs for part in self._parts)
+        values, inputs = self._graphs.run(kind, staged, rows, self._launch)
+        slots, pts = inputs.slots[:count], inputs.pts[:count]
+        return Measures(
+            "video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values[:count],
+            device_rows=(slots, pts, pts), kept=bool(self._followers),
+        )  # fmt: skip
 
     def _frames_on_host(self, batch: FrameBatch) -> Tensor:
         seen = [(s.width, s.height, s.full_range, s.interlaced, s.corrupt) for s in batch.surfaces]
@@ -138,6 +147,8 @@ class Measure:
         frames, (values, view) = inputs.frames, self._arithmetic.nothing_measured(len(inputs.slots), len(VIDEO_COLUMNS))
         values[:, :_FRAME_COLUMNS] = frame_stats(frames, references, retain)
         self._fill(Rows(self._room, inputs.facts, frames, references, values, view, inputs.slots, inputs.pts))
+        for follower in self._followers:
+            follower.keep(inputs.slots, inputs.pts, values)
         return values
 
     def _fill(self, rows: Rows) -> None:

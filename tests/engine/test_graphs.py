@@ -1,5 +1,7 @@
 """Playing a recorded batch back gives what launching everything one by one gives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,9 @@ from surfaces import surface
 
 from engine.batch import Batcher
 from engine.detectors import DETECTORS, resolve
-from engine.measure import Measure
+from engine.evidence.series import MeasureRing
+from engine.levels import Levels
+from engine.measure import VIDEO_COLUMNS, Measure
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.graphs import Graphs
 from engine.measure.rows import Fact
@@ -34,18 +38,21 @@ class OnTensors(Arithmetic):
         self.xp = torch
 
 
-def playing(record):
+def playing(record, followers=()):
     """A measure with everything on, whose launches are recorded so; and another of the same without."""
     _, parameters = resolve(None)
-    measures = [Measure(CPU, SLOTS, OnTensors(), SLATES, record=r) for r in (record, None)]
+    measures = [
+        Measure(CPU, SLOTS, OnTensors(), SLATES, record=how, followers=who)
+        for how, who in ((record, followers), (None, ()))
+    ]
     for measure in measures:
         for slot in range(SLOTS):
             measure.open_slot(slot, parameters, COLUMNS)
     return measures
 
 
-def recorder(measures):
-    """As `record_on`, with what CUDA does not do while it records undone."""
+def recorder(holders):
+    """As `record_on`, with what CUDA does not do while it records undone: it changes nothing that these hold."""
 
     def record(work):
         ops = RecordedOps()
@@ -54,7 +61,7 @@ def recorder(measures):
             with ops:
                 return work()
 
-        return ops, keep_state(states_of(measures[0]), watched)
+        return ops, keep_state(states_of(holders), watched)
 
     return record
 
@@ -81,7 +88,7 @@ def _kernels_seen():
 
 def test_a_batch_that_is_played_back_gives_the_same_rows():
     measures = []
-    measures += playing(lambda work: recorder(measures)(work))
+    measures += playing(lambda work: recorder(measures[:1])(work))
     played, launched = measures
     for batch in batches():
         one, other = played.frames(batch).values, launched.frames(batch).values
@@ -91,9 +98,36 @@ def test_a_batch_that_is_played_back_gives_the_same_rows():
     assert launched.replays == 0
 
 
+def test_levels_and_series_are_kept_by_what_is_played_back_as_on_the_host():
+    there = Levels(SLOTS, CPU, host=False), MeasureRing(SLOTS, CPU, 16, host=False)
+    here = Levels(SLOTS, CPU), MeasureRing(SLOTS, CPU, 16)
+    there[1].bind(VIDEO_COLUMNS)
+    held = [*there]
+    measure, _ = playing(lambda work: recorder(held)(work), (there[0].follower(VIDEO_COLUMNS), there[1]))
+    held.append(measure)
+    for slot in range(SLOTS):
+        for keeper in (*there, *here):
+            keeper.open_slot(slot)
+    for batch in batches():
+        rows = measure.frames(batch)
+        assert rows.kept
+        for keeper in there:
+            keeper.add(rows)  # which is nothing to them
+        for keeper in here:
+            keeper.add(replace(rows, kept=False, device_rows=None))
+    assert measure.replays >= 30
+    for slot in range(SLOTS):
+        for second in range(8):
+            assert there[0].take(slot, second) == here[0].take(slot, second)
+        one, other = there[1].read(slot, "mafd", 0.0), here[1].read(slot, "mafd", 0.0)
+        assert len(one.times) == 16
+        np.testing.assert_array_equal(one.times, other.times)
+        np.testing.assert_array_equal(one.values, other.values)
+
+
 def test_a_stream_that_comes_or_goes_is_seen_by_what_was_recorded():
     measures = []
-    measures += playing(lambda work: recorder(measures)(work))
+    measures += playing(lambda work: recorder(measures[:1])(work))
     _, parameters = resolve(None)
     for n, batch in enumerate(batches()):
         if n in (12, 20):
@@ -118,9 +152,9 @@ def test_work_that_waits_for_the_device_cannot_be_recorded_and_is_launched_one_b
     def work(inputs):
         return inputs.slots * int(inputs.slots.sum())
 
-    first = graphs.run("a", staged, rows, work)
+    first, _ = graphs.run("a", staged, rows, work)
     assert "not permitted" in graphs.problem
-    assert torch.equal(graphs.run("a", staged, rows, work), first)
+    assert torch.equal(graphs.run("a", staged, rows, work)[0], first)
     assert graphs.replays == 0
     assert graphs.rows(3) == 3
 
@@ -138,7 +172,7 @@ def test_recordings_of_another_kind_are_forgotten():
     graphs = Graphs(CPU, record)
     staged = torch.arange(COLUMNS_OF_INPUTS)
     for key, factor in (("a", 2), ("a", 2), ("b", 3), ("b", 3), ("a", 2)):
-        got = graphs.run(key, staged, 1, lambda inputs, factor=factor: inputs.slots * factor)
+        got, _ = graphs.run(key, staged, 1, lambda inputs, factor=factor: inputs.slots * factor)
         assert int(got) == int(staged[FRAME_FIELDS]) * factor
     assert len(recorded) == 3
     assert graphs.replays == 2
