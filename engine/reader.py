@@ -32,6 +32,9 @@ from engine.sampling import Sampling
 
 VIDEO_QUEUE_FRAMES = 4
 AUDIO_QUEUE_BLOCKS = 16
+# Of a file, whose pictures nobody waits for one by one, so many are handed over at a time.
+FILE_TOGETHER = 4
+FILE_QUEUE_FRAMES = 8
 TICK_QUEUE = 64
 TICK_SECONDS = 1.0
 # A container interleaves its tracks within about a second; a track is not missing because the other came first.
@@ -77,6 +80,7 @@ class StreamReader:
         pace: shared by the engine's streams.
         recorder: is told what comes, for evidence.
         handling: where it marks that a decoder is at work for the stream.
+        together: hand several pictures of a file over at a time, unless it is played in realtime.
     """
 
     def __init__(
@@ -93,11 +97,14 @@ class StreamReader:
         pace: OpenPace | None = None,
         recorder: "Recording | None" = None,
         handling: Handling | None = None,
+        together: bool = False,
     ) -> None:
         self.stream = stream
         self._recorder = recorder
-        self.video: BoundedQueue[Surface] = BoundedQueue(VIDEO_QUEUE_FRAMES, bell)
-        self.audio: BoundedQueue[AudioBlock] = BoundedQueue(AUDIO_QUEUE_BLOCKS, bell)
+        together = together and not (realtime or source.is_network)
+        frames, at_a_time = (FILE_QUEUE_FRAMES, FILE_TOGETHER) if together else (VIDEO_QUEUE_FRAMES, 1)
+        self.video: BoundedQueue[Surface] = BoundedQueue(frames, bell, at_a_time)
+        self.audio: BoundedQueue[AudioBlock] = BoundedQueue(AUDIO_QUEUE_BLOCKS, bell, at_a_time)
         self.ticks: BoundedQueue[StreamTick] = BoundedQueue(TICK_QUEUE, bell)
         self.info: StreamInfo | None = None
         self.decoders: Decoders | None = None
