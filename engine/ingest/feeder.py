@@ -285,10 +285,10 @@ class Feeder:
         """The transport stream's bytes before a packet; where there is no room they are lost with the packets."""
         ring = self._ring
         assert self._raw is not None
-        while data := self._raw.read_until(position):
+        while piece := self._raw.read_until(position):
             if ring is not None:
-                ring.write(self.number, Kind.RAW, *pack_raw(self._raw_at, data))
-            self._raw_at += len(data)
+                ring.write(self.number, Kind.RAW, *pack_raw(self._raw_at, piece))
+            self._raw_at += len(piece.data)
 
     def _say_opened(self, base: float) -> None:
         assert self._info is not None

@@ -5,12 +5,12 @@ blocking open or read end within a fraction of a second. If the reader dies, not
 the `Source` closes it. Every failure is a SourceError: raised by `open`, kept in `error` where reading broke off.
 """
 
-import contextlib
 import errno
 import http.client
 import re
 import time
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
 from typing import Any, Final
@@ -26,32 +26,39 @@ from engine.ingest.after_silence import AfterSilence
 from engine.ingest.base import RawBytes
 from engine.ingest.causes import cause_of
 from engine.ingest.clock import MediaClock
-from engine.ingest.dash import MASTER_URL, DashPlaylists
-from engine.ingest.declared_breaks import DeclaredBreaks
+from engine.ingest.dash import DashPlaylists
+from engine.ingest.hls import HlsFiles
 from engine.ingest.http_files import HttpBytes, HttpFiles
+from engine.ingest.local_files import LocalFiles
 from engine.ingest.playlist_progress import PlaylistProgress
 from engine.ingest.raw_bytes import TAPPED_SCHEMES, FileBytes, NetworkBytes, TappedBytes
 from engine.ingest.renditions import Rendition, choose, rules
+from engine.ingest.segments import Segments
 from engine.ingest.srt import SrtBytes
-from engine.ingest.url_policy import UrlPolicy, is_local, local_path, open_options, redact, scheme_of
+from engine.ingest.url_policy import (
+    UrlPolicy,
+    is_local,
+    local_path,
+    open_options,
+    playlist_options,
+    redact,
+    scheme_of,
+)
 from engine.media import AudioInfo, Packet, StreamInfo, Track, VideoInfo
 
 _PICTURES: Final = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 _PLAYLIST_SUFFIXES: Final = (".m3u8", ".m3u")
 _MANIFEST_SUFFIXES: Final = (".mpd",)
-_WITH_PLAYLIST: Final = ("hls", "dash")
 _TRANSPORT_STREAM_SUFFIXES: Final = (".ts", ".m2ts", ".mts")
 # A demuxer that only ever fails must end; one that finds its way again after some damage may go on.
 _MAX_FAILED_READS: Final = 16
 _TRUNCATED_BYTES: Final = 1 << 16
 _MAX_PROBLEMS: Final = 100
-_MAX_NESTED_PLAYLISTS: Final = 8
 _TARGET_DURATION: Final = re.compile(rb"^#EXT-X-TARGETDURATION:\s*(\d{1,4})", re.MULTILINE)
 # A live packager adds a segment within one and a half target durations (RFC 8216, section 6.2.2); twice that much
 # without one means that it has stopped.
 HELD_TARGETS: Final = 3.0
 READ_TIMEOUT_SECONDS: Final = 10.0
-_PROBE_SECONDS: Final = 2.0
 
 
 class Source:
@@ -98,16 +105,20 @@ class Source:
         self._break_off = Event()  # what libav's blocking calls are watched for: `stop`, or `give_up`
         self._opened = 0
         self._container: Any = None
+        self._closing: weakref.finalize[..., Source] | None = None
         self._rendition = rendition
         self._tap: TappedBytes | None = None
         self._files: HttpFiles | None = None  # what libav opens through us, where it does
         self._dash: DashPlaylists | None = None
+        self._hls: HlsFiles | None = None
+        self._segments: dict[int, Segments] = {}  # what is read of a track's playlist, by its index
+        self._watched: Segments | None = None  # whose bytes can be had a second time
+        self._deadline = 0.0  # of an `open` that is under way
         self._tracks: list[tuple[Track, Any]] = []
         self._live = False  # as it was opened last
         self.renditions: tuple[str, ...] = ()
         """Rules of the renditions that the input offers, the one that is read first; empty where it has but one."""
         self._progress = PlaylistProgress()
-        self._segment: str | None = None  # the newest one of a playlist
 
     @property
     def is_network(self) -> bool:
@@ -137,16 +148,19 @@ class Source:
         if self._stop.is_set():
             self._break_off.set()
         self._policy.check(self._url, self.stream)
-        deadline = time.monotonic() + self._open_timeout_seconds
-        self._check_beforehand()
-        self._container = self._open_container(deadline)
+        self._deadline = time.monotonic() + self._open_timeout_seconds
+        try:
+            self._check_beforehand()
+        except SourceError as error:
+            self._close_tap()
+            if self._stop.is_set():
+                raise self._stopped() from error
+            raise
+        self._container = self._open_container()
         try:
             info = self._describe()
             zero = begin() if begin is not None else 0.0
-            if info.container in _WITH_PLAYLIST:
-                self.clock = MediaClock(self._container, self._tracks, zero, DeclaredBreaks(self._playlists))
-            else:
-                self.clock = MediaClock(self._container, self._tracks, zero)
+            self.clock = MediaClock(self._container, self._tracks, zero, self._periods())
             self._opened += 1
             self._live = info.live
             self._progress.go_on()
@@ -157,96 +171,61 @@ class Source:
 
     def _check_beforehand(self) -> None:
         if is_local(self._url):
-            path = local_path(self._url)
-            head = classify.check_file(path, self.stream)
+            head = classify.check_file(local_path(self._url), self.stream)
             if head and classify.sniff(head) == "playlist":
-                body = Path(path).read_bytes()[: classify.PLAYLIST_BYTES + 1]
-                classify.check_playlist(self._url, body, self.stream, self._policy)
+                self._hls = HlsFiles(self.stream, self._policy, LocalFiles(self.stream))
+                self._see(self._hls.open(self._url, self._rendition))
             return
-        if scheme_of(self._url) in ("http", "https"):
-            path = self._url.split("?", 1)[0].split("#", 1)[0]
-            if path.lower().endswith(_PLAYLIST_SUFFIXES):
-                self._look_at_playlists()
-                if self._live:
-                    self._progress.check(self.stream)
+        if scheme_of(self._url) in ("http", "https") and self._path().endswith(_PLAYLIST_SUFFIXES):
+            self._hls = HlsFiles(self.stream, self._policy, self._over_connections(self._timeouts()))
+            self._see(self._hls.open(self._url, self._rendition))
+            if self._live:
+                self._progress.check(self.stream)
 
-    def _look_at_playlists(self) -> None:
+    def _over_connections(self, timeouts: tuple[float, float]) -> HttpFiles:
+        """What opens resources of HTTP, until `stop` or `give_up`."""
+        self._files = HttpFiles(self.stream, self._policy, timeouts)
+        if self._break_off.is_set():
+            self._files.abort()
+        return self._files
+
+    def _timeouts(self) -> tuple[float, float]:
+        """Seconds to connect, and for the next bytes."""
+        return max(0.1, self._deadline - time.monotonic()), self.read_timeout_seconds
+
+    def _see(self, playlists: Sequence[tuple[bytes, str]]) -> None:
+        """Take note of the media playlists as they are now."""
         self._progress.begin()
-        self._check_playlists(self._url, depth=0)
+        for body, _ in playlists:
+            if target := _TARGET_DURATION.search(body):
+                self.target_seconds = max(self.target_seconds, float(target[1]))
+                self._progress.see(body)
 
-    def _check_playlists(self, url: str, depth: int) -> None:
-        """Check a playlist of the network and those that it names, which must name no further ones."""
-        try:
-            body, final = classify.fetch(
-                url, self.stream, self._policy, classify.PLAYLIST_BYTES + 1, self._open_timeout_seconds
-            )
-        except (OSError, ValueError) as error:
-            raise classify.explain(error, url, self.stream, self._policy, self._open_timeout_seconds) from error
-        nested = classify.check_playlist(final, body, self.stream, self._policy)
-        if target := _TARGET_DURATION.search(body):
-            self.target_seconds = max(self.target_seconds, float(target[1]))
-            self._progress.see(body)
-            self._segment = self._progress.segment(final)
-        if nested and depth:
-            raise SourceError(
-                "playlist limit exceeded",
-                stream=self.stream,
-                why="a playlist named by the playlist names further ones",
-                remedy="open one variant directly",
-            )
-        # Some variants may be off the air while others play; libav copes with that.
-        for address in nested[:_MAX_NESTED_PLAYLISTS]:
-            try:
-                self._check_playlists(address, depth + 1)
-            except SourceError as error:
-                if error.what != "cannot open input":
-                    raise
-                self._note(error.why)
-
-    def _playlists(self) -> Iterator[bytes]:
-        """The playlists as they are now, those that they name after them; a server gets little time to give them."""
-        if self._dash is not None:
-            yield from (self._dash.playlist(kind).encode() for kind in self._dash.kinds)
-            return
-        until = time.monotonic() + 2 * _PROBE_SECONDS
-        addresses = [self._url]
-        for address in addresses:  # grows by those that the first one names
-            if len(addresses) > 1 + _MAX_NESTED_PLAYLISTS or time.monotonic() > until or self._break_off.is_set():
-                return
-            with contextlib.suppress(SourceError, OSError, ValueError):
-                if is_local(address):
-                    body, final = Path(local_path(address)).read_bytes()[: classify.PLAYLIST_BYTES + 1], address
-                else:
-                    body, final = classify.fetch(
-                        address, self.stream, self._policy, classify.PLAYLIST_BYTES + 1, _PROBE_SECONDS
-                    )
-                yield body
-                if address == self._url:
-                    nested = classify.check_playlist(final, body, self.stream, self._policy)
-                    addresses += nested[:_MAX_NESTED_PLAYLISTS]
-
-    def _open_container(self, deadline: float) -> Any:
-        options = open_options(self._url, self._policy, av.formats_available)
+    def _open_container(self) -> Any:
         scheme = scheme_of(self._url)
+        options = open_options(self._url, self._policy, av.formats_available)
         try:
             with interrupt.interruptible(self._break_off):
-                timeouts = (max(0.1, deadline - time.monotonic()), self.read_timeout_seconds)
+                timeouts = self._timeouts()
                 target: Any = self._url
-                opener: Any = None
-                if scheme == "srt":
+                if self._hls is None and scheme == "srt":
                     target = self._tap = SrtBytes(self._url, self.stream, self._policy, timeouts, self._break_off)
                 elif scheme in TAPPED_SCHEMES:
                     target = self._tap = NetworkBytes(self._url, options, timeouts)
-                elif scheme in ("http", "https"):
-                    target, opener = self._over_http(timeouts)
-                if self._opened and self.target_seconds:
-                    # What came before the break was judged already: no second look at the last three segments.
-                    options["live_start_index"] = "-1"
-                if opener is not None:
-                    options["http_persistent"] = "0"  # connections are libav's own to keep only where it makes them
+                elif self._hls is None and scheme in ("http", "https"):
+                    target = self._over_http(timeouts)
+                if self._hls is not None:
+                    target = self._hls.address
+                    options |= playlist_options()
+                    if self._opened and self.target_seconds and self.is_network:
+                        # What came before the break was judged already: no second look at the last three segments.
+                        options["live_start_index"] = "-1"
                 container: Any = av.open(
-                    target, options=options, timeout=timeouts, metadata_errors="replace", io_open=opener
+                    target, options=options, timeout=timeouts, metadata_errors="replace", io_open=self._hls
                 )
+                if self._hls is not None:
+                    # Where the collector takes it apart, libav closes its files by what is gone already.
+                    self._closing = weakref.finalize(self, container.close)
                 # PyAV asks for made-up presentation times (AVI has none); the decoder's own choice is better.
                 container.flags &= ~Flags.gen_pts.value
                 return container
@@ -256,67 +235,50 @@ class Source:
                 raise self._stopped() from error
             raise
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            failure = self._files.failure if self._files is not None else None
+            failure = self._hls.failure if self._hls is not None else None
+            if failure is None and self._files is not None:
+                failure = self._files.failure
             self._close_tap()
-            if failure is not None and not self._stop.is_set():
-                raise failure from error
             if self._stop.is_set():
                 raise self._stopped() from error
-            self._look_at_segment()
-            if time.monotonic() >= deadline and self.is_network:
+            if failure is not None:
+                raise failure from error
+            if time.monotonic() >= self._deadline and self.is_network:
                 error = TimeoutError()  # libav calls it an error of input and output where RTMP stays silent
             raise classify.explain(error, self._url, self.stream, self._policy, self._open_timeout_seconds) from error
 
-    def _look_at_segment(self) -> None:
-        """Why a playlist that is there does not play: libav only goes on to the next segment.
+    def _over_http(self, timeouts: tuple[float, float]) -> Any:
+        """What libav is to open of an HTTP address that is no HLS playlist; a manifest becomes playlists.
 
-        Raises: SourceError where the server refuses its newest one.
-        """
-        if self._segment is None:
-            return
-        try:
-            with contextlib.suppress(OSError, ValueError):
-                classify.fetch(self._segment, self.stream, self._policy, 1, _PROBE_SECONDS)
-        except SourceError as error:
-            raise SourceError(
-                error.what,
-                stream=self.stream,
-                why=f"none of the playlist's segments can be opened: {error.why}",
-                remedy="check whether the packager still writes where the server looks",
-            ) from error
-
-    def _over_http(self, timeouts: tuple[float, float]) -> tuple[Any, Any]:
-        """What libav is to open of an HTTP address, and who opens what that names: we, where libav must not, or cannot.
-
-        Raises: SourceError for a manifest that cannot be played.
+        Raises: SourceError for what is not there, and a manifest that cannot be played.
         """
         is_manifest = self._path().endswith(_MANIFEST_SUFFIXES)
         is_transport_stream = self._path().endswith(_TRANSPORT_STREAM_SUFFIXES)
         if self._policy.allow_private and not (is_manifest or is_transport_stream):
-            return self._url, None
-        self._files = HttpFiles(self.stream, self._policy, timeouts)
+            return self._url
+        files = self._over_connections(timeouts)
         if is_transport_stream:
-            file = self._files.open(self._url)
-            if self._files.failure is not None:
-                raise self._files.failure
+            file = files.open(self._url)
+            if files.failure is not None:
+                raise files.failure
             if file.length is None:  # it has no end: its packets can be watched, and nobody seeks in it
                 self._tap = HttpBytes(file)
-                return self._tap, None
+                return self._tap
             file.close()
             if self._policy.allow_private:
-                return self._url, None
+                return self._url
         if is_manifest:
-            self._dash = DashPlaylists(self._url, self.stream, self._files, self._rendition)
-            self.target_seconds = self._dash.target_seconds if self._dash.live else 0.0
-            if len(offered := self._dash.renditions()) > 1:
+            self._dash = dash = DashPlaylists(self._url, self.stream, files, self._rendition)
+            self.target_seconds = dash.target_seconds if dash.live else 0.0
+            if len(offered := dash.renditions()) > 1:
                 self.renditions = rules(offered, choose(offered, self._rendition))
-            return MASTER_URL, self._dash
-        if self._path().endswith(_PLAYLIST_SUFFIXES):
-            return self._url, self._files
-        file = self._files.open_seekable(self._url)
-        if self._files.failure is not None:
-            raise self._files.failure
-        return file, None
+            self._hls = HlsFiles(self.stream, self._policy, files)
+            self._hls.serve(dash.master(), dash.lists())
+            return self._hls.address
+        opened = files.open_seekable(self._url)
+        if files.failure is not None:
+            raise files.failure
+        return opened
 
     def _path(self) -> str:
         return self._url.split("?", 1)[0].split("#", 1)[0].lower()
@@ -338,6 +300,7 @@ class Source:
                 f"{self._policy.max_pixels} pixels are allowed",
                 remedy="raise the limit, or send a smaller picture",
             )
+        self._find_segments()
         chosen = {s.index for _, s in self._tracks}
         for s in container.streams:
             if s.index not in chosen:
@@ -351,6 +314,33 @@ class Source:
             video=None if video is None else _video_info(video),
             audio=None if audio is None else _audio_info(audio),
         )
+
+    def _find_segments(self) -> None:
+        """Which playlist each track comes from; the bytes of the first one's are kept where they can be watched."""
+        self._segments = {}
+        if self._hls is None:
+            return
+        for _, s in self._tracks:
+            if (segments := self._hls.segments(s)) is not None:
+                self._segments[s.index] = segments
+        first = self._segments.get(self._tracks[0][1].index)
+        self._watched = first if first is not None and first.of_transport_stream else None
+        self._hls.watch(self._watched)
+
+    def _periods(self) -> Callable[[Any], int]:
+        """What says of a packet how many announced breaks lie before it."""
+        found = self._segments
+        places = dict.fromkeys(found, 0)
+
+        def period(packet: Any) -> int:
+            index = packet.stream_index
+            if index not in found:
+                return 0
+            # Of frames that share a packet of the container, libav gives the place of the first one.
+            places[index] = packet.pos or places[index]
+            return found[index].period(places[index])
+
+        return period
 
     def _best(self, kind: Track) -> Any:
         """libav's best decodable track of a kind. A cover picture is not a video track."""
@@ -368,6 +358,10 @@ class Source:
 
     def _rendered(self, video: Any, audio: Any) -> tuple[Any, Any]:
         """Of an HLS master playlist's variants the one that is asked for, with the sound of that variant."""
+        if self._hls is not None and self._dash is None:
+            self.renditions = self._hls.renditions
+            for problem in self._hls.problems:
+                self._note(problem)
         streams = self._container.streams
         several = [s for s in streams.video if "variant_bitrate" in s.metadata and s.codec_context is not None]
         if len(several) < 2:
@@ -483,6 +477,8 @@ class Source:
 
     def raw_bytes(self) -> RawBytes | None:
         """The bytes of a transport stream below the demuxer; the caller closes them. None where they cannot be had."""
+        if self._hls is not None:
+            return self._watched
         if self._container is None or self._container.format.name != "mpegts":
             if self._tap is not None:
                 self._tap.forget()
@@ -505,10 +501,10 @@ class Source:
             return cause_of(self._files.failure)
         if self._dash is not None:
             return "stalled_playlist" if self._dash.live else "ended"
-        if scheme_of(self._url) not in ("http", "https") or not self._path().endswith(_PLAYLIST_SUFFIXES):
+        if self._hls is None or not self.is_network:
             return "ended"
         try:
-            self._look_at_playlists()
+            self._see(self._hls.look())
         except SourceError as error:
             return cause_of(error)
         self._progress.lose()
@@ -535,6 +531,9 @@ class Source:
         self._tracks = []
         if container is not None:
             container.close()
+        if self._closing is not None:
+            self._closing.detach()
+            self._closing = None
         self._close_tap()
 
     def _close_tap(self) -> None:
@@ -544,7 +543,7 @@ class Source:
         files, self._files = self._files, None
         if files is not None:
             files.close()
-        self._dash = None
+        self._dash = self._hls = self._watched = None
 
     def __enter__(self) -> "Source":
         return self

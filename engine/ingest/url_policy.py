@@ -268,6 +268,11 @@ def open_options(url: str, policy: UrlPolicy, demuxers: set[str]) -> dict[str, s
     return options
 
 
+def playlist_options() -> dict[str, str]:
+    """libav's options for playlists that it reads through us, whose addresses are ours."""
+    return {"extension_picky": "0", "allowed_extensions": "ALL", "http_persistent": "0"}
+
+
 def resolve(host: str, port: int | None, stream: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     """The addresses of a host, decimal and hexadecimal spellings of IPv4 included.
 

@@ -7,38 +7,53 @@ from media import ffmpeg_exe
 from origin import Origin
 
 from engine.detectors import all_detectors
-from engine.ingest.declared_breaks import DeclaredBreaks
 from engine.pipeline import check
 from engine.spec import EngineSettings, StreamSpec
 
-# Name, seconds, and where its clock begins: forward by far, then back.
-PARTS = (("film", 6, 0), ("ad", 4, 300), ("rest", 6, 100))
+SECONDS = {"film": 6, "ad": 4, "rest": 6}
+FAR = {"film": 0, "ad": 300, "rest": 100}  # where each part's clock begins: forward by far, then back
+NEAR = {"film": 0, "ad": 9, "rest": 6}  # less than what the clock takes for a jump by itself
+SMALL = ("size=320x180:rate=25", "2")
+LARGE = ("size=640x360:rate=30", "1")
+
+
+def encode(folder, name, begins, kind="mpegts", form=SMALL):
+    """One part as segments of 2 s, named by where its clock begins; returns its lines of a playlist."""
+    picture, channels = form
+    stem = f"{name}{begins}{kind}{channels}"
+    suffix = "ts" if kind == "mpegts" else "m4s"
+    duration = SECONDS[name]
+    subprocess.run(
+        [ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", f"testsrc2={picture}:duration={duration}",
+         "-f", "lavfi", "-i", f"sine=f=440:d={duration}", "-c:v", "libx264", "-preset", "ultrafast",
+         "-force_key_frames", "expr:gte(t,n_forced*2)", "-c:a", "aac", "-ac", channels, "-output_ts_offset",
+         str(begins), "-f", "hls", "-hls_time", "2", "-hls_list_size", "0", "-hls_segment_type", kind,
+         "-hls_fmp4_init_filename", f"{stem}.mp4", "-hls_segment_filename", folder / f"{stem}-%d.{suffix}",
+         folder / f"{stem}.m3u8"],
+        check=True, timeout=60,
+    )  # fmt: skip
+    text = (folder / f"{stem}.m3u8").read_text().splitlines()
+    return [line for line in text if line.startswith(("#EXTINF", "#EXT-X-MAP")) or not line.startswith("#")]
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory):
-    """A folder of TS segments of 2 s, and each part's lines of its playlist."""
-    folder = tmp_path_factory.mktemp("hls")
-    lines = {}
-    for name, seconds, begins in PARTS:
-        subprocess.run(
-            [ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", f"testsrc2=size=320x180:rate=25:duration={seconds}",
-             "-f", "lavfi", "-i", f"sine=f=440:d={seconds}", "-c:v", "libx264", "-preset", "ultrafast", "-g", "50",
-             "-c:a", "aac", "-output_ts_offset", str(begins), "-f", "hls", "-hls_time", "2", "-hls_list_size", "0",
-             "-hls_segment_filename", folder / f"{name}%d.ts", folder / f"{name}.m3u8"],
-            check=True, timeout=60,
-        )  # fmt: skip
-        text = (folder / f"{name}.m3u8").read_text().splitlines()
-        lines[name] = [line for line in text if line.startswith("#EXTINF") or not line.startswith("#")]
-    return folder, lines
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("hls")
 
 
-def write(folder, lines, name, *, declared):
-    """A playlist of all parts."""
-    head = ["#EXTM3U", "#EXT-X-VERSION:3", "#EXT-X-TARGETDURATION:2", "#EXT-X-MEDIA-SEQUENCE:0"]
-    border = ["#EXT-X-DISCONTINUITY"] if declared else []
-    body = [line for index, part in enumerate(lines.values()) for line in [*(border if index else []), *part]]
-    (folder / name).write_text("\n".join([*head, *body, "#EXT-X-ENDLIST", ""]))
+@pytest.fixture(scope="module")
+def parts(folder):
+    """Lines of a playlist for each part, by where its clock begins."""
+    return {(name, at): encode(folder, name, at) for times in (FAR, NEAR) for name, at in times.items()}
+
+
+def write(folder, name, bodies, declared=(True, True)):
+    """A playlist of parts, some borders of which are announced."""
+    lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-TARGETDURATION:2", "#EXT-X-MEDIA-SEQUENCE:0"]
+    for index, body in enumerate(bodies):
+        lines += ["#EXT-X-DISCONTINUITY"] if index and declared[index - 1] else []
+        lines += body
+    (folder / name).write_text("\n".join([*lines, "#EXT-X-ENDLIST", ""]))
     return folder / name
 
 
@@ -50,39 +65,52 @@ def judged(url):
 
 
 @pytest.mark.parametrize("how", ["file", "http", "master"])
-def test_an_announced_jump_is_no_fault(parts, how):
-    folder, lines = parts
-    playlist = write(folder, lines, "declared.m3u8", declared=True)
+def test_an_announced_jump_is_no_fault(folder, parts, how):
+    playlist = write(folder, "declared.m3u8", [parts[part] for part in FAR.items()])
     (folder / "master.m3u8").write_text("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=500000\ndeclared.m3u8\n")
     with Origin(folder) as origin:
         url = {"file": playlist, "http": f"{origin.url}/declared.m3u8", "master": f"{origin.url}/master.m3u8"}[how]
         incidents, summary = judged(url)
+        assert len(origin.asked) == len(set(origin.asked))  # nothing is fetched twice
     assert incidents == []
     assert summary.frames_measured == 400
     assert summary.duration == pytest.approx(16.0, abs=0.1)
 
 
-def test_the_same_jump_unannounced_is_told_where_it_lies(parts):
-    folder, lines = parts
-    incidents, summary = judged(write(folder, lines, "silent.m3u8", declared=False))
-    assert incidents == [("stream.timestamps", 6.0), ("stream.timestamps", 10.0)]
+def test_a_small_step_is_none_where_it_is_announced(folder, parts):
+    incidents, summary = judged(write(folder, "near.m3u8", [parts[part] for part in NEAR.items()]))
+    assert incidents == []
+    assert summary.frames_measured == 400
+    assert summary.duration == pytest.approx(16.0, abs=0.1)
+    incidents, _ = judged(write(folder, "near2.m3u8", [parts[part] for part in NEAR.items()], declared=(False, True)))
+    assert ("stream.timestamps", 6.0) in incidents
+
+
+def test_an_announced_break_excuses_its_own_border_only(folder, parts):
+    playlist = write(folder, "half.m3u8", [parts[part] for part in FAR.items()], declared=(True, False))
+    incidents, summary = judged(playlist)
+    assert ("stream.timestamps", 10.0) in incidents
+    assert not [start for _, start in incidents if start < 10]
     assert summary.frames_measured == 400
 
 
-def test_playlists_are_looked_at_once_for_what_jumps_at_once_and_anew_later():
-    now, asked, bodies = [0.0], [], [b"#EXTM3U\n#EXTINF:2,\na.ts\n"]
+def test_the_same_jump_unannounced_is_told_where_it_lies(folder, parts):
+    playlist = write(folder, "silent.m3u8", [parts[part] for part in FAR.items()], declared=(False, False))
+    incidents, summary = judged(playlist)
+    assert [one for one in incidents if one[0] == "stream.timestamps"] == [
+        ("stream.timestamps", 6.0),
+        ("stream.timestamps", 10.0),
+    ]
+    assert {name for name, _ in incidents} == {"stream.timestamps", "stream.continuity"}
+    assert summary.frames_measured == 400
 
-    def playlists():
-        asked.append(now[0])
-        return bodies
 
-    declared = DeclaredBreaks(playlists, lambda: now[0])
-    assert not declared()
-    now[0], bodies[0] = 1.0, b"#EXTM3U\r\n#EXT-X-DISCONTINUITY\r\n#EXTINF:2,\r\nb.ts\r\n"
-    assert not declared()
-    now[0] = 3.0
-    assert declared()
-    bodies[0] = b"#EXTM3U\n#EXT-X-DISCONTINUITY-SEQUENCE:4\n#EXTINF:2,\nc.ts\n"
-    now[0] = 9.0
-    assert not declared()
-    assert asked == [0.0, 3.0, 9.0]
+def test_an_advertisement_of_another_size_rate_and_layout(folder, parts):
+    ad = encode(folder, "ad", 300, form=LARGE)
+    bodies = [parts["film", 0], ad, parts["rest", 100]]
+    incidents, summary = judged(write(folder, "large.m3u8", bodies))
+    assert incidents == []
+    assert summary.frames_measured == 150 + 120 + 150
+    assert summary.duration == pytest.approx(16.0, abs=0.1)
+    incidents, _ = judged(write(folder, "large2.m3u8", bodies, declared=(False, False)))
+    assert ("stream.format_change", 6.0) in incidents
