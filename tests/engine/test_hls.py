@@ -134,9 +134,11 @@ def test_segments_without_a_named_vector_have_their_number(folder):
     ids=["forbidden", "no_key"],
 )
 def test_a_key_that_cannot_be_had_is_told(folder, answer, cause):
-    with Origin(folder, {"/secret.key": lambda: answer}) as origin:
-        with pytest.raises(SourceError, match="none of the playlist's segments") as told:
-            Source(f"{origin.url}/locked.m3u8").open()
+    with (
+        Origin(folder, {"/secret.key": lambda: answer}) as origin,
+        pytest.raises(SourceError, match="none of the playlist's segments") as told,
+    ):
+        Source(f"{origin.url}/locked.m3u8").open()
     assert cause_of(told.value) == cause
 
 
@@ -158,9 +160,11 @@ def test_a_key_is_never_a_file_of_this_machine(folder, uri):
 def test_media_with_a_drm_is_refused_by_name(folder):
     text = (folder / "locked.m3u8").read_text().replace("AES-128", "SAMPLE-AES").replace("secret.key", "skd://asset")
     text = text.replace(",IV", ',KEYFORMAT="com.apple.streamingkeydelivery",IV')
-    with Origin(folder, {"/drm.m3u8": lambda: (200, {}, text.encode())}) as origin:
-        with pytest.raises(SourceError, match="its media is encrypted") as told:
-            Source(f"{origin.url}/drm.m3u8").open()
+    with (
+        Origin(folder, {"/drm.m3u8": lambda: (200, {}, text.encode())}) as origin,
+        pytest.raises(SourceError, match="its media is encrypted") as told,
+    ):
+        Source(f"{origin.url}/drm.m3u8").open()
     assert cause_of(told.value) == "unauthorized"
 
 
