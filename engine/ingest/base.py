@@ -63,6 +63,8 @@ class MediaSource(Protocol):
     breaks: int
     """How often the timeline was cut on purpose (a looped file's seam, a skip to now): what follows is not compared
     with what came before."""
+    goes_on: bool
+    """The packets have ended at an announced break, behind which other tracks are; the next `open` finds them."""
 
     @property
     def is_network(self) -> bool: ...

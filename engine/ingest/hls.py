@@ -79,9 +79,13 @@ class _List:
 
     def __init__(self, get: Callable[[], Body], *, keeping: bool) -> None:
         self.segments = Segments(keeping=keeping)
+        self.cut_at: int | None = None
+        """Number of the segment before which this opening of libav's ends; None where that is not known yet."""
         self.bandwidth: int | None = None
         """Of the variant that it is; None for sound of its own."""
         self._get = get
+        self._keeping = keeping
+        self._start: int | None = None  # number of the first segment that may be read
         self._body: Body | None = None  # that libav was not given yet
         self._playlist: MediaPlaylist | None = None
         self._known: dict[int, Segment] = {}
@@ -95,7 +99,9 @@ class _List:
         return self._body
 
     def take(self) -> MediaPlaylist:
-        """As it is now; what was looked at already is not fetched a second time. Raises: SourceError."""
+        """As it is now; what was looked at already, or has ended, is not fetched again. Raises: SourceError."""
+        if self._playlist is not None and self._playlist.ended:
+            return self._playlist
         body, url = self._body or self._get()
         self._body = None
         playlist = parse_media(body.decode("utf-8", "replace"), url)
@@ -109,6 +115,36 @@ class _List:
             del self._known[number]
         self._playlist = playlist
         return playlist
+
+    def stretch(self, playlist: MediaPlaylist, from_end: int, *, alone: bool) -> tuple[Segment, ...]:
+        """What of the playlist one opening of libav's may read.
+
+        It ends at a break where libav cannot go on. In fMP4 a header of its own comes behind that, of which its
+        demuxer takes no notice. And of several playlists it reads the one that is furthest behind by its timestamps,
+        so one whose clock goes back would be read alone.
+
+        Args:
+            from_end: where in a live playlist reading begins, in segments from its end.
+            alone: no other playlist is read beside it.
+        """
+        shown = [one for one in playlist.segments if self._start is None or one.number >= self._start]
+        if alone and not any(one.initial is not None for one in shown):
+            return tuple(shown)
+        if self._last is not None:
+            begins = self._last[0]
+        elif self._start is None and not playlist.ended and any(one.anew for one in shown[1:]):
+            shown = shown[-from_end:]
+            begins = self._start = shown[0].number
+        else:
+            begins = shown[0].number
+        self.cut_at = next((one.number for one in shown if one.anew and one.number > begins), None)
+        return tuple(one for one in shown if self.cut_at is None or one.number < self.cut_at)
+
+    def go_on(self) -> None:
+        """What is read next comes after what was read; for another opening of libav's."""
+        self._start = self.cut_at if self.cut_at is not None else self._last[0] + 1 if self._last is not None else None
+        self.cut_at = self._last = None
+        self.segments = Segments(keeping=self._keeping)
 
     def initial(self, initial: Initial) -> int:
         """The number by which something that is read before segments is asked for."""
@@ -178,16 +214,30 @@ class HlsFiles:
         """What was wrong and not in the way."""
         self.failure: SourceError | None = None
         """Why the last segment could not be had; None once one could."""
+        self.from_end = 3
+        """Where reading begins in a live playlist, in segments from its end (RFC 8216, 6.3.3)."""
         self._stream, self._policy, self._files = stream, policy, files
         self._lists: list[_List] = []
         self._master = ""
         self._remembered: dict[tuple[str, Span | None], bytes] = {}
         self._newest: _Opened | None = None
+        self._first: _List | None = None  # that the first track comes from
 
     @property
     def address(self) -> str:
         """What libav is to open."""
         return _MASTER if self._master else f"{_BASE}0.m3u8"
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what libav takes for the end is a break, behind which it has to open `address` anew."""
+        return self._first is not None and self._first.cut_at is not None
+
+    def go_on(self) -> None:
+        """From now on, what comes behind the break is read."""
+        self._newest = None
+        for one in self._lists:
+            one.go_on()
 
     def serve(self, master: str, lists: Mapping[str, Callable[[], Body]]) -> None:
         """Take playlists that were made here, and whose addresses are known to be right.
@@ -345,10 +395,13 @@ class HlsFiles:
         """A media playlist as libav is to see it."""
         one = self._lists[number]
         playlist = one.take()
+        shown = one.stretch(playlist, self.from_end, alone=len(self._lists) == 1)
         return playlist.told(
+            shown,
             lambda segment: f"{_BASE}{number}/n{segment.number}{_suffix(segment.url)}",
             lambda initial: f"{_BASE}{number}/i{one.initial(initial)}{_suffix(initial.url)}",
             lambda key: f"{_BASE}{number}/k{one.key(key)}",
+            ended=playlist.ended or one.cut_at is not None,
         )
 
     def _part(self, number: int, kind: str, index: int) -> Any:
@@ -423,21 +476,34 @@ class HlsFiles:
         Args:
             track: libav's.
         """
+        found = self._list_of(track)
+        return found.segments if found is not None else None
+
+    def watch(self, track: Any) -> Segments | None:
+        """Keep the bytes of one track's playlist only, where they are a transport stream's; and end where it ends.
+
+        Args:
+            track: libav's.
+        Returns: what is kept.
+        """
+        self._first = self._list_of(track)
+        kept = self._first.segments if self._first is not None else None
+        kept = kept if kept is not None and kept.of_transport_stream else None
+        for one in self._lists:
+            if one.segments is not kept:
+                one.segments.close()
+        return kept
+
+    def _list_of(self, track: Any) -> _List | None:
         name = track.metadata.get("comment", "")
         if name.startswith(_NAME) and name.removeprefix(_NAME).isdecimal():
             number = int(name.removeprefix(_NAME))
-            return self._lists[number].segments if number < len(self._lists) else None
+            return self._lists[number] if number < len(self._lists) else None
         rate = track.metadata.get("variant_bitrate", "")
         variants = [one for one in self._lists if one.bandwidth is not None] or self._lists[:1]
         if len(variants) > 1:
             variants = [one for one in variants if str(one.bandwidth) == rate]
-        return variants[0].segments if len(variants) == 1 else None
-
-    def watch(self, chosen: Segments | None) -> None:
-        """Keep the bytes of one playlist only."""
-        for one in self._lists:
-            if one.segments is not chosen:
-                one.segments.close()
+        return variants[0] if len(variants) == 1 else None
 
     def _refused(self, why: str, remedy: str) -> SourceError:
         return SourceError("cannot open input", stream=self._stream, why=why, remedy=remedy)

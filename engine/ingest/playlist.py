@@ -4,9 +4,9 @@ Source: RFC 8216, 4.3 (tags), 4.4 (variants), 5.2 (initialisation vectors), 6.2.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urljoin
 
 from engine.ingest.renditions import Rendition
@@ -14,6 +14,9 @@ from engine.ingest.url_policy import is_local, local_path, scheme_of
 
 _ATTRIBUTE: Final = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
 _PICTURE_CODECS: Final = re.compile(r"\b(avc[134]|hvc1|hev1|dvh1|dvhe|mp4v|vp0?[89]|av01|mjpg|xvid)", re.IGNORECASE)
+_OF_ALL: Final = frozenset(
+    ("#EXT-X-VERSION", "#EXT-X-TARGETDURATION", "#EXT-X-PLAYLIST-TYPE", "#EXT-X-START", "#EXT-X-INDEPENDENT-SEGMENTS")
+)
 _IV_BYTES: Final = 16
 WHOLE: Final = "AES-128"
 """Method by which a resource is encrypted as a whole."""
@@ -69,6 +72,7 @@ class Segment:
         span: of the resource; None for all of it.
         key: that it is encrypted with; None where it is not.
         initial: what has to be read before it.
+        length: what EXTINF says.
         anew: nothing in it goes on from the segment before (EXT-X-DISCONTINUITY).
     """
 
@@ -77,10 +81,8 @@ class Segment:
     span: Span | None
     key: Key | None
     initial: Initial | None
+    length: str
     anew: bool
-
-
-_Part = tuple[Literal["line", "segment", "initial", "key"], str, "Segment | Initial | Key | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,38 +92,49 @@ class MediaPlaylist:
     Args:
         segments: in order.
         breaks: EXT-X-DISCONTINUITY-SEQUENCE: how many breaks have left the playlist; None where it does not say.
+        ended: nothing will be added (EXT-X-ENDLIST).
+        head: the lines that say something of all of it.
     """
 
     segments: tuple[Segment, ...]
     breaks: int | None
-    _parts: tuple[_Part, ...]
+    ended: bool
+    head: tuple[str, ...]
 
     def told(
-        self, segment: Callable[[Segment], str], initial: Callable[[Initial], str], key: Callable[[Key], str]
+        self,
+        shown: Sequence[Segment],
+        segment: Callable[[Segment], str],
+        initial: Callable[[Initial], str],
+        key: Callable[[Key], str],
+        *,
+        ended: bool,
     ) -> str:
-        """The playlist with other addresses, behind which whole resources lie that are not encrypted as a whole.
+        """A part of it with other addresses, behind which whole resources lie that are not encrypted as a whole.
 
         Args:
+            shown: which of its segments, in a row.
             segment: gives the address of a segment.
             initial: gives that of what is read before one.
             key: gives that of a key with which samples are encrypted within their segment.
+            ended: nothing comes after them.
         """
-        lines = []
-        for kind, line, what in self._parts:
-            if kind == "segment" and isinstance(what, Segment):
-                lines.append(segment(what))
-            elif kind == "initial" and isinstance(what, Initial):
-                lines.append(f'#EXT-X-MAP:URI="{initial(what)}"')
-            elif kind == "key":
-                # After encrypted samples libav has to be told of those that are not.
-                if isinstance(what, Key) and what.method == SAMPLES:
-                    iv = f",IV=0x{what.iv.hex()}" if what.iv is not None else ""
-                    lines.append(f'#EXT-X-KEY:METHOD={SAMPLES},URI="{key(what)}"{iv}')
-                else:
-                    lines.append("#EXT-X-KEY:METHOD=NONE")
-            elif kind == "line":
-                lines.append(line)
-        return "\n".join([*lines, ""])
+        lines = ["#EXTM3U", *self.head, f"#EXT-X-MEDIA-SEQUENCE:{shown[0].number if shown else 0}"]
+        before: Initial | None = None
+        locked: Key | None = None
+        for one in shown:
+            if one.initial is not None and one.initial != before:
+                lines.append(f'#EXT-X-MAP:URI="{initial(one.initial)}"')
+            before = one.initial
+            wanted = one.key if one.key is not None and one.key.method == SAMPLES else None
+            if wanted is not None and wanted != locked:
+                iv = f",IV=0x{wanted.iv.hex()}" if wanted.iv is not None else ""
+                lines.append(f'#EXT-X-KEY:METHOD={SAMPLES},URI="{key(wanted)}"{iv}')
+            elif wanted is None and locked is not None:
+                lines.append("#EXT-X-KEY:METHOD=NONE")
+            locked = wanted
+            lines += [f"#EXTINF:{one.length}", segment(one)]
+        return "\n".join([*lines, *(["#EXT-X-ENDLIST"] if ended else []), ""])
 
 
 def absolute(base: str, entry: str) -> str:
@@ -149,19 +162,20 @@ def is_master(text: str) -> bool:
 
 
 def parse_media(text: str, url: str) -> MediaPlaylist:
-    """Read a playlist of segments. What cannot be understood is passed on as it is.
+    """Read a playlist of segments.
 
     Args:
         url: where it came from, after redirects.
     """
     number, breaks = 0, None
-    anew = fresh = False
+    anew = fresh = ended = False
+    length = "0,"
+    head: list[str] = []
     key: Key | None = None
     initial: Initial | None = None
     wanted: tuple[int, int | None] | None = None  # bytes, and the first one
     ends: dict[str, int] = {}  # by resource: where its last span ended
     segments: list[Segment] = []
-    parts: list[_Part] = []
     for raw in text.splitlines():
         line = raw.strip()
         tag, _, value = line.partition(":")
@@ -175,9 +189,7 @@ def parse_media(text: str, url: str) -> MediaPlaylist:
                 begin = ends.get(target, 0) if first is None else first
                 span = begin, begin + size
                 ends[target] = span[1]
-            segment = Segment(number, target, span, key, initial, anew)
-            segments.append(segment)
-            parts.append(("segment", line, segment))
+            segments.append(Segment(number, target, span, key, initial, length, anew))
             number, anew, fresh, wanted = number + 1, False, False, None
             continue
         if tag == "#EXT-X-MEDIA-SEQUENCE":
@@ -188,23 +200,23 @@ def parse_media(text: str, url: str) -> MediaPlaylist:
             anew = True
         elif tag == "#EXT-X-BYTERANGE":
             wanted = _range(value)
-            continue
+        elif tag == "#EXTINF":
+            length = value
+        elif tag == "#EXT-X-ENDLIST":
+            ended = True
+        elif tag in _OF_ALL:
+            head.append(line)
         elif tag == "#EXT-X-KEY":
             said_key = _key(attributes(line), url)
             # Of one key in several forms (for several DRM systems) that for all is the one.
             if not (fresh and key is not None and said_key is not None and key.form == IDENTITY != said_key.form):
                 key, fresh = said_key, True
-                parts.append(("key", line, key))
-            continue
         elif tag == "#EXT-X-MAP":
             said = attributes(line)
             size_at = _range(said["BYTERANGE"]) if "BYTERANGE" in said else None
             span = None if size_at is None else (size_at[1] or 0, (size_at[1] or 0) + size_at[0])
             initial = Initial(absolute(url, said.get("URI", "")), span, key)
-            parts.append(("initial", line, initial))
-            continue
-        parts.append(("line", line, None))
-    return MediaPlaylist(tuple(segments), breaks, tuple(parts))
+    return MediaPlaylist(tuple(segments), breaks, ended, tuple(head))
 
 
 def _number(text: str) -> int:

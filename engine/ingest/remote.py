@@ -108,6 +108,8 @@ class RemoteSource:
         self._why = "ended"
         self._raw: ForwardedBytes | None = None
         self._lost = False
+        self.goes_on = False
+        self._behind: Opened | None = None  # what comes behind the break at which it goes on
 
     @property
     def is_network(self) -> bool:
@@ -136,6 +138,9 @@ class RemoteSource:
         Raises: SourceError.
         """
         self.error, self._lost = None, False
+        behind, self._behind, self.goes_on = self._behind, None, False
+        if behind is not None:
+            return self._opened(behind, begin)
         link = self._links.get(lambda: self._place, self._stop.is_set, time.monotonic() + LINK_SECONDS)
         if link is None:
             if self._stop.is_set():
@@ -211,6 +216,10 @@ class RemoteSource:
             elif item.kind == Kind.FOUND:
                 found = msgspec.msgpack.decode(item.content, type=Found)
                 clock.found.append(found.discontinuity(self._shift))
+            elif item.kind == Kind.OPENED:
+                self._behind = msgspec.msgpack.decode(item.content, type=Opened)
+                self.goes_on = True
+                return
             elif item.kind in (Kind.ENDED, Kind.FAILED):
                 self._end(item)
                 return
@@ -260,6 +269,7 @@ class RemoteSource:
 
     def close(self) -> None:
         """Have the input closed; for good once it was stopped. Idempotent."""
+        self._behind, self.goes_on = None, False
         link, self._link = self._link, None
         if link is not None:
             link.send(Close(self._number, forget=self._stop.is_set()))

@@ -97,6 +97,8 @@ class Source:
         """Cuts of the timeline; the reader of an input as it is makes none (see ingest/base.py)."""
         self.target_seconds = 0.0
         """Length of a segment of an HLS playlist, whose media comes in bursts so far apart; 0 for all else."""
+        self.goes_on = False
+        """The packets have ended at an announced break, behind which other tracks are; the next `open` finds them."""
         self._url = url
         self._policy = policy or UrlPolicy()
         self._open_timeout_seconds = open_timeout_seconds
@@ -136,7 +138,7 @@ class Source:
         return max(self._read_timeout_seconds, HELD_TARGETS * self.target_seconds)
 
     def open(self, begin: Callable[[], float] | None = None) -> StreamInfo:
-        """Open the input and find its tracks. Once closed, it may be opened again.
+        """Open the input and find its tracks. Once closed, or where it goes on, it may be opened again.
 
         Args:
             begin: media seconds at which its first timestamp lies, asked for when the tracks are known; 0 if not given.
@@ -149,14 +151,19 @@ class Source:
             self._break_off.set()
         self._policy.check(self._url, self.stream)
         self._deadline = time.monotonic() + self._open_timeout_seconds
+        going_on, self.goes_on = self.goes_on, False
         try:
-            self._check_beforehand()
+            if going_on and self._hls is not None:
+                self._close_container()
+                self._hls.go_on()
+            else:
+                self._check_beforehand()
         except SourceError as error:
             self._close_tap()
             if self._stop.is_set():
                 raise self._stopped() from error
             raise
-        self._container = self._open_container()
+        self._container = self._open_container(going_on=going_on)
         try:
             info = self._describe()
             zero = begin() if begin is not None else 0.0
@@ -201,7 +208,7 @@ class Source:
                 self.target_seconds = max(self.target_seconds, float(target[1]))
                 self._progress.see(body)
 
-    def _open_container(self) -> Any:
+    def _open_container(self, *, going_on: bool) -> Any:
         scheme = scheme_of(self._url)
         options = open_options(self._url, self._policy, av.formats_available)
         try:
@@ -216,10 +223,10 @@ class Source:
                     target = self._over_http(timeouts)
                 if self._hls is not None:
                     target = self._hls.address
-                    options |= playlist_options()
                     if self._opened and self.target_seconds and self.is_network:
                         # What came before the break was judged already: no second look at the last three segments.
-                        options["live_start_index"] = "-1"
+                        self._hls.from_end = 1
+                    options |= playlist_options(0 if going_on else -self._hls.from_end)
                 container: Any = av.open(
                     target, options=options, timeout=timeouts, metadata_errors="replace", io_open=self._hls
                 )
@@ -316,16 +323,14 @@ class Source:
         )
 
     def _find_segments(self) -> None:
-        """Which playlist each track comes from; the bytes of the first one's are kept where they can be watched."""
+        """Which playlist each track comes from; the first one's bytes are kept where they can be watched."""
         self._segments = {}
         if self._hls is None:
             return
         for _, s in self._tracks:
             if (segments := self._hls.segments(s)) is not None:
                 self._segments[s.index] = segments
-        first = self._segments.get(self._tracks[0][1].index)
-        self._watched = first if first is not None and first.of_transport_stream else None
-        self._hls.watch(self._watched)
+        self._watched = self._hls.watch(self._tracks[0][1])
 
     def _periods(self) -> Callable[[Any], int]:
         """What says of a packet how many announced breaks lie before it."""
@@ -427,6 +432,7 @@ class Source:
                     if self._tap is not None and self._files is not None and self._files.broke is not None:
                         # To the demuxer, what comes through us just ended.
                         self.error = self._read_error(self._files.broke)
+                    self.goes_on = self._hls is not None and self._hls.goes_on
                     return
                 except av.error.InvalidDataError as error:
                     failed += 1
@@ -527,6 +533,10 @@ class Source:
 
         The tracks' `handle`s are libav's memory and are gone then; decoders made before stay usable.
         """
+        self._close_container()
+        self._close_tap()
+
+    def _close_container(self) -> None:
         container, self._container = self._container, None
         self._tracks = []
         if container is not None:
@@ -534,7 +544,6 @@ class Source:
         if self._closing is not None:
             self._closing.detach()
             self._closing = None
-        self._close_tap()
 
     def _close_tap(self) -> None:
         tap, self._tap = self._tap, None
@@ -544,6 +553,7 @@ class Source:
         if files is not None:
             files.close()
         self._dash = self._hls = self._watched = None
+        self.goes_on = False
 
     def __enter__(self) -> "Source":
         return self

@@ -268,9 +268,14 @@ def open_options(url: str, policy: UrlPolicy, demuxers: set[str]) -> dict[str, s
     return options
 
 
-def playlist_options() -> dict[str, str]:
-    """libav's options for playlists that it reads through us, whose addresses are ours."""
-    return {"extension_picky": "0", "allowed_extensions": "ALL", "http_persistent": "0"}
+def playlist_options(begin: int) -> dict[str, str]:
+    """libav's options for playlists that it reads through us, whose addresses are ours.
+
+    Args:
+        begin: index of the segment of a live one that is read first; below 0 from its end.
+    """
+    options = {"extension_picky": "0", "allowed_extensions": "ALL", "http_persistent": "0"}
+    return {**options, "live_start_index": str(begin)}
 
 
 def resolve(host: str, port: int | None, stream: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:

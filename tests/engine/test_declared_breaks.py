@@ -17,17 +17,18 @@ SMALL = ("size=320x180:rate=25", "2")
 LARGE = ("size=640x360:rate=30", "1")
 
 
-def encode(folder, name, begins, kind="mpegts", form=SMALL):
-    """One part as segments of 2 s, named by where its clock begins; returns its lines of a playlist."""
+def encode(folder, name, begins, kind="mpegts", form=SMALL, track=""):
+    """One part as segments of 2 s; returns its lines of a playlist. Of one track where that is named."""
     picture, channels = form
-    stem = f"{name}{begins}{kind}{channels}"
+    stem = f"{name}{begins}{kind}{channels}{track}"
     suffix = "ts" if kind == "mpegts" else "m4s"
     duration = SECONDS[name]
     subprocess.run(
         [ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", f"testsrc2={picture}:duration={duration}",
          "-f", "lavfi", "-i", f"sine=f=440:d={duration}", "-c:v", "libx264", "-preset", "ultrafast",
-         "-force_key_frames", "expr:gte(t,n_forced*2)", "-c:a", "aac", "-ac", channels, "-output_ts_offset",
-         str(begins), "-f", "hls", "-hls_time", "2", "-hls_list_size", "0", "-hls_segment_type", kind,
+         "-force_key_frames", "expr:gte(t,n_forced*2)", "-c:a", "aac", "-ac", channels,
+         *{"video": ["-an"], "audio": ["-vn"]}.get(track, []), "-output_ts_offset", str(begins),
+         "-f", "hls", "-hls_time", "2", "-hls_list_size", "0", "-hls_segment_type", kind,
          "-hls_fmp4_init_filename", f"{stem}.mp4", "-hls_segment_filename", folder / f"{stem}-%d.{suffix}",
          folder / f"{stem}.m3u8"],
         check=True, timeout=60,
@@ -114,3 +115,62 @@ def test_an_advertisement_of_another_size_rate_and_layout(folder, parts):
     assert summary.duration == pytest.approx(16.0, abs=0.1)
     incidents, _ = judged(write(folder, "large2.m3u8", bodies, declared=(False, False)))
     assert ("stream.format_change", 6.0) in incidents
+
+
+def test_fragments_with_a_header_of_their_own_behind_each_break(folder):
+    """libav's demuxer takes no notice of a second header, so each stretch is opened anew, and nothing else is."""
+    bodies = [encode(folder, name, at, "fmp4", LARGE if name == "ad" else SMALL) for name, at in FAR.items()]
+    write(folder, "fragments.m3u8", bodies)
+    with Origin(folder) as origin:
+        incidents, summary = judged(f"{origin.url}/fragments.m3u8")
+        assert len(origin.asked) == len(set(origin.asked))
+    assert incidents == []
+    assert summary.frames_measured == 150 + 120 + 150
+    assert summary.decode_errors == 0
+    assert summary.duration == pytest.approx(16.0, abs=0.2)
+
+
+@pytest.mark.parametrize("kind", ["mpegts", "fmp4"])
+def test_pictures_and_sound_with_a_playlist_each(folder, kind):
+    for track in ("video", "audio"):
+        bodies = [encode(folder, name, at, kind, track=track) for name, at in FAR.items()]
+        write(folder, f"{track}{kind}.m3u8", bodies)
+    text = f"""#EXTM3U
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="one",DEFAULT=YES,URI="audio{kind}.m3u8"
+#EXT-X-STREAM-INF:BANDWIDTH=500000,RESOLUTION=320x180,AUDIO="a"
+video{kind}.m3u8
+"""
+    (folder / f"both{kind}.m3u8").write_text(text)
+    incidents, summary = judged(folder / f"both{kind}.m3u8")
+    assert incidents == []
+    assert summary.frames_measured == 400
+    assert summary.duration == pytest.approx(16.0, abs=0.2)
+
+
+def test_the_periods_of_a_manifest(folder):
+    """An advertisement of another size, its times from its own zero."""
+
+    def represented(lines, kind, size):
+        header = next(line.split('"')[1] for line in lines if line.startswith("#EXT-X-MAP"))
+        media = "".join(f'<SegmentURL media="{line}"/>' for line in lines if not line.startswith("#"))
+        return f"""<AdaptationSet contentType="{kind}">
+<Representation id="{kind}" bandwidth="500000" {size}>
+<SegmentList duration="2"><Initialization sourceURL="{header}"/>{media}</SegmentList></Representation></AdaptationSet>"""
+
+    periods = []
+    for name, at in {"film": 0, "ad": 0, "rest": 6}.items():
+        form = LARGE if name == "ad" else SMALL
+        size = 'width="640" height="360"' if name == "ad" else 'width="320" height="180"'
+        tracks = "".join(
+            represented(encode(folder, name, at, "fmp4", form, track), track, size if track == "video" else "")
+            for track in ("video", "audio")
+        )
+        periods.append(f'<Period duration="PT{SECONDS[name]}S">{tracks}</Period>')
+    head = '<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT16S">'
+    (folder / "periods.mpd").write_text(f"{head}{''.join(periods)}</MPD>")
+    with Origin(folder) as origin:
+        incidents, summary = judged(f"{origin.url}/periods.mpd")
+    assert incidents == []
+    assert summary.frames_measured == 150 + 120 + 150
+    assert summary.decode_errors == 0
+    assert summary.duration == pytest.approx(16.0, abs=0.2)
