@@ -22,7 +22,7 @@ import av.error
 
 from engine.errors import SourceError
 from engine.ingest.checked_http import checked_connections
-from engine.ingest.url_policy import UrlPolicy, is_local, local_path, redact, resolve, scheme_of
+from engine.ingest.url_policy import UrlPolicy, is_device, is_local, local_path, redact, resolve, scheme_of
 
 HEAD_BYTES: Final = 4096
 PLAYLIST_BYTES: Final = 4 << 20
@@ -266,6 +266,9 @@ def explain(error: Exception, url: str, stream: str, policy: UrlPolicy, timeout_
         return cannot_open(stream, "this build of libav lacks the protocol", "use another address of the stream")
     if is_local(url):
         return _explain_file(error, local_path(url), stream)
+    if is_device(url):
+        why = f"the device cannot be opened ({getattr(error, 'strerror', None) or error})"
+        return cannot_open(stream, why, "check its name, that it is free, and that this user may open it")
     found = _explain_network(url, stream, policy, timeout_seconds)
     if found is not None:
         return found

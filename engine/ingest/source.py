@@ -24,6 +24,7 @@ from engine.errors import SourceError
 from engine.ingest import classify, interrupt
 from engine.ingest.after_silence import AfterSilence
 from engine.ingest.base import RawBytes
+from engine.ingest.capture import device_options
 from engine.ingest.causes import cause_of
 from engine.ingest.clock import MediaClock
 from engine.ingest.dash import DashPlaylists
@@ -37,6 +38,7 @@ from engine.ingest.segments import Segments
 from engine.ingest.srt import SrtBytes
 from engine.ingest.url_policy import (
     UrlPolicy,
+    is_device,
     is_local,
     local_path,
     open_options,
@@ -210,11 +212,15 @@ class Source:
 
     def _open_container(self, *, going_on: bool) -> Any:
         scheme = scheme_of(self._url)
-        options = open_options(self._url, self._policy, av.formats_available)
+        target: Any = self._url
+        form: str | None = None
+        if is_device(self._url):
+            target, form, options = device_options(self._url, self.stream)
+        else:
+            options = open_options(self._url, self._policy, av.formats_available)
         try:
             with interrupt.interruptible(self._break_off):
                 timeouts = self._timeouts()
-                target: Any = self._url
                 if self._hls is None and scheme == "srt":
                     target = self._tap = SrtBytes(self._url, self.stream, self._policy, timeouts, self._break_off)
                 elif scheme in TAPPED_SCHEMES:
@@ -228,7 +234,12 @@ class Source:
                         self._hls.from_end = 1
                     options |= playlist_options(0 if going_on else -self._hls.from_end)
                 container: Any = av.open(
-                    target, options=options, timeout=timeouts, metadata_errors="replace", io_open=self._hls
+                    target,
+                    format=form,
+                    options=options,
+                    timeout=timeouts,
+                    metadata_errors="replace",
+                    io_open=self._hls,
                 )
                 if self._hls is not None:
                     # Where the collector takes it apart, libav closes its files by what is gone already.

@@ -35,6 +35,8 @@ _NETWORK: Final = {
     "mmsh": "mmsh,http,tcp",
     "mmst": "mmst,tcp",
 }
+# Capture devices of this machine; see ingest/capture.py. Like files, they are for who runs it.
+_DEVICES: Final = frozenset(("alsa", "v4l2"))
 # A local playlist may name local segments, and a local .sdp file where to listen; neither reaches out by itself.
 _LOCAL: Final = "file,crypto,rtp,srtp,udp"
 
@@ -99,6 +101,11 @@ def is_local(url: str) -> bool:
     return scheme_of(url) in ("", "file")
 
 
+def is_device(url: str) -> bool:
+    """Whether it names a capture device of this machine: `v4l2:/dev/video0`, `alsa:hw:0`."""
+    return scheme_of(url) in _DEVICES
+
+
 def local_path(url: str) -> str:
     """The path that a local URL names (`file:///a%20b` is not decoded: libav does not do it either)."""
     if scheme_of(url) != "file":
@@ -112,7 +119,7 @@ class UrlPolicy:
     """What one kind of caller may open.
 
     Args:
-        allow_files: local files may be opened. Off for callers over the network.
+        allow_files: local files and capture devices may be opened. Off for callers over the network.
         allow_private: loopback, link-local and private addresses may be reached. On for what the operator wrote.
         schemes: allowed schemes besides plain paths and `file`.
         max_pixels: width x height above which an input is refused.
@@ -140,6 +147,8 @@ class UrlPolicy:
             if not self.allow_files:
                 raise self._refused(stream, scheme or "file")
             return
+        if scheme in _DEVICES and self.allow_files:
+            return
         if scheme not in self.schemes or scheme not in _NETWORK:
             # "a:b.ts" may well be a file's name; libav, though, would take it for a protocol.
             raise self._refused(stream, scheme)
@@ -147,7 +156,9 @@ class UrlPolicy:
             self._check_address(url, stream)
 
     def _refused(self, stream: str, scheme: str) -> SourceError:
-        allowed = (["plain paths", "file"] if self.allow_files else []) + sorted(self.schemes & _NETWORK.keys())
+        allowed = (["plain paths", "file", *sorted(_DEVICES)] if self.allow_files else []) + sorted(
+            self.schemes & _NETWORK.keys()
+        )
         return SourceError(
             "scheme not allowed",
             stream=stream,

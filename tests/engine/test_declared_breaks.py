@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+from live_kit import live
 from media import ffmpeg_exe
 from origin import Origin
 
@@ -17,12 +18,12 @@ SMALL = ("size=320x180:rate=25", "2")
 LARGE = ("size=640x360:rate=30", "1")
 
 
-def encode(folder, name, begins, kind="mpegts", form=SMALL, track=""):
+def encode(folder, name, begins, kind="mpegts", form=SMALL, track="", seconds=None):
     """One part as segments of 2 s; returns its lines of a playlist. Of one track where that is named."""
     picture, channels = form
-    stem = f"{name}{begins}{kind}{channels}{track}"
+    duration = seconds or SECONDS[name]
+    stem = f"{name}{begins}{kind}{channels}{track}{duration}"
     suffix = "ts" if kind == "mpegts" else "m4s"
-    duration = SECONDS[name]
     subprocess.run(
         [ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", f"testsrc2={picture}:duration={duration}",
          "-f", "lavfi", "-i", f"sine=f=440:d={duration}", "-c:v", "libx264", "-preset", "ultrafast",
@@ -155,7 +156,8 @@ def test_the_periods_of_a_manifest(folder):
         media = "".join(f'<SegmentURL media="{line}"/>' for line in lines if not line.startswith("#"))
         return f"""<AdaptationSet contentType="{kind}">
 <Representation id="{kind}" bandwidth="500000" {size}>
-<SegmentList duration="2"><Initialization sourceURL="{header}"/>{media}</SegmentList></Representation></AdaptationSet>"""
+<SegmentList duration="2"><Initialization sourceURL="{header}"/>{media}</SegmentList>
+</Representation></AdaptationSet>"""
 
     periods = []
     for name, at in {"film": 0, "ad": 0, "rest": 6}.items():
@@ -174,3 +176,18 @@ def test_the_periods_of_a_manifest(folder):
     assert summary.frames_measured == 150 + 120 + 150
     assert summary.decode_errors == 0
     assert summary.duration == pytest.approx(16.0, abs=0.2)
+
+
+@pytest.mark.slow
+def test_an_ingest_process_tells_of_the_tracks_behind_a_break(folder):
+    bodies = [encode(folder, name, at, "fmp4", LARGE if name == "ad" else SMALL, seconds=2) for name, at in FAR.items()]
+    write(folder, "short.m3u8", bodies)
+    detectors = {d.name: {} for d in all_detectors() if d.track == "stream" and not d.optional}
+    with Origin(folder) as origin, live() as kit:
+        kit.take("s", f"{origin.url}/short.m3u8", detectors)
+        kit.wait(lambda: "s" in kit.heard.ended, 60)
+        assert kit.found("s") == set()
+        summary = kit.heard.ended["s"].summary
+    assert summary.frames_measured == 50 + 60 + 50
+    assert summary.decode_errors == 0
+    assert summary.duration == pytest.approx(6.0, abs=0.2)
