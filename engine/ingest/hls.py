@@ -64,6 +64,7 @@ class Files(Protocol):
 
     failure: SourceError | None
     broke: Exception | None
+    read_seconds: float
 
     def open(self, url: str, span: Span | None = None) -> Readable: ...
     def fetch(self, url: str, limit: int) -> Body: ...
@@ -214,6 +215,8 @@ class HlsFiles:
         """What was wrong and not in the way."""
         self.failure: SourceError | None = None
         """Why the last segment could not be had; None once one could."""
+        self.lost: SourceError | None = None
+        """Why reading cannot go on, of which libav knows nothing: a playlist that is gone, a segment that hangs."""
         self.from_end = 3
         """Where reading begins in a live playlist, in segments from its end (RFC 8216, 6.3.3)."""
         self._stream, self._policy, self._files = stream, policy, files
@@ -379,11 +382,13 @@ class HlsFiles:
     def __call__(self, url: str, flags: int, options: Mapping[str, Any]) -> Any:
         """Open for libav what it names by an address of ours; see `av.open`."""
         name = url.removeprefix(_BASE)
+        if self.lost is not None:
+            return io.BytesIO(b"")  # libav would go on with the next segment
         if url == _MASTER:
             return io.BytesIO(self._master.encode())
         try:
             if (match := _LIST.fullmatch(name)) is not None:
-                return io.BytesIO(self._told(int(match[1])).encode())
+                return io.BytesIO(self._list(int(match[1])).encode())
             if (match := _PART.match(name)) is not None:
                 return self._part(int(match[1]), match[2], int(match[3]))
             raise self._refused("a playlist names no address of ours", "this is a bug; please report it")
@@ -391,10 +396,14 @@ class HlsFiles:
             self._files.failure = error
             return io.BytesIO(b"")
 
-    def _told(self, number: int) -> str:
+    def _list(self, number: int) -> str:
         """A media playlist as libav is to see it."""
         one = self._lists[number]
-        playlist = one.take()
+        try:
+            playlist = one.take()
+        except SourceError as error:
+            self.lost = error
+            raise
         shown = one.stretch(playlist, self.from_end, alone=len(self._lists) == 1)
         return playlist.told(
             shown,
@@ -416,16 +425,23 @@ class HlsFiles:
                 self._files.failure = error
                 file = io.BytesIO(b"")
             self.failure = None if self._files.failure is None else _of_segments(self._files.failure)
-            self._newest = _Opened(file, one, self._files, there=self.failure is None)
+            self._newest = _Opened(file, one, self._hangs if self.failure is None else None)
             return self._newest
         if isinstance(found, Initial):
             data = self._remember(found.url, found.span, found.key)
-            return _Opened(io.BytesIO(data), one, self._files, there=True)
+            return _Opened(io.BytesIO(data), one, lambda: False)
         if isinstance(found, Key):
             return io.BytesIO(self._secret(found))
         raise self._refused(
             "a segment that left the playlist was asked for", "this is a bug in avjury; please report it"
         )
+
+    def _hangs(self) -> bool:
+        """Whether the last answer broke off; where that was because nothing came, nothing more is read."""
+        if isinstance(self._files.broke, TimeoutError):
+            why = f"no data for {self._files.read_seconds:g} s"
+            self.lost = SourceError("reading broke off", stream=self._stream, why=why, remedy="check the server")
+        return self._files.broke is not None
 
     def _readable(self, url: str, span: Span | None, key: Key | None, number: int) -> Readable:
         """A resource in the clear.
@@ -515,12 +531,11 @@ class _Opened:
     Args:
         file: its content.
         of: the playlist.
-        files: which know whether it broke off.
-        there: it could be had.
+        broke: asked at its end whether that is none; None where it could not be had.
     """
 
-    def __init__(self, file: Readable, of: _List, files: Files, *, there: bool) -> None:
-        self._file, self._of, self._files, self._there = file, of, files, there
+    def __init__(self, file: Readable, of: _List, broke: Callable[[], bool] | None) -> None:
+        self._file, self._of, self._broke = file, of, broke
         self._whole = False
 
     def read(self, size: int = -1) -> bytes:
@@ -529,7 +544,7 @@ class _Opened:
         if data:
             self._of.segments.add(data)
         else:
-            self._whole = self._there and self._files.broke is None
+            self._whole = self._broke is not None and not self._broke()
         return data
 
     def broken(self, of: _List) -> bool:

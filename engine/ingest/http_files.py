@@ -13,6 +13,7 @@ import contextlib
 import http.client
 import os
 import socket
+import threading
 import time
 import urllib.error
 from collections.abc import Callable, Mapping
@@ -171,9 +172,11 @@ class HttpFiles:
         """Why the last resource could not be had; None once one could."""
         self.broke: Exception | None = None
         """What broke the last answer off in the middle."""
+        self.read_seconds = timeouts[1]
+        """Limit for the next bytes."""
         self._stream = stream
         self._policy = policy
-        self._open_seconds, self._read_seconds = timeouts
+        self._open_seconds = timeouts[0]
         self._open: set[HttpFile] = set()
         self._connection: socket.socket | None = None  # of the request that is under way
         self._aborted = False
@@ -197,6 +200,16 @@ class HttpFiles:
         """
         answer: Any = None
         self._connection = self.broke = None
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            if self._connection is not None:
+                _end(self._connection)
+
+        # http.client knows a limit for each read only; a head that drips would last for ever.
+        timer = threading.Timer(self._open_seconds, end)
+        timer.start()
         try:
             if scheme_of(url) not in ("http", "https"):
                 raise SourceError(
@@ -215,7 +228,10 @@ class HttpFiles:
         except SourceError as error:
             self.failure = error
         except (OSError, http.client.HTTPException, urllib.error.URLError, ValueError) as error:
-            self._fail(error, url)
+            self._fail(TimeoutError() if late.is_set() else error, url)
+        finally:
+            timer.cancel()
+            timer.join()
         connection, self._connection = self._connection, None
         # Some servers know no ranges, and send everything.
         whole = span if span is not None and getattr(answer, "status", 0) == http.HTTPStatus.OK else None
@@ -225,7 +241,7 @@ class HttpFiles:
             self._open.add(file)
             if connection is not None:
                 with contextlib.suppress(OSError):  # a short answer is read, and its connection closed, already
-                    connection.settimeout(self._read_seconds)
+                    connection.settimeout(self.read_seconds)
         return file
 
     def fetch(self, url: str, limit: int) -> tuple[bytes, str]:

@@ -63,6 +63,8 @@ class LocalFiles:
         """Why the last resource could not be had; None once one could."""
         self.broke: Exception | None = None
         """Nothing breaks off in a file."""
+        self.read_seconds = 0.0
+        """Nothing is waited for."""
         self._stream = stream
 
     def open(self, url: str, span: tuple[int, int] | None = None) -> _Spanned | _Nothing:

@@ -253,7 +253,7 @@ class Source:
                 raise self._stopped() from error
             raise
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            failure = self._hls.failure if self._hls is not None else None
+            failure = self._hls.lost or self._hls.failure if self._hls is not None else None
             if failure is None and self._files is not None:
                 failure = self._files.failure
             self._close_tap()
@@ -443,9 +443,16 @@ class Source:
                     if self._tap is not None and self._files is not None and self._files.broke is not None:
                         # To the demuxer, what comes through us just ended.
                         self.error = self._read_error(self._files.broke)
-                    self.goes_on = self._hls is not None and self._hls.goes_on
+                    if self._hls is not None and not self._break_off.is_set():
+                        self.error = self._lost()
+                        self.goes_on = self.error is None and self._hls.goes_on
                     return
                 except av.error.InvalidDataError as error:
+                    if self._break_off.is_set():
+                        return
+                    self.error = self._lost()
+                    if self.error is not None:
+                        return
                     failed += 1
                     self._note(f"damaged container ({redact(error.strerror or 'invalid data')})")
                     if failed > _MAX_FAILED_READS:
@@ -464,7 +471,7 @@ class Source:
                     continue
                 except (av.error.FFmpegError, OSError) as error:
                     if not stop.is_set():
-                        self.error = self._read_error(error)
+                        self.error = self._lost() or self._read_error(error)
                     return
                 if not payload.size:
                     continue  # what PyAV yields at the end, so that decoders flush; whoever decodes does that here
@@ -590,6 +597,11 @@ class Source:
             why="it was told to stop",
             remedy="start it again if it is wanted",
         )
+
+    def _lost(self) -> SourceError | None:
+        """Why a playlist cannot be read on, of which libav knows nothing."""
+        lost = self._hls.lost if self._hls is not None else None
+        return None if lost is None else self._broken(lost.why, lost)
 
     def _read_error(self, error: Exception) -> SourceError:
         if isinstance(error, av.error.ExitError | TimeoutError):
