@@ -1,6 +1,7 @@
 """Announced discontinuities of a playlist: an advertisement is no fault, the same jump unannounced is one."""
 
 import subprocess
+import time
 
 import pytest
 from live_kit import live
@@ -176,6 +177,46 @@ def test_the_periods_of_a_manifest(folder):
     assert summary.frames_measured == 150 + 120 + 150
     assert summary.decode_errors == 0
     assert summary.duration == pytest.approx(16.0, abs=0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("counted", [True, False])
+@pytest.mark.parametrize("kind", ["mpegts", "fmp4"])
+def test_a_live_window_that_slides_over_announced_breaks(folder, kind, counted):
+    """Segments of 2 s, of which four are shown; one is added every second, to spare time."""
+    entries = []
+    for name, at in FAR.items():
+        header: list[str] = []
+        for line in encode(folder, name, at, kind, LARGE if name == "ad" else SMALL):
+            if line.startswith("#"):
+                header.append(line)
+                continue
+            broken = bool(entries) and name != entries[-1][0]
+            # A header holds on until the next one.
+            held = [tag for tag in header if tag.startswith("#EXT-X-MAP")]
+            entries.append((name, broken, [*held, *(tag for tag in header if tag not in held), line]))
+            header = held
+    began = time.monotonic()
+
+    def playlist():
+        newest = min(len(entries), 4 + int(time.monotonic() - began))
+        first = max(0, newest - 4)
+        lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-TARGETDURATION:2", f"#EXT-X-MEDIA-SEQUENCE:{first}"]
+        if counted:
+            lines.append(f"#EXT-X-DISCONTINUITY-SEQUENCE:{sum(broken for _, broken, _ in entries[:first])}")
+        for _, broken, body in entries[first:newest]:
+            lines += [*["#EXT-X-DISCONTINUITY"] * broken, *body]
+        return 200, {}, "\n".join([*lines, *["#EXT-X-ENDLIST"] * (newest == len(entries)), ""]).encode()
+
+    with Origin(folder, {"/live.m3u8": playlist}) as origin:
+        incidents, summary = judged(f"{origin.url}/live.m3u8")
+        asked = [path for path in origin.asked if path != "/live.m3u8"]
+    assert incidents == []
+    assert len(asked) == len(set(asked))
+    assert summary.decode_errors == 0
+    # It begins three segments from the end of what is shown first: with the second one of the film.
+    assert summary.frames_measured == 100 + 120 + 150
+    assert summary.duration == pytest.approx(14.0, abs=0.2)
 
 
 @pytest.mark.slow
