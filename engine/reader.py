@@ -151,6 +151,7 @@ class StreamReader:
         self.anew = False
         """What follows the gap is not to be compared with what came before it."""
         self._begin_at = 0.0
+        self._goes_on_at: float | None = None  # where what is opened follows without a gap
         self._breaks = 0
         self._was_shed = False
         self._retuned: Mapping[str, Mapping[str, float]] | None = None
@@ -217,6 +218,9 @@ class StreamReader:
                 self._read_connection()
                 if self._stop.is_set():
                     return
+                if self._source.goes_on:
+                    self._close_decoders()
+                    continue
                 if not (self._reconnect and self._live):
                     break
                 self._failure = self._source.why_ended()
@@ -234,6 +238,7 @@ class StreamReader:
 
     def _open(self) -> None:
         self._opened_at = time.monotonic()
+        self._goes_on_at = self._progress() if self._source.goes_on else None
         self.info = self._source.open(self._begins)
         self._live = self.info.live
         if self._recorder is not None:
@@ -250,7 +255,7 @@ class StreamReader:
         self._key_deadline = self._packet_at + KEY_FRAME_SECONDS
 
     def _begins(self) -> float:
-        self._begin_at = self._media_now()
+        self._begin_at = self._media_now() if self._goes_on_at is None else self._goes_on_at
         return self._begin_at
 
     def _watch(self, begin: float) -> None:
@@ -383,6 +388,10 @@ class StreamReader:
     def _let_go(self) -> None:
         """Close the source and its decoders; what they counted is kept."""
         self._source.close()
+        self._close_decoders()
+
+    def _close_decoders(self) -> None:
+        """Let go of what belongs to the tracks that were open."""
         if self._transport is not None:
             self._transport.close()
             self._transport = None
