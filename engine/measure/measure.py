@@ -12,6 +12,7 @@ from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
 from engine.measure.damage import Tears, TornBlocks
 from engine.measure.edges import Edges
+from engine.measure.fingerprints import Fingerprints
 from engine.measure.information import Information
 from engine.measure.rows import Part, Rows
 from engine.measure.sharpness import Sharpness
@@ -53,6 +54,8 @@ class Measure:
         )
         self._freeze_noise = arithmetic.column(slots)
         self._frame_stats_into: Any = _host_frame_stats() if arithmetic.on_host else None
+        self.fingerprints = Fingerprints(arithmetic)
+        """Of the streams that are compared with others."""
         self._parts: tuple[Part, ...] = (
             Blocks(arithmetic, slots),
             Edges(arithmetic, slots),
@@ -64,6 +67,7 @@ class Measure:
             TornBlocks(arithmetic, slots),
             Tears(arithmetic, slots),
             Information(arithmetic, slots),
+            self.fingerprints,
         )
         self._sound = Sound(arithmetic, slots)
 
@@ -83,6 +87,7 @@ class Measure:
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out: let go of its pictures."""
+        self.fingerprints.keep(slot, None)
         self._sound.close_slot(slot)
         self._references.forget(slot)
 
