@@ -28,7 +28,7 @@ SOUND_FLOOR: Final = 0.15
 # One cut is not to outweigh a minute of motion.
 _MOST_CHANGE: Final = 3.0
 # A picture that changes by less than this share of what those around it do repeats the one before it.
-_REPEATED_SHARE: Final = 0.1
+_REPEATED_SHARE: Final = 0.25
 # Between rows further apart nothing is known.
 PICTURE_GAP_SECONDS: Final = 0.25
 SOUND_GAP_SECONDS: Final = 0.025

@@ -90,6 +90,10 @@ class Comparing:
         self._running[stream_id] = found
         return found
 
+    def of(self, stream_id: str) -> ReferenceSync | None:
+        """A stream's comparison."""
+        return self._running.get(stream_id)
+
     def picture(self, stream_id: str, pts: float, arrived_at: float) -> None:
         """A picture was judged."""
         kept = self._prints.get(stream_id)

@@ -96,7 +96,7 @@ class Engine:
             wait = 0.005 if self.device.type == "cuda" else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
         self._measure = Measure(self.device, slots, slates=settings.slates)
-        self._comparing = Comparing(self._measure.fingerprints, self.device)
+        self.comparing = Comparing(self._measure.fingerprints, self.device)
         self._judge = Judge(all_detectors(), self.device, slots)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
@@ -173,13 +173,13 @@ class Engine:
         self._streams[slot] = stream
         self._video[slot], self._audio[slot] = reader.video, reader.audio
         self._pixel_black_th[slot] = parameters.get("video.black", {}).get("pixel_black_th", 0.1)
-        self._comparing.enter(spec.id, slot, reader)
+        self.comparing.enter(spec.id, slot, reader)
         self._watch_sync(stream)
         reader.start()
 
     def expect_references(self, streams: Sequence[StreamSpec]) -> None:
         """These will be added: what they name as their reference is kept from its first picture on."""
-        self._comparing.expect({spec.reference for spec in streams if spec.reference is not None})
+        self.comparing.expect({spec.reference for spec in streams if spec.reference is not None})
 
     def _watch_sync(self, stream: JudgedStream) -> None:
         """Look for what the stream's lip sync is judged by, as its detectors and its reference want it."""
@@ -193,7 +193,7 @@ class Engine:
         else:
             stream.reader.onsets = None
         compares = not parameters.keys().isdisjoint(("av.sync", "av.reference_mismatch"))
-        reference = self._comparing.compare(spec.id, spec.reference if compares else None)
+        reference = self.comparing.compare(spec.id, spec.reference if compares else None)
         if pattern is None and reference is None:
             stream.sync = None
         elif before is None or before.pattern is not pattern or before.reference is not reference:
@@ -338,7 +338,7 @@ class Engine:
         """What was found of lip sync since the last pass."""
         for stream in self._streams.values():
             if stream.ended:
-                self._comparing.ended(stream.spec.id)
+                self.comparing.ended(stream.spec.id)
         for stream in self._streams.values():
             if stream.sync is not None:
                 self._emit_sync(stream, stream.sync.rows(stream.parameters.get("av.sync"), stream.judged_until()))
@@ -407,7 +407,7 @@ class Engine:
                 stream.coverage.frame(surface.pts)
                 if stream.sync is not None and stream.sync.pattern is not None:
                     stream.sync.pattern.picture(surface.pts, brightness[row])
-                self._comparing.picture(stream.spec.id, surface.pts, surface.decoded_at)
+                self.comparing.picture(stream.spec.id, surface.pts, surface.decoded_at)
                 stream.ends["video"] = max(stream.ends["video"], surface.pts + surface.duration)
             else:
                 stream.ends[measures.track] = max(stream.ends[measures.track], ends[row])
@@ -461,7 +461,7 @@ class Engine:
             self._recorder.settle(stream.slot, stream.known_until())
         for pts in stream.reader.sampling.told():
             stream.coverage.left_out(pts)
-        self._comparing.forget()
+        self.comparing.forget()
         for second in stream.coverage.complete(stream.known_until() - 1.0):
             self._give(stream, second)
 
@@ -511,7 +511,7 @@ class Engine:
                 times=np.array([at for at, _ in rows]),
                 values=np.array([values for _, values in rows]),
             )
-        self._comparing.leave(stream.spec.id)
+        self.comparing.leave(stream.spec.id)
         self._measure.close_slot(stream.slot)
         for table in (self._streams, self._video, self._audio, self._pixel_black_th):
             del table[stream.slot]

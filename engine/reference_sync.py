@@ -167,6 +167,11 @@ class ReferenceSync:
             self._told_until = one.at
         return new
 
+    @property
+    def windows(self) -> tuple[Compared, ...]:
+        """Those of the last two hours."""
+        return tuple(self._all)
+
     def waits(self) -> bool:
         """Whether windows of a stream that has ended are only judged when more of its reference has come."""
         other = self._reference()
