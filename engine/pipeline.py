@@ -107,6 +107,7 @@ class Engine:
         self._video: dict[int, BoundedQueue[Surface]] = {}
         self._audio: dict[int, BoundedQueue[AudioBlock]] = {}
         self._pixel_black_th: dict[int, float] = {}
+        self._waiting: set[int] = set()  # slots of streams that have ended, and whose references go on
         self._in_flight: deque[tuple[Pending, FrameBatch | None, Measures]] = deque()
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
@@ -261,17 +262,18 @@ class Engine:
     def step(self) -> None:
         """One pass of the loop."""
         began = time.monotonic()
-        self._batcher.wait_until_ready(self._bell, self._video, list(self._audio.values()), IDLE_SECONDS)
+        sound = [queue for slot, queue in self._audio.items() if slot not in self._waiting]
+        self._batcher.wait_until_ready(self._bell, self._video, sound, IDLE_SECONDS)
         self.waited_seconds += time.monotonic() - began
         frames = self._batcher.frames(self._video, self._pixel_black_th)
         if frames is not None:
             frames = self._on_device(frames)
             self._emit(self._measure.frames(frames), frames)
         for _ in range(AUDIO_QUEUE_BLOCKS):  # sound that waits is short; more would hold the pictures up
-            sound = self._batcher.sound(self._audio)
-            if sound is None:
+            blocks = self._batcher.sound(self._audio)
+            if blocks is None:
                 break
-            self._emit(self._measure.sound(sound), None)
+            self._emit(self._measure.sound(blocks), None)
         self._judge_ticks()
         self._judge_silence()
         self._judge_sync()
@@ -279,8 +281,11 @@ class Engine:
             self._settle(0)
         for stream in list(self._streams.values()):
             self._tell(stream)
-            if stream.ended and not self._waits_for_reference(stream):
-                self._finish(stream, "end_of_stream")
+            if stream.ended:
+                if self._waits_for_reference(stream):
+                    self._waiting.add(stream.slot)
+                else:
+                    self._finish(stream, "end_of_stream")
 
     def _waits_for_reference(self, stream: JudgedStream) -> bool:
         """Whether more may be said of a stream that has ended, once its reference has gone on."""
@@ -515,6 +520,7 @@ class Engine:
         self._measure.close_slot(stream.slot)
         for table in (self._streams, self._video, self._audio, self._pixel_black_th):
             del table[stream.slot]
+        self._waiting.discard(stream.slot)
         self._free.append(stream.slot)
         self.outcomes[stream.spec.id] = outcome
         self._listener.on_end(outcome)
