@@ -245,7 +245,7 @@ def changes(folder: Path, programmes: dict[str, Path]) -> list[dict[str, Any]]:
     """Sound that is late from the middle on: how far the incident's start is from there."""
     rows = []
     for name, programme in programmes.items():
-        path, at, late = folder / "changed.mp4", 36.0, 0.25
+        path, at, late = folder / "changed.mp4", 24.0, 0.25
         graph = (f"[0:a]asplit[x][y];[x]atrim=0:{at}[a1];[y]atrim=start={at},asetpts=PTS-STARTPTS[a2];"
                  f"anullsrc=r=48000:cl=stereo:d={late}[s];[a1][s][a2]concat=n=3:v=0:a=1[a]")  # fmt: skip
         run_ffmpeg("-i", str(programme), "-filter_complex", graph, "-map", "0:v", "-map", "[a]", "-c:v", "libx264",

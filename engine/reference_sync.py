@@ -78,7 +78,8 @@ class Compared:
         at: media second of its middle.
         until: of its end.
         offset: seconds by which sound is late; None where nothing is known.
-        latency: seconds by which its pictures (else its sound) are later than the reference's; None likewise.
+        latency: seconds by which its pictures are later than the reference's, or of a stream without pictures its
+            sound; None likewise.
         confidence: 0 to 1: the lesser of both correlations.
         same: it is the reference's programme; None where nothing is known.
     """
@@ -205,7 +206,9 @@ class ReferenceSync:
         assert delay is not None
         self._near = delay
         if pictures.delay is None or sound.delay is None:
-            return Compared(middle, end, None, delay - shift, 0.0, True)
+            # Sound alone, of a stream that has pictures, may be late for itself.
+            sure = pictures.delay is not None or self._own.pictures.until == -math.inf
+            return Compared(middle, end, None, delay - shift if sure else None, 0.0, True)
         confidence = min(1.0, pictures.fit, sound.fit)
         return Compared(middle, end, sound.delay - pictures.delay, delay - shift, confidence, True)
 
