@@ -270,6 +270,9 @@ class LiveEngine(Engine):
         detectors, parameters = resolve(wanted.spec.detectors)
         self._wanted[wanted.spec.id] = wanted
         if parameters == stream.parameters:
+            if wanted.spec.reference != stream.spec.reference:
+                stream.spec = wanted.spec
+                self._watch_sync(stream)
             return
         stream.spec, stream.detectors, stream.parameters = wanted.spec, detectors, parameters
         if self._recorder is not None:
@@ -282,6 +285,7 @@ class LiveEngine(Engine):
             tuple(d.name for d in detectors if d.track == "audio"),
         )
         stream.reader.retune(parameters)
+        self._watch_sync(stream)
 
     def _change_rules(self, stream: JudgedStream) -> None:
         self._settle(0)
@@ -398,6 +402,7 @@ class LiveEngine(Engine):
             copied
             + self.counters.device_to_host_bytes
             + self._judge.device_to_host_bytes
+            + self.comparing.device_to_host_bytes
             + (self._levels.device_to_host_bytes if self._levels is not None else 0)
         )
         batches, frames = self.counters.batches, self.counters.batch_frames

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 from engine.counters import StreamCounters
 from engine.decode.choose import Decoders
 from engine.errors import AvjuryError, DecodeError, SourceError
+from engine.fingerprints import SoundPrint
 from engine.flash_beep import SoundOnsets
 from engine.handling import Handling
 from engine.ingest.backoff import Backoff, OpenPace
@@ -147,7 +148,9 @@ class StreamReader:
         self.sampling = Sampling()
         """Which of the pictures are judged, under load."""
         self.onsets: SoundOnsets | None = SoundOnsets() if "av.sync" in self._parameters else None
-        """Where its sound sets in, for a test pattern of flashes and beeps."""
+        """Where its sound sets in, for a test pattern of flashes and beeps. The engine's loop may set it."""
+        self.print: SoundPrint | None = None
+        """What its sound is known by, where it is compared with another stream. The engine's loop may set it."""
         self.anew = False
         """What follows the gap is not to be compared with what came before it."""
         self._begin_at = 0.0
@@ -535,8 +538,9 @@ class StreamReader:
             self._goes_on(block.pts)
             self._pace(block.pts)
             self._audio_until = max(self._audio_until, block.pts + block.valid / 48000)
-            if self.onsets is not None:
-                self.onsets.take(block)  # first: the block is then the engine's
+            for listening in (self.onsets, self.print):
+                if listening is not None:
+                    listening.take(block)  # first: the block is then the engine's
             self.audio.put(block, self._stop.is_set)
             self._moved_on()
 

@@ -13,6 +13,7 @@ from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
 from engine.measure.damage import Tears, TornBlocks
 from engine.measure.edges import Edges
+from engine.measure.fingerprints import Fingerprints
 from engine.measure.graphs import Graphs, Inputs, Record, stage
 from engine.measure.information import Information
 from engine.measure.rows import Part, Room, Rows, facts_of
@@ -64,6 +65,8 @@ class Measure:
         self._references: References = HostReferences(slots) if arithmetic.on_host else DeviceReferences(slots, device)
         self._freeze_noise = arithmetic.column(slots)
         self._frame_stats_into: Any = _host_frame_stats() if arithmetic.on_host else None
+        self.fingerprints = Fingerprints(device)
+        """Of the streams that are compared with others."""
         self._parts: tuple[Part, ...] = (
             Blocks(arithmetic, slots),
             Edges(arithmetic, slots),
@@ -94,6 +97,7 @@ class Measure:
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out: let go of its pictures."""
+        self.fingerprints.keep(slot, None)
         self._sound.close_slot(slot)
         self._references.forget(slot)
 
@@ -114,6 +118,7 @@ class Measure:
         self._references.prepare(batch)
         if self._arithmetic.on_host:
             values = self._frames_on_host(batch)
+            self.fingerprints.take(batch, batch.frames)
             return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
         # Room is never given back: what was recorded with it can be played again.
         self._room = self._room.around(batch)
@@ -125,6 +130,8 @@ class Measure:
         kind = self._room, tuple(part.runs for part in self._parts)
         values, inputs = self._graphs.run(kind, staged, rows, self._launch)
         slots, pts = inputs.slots[:count], inputs.pts[:count]
+        # Where their rows go is known on the host alone: no part of what is played back.
+        self.fingerprints.take(batch, inputs.frames[:count])
         return Measures(
             "video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values[:count],
             device_rows=(slots, pts, pts), kept=bool(self._followers),
