@@ -138,7 +138,9 @@ class Measure:
         )  # fmt: skip
 
     def _frames_on_host(self, batch: FrameBatch) -> Tensor:
-        seen = [(s.width, s.height, s.full_range, s.interlaced, s.corrupt) for s in batch.surfaces]
+        seen: list[tuple[int, ...]] = [
+            (s.width, s.height, s.full_range, s.interlaced, s.corrupt) for s in batch.surfaces
+        ]
         if seen != self._seen:
             self._room, self._facts, self._seen = Room().around(batch), facts_of(batch), seen
         references, retain = self._references.rows(batch.slots)
