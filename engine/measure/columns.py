@@ -7,6 +7,7 @@ from kernels.active_area import COLUMNS as AREA_COLUMNS
 from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
 from kernels.blockiness import COLUMNS as BLOCK_COLUMNS
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
+from kernels.fields import COLUMNS as FIELD_COLUMNS
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.sharpness import COLUMNS as SHARPNESS_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
@@ -35,6 +36,8 @@ VIDEO_COLUMNS: Final = (
     *TEAR_COLUMNS,
     "tearing",
     *INFORMATION_COLUMNS,
+    *FIELD_COLUMNS,
+    "field_order",
 )
 AUDIO_COLUMNS: Final = (*AUDIO_KERNEL_COLUMNS, *TREND_COLUMNS, "programme_error")
 TICK_COLUMNS: Final = ("decode_errors", "video_missing_seconds", "audio_missing_seconds", "stall_seconds", "sync_error")

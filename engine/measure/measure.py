@@ -12,6 +12,7 @@ from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
 from engine.measure.damage import Tears, TornBlocks
 from engine.measure.edges import Edges
+from engine.measure.fields import Fields
 from engine.measure.information import Information
 from engine.measure.rows import Part, Rows
 from engine.measure.sharpness import Sharpness
@@ -64,6 +65,7 @@ class Measure:
             TornBlocks(arithmetic, slots),
             Tears(arithmetic, slots),
             Information(arithmetic, slots),
+            Fields(arithmetic, slots),
         )
         self._sound = Sound(arithmetic, slots)
 
