@@ -210,10 +210,10 @@ def idet(folder: Path) -> Iterator[Compared]:
         rows, _ = measure(clip, 60)
         top = rows["earlier_top"][1:-1] + rows["later_bottom"][2:]
         bottom = rows["earlier_bottom"][1:-1] + rows["later_top"][2:]
-        ours = np.where(top > INTERLACED_MORE * bottom, "tff", np.where(bottom > INTERLACED_MORE * top, "bff", ""))
+        first = np.where(top > INTERLACED_MORE * bottom, "tff", np.where(bottom > INTERLACED_MORE * top, "bff", ""))
         theirs, _ = ffmpeg_filters.pictures(clip, "extractplanes=y,idet", 60)
         named = [row["idet.single.current_frame"] for row in theirs][1:-1]
-        differ += sum(a != (b if b in ("tff", "bff") else "") for a, b in zip(ours, named, strict=True))
+        differ += sum(a != (b if b in ("tff", "bff") else "") for a, b in zip(first.tolist(), named, strict=True))
         values += len(named)
     yield Compared("idet", "which field is first", "earlier_top + later_bottom over the others",
                    "pictures that differ", differ, 0, values)  # fmt: skip

@@ -12,7 +12,6 @@ from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.sharpness import COLUMNS as SHARPNESS_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 from kernels.sound_trends import COLUMNS as TREND_COLUMNS
-from kernels.tear import COLUMNS as TEAR_COLUMNS
 from kernels.temporal import COLUMNS as TEMPORAL_COLUMNS
 from kernels.texture import COLUMNS as TEXTURE_COLUMNS
 from kernels.torn_blocks import COLUMNS as TORN_COLUMNS
@@ -33,7 +32,7 @@ VIDEO_COLUMNS: Final = (
     "slate_distance",
     *TORN_COLUMNS,
     "corruption",
-    *TEAR_COLUMNS,
+    "tear_place",
     "tearing",
     *INFORMATION_COLUMNS,
     *FIELD_COLUMNS,

@@ -10,7 +10,7 @@ from engine.measure.arithmetic import Arithmetic
 from engine.measure.blocks import Blocks
 from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
-from engine.measure.damage import Tears, TornBlocks
+from engine.measure.damage import TornBlocks
 from engine.measure.edges import Edges
 from engine.measure.fields import Fields
 from engine.measure.information import Information
@@ -18,6 +18,7 @@ from engine.measure.rows import Part, Rows
 from engine.measure.sharpness import Sharpness
 from engine.measure.slates import Slates
 from engine.measure.sound import Sound
+from engine.measure.tears import Tears
 from engine.measure.texture import Texture
 from engine.measure.ticks import tick_rows
 from engine.media import AudioBatch, FrameBatch, Measures, StreamTick
