@@ -1,4 +1,4 @@
-"""What transmission and capture break in pictures. Measures: engine/measure/damage.py, tears.py; decisions 0019, 0048."""
+"""What transmission and capture break in pictures. Measures: engine/measure; numbers: decisions 0019 and 0048."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from engine.verdicts import Severity
 # Share of the picture from which planted damage counts as visible.
 CORRUPT_SHARE = 0.01
 # The logarithm of how much likelier the last pictures are with a tear at a row than without: decision 0048.
-TEARING_EVIDENCE = 17.0
+TEARING_EVIDENCE = 20.0
 
 
 def _held(p: Mapping[str, float]) -> Rule:
@@ -52,8 +52,13 @@ TEARING = Detector(
     make_rule=_torn,
     # Pictures woven of two fields are torn at every other row.
     dominated_by=(
-        "video.corruption", "video.combing", "video.uniform", "video.bars", "video.slate", "video.blockiness",
-    ),  # fmt: skip
+        "video.corruption",
+        "video.combing",
+        "video.uniform",
+        "video.bars",
+        "video.slate",
+        "video.blockiness",
+    ),
 )
 
 DETECTORS = (CORRUPTION, TEARING)

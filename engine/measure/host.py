@@ -134,10 +134,11 @@ def fold_tears(counted, heights, due, slots, kept, kept_usual, evidence, usual, 
         usual: (S, 2, 3) float64: blocks that seem torn and those that move, in rows that are no multiple of four, those
             that are, and multiples of eight.
         limits: share of torn blocks, least usual share, most for, most against, most evidence, rows at the edge, and
-            the share of the height that the edge is at least.
+            the share of the height that the edge is at least; how many blocks that fit worse across time are
+            many, and what they say.
     Returns: (N,) the most evidence of a row, and (N,) that row over the height.
     """
-    torn_share, least_usual, most_for, most_against, most_evidence, edge_rows, edge_share = limits
+    torn_share, least_usual, most_for, most_against, most_evidence, edge_rows, edge_share, many, worse = limits
     most, where = np.zeros(slots.shape[0]), np.zeros(slots.shape[0])
     gain, loss = np.zeros(3), np.zeros(3)
     for n in range(slots.shape[0]):
@@ -172,7 +173,10 @@ def fold_tears(counted, heights, due, slots, kept, kept_usual, evidence, usual, 
                     said = torn * gain[kind] + (moving - torn) * loss[kind]
                     if 0 < torn <= counted[n, 2, y]:
                         said = min(said, 0.0)
-                    value += min(max(said, most_against), most_for)
+                    said = min(max(said, most_against), most_for)
+                    if counted[n, 2, y] >= many and counted[n, 2, y] > 2 * torn:
+                        said = worse
+                    value += said
                 value = min(max(value, 0.0), most_evidence)
                 own[direction, y] = value
                 if value > best:

@@ -27,17 +27,21 @@ MOST_FOR: Final = 5.0
 MOST_AGAINST: Final = -1.0
 EVIDENCE_SECONDS: Final = 1.3
 MOST_EVIDENCE: Final = 30.0
+# Where so many blocks, and more than twice those that seem torn, fit worse across time, the row is none of a tear.
+MANY_AGAINST: Final = 3
+FITS_WORSE: Final = -2.5
 # Of a tear in so many of the first or last rows, or this share of the height, nobody sees anything.
 EDGE_ROWS: Final = 5
 EDGE_SHARE: Final = 50
 # Below this mean difference (of full scale) nothing moves that could be torn.
 LEAST_MOTION: Final = 0.25 / 256
 
-_LUMA, _PLACE, _TEARING = place("luma_difference"), place("tear_place"), place("tearing")
+_MAFD, _LUMA = place("mafd"), place("luma_difference")
+_PLACE, _TEARING = place("tear_place"), place("tearing")
 _NAMES: Final = frozenset(("tear_place", "tearing"))
 # As engine/measure/host.py takes them.
 _LIMITS: Final = (
-    TORN_SHARE, LEAST_USUAL, MOST_FOR, MOST_AGAINST, MOST_EVIDENCE, EDGE_ROWS, EDGE_SHARE,
+    TORN_SHARE, LEAST_USUAL, MOST_FOR, MOST_AGAINST, MOST_EVIDENCE, EDGE_ROWS, EDGE_SHARE, MANY_AGAINST, FITS_WORSE,
 )  # fmt: skip
 _ROWS: Final = 1088  # to begin with; more where a picture is taller
 
@@ -59,6 +63,9 @@ class Tears:
         self._schedule = Schedule(slots, arithmetic, interval=TEAR_INTERVAL_SECONDS, loss=0.0, gain=0.0, rate=1000.0)
         self._clock = Clock(arithmetic, slots)
         self._any: set[int] = set()  # slots
+        # Pictures that repeat keep their reference (engine/references.py), and say the same of it again and again: the
+        # one of a slot that is `used` is not looked at twice. `noise`: what is a repeat.
+        self._used, self._noise = arithmetic.column(slots), arithmetic.column(slots)
         self._heights = [0] * slots
         # Evidence of each row that the part below it is late, and that it is ahead.
         self._evidence = self._room(slots, _ROWS)
@@ -66,14 +73,14 @@ class Tears:
         self._usual = arithmetic.view(torch.zeros((slots, 2, 3), dtype=torch.float64, device=arithmetic.device))
 
     def _room(self, slots: int, rows: int) -> Any:
-        return self._arithmetic.view(
-            torch.zeros((slots, 2, rows), dtype=torch.float64, device=self._arithmetic.device)
-        )
+        return self._arithmetic.view(torch.zeros((slots, 2, rows), dtype=torch.float64, device=self._arithmetic.device))
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         needed = not _NAMES.isdisjoint(wanted)
         (self._any.add if needed else self._any.discard)(slot)
         self._schedule.open_slot(slot, needed)
+        self._used[slot] = 0.0
+        self._noise[slot] = parameters.get("video.freeze", {}).get("noise", 0.001)
         self._forget(slot, 0)
 
     def _forget(self, slot: int, height: int) -> None:
@@ -89,6 +96,9 @@ class Tears:
         arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
         xp = arithmetic.xp
         due = self._schedule.due(slots, pts, xp.ones_like(pts))
+        kept_reference = view[:, _MAFD] <= self._noise[slots]
+        used = self._used[slots] > 0
+        self._used[slots] = (kept_reference & (used if due is None else used | due)) * xp.ones_like(pts)
         if due is None:
             return
         surfaces = rows.batch.surfaces
@@ -102,7 +112,7 @@ class Tears:
             self._evidence = larger
         # The fields of an interlaced picture are two moments as well, row by row.
         whole = torch.tensor([not surface.interlaced for surface in surfaces], device=arithmetic.device)
-        looked = due & (view[:, _LUMA] >= LEAST_MOTION) & arithmetic.view(whole)
+        looked = due & ~used & (view[:, _LUMA] >= LEAST_MOTION) & arithmetic.view(whole)
         counted = tear(rows.only(looked, arithmetic), rows.references, tallest)
         step = self._clock.since(slots, pts, due)
         kept = xp.exp(-step / EVIDENCE_SECONDS)
@@ -141,6 +151,8 @@ class Tears:
         said = torn * gain[:, None] + (moving[:, None] - torn) * loss[:, None]
         said = torch.where((torn > 0) & (torn <= against[:, None]), said.clip(max=0.0), said)
         said = said.clip(MOST_AGAINST, MOST_FOR)
+        fits_worse = (against[:, None] >= MANY_AGAINST) & (against[:, None] > 2 * torn)
+        said = torch.where(fits_worse, torch.full_like(said, FITS_WORSE), said)
         edge = (heights // EDGE_SHARE).clip(min=EDGE_ROWS)
         inside = (row >= edge) & (row < heights - edge) & (moving > 0)
         said = torch.where(inside[:, None], said, 0.0)

@@ -101,6 +101,8 @@ def _count(now, pitch, then, then_pitch, width, height, out):
                 out[2, y] += 1
             if here - across < LEAST_MORE * BLOCK or 2 * here < HALVES * across:
                 continue
+            if 5 * max(new_below, old_below) < 4 * here:
+                continue
             if moves[y, k] == 1 and 2 * steps_then[y, k] < HALVES * across:
                 continue
             around = np.int32(0)

@@ -141,6 +141,7 @@ def _torn_kernel(frames, references, sums, found, tallest, PROGRAMS: tl.constexp
                 moves = row & (more >= _MOVING * _BLOCK) & (less >= _LITTLE * _BLOCK)
                 torn = moves & (here - across >= _LEAST_MORE * _BLOCK) & (2 * here >= _HALVES * across)
                 torn = torn & ((2 * less >= more) | (2 * before >= _HALVES * across)) & (5 * here >= _FIFTHS * around)
+                torn = torn & (5 * tl.maximum(new_below, old_below) >= 4 * here)
                 above = new_below <= old_below
                 newer_above += (torn & above).to(tl.int32)
                 newer_below += (torn & (new_below > old_below)).to(tl.int32)

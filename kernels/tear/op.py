@@ -50,6 +50,8 @@ def tear(frames: Tensor, references: Tensor, tallest: int) -> Tensor:
     - C - X is 32 at least, and C at least 1.5 X;
     - the smaller of M(y) and M(y - 1) is at least half of the larger one, or P at least 1.5 X: beside an edge that
       stands, as of a caption or a letterbox, a fade fits better across time as well;
+    - the larger of X1 and X2 is at least 0.8 C: one of the two is across two moments; of a pattern of squares that
+      moves both fit better than C;
     - C is at least 1.2 times every C and P of the rows from y - 4 to y + 4 without y.
 
     | column | blocks that move and |

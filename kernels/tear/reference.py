@@ -38,6 +38,7 @@ def counts(this: Plane, earlier: Plane) -> npt.NDArray[np.int64]:
             & (here - across >= at.LEAST_MORE * at.BLOCK)
             & (2 * here >= at.HALVES * across)
             & ((2 * less >= more) | (2 * before >= at.HALVES * across))
+            & (5 * np.maximum(new_below[y], old_below[y]) >= 4 * here)
             & (5 * here >= at.FIFTHS * around)
         )
         above = new_below[y] <= old_below[y]

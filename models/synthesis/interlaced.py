@@ -62,7 +62,9 @@ def write_interlaced(
             stream.bit_rate = 20_000_000
         # PyAV cannot mark a frame; the filter does.
         graph = Graph()
-        source = graph.add_buffer(width=width, height=height, format=VideoFormat("yuv420p", width, height), time_base=1 / rate)
+        source = graph.add_buffer(
+            width=width, height=height, format=VideoFormat("yuv420p", width, height), time_base=1 / rate
+        )
         order = graph.add("setfield", "tff" if top_first else "bff")
         sink = graph.add("buffersink")
         source.link_to(order)

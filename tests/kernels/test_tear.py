@@ -107,6 +107,16 @@ def test_a_fade_beside_a_letterbox_is_no_tear():
     assert not measure(faded[1], faded[0])[0, :2].any()
 
 
+def test_squares_that_move_along_are_no_tear():
+    y, x = np.mgrid[0:48, 0:160]
+    squares = [
+        make_frame((120 + 40 * np.sign(np.sin((x + moved + 0.5) / 8) * np.sin((y + 0.5) / 7))).astype(np.int64), NOTHING,
+                   NOTHING)
+        for moved in (0, 10)
+    ]  # fmt: skip
+    assert not measure(squares[1], squares[0])[0, :2].any()
+
+
 def test_mixed_batch_with_skipped_rows_and_missing_references(gpu):
     torn = moment(2, row=9, width=96, height=30), moment(1, row=9, width=96, height=30)
     pairs = [
