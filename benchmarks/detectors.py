@@ -26,6 +26,8 @@ from benchmarks.clean_content import bench_clean, bench_variants
 from benchmarks.damage import damage_clips
 from benchmarks.detectors_chart import chart
 from benchmarks.harness import RESULTS, write_result
+from benchmarks.planted_fields import WHAT as FIELD_ORDER
+from benchmarks.planted_fields import bench_field_order
 from benchmarks.planted_pictures import bench_pictures
 from benchmarks.planted_transport import bench_transport
 from benchmarks.tallies import Tally, figures, set_seconds, tally
@@ -330,13 +332,19 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the result goes")
     options = parser.parse_args()
     wanted = set(options.only or parts)
-    strengths = {what: STRENGTHS[what] for what in options.defects.split(",")} if options.defects else STRENGTHS
+    named = set(options.defects.split(",")) if options.defects else {*STRENGTHS, FIELD_ORDER}
+    if unknown := named - {*STRENGTHS, FIELD_ORDER}:
+        parser.error(f"no planter is called {', '.join(sorted(unknown))}")
+    strengths = {what: tried for what, tried in STRENGTHS.items() if what in named}
     found: dict[str, Any] = {"seed": options.seed, "detectors": [declared.name for declared in all_detectors()]}
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
         folder = Path(name)
         if "picture" in wanted:
             clips = _existing(options.media, PICTURE_CLIPS)
-            found["picture"] = figures(bench_pictures(folder, clips, strengths, judge, options.seed, _say))
+            planted = bench_pictures(folder, clips, strengths, judge, options.seed, _say)
+            if FIELD_ORDER in named:
+                planted |= bench_field_order(folder, clips, judge, options.seed, _say)
+            found["picture"] = figures(planted)
         if "damage" in wanted:
             found["damage"] = figures(bench_damage(folder, _existing(options.media, DAMAGE_CLIPS), options.seed))
         if "sound" in wanted:

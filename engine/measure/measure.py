@@ -11,15 +11,17 @@ from engine.measure.arithmetic import Arithmetic
 from engine.measure.blocks import Blocks
 from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
-from engine.measure.damage import Tears, TornBlocks
+from engine.measure.damage import TornBlocks
 from engine.measure.edges import Edges
+from engine.measure.fields import Fields
 from engine.measure.fingerprints import Fingerprints
 from engine.measure.graphs import Graphs, Inputs, Record, stage
 from engine.measure.information import Information
-from engine.measure.rows import Part, Room, Rows, facts_of
+from engine.measure.rows import Part, Room, Rows, facts_array, facts_listed
 from engine.measure.sharpness import Sharpness
 from engine.measure.slates import Slates
 from engine.measure.sound import Sound
+from engine.measure.tears import Tears
 from engine.measure.texture import Texture
 from engine.measure.ticks import tick_rows
 from engine.media import AudioBatch, Follower, FrameBatch, Measures, StreamTick
@@ -78,6 +80,7 @@ class Measure:
             TornBlocks(arithmetic, slots),
             Tears(arithmetic, slots),
             Information(arithmetic, slots),
+            Fields(arithmetic, slots),
         )
         self._sound = Sound(arithmetic, slots)
 
@@ -138,11 +141,9 @@ class Measure:
         )  # fmt: skip
 
     def _frames_on_host(self, batch: FrameBatch) -> Tensor:
-        seen: list[tuple[int, ...]] = [
-            (s.width, s.height, s.full_range, s.interlaced, s.corrupt) for s in batch.surfaces
-        ]
+        seen = facts_listed(batch)
         if seen != self._seen:
-            self._room, self._facts, self._seen = Room().around(batch), facts_of(batch), seen
+            self._room, self._facts, self._seen = Room().around(batch), facts_array(seen), seen
         references, retain = self._references.rows(batch.slots)
         values, view = self._arithmetic.nothing_measured(len(seen), len(VIDEO_COLUMNS))
         self._frame_stats_into(batch.frames, references, retain, values.data_ptr(), view.strides[0])
