@@ -1,6 +1,7 @@
 """A stream beside its reference: what is found of fingerprints, and of real files."""
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from made_programme import write_programme
 from properties import given, settings, st
 
 from engine.alignment import best_fit, correlation, in_one_thread, picture_signal, sound_signal
+from engine.comparing import Comparing
 from engine.fingerprints import BANDS, REGIONS, Fingerprint, Rows, SoundPrint
 from engine.lip_sync import LipSync
+from engine.measure.fingerprints import Fingerprints
 from engine.media import AudioBlock
 from engine.pipeline import EngineSettings, StreamSpec, check
 from engine.reference_sync import Compared, ReferenceSync
@@ -190,6 +193,24 @@ def test_it_makes_no_difference_which_of_two_files_comes_first():
     last = compared([("b", 150), *(("a", to) for to in range(10, 151, 10))])
     assert len(first) == 71
     assert first == last
+
+
+def test_what_waits_for_a_reference_for_ever_keeps_little():
+    rng = np.random.default_rng(0)
+    pictures = Fingerprints(torch.device("cpu"))
+    comparing = Comparing(pictures, torch.device("cpu"), 240.0)
+    for slot, name in enumerate(("alone", "asked")):
+        comparing.enter(name, slot, SimpleNamespace(info=None, print=None))
+    alone, asked = comparing.compare("alone", "absent"), comparing.compare("asked", "alone")
+    for start in range(0, 3600, 100):
+        times = start + np.arange(2500) / 25
+        for slot in range(2):
+            pictures.kept(slot).append(times, torch.tensor(rng.normal(0, 1, (2500, REGIONS)), dtype=torch.float32))
+        assert alone.settled(0.0) == asked.settled(0.0) == []  # neither was ever opened
+        comparing.forget()
+    for slot in range(2):
+        assert 25 * 239 <= len(pictures.kept(slot).between(0.0, 3600.0)[0]) <= 25 * 241
+        assert pictures.kept(slot).capacity <= 25 * 1400
 
 
 def test_a_window_that_stands_alone_is_not_told():
