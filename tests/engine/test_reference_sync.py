@@ -1,6 +1,8 @@
 """A stream beside its reference: what is found of fingerprints, and of real files."""
 
+import re
 from fractions import Fraction
+from io import StringIO
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,8 +17,10 @@ from engine.fingerprints import BANDS, REGIONS, Fingerprint, Rows, SoundPrint
 from engine.lip_sync import LipSync
 from engine.measure.fingerprints import Fingerprints
 from engine.media import AudioBlock
+from engine.output import Table
 from engine.pipeline import EngineSettings, StreamSpec, check
 from engine.reference_sync import Compared, ReferenceSync
+from engine.verdicts import Summary
 
 LIMITS = {"late": 0.125, "early": 0.045, "duration": 0.0}
 
@@ -273,3 +277,24 @@ def test_a_pattern_counts_before_the_reference():
     found = LipSync(Pattern(), Reference(), "a").summary(LIMITS)
     assert (found["offset_ms"], found["way"], found["latency_ms"]) == (80.0, "pattern", 3.0)
     assert LipSync(None, Reference(), "a").summary(LIMITS)["way"] == "reference"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"offset_ms": 200.4, "verdict": "out_of_sync", "latency_ms": 3000.2, "same_programme": True},
+         ["+200 ms (out)", "3.00 s"]),
+        ({"offset_ms": -3.0, "verdict": "in_sync"}, ["-3 ms", "-"]),
+        ({"offset_ms": None, "verdict": "unknown", "latency_ms": None, "same_programme": False},
+         ["another programme", "-"]),
+        ({"offset_ms": None, "verdict": "unknown"}, []),
+    ],
+)  # fmt: skip
+def test_the_table_has_what_is_known_of_sync(said, shown):
+    out = StringIO()
+    table = Table(out)
+    table.summary(Summary("s", 1, 1, 1.0, 0, 1.0, 1.0, 1.0, "software", "cpu", None, {"confidence": 0.9, **said}))
+    table.finish(["s"])
+    head, row = (line for line in out.getvalue().splitlines() if line.strip().startswith(("stream", "s ")))
+    assert ("latency" in head) == bool(shown)
+    assert re.split(r"\s{2,}", row.rstrip())[-2:] == (shown or ["-", "-"])
