@@ -7,6 +7,7 @@ the readers are stopped and the error goes to the caller; if a reader fails, tha
 """
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -62,6 +63,10 @@ JOIN_SECONDS = 20.0
 PROGRESS_SECONDS = 0.1
 # A pass that took longer kept the readers from going on; that is no silence of their sources.
 AWAY_SECONDS = 1.0
+# What is kept to compare streams by is let go of this often.
+FORGET_SECONDS = 1.0
+# Of live streams, the longest that may be asked for, and as much again.
+LIVE_KEPT_SECONDS = 240.0
 # Causes kept per measure until its detector opens; on a GPU verdicts come a few rows later than the rows.
 CAUSES = 64
 _LUMA_MEAN = VIDEO_COLUMNS.index("luma_mean")
@@ -112,7 +117,9 @@ class Engine:
             record=record_on(self.device) if self.device.type == "cuda" and settings.graphs else None,
             followers=self._followers(),
         )
-        self.comparing = Comparing(self._measure.fingerprints, self.device)
+        # What goes on for ever may wait for ever for its reference.
+        most = LIVE_KEPT_SECONDS if settings.reconnect else math.inf
+        self.comparing = Comparing(self._measure.fingerprints, self.device, most)
         self._free = list(range(slots - 1, -1, -1))
         self._streams: dict[int, JudgedStream] = {}
         # What every pass of the loop needs of the streams, by slot.
@@ -124,7 +131,7 @@ class Engine:
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
         self._stopping = False
-        self._looked_at = time.monotonic()
+        self._looked_at = self._forgot_at = time.monotonic()
         self.waited_seconds = 0.0
         """For how long the loop had nothing to do."""
         self.outcomes: dict[str, Outcome] = {}
@@ -391,6 +398,9 @@ class Engine:
 
     def _judge_sync(self) -> None:
         """What was found of lip sync since the last pass."""
+        if self._looked_at - self._forgot_at >= FORGET_SECONDS:
+            self._forgot_at = self._looked_at
+            self.comparing.forget()
         for stream in self._streams.values():
             if stream.ended:
                 self.comparing.ended(stream.spec.id)
@@ -517,7 +527,6 @@ class Engine:
             self._recorder.settle(stream.slot, stream.known_until())
         for pts in stream.reader.sampling.told():
             stream.coverage.left_out(pts)
-        self.comparing.forget()
         for second in stream.coverage.complete(stream.known_until() - 1.0):
             self._give(stream, second)
 

@@ -134,7 +134,8 @@ class Roster:
         """The engine that already judges what a stream is compared with; None while none does."""
         for place in self.streams.values():
             other = place.plan
-            linked = plan.reference == other.id or other.reference == plan.id
+            shared = plan.reference is not None and plan.reference in (other.id, other.reference)
+            linked = shared or other.reference == plan.id
             if linked and other.id != plan.id and place.session and place.engine is not None:
                 return place.engine
         return None
