@@ -75,6 +75,10 @@ class EngineReady(msgspec.Struct, tag=True, frozen=True):
     device: str
 
 
+class EngineCompiles(msgspec.Struct, tag=True, frozen=True):
+    """The process is starting, and has to compile the kernels first, as this machine never ran them."""
+
+
 class IncidentSaid(msgspec.Struct, tag=True, frozen=True):
     """An incident changed at Unix second `at`."""
 
@@ -153,4 +157,4 @@ class Report(msgspec.Struct, tag=True, frozen=True):
 
 
 SupervisorSays = TakeIngest | DropIngest | Judge | Move | Remove | Snap | Drain
-EngineSays = EngineReady | IncidentSaid | SecondSaid | Ended | Picture | Evidence | Report | LogLine
+EngineSays = EngineReady | EngineCompiles | IncidentSaid | SecondSaid | Ended | Picture | Evidence | Report | LogLine

@@ -1,13 +1,17 @@
 """What the fleet knows of its engines, ingest processes and streams. Touched only under the fleet's lock."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from engine.ingest.control import IngestSays
 from engine.service.children import Child
 from engine.service.contract import EngineStatus, StreamPlan, StreamState, StreamStatus
 from engine.service.messages import EngineSays, Judge, Report, StreamSaid
 from engine.service.supervision import Restarts, Suspicion
+
+# What a stream waits for whose engine is not there yet.
+WAITS: Final = "engine_starting"
+COMPILES: Final = "compiles the kernels for this machine; that takes a minute or two, once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class EnginePlace:
     group: Group
     child: Child[EngineSays] | None = None
     ready: bool = False
+    compiles: bool = False  # before it is ready
     device: str = ""
     restarts: Restarts = field(default_factory=Restarts)
     report: Report | None = None
@@ -47,11 +52,17 @@ class EnginePlace:
     def bury(self) -> None:
         """Its process is gone: what it had counted stays counted."""
         report, self.report = self.report, None
-        self.child, self.ready, self.added = None, False, 0
+        self.child, self.ready, self.compiles, self.added = None, False, False, 0
         if report is not None:
             self.before = self.counters(report)
             self.latency_before = self.latency(report)
             self.latency_sum_before += report.latency_sum
+
+    def waiting(self) -> tuple[str | None, str]:
+        """Why its streams are not judged yet, in one word and for people; None where it is ready."""
+        if self.ready:
+            return None, ""
+        return WAITS, f"engine {self.group.name} {COMPILES if self.compiles else 'is starting'}"
 
     def counters(self, report: Report | None) -> dict[str, float]:
         """Over all its processes."""

@@ -353,3 +353,21 @@ def test_the_stream_that_was_there_at_every_death_is_quarantined_and_not_its_cha
         keeper._blame(["three"], 300.0 + 16 * n, 60.0)
     assert fleet.status("three").state == "starting"
     fleet.stop()
+
+
+@pytest.mark.slow
+def test_streams_say_that_the_kernels_are_compiled_where_they_wait_for_that(clip, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "none-yet"))
+    fleet, told = started()
+    try:
+        fleet.apply(plan("early", clip))
+        assert (fleet.status("early").state, fleet.status("early").cause) == ("starting", "engine_starting")
+        wait(lambda: "compiles the kernels" in fleet.status("early").detail, 60)
+        assert "compiles the kernels" in fleet.ready()
+        fleet.apply(plan("late", clip))
+        assert "compiles the kernels" in fleet.status("late").detail
+        wait(lambda: {s.id for s in told.statuses if "compiles the kernels" in s.detail} == {"early", "late"}, 5)
+        assert [record for record in caplog.records if "compiles the kernels" in record.getMessage()]
+        assert {engine.up for engine in fleet.engines()} == {False}
+    finally:
+        fleet.stop(2.0)
