@@ -126,7 +126,7 @@ class LiveEngine(Engine):
         self._draining = False
         self._cores = len(os.sched_getaffinity(0))
         self._second_at = time.monotonic()
-        self._waited = self._cpu = 0.0
+        self._waited, self._cpu = 0.0, time.process_time()
         self._batches = self._frames = 0
         self.load = 0.0
 
@@ -154,6 +154,7 @@ class LiveEngine(Engine):
         with self._stream_of_its_own():
             warm_up(self._measure, self._judge, self._batcher, self._uploader, self._free[-1], WARM_UP_SECONDS)
         self._second_at = self._looked_at = time.monotonic()
+        self._waited, self._cpu = self.waited_seconds, time.process_time()  # what it took is no load
 
     def step(self) -> None:
         """One pass of the loop, and what was ordered since the last one."""
