@@ -1,8 +1,9 @@
 """`avjury bench kills`: the live service, killed at random moments: what incidents are lost or told twice over.
 
 Two channels over HTTP, black for two seconds out of every eight, are judged by `avjury serve` as a user starts it; a
-receiver takes its webhooks. The supervisor gets SIGKILL at a random moment after its start, its children die with it,
-and it is started again on the same data, `--kills` times. Then it runs for a while, and ends by SIGTERM.
+receiver takes its webhooks. The supervisor gets SIGKILL at a random moment (one time in five within eight seconds of
+its start, else within twelve seconds of the first verdicts), its children die with it, and it is started again on the
+same data, `--kills` times. Then it runs for a while, and ends by SIGTERM.
 
 What is counted, against what was sent, what the API said before each kill, and what the receiver has:
 
@@ -35,17 +36,18 @@ import imageio_ffmpeg
 
 from benchmarks.harness import quantiles, write_result
 from benchmarks.looped import RATE, loop_clip
-from benchmarks.service import Origin, Receiver, Service, changes_of
+from benchmarks.service import READY_SECONDS, Origin, Receiver, Service, changes_of
 
 CHANNELS: Final = ("one", "two")
 UNIT_SECONDS: Final = 8.0
 BLACK_AT: Final = 3.0
 BLACK_SECONDS: Final = 2.0
 SET_SECONDS: Final = 0.5
-# From the start of the process; being ready takes some seconds of them.
-EARLIEST_SECONDS: Final = 1.0
-LATEST_SECONDS: Final = 22.0
-LAST_RUN_SECONDS: Final = 40.0
+# Of the kills, those that may come before anything is judged; the others come after every channel is.
+EARLY_SHARE: Final = 0.2
+EARLY_SECONDS: Final = 8.0
+LATEST_SECONDS: Final = 12.0
+LAST_RUN_SECONDS: Final = 30.0
 # A second before the black begins, and after it is due to be known.
 BEFORE_SECONDS: Final = 1.0
 AFTER_SECONDS: Final = 3.0
@@ -86,13 +88,18 @@ class Seen:
     ready: float | None = None
 
 
-def watch(service: Service, seconds: float) -> Seen:
-    """Look at the service often until so long after its start."""
+def watch(service: Service, seconds: float, *, judging: bool) -> Seen:
+    """Look at the service often until so long after its start, or after every channel ran for the first time."""
     seen = Seen()
-    while time.monotonic() - service.started < seconds:
+    begin = None if judging else service.started
+    while begin is None or time.monotonic() - begin < seconds:
         with contextlib.suppress(httpx.HTTPError):
             if seen.ready is None and service.client.get("/readyz").status_code == 200:
                 seen.ready = time.monotonic() - service.started
+            if begin is None and len(seen.judged) == len(CHANNELS):
+                begin = time.monotonic()
+            if time.monotonic() - service.started > READY_SECONDS and begin is None:
+                raise RuntimeError("the channels are not judged")
             before = time.time()
             for name, status in service.statuses().items():
                 if status["state"] == "running":
@@ -193,7 +200,9 @@ def measure_kills(folder: Path, kills: int, rng: random.Random) -> dict[str, Any
             before = len(origin.connections)
             service = Service(place, receiver, config, patient=False)
             try:
-                seen = watch(service, LAST_RUN_SECONDS if last else rng.uniform(EARLIEST_SECONDS, LATEST_SECONDS))
+                early = rng.random() < EARLY_SHARE and not last
+                most = EARLY_SECONDS if early else LATEST_SECONDS
+                seen = watch(service, LAST_RUN_SECONDS if last else rng.uniform(0.0, most), judging=not early)
                 if last:
                     seen.incidents = _when_all_is_over(service, receiver)
             finally:

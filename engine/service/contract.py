@@ -108,6 +108,7 @@ class EngineStatus:
         latency_sum: of all of them, in seconds.
         batch_frames: mean pictures in a batch over the last seconds.
         queue_depth: surfaces and blocks that wait, over all its streams.
+        detail: why it is not up, for people; "" while it is.
     """
 
     name: str
@@ -125,6 +126,7 @@ class EngineStatus:
     latency_sum: float = 0.0
     batch_frames: float = 0.0
     queue_depth: int = 0
+    detail: str = ""
 
 
 class FleetListener(Protocol):

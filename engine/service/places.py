@@ -115,6 +115,7 @@ class EnginePlace:
             latency_sum=self.latency_sum_before + (report.latency_sum if report is not None else 0.0),
             batch_frames=report.batch_frames if report is not None else 0.0,
             queue_depth=report.queue_depth if report is not None else 0,
+            detail=self.waiting()[1],
         )
 
 

@@ -240,3 +240,16 @@ def test_streams_of_the_api_and_what_it_said_of_others_are_there_after_a_start(t
         assert client.get("/api/v1/streams/kept").json() | {"status": None} == kept | {"status": None}
         assert service.fleet.plans["news"].paused
         assert client.get("/api/v1/streams/news").json()["muted"]
+
+
+@pytest.mark.parametrize("method, path", [("POST", "/api/v1/streams"), ("PATCH", "/api/v1/streams/dark")])
+def test_a_body_that_is_no_json_object_is_told_so(tmp_path, method, path):
+    with running(tmp_path) as service, service.client() as client:
+        bare = client.request(method, path, content=b'{"id": "x"}')  # as `curl -d` sends it
+        form = client.request(method, path, data={"id": "x"})
+        listed = client.request(method, path, json=[1])
+    assert [answer.status_code for answer in (bare, form, listed)] == [422] * 3
+    assert "Content-Type: application/json" in form.json()["error"]["remedy"]
+    assert listed.json()["error"]["why"] == "the body is not a JSON object"
+    assert "pydantic" not in bare.text
+    assert "dictionary" not in bare.text + form.text + listed.text
