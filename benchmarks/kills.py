@@ -3,7 +3,7 @@
 Two channels over HTTP, black for two seconds out of every eight, are judged by `avjury serve` as a user starts it; a
 receiver takes its webhooks. The supervisor gets SIGKILL at a random moment (one time in five within eight seconds of
 its start, else within twelve seconds of the first verdicts), its children die with it, and it is started again on the
-same data, `--kills` times. Then it runs for a while, and ends by SIGTERM.
+same data, `--kills` times, or until this benchmark gets SIGTERM. Then it runs for a while, and ends by SIGTERM itself.
 
 What is counted, against what was sent, what the API said before each kill, and what the receiver has:
 
@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -184,8 +185,8 @@ def _closed_at(incident: Mapping[str, Any]) -> float:
     return datetime.fromisoformat(incident["closed_at"]).timestamp()
 
 
-def measure_kills(folder: Path, kills: int, rng: random.Random) -> dict[str, Any]:
-    """Kill it so often, and count what is wrong."""
+def measure_kills(folder: Path, kills: int, rng: random.Random, enough: threading.Event) -> dict[str, Any]:
+    """Kill it so often, or until it is enough, and count what is wrong."""
     clip = make_black(folder)
     receiver, origin = Receiver(), Origin(clip)
     lost: list[str] = []
@@ -195,8 +196,9 @@ def measure_kills(folder: Path, kills: int, rng: random.Random) -> dict[str, Any
     channels = [{"id": name, "url": origin.url(name)} for name in CHANNELS]
     place, config = folder / "service", {**CONFIG, "streams": channels}
     try:
+        last = False
         for number in range(kills + 1):
-            last = number == kills
+            last = number == kills or enough.is_set()
             before = len(origin.connections)
             service = Service(place, receiver, config, patient=False)
             try:
@@ -212,8 +214,12 @@ def measure_kills(folder: Path, kills: int, rng: random.Random) -> dict[str, Any
                 known = seen.incidents
             runs.append(seen)
             due += due_in(seen, origin.connections[before:])
+            if last:
+                kills = number
             print(f"{number + 1} of {kills + 1}: {seen.seconds:.1f} s, ready after {seen.ready or 0:.1f} s, "  # noqa: T201
                   f"{len(known)} incidents, {len(due)} due, lost {len(lost)}", file=sys.stderr, flush=True)  # fmt: skip
+            if last:
+                break
     finally:
         origin.close()
         receiver.close()
@@ -264,10 +270,11 @@ def main() -> int:
     parser.add_argument("--results", type=Path, help="folder for the result; default: benchmarks/results")
     options = parser.parse_args()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what it started ends with it
+    enough = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: enough.set())
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 30)
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
-        figures = measure_kills(Path(name), options.kills, random.Random(seed))
+        figures = measure_kills(Path(name), options.kills, random.Random(seed), enough)
     path = write_result("kills", {"seed": seed, **figures}, **({"folder": options.results} if options.results else {}))
     print(path)  # noqa: T201 - the command's result
     return 1 if figures["lost"] or figures["doubled"] else 0
