@@ -251,7 +251,7 @@ def _when_all_is_over(service: Service, receiver: Receiver) -> dict[str, Mapping
         service.client.post(f"/api/v1/streams/{name}/pause").raise_for_status()
     deadline = time.monotonic() + OVER_SECONDS
     while True:
-        found = {one["id"]: one for one in service.incidents()}
+        found: dict[str, Mapping[str, Any]] = {one["id"]: one for one in service.incidents()}
         told = {change["id"] for _, body in receiver.arrived for change in changes_of(body)
                 if change["change"] == "closed"}  # fmt: skip
         if not [one for one in found.values() if one["state"] == "open" or one["id"] not in told]:

@@ -142,7 +142,10 @@ class StreamSaid(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, tag=True, frozen=True):
-    """How an engine is, once a second; see EngineStatus. `latency_counts` has one count per bound, not cumulative."""
+    """How an engine is, once a second; see EngineStatus. `latency_counts` has one count per bound, not cumulative.
+
+    Those of each stage have the same bounds.
+    """
 
     load: float
     headroom_streams: int
@@ -154,6 +157,8 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     batch_frames: float
     queue_depth: int
     streams: list[StreamSaid]
+    stage_counts: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    stage_sums: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 SupervisorSays = TakeIngest | DropIngest | Judge | Move | Remove | Snap | Drain

@@ -1,6 +1,8 @@
 """What the fleet knows of its engines, ingest processes and streams. Touched only under the fleet's lock."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Final
 
 from engine.ingest.control import IngestSays
@@ -48,6 +50,8 @@ class EnginePlace:
     before: dict[str, float] = field(default_factory=dict)  # counters of its dead processes
     latency_before: dict[float, int] = field(default_factory=dict)
     latency_sum_before: float = 0.0
+    stages_before: dict[str, dict[float, int]] = field(default_factory=dict)
+    stage_sums_before: dict[str, float] = field(default_factory=dict)
 
     def bury(self) -> None:
         """Its process is gone: what it had counted stays counted."""
@@ -57,6 +61,7 @@ class EnginePlace:
             self.before = self.counters(report)
             self.latency_before = self.latency(report)
             self.latency_sum_before += report.latency_sum
+            self.stages_before, self.stage_sums_before = self.stages(report)
 
     def waiting(self) -> tuple[str | None, str]:
         """Why its streams are not judged yet, in one word and for people; None where it is ready."""
@@ -73,13 +78,18 @@ class EnginePlace:
 
     def latency(self, report: Report | None) -> dict[float, int]:
         """Cumulative count by bound, over all its processes."""
-        total = dict(self.latency_before)
-        so_far = 0
+        if report is None:
+            return dict(self.latency_before)
+        return _cumulated(self.latency_before, report.latency_bounds, report.latency_counts)
+
+    def stages(self, report: Report | None) -> tuple[dict[str, dict[float, int]], dict[str, float]]:
+        """The same of each stage, and the sums."""
+        buckets, sums = dict(self.stages_before), dict(self.stage_sums_before)
         if report is not None:
-            for bound, count in zip(report.latency_bounds, report.latency_counts, strict=True):
-                so_far += count
-                total[bound] = total.get(bound, 0) + so_far
-        return total
+            for stage, counts in report.stage_counts.items():
+                buckets[stage] = _cumulated(buckets.get(stage, {}), report.latency_bounds, counts)
+                sums[stage] = sums.get(stage, 0.0) + report.stage_sums.get(stage, 0.0)
+        return buckets, sums
 
     def load(self, streams: int) -> float:
         """Expected now, with the streams that were added since the last report."""
@@ -99,6 +109,7 @@ class EnginePlace:
     def status(self, streams: list["StreamPlace"], load_limit: float) -> EngineStatus:
         """As the service sees it."""
         report = self.report
+        stage_buckets, stage_sums = self.stages(report)
         return EngineStatus(
             name=self.group.name,
             device=self.device or self.group.device,
@@ -116,7 +127,17 @@ class EnginePlace:
             batch_frames=report.batch_frames if report is not None else 0.0,
             queue_depth=report.queue_depth if report is not None else 0,
             detail=self.waiting()[1],
+            stage_buckets=stage_buckets,
+            stage_sums=stage_sums,
         )
+
+
+def _cumulated(before: Mapping[float, int], bounds: Sequence[float], counts: Sequence[int]) -> dict[float, int]:
+    """Cumulative counts, with those of before."""
+    total = dict(before)
+    for bound, so_far in zip(bounds, accumulate(counts), strict=True):
+        total[bound] = total.get(bound, 0) + so_far
+    return total
 
 
 @dataclass(slots=True)

@@ -149,6 +149,16 @@ def test_an_engine_says_how_it_is(running, clip, streams):
     assert engine.resident_bytes > 100 << 20
     buckets = list(engine.latency_buckets.values())
     assert buckets == sorted(buckets)
+    assert set(engine.stage_buckets) == {"ingest", "decode", "queue", "measure", "judge"}
+    for stage, counts in engine.stage_buckets.items():
+        assert list(counts.values()) == sorted(counts.values())
+        assert counts[float("inf")] > 10, stage
+        assert engine.stage_sums[stage] > 0
+    # A picture waits, is measured and judged, and that is all there is between its decoding and its verdict.
+    after_decoding = sum(engine.stage_sums[stage] for stage in ("queue", "measure", "judge"))
+    assert (
+        0 < after_decoding <= 1.05 * engine.latency_sum
+    )  # a batch of several counts once in it, and once for each there
     assert engine.counters["frames_decoded"] >= engine.stream_counters["one"]["frames_decoded"] > 0
 
 

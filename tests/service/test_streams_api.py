@@ -242,7 +242,7 @@ def test_streams_of_the_api_and_what_it_said_of_others_are_there_after_a_start(t
         assert client.get("/api/v1/streams/news").json()["muted"]
 
 
-@pytest.mark.parametrize("method, path", [("POST", "/api/v1/streams"), ("PATCH", "/api/v1/streams/dark")])
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/v1/streams"), ("PATCH", "/api/v1/streams/dark")])
 def test_a_body_that_is_no_json_object_is_told_so(tmp_path, method, path):
     with running(tmp_path) as service, service.client() as client:
         bare = client.request(method, path, content=b'{"id": "x"}')  # as `curl -d` sends it
