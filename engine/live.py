@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from engine.detectors import resolve
+from engine.device_failures import gpu_failures_told
 from engine.evidence import thumbnail
+from engine.evidence.jpeg import load as load_jpeg
 from engine.evidence.worker import Sink
 from engine.handling import Handling, HandlingTable
 from engine.incidents import Change
@@ -143,7 +145,7 @@ class LiveEngine(Engine):
     def run(self) -> None:
         """Judge until `drain` or `stop`."""
         try:
-            with self._stream_of_its_own():
+            with gpu_failures_told(self.device), self._stream_of_its_own():
                 while not self._stopping:
                     self.step()
         finally:
@@ -153,6 +155,7 @@ class LiveEngine(Engine):
         """Compile and load everything that judges, before the first stream comes. From the loop's thread."""
         with self._stream_of_its_own():
             warm_up(self._measure, self._judge, self._batcher, self._uploader, self._free[-1], WARM_UP_SECONDS)
+        load_jpeg()
         self._second_at = self._looked_at = time.monotonic()
         self._waited, self._cpu = self.waited_seconds, time.process_time()  # what it took is no load
 
