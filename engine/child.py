@@ -23,6 +23,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from engine.compiling import told_of_compiling
 from engine.errors import AvjuryError, ConfigError, DeviceError, SourceError
 from engine.evidence.recorder import EvidenceSettings
 from engine.handling import HandlingTable
@@ -41,6 +42,7 @@ from engine.service.messages import (
     Drain,
     DropIngest,
     Ended,
+    EngineCompiles,
     EngineReady,
     Evidence,
     IncidentSaid,
@@ -140,10 +142,11 @@ class EngineProcess(Silent):
 
     def run(self) -> None:
         """Judge until told to end."""
-        self.engine.warm_up()
-        self._control.send(EngineReady(os.getpid(), str(self.engine.device)))
         self._thread.start()
         try:
+            with told_of_compiling(lambda: self._control.send(EngineCompiles())):
+                self.engine.warm_up()
+            self._control.send(EngineReady(os.getpid(), str(self.engine.device)))
             self.engine.run()
         except Exception:
             _log.exception("the engine failed")

@@ -110,8 +110,12 @@ class EngineStatus:
             "packet_bytes", "audio_samples").
         latency_buckets: cumulative count of verdicts by upper bound in seconds from decoded to judged, +inf last.
         latency_sum: of all of them, in seconds.
+        stage_buckets, stage_sums: the same of each stage on the way there: "ingest" (a packet, from its source to the
+            engine), "decode" (a packet of pictures), "queue" (a picture that waits for its batch), "measure" (a batch),
+            "judge" (a batch).
         batch_frames: mean pictures in a batch over the last seconds.
         queue_depth: surfaces and blocks that wait, over all its streams.
+        detail: why it is not up, for people; "" while it is.
     """
 
     name: str
@@ -129,6 +133,9 @@ class EngineStatus:
     latency_sum: float = 0.0
     batch_frames: float = 0.0
     queue_depth: int = 0
+    detail: str = ""
+    stage_buckets: Mapping[str, Mapping[float, int]] = field(default_factory=dict)
+    stage_sums: Mapping[str, float] = field(default_factory=dict)
 
 
 class FleetListener(Protocol):

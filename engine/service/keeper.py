@@ -23,6 +23,7 @@ from engine.service.contract import StreamState
 from engine.service.messages import (
     Drain,
     Ended,
+    EngineCompiles,
     EngineReady,
     EngineSays,
     Evidence,
@@ -33,7 +34,7 @@ from engine.service.messages import (
     SecondSaid,
     TakeIngest,
 )
-from engine.service.places import EnginePlace, IngestPlace, StreamPlace
+from engine.service.places import COMPILES, EnginePlace, IngestPlace, StreamPlace
 from engine.service.roster import Roster
 from engine.service.supervision import split, suspects
 from engine.wire import ConnectionLost
@@ -150,6 +151,11 @@ class Keeper:
                     self._link(ingest)
             for place in roster.judged_by(engine):
                 roster.say(engine, place.order())
+            roster.tell_waiting(engine)
+        elif isinstance(message, EngineCompiles):
+            engine.compiles = True
+            _log.warning("engine %s %s", engine.group.name, COMPILES)
+            roster.tell_waiting(engine)
         elif isinstance(message, IncidentSaid):
             said = message
             roster.calls.append(lambda to: to.on_incident(said.incident, said.change, said.session, said.at))

@@ -76,6 +76,10 @@ class EngineReady(msgspec.Struct, tag=True, frozen=True):
     device: str
 
 
+class EngineCompiles(msgspec.Struct, tag=True, frozen=True):
+    """The process is starting, and has to compile the kernels first, as this machine never ran them."""
+
+
 class IncidentSaid(msgspec.Struct, tag=True, frozen=True):
     """An incident changed at Unix second `at`."""
 
@@ -140,7 +144,10 @@ class StreamSaid(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, tag=True, frozen=True):
-    """How an engine is, once a second; see EngineStatus. `latency_counts` has one count per bound, not cumulative."""
+    """How an engine is, once a second; see EngineStatus. `latency_counts` has one count per bound, not cumulative.
+
+    Those of each stage have the same bounds.
+    """
 
     load: float
     headroom_streams: int
@@ -152,7 +159,9 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     batch_frames: float
     queue_depth: int
     streams: list[StreamSaid]
+    stage_counts: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    stage_sums: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 SupervisorSays = TakeIngest | DropIngest | Judge | Move | Remove | Snap | Drain
-EngineSays = EngineReady | IncidentSaid | SecondSaid | Ended | Picture | Evidence | Report | LogLine
+EngineSays = EngineReady | EngineCompiles | IncidentSaid | SecondSaid | Ended | Picture | Evidence | Report | LogLine

@@ -139,8 +139,14 @@ class ServiceCollector(Collector):
         latency = HistogramMetricFamily(
             "avjury_verdict_latency_seconds", "From a decoded picture to its verdict.", labels=["engine"]
         )
+        stages = HistogramMetricFamily(
+            "avjury_stage_latency_seconds", "How long each stage on the way to a verdict takes.",
+            labels=["engine", "stage"],
+        )  # fmt: skip
         counters: dict[str, CounterMetricFamily] = {}
         for engine in engines:
+            for stage, counts in engine.stage_buckets.items():
+                stages.add_metric([engine.name, stage], _buckets(counts), engine.stage_sums[stage])
             info.add_metric([engine.name, engine.device], 1)
             restarts.add_metric([engine.name], engine.restarts)
             if engine.latency_buckets:
@@ -152,7 +158,7 @@ class ServiceCollector(Collector):
                     text = f"What an engine counts as {name.replace('_', ' ')}."
                     counters[metric] = CounterMetricFamily(metric, text, labels=["engine"])
                 counters[metric].add_metric([engine.name], total)
-        yield from (info, restarts, latency, *counters.values())
+        yield from (info, restarts, latency, stages, *counters.values())
 
     def _incidents(self) -> Iterator[Metric]:
         opened = CounterMetricFamily(
