@@ -253,6 +253,56 @@ def demo(
 
 
 @app.command()
+def selftest(
+    full: Annotated[
+        bool, typer.Option("--full", help="Every defect that can be planted; else a few of each kind.")
+    ] = False,
+    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where to judge.")] = "auto",
+    format: Annotated[Format, typer.Option("--format", help="How the results are written.")] = Format.TABLE,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="DIR", help="Keep the clips there; else they are thrown away.")
+    ] = None,
+) -> None:
+    """Make clips with known defects, judge them, and say what was found, what was missed, and how soon."""
+    from engine.selftest.command import run_selftest
+
+    raise typer.Exit(
+        run_selftest(sys.stdout, full=full, device=device, format=format.value, keep=keep,
+                     say=lambda text: typer.echo(text, err=True))
+    )  # fmt: skip
+
+
+@app.command()
+def tune(
+    inputs: Annotated[list[str], typer.Argument(metavar="FILE...", help="Recordings of content that is good.")],
+    false_per_day: Annotated[
+        float, typer.Option("--false-per-day", metavar="N", min=0.001, help="False alarms that a detector may have.")
+    ] = 1.0,
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
+    profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help="As for check.")] = None,
+    detectors: Annotated[str | None, typer.Option("--detectors", metavar="LIST", help="As for check.")] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where to judge. [default: auto]")
+    ] = None,
+    planted: Annotated[
+        int, typer.Option("--planted", min=0, max=100, help="Places at which a changed detector's defects are planted.")
+    ] = 5,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="F.yaml", help="Write the proposals there, as configuration.")
+    ] = None,
+    format: Annotated[Format, typer.Option("--format", help="How the findings are written.")] = Format.TABLE,
+) -> None:
+    """Propose thresholds from recordings of good content, for a target of false alarms, with the evidence."""
+    from engine.tune.command import run_tune
+
+    raise typer.Exit(
+        run_tune(inputs, sys.stdout, per_day=false_per_day, config=config, profile=profile, detectors=detectors,
+                 device=device, output=output, format=format.value, planted=planted,
+                 say=lambda text: typer.echo(text, err=True))
+    )  # fmt: skip
+
+
+@app.command()
 def serve(
     config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
     data: Annotated[

@@ -384,7 +384,7 @@ class Engine:
                     stream.reader.counters.audio_samples += samples
                     stream.coverage.sound(starts[row], samples / 48000)
             if values is not None:
-                stream.rows.setdefault(measures.track, []).append((starts[row], values[row].copy()))
+                stream.rows.setdefault(measures.track, []).append((starts[row], ends[row], values[row].copy()))
         if values is not None and self.device.type == "cuda":
             self.counters.device_to_host_bytes += values.nbytes
         if frames is not None:
@@ -465,8 +465,9 @@ class Engine:
         for track, rows in stream.rows.items():
             outcome.trace[track] = Trace(
                 columns=self._measure.columns(track),
-                times=np.array([at for at, _ in rows]),
-                values=np.array([values for _, values in rows]),
+                times=np.array([at for at, _, _ in rows]),
+                values=np.array([values for _, _, values in rows]),
+                until=np.array([until for _, until, _ in rows]),
             )
         self._measure.close_slot(stream.slot)
         for table in (self._streams, self._video, self._audio, self._pixel_black_th):
