@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator
 from engine.config_document import Document, Path_, apply_environment, close_name, explain, spell
 from engine.errors import AvjuryError, ConfigError
 from engine.settings.auth import AuthSection
+from engine.settings.canary import CANARY, CanarySection
 from engine.settings.maintenance import Window
 from engine.settings.notify import NotifySection
 from engine.settings.processes import ProcessesSection
@@ -97,6 +98,13 @@ class Stream(Section):
     paused: bool = False
     maintenance: Annotated[list[Window], Field(max_length=100)] = Field(default_factory=list)
 
+    @field_validator("id")
+    @classmethod
+    def _free_id(cls, name: str) -> str:
+        if name == CANARY:
+            raise ValueError(f"{CANARY} is the service's own channel")
+        return name
+
     @field_validator("labels")
     @classmethod
     def _plain_labels(cls, labels: dict[str, str]) -> dict[str, str]:
@@ -119,6 +127,7 @@ class Config(Section):
     auth: AuthSection = AuthSection()
     storage: StorageSection = StorageSection()
     notify: NotifySection = NotifySection()
+    canary: CanarySection = CanarySection()
     detectors: DetectorTable = Field(default_factory=dict)
     slates: dict[str, Slate] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)

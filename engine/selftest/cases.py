@@ -168,11 +168,12 @@ def _of_sound() -> list[Case]:
 
         return Case(_sound_name(name), name, ".flac", write)
 
-    end = SURROUND_SECONDS - 10.0
+    # A channel is lost that has sounded for a while.
+    start, end = 15.0, SURROUND_SECONDS - 10.0
     return [
         *(made(name, one) for name, one in plants.items()),
-        around("audio.surround_lost", lambda s: sound.plant_lost_channel(s, SOUND_START, end, channel=5)),
-        around("audio.surround_imbalance", lambda s: sound.plant_surround_imbalance(s, SOUND_START, end)),
+        around("audio.surround_lost", lambda s: sound.plant_lost_channel(s, start, end, channel=5)),
+        around("audio.surround_imbalance", lambda s: sound.plant_surround_imbalance(s, start, end)),
     ]
 
 

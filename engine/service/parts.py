@@ -6,6 +6,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from engine.service.auth import Gate
+from engine.service.canary import Canary
 from engine.service.contract import Fleet
 from engine.service.core import Core
 from engine.service.events import EventHub
@@ -32,6 +33,7 @@ class Parts:
         history: the last hours of every stream.
         wall: how all streams are now.
         notifier: None where nobody is told.
+        canary: None where none is wanted.
     """
 
     data: Path
@@ -51,6 +53,7 @@ class Parts:
     history: History
     wall: Wall
     notifier: Notifier | None = None
+    canary: Canary | None = None
 
     def wake_notifier(self) -> None:
         """There may be new notices."""

@@ -29,6 +29,8 @@ from engine.errors import AvjuryError, ConfigError, StoreError
 from engine.service import logs
 from engine.service.api.app import make_app
 from engine.service.auth import Gate
+from engine.service.canary import Canary, CanaryListener
+from engine.service.contract import FleetListener
 from engine.service.core import Core
 from engine.service.events import EventHub
 from engine.service.evidence_files import EvidenceFiles
@@ -134,6 +136,7 @@ class Service:
         self._history = History(data / "history", settings.history_hours)
         self._wall = Wall(self._core, self._open)
         self._listener = Listener(self._recorder, self._verdicts, self._hub, (self._history.put, self._wall.put))
+        self._canary = Canary(config.canary, data / "canary", self._fleet) if config.canary.enabled else None
         self._housekeeper = Housekeeper(
             data,
             self._store,
@@ -164,6 +167,7 @@ class Service:
             self._open,
             self._reload,
             self._health.ready,
+            self._canary,
         )
         self._gate = gate
         self.parts = Parts(
@@ -184,6 +188,7 @@ class Service:
             history=self._history,
             wall=self._wall,
             notifier=self._notifier,
+            canary=self._canary,
         )
 
     async def run(self, bound: socket.socket) -> None:
@@ -244,14 +249,22 @@ class Service:
         for part, start in (
             ("recorder", self._recorder.start),
             ("verdicts", self._verdicts.start),
-            ("fleet", partial(self._fleet.start, self._listener)),
+            ("fleet", partial(self._fleet.start, self._heard_by())),
             ("core", self._core.start),
             ("notifier", self._start_notifier),
             ("housekeeper", self._housekeeper.start),
             ("health", self._health.start),
+            ("canary", self._start_canary),
         ):
             self._running.add(part)
             start()
+
+    def _heard_by(self) -> FleetListener:
+        return self._listener if self._canary is None else CanaryListener(self._canary.book, self._listener)
+
+    def _start_canary(self) -> None:
+        if self._canary is not None:
+            self._canary.start()
 
     def _start_notifier(self) -> None:
         if self._notifier is not None:
@@ -265,6 +278,8 @@ class Service:
             return max(0.2, until - kept - time.monotonic())
 
         running, self._running = self._running, set()
+        if "canary" in running and self._canary is not None:
+            self._canary.stop(1.0)
         if "health" in running:
             self._health.stop(1.0)
         if "housekeeper" in running:

@@ -26,7 +26,7 @@ from engine.certainty import CONFIDENCE, false_per_hour_at_most
 from engine.configured import load_config
 from engine.detectors import Detector, Rule, resolve
 from engine.errors import AvjuryError, ConfigError
-from engine.exit_codes import CLEAN, INCIDENTS
+from engine.exit_codes import CLEAN, INCIDENTS, INPUT_FAILED
 from engine.outcome import Trace
 from engine.output import complain
 from engine.pipeline import check
@@ -244,7 +244,7 @@ def run_tune(
     """The command; see its help.
 
     Returns: the exit code: 0 the target is proven, with the proposals where there are any; 1 it is not, for some
-        detector; the reasons are in the answer.
+        detector; 3 a recording could not be judged. The reasons are in the answer.
     """
     loaded, known = load_config(config)
     selection = [] if profile is None else [loaded.profile(profile)]
@@ -287,7 +287,9 @@ def run_tune(
             f"{tuning.per_day_at_most(0):.3g} a day ({CONFIDENCE:.0%} confidence); {per_day:g} a day takes "
             f"{tuning.hours_needed():.0f} h of recordings"
         )
-    return CLEAN if all(one.verdict in ("holds", "proposed") for one in findings) and not failed else INCIDENTS
+    if failed:
+        return INPUT_FAILED
+    return CLEAN if all(one.verdict in ("holds", "proposed") for one in findings) else INCIDENTS
 
 
 def proposal(findings: Sequence[Finding], tuning: Tuning, per_day: float) -> str:
