@@ -303,6 +303,24 @@ def tune(
 
 
 @app.command()
+def shadow(
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="The service's configuration.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="The service's data folder. [default: of --config, else avjury-data]"
+        ),
+    ] = None,
+    format: Annotated[Format, typer.Option("--format", help="How the answer is written.")] = Format.TABLE,
+) -> None:
+    """Say what the profile that a service tries beside the live one would change."""
+    from engine.configured import load_config
+    from engine.shadow_command import tell_shadow
+
+    tell_shadow(data or Path(load_config(config)[0].service.data), sys.stdout, format.value)
+
+
+@app.command()
 def serve(
     config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
     data: Annotated[

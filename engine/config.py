@@ -23,6 +23,7 @@ from engine.settings.notify import NotifySection
 from engine.settings.processes import ProcessesSection
 from engine.settings.section import Section
 from engine.settings.service import ServiceSection
+from engine.settings.shadow import ShadowSection
 from engine.settings.slates import Slate
 from engine.settings.storage import StorageSection
 
@@ -128,6 +129,7 @@ class Config(Section):
     storage: StorageSection = StorageSection()
     notify: NotifySection = NotifySection()
     canary: CanarySection = CanarySection()
+    shadow: ShadowSection = ShadowSection()
     detectors: DetectorTable = Field(default_factory=dict)
     slates: dict[str, Slate] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
@@ -316,6 +318,10 @@ def _check_streams(config: Config, document: Document) -> None:
             raise document.error((*path, "id"), f"{stream.id!r} is taken by {first}", "give every stream its own id")
         seen[stream.id] = index
         _check_profile(config, stream, path, document.error)
+    names = profile_names(config)
+    if config.shadow.profile is not None and config.shadow.profile not in names:
+        why = f"unknown profile {config.shadow.profile[:100]!r}{close_name(config.shadow.profile, names)}"
+        raise document.error(("shadow", "profile"), why, f"profiles: {', '.join(names)}")
 
 
 def _check_profile(config: Config, stream: Stream, path: Path_, wrong: _Wrong) -> None:

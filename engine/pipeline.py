@@ -8,7 +8,7 @@ the readers are stopped and the error goes to the caller; if a reader fails, tha
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 
@@ -21,7 +21,7 @@ from engine.coverage import Coverage
 from engine.decode.choose import DecoderChooser
 from engine.decode.driver import wait_by_blocking
 from engine.decode.upload import Uploader
-from engine.detectors import Detector, Rule, all_detectors, resolve
+from engine.detectors import Detector, Rule, all_detectors, detector, resolve
 from engine.devices import choose_device
 from engine.errors import DeviceError
 from engine.evidence import thumbnail
@@ -44,6 +44,7 @@ from engine.media import AudioBlock, FrameBatch, Measures, StreamTick, Surface
 from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
+from engine.shadow_judge import Found, ShadowJudge
 from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import ClosedBy, Incident, Loudness, StreamSecond
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
@@ -95,6 +96,8 @@ class Engine:
         self._batcher = Batcher(self.device, settings.max_batch, wait)
         self._measure = Measure(self.device, slots, slates=settings.slates)
         self._judge = Judge(all_detectors(), self.device, slots)
+        self._slots = slots
+        self._shadows: ShadowJudge | None = None  # made when the first stream has rules to be tried
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
         self._levels = Levels(slots, self.device) if settings.levels else None
@@ -104,7 +107,7 @@ class Engine:
         self._video: dict[int, BoundedQueue[Surface]] = {}
         self._audio: dict[int, BoundedQueue[AudioBlock]] = {}
         self._pixel_black_th: dict[int, float] = {}
-        self._in_flight: deque[tuple[Pending, FrameBatch | None, Measures]] = deque()
+        self._in_flight: deque[tuple[Pending, Pending | None, FrameBatch | None, Measures]] = deque()
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
         self._stopping = False
@@ -160,18 +163,40 @@ class Engine:
             began=time.monotonic(),
             pattern=None if reader.onsets is None else FlashBeep(reader.onsets),
         )
-        wanted = {d.column for d in detectors}
-        if self.settings.trace:
-            wanted |= {*INFORMATION_COLUMNS, *EDGE_COLUMNS}  # no detector of ours judges them
-        self._measure.open_slot(slot, parameters, wanted)
+        self._measure.open_slot(slot, parameters, self._columns_of(stream))
         self._judge.open_slot(slot, rules)
         if self._levels is not None:
             self._levels.open_slot(slot)
+        self._try_beside(stream)
         self.counters.streams[spec.id] = reader.counters
         self._streams[slot] = stream
         self._video[slot], self._audio[slot] = reader.video, reader.audio
         self._pixel_black_th[slot] = parameters.get("video.black", {}).get("pixel_black_th", 0.1)
         reader.start()
+
+    def _columns_of(self, stream: JudgedStream) -> set[str]:
+        """The measures that are taken of a stream."""
+        wanted = {d.column for d in stream.detectors}
+        wanted |= {detector(name).column for name in stream.spec.shadow or ()}
+        if self.settings.trace:
+            wanted |= {*INFORMATION_COLUMNS, *EDGE_COLUMNS}  # no detector of ours judges them
+        return wanted
+
+    def _try_beside(self, stream: JudgedStream) -> None:
+        """Begin to judge a stream by other rules beside its own, where there are some, and end it where not."""
+        if self._shadows is None and stream.spec.shadow is None:
+            return
+        if self._shadows is None:
+            self._shadows = ShadowJudge(self.device, self._slots)
+        self._told_beside(self._shadows.close(stream.slot, stream.ends, "removed"))
+        if stream.spec.shadow is not None:
+            detectors, parameters = resolve(stream.spec.shadow)
+            self._shadows.open(stream.slot, stream.spec.id, {d.name: d.rule(parameters[d.name]) for d in detectors})
+
+    def _told_beside(self, found: Iterable[Found]) -> None:
+        """What rules that are tried have found; an engine that nobody asked for it tells nobody."""
+        for _ in found:
+            pass
 
     def evidence_totals(self) -> dict[str, int]:
         """What was made of evidence since the engine began, and what is held for it, for metrics."""
@@ -291,6 +316,8 @@ class Engine:
                 self._settle(0)
                 reader.gap.clear()  # first: what the reader says from here on counts for the next pass
                 self._judge.interrupt(stream.slot)
+                if self._shadows is not None:
+                    self._shadows.interrupt(stream.slot)
                 if reader.anew:
                     self._forget_measures(stream)
         if silent:
@@ -322,18 +349,19 @@ class Engine:
     def _forget_measures(self, stream: JudgedStream) -> None:
         """What was measured of the stream so far is not to be compared with what comes."""
         stream.reader.anew = False
-        self._measure.open_slot(stream.slot, stream.parameters, {d.column for d in stream.detectors})
+        self._measure.open_slot(stream.slot, stream.parameters, self._columns_of(stream))
 
     def _emit(self, measures: Measures, frames: FrameBatch | None) -> None:
         """Judge rows; their verdicts are given out now on the CPU, one batch later on a GPU."""
         pending = self._judge.submit(measures)
-        self._in_flight.append((pending, frames, measures))
+        beside = None if self._shadows is None else self._shadows.submit(measures)
+        self._in_flight.append((pending, beside, frames, measures))
         self._settle(self._depth)
 
     def _settle(self, depth: int) -> None:
         """Give out verdicts until at most `depth` batches are in flight."""
         while len(self._in_flight) > depth:
-            pending, frames, measures = self._in_flight.popleft()
+            pending, beside, frames, measures = self._in_flight.popleft()
             transitions = pending.transitions()
             self._account(measures, frames)
             for transition in transitions:
@@ -346,6 +374,8 @@ class Engine:
                 if frames is not None and self._recorder is not None and transition.kind != "closed":
                     row = frames.numbers.index(transition.slot)
                     self._recorder.picture(stream.slot, incident, frames.surfaces[row], transition.decided_at)
+            if beside is not None and self._shadows is not None:
+                self._told_beside(self._shadows.found(beside))
             if frames is not None:
                 self._judged(frames)
                 if self._recorder is not None:
@@ -450,6 +480,8 @@ class Engine:
         for transition in self._judge.close_slot(stream.slot, stream.ends):
             incident, change = stream.book.apply(transition, closed_by=closed_by)
             self._publish(stream, incident, change)
+        if self._shadows is not None:
+            self._told_beside(self._shadows.close(stream.slot, stream.ends, closed_by))
         reader.join(JOIN_SECONDS)
         if self._recorder is not None:
             self._recorder.close(stream.slot)

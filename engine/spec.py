@@ -50,6 +50,7 @@ class StreamSpec:
         detectors: enabled detectors, each with the parameters that differ from its defaults; None enables all.
         policy: what may be opened.
         rendition: of a master playlist or manifest: "best", "worst", or a height as "720".
+        shadow: detectors that are tried beside these on the same measures, as `detectors`; None tries none.
     """
 
     id: str
@@ -57,3 +58,4 @@ class StreamSpec:
     detectors: Mapping[str, Mapping[str, object]] | None = None
     policy: UrlPolicy = field(default_factory=UrlPolicy)
     rendition: str = "best"
+    shadow: Mapping[str, Mapping[str, object]] | None = None

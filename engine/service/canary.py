@@ -270,6 +270,10 @@ class CanaryListener:
             self._ours.append(incident.id)
             self._book.told(incident.detector, time.time())
 
+    def on_shadow(self, incident: Incident, change: Change, session: str, at: float) -> None:
+        """Nothing is tried on the canary."""
+        self._beyond.on_shadow(incident, change, session, at)
+
     def on_second(self, second: StreamSecond, session: str, at: float) -> None:
         """Of the canary: not kept, for nobody's availability is made of it."""
         if second.stream != CANARY:

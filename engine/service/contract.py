@@ -31,6 +31,7 @@ class StreamPlan:
         rendition: which variant of a master playlist is judged: "best", "worst", a height as "720", or "all": as
             "best", the others being streams of their own.
         private_addresses: loopback and private addresses may be opened (streams of the operator's own configuration).
+        shadow: detectors that are tried beside these, of which nobody is told; None tries none.
     """
 
     id: str
@@ -42,6 +43,7 @@ class StreamPlan:
     loop: bool = False
     rendition: str = "best"
     private_addresses: bool = False
+    shadow: Mapping[str, Mapping[str, object]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,9 @@ class FleetListener(Protocol):
 
     def on_incident(self, incident: Incident, change: Change, session: str, at: float) -> None:
         """An incident changed at Unix second `at`. The same report may come twice."""
+
+    def on_shadow(self, incident: Incident, change: Change, session: str, at: float) -> None:
+        """As on_incident, of the detectors that are tried beside (StreamPlan.shadow)."""
 
     def on_second(self, second: StreamSecond, session: str, at: float) -> None:
         """A media second of a stream was judged; `at` is the Unix second at which it was played."""

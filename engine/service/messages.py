@@ -41,6 +41,7 @@ class Judge(msgspec.Struct, tag=True, frozen=True):
     private_addresses: bool
     ingest: str
     session: str
+    shadow: Mapping[str, Mapping[str, Any]] | None = None
 
 
 class Move(msgspec.Struct, tag=True, frozen=True):
@@ -77,6 +78,15 @@ class EngineReady(msgspec.Struct, tag=True, frozen=True):
 
 class IncidentSaid(msgspec.Struct, tag=True, frozen=True):
     """An incident changed at Unix second `at`."""
+
+    incident: Incident
+    change: Literal["opened", "updated", "closed"]
+    session: str
+    at: float
+
+
+class ShadowSaid(msgspec.Struct, tag=True, frozen=True):
+    """Rules that are tried beside a stream's own found something; as IncidentSaid."""
 
     incident: Incident
     change: Literal["opened", "updated", "closed"]
@@ -153,4 +163,4 @@ class Report(msgspec.Struct, tag=True, frozen=True):
 
 
 SupervisorSays = TakeIngest | DropIngest | Judge | Move | Remove | Snap | Drain
-EngineSays = EngineReady | IncidentSaid | SecondSaid | Ended | Picture | Evidence | Report | LogLine
+EngineSays = EngineReady | IncidentSaid | ShadowSaid | SecondSaid | Ended | Picture | Evidence | Report | LogLine

@@ -17,6 +17,7 @@ from engine.service.open_incidents import OpenIncidents
 from engine.service.probe import Prober
 from engine.service.reload import Reload
 from engine.service.sessions import Sessions
+from engine.service.shadow import Shadow
 from engine.service.sinks import Notifier, SecondsReader
 from engine.service.wall import Wall
 from engine.store.sql import Store
@@ -32,6 +33,7 @@ class Parts:
         sessions: of the web page.
         history: the last hours of every stream.
         wall: how all streams are now.
+        shadow: what a profile that is tried would change.
         notifier: None where nobody is told.
         canary: None where none is wanted.
     """
@@ -52,6 +54,7 @@ class Parts:
     sessions: Sessions
     history: History
     wall: Wall
+    shadow: Shadow
     notifier: Notifier | None = None
     canary: Canary | None = None
 

@@ -174,6 +174,7 @@ class StreamPlace:
             private_addresses=plan.private_addresses,
             ingest=self.ingest.name if self.ingest is not None else "",
             session=self.session,
+            shadow=None if plan.shadow is None else {name: dict(given) for name, given in plan.shadow.items()},
         )
 
     def status(self) -> StreamStatus:

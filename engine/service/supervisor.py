@@ -46,6 +46,7 @@ from engine.service.probe import Prober
 from engine.service.recorder import Recorder
 from engine.service.reload import Reload
 from engine.service.sessions import Sessions, session_key
+from engine.service.shadow import Shadow, ShadowListener
 from engine.service.wall import Wall
 from engine.store.database import sqlite_url
 from engine.store.records import Recorded
@@ -136,6 +137,7 @@ class Service:
         self._history = History(data / "history", settings.history_hours)
         self._wall = Wall(self._core, self._open)
         self._listener = Listener(self._recorder, self._verdicts, self._hub, (self._history.put, self._wall.put))
+        self._shadow = Shadow(data, self._core)
         self._canary = Canary(config.canary, data / "canary", self._fleet) if config.canary.enabled else None
         self._housekeeper = Housekeeper(
             data,
@@ -187,6 +189,7 @@ class Service:
             sessions=Sessions(gate, session_key(data)),
             history=self._history,
             wall=self._wall,
+            shadow=self._shadow,
             notifier=self._notifier,
             canary=self._canary,
         )
@@ -260,7 +263,8 @@ class Service:
             start()
 
     def _heard_by(self) -> FleetListener:
-        return self._listener if self._canary is None else CanaryListener(self._canary.book, self._listener)
+        told = ShadowListener(self._shadow, self._listener)
+        return told if self._canary is None else CanaryListener(self._canary.book, told)
 
     def _start_canary(self) -> None:
         if self._canary is not None:
