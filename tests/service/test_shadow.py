@@ -30,7 +30,7 @@ def seen(side, start, end, detector="video.black", stream="news", session="s"):
 
 
 def incident(start, end=None, detector="video.black", stream="news"):
-    return Incident("x", stream, detector, Severity.CRITICAL, start, 1.0, end=end)
+    return Incident(f"{stream}-{detector}-{start}", stream, detector, Severity.CRITICAL, start, 1.0, end=end)
 
 
 def test_incidents_go_together_where_they_overlap_in_one_session_of_a_stream():
