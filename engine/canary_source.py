@@ -157,7 +157,8 @@ def prepared(folder: Path, defects: Sequence[Defect]) -> tuple[dict[str, Coded],
         defects: whose variants are wanted.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    pictures, heard = {}, {}
+    pictures: dict[str, Coded] = {}
+    heard: dict[str, Coded] = {}
     for detector, kind in (("", "picture"), ("", "sound"), *((one.detector, one.kind) for one in defects)):
         if kind == "transport":
             continue

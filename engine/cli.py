@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from engine.cli_examples import epilog
 from engine.errors import AvjuryError, ConfigError, PipeClosed
 from engine.exit_codes import CLEAN, INCIDENTS, INTERRUPTED, PIPE_CLOSED, USAGE
 from engine.output import complain, printable
@@ -22,7 +23,6 @@ app = typer.Typer(
     name="avjury",
     help="Judges audio/video streams: which one is broken, how, since when, and how badly.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -68,7 +68,7 @@ def _options(
     pass
 
 
-@app.command()
+@app.command(epilog=epilog("check"))
 def check(
     inputs: Annotated[
         list[str] | None, typer.Argument(metavar="INPUT...", help="Files or live URLs; else the streams of --config.")
@@ -147,7 +147,7 @@ def check(
     )
 
 
-@app.command()
+@app.command(epilog=epilog("detectors"))
 def detectors(
     format: Annotated[Format, typer.Option("--format", help="How the list is written.")] = Format.TABLE,
 ) -> None:
@@ -157,7 +157,7 @@ def detectors(
     print_detectors(format.value, sys.stdout)
 
 
-@app.command()
+@app.command(epilog=epilog("slate"))
 def slate(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or clips that begin with a slate.")],
 ) -> None:
@@ -172,7 +172,7 @@ def slate(
         typer.echo(f"  {json.dumps(found.name)}:\n    hash: {found.text}")
 
 
-@app.command()
+@app.command(epilog=epilog("doctor"))
 def doctor(
     format: Annotated[Format, typer.Option("--format", help="How the findings are written.")] = Format.TABLE,
 ) -> None:
@@ -186,7 +186,7 @@ notify = typer.Typer(no_args_is_help=True, help="Notifications.")
 app.add_typer(notify, name="notify")
 
 
-@notify.command("test")
+@notify.command("test", epilog=epilog("notify test"))
 def notify_test(
     sinks: Annotated[
         list[str] | None, typer.Argument(metavar="[SINK]...", help="Names of sinks; all of --config unless named.")
@@ -200,7 +200,7 @@ def notify_test(
     raise typer.Exit(send_tests(load_config(config)[0].notify, sinks or [], sys.stdout))
 
 
-@app.command()
+@app.command(epilog=epilog("query"))
 def query(
     question: Annotated[
         str | None, typer.Argument(metavar="QUESTION", help="availability, worst, incidents or gaps.")
@@ -239,7 +239,7 @@ def query(
     write_answer(answer(reader, question, sql, since, until, stream or [], limit), format.value, sys.stdout)
 
 
-@app.command()
+@app.command(epilog=epilog("demo"))
 def demo(
     output: Annotated[
         Path, typer.Option("--output", metavar="DIR", help="Where the clip and the report are written.")
@@ -252,7 +252,7 @@ def demo(
     raise typer.Exit(CLEAN if run_demo(output, device) else INCIDENTS)
 
 
-@app.command()
+@app.command(epilog=epilog("selftest"))
 def selftest(
     full: Annotated[
         bool, typer.Option("--full", help="Every defect that can be planted; else a few of each kind.")
@@ -272,7 +272,7 @@ def selftest(
     )  # fmt: skip
 
 
-@app.command()
+@app.command(epilog=epilog("tune"))
 def tune(
     inputs: Annotated[list[str], typer.Argument(metavar="FILE...", help="Recordings of content that is good.")],
     false_per_day: Annotated[
@@ -302,7 +302,7 @@ def tune(
     )  # fmt: skip
 
 
-@app.command()
+@app.command(epilog=epilog("shadow"))
 def shadow(
     config: Annotated[Path | None, typer.Option("--config", metavar="F", help="The service's configuration.")] = None,
     data: Annotated[
@@ -320,7 +320,7 @@ def shadow(
     tell_shadow(data or Path(load_config(config)[0].service.data), sys.stdout, format.value)
 
 
-@app.command()
+@app.command(epilog=epilog("serve"))
 def serve(
     config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
     data: Annotated[
@@ -346,7 +346,7 @@ class Network(StrEnum):
     ARTIFACT = "artifact"
 
 
-@app.command()
+@app.command(epilog=epilog("train"))
 def train(
     network: Annotated[Network, typer.Argument(help="Which network.")],
     media: Annotated[Path, typer.Option("--media", metavar="DIR", help="Folder of clean clips.")],

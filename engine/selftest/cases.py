@@ -145,9 +145,11 @@ def _of_pictures() -> list[Case]:
 
 def _of_sound() -> list[Case]:
     quick = {"audio.silence", "audio.clipping", "audio.channel_lost", "audio.dropout", "audio.tone"}
-    plants: dict[str, Callable[[sound.Samples], sound.Result]] = {
-        name: lambda samples, plant=one: plant(samples, SOUND_START, SOUND_END) for name, one in sound.LASTING.items()
-    }
+
+    def lasting(one: Callable[[sound.Samples, float, float], sound.Result]) -> Callable[[sound.Samples], sound.Result]:
+        return lambda samples: one(samples, SOUND_START, SOUND_END)
+
+    plants = {name: lasting(one) for name, one in sound.LASTING.items()}
     plants["audio.click"] = lambda samples: sound.plant_clicks(samples, SOUND_START, SOUND_START + 1.0)
     plants["audio.dropout"] = lambda samples: sound.plant_dropout(samples, SOUND_START)
     plants["audio.level_jump"] = lambda samples: sound.plant_level_jump(samples, SOUND_START)

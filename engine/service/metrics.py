@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from engine.service.canary import LATENCY_BOUNDS, Canary
+from engine.service.canary import LATENCY_BOUNDS, Canary, Score
 from engine.service.contract import EngineStatus, Fleet, StreamStatus
 from engine.service.core import Core
 from engine.service.events import EventHub
@@ -189,7 +189,7 @@ class ServiceCollector(Collector):
         yield _gauge("avjury_canary_up", "Whether the canary is judged.", canary.up)
         yield _gauge("avjury_canary_last_found_timestamp_seconds", "When a planted defect was last found.",
                      book.last_found_at)  # fmt: skip
-        totals = (
+        totals: tuple[tuple[str, str, Callable[[Score], int]], ...] = (
             ("avjury_canary_planted", "Defects planted into the canary.", lambda score: score.planted),
             ("avjury_canary_found", "Of these, what its detector told.", lambda score: score.found),
             ("avjury_canary_missed", "Of these, what was not told in time.", lambda score: score.missed),

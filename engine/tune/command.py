@@ -120,7 +120,9 @@ class Tuning:
         settings = EngineSettings(device=self._device, trace=True)
         [outcome] = check([StreamSpec(str(path), str(path), self._chosen)], settings)
         if outcome.error is not None or outcome.summary is None:
-            raise outcome.error or ConfigError("cannot be judged", stream=str(path))
+            raise outcome.error or ConfigError(
+                "cannot be judged", stream=str(path), why="it ended early", remedy="name another recording"
+            )
         self.durations[path] = outcome.summary.duration
         # A recording that lacks a track says nothing about it.
         told = [incident for incident in outcome.incidents if incident.cause != "absent_track"]
