@@ -24,6 +24,7 @@ class EngineSettings:
         thumbnails: keep a picture of each incident's worst moment.
         evidence: what is kept of incidents, where the engine has somebody to hand it to.
         slates: pictures to look for, of `video.slate`.
+        graphs: on a GPU, record the launches of a batch once and play them back for the others.
         levels: keep the lowest and highest value of each measure in every second.
     """
 
@@ -37,6 +38,7 @@ class EngineSettings:
     thumbnails: bool = False
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
     slates: tuple[Slate, ...] = ()
+    graphs: bool = True
     levels: bool = False
 
 

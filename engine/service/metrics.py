@@ -15,6 +15,7 @@ from engine.service.canary import LATENCY_BOUNDS, Canary, Score
 from engine.service.contract import EngineStatus, Fleet, StreamStatus
 from engine.service.core import Core
 from engine.service.events import EventHub
+from engine.service.gpu_metrics import GpuMetrics
 from engine.service.open_incidents import OpenIncidents
 from engine.service.recorder import Recorder
 from engine.service.reload import Reload
@@ -68,11 +69,13 @@ class ServiceCollector(Collector):
         self._reload = reload
         self._ready = ready
         self._canary = canary
+        self._gpus = GpuMetrics()
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
         yield from self._streams()
         yield from self._engines()
+        yield from self._gpus.collect()
         yield from self._incidents()
         yield from self._service()
         if self._canary is not None:
