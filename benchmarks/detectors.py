@@ -16,11 +16,9 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
 from benchmarks.clean_content import bench_clean, bench_made, bench_variants
@@ -40,6 +38,7 @@ from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Incident
 from models.synthesis import sound
 from models.synthesis.planted import Planted
+from models.synthesis.sound_clip import read_sound, write_sound
 
 # Clips with pictures that move, of several kinds and codecs, progressive, without a fault of their own.
 PICTURE_CLIPS = (
@@ -183,33 +182,6 @@ def bench_damage(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Ta
     for what, counted in tallies.items():
         _say(what, counted)
     return dict(tallies)
-
-
-def read_sound(path: Path, seconds: float) -> sound.Samples:
-    """(2, n) float32 at 48 kHz: the beginning of a clip's sound."""
-    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=sound.SAMPLE_RATE)
-    parts: list[Any] = []
-    with av.open(str(path), metadata_errors="replace") as container:
-        for frame in container.decode(audio=0):
-            parts += [resampled.to_ndarray() for resampled in resampler.resample(frame)]
-            if sum(part.shape[1] for part in parts) >= seconds * sound.SAMPLE_RATE:
-                break
-    joined: sound.Samples = np.concatenate(parts, axis=1)[:, : round(seconds * sound.SAMPLE_RATE)]
-    return joined.astype(np.float32)
-
-
-def write_sound(path: Path, samples: sound.Samples) -> None:
-    """A 24-bit FLAC file, stereo or 5.1."""
-    layout = "stereo" if len(samples) == 2 else "5.1"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("flac", rate=sound.SAMPLE_RATE, layout=layout, format="s32")
-        whole = np.rint(np.clip(samples.T, -1, 1 - 2.0**-23) * 2.0**31).astype(np.int32)
-        for at in range(0, len(whole), 4096):
-            part = np.ascontiguousarray(whole[at : at + 4096]).reshape(1, -1)
-            frame = av.AudioFrame.from_ndarray(part, format="s32", layout=layout)
-            frame.sample_rate, frame.pts, frame.time_base = sound.SAMPLE_RATE, at, Fraction(1, sound.SAMPLE_RATE)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
 
 
 def sound_plants(draw: random.Random) -> dict[str, Callable[[sound.Samples, float], sound.Result]]:

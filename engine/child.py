@@ -52,6 +52,7 @@ from engine.service.messages import (
     Remove,
     Report,
     SecondSaid,
+    ShadowSaid,
     Snap,
     SupervisorSays,
     TakeIngest,
@@ -207,7 +208,7 @@ class EngineProcess(Silent):
 
     def _judge(self, said: Judge) -> None:
         policy = policy_of(said.private_addresses)
-        spec = StreamSpec(said.id, said.url, said.detectors, policy, said.rendition, said.reference)
+        spec = StreamSpec(said.id, said.url, said.detectors, policy, said.rendition, said.reference, said.shadow)
         before = self._sessions.get(said.id)
         try:
             wanted = Order(spec, said.ingest, said.session, said.priority, said.loop)
@@ -227,6 +228,12 @@ class EngineProcess(Silent):
         if len(self._incidents) > _MOST_INCIDENTS:
             del self._incidents[next(iter(self._incidents))]
         self._control.send(IncidentSaid(incident, change, self._sessions.get(incident.stream, ""), time.time()))
+
+    def on_shadow(self, incident: Incident, change: Change) -> None:
+        """Rules that are tried found something; their worst values nobody asks for."""
+        if change != "updated":
+            session = self._sessions.get(incident.stream, "")
+            self._control.send(ShadowSaid(incident, change, session, time.time()), spare=True)
 
     def on_second(self, second: StreamSecond) -> None:
         """A media second was completed: it was played as long ago as the stream has gone on since."""

@@ -8,7 +8,7 @@ itself (a GPU that failed), which ends the process: its supervisor starts it ane
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -33,6 +33,7 @@ from engine.overload import Overload, OverloadSettings
 from engine.pipeline import Engine, watched
 from engine.queues import Bell
 from engine.service.messages import Report
+from engine.shadow_judge import Found
 from engine.spec import EngineSettings, StreamSpec
 from engine.startup import nothing_is_garbage
 from engine.verdicts import ClosedBy, Incident
@@ -81,6 +82,9 @@ class LiveListener(Listener, Protocol):
 
     def on_report(self, report: Report) -> None:
         """Once a second."""
+
+    def on_shadow(self, incident: Incident, change: Change) -> None:
+        """Rules that are tried beside a stream's own found something."""
 
 
 class LiveEngine(Engine):
@@ -268,6 +272,11 @@ class LiveEngine(Engine):
         """Other detectors, parameters or priority, without touching the source."""
         detectors, parameters = resolve(wanted.spec.detectors)
         self._wanted[wanted.spec.id] = wanted
+        tried, stream.spec = stream.spec.shadow, wanted.spec
+        if tried != wanted.spec.shadow:
+            self._settle(0)
+            self._try_beside(stream)
+            self._forget_measures(stream)
         if parameters == stream.parameters:
             if wanted.spec.reference != stream.spec.reference:
                 stream.spec = wanted.spec
@@ -293,6 +302,14 @@ class LiveEngine(Engine):
         for transition in self._judge.change_rules(stream.slot, rules, stream.ends, suspended):
             incident, change = stream.book.apply(transition, closed_by="removed")
             self._publish(stream, incident, change)
+        if self._shadows is not None and stream.spec.shadow is not None:
+            tried, parameters = resolve(stream.spec.shadow)
+            rules = {d.name: d.rule(parameters[d.name]) for d in tried}
+            self._told_beside(self._shadows.change(stream.slot, rules, stream.ends, suspended))
+
+    def _told_beside(self, found: Iterable[Found]) -> None:
+        for incident, change in found:
+            self._told.on_shadow(incident, change)
 
     def _sample(self, stream: JudgedStream) -> None:
         """Bring a stream to the present level of load."""
@@ -417,6 +434,7 @@ class LiveEngine(Engine):
             + self._judge.device_to_host_bytes
             + self.comparing.device_to_host_bytes
             + (self._levels.device_to_host_bytes if self._levels is not None else 0)
+            + (self._shadows.device_to_host_bytes if self._shadows is not None else 0)
         )
         batches, frames = self.counters.batches, self.counters.batch_frames
         mean = (frames - self._frames) / (batches - self._batches) if batches > self._batches else 0.0

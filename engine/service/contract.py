@@ -32,6 +32,7 @@ class StreamPlan:
             "best", the others being streams of their own.
         private_addresses: loopback and private addresses may be opened (streams of the operator's own configuration).
         reference: id of the stream that it is compared with, which the same engine has to judge; None without one.
+        shadow: detectors that are tried beside these, of which nobody is told; None tries none.
     """
 
     id: str
@@ -44,6 +45,7 @@ class StreamPlan:
     rendition: str = "best"
     private_addresses: bool = False
     reference: str | None = None
+    shadow: Mapping[str, Mapping[str, object]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,9 @@ class FleetListener(Protocol):
 
     def on_incident(self, incident: Incident, change: Change, session: str, at: float) -> None:
         """An incident changed at Unix second `at`. The same report may come twice."""
+
+    def on_shadow(self, incident: Incident, change: Change, session: str, at: float) -> None:
+        """As on_incident, of the detectors that are tried beside (StreamPlan.shadow)."""
 
     def on_second(self, second: StreamSecond, session: str, at: float) -> None:
         """A media second of a stream was judged; `at` is the Unix second at which it was played."""

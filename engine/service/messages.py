@@ -42,6 +42,7 @@ class Judge(msgspec.Struct, tag=True, frozen=True):
     ingest: str
     session: str
     reference: str | None = None
+    shadow: Mapping[str, Mapping[str, Any]] | None = None
 
 
 class Move(msgspec.Struct, tag=True, frozen=True):
@@ -82,6 +83,15 @@ class EngineCompiles(msgspec.Struct, tag=True, frozen=True):
 
 class IncidentSaid(msgspec.Struct, tag=True, frozen=True):
     """An incident changed at Unix second `at`."""
+
+    incident: Incident
+    change: Literal["opened", "updated", "closed"]
+    session: str
+    at: float
+
+
+class ShadowSaid(msgspec.Struct, tag=True, frozen=True):
+    """Rules that are tried beside a stream's own found something; as IncidentSaid."""
 
     incident: Incident
     change: Literal["opened", "updated", "closed"]
@@ -164,4 +174,15 @@ class Report(msgspec.Struct, tag=True, frozen=True):
 
 
 SupervisorSays = TakeIngest | DropIngest | Judge | Move | Remove | Snap | Drain
-EngineSays = EngineReady | EngineCompiles | IncidentSaid | SecondSaid | Ended | Picture | Evidence | Report | LogLine
+EngineSays = (
+    EngineReady
+    | EngineCompiles
+    | IncidentSaid
+    | ShadowSaid
+    | SecondSaid
+    | Ended
+    | Picture
+    | Evidence
+    | Report
+    | LogLine
+)

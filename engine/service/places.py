@@ -209,6 +209,7 @@ class StreamPlace:
             ingest=self.ingest.name if self.ingest is not None else "",
             session=self.session,
             reference=plan.reference,
+            shadow=None if plan.shadow is None else {name: dict(given) for name, given in plan.shadow.items()},
         )
 
     def status(self) -> StreamStatus:
