@@ -72,7 +72,7 @@ def _limited(value, most):
 
 @triton.jit
 def _put(address, value, mask, HALF: tl.constexpr):
-    """Store float32, or the nearest bfloat16, ties to even: spelt out, so that no version of Triton rounds otherwise."""
+    """Store float32, or the nearest bfloat16, ties to even: spelt out, as not every Triton rounds so."""
     if HALF:
         bits = value.to(tl.int32, bitcast=True)
         bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & -0x10000
