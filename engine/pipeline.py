@@ -23,8 +23,9 @@ from engine.decode.driver import wait_by_blocking
 from engine.decode.upload import Uploader
 from engine.detectors import Detector, Rule, all_detectors, resolve
 from engine.devices import choose_device
-from engine.errors import DeviceError
+from engine.errors import ConfigError, DeviceError
 from engine.evidence import thumbnail
+from engine.evidence.overlay import overlay
 from engine.evidence.recorder import Recorder
 from engine.evidence.series import Watched
 from engine.evidence.worker import Sink
@@ -40,14 +41,17 @@ from engine.judged_stream import JudgedStream
 from engine.levels import Levels
 from engine.listener import Listener, Silent
 from engine.measure import VIDEO_COLUMNS, Measure
+from engine.measure.network import NetworkUse
 from engine.media import AudioBlock, FrameBatch, Measures, StreamTick, Surface
 from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
-from engine.spec import EngineSettings, StreamSpec
+from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from engine.verdicts import ClosedBy, Incident, Loudness, StreamSecond
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
+from models.artifact_weights import load_artifact
+from models.weight_files import WeightsError
 
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
 IDLE_SECONDS = 0.25
@@ -68,7 +72,7 @@ class Engine:
         listener: who is told.
         slots: most streams at a time.
         evidence: who is handed the evidence of incidents, from a thread of its own; none is kept without.
-    Raises: DeviceError if the device is not there.
+    Raises: DeviceError if the device is not there; ConfigError if the network's weights cannot be used.
     """
 
     def __init__(
@@ -93,9 +97,10 @@ class Engine:
         if wait is None:
             wait = 0.005 if self.device.type == "cuda" else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
-        self._measure = Measure(self.device, slots, slates=settings.slates)
+        self._measure = Measure(self.device, slots, slates=settings.slates, network=network_of(settings.network))
         self._judge = Judge(all_detectors(), self.device, slots)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
+        self._mapped = frozenset(d.name for d in all_detectors() if d.column == "corruption")
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
         self._levels = Levels(slots, self.device) if settings.levels else None
         self._free = list(range(slots - 1, -1, -1))
@@ -241,6 +246,7 @@ class Engine:
         if frames is not None:
             frames = self._on_device(frames)
             self._emit(self._measure.frames(frames), frames)
+            self._count_looks(frames)
         for _ in range(AUDIO_QUEUE_BLOCKS):  # sound that waits is short; more would hold the pictures up
             sound = self._batcher.sound(self._audio)
             if sound is None:
@@ -255,6 +261,13 @@ class Engine:
             self._tell(stream)
             if stream.ended:
                 self._finish(stream, "end_of_stream")
+
+    def _count_looks(self, frames: FrameBatch) -> None:
+        """Which of these pictures the network saw."""
+        for row in () if self._measure.network is None else self._measure.network.looked:
+            stream = self._streams[frames.numbers[row]]
+            stream.coverage.network(frames.surfaces[row].pts)
+            stream.reader.counters.frames_seen_by_network += 1
 
     def _on_device(self, batch: FrameBatch) -> FrameBatch:
         """The batch with the software decoder's pictures uploaded, where the kernels run on a GPU."""
@@ -346,12 +359,29 @@ class Engine:
                 if frames is not None and self._recorder is not None and transition.kind != "closed":
                     row = frames.numbers.index(transition.slot)
                     self._recorder.picture(stream.slot, incident, frames.surfaces[row], transition.decided_at)
+                if frames is not None and incident.detector in self._mapped and transition.kind != "closed":
+                    self._map(stream, incident, frames, transition.decided_at)
             if frames is not None:
                 self._judged(frames)
                 if self._recorder is not None:
                     self._recorder.batch_ends(frames.numbers, frames.surfaces)
                 for surface in frames.surfaces:
                     surface.release()
+
+    def _map(self, stream: JudgedStream, incident: Incident, frames: FrameBatch, at: float) -> None:
+        """Where the network sees damage in the picture, as evidence."""
+        surface, network = frames.surfaces[frames.numbers.index(stream.slot)], self._measure.network
+        make = self._measure.map_of(stream.slot, surface)
+        if make is None or network is None:
+            return
+
+        def picture() -> bytes:
+            return overlay(surface, make(), network.point)
+
+        if self.settings.thumbnails:
+            stream.maps[incident.id] = picture  # made once, of the worst of them
+        if self._recorder is not None:
+            self._recorder.overlay(stream.slot, incident, at, picture)
 
     def _judged(self, frames: FrameBatch) -> None:
         """The verdicts on these pictures are given out; they are not yet released."""
@@ -405,6 +435,8 @@ class Engine:
         if change == "opened":
             stream.opened(incident)
         elif change == "closed" and incident.end is not None:
+            if incident.id in stream.maps:
+                stream.outcome.overlays[incident.id] = stream.maps.pop(incident.id)()
             stream.coverage.closed(incident.detector, incident.start, incident.end)
         if self._recorder is not None:
             self._recorder.incident(stream.slot, incident, change)
@@ -486,6 +518,25 @@ class Engine:
         for transition in self._judge.judge(row):
             incident, change = stream.book.apply(transition)
             self._publish(stream, incident, change)
+
+
+def network_of(settings: NetworkSettings | None) -> NetworkUse | None:
+    """The artifact network for an engine, if it is to be used.
+
+    Raises: ConfigError if its weights are not what they should be.
+    """
+    if settings is None or settings.pictures_per_second <= 0:
+        return None
+    try:
+        artifact = load_artifact(settings.weights)
+    except WeightsError as error:
+        raise ConfigError(
+            "cannot use the network's weights",
+            stream="" if settings.weights is None else str(settings.weights),
+            why=str(error),
+            remedy="write weights with avjury train, or leave engine.network.weights out",
+        ) from error
+    return NetworkUse(artifact, settings.pictures_per_second, settings.judges)
 
 
 def watched(declared: Detector, rule: Rule) -> Watched:

@@ -2,10 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from engine.evidence.recorder import EvidenceSettings
 from engine.ingest.url_policy import UrlPolicy
 from engine.slates import Slate
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """How an engine uses the artifact network.
+
+    Args:
+        pictures_per_second: of each stream that it looks at; 0 leaves it out.
+        judges: what it says counts for `video.corruption`.
+        weights: its weights; those of the package unless told.
+    """
+
+    pictures_per_second: float = 1.0
+    judges: bool = False
+    weights: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +41,7 @@ class EngineSettings:
         evidence: what is kept of incidents, where the engine has somebody to hand it to.
         slates: pictures to look for, of `video.slate`.
         levels: keep the lowest and highest value of each measure in every second.
+        network: how the artifact network is used; None leaves it out.
     """
 
     device: str = "auto"
@@ -38,6 +55,7 @@ class EngineSettings:
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
     slates: tuple[Slate, ...] = ()
     levels: bool = False
+    network: NetworkSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

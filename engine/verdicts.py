@@ -99,6 +99,7 @@ class StreamSecond:
         critical: those of `open` whose incident is critical; an incident's severity may be lower than its detector's.
         levels: lowest and highest value of each measure in it, packed (engine/level_columns.py); empty where nobody
             keeps them.
+        frames_seen_by_network: pictures that the artifact network looked at.
     """
 
     stream: str
@@ -112,6 +113,7 @@ class StreamSecond:
     unknown: tuple[str, ...]
     critical: tuple[str, ...] = ()
     levels: bytes = b""
+    frames_seen_by_network: int = 0
 
 
 @dataclass(frozen=True, slots=True)

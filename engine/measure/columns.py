@@ -32,6 +32,7 @@ VIDEO_COLUMNS: Final = (
     "slate_distance",
     *TORN_COLUMNS,
     "corruption",
+    "network_corruption",
     *TEAR_COLUMNS,
     "tearing",
     *INFORMATION_COLUMNS,

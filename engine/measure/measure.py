@@ -1,9 +1,12 @@
 """Measure: the kernels over batches, with what they keep from one batch to the next."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from engine.measure.area import Area
 from engine.measure.arithmetic import Arithmetic
@@ -13,13 +16,14 @@ from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
 from engine.measure.damage import Tears, TornBlocks
 from engine.measure.edges import Edges
 from engine.measure.information import Information
+from engine.measure.network import MAP_SHARE, Floats, Network, NetworkUse
 from engine.measure.rows import Part, Rows
 from engine.measure.sharpness import Sharpness
 from engine.measure.slates import Slates
 from engine.measure.sound import Sound
 from engine.measure.texture import Texture
 from engine.measure.ticks import tick_rows
-from engine.media import AudioBatch, FrameBatch, Measures, StreamTick
+from engine.media import AudioBatch, FrameBatch, Measures, StreamTick, Surface
 from engine.references import DeviceReferences, HostReferences, References
 from engine.slates import Slate
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
@@ -27,6 +31,17 @@ from kernels.frame_stats import frame_stats
 
 _FRAME_COLUMNS: Final = len(FRAME_COLUMNS)
 _MAFD: Final = VIDEO_COLUMNS.index("mafd")
+_CORRUPTION: Final = VIDEO_COLUMNS.index("corruption")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Damaged:
+    """A picture, the one before it, which this keeps in memory, and their rows."""
+
+    surface: Surface
+    earlier: Surface | None
+    frame: Tensor
+    reference: Tensor
 
 
 class Measure:
@@ -37,6 +52,7 @@ class Measure:
         slots: number of slots.
         arithmetic: of what is made of their results; that of the device unless told.
         slates: pictures to look for.
+        network: how the artifact network is used; None leaves it out.
     """
 
     def __init__(
@@ -45,6 +61,7 @@ class Measure:
         slots: int,
         arithmetic: Arithmetic | None = None,
         slates: Sequence[Slate] = (),
+        network: NetworkUse | None = None,
     ) -> None:
         arithmetic = arithmetic or Arithmetic(device)
         self._device, self._arithmetic = device, arithmetic
@@ -53,6 +70,8 @@ class Measure:
         )
         self._freeze_noise = arithmetic.column(slots)
         self._frame_stats_into: Any = _host_frame_stats() if arithmetic.on_host else None
+        self.network = None if network is None else Network(arithmetic, slots, network)
+        self._damaged: dict[int, _Damaged] = {}  # of the last batch, by slot
         self._parts: tuple[Part, ...] = (
             Blocks(arithmetic, slots),
             Edges(arithmetic, slots),
@@ -64,6 +83,7 @@ class Measure:
             TornBlocks(arithmetic, slots),
             Tears(arithmetic, slots),
             Information(arithmetic, slots),
+            *(() if self.network is None else (self.network,)),
         )
         self._sound = Sound(arithmetic, slots)
 
@@ -119,9 +139,32 @@ class Measure:
         )
         for part in self._parts:
             part.fill(rows)
+        self._damaged = {} if self.network is None or not arithmetic.on_host else self._damaged_of(rows)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
         self._references.update(batch, view[:, _MAFD], self._freeze_noise)
         return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
+
+    def map_of(self, slot: int, surface: Surface) -> Callable[[], Floats] | None:
+        """What makes the map of damage of a slot's picture, from any thread.
+
+        None where there is no network, nothing told of damage, or another picture came since; and on a GPU, where the
+        picture before is gone by the time that anybody asks.
+        """
+        damaged = self._damaged.get(slot)
+        if self.network is None or damaged is None or damaged.surface is not surface:
+            return None
+        network = self.network
+        return lambda: network.map_of(damaged.surface, damaged.frame, damaged.reference)
+
+    def _damaged_of(self, rows: Rows) -> dict[int, "_Damaged"]:
+        """The pictures of a batch that a map may be wanted of."""
+        found = {}
+        for row in np.flatnonzero(rows.view[:, _CORRUPTION] >= MAP_SHARE):
+            slot, surface = rows.batch.numbers[row], rows.batch.surfaces[row]
+            part = slice(int(row), int(row) + 1)
+            frame, reference = rows.frames[part].clone(), rows.references[part].clone()
+            found[slot] = _Damaged(surface, self._references.kept(slot), frame, reference)
+        return found
 
     def sound(self, batch: AudioBatch) -> Measures:
         """Measure 100 ms blocks of sound."""

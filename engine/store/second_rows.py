@@ -35,6 +35,7 @@ SCHEMA: Final = pa.schema(
         ("open", _NAMES),
         ("critical", _NAMES),
         ("unknown", _NAMES),
+        ("frames_seen_by_network", pa.int32()),
     ],
     metadata={"avjury_format": str(FORMAT)},
 )
@@ -52,6 +53,7 @@ class SecondRow(msgspec.Struct, array_like=True, frozen=True):
         played_at: Unix seconds at which it was played.
         frames_expected, frames_decoded, frames_measured, audio_seconds, decode_errors: as in `StreamSecond`.
         open, critical, unknown: names of detectors, as in `StreamSecond`.
+        frames_seen_by_network: as in `StreamSecond`; last, as rows that were written before had none.
     """
 
     stream: str
@@ -66,6 +68,7 @@ class SecondRow(msgspec.Struct, array_like=True, frozen=True):
     open: tuple[str, ...] = ()
     critical: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    frames_seen_by_network: int = 0
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -96,6 +99,7 @@ def row_of(second: StreamSecond, session: str, at: float) -> SecondRow:
         open=second.open,
         critical=second.critical,
         unknown=second.unknown,
+        frames_seen_by_network=second.frames_seen_by_network,
     )
 
 
@@ -145,7 +149,8 @@ def rows_of(table: pa.Table) -> list[SecondRow]:
         kept[at] /= 1000
         for index in lists:
             kept[index] = tuple(kept[index] or ())
-        rows.append(SecondRow(**dict(zip(names, kept, strict=True))))
+        # A file that was merged of older and newer ones has nothing where the older ones had no such column.
+        rows.append(SecondRow(**{name: value for name, value in zip(names, kept, strict=True) if value is not None}))
     return rows
 
 

@@ -1,6 +1,7 @@
 """The command as its users run it: exit codes, one-line errors, records, and the interrupt."""
 
 import json
+import pickle
 import os
 import re
 import signal
@@ -172,6 +173,14 @@ def test_training_refuses_a_file_that_could_run_code_and_a_folder_without_clips(
         assert done.returncode == 2
         assert reason in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_weights_of_ones_own_that_could_run_code_are_refused(clips, tmp_path):
+    (tmp_path / "mine.safetensors").write_bytes(pickle.dumps({"weights": 1}))
+    done = avjury("check", clips / "whole.mp4", "--weights", tmp_path / "mine.safetensors")
+    assert done.returncode == 2
+    assert "is a pickle, which could run any code" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_unknown_key_is_told_with_its_line(clips, tmp_path):
