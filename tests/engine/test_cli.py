@@ -1,8 +1,8 @@
 """The command as its users run it: exit codes, one-line errors, records, and the interrupt."""
 
 import json
-import pickle
 import os
+import pickle
 import re
 import signal
 import subprocess
