@@ -178,6 +178,14 @@ class Engine:
         self._pixel_black_th[slot] = parameters.get("video.black", {}).get("pixel_black_th", 0.1)
         reader.start()
 
+    def tell_tiles(self, take: Callable[[torch.Tensor], None]) -> None:
+        """Hand on what the network says of each tile that it looks at: (pictures, pieces, tiles, tiles), on the device.
+
+        For measuring it; called from the loop, in the order of the rows.
+        """
+        if self._measure.network is not None:
+            self._measure.network.told_tiles = lambda _, said: take(said)
+
     def evidence_totals(self) -> dict[str, int]:
         """What was made of evidence since the engine began, and what is held for it, for metrics."""
         if self._recorder is None:

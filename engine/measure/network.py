@@ -8,8 +8,9 @@ batches of one size that are filled up with empty pieces.
 Pictures that are interlaced are not looked at: nobody has measured what it would say of them.
 """
 
+import copy
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,7 +81,7 @@ class Network:
             # thread the sums are the same on every machine, however many cores it has.
             torch.set_num_threads(1)
         self._half = not self._on_cpu
-        net = use.artifact.net.to(arithmetic.device)
+        net = copy.deepcopy(use.artifact.net).to(arithmetic.device)
         self._net = net.to(torch.bfloat16) if self._half else net
         self._rate = [0.0] * slots  # as it is for now; 0 does not look
         self._wanted: set[int] = set()
@@ -89,6 +90,8 @@ class Network:
         """Of the usual rate; less under load."""
         self.looked: tuple[int, ...] = ()
         """Rows of the last batch that were looked at."""
+        self.told_tiles: Callable[[Sequence[int], Tensor], None] | None = None
+        """Handed what is said of every tile that is looked at: rows of the batch, (rows, PIECES, tiles, tiles)."""
         self._run = arithmetic.column(slots)  # pictures in a row that were damaged
         self._least = arithmetic.column(slots)  # the smallest area among them
         self._told, self._until = arithmetic.column(slots), arithmetic.column(slots, -torch.inf)
@@ -138,6 +141,8 @@ class Network:
         crops[..., 0], crops[..., 1:3], crops[..., 3] = row[:, None], corners, ranges[:, None]
         said = self._said(frames, references, crops.reshape(-1, 4)).reshape(len(due), PIECES, PIECE_TILES, PIECE_TILES)
         inside = _inside(corners, sizes)
+        if self.told_tiles is not None:
+            self.told_tiles(due, torch.where(inside, said, torch.nan))
         over = (said >= self._use.artifact.point.tile) & inside
         area = over.sum(dim=(1, 2, 3)).double() / inside.sum(dim=(1, 2, 3)).clamp(min=1)
         rows.view[due if arithmetic.on_host else index, _NETWORK] = arithmetic.view(area)

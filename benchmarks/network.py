@@ -1,0 +1,228 @@
+"""`avjury bench network`: what the artifact network says of whole held-out streams, at the points where it could judge.
+
+Clean streams (clips as they are, and as several coders make them) and streams with real damage, all of clips that were
+never trained on, go through the engine as in `avjury check`. From what the network said of every tile that it looked at
+come the false alarms and what is found at each operating point; beside it stands what the torn blocks, which judge
+`video.corruption`, say of the same streams.
+
+avjury bench network --media FOLDER [--weights FILE] [--skip PREFIX]
+"""
+
+import argparse
+import itertools
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import imageio_ffmpeg
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmarks.clean_content import VARIANTS, encode
+from benchmarks.harness import write_result
+from benchmarks.tallies import false_per_hour_at_most
+from engine.measure import VIDEO_COLUMNS
+from engine.pipeline import Engine
+from engine.spec import EngineSettings, NetworkSettings, StreamSpec
+from models.artifact_weights import SHIPPED_WEIGHTS
+from models.synthesis.coded_damage import CODECS, KINDS, plant_damage
+from models.synthesis.patches import is_held_out
+from models.synthesis.picture_clip import read_pictures
+from models.synthesis.planted import Planted
+from models.train import clips_of
+
+# Pictures looked at per second in this run; the lower rate is made of it.
+RATE: Final = 5.0
+RATES: Final = (1.0, 5.0)
+TILES: Final = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+AREAS: Final = (1 / 144, 0.02, 0.04, 0.08, 0.15, 0.3)
+RUNS: Final = (1, 2, 3)
+CLEAN_VARIANTS: Final = 6
+# Of the damaged streams: their length, and from when until when they are damaged.
+SECONDS: Final = 7.0
+DAMAGED: Final = (2.0, 5.0)
+LINES: Final = 480
+# Looks that say so closer together than this are one alarm; what is said so long after damage belongs to it.
+APART_SECONDS: Final = 5.0
+AFTER_SECONDS: Final = 2.0
+_NETWORK: Final = VIDEO_COLUMNS.index("network_corruption")
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """What was said of one stream.
+
+    Args:
+        name: of the clip.
+        how: it was coded, or damaged.
+        seconds: of pictures.
+        times: (n,) media seconds of the pictures that the network looked at.
+        tiles: of each, the probabilities of its tiles.
+        blocks: media seconds at which an incident of `video.corruption` opened, by the torn blocks and the decoder.
+        planted: the damage; None where it is clean.
+    """
+
+    name: str
+    how: str
+    seconds: float
+    times: Floats
+    tiles: list[npt.NDArray[np.float32]]
+    blocks: list[float]
+    planted: Planted | None
+
+
+def judge(path: Path, name: str, how: str, weights: Path, planted: Planted | None = None) -> Told:
+    """A stream through the engine."""
+    tiles: list[npt.NDArray[np.float32]] = []
+    network = NetworkSettings(RATE, weights=weights)
+    engine = Engine(EngineSettings(device="cpu", trace=True, network=network), slots=1)
+    engine.tell_tiles(lambda said: tiles.extend(part[~np.isnan(part)] for part in said.numpy().reshape(len(said), -1)))
+    engine.add(StreamSpec(name, str(path), {"video.corruption": {}}))
+    engine.run()
+    outcome = engine.outcomes[name]
+    if outcome.error is not None:
+        raise outcome.error
+    trace = outcome.trace.get("video")
+    times = np.zeros(0) if trace is None else trace.times[~np.isnan(trace.values[:, _NETWORK])]
+    if len(times) != len(tiles):
+        raise RuntimeError(f"{name}: {len(tiles)} pictures were looked at, {len(times)} measured")
+    seconds = 0.0 if outcome.summary is None else outcome.summary.duration
+    return Told(name, how, seconds, times, tiles, [incident.start for incident in outcome.incidents], planted)
+
+
+def clean_streams(clips: Sequence[Path], weights: Path, folder: Path) -> Iterator[Told]:
+    """Held-out clips as they are, and as some coders make them."""
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    for clip in clips:
+        yield judge(clip, clip.name, "as it is", weights)
+        for variant in VARIANTS[:CLEAN_VARIANTS]:
+            path = folder / f"{clip.stem}{variant.suffix}"
+            try:
+                encode(clip, variant, path, ffmpeg)
+            except subprocess.CalledProcessError:
+                continue
+            yield judge(path, clip.name, variant.name, weights)
+            path.unlink()
+
+
+def damaged_streams(clips: Sequence[Path], weights: Path, folder: Path, seed: int) -> Iterator[Told]:
+    """Held-out clips, damaged as coded streams are."""
+    for clip in clips:
+        pictures, rate, depth = read_pictures(clip, SECONDS, most_lines=LINES)
+        if depth != 8 or len(pictures) < SECONDS * float(rate) * 0.8:
+            continue
+        known = [Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50), Fraction(60)]
+        rate = min(known, key=lambda one: abs(one - rate))  # MPEG-2 has no others
+        for number, (codec, kind) in enumerate(itertools.product(CODECS, KINDS)):
+            if (codec, kind) == ("hevc", "lost"):
+                continue
+            path = folder / "damaged.ts"
+            planted = plant_damage(path, codec, kind, pictures, rate=rate, start=DAMAGED[0], end=DAMAGED[1],
+                                   strength=(0.1, 0.3, 0.6)[number % 3], seed=seed + number)  # fmt: skip
+            if planted is not None:
+                yield judge(path, clip.name, f"{codec} {kind}", weights, planted)
+
+
+def at_rate(told: Told, rate: float) -> list[int]:
+    """Which of its looks a lower rate would have taken."""
+    taken, before = [], None
+    for index, time in enumerate(told.times):
+        step = int((time + 1e-6) * rate)
+        if step != before:
+            taken.append(index)
+        before = step
+    return taken
+
+
+def said_at(told: Told, rate: float, tile: float, area: float, pictures: int) -> list[float]:
+    """When the network would have said damage."""
+    found, run = [], 0
+    for index in at_rate(told, rate):
+        run = run + 1 if float((told.tiles[index] >= tile).mean()) >= area else 0
+        if run >= pictures:
+            found.append(float(told.times[index]))
+    return found
+
+
+def alarms_in(times: Sequence[float], planted: Planted | None) -> int:
+    """Alarms that no damage explains."""
+    if planted is not None:
+        times = [t for t in times if not planted.start - 0.2 <= t <= planted.end + AFTER_SECONDS]
+    return sum(k == 0 or t - times[k - 1] > APART_SECONDS for k, t in enumerate(times))
+
+
+def finds(times: Sequence[float], planted: Planted) -> bool:
+    """Whether damage was said while it was there, or at once after it."""
+    return any(planted.start - 0.2 <= t <= planted.end + AFTER_SECONDS for t in times)
+
+
+def points(clean: Sequence[Told], damaged: Sequence[Told]) -> list[dict[str, Any]]:
+    """Every operating point: what it raises on clean streams, and what it finds."""
+    hours, rows = sum(told.seconds for told in clean) / 3600, []
+    for rate, tile, area, pictures in itertools.product(RATES, TILES, AREAS, RUNS):
+        point = rate, tile, area, pictures
+        false = sum(alarms_in(said_at(told, *point), None) for told in clean)
+        found = sum(finds(said_at(t, *point), t.planted) for t in damaged if t.planted is not None)
+        rows.append({"pictures_per_second": rate, "tile": tile, "area": round(area, 4), "pictures": pictures,
+                     "false_alarms": false, "false_per_hour_at_most": false_per_hour_at_most(false, hours),
+                     "found": found, "planted": len(damaged)})  # fmt: skip
+    return rows
+
+
+def summed(clean: Sequence[Told], damaged: Sequence[Told]) -> dict[str, Any]:
+    """All figures."""
+    hours = sum(told.seconds for told in clean) / 3600
+    rows = points(clean, damaged)
+    quiet = [row for row in rows if row["false_alarms"] == 0]
+    blocks = sum(bool(told.blocks) and finds(told.blocks, told.planted) for told in damaged if told.planted is not None)
+    best: Mapping[str, Any] = {}
+    for rate in RATES:
+        of_rate = [row for row in quiet if row["pictures_per_second"] == rate]
+        if of_rate:
+            best = {**best, f"{rate:g}": max(of_rate, key=lambda row: (row["found"], row["tile"], row["area"]))}
+    return {
+        "clips": sorted({told.name for told in clean}),
+        "clean": {"streams": len(clean), "hours": round(hours, 4), "looks": sum(len(t.times) for t in clean),
+                  "false_alarms_of_torn_blocks": sum(alarms_in(t.blocks, None) for t in clean)},
+        "damaged": {"streams": len(damaged), "found_by_torn_blocks": blocks},
+        "most_found_without_a_false_alarm": best,
+        "points": rows,
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Judge clean and damaged streams, and write what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--media", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS)
+    parser.add_argument("--skip", action="append", default=[], metavar="PREFIX", help="clips that are damaged")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    clips = [path for path in clips_of(options.media, tuple(options.skip)) if is_held_out(path.name)]
+    with tempfile.TemporaryDirectory(prefix="avjury-network-") as name:
+        folder = Path(name)
+        streams = itertools.chain(
+            clean_streams(clips, options.weights, folder), damaged_streams(clips, options.weights, folder, options.seed)
+        )
+        all_told: list[Told] = []
+        for told in streams:
+            all_told.append(told)
+            print(f"{told.name}, {told.how}: {len(told.times)} looks", flush=True)  # noqa: T201 - progress
+    clean, damaged = ([t for t in all_told if (t.planted is None) == is_clean] for is_clean in (True, False))
+    figures = summed(clean, damaged)
+    path = write_result("network", figures | {"weights": options.weights.name, "seed": options.seed})
+    for key in ("clean", "damaged", "most_found_without_a_false_alarm"):
+        print(f"{key}: {figures[key]}")  # noqa: T201 - the command's output
+    print(path)  # noqa: T201 - the command's output
+
+
+if __name__ == "__main__":
+    main()
