@@ -13,7 +13,7 @@ import itertools
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -29,12 +29,13 @@ from benchmarks.tallies import false_per_hour_at_most
 from engine.measure import VIDEO_COLUMNS
 from engine.pipeline import Engine
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
-from models.artifact_weights import SHIPPED_WEIGHTS
+from models.artifact_weights import SHIPPED_WEIGHTS, OperatingPoint
 from models.synthesis.coded_damage import CODECS, KINDS, plant_damage
 from models.synthesis.patches import is_held_out
 from models.synthesis.picture_clip import read_pictures
 from models.synthesis.planted import Planted
 from models.train import clips_of
+from models.weight_files import read_weights, write_weights
 
 # Pictures looked at per second in this run; the lower rate is made of it.
 RATE: Final = 5.0
@@ -169,11 +170,36 @@ def points(clean: Sequence[Told], damaged: Sequence[Told]) -> list[dict[str, Any
     for rate, tile, area, pictures in itertools.product(RATES, TILES, AREAS, RUNS):
         point = rate, tile, area, pictures
         false = sum(alarms_in(said_at(told, *point), None) for told in clean)
-        found = sum(finds(said_at(t, *point), t.planted) for t in damaged if t.planted is not None)
+        found = [t for t in damaged if t.planted is not None and finds(said_at(t, *point), t.planted)]
+        beyond = sum(t.planted is not None and not finds(t.blocks, t.planted) for t in found)
         rows.append({"pictures_per_second": rate, "tile": tile, "area": round(area, 4), "pictures": pictures,
                      "false_alarms": false, "false_per_hour_at_most": false_per_hour_at_most(false, hours),
-                     "found": found, "planted": len(damaged)})  # fmt: skip
+                     "found": len(found), "found_beyond_torn_blocks": beyond, "planted": len(damaged)})  # fmt: skip
     return rows
+
+
+def chosen(rows: Sequence[Mapping[str, Any]]) -> OperatingPoint | None:
+    """The point at which the network may judge, of those at the engine's usual rate.
+
+    The one that finds most of those that raise nothing on clean streams, where neither the next lower probability of a
+    tile raises anything, and which need two pictures in a row: one may be a cut. None where there is none.
+    """
+    usual = [row for row in rows if row["pictures_per_second"] == RATES[0] and row["pictures"] >= 2]
+    raised = {(row["tile"], row["area"], row["pictures"]) for row in usual if row["false_alarms"]}
+    lower = dict(itertools.pairwise(reversed(TILES)))
+    sure = [
+        row for row in usual
+        if row["tile"] in lower and row["found"]
+        and not {(tile, row["area"], row["pictures"]) for tile in (row["tile"], lower[row["tile"]])} & raised
+    ]  # fmt: skip
+    best = max(sure, key=lambda row: (row["found"], row["tile"], row["area"]), default=None)
+    return None if best is None else OperatingPoint(best["tile"], best["area"], best["pictures"])
+
+
+def keep_point(weights: Path, point: OperatingPoint) -> None:
+    """Write the point into the file of weights."""
+    tensors, about = read_weights(weights, "artifact")
+    write_weights(weights, tensors, about | point.as_text())
 
 
 def summed(clean: Sequence[Told], damaged: Sequence[Told]) -> dict[str, Any]:
@@ -204,6 +230,9 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS)
     parser.add_argument("--skip", action="append", default=[], metavar="PREFIX", help="clips that are damaged")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--write-point", action="store_true", help="keep the point at which it may judge in the weights"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     clips = [path for path in clips_of(options.media, tuple(options.skip)) if is_held_out(path.name)]
@@ -218,8 +247,12 @@ def main() -> None:
             print(f"{told.name}, {told.how}: {len(told.times)} looks", flush=True)  # noqa: T201 - progress
     clean, damaged = ([t for t in all_told if (t.planted is None) == is_clean] for is_clean in (True, False))
     figures = summed(clean, damaged)
+    point = chosen(figures["points"])
+    figures["chosen"] = None if point is None else asdict(point)
+    if options.write_point and point is not None:
+        keep_point(options.weights, point)
     path = write_result("network", figures | {"weights": options.weights.name, "seed": options.seed})
-    for key in ("clean", "damaged", "most_found_without_a_false_alarm"):
+    for key in ("clean", "damaged", "most_found_without_a_false_alarm", "chosen"):
         print(f"{key}: {figures[key]}")  # noqa: T201 - the command's output
     print(path)  # noqa: T201 - the command's output
 
