@@ -133,6 +133,7 @@ def prepare(options: CheckOptions) -> tuple["EngineSettings", list["StreamSpec"]
         max_batch=config.engine.max_batch,
         max_wait_seconds=config.engine.max_wait_seconds,
         decode_threads=next(n for n in (options.decode_threads, config.engine.decode_threads, 1) if n is not None),
+        graphs=config.engine.graphs,
         realtime=options.realtime,
         reconnect=False,  # a check ends; it is the service that waits for what comes back
         trace=options.report is not None,

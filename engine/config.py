@@ -56,6 +56,9 @@ class EngineSection(Section):
         float | None,
         Field(ge=0, le=1, description="how long a ready picture waits for other streams; null chooses by the device"),
     ] = None
+    graphs: Annotated[
+        bool, Field(description="on a GPU, record the launches of a batch once and play them back for the others")
+    ] = True
     decode_threads: Annotated[
         int | None, Field(ge=0, le=64, description="threads per software decoder; 0 takes all cores, null is 1")
     ] = None

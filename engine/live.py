@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from engine.detectors import resolve
+from engine.device_failures import gpu_failures_told
 from engine.evidence import thumbnail
 from engine.evidence.worker import Sink
 from engine.handling import Handling, HandlingTable
@@ -143,7 +144,7 @@ class LiveEngine(Engine):
     def run(self) -> None:
         """Judge until `drain` or `stop`."""
         try:
-            with self._stream_of_its_own():
+            with gpu_failures_told(self.device), self._stream_of_its_own():
                 while not self._stopping:
                     self.step()
         finally:

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -306,6 +306,7 @@ class AudioBatch:
         valid: (N,) int64 on the device: real samples per channel, 1..4800.
         weights: (N, 8) float64 on the device: loudness weights, 0 beyond the real channels.
         clip_level: (N,) float64 on the device.
+        device_rows: slots, pts and ends, (N,) each, on a GPU; None on the CPU.
     """
 
     slots: Tensor
@@ -316,6 +317,7 @@ class AudioBatch:
     valid: Tensor
     weights: Tensor
     clip_level: Tensor
+    device_rows: tuple[Tensor, Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -331,6 +333,9 @@ class Measures:
             picture (one instant), the end of the block or tick otherwise.
         values: (N, len(columns)) float64 on the device; NaN where a quantity has no value (no reference, not due).
         host_values: the same on the CPU, where the host made them; None elsewhere.
+        device_rows: slots, start and known_until, where they lie on a GPU already; None elsewhere. They
+            hold until the next batch of the track is measured: judge the rows before.
+        kept: whoever follows the rows on a GPU (`Follower`) has kept them already.
     """
 
     track: Literal["video", "audio", "stream"]
@@ -340,3 +345,20 @@ class Measures:
     known_until: Tensor
     values: Tensor
     host_values: Tensor | None = None
+    device_rows: tuple[Tensor, Tensor, Tensor] | None = None
+    kept: bool = False
+
+
+class Follower(Protocol):
+    """Who keeps something of every row on a GPU: its launches are recorded with those of the kernels."""
+
+    def before(self, slots: npt.NDArray[np.int64], start: npt.NDArray[np.float64]) -> None:
+        """Rows of these slots and media seconds are about to be measured; on the host."""
+
+    def keep(self, slots: Tensor, start: Tensor, values: Tensor) -> None:
+        """They are measured: launches on the device, as of `engine.measure.rows.Part.fill`.
+
+        Args:
+            slots, start: (N,) on the device; rows without a picture lie in the slot after the last.
+            values: (N, columns) float64.
+        """

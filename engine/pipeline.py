@@ -6,6 +6,7 @@ ends when every stream has ended, or at `stop`, which any thread or signal handl
 the readers are stopped and the error goes to the caller; if a reader fails, that stream ends and the others go on.
 """
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from engine.decode.choose import DecoderChooser
 from engine.decode.driver import wait_by_blocking
 from engine.decode.upload import Uploader
 from engine.detectors import Detector, Rule, all_detectors, resolve
+from engine.device_failures import give_memory_back, gpu_failures_told
 from engine.devices import choose_device
 from engine.errors import ConfigError, DeviceError
 from engine.evidence import thumbnail
@@ -41,10 +43,12 @@ from engine.judged_stream import JudgedStream
 from engine.levels import Levels
 from engine.listener import Listener, Silent
 from engine.measure import VIDEO_COLUMNS, Measure
+from engine.measure.graphs import record_on
 from engine.measure.network import NetworkUse
-from engine.media import AudioBlock, FrameBatch, Measures, StreamTick, Surface
+from engine.media import AudioBlock, Follower, FrameBatch, Measures, StreamTick, Surface
 from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
+from engine.ranges import ranges_on
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from engine.verdicts import ClosedBy, Incident, Loudness, StreamSecond
@@ -53,6 +57,7 @@ from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 from models.artifact_weights import load_artifact
 from models.weight_files import WeightsError
 
+_log = logging.getLogger(__name__)
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
 IDLE_SECONDS = 0.25
 JOIN_SECONDS = 20.0
@@ -85,9 +90,11 @@ class Engine:
     ) -> None:
         self.settings = settings
         self.device = choose_device(settings.device)
+        network = network_of(settings.network)  # it may fail: before anything is made that has to be let go
         if self.device.type == "cuda":
             # Before torch makes the context: reader threads that wait for the GPU must not burn the cores.
             wait_by_blocking(self.device.index or 0)
+        self._range = ranges_on(self.device)
         self.counters = EngineCounters()
         self._decoders = DecoderChooser(self.device, settings.decode_threads)
         self._listener: Listener = listener or Silent()
@@ -97,12 +104,19 @@ class Engine:
         if wait is None:
             wait = 0.005 if self.device.type == "cuda" else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
-        self._measure = Measure(self.device, slots, slates=settings.slates, network=network_of(settings.network))
         self._judge = Judge(all_detectors(), self.device, slots)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         self._mapped = frozenset(d.name for d in all_detectors() if d.column == "corruption")
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
         self._levels = Levels(slots, self.device) if settings.levels else None
+        self._measure = Measure(
+            self.device,
+            slots,
+            slates=settings.slates,
+            network=network,
+            record=record_on(self.device) if self.device.type == "cuda" and settings.graphs else None,
+            followers=self._followers(),
+        )
         self._free = list(range(slots - 1, -1, -1))
         self._streams: dict[int, JudgedStream] = {}
         # What every pass of the loop needs of the streams, by slot.
@@ -186,6 +200,13 @@ class Engine:
         if self._measure.network is not None:
             self._measure.network.told_tiles = lambda _, said: take(said)
 
+    def _followers(self) -> list[Follower]:
+        """Who keeps something of every picture's row, on a GPU together with the kernels' launches."""
+        if self.device.type == "cpu":
+            return []  # it is done when verdicts are given out
+        found = [None if part is None else part.follower(VIDEO_COLUMNS) for part in (self._levels, self._recorder)]
+        return [follower for follower in found if follower is not None]
+
     def evidence_totals(self) -> dict[str, int]:
         """What was made of evidence since the engine began, and what is held for it, for metrics."""
         if self._recorder is None:
@@ -215,8 +236,11 @@ class Engine:
         self._stopping = True
 
     def run(self) -> None:
-        """Judge until every stream has ended, or `stop`."""
-        with self._stream_of_its_own():
+        """Judge until every stream has ended, or `stop`.
+
+        Raises: DeviceError if the GPU fails; the process has no more use of it then.
+        """
+        with gpu_failures_told(self.device), self._stream_of_its_own():
             self._run()
 
     @contextmanager
@@ -248,27 +272,54 @@ class Engine:
     def step(self) -> None:
         """One pass of the loop."""
         began = time.monotonic()
-        self._batcher.wait_until_ready(self._bell, self._video, list(self._audio.values()), IDLE_SECONDS)
+        with self._range("wait"):
+            self._batcher.wait_until_ready(self._bell, self._video, list(self._audio.values()), IDLE_SECONDS)
         self.waited_seconds += time.monotonic() - began
-        frames = self._batcher.frames(self._video, self._pixel_black_th)
+        with self._range("batch"):
+            frames = self._batcher.frames(self._video, self._pixel_black_th)
         if frames is not None:
+            with self._range("pictures"):
+                self._judge_pictures(frames)
+        with self._range("sound"):
+            for _ in range(AUDIO_QUEUE_BLOCKS):  # sound that waits is short; more would hold the pictures up
+                sound = self._batcher.sound(self._audio)
+                if sound is None:
+                    break
+                self._emit(self._measure.sound(sound), None)
+        with self._range("streams"):
+            self._judge_ticks()
+            self._judge_silence()
+            self._judge_sync()
+            if frames is None:
+                self._settle(0)
+            for stream in list(self._streams.values()):
+                self._tell(stream)
+                if stream.ended:
+                    self._finish(stream, "end_of_stream")
+
+    def _judge_pictures(self, frames: FrameBatch) -> None:
+        try:
             frames = self._on_device(frames)
-            self._emit(self._measure.frames(frames), frames)
-            self._count_looks(frames)
-        for _ in range(AUDIO_QUEUE_BLOCKS):  # sound that waits is short; more would hold the pictures up
-            sound = self._batcher.sound(self._audio)
-            if sound is None:
-                break
-            self._emit(self._measure.sound(sound), None)
-        self._judge_ticks()
-        self._judge_silence()
-        self._judge_sync()
-        if frames is None:
-            self._settle(0)
-        for stream in list(self._streams.values()):
-            self._tell(stream)
-            if stream.ended:
-                self._finish(stream, "end_of_stream")
+            measures = self._measure.frames(frames)
+        except torch.OutOfMemoryError as error:
+            if not self._batcher.halve(len(frames.numbers)):
+                raise  # one picture at a time is too much
+            self._pass_over(frames, error)
+            return
+        self._emit(measures, frames)
+        self._count_looks(frames)
+
+    def _pass_over(self, frames: FrameBatch, error: torch.OutOfMemoryError) -> None:
+        """These pictures are not judged, and their seconds say so; the next batches are smaller."""
+        self._settle(0)
+        for surface, slot in zip(frames.surfaces, frames.numbers, strict=True):
+            self._streams[slot].coverage.left_out(surface.pts)
+            surface.release()
+        give_memory_back(self.device)
+        _log.warning(
+            "out of memory on %s: %d pictures are left out, and at most %d are judged at a time from now on: %s",
+            self.device, len(frames.numbers), self._batcher.max_batch, str(error).splitlines()[0],
+        )  # fmt: skip
 
     def _count_looks(self, frames: FrameBatch) -> None:
         """Which of these pictures the network saw."""

@@ -40,6 +40,7 @@ class EngineSettings:
         thumbnails: keep a picture of each incident's worst moment.
         evidence: what is kept of incidents, where the engine has somebody to hand it to.
         slates: pictures to look for, of `video.slate`.
+        graphs: on a GPU, record the launches of a batch once and play them back for the others.
         levels: keep the lowest and highest value of each measure in every second.
         network: how the artifact network is used; None leaves it out.
     """
@@ -54,6 +55,7 @@ class EngineSettings:
     thumbnails: bool = False
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
     slates: tuple[Slate, ...] = ()
+    graphs: bool = True
     levels: bool = False
     network: NetworkSettings | None = None
 

@@ -12,9 +12,8 @@ import torch
 from engine.measure import host
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
-from engine.measure.rows import Rows
+from engine.measure.rows import Fact, Rows
 from engine.measure.schedule import Schedule
-from kernels.layout import Field
 from kernels.tear import COLUMNS as TEAR_COLUMNS
 from kernels.tear import tear
 from kernels.torn_blocks import COLUMNS as TORN_COLUMNS
@@ -66,7 +65,6 @@ LEAST_MOTION: Final = 0.25 / 256
 _LUMA, _CORRUPTION, _TEARING = place("luma_difference"), place("corruption"), place("tearing")
 _BROKEN_COLOUR: Final = place("broken_colour")
 _BLOCKS, _TEAR = places(TORN_COLUMNS), places(TEAR_COLUMNS)
-_WIDTH, _HEIGHT = int(Field.WIDTH), int(Field.HEIGHT)
 _BLOCK_NAMES: Final = frozenset((*TORN_COLUMNS, "corruption"))
 _TEAR_NAMES: Final = frozenset((*TEAR_COLUMNS, "tearing"))
 
@@ -146,6 +144,10 @@ class TornBlocks:
         self._now_then[slot] = self._before_then[slot] = self._in_a_row[slot] = 0.0
         self._window[slot] = self._began[slot] = torch.nan
 
+    @property
+    def runs(self) -> bool:
+        return bool(self._any)
+
     def fill(self, rows: Rows) -> None:
         if not self._any:
             return
@@ -154,9 +156,7 @@ class TornBlocks:
             self._fill_on_host(rows)
             return
         xp = arithmetic.xp
-        marked = arithmetic.view(
-            torch.tensor([surface.corrupt for surface in rows.batch.surfaces], device=arithmetic.device)
-        )
+        marked = rows.facts[Fact.CORRUPT] != 0
         wanted, step = self._wanted[slots], self._clock.since(slots, pts, pts == pts)
         view[:, _BLOCKS] = arithmetic.view(torn_blocks(rows.only(wanted, arithmetic), rows.references))
         corners, corners_off, sides, sides_off = (view[:, k] for k in range(_BLOCKS.start, _BLOCKS.stop))
@@ -168,8 +168,8 @@ class TornBlocks:
         # NaN, where there was nothing to compare with, is less than any number.
         evidence = xp.where((corners >= LEAST_CORNERS) & long_enough, evidence, 0.0)
         evidence = xp.where(marked, evidence + DECODER_EVIDENCE, evidence)
-        area = rows.frames[:, _WIDTH] * rows.frames[:, _HEIGHT] / (BLOCK * BLOCK)
-        share = xp.where(evidence > 0, corners / (CORNER_SHARE * arithmetic.view(area)), 0.0)
+        area = rows.facts[Fact.WIDTH] * rows.facts[Fact.HEIGHT] / (BLOCK * BLOCK)
+        share = xp.where(evidence > 0, corners / (CORNER_SHARE * area), 0.0)
         share = xp.where(xp.isnan(share), 0.0, share)
         kept = xp.exp(-step / EVIDENCE_SECONDS)
         total = (self._evidence[slots] * kept + evidence).clip(0.0, MOST_EVIDENCE)
@@ -221,15 +221,15 @@ class TornBlocks:
 
     def _fill_on_host(self, rows: Rows) -> None:
         """The same by one compiled loop: fifty calls of numpy on one value take as long as the kernel."""
-        view, surfaces = rows.view, rows.batch.surfaces
+        view = rows.view
         wanted = self._wanted[rows.slots]
         frames = rows.frames if wanted.all() else rows.only(wanted, self._arithmetic)
         first = rows.values.data_ptr() + _BLOCKS.start * view.itemsize
         self._torn_blocks_into(frames, rows.references, first, view.strides[0])
         host.fold_damage(
             view[:, _BLOCKS],
-            np.array([surface.width * surface.height / (BLOCK * BLOCK) for surface in surfaces]),
-            np.array([surface.corrupt for surface in surfaces]),
+            rows.facts[Fact.WIDTH] * rows.facts[Fact.HEIGHT] / (BLOCK * BLOCK),
+            rows.facts[Fact.CORRUPT] != 0,
             self._wanted,
             rows.slots,
             rows.pts,
@@ -271,6 +271,10 @@ class Tears:
         self._clock.forget(slot)
         self._share[slot] = self._held[slot] = 0.0
 
+    @property
+    def runs(self) -> bool:
+        return self._schedule.runs
+
     def fill(self, rows: Rows) -> None:
         """Fill the columns of the rows that are due; the others stay NaN."""
         arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
@@ -279,11 +283,8 @@ class Tears:
         if due is None:
             return
         # The fields of an interlaced picture are two moments as well, row by row.
-        whole = [[not surface.interlaced] for surface in rows.batch.surfaces]
-        moves = view[:, _LUMA] >= LEAST_MOTION
-        looked = due & moves & arithmetic.view(torch.tensor(whole, device=arithmetic.device))[:, 0]
-        tallest = max(surface.height for surface in rows.batch.surfaces)
-        view[:, _TEAR] = arithmetic.view(tear(rows.only(looked, arithmetic), rows.references, tallest))
+        looked = due & (view[:, _LUMA] >= LEAST_MOTION) & (rows.facts[Fact.INTERLACED] == 0)
+        view[:, _TEAR] = arithmetic.view(tear(rows.only(looked, arithmetic), rows.references, rows.room.height))
         torn = xp.where(view[:, _TEAR.start] >= TORN, 1.0, 0.0)
         step = self._clock.since(slots, pts, due)
         kept = xp.exp(-step.clip(0.0, TEARING_SECONDS) / TEARING_SECONDS)

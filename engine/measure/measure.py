@@ -15,15 +15,16 @@ from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
 from engine.measure.damage import Tears, TornBlocks
 from engine.measure.edges import Edges
+from engine.measure.graphs import Graphs, Inputs, Record, stage
 from engine.measure.information import Information
 from engine.measure.network import MAP_SHARE, Floats, Network, NetworkUse
-from engine.measure.rows import Part, Rows
+from engine.measure.rows import Part, Room, Rows, facts_of
 from engine.measure.sharpness import Sharpness
 from engine.measure.slates import Slates
 from engine.measure.sound import Sound
 from engine.measure.texture import Texture
 from engine.measure.ticks import tick_rows
-from engine.media import AudioBatch, FrameBatch, Measures, StreamTick, Surface
+from engine.media import AudioBatch, Follower, FrameBatch, Measures, StreamTick, Surface
 from engine.references import DeviceReferences, HostReferences, References
 from engine.slates import Slate
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
@@ -53,6 +54,8 @@ class Measure:
         arithmetic: of what is made of their results; that of the device unless told.
         slates: pictures to look for.
         network: how the artifact network is used; None leaves it out.
+        record: how launches are recorded to be played back; None launches everything one by one. Not for the CPU.
+        followers: who keeps something of the pictures' rows, where the arithmetic is not on the host.
     """
 
     def __init__(
@@ -62,15 +65,22 @@ class Measure:
         arithmetic: Arithmetic | None = None,
         slates: Sequence[Slate] = (),
         network: NetworkUse | None = None,
+        record: Record | None = None,
+        followers: Sequence[Follower] = (),
     ) -> None:
         arithmetic = arithmetic or Arithmetic(device)
         self._device, self._arithmetic = device, arithmetic
-        self._references: References = (
-            HostReferences(slots) if device.type == "cpu" else DeviceReferences(slots, device)
-        )
+        self._spare_slot = slots  # of rows without a picture, which fill up a batch that is played back
+        slots += 1
+        self._followers = tuple(followers)
+        self._graphs = Graphs(device, record)
+        self._room = Room()
+        self._sizes: list[tuple[int, int]] = []
+        self._references: References = HostReferences(slots) if arithmetic.on_host else DeviceReferences(slots, device)
         self._freeze_noise = arithmetic.column(slots)
         self._frame_stats_into: Any = _host_frame_stats() if arithmetic.on_host else None
         self.network = None if network is None else Network(arithmetic, slots, network)
+        self._at_hand: FrameBatch | None = None
         self._damaged: dict[int, _Damaged] = {}  # of the last batch, by slot
         self._parts: tuple[Part, ...] = (
             Blocks(arithmetic, slots),
@@ -120,29 +130,69 @@ class Measure:
 
     def frames(self, batch: FrameBatch) -> Measures:
         """Measure pictures."""
-        arithmetic = self._arithmetic
-        references, retain = self._references.rows(batch)
-        frames = batch.frames if arithmetic.on_host else batch.frames.to(self._device, non_blocking=True)
-        values, view = arithmetic.nothing_measured(len(batch.surfaces), len(VIDEO_COLUMNS))
-        if self._frame_stats_into is not None:
-            self._frame_stats_into(frames, references, retain, values.data_ptr(), view.strides[0])
-        else:
-            view[:, :_FRAME_COLUMNS] = arithmetic.view(frame_stats(frames, references, retain))
-        rows = Rows(
-            batch=batch,
-            frames=frames,
-            references=references,
-            values=values,
-            view=view,
-            slots=arithmetic.local(batch.slots),
-            pts=arithmetic.local(batch.pts),
-        )
+        self._references.prepare(batch)
+        if self._arithmetic.on_host:
+            values = self._frames_on_host(batch)
+            return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
+        # Room is never given back: what was recorded with it can be played again.
+        self._room = self._room.around(batch)
+        count = len(batch.numbers)
+        rows = self._graphs.rows(count)
+        if self.network is not None:
+            # Before what is recorded: it is due now and then only, and the earlier pictures are still there.
+            self.network.look(batch, lambda _, slots: self._references.rows(slots)[0])
+        staged = stage(batch, rows, self._spare_slot, pinned=self._device.type == "cuda")
+        for follower in self._followers:
+            follower.before(batch.slots.numpy(), batch.pts.numpy())
+        kind = self._room, tuple(part.runs for part in self._parts)
+        values, inputs = self._graphs.run(kind, staged, rows, self._launch)
+        slots, pts = inputs.slots[:count], inputs.pts[:count]
+        return Measures(
+            "video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values[:count],
+            device_rows=(slots, pts, pts), kept=bool(self._followers),
+        )  # fmt: skip
+
+    def _frames_on_host(self, batch: FrameBatch) -> Tensor:
+        sizes = [(surface.width, surface.height) for surface in batch.surfaces]
+        if sizes != self._sizes:
+            self._room, self._sizes = Room().around(batch), sizes
+        references, retain = self._references.rows(batch.slots)
+        values, view = self._arithmetic.nothing_measured(len(sizes), len(VIDEO_COLUMNS))
+        self._frame_stats_into(batch.frames, references, retain, values.data_ptr(), view.strides[0])
+        slots, pts = batch.slots.numpy(), batch.pts.numpy()
+        if self.network is not None:
+            self.network.look(batch, lambda due, _: references[due])
+            self._at_hand = batch
+        self._fill(Rows(self._room, facts_of(batch), batch.frames, references, values, view, slots, pts))
+        return values
+
+    def _launch(self, inputs: Inputs) -> Tensor:
+        """What runs on a device for a batch, launch by launch."""
+        references, retain = self._references.rows(inputs.slots)
+        frames, (values, view) = inputs.frames, self._arithmetic.nothing_measured(len(inputs.slots), len(VIDEO_COLUMNS))
+        values[:, :_FRAME_COLUMNS] = frame_stats(frames, references, retain)
+        self._fill(Rows(self._room, inputs.facts, frames, references, values, view, inputs.slots, inputs.pts))
+        for follower in self._followers:
+            follower.keep(inputs.slots, inputs.pts, values)
+        return values
+
+    def _fill(self, rows: Rows) -> None:
         for part in self._parts:
             part.fill(rows)
-        self._damaged = {} if self.network is None or not arithmetic.on_host else self._damaged_of(rows)
+        if self.network is not None and self._arithmetic.on_host:
+            self._damaged = self._damaged_of(rows)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
-        self._references.update(batch, view[:, _MAFD], self._freeze_noise)
-        return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
+        self._references.update(rows.slots, rows.view[:, _MAFD], self._freeze_noise)
+
+    @property
+    def graph_problem(self) -> str:
+        """Why a GPU's launches are not played back from a recording; "" where they are, and on the CPU."""
+        return self._graphs.problem
+
+    @property
+    def replays(self) -> int:
+        """Batches that were played back from a recording."""
+        return self._graphs.replays
 
     def map_of(self, slot: int, surface: Surface) -> Callable[[], Floats] | None:
         """What makes the map of damage of a slot's picture, from any thread.
@@ -158,9 +208,11 @@ class Measure:
 
     def _damaged_of(self, rows: Rows) -> dict[int, "_Damaged"]:
         """The pictures of a batch that a map may be wanted of."""
+        batch, self._at_hand = self._at_hand, None
+        assert batch is not None
         found = {}
         for row in np.flatnonzero(rows.view[:, _CORRUPTION] >= MAP_SHARE):
-            slot, surface = rows.batch.numbers[row], rows.batch.surfaces[row]
+            slot, surface = batch.numbers[row], batch.surfaces[row]
             part = slice(int(row), int(row) + 1)
             frame, reference = rows.frames[part].clone(), rows.references[part].clone()
             found[slot] = _Damaged(surface, self._references.kept(slot), frame, reference)

@@ -22,7 +22,7 @@ from torch import Tensor
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place
 from engine.measure.rows import Rows
-from engine.media import Surface
+from engine.media import FrameBatch, Surface
 from kernels.tile_stats import MEASURES, TILE_COLUMNS, TILE_ROWS, TILES, tile_stats
 from kernels.to_network import PIECE, to_network
 from models.artifact_net import LABELS, TILE
@@ -90,6 +90,7 @@ class Network:
         """Of the usual rate; less under load."""
         self.looked: tuple[int, ...] = ()
         """Rows of the last batch that were looked at."""
+        self._area = arithmetic.column(slots, torch.nan)  # of damage in what was looked at just now
         self.told_tiles: Callable[[Sequence[int], Tensor], None] | None = None
         """Handed what is said of every tile that is looked at: rows of the batch, (rows, PIECES, tiles, tiles)."""
         self._run = arithmetic.column(slots)  # pictures in a row that were damaged
@@ -99,20 +100,37 @@ class Network:
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self._seen[slot] = None
         self._run[slot] = self._told[slot] = 0.0
-        self._least[slot], self._until[slot] = 1.0, -torch.inf
+        self._least[slot], self._until[slot], self._area[slot] = 1.0, -torch.inf, torch.nan
         self._wanted.discard(slot)
         if not _NAMES.isdisjoint(wanted):
             self._wanted.add(slot)
 
-    def fill(self, rows: Rows) -> None:
-        """Fill the columns of the rows that are looked at; the others stay NaN."""
+    @property
+    def runs(self) -> bool:
+        return bool(self._wanted)
+
+    def look(self, batch: FrameBatch, references: Callable[[Tensor, Tensor], Tensor]) -> None:
+        """Look at those pictures of a batch whose time has come, before anything else is made of it.
+
+        Args:
+            batch: at hand.
+            references: rows of the pictures before, by rows of the batch and by their slots, both on the device.
+        """
         self.looked = tuple(
             row
-            for row, (slot, surface) in enumerate(zip(rows.batch.numbers, rows.batch.surfaces, strict=True))
+            for row, (slot, surface) in enumerate(zip(batch.numbers, batch.surfaces, strict=True))
             if self._is_due(slot, surface)
         )
         if self.looked:
-            self._look(rows, self.looked)
+            self._look(batch, self.looked, references)
+
+    def fill(self, rows: Rows) -> None:
+        """Fill the columns with what was seen just now; they stay NaN for pictures that were not looked at."""
+        if not self.runs:
+            return
+        area = self._area[rows.slots]
+        rows.view[:, _NETWORK] = area
+        self._area[rows.slots] = area * torch.nan  # a number of Python's could not be recorded
         if self._use.judges:
             self._tell(rows)
 
@@ -125,11 +143,15 @@ class Network:
         before, self._seen[slot] = self._seen[slot], step
         return before is not None and step != before and not surface.interlaced
 
-    def _look(self, rows: Rows, due: Sequence[int]) -> None:
+    def _look(
+        self, batch: FrameBatch, due: Sequence[int], references_of: Callable[[Tensor, Tensor], Tensor]
+    ) -> None:  # fmt: skip
         arithmetic, device = self._arithmetic, self._arithmetic.device
-        surfaces = [rows.batch.surfaces[row] for row in due]
-        index = torch.tensor(due, device=device)
-        frames, references = rows.frames[index], rows.references[index]
+        surfaces = [batch.surfaces[row] for row in due]
+        index = torch.tensor(due)
+        slots = batch.slots[index].to(device)
+        frames = batch.frames[index].to(device)
+        references = references_of(index.to(device), slots)
         sizes = torch.tensor([[s.height, s.width] for s in surfaces])
         chance = torch.tensor([_places_by_chance(s, PIECES - POINTED) for s in surfaces])
         ranges = torch.tensor([int(s.full_range) for s in surfaces])
@@ -145,7 +167,7 @@ class Network:
             self.told_tiles(due, torch.where(inside, said, torch.nan))
         over = (said >= self._use.artifact.point.tile) & inside
         area = over.sum(dim=(1, 2, 3)).double() / inside.sum(dim=(1, 2, 3)).clamp(min=1)
-        rows.view[due if arithmetic.on_host else index, _NETWORK] = arithmetic.view(area)
+        self._area[arithmetic.view(slots)] = arithmetic.view(area)
 
     def _said(self, frames: Tensor, references: Tensor, crops: Tensor) -> Tensor:
         """(M, PIECE_TILES, PIECE_TILES) float32: how probable damage is in each tile of each piece."""
@@ -171,7 +193,7 @@ class Network:
         least = xp.where(damaged, xp.minimum(self._least[slots], area), xp.where(looked, 1.0, self._least[slots]))
         sure = run >= point.pictures
         told = xp.where(looked, xp.where(sure, least, 0.0), self._told[slots])
-        hold = HOLD_INTERVALS / max(self._use.rate * self.share, 1e-9)
+        hold = HOLD_INTERVALS / self._use.rate
         until = xp.where(looked, pts + hold, self._until[slots])
         self._run[slots], self._least[slots] = run, least
         self._told[slots], self._until[slots] = told, until

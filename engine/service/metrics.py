@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from engine.service.contract import EngineStatus, Fleet, StreamStatus
 from engine.service.core import Core
 from engine.service.events import EventHub
+from engine.service.gpu_metrics import GpuMetrics
 from engine.service.open_incidents import OpenIncidents
 from engine.service.recorder import Recorder
 from engine.service.reload import Reload
@@ -65,11 +66,13 @@ class ServiceCollector(Collector):
         self._open = open_incidents
         self._reload = reload
         self._ready = ready
+        self._gpus = GpuMetrics()
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
         yield from self._streams()
         yield from self._engines()
+        yield from self._gpus.collect()
         yield from self._incidents()
         yield from self._service()
 

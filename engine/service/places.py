@@ -18,7 +18,7 @@ class Group:
         name: by which plans choose it.
         device: "auto", "cpu", "cuda" or "cuda:N".
         slots: most streams.
-        max_batch, max_wait_seconds, decode_threads: see EngineSettings.
+        max_batch, max_wait_seconds, decode_threads, graphs: see EngineSettings.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Group:
     max_batch: int = 256
     max_wait_seconds: float | None = None
     decode_threads: int = 1
+    graphs: bool = True
 
 
 @dataclass(slots=True)
