@@ -10,8 +10,10 @@ avjury bench network --media FOLDER [--weights FILE] [--skip PREFIX]
 
 import argparse
 import itertools
+import statistics
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -25,11 +27,15 @@ import torch
 
 from benchmarks.clean_content import VARIANTS, encode
 from benchmarks.harness import write_result
+from benchmarks.made_surfaces import make_surface
 from benchmarks.tallies import false_per_hour_at_most
+from engine.batch import Batcher
 from engine.measure import VIDEO_COLUMNS
+from engine.measure.arithmetic import Arithmetic
+from engine.measure.network import Network, NetworkUse
 from engine.pipeline import Engine
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
-from models.artifact_weights import SHIPPED_WEIGHTS, OperatingPoint
+from models.artifact_weights import SHIPPED_WEIGHTS, OperatingPoint, load_artifact
 from models.synthesis.coded_damage import CODECS, KINDS, plant_damage
 from models.synthesis.patches import is_held_out
 from models.synthesis.picture_clip import read_pictures
@@ -51,6 +57,10 @@ LINES: Final = 480
 # Looks that say so closer together than this are one alarm; what is said so long after damage belongs to it.
 APART_SECONDS: Final = 5.0
 AFTER_SECONDS: Final = 2.0
+# Made-up pictures of which judging is timed.
+COST_SIZES: Final = ("640x360", "1280x720", "1920x1080")
+COST_SECONDS: Final = 10.0
+COST_TURNS: Final = 3
 _NETWORK: Final = VIDEO_COLUMNS.index("network_corruption")
 
 Floats = npt.NDArray[np.float64]
@@ -131,11 +141,54 @@ def damaged_streams(clips: Sequence[Path], weights: Path, folder: Path, seed: in
                 yield judge(path, clip.name, f"{codec} {kind}", weights, planted)
 
 
+def cost(weights: Path, folder: Path) -> list[dict[str, Any]]:
+    """CPU seconds that judging a stream-second takes with the network at its usual rate and without, all detectors on.
+
+    CPU time, not wall time: other work on the machine slows both sides alike.
+    """
+    ffmpeg, found = imageio_ffmpeg.get_ffmpeg_exe(), []
+    for size in COST_SIZES:
+        path = folder / f"{size}.mp4"
+        source = f"mandelbrot=s={size}:r=25,noise=alls=6:allf=t"
+        command = [ffmpeg, "-y", "-v", "error", "-f", "lavfi", "-i", source, "-t", f"{COST_SECONDS:g}", "-c:v", "libx264",
+                   "-preset", "veryfast", "-crf", "23", "-pix_fmt", "yuv420p", "-threads", "2", str(path)]  # fmt: skip
+        subprocess.run(command, check=True, timeout=300, stdin=subprocess.DEVNULL)
+        taken: dict[float, list[float]] = {0.0: [], 1.0: []}
+        for turn, rate in itertools.product(range(COST_TURNS + 1), taken):
+            engine = Engine(EngineSettings(device="cpu", network=NetworkSettings(rate, weights=weights)), slots=1)
+            engine.add(StreamSpec(size, str(path)))
+            began = time.process_time()
+            engine.run()
+            if turn:  # the first compiles
+                taken[rate].append((time.process_time() - began) / COST_SECONDS)
+        without, with_it = (statistics.median(taken[rate]) for rate in taken)
+        found.append({"size": size, "cpu_seconds_per_stream_second": round(with_it, 5), "without": round(without, 5),
+                      "share": round(1 - without / with_it, 4), "turns": COST_TURNS})  # fmt: skip
+        maps = _map_seconds(weights, size)
+        found[-1]["map_cpu_seconds"] = round(maps, 4)
+    return found
+
+
+def _map_seconds(weights: Path, size: str) -> float:
+    """CPU seconds of one map of a whole picture."""
+    width, height = (int(n) for n in size.split("x"))
+    network = Network(Arithmetic(torch.device("cpu")), 1, NetworkUse(load_artifact(weights), 1.0))
+    now, before = (make_surface("s", torch.device("cpu"), width, height, seed=seed) for seed in (1, 2))
+    batch = Batcher(torch.device("cpu"), 1, 0.0).assemble([(0, now)], {0: 0.1})
+    reference = torch.tensor([[*before.addresses, before.luma_pitch, before.chroma_pitch]])
+    taken = []
+    for _ in range(4):
+        began = time.process_time()
+        network.map_of(now, batch.frames, reference)
+        taken.append(time.process_time() - began)
+    return statistics.median(taken[1:])
+
+
 def at_rate(told: Told, rate: float) -> list[int]:
     """Which of its looks a lower rate would have taken."""
     taken, before = [], None
-    for index, time in enumerate(told.times):
-        step = int((time + 1e-6) * rate)
+    for index, at in enumerate(told.times):
+        step = int((at + 1e-6) * rate)
         if step != before:
             taken.append(index)
         before = step
@@ -245,14 +298,16 @@ def main() -> None:
         for told in streams:
             all_told.append(told)
             print(f"{told.name}, {told.how}: {len(told.times)} looks", flush=True)  # noqa: T201 - progress
+        taken = cost(options.weights, folder)
     clean, damaged = ([t for t in all_told if (t.planted is None) == is_clean] for is_clean in (True, False))
     figures = summed(clean, damaged)
+    figures["cost"] = taken
     point = chosen(figures["points"])
     figures["chosen"] = None if point is None else asdict(point)
     if options.write_point and point is not None:
         keep_point(options.weights, point)
     path = write_result("network", figures | {"weights": options.weights.name, "seed": options.seed})
-    for key in ("clean", "damaged", "most_found_without_a_false_alarm", "chosen"):
+    for key in ("clean", "damaged", "most_found_without_a_false_alarm", "chosen", "cost"):
         print(f"{key}: {figures[key]}")  # noqa: T201 - the command's output
     print(path)  # noqa: T201 - the command's output
 
