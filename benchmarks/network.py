@@ -150,8 +150,9 @@ def cost(weights: Path, folder: Path) -> list[dict[str, Any]]:
     for size in COST_SIZES:
         path = folder / f"{size}.mp4"
         source = f"mandelbrot=s={size}:r=25,noise=alls=6:allf=t"
-        command = [ffmpeg, "-y", "-v", "error", "-f", "lavfi", "-i", source, "-t", f"{COST_SECONDS:g}", "-c:v",
-                   "libx264", "-preset", "veryfast", "-crf", "23", "-pix_fmt", "yuv420p", "-threads", "2", str(path)]  # fmt: skip
+        made = ["-f", "lavfi", "-i", source, "-t", f"{COST_SECONDS:g}"]
+        coded = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "23", "-pix_fmt", "yuv420p", "-threads", "2"]
+        command = [ffmpeg, "-y", "-v", "error", *made, *coded, str(path)]
         subprocess.run(command, check=True, timeout=300, stdin=subprocess.DEVNULL)
         taken: dict[float, list[float]] = {0.0: [], 1.0: []}
         for turn, rate in itertools.product(range(COST_TURNS + 1), taken):
