@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.io import encode_jpeg
 
 from engine.media import Surface
 
@@ -61,6 +60,8 @@ def encode(picture: Tensor) -> bytes:
     Args:
         picture: (3, H, W) uint8 RGB, complete.
     """
+    from torchvision.io import encode_jpeg  # loads for a second, and most checks make no picture
+
     if not picture.is_cuda:
         return bytes(encode_jpeg(picture, quality=JPEG_QUALITY).numpy())
     with torch.cuda.stream(_stream_beside(str(picture.device))):

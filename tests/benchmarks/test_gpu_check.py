@@ -133,10 +133,10 @@ def test_decode_and_pipeline_run_over_the_fake_driver(over_fake_driver):  # noqa
     script = """
 import json, torch
 from pathlib import Path
-from benchmarks.gpu_decode import _Clip, decode_only, pipeline
+from benchmarks.gpu_decode import Clip, decode_only, pipeline
 from engine.decode.nvdec_pool import DecoderPool
 pool = DecoderPool(0)
-clip = _Clip(Path("tests/clips/h264_320x180_8bit.h264"))
+clip = Clip(Path("tests/clips/h264_320x180_8bit.h264"))
 decoded = decode_only(pool, clip, 3, 0.3)
 judged = pipeline(pool, clip, torch.device("cpu"), 3, 0.3)
 print(json.dumps([decoded, judged, pool.sessions_in_use, pool.surfaces_held]))
