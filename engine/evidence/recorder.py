@@ -40,6 +40,7 @@ PICTURES_PER_BATCH: Final = 4
 # A map of damage takes the worker a tenth of a second, as long as a clip or two.
 MAP_SECONDS: Final = 5.0
 MOST_MAPS_WAITING: Final = 2
+PATIENCE_SECONDS: Final = 30.0
 DRAIN_SECONDS: Final = 5.0
 
 log = logging.getLogger(__name__)
@@ -256,7 +257,7 @@ class Recorder:
         rest = THUMBNAIL_SECONDS if self.settings.patient else MAP_SECONDS
         if not self.settings.thumbnails or at - stream.mapped.get(incident.id, -NEVER) < rest:
             return
-        if not self._maps.acquire(blocking=self.settings.patient):
+        if not self._maps.acquire(timeout=PATIENCE_SECONDS if self.settings.patient else 0.0):
             return
         stream.mapped[incident.id] = at
 
