@@ -9,12 +9,15 @@ from typing import Final
 
 from engine.measure.area import AREA_INTERVAL_SECONDS
 from engine.measure.blocks import BLOCKS_INTERVAL_SECONDS
-from engine.measure.damage import TEAR_INTERVAL_SECONDS
+from engine.measure.network import PIECES
 from engine.measure.sharpness import SHARPNESS_INTERVAL_SECONDS
+from engine.measure.tears import TEAR_INTERVAL_SECONDS
 from engine.measure.texture import TEXTURE_INTERVAL_SECONDS
 from kernels.sharpness.layout import LARGEST_CELL, LINES
+from kernels.tear.layout import BLOCK, block_step, blocks
 from kernels.temporal.layout import STATE_SIZE
 from kernels.tile_stats.grid import MEASURES, TILES, row_step
+from kernels.to_network import INPUTS, PIECE
 
 SOUND_BLOCK_BYTES: Final = 4800 * 4
 
@@ -53,6 +56,7 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
     looked = -(-blocks(width) // block_step(width)) * BLOCK * height
     cell = min(max((min(width, height) + LINES // 2) // LINES, 1), LARGEST_CELL)
     cells = luma // (cell * cell)
+    seen = PIECES * PIECE * PIECE
     return (
         Floor("copy out of the decoder", 2 * picture, 0, rate, "the picture, read and written (decision of the pool)"),
         Floor("frame_stats", 3 * picture, 15 * luma, rate, "the picture, its reference, and the copy that is kept"),
@@ -70,6 +74,8 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
               "luma, and its cells written and read"),
         Floor("active_area", 2 * (width + height) * sample_bytes, 2 * (width + height), 1 / AREA_INTERVAL_SECONDS,
               "one line of each side, where there are no bars"),
+        Floor("to_network", seen * (3 * sample_bytes + 2 * INPUTS // 4), 12 * seen, 1.0,
+              "pieces of both pictures, and the network's input"),
         Floor("audio_stats", 3 * 2 * SOUND_BLOCK_BYTES, 2 * 4800 * 120, 10.0, "stereo samples, in three passes"),
         Floor("sound_features", 2 * SOUND_BLOCK_BYTES, 2 * 4800 * 60, 10.0, "stereo samples"),
     )  # fmt: skip

@@ -131,6 +131,10 @@ def check(
             "from run to run. [default: 1]",
         ),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", metavar="F.safetensors", help="Weights of your own for the artifact network."),
+    ] = None,
 ) -> None:
     """Judge files or live URLs."""
     from engine.check_command import CheckOptions, judge_inputs
@@ -152,6 +156,7 @@ def check(
                 rendition=rendition,
                 decode_threads=decode_threads,
                 reference=reference,
+                weights=weights,
             )
         )
     )

@@ -35,6 +35,20 @@ CheckParameters = Callable[[str, Mapping[str, object]], None]
 """Raises ConfigError if a detector's parameters are wrong."""
 
 
+class NetworkSection(Section):
+    """The artifact network, which maps damage of pictures."""
+
+    pictures_per_second: Annotated[
+        float, Field(ge=0, le=60, description="how many of each stream it looks at; 0 leaves it out")
+    ] = 1.0
+    judges: Annotated[
+        bool, Field(description="what it says counts for video.corruption; else it is measured and shown only")
+    ] = False
+    weights: Annotated[
+        Path | None, Field(description="weights of your own, as safetensors; null: those of the package")
+    ] = None
+
+
 class EngineSection(Section):
     """How the engine runs."""
 
@@ -50,6 +64,7 @@ class EngineSection(Section):
     decode_threads: Annotated[
         int | None, Field(ge=0, le=64, description="threads per software decoder; 0 takes all cores, null is 1")
     ] = None
+    network: NetworkSection = NetworkSection()
 
 
 class Profile(Section):

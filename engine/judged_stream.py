@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,6 +40,7 @@ class JudgedStream:
     causes: dict[str, deque[tuple[float, str]]] = field(default_factory=dict)
     closed_tracks: set[str] = field(default_factory=set)
     sync: LipSync | None = None
+    maps: dict[str, Callable[[], bytes]] = field(default_factory=dict)  # of damage, by incident; keeps two pictures
     frames_measured: int = 0
     audio_samples: int = 0
     told: float = 0.0

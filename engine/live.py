@@ -123,7 +123,7 @@ class LiveEngine(Engine):
         self._wanted: dict[str, Order] = {}
         self._sources: dict[str, RemoteSource] = {}
         self._snaps: dict[str, None] = {}
-        self._overload = Overload(overload or OverloadSettings())
+        self._overload = Overload(overload or OverloadSettings(), network=self._measure.network is not None)
         self._arrived: dict[str, tuple[int, int]] = {}  # packets that had come, and been skipped, a second ago
         self._latency = Latency()  # from decoded to judged
         self._stages = {name: Latency() for name in ("ingest", "decode", "queue", "measure", "judge")}
@@ -399,6 +399,8 @@ class LiveEngine(Engine):
         judged = [lag for name, lag in lags.items() if name not in self._overload.shed]
         priorities = {name: wanted.priority for name, wanted in self._wanted.items()}
         self._overload.decide(now, max(judged, default=0.0), self.load, priorities, self._skipped_share())
+        if self._measure.network is not None:
+            self._measure.network.share = self._overload.network_share
         for stream in list(self._streams.values()):
             self._sample(stream)
         self._told.on_report(self._report(lags))

@@ -27,8 +27,9 @@ from engine.decode.upload import Uploader
 from engine.detectors import Detector, Rule, all_detectors, detector, resolve
 from engine.device_failures import give_memory_back, gpu_failures_told
 from engine.devices import choose_device
-from engine.errors import DeviceError
+from engine.errors import ConfigError, DeviceError
 from engine.evidence import thumbnail
+from engine.evidence.overlay import overlay
 from engine.evidence.recorder import Recorder
 from engine.evidence.series import Watched
 from engine.evidence.worker import Sink
@@ -46,16 +47,19 @@ from engine.lip_sync import LipSync, SyncRow
 from engine.listener import Listener, Silent
 from engine.measure import VIDEO_COLUMNS, Measure
 from engine.measure.graphs import record_on
+from engine.measure.network import NetworkUse
 from engine.media import AudioBlock, Follower, FrameBatch, Measures, StreamTick, Surface
 from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
 from engine.ranges import ranges_on
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
 from engine.shadow_judge import Found, ShadowJudge
-from engine.spec import EngineSettings, StreamSpec
+from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from engine.verdicts import ClosedBy, Incident, Loudness, StreamSecond
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
+from models.artifact_weights import load_artifact
+from models.weight_files import WeightsError
 
 _log = logging.getLogger(__name__)
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
@@ -81,7 +85,7 @@ class Engine:
         listener: who is told.
         slots: most streams at a time.
         evidence: who is handed the evidence of incidents, from a thread of its own; none is kept without.
-    Raises: DeviceError if the device is not there.
+    Raises: DeviceError if the device is not there; ConfigError if the network's weights cannot be used.
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class Engine:
     ) -> None:
         self.settings = settings
         self.device = choose_device(settings.device)
+        network = network_of(settings.network)  # it may fail: before anything is made that has to be let go
         if self.device.type == "cuda":
             # Before torch makes the context: reader threads that wait for the GPU must not burn the cores.
             wait_by_blocking(self.device.index or 0)
@@ -111,12 +116,14 @@ class Engine:
         self._slots = slots
         self._shadows: ShadowJudge | None = None  # made when the first stream has rules to be tried
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
+        self._mapped = frozenset(d.name for d in all_detectors() if d.column == "corruption")
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
         self._levels = Levels(slots, self.device) if settings.levels else None
         self._measure = Measure(
             self.device,
             slots,
             slates=settings.slates,
+            network=network,
             record=record_on(self.device) if self.device.type == "cuda" and settings.graphs else None,
             followers=self._followers(),
         )
@@ -245,6 +252,14 @@ class Engine:
         for _ in found:
             pass
 
+    def tell_tiles(self, take: Callable[[torch.Tensor], None]) -> None:
+        """Hand on what the network says of each tile that it looks at: (pictures, pieces, tiles, tiles), on the device.
+
+        For measuring it; called from the loop, in the order of the rows.
+        """
+        if self._measure.network is not None:
+            self._measure.network.told_tiles = lambda _, said: take(said)
+
     def _followers(self) -> list[Follower]:
         """Who keeps something of every picture's row, on a GPU together with the kernels' launches."""
         if self.device.type == "cpu":
@@ -361,6 +376,7 @@ class Engine:
             self._pass_over(frames, error)
             return
         self._emit(measures, frames)
+        self._count_looks(frames)
 
     def _pass_over(self, frames: FrameBatch, error: torch.OutOfMemoryError) -> None:
         """These pictures are not judged, and their seconds say so; the next batches are smaller."""
@@ -373,6 +389,13 @@ class Engine:
             "out of memory on %s: %d pictures are left out, and at most %d are judged at a time from now on: %s",
             self.device, len(frames.numbers), self._batcher.max_batch, str(error).splitlines()[0],
         )  # fmt: skip
+
+    def _count_looks(self, frames: FrameBatch) -> None:
+        """Which of these pictures the network saw."""
+        for row in () if self._measure.network is None else self._measure.network.looked:
+            stream = self._streams[frames.numbers[row]]
+            stream.coverage.network(frames.surfaces[row].pts)
+            stream.reader.counters.frames_seen_by_network += 1
 
     def _on_device(self, batch: FrameBatch) -> FrameBatch:
         """The batch with the software decoder's pictures uploaded, where the kernels run on a GPU."""
@@ -471,6 +494,8 @@ class Engine:
                 if frames is not None and self._recorder is not None and transition.kind != "closed":
                     row = frames.numbers.index(transition.slot)
                     self._recorder.picture(stream.slot, incident, frames.surfaces[row], transition.decided_at)
+                if frames is not None and incident.detector in self._mapped and transition.kind != "closed":
+                    self._map(stream, incident, frames, transition.decided_at)
             if beside is not None and self._shadows is not None:
                 self._told_beside(self._shadows.found(beside))
             if frames is not None:
@@ -479,6 +504,21 @@ class Engine:
                     self._recorder.batch_ends(frames.numbers, frames.surfaces)
                 for surface in frames.surfaces:
                     surface.release()
+
+    def _map(self, stream: JudgedStream, incident: Incident, frames: FrameBatch, at: float) -> None:
+        """Where the network sees damage in the picture, as evidence."""
+        surface, network = frames.surfaces[frames.numbers.index(stream.slot)], self._measure.network
+        make = self._measure.map_of(stream.slot, surface)
+        if make is None or network is None:
+            return
+
+        def picture() -> bytes:
+            return overlay(surface, make(), network.point)
+
+        if self.settings.thumbnails:
+            stream.maps[incident.id] = picture  # made once, of the worst of them
+        if self._recorder is not None:
+            self._recorder.overlay(stream.slot, incident, at, picture)
 
     def _judged(self, frames: FrameBatch) -> None:
         """The verdicts on these pictures are given out; they are not yet released."""
@@ -538,6 +578,8 @@ class Engine:
         if change == "opened":
             stream.opened(incident)
         elif change == "closed" and incident.end is not None:
+            if incident.id in stream.maps:
+                stream.outcome.overlays[incident.id] = stream.maps.pop(incident.id)()
             stream.coverage.closed(incident.detector, incident.start, incident.end)
         if self._recorder is not None:
             self._recorder.incident(stream.slot, incident, change)
@@ -629,6 +671,25 @@ class Engine:
         for transition in self._judge.judge(row):
             incident, change = stream.book.apply(transition)
             self._publish(stream, incident, change)
+
+
+def network_of(settings: NetworkSettings | None) -> NetworkUse | None:
+    """The artifact network for an engine, if it is to be used.
+
+    Raises: ConfigError if its weights are not what they should be.
+    """
+    if settings is None or settings.pictures_per_second <= 0:
+        return None
+    try:
+        artifact = load_artifact(settings.weights)
+    except WeightsError as error:
+        raise ConfigError(
+            "cannot use the network's weights",
+            stream="" if settings.weights is None else str(settings.weights),
+            why=str(error),
+            remedy="write weights with avjury train, or leave engine.network.weights out",
+        ) from error
+    return NetworkUse(artifact, settings.pictures_per_second, settings.judges)
 
 
 def watched(declared: Detector, rule: Rule) -> Watched:

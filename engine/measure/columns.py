@@ -32,6 +32,7 @@ VIDEO_COLUMNS: Final = (
     "slate_distance",
     *TORN_COLUMNS,
     "corruption",
+    "network_corruption",
     "tear_place",
     "tearing",
     *INFORMATION_COLUMNS,

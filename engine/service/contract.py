@@ -13,7 +13,7 @@ from engine.verdicts import Incident, StreamSecond, SyncVerdict
 
 Change = Literal["opened", "updated", "closed"]
 StreamState = Literal["starting", "running", "stalled", "ended", "failed", "paused", "quarantined", "shed"]
-EvidenceKind = Literal["thumbnail", "clip", "series"]
+EvidenceKind = Literal["thumbnail", "clip", "series", "overlay"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ class Keeper:
                     "overload": dict(self._settings.overload),
                     "evidence": dict(self._settings.evidence),
                     "slates": {name: dict(slate) for name, slate in self._settings.slates.items()},
+                    "network": dict(self._settings.network),
                     "handover": None if self._settings.handover is None else str(self._settings.handover / group.name),
                 }
             )

@@ -129,7 +129,7 @@ class Evidence(msgspec.Struct, tag=True, frozen=True):
 
     incident_id: str
     session: str
-    kind: Literal["thumbnail", "clip", "series"]
+    kind: Literal["thumbnail", "clip", "series", "overlay"]
     content: bytes | None
     path: str | None
 

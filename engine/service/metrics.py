@@ -26,6 +26,7 @@ STATES: Final = ("starting", "running", "stalled", "ended", "failed", "paused", 
 STREAM_COUNTERS: Final = (
     ("frames_decoded", "avjury_frames_decoded", "Pictures that the decoder gave."),
     ("frames_measured", "avjury_frames_measured", "Pictures that were judged."),
+    ("frames_seen_by_network", "avjury_frames_seen_by_network", "Pictures that the artifact network looked at."),
     ("decode_errors", "avjury_decode_errors", "Damaged packets and pictures that the decoder reported."),
     ("packets", "avjury_packets", "Compressed packets read."),
     ("packet_bytes", "avjury_packet_bytes", "Bytes of compressed packets read."),

@@ -32,6 +32,7 @@ from kernels.temporal.op import luminance_table
 from kernels.texture import gpu as texture_gpu
 from kernels.tile_stats import MEASURES, TILES
 from kernels.tile_stats import gpu as tile_gpu
+from kernels.to_network import gpu as network_gpu
 from kernels.torn_blocks import gpu as torn_gpu
 
 CPU = torch.device("cpu")
@@ -87,6 +88,7 @@ LAUNCHES = {
     "fields": (lambda: fields_gpu.fields(FRAMES, REFERENCES), 1),
     "siti": (lambda: siti_gpu.siti(FRAMES, REFERENCES), 1),
     "torn_blocks": (lambda: torn_gpu.torn_blocks(FRAMES, REFERENCES), 2),
+    "to_network": (lambda: network_gpu.to_network(FRAMES, REFERENCES, torch.zeros((1, 4), dtype=torch.int64), True), 1),
     "audio_stats": (launch_audio, 5),
     "sound_features": (launch_features, 4),
     "sound_trends": (launch_trends, 1),
