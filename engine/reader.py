@@ -20,12 +20,14 @@ from typing import Final, Protocol
 from engine.counters import StreamCounters
 from engine.decode.choose import Decoders
 from engine.errors import AvjuryError, DecodeError, SourceError
+from engine.fingerprints import SoundPrint
 from engine.flash_beep import SoundOnsets
 from engine.handling import Handling
 from engine.ingest.backoff import Backoff, OpenPace
 from engine.ingest.base import MediaSource
 from engine.ingest.causes import cause_of, is_permanent
 from engine.ingest.transport import TransportWatch
+from engine.latency import Latency
 from engine.media import AudioBlock, Packet, StreamInfo, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue, QueueClosed
 from engine.sampling import Sampling
@@ -109,6 +111,8 @@ class StreamReader:
         self.info: StreamInfo | None = None
         self.decoders: Decoders | None = None
         self.counters = StreamCounters()
+        self.decoding = Latency()
+        """How long packets of pictures took to be decoded."""
         self._source = source
         self._choose = choose
         self._realtime = realtime
@@ -147,10 +151,13 @@ class StreamReader:
         self.sampling = Sampling()
         """Which of the pictures are judged, under load."""
         self.onsets: SoundOnsets | None = SoundOnsets() if "av.sync" in self._parameters else None
-        """Where its sound sets in, for a test pattern of flashes and beeps."""
+        """Where its sound sets in, for a test pattern of flashes and beeps. The engine's loop may set it."""
+        self.print: SoundPrint | None = None
+        """What its sound is known by, where it is compared with another stream. The engine's loop may set it."""
         self.anew = False
         """What follows the gap is not to be compared with what came before it."""
         self._begin_at = 0.0
+        self._goes_on_at: float | None = None  # where what is opened follows without a gap
         self._breaks = 0
         self._was_shed = False
         self._retuned: Mapping[str, Mapping[str, float]] | None = None
@@ -217,6 +224,9 @@ class StreamReader:
                 self._read_connection()
                 if self._stop.is_set():
                     return
+                if self._source.goes_on:
+                    self._close_decoders()
+                    continue
                 if not (self._reconnect and self._live):
                     break
                 self._failure = self._source.why_ended()
@@ -234,6 +244,7 @@ class StreamReader:
 
     def _open(self) -> None:
         self._opened_at = time.monotonic()
+        self._goes_on_at = self._progress() if self._source.goes_on else None
         self.info = self._source.open(self._begins)
         self._live = self.info.live
         if self._recorder is not None:
@@ -250,7 +261,7 @@ class StreamReader:
         self._key_deadline = self._packet_at + KEY_FRAME_SECONDS
 
     def _begins(self) -> float:
-        self._begin_at = self._media_now()
+        self._begin_at = self._media_now() if self._goes_on_at is None else self._goes_on_at
         return self._begin_at
 
     def _watch(self, begin: float) -> None:
@@ -347,6 +358,7 @@ class StreamReader:
                 mark.begin()
                 surfaces = video.decode(packet)
                 mark.end()
+                self.decoding.add(time.monotonic() - self._packet_at)
                 self._deliver_frames(surfaces)
             elif packet.track == "audio" and audio is not None:
                 mark.begin()
@@ -383,6 +395,10 @@ class StreamReader:
     def _let_go(self) -> None:
         """Close the source and its decoders; what they counted is kept."""
         self._source.close()
+        self._close_decoders()
+
+    def _close_decoders(self) -> None:
+        """Let go of what belongs to the tracks that were open."""
         if self._transport is not None:
             self._transport.close()
             self._transport = None
@@ -526,8 +542,9 @@ class StreamReader:
             self._goes_on(block.pts)
             self._pace(block.pts)
             self._audio_until = max(self._audio_until, block.pts + block.valid / 48000)
-            if self.onsets is not None:
-                self.onsets.take(block)  # first: the block is then the engine's
+            for listening in (self.onsets, self.print):
+                if listening is not None:
+                    listening.take(block)  # first: the block is then the engine's
             self.audio.put(block, self._stop.is_set)
             self._moved_on()
 
