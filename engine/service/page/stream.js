@@ -62,7 +62,9 @@ export async function show(main, id) {
     const sync = stream.status.sync, link = h("a", { href: `#/streams/${encoded(stream.reference)}` }, stream.reference);
     if (!sync || sync.same_programme === null) return h("span", {}, link, ": nothing known yet");
     if (!sync.same_programme) return h("span", {}, link, ": another programme");
-    return h("span", {}, link, ": the same programme", sync.latency_ms === null ? "" : `, ${lasting(Math.abs(sync.latency_ms) / 1000)} ${sync.latency_ms < 0 ? "earlier" : "later"}`);
+    if (sync.latency_ms === null) return h("span", {}, link, ": the same programme");
+    const apart = Math.abs(sync.latency_ms), length = apart < 1000 ? `${Math.round(apart)} ms` : lasting(apart / 1000);
+    return h("span", {}, link, `: the same programme, ${length} ${sync.latency_ms < 0 ? "earlier" : "later"}`);
   }
 
   function head() {
@@ -145,6 +147,7 @@ export async function show(main, id) {
         if (share !== null && share < 0.9) return ["lane-part", `${percent(share)} of the pictures were judged`];
         return ["lane-full", "judged in full"];
       })],
+      told.network.some(Boolean) ? ["network", stretches(told.at, told.step, told.network, (looks) => (looks ? ["lane-full", `the network saw ${number(looks, 2)} pictures a second`] : null))] : null,
       told.decode_errors.some(Boolean) ? ["damage", stretches(told.at, told.step, told.decode_errors, (n) => (n ? ["lane-damage", `${n} damaged`] : null))] : null,
       ...kinds.map((kind) => [spoken(kind), found.filter((i) => i.detector === kind).map((i) => {
         const [from, to] = open(i);
