@@ -15,6 +15,7 @@ from engine.errors import ConfigError, PipeClosed
 from engine.exit_codes import CLEAN, INCIDENTS, INPUT_FAILED
 from engine.incidents import Change
 from engine.output import WRITERS, Writer, complain, printable
+from engine.startup import nothing_is_garbage
 from engine.stop_signals import StopSignals
 from engine.verdicts import Incident, Severity, StreamSecond
 
@@ -61,7 +62,9 @@ def judge_inputs(options: CheckOptions) -> int:
     Raises: ConfigError, DeviceError; PipeClosed if whoever read the records has gone.
     """
     with StopSignals() as signals:
-        settings, specs = prepare(options)
+        with nothing_is_garbage():
+            settings, specs = prepare(options)
+            import engine.pipeline  # noqa: F401 - `judge` needs it
         folder = None
         if options.evidence is not None:
             from engine.evidence.folder import EvidenceFolder

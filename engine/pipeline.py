@@ -166,6 +166,7 @@ class Engine:
             pace=self._open_pace,
             recorder=recorder,
             handling=self._handling_of(spec),
+            together=self.device.type == "cpu",  # a GPU has other streams' pictures to wait for, and few surfaces
         )
         stream = JudgedStream(
             spec=spec,
@@ -492,9 +493,10 @@ class Engine:
         """Mean luma of each picture, in steps of 1/255 from a GPU: one byte of each crosses for it."""
         if measures.track != "video" or not any(self._wants_brightness(slot) for slot in measures.slots.tolist()):
             return []
-        means = measures.values[:, _LUMA_MEAN]
         if self.device.type == "cpu":
-            return [float(mean) for mean in means.numpy()]
+            found: list[float] = measures.values.numpy()[:, _LUMA_MEAN].tolist()
+            return found
+        means = measures.values[:, _LUMA_MEAN]
         self.counters.device_to_host_bytes += len(means)
         return [level / 255 for level in (255 * means.nan_to_num()).round().to(torch.uint8).cpu().tolist()]
 

@@ -60,7 +60,8 @@ class Measure:
         self._followers = tuple(followers)
         self._graphs = Graphs(device, record)
         self._room = Room()
-        self._sizes: list[tuple[int, int]] = []
+        self._seen: list[tuple[int, ...]] = []  # of the last batch on the host, with its facts
+        self._facts: Any = None
         self._references: References = HostReferences(slots) if arithmetic.on_host else DeviceReferences(slots, device)
         self._freeze_noise = arithmetic.column(slots)
         self._frame_stats_into: Any = _host_frame_stats() if arithmetic.on_host else None
@@ -137,14 +138,16 @@ class Measure:
         )  # fmt: skip
 
     def _frames_on_host(self, batch: FrameBatch) -> Tensor:
-        sizes = [(surface.width, surface.height) for surface in batch.surfaces]
-        if sizes != self._sizes:
-            self._room, self._sizes = Room().around(batch), sizes
+        seen: list[tuple[int, ...]] = [
+            (s.width, s.height, s.full_range, s.interlaced, s.corrupt) for s in batch.surfaces
+        ]
+        if seen != self._seen:
+            self._room, self._facts, self._seen = Room().around(batch), facts_of(batch), seen
         references, retain = self._references.rows(batch.slots)
-        values, view = self._arithmetic.nothing_measured(len(sizes), len(VIDEO_COLUMNS))
+        values, view = self._arithmetic.nothing_measured(len(seen), len(VIDEO_COLUMNS))
         self._frame_stats_into(batch.frames, references, retain, values.data_ptr(), view.strides[0])
         slots, pts = batch.slots.numpy(), batch.pts.numpy()
-        self._fill(Rows(self._room, facts_of(batch), batch.frames, references, values, view, slots, pts))
+        self._fill(Rows(self._room, self._facts, batch.frames, references, values, view, slots, pts))
         return values
 
     def _launch(self, inputs: Inputs) -> Tensor:
