@@ -8,7 +8,7 @@ itself (a GPU that failed), which ends the process: its supervisor starts it ane
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -33,7 +33,9 @@ from engine.overload import Overload, OverloadSettings
 from engine.pipeline import Engine, watched
 from engine.queues import Bell
 from engine.service.messages import Report
+from engine.shadow_judge import Found
 from engine.spec import EngineSettings, StreamSpec
+from engine.startup import nothing_is_garbage
 from engine.verdicts import ClosedBy, Incident
 from engine.warm_up import warm_up
 
@@ -81,6 +83,9 @@ class LiveListener(Listener, Protocol):
     def on_report(self, report: Report) -> None:
         """Once a second."""
 
+    def on_shadow(self, incident: Incident, change: Change) -> None:
+        """Rules that are tried beside a stream's own found something."""
+
 
 class LiveEngine(Engine):
     """An engine whose streams are read by ingest processes.
@@ -118,7 +123,7 @@ class LiveEngine(Engine):
         self._wanted: dict[str, Order] = {}
         self._sources: dict[str, RemoteSource] = {}
         self._snaps: dict[str, None] = {}
-        self._overload = Overload(overload or OverloadSettings())
+        self._overload = Overload(overload or OverloadSettings(), network=self._measure.network is not None)
         self._arrived: dict[str, tuple[int, int]] = {}  # packets that had come, and been skipped, a second ago
         self._latency = Latency()  # from decoded to judged
         self._stages = {name: Latency() for name in ("ingest", "decode", "queue", "measure", "judge")}
@@ -153,9 +158,9 @@ class LiveEngine(Engine):
 
     def warm_up(self) -> None:
         """Compile and load everything that judges, before the first stream comes. From the loop's thread."""
-        with self._stream_of_its_own():
+        with nothing_is_garbage(), self._stream_of_its_own():
             warm_up(self._measure, self._judge, self._batcher, self._uploader, self._free[-1], WARM_UP_SECONDS)
-        load_jpeg()
+            load_jpeg()
         self._second_at = self._looked_at = time.monotonic()
         self._waited, self._cpu = self.waited_seconds, time.process_time()  # what it took is no load
 
@@ -267,7 +272,15 @@ class LiveEngine(Engine):
         """Other detectors, parameters or priority, without touching the source."""
         detectors, parameters = resolve(wanted.spec.detectors)
         self._wanted[wanted.spec.id] = wanted
+        tried, stream.spec = stream.spec.shadow, wanted.spec
+        if tried != wanted.spec.shadow:
+            self._settle(0)
+            self._try_beside(stream)
+            self._forget_measures(stream)
         if parameters == stream.parameters:
+            if wanted.spec.reference != stream.spec.reference:
+                stream.spec = wanted.spec
+                self._watch_sync(stream)
             return
         stream.spec, stream.detectors, stream.parameters = wanted.spec, detectors, parameters
         if self._recorder is not None:
@@ -280,6 +293,7 @@ class LiveEngine(Engine):
             tuple(d.name for d in detectors if d.track == "audio"),
         )
         stream.reader.retune(parameters)
+        self._watch_sync(stream)
 
     def _change_rules(self, stream: JudgedStream) -> None:
         self._settle(0)
@@ -288,6 +302,14 @@ class LiveEngine(Engine):
         for transition in self._judge.change_rules(stream.slot, rules, stream.ends, suspended):
             incident, change = stream.book.apply(transition, closed_by="removed")
             self._publish(stream, incident, change)
+        if self._shadows is not None and stream.spec.shadow is not None:
+            tried, parameters = resolve(stream.spec.shadow)
+            rules = {d.name: d.rule(parameters[d.name]) for d in tried}
+            self._told_beside(self._shadows.change(stream.slot, rules, stream.ends, suspended))
+
+    def _told_beside(self, found: Iterable[Found]) -> None:
+        for incident, change in found:
+            self._told.on_shadow(incident, change)
 
     def _sample(self, stream: JudgedStream) -> None:
         """Bring a stream to the present level of load."""
@@ -377,6 +399,8 @@ class LiveEngine(Engine):
         judged = [lag for name, lag in lags.items() if name not in self._overload.shed]
         priorities = {name: wanted.priority for name, wanted in self._wanted.items()}
         self._overload.decide(now, max(judged, default=0.0), self.load, priorities, self._skipped_share())
+        if self._measure.network is not None:
+            self._measure.network.share = self._overload.network_share
         for stream in list(self._streams.values()):
             self._sample(stream)
         self._told.on_report(self._report(lags))
@@ -410,7 +434,9 @@ class LiveEngine(Engine):
             copied
             + self.counters.device_to_host_bytes
             + self._judge.device_to_host_bytes
+            + self.comparing.device_to_host_bytes
             + (self._levels.device_to_host_bytes if self._levels is not None else 0)
+            + (self._shadows.device_to_host_bytes if self._shadows is not None else 0)
         )
         batches, frames = self.counters.batches, self.counters.batch_frames
         mean = (frames - self._frames) / (batches - self._batches) if batches > self._batches else 0.0

@@ -66,6 +66,7 @@ class LocalFleet:
         Raises: CapacityError, with the headroom, where no engine has room; ConfigError.
         """
         resolve(plan.detectors)
+        resolve(plan.shadow or {})
         with self._guard:
             place = self._roster.streams.get(plan.id)
             if place is None:

@@ -32,6 +32,7 @@ from engine.service.messages import (
     Picture,
     Report,
     SecondSaid,
+    ShadowSaid,
     TakeIngest,
 )
 from engine.service.places import COMPILES, EnginePlace, IngestPlace, StreamPlace
@@ -76,6 +77,7 @@ class Keeper:
                     "overload": dict(self._settings.overload),
                     "evidence": dict(self._settings.evidence),
                     "slates": {name: dict(slate) for name, slate in self._settings.slates.items()},
+                    "network": dict(self._settings.network),
                     "handover": None if self._settings.handover is None else str(self._settings.handover / group.name),
                 }
             )
@@ -159,6 +161,9 @@ class Keeper:
         elif isinstance(message, IncidentSaid):
             said = message
             roster.calls.append(lambda to: to.on_incident(said.incident, said.change, said.session, said.at))
+        elif isinstance(message, ShadowSaid):
+            tried = message
+            roster.calls.append(lambda to: to.on_shadow(tried.incident, tried.change, tried.session, tried.at))
         elif isinstance(message, SecondSaid):
             second = message
             roster.calls.append(lambda to: to.on_second(second.second, second.session, second.at))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from engine.remote_log import LogLine
-from engine.verdicts import Incident, StreamSecond
+from engine.verdicts import Incident, StreamSecond, SyncVerdict
 
 
 class TakeIngest(msgspec.Struct, tag=True, frozen=True):
@@ -41,6 +41,8 @@ class Judge(msgspec.Struct, tag=True, frozen=True):
     private_addresses: bool
     ingest: str
     session: str
+    reference: str | None = None
+    shadow: Mapping[str, Mapping[str, Any]] | None = None
 
 
 class Move(msgspec.Struct, tag=True, frozen=True):
@@ -88,6 +90,15 @@ class IncidentSaid(msgspec.Struct, tag=True, frozen=True):
     at: float
 
 
+class ShadowSaid(msgspec.Struct, tag=True, frozen=True):
+    """Rules that are tried beside a stream's own found something; as IncidentSaid."""
+
+    incident: Incident
+    change: Literal["opened", "updated", "closed"]
+    session: str
+    at: float
+
+
 class SecondSaid(msgspec.Struct, tag=True, frozen=True):
     """A media second was judged; `at` is the Unix second at which it was played."""
 
@@ -118,7 +129,7 @@ class Evidence(msgspec.Struct, tag=True, frozen=True):
 
     incident_id: str
     session: str
-    kind: Literal["thumbnail", "clip", "series"]
+    kind: Literal["thumbnail", "clip", "series", "overlay"]
     content: bytes | None
     path: str | None
 
@@ -139,6 +150,7 @@ class StreamSaid(msgspec.Struct, frozen=True):
     audio: str | None
     counters: dict[str, float]
     renditions: tuple[str, ...] = ()
+    sync: SyncVerdict | None = None
 
 
 class Report(msgspec.Struct, tag=True, frozen=True):
@@ -162,4 +174,15 @@ class Report(msgspec.Struct, tag=True, frozen=True):
 
 
 SupervisorSays = TakeIngest | DropIngest | Judge | Move | Remove | Snap | Drain
-EngineSays = EngineReady | EngineCompiles | IncidentSaid | SecondSaid | Ended | Picture | Evidence | Report | LogLine
+EngineSays = (
+    EngineReady
+    | EngineCompiles
+    | IncidentSaid
+    | ShadowSaid
+    | SecondSaid
+    | Ended
+    | Picture
+    | Evidence
+    | Report
+    | LogLine
+)

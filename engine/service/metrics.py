@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from engine.service.canary import LATENCY_BOUNDS, Canary, Score
 from engine.service.contract import EngineStatus, Fleet, StreamStatus
 from engine.service.core import Core
 from engine.service.events import EventHub
@@ -25,6 +26,7 @@ STATES: Final = ("starting", "running", "stalled", "ended", "failed", "paused", 
 STREAM_COUNTERS: Final = (
     ("frames_decoded", "avjury_frames_decoded", "Pictures that the decoder gave."),
     ("frames_measured", "avjury_frames_measured", "Pictures that were judged."),
+    ("frames_seen_by_network", "avjury_frames_seen_by_network", "Pictures that the artifact network looked at."),
     ("decode_errors", "avjury_decode_errors", "Damaged packets and pictures that the decoder reported."),
     ("packets", "avjury_packets", "Compressed packets read."),
     ("packet_bytes", "avjury_packet_bytes", "Bytes of compressed packets read."),
@@ -42,6 +44,7 @@ class ServiceCollector(Collector):
 
     Args:
         ready: what keeps the service from its work; asked at each scrape.
+        canary: None where none is wanted; it then has no metrics.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class ServiceCollector(Collector):
         open_incidents: OpenIncidents,
         reload: Reload,
         ready: Callable[[], Mapping[str, str]],
+        canary: Canary | None = None,
     ) -> None:
         self._core = core
         self._fleet = fleet
@@ -65,6 +69,7 @@ class ServiceCollector(Collector):
         self._open = open_incidents
         self._reload = reload
         self._ready = ready
+        self._canary = canary
         self._gpus = GpuMetrics()
 
     def collect(self) -> Iterator[Metric]:
@@ -74,6 +79,8 @@ class ServiceCollector(Collector):
         yield from self._gpus.collect()
         yield from self._incidents()
         yield from self._service()
+        if self._canary is not None:
+            yield from self._of_canary(self._canary)
 
     def _streams(self) -> Iterator[Metric]:
         statuses = self._core.statuses()
@@ -98,6 +105,13 @@ class ServiceCollector(Collector):
             gauge = GaugeMetricFamily(metric, text, labels=["stream"])
             for stream in shown:
                 gauge.add_metric([stream], value(statuses[stream]))
+            yield gauge
+        for metric, text, known in _STREAM_SYNC:
+            gauge = GaugeMetricFamily(metric, text, labels=["stream"])
+            for stream in shown:
+                milliseconds = known(statuses[stream])
+                if milliseconds is not None:
+                    gauge.add_metric([stream], milliseconds / 1000)
             yield gauge
         restarts = CounterMetricFamily(
             "avjury_stream_restarts", "Times that a process died under a stream.", labels=["stream"]
@@ -186,6 +200,45 @@ class ServiceCollector(Collector):
             latency.add_metric([sink], buckets=_buckets(counts.latency_buckets), sum_value=counts.latency_sum)
         yield from (sent, failing, pending, oldest, latency)
 
+    def _of_canary(self, canary: Canary) -> Iterator[Metric]:
+        book = canary.book
+        scores = book.scores()
+        yield _gauge("avjury_canary_up", "Whether the canary is judged.", canary.up)
+        yield _gauge("avjury_canary_last_found_timestamp_seconds", "When a planted defect was last found.",
+                     book.last_found_at)  # fmt: skip
+        totals: tuple[tuple[str, str, Callable[[Score], int]], ...] = (
+            ("avjury_canary_planted", "Defects planted into the canary.", lambda score: score.planted),
+            ("avjury_canary_found", "Of these, what its detector told.", lambda score: score.found),
+            ("avjury_canary_missed", "Of these, what was not told in time.", lambda score: score.missed),
+        )
+        for name, text, value in totals:
+            family = CounterMetricFamily(name, text, labels=["detector"])
+            for detector, score in scores.items():
+                family.add_metric([detector], value(score))
+            yield family
+        recall = GaugeMetricFamily(
+            "avjury_canary_recall_ratio", "Share of the last 20 planted defects that was found.", labels=["detector"]
+        )
+        latency = HistogramMetricFamily(
+            "avjury_canary_detect_seconds", "From a planted defect's first bytes to its incident.", labels=["detector"]
+        )
+        for detector, score in scores.items():
+            if score.recall is not None:
+                recall.add_metric([detector], score.recall)
+            counts, below = {}, 0
+            for bound in (*LATENCY_BOUNDS, float("inf")):
+                below += score.latency[bound]
+                counts[bound] = below
+            latency.add_metric([detector], buckets=_buckets(counts), sum_value=score.latency_sum)
+        yield recall
+        yield latency
+        unexpected = CounterMetricFamily(
+            "avjury_canary_unexpected", "Incidents of the canary that nobody planted.", labels=["detector"]
+        )
+        for detector, count in book.unexpected.items():
+            unexpected.add_metric([detector], count)
+        yield unexpected
+
     def _service(self) -> Iterator[Metric]:
         ready = self._ready()
         yield _gauge("avjury_ready", "Whether the service does its work.", not ready)
@@ -250,6 +303,19 @@ _STREAM_GAUGES: Final[tuple[tuple[str, str, Callable[[StreamStatus], float]], ..
     ("avjury_stream_up", "Whether a stream gives something that is judged.", _up),
     ("avjury_stream_lag_seconds", "How far verdicts are behind what was decoded.", lambda status: status.lag_seconds),
     ("avjury_stream_sampling_ratio", "Share of a stream's pictures that are judged.", lambda status: status.sampling),
+)
+# Those of which something is known.
+_STREAM_SYNC: Final[tuple[tuple[str, str, Callable[[StreamStatus], float | None]], ...]] = (
+    (
+        "avjury_stream_av_sync_offset_seconds",
+        "By how much a stream's sound is late; below 0 it is early.",
+        lambda status: None if status.sync is None else status.sync.offset_ms,
+    ),
+    (
+        "avjury_stream_reference_latency_seconds",
+        "How much later a stream is than its reference.",
+        lambda status: None if status.sync is None else status.sync.latency_ms,
+    ),
 )
 _ENGINE_GAUGES: Final[tuple[tuple[str, str, Callable[[EngineStatus], float]], ...]] = (
     ("avjury_engine_up", "Whether an engine answers.", lambda engine: float(engine.up)),

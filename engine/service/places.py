@@ -208,6 +208,8 @@ class StreamPlace:
             private_addresses=plan.private_addresses,
             ingest=self.ingest.name if self.ingest is not None else "",
             session=self.session,
+            reference=plan.reference,
+            shadow=None if plan.shadow is None else {name: dict(given) for name, given in plan.shadow.items()},
         )
 
     def status(self) -> StreamStatus:
@@ -233,4 +235,5 @@ class StreamPlace:
             audio=said.audio if said is not None else None,
             restarts=self.restarts,
             renditions=said.renditions if said is not None else (),
+            sync=said.sync if said is not None else None,
         )

@@ -11,7 +11,7 @@ from engine.detectors import all_detectors
 from engine.errors import ConfigError
 from engine.overload import OverloadSettings
 from engine.pipeline import check
-from engine.spec import EngineSettings, StreamSpec
+from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 
 # What an outage, a cut or a seam could be mistaken for.
 OUTAGES = {
@@ -184,6 +184,23 @@ class Slow:
 
 
 QUICK = OverloadSettings(lag_seconds=0.4, patience_seconds=0.5, settle_seconds=1.0, calm_seconds=1.0, calm=0.9)
+
+
+@pytest.mark.slow
+def test_under_load_the_network_sees_nothing_and_again_when_it_is_over(clip):
+    def seen(kit):
+        """Of the latest second that is given out."""
+        seconds = kit.heard.seconds.get("one")
+        return seconds[-1].frames_seen_by_network if seconds else 0
+
+    with live(overload=QUICK, network=NetworkSettings(5.0)) as kit:
+        kit.take("one", clip, {"video.corruption": {}}, loop=True)
+        kit.wait(lambda: seen(kit) >= 3, 40)
+        slow = Slow(kit.engine, 0.08)
+        kit.wait(lambda: seen(kit) == 0, 30)
+        assert kit.heard.report("one").counters["frames_seen_by_network"] > 0
+        slow.undo()
+        kit.wait(lambda: seen(kit) >= 3, 60)
 
 
 @pytest.mark.slow
