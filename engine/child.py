@@ -207,7 +207,8 @@ class EngineProcess(Silent):
             engine.order(lambda: engine.drain(time.monotonic() + message.seconds))
 
     def _judge(self, said: Judge) -> None:
-        spec = StreamSpec(said.id, said.url, said.detectors, policy_of(said.private_addresses), said.rendition)
+        policy = policy_of(said.private_addresses)
+        spec = StreamSpec(said.id, said.url, said.detectors, policy, said.rendition, said.reference)
         before = self._sessions.get(said.id)
         try:
             wanted = Order(spec, said.ingest, said.session, said.priority, said.loop)

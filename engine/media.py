@@ -238,7 +238,8 @@ class StreamTick:
         decode_errors: damaged packets and pictures in it.
         video_missing_seconds, audio_missing_seconds: how long there has been no decoded picture or sound, at `end`.
         stall_seconds: how long a live source has given nothing at all that could be decoded, at `end`; 0 while it does.
-        sync_error: how far sound and picture lie apart, over what is tolerated (engine/flash_beep.py).
+        sync_error: how far sound and picture lie apart, over what is tolerated (engine/lip_sync.py).
+        reference_mismatch: 1 where the stream shows another programme than its reference, 0 where it shows the same.
         transport: measures of the transport by column (see ingest/transport.py); those left out say nothing.
         causes: what a measure of the transport means, in words, by column.
 
@@ -252,6 +253,7 @@ class StreamTick:
     audio_missing_seconds: float = math.nan
     stall_seconds: float = math.nan
     sync_error: float = math.nan
+    reference_mismatch: float = math.nan
     transport: Mapping[str, float] = field(default_factory=dict)
     causes: Mapping[str, str] = field(default_factory=dict)
 

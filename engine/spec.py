@@ -70,6 +70,7 @@ class StreamSpec:
         detectors: enabled detectors, each with the parameters that differ from its defaults; None enables all.
         policy: what may be opened.
         rendition: of a master playlist or manifest: "best", "worst", or a height as "720".
+        reference: id of a stream of the same programme that it is compared with; None without one.
     """
 
     id: str
@@ -77,3 +78,4 @@ class StreamSpec:
     detectors: Mapping[str, Mapping[str, object]] | None = None
     policy: UrlPolicy = field(default_factory=UrlPolicy)
     rendition: str = "best"
+    reference: str | None = None

@@ -73,6 +73,7 @@ _TEAR_NAMES: Final = frozenset((*TEAR_COLUMNS, "tearing"))
 _LIMITS: Final = (
     LEAST_LOGIT, ENOUGH_LOGIT, MOST_EVIDENCE, EVIDENCE_SECONDS, USUAL_SECONDS, USUAL_RISE, DECODER_EVIDENCE,
     CORNER_SHARE, LEAST_SHARE, LEAST_CORNERS, PEAK_SHARE, PEAK_SECONDS, WINDOW_SECONDS, STEADY_PICTURES, STEADY_PACE,
+    BLOCK * BLOCK,
 )  # fmt: skip
 
 
@@ -127,6 +128,8 @@ class TornBlocks:
         self._window, self._began = arithmetic.column(slots, torch.nan), arithmetic.column(slots, torch.nan)
         self._corners, self._sides, self._constant = _weights()
         self._host_state = np.zeros((slots, 12))
+        self._fitted = np.array((self._corners, self._sides, self._constant))
+        self._limits = np.array(_LIMITS, np.float64)
         if arithmetic.on_host:
             from kernels.torn_blocks.cpu import torn_blocks_into  # numba loads in a second: only where it is needed
 
@@ -182,7 +185,10 @@ class TornBlocks:
         self._evidence[slots], self._share[slots] = total, share
         told = xp.where(total >= 1.0, share.clip(LEAST_SHARE, 1.0), 0.0)
         view[:, _CORRUPTION] = xp.where(wanted, told, torch.nan)
-        self._add_colour(view)
+        # What has a colour that only a broken decoder gives is damaged, whatever its blocks say; where either is NaN,
+        # what the blocks say.
+        share, colour = view[:, _CORRUPTION], view[:, _BROKEN_COLOUR]
+        view[:, _CORRUPTION] = xp.where(colour > share, colour, share)
 
     def _usual_of(self, slots: Any, pts: Any, step: Any) -> tuple[Any, Any]:
         """How many torn corners are usual, before these; and which streams have gone on for long enough to say so."""
@@ -223,27 +229,22 @@ class TornBlocks:
         """The same by one compiled loop: fifty calls of numpy on one value take as long as the kernel."""
         view = rows.view
         wanted = self._wanted[rows.slots]
-        frames = rows.frames if wanted.all() else rows.only(wanted, self._arithmetic)
+        frames = rows.only(wanted, self._arithmetic)
         first = rows.values.data_ptr() + _BLOCKS.start * view.itemsize
         self._torn_blocks_into(frames, rows.references, first, view.strides[0])
         host.fold_damage(
-            view[:, _BLOCKS],
-            rows.facts[Fact.WIDTH] * rows.facts[Fact.HEIGHT] / (BLOCK * BLOCK),
-            rows.facts[Fact.CORRUPT] != 0,
+            view,
+            _BLOCKS.start,
+            _BROKEN_COLOUR,
+            _CORRUPTION,
+            rows.facts,
             self._wanted,
             rows.slots,
             rows.pts,
             self._host_state,
-            (self._corners, self._sides, self._constant),
-            _LIMITS,
-            view[:, _CORRUPTION],
+            self._fitted,
+            self._limits,
         )
-        self._add_colour(view)
-
-    def _add_colour(self, view: Any) -> None:
-        """What has a colour that only a broken decoder gives is damaged, whatever its blocks say."""
-        xp, share, colour = self._arithmetic.xp, view[:, _CORRUPTION], view[:, _BROKEN_COLOUR]
-        view[:, _CORRUPTION] = xp.where(colour > share, colour, share)  # where either is NaN, what the blocks say
 
 
 class Tears:

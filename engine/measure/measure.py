@@ -15,6 +15,7 @@ from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
 from engine.measure.damage import Tears, TornBlocks
 from engine.measure.edges import Edges
+from engine.measure.fingerprints import Fingerprints
 from engine.measure.graphs import Graphs, Inputs, Record, stage
 from engine.measure.information import Information
 from engine.measure.network import MAP_SHARE, Floats, Network, NetworkUse
@@ -75,13 +76,16 @@ class Measure:
         self._followers = tuple(followers)
         self._graphs = Graphs(device, record)
         self._room = Room()
-        self._sizes: list[tuple[int, int]] = []
+        self._seen: list[tuple[int, ...]] = []  # of the last batch on the host, with its facts
+        self._facts: Any = None
         self._references: References = HostReferences(slots) if arithmetic.on_host else DeviceReferences(slots, device)
         self._freeze_noise = arithmetic.column(slots)
         self._frame_stats_into: Any = _host_frame_stats() if arithmetic.on_host else None
         self.network = None if network is None else Network(arithmetic, slots, network)
         self._at_hand: FrameBatch | None = None
         self._damaged: dict[int, _Damaged] = {}  # of the last batch, by slot
+        self.fingerprints = Fingerprints(device)
+        """Of the streams that are compared with others."""
         self._parts: tuple[Part, ...] = (
             Blocks(arithmetic, slots),
             Edges(arithmetic, slots),
@@ -113,6 +117,7 @@ class Measure:
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out: let go of its pictures."""
+        self.fingerprints.keep(slot, None)
         self._sound.close_slot(slot)
         self._references.forget(slot)
 
@@ -133,6 +138,7 @@ class Measure:
         self._references.prepare(batch)
         if self._arithmetic.on_host:
             values = self._frames_on_host(batch)
+            self.fingerprints.take(batch, batch.frames)
             return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
         # Room is never given back: what was recorded with it can be played again.
         self._room = self._room.around(batch)
@@ -147,23 +153,27 @@ class Measure:
         kind = self._room, tuple(part.runs for part in self._parts)
         values, inputs = self._graphs.run(kind, staged, rows, self._launch)
         slots, pts = inputs.slots[:count], inputs.pts[:count]
+        # Where their rows go is known on the host alone: no part of what is played back.
+        self.fingerprints.take(batch, inputs.frames[:count])
         return Measures(
             "video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values[:count],
             device_rows=(slots, pts, pts), kept=bool(self._followers),
         )  # fmt: skip
 
     def _frames_on_host(self, batch: FrameBatch) -> Tensor:
-        sizes = [(surface.width, surface.height) for surface in batch.surfaces]
-        if sizes != self._sizes:
-            self._room, self._sizes = Room().around(batch), sizes
+        seen: list[tuple[int, ...]] = [
+            (s.width, s.height, s.full_range, s.interlaced, s.corrupt) for s in batch.surfaces
+        ]
+        if seen != self._seen:
+            self._room, self._facts, self._seen = Room().around(batch), facts_of(batch), seen
         references, retain = self._references.rows(batch.slots)
-        values, view = self._arithmetic.nothing_measured(len(sizes), len(VIDEO_COLUMNS))
+        values, view = self._arithmetic.nothing_measured(len(seen), len(VIDEO_COLUMNS))
         self._frame_stats_into(batch.frames, references, retain, values.data_ptr(), view.strides[0])
         slots, pts = batch.slots.numpy(), batch.pts.numpy()
         if self.network is not None:
             self.network.look(batch, lambda due, _: references[due])
             self._at_hand = batch
-        self._fill(Rows(self._room, facts_of(batch), batch.frames, references, values, view, slots, pts))
+        self._fill(Rows(self._room, self._facts, batch.frames, references, values, view, slots, pts))
         return values
 
     def _launch(self, inputs: Inputs) -> Tensor:

@@ -79,7 +79,9 @@ class Rows:
     pts: Any
 
     def only(self, due: Any, arithmetic: Arithmetic) -> Tensor:
-        """The table of frames, with the rows that are not due to be skipped."""
+        """The table of frames, with the rows that are not due to be skipped; it is only read."""
+        if arithmetic.on_host and False not in due.tolist():
+            return self.frames
         table = self.frames.clone()
         address = arithmetic.view(table)[:, Field.LUMA_ADDRESS]
         address[:] = arithmetic.xp.where(due, address, 0)

@@ -100,6 +100,13 @@ class ServiceCollector(Collector):
             for stream in shown:
                 gauge.add_metric([stream], value(statuses[stream]))
             yield gauge
+        for metric, text, known in _STREAM_SYNC:
+            gauge = GaugeMetricFamily(metric, text, labels=["stream"])
+            for stream in shown:
+                milliseconds = known(statuses[stream])
+                if milliseconds is not None:
+                    gauge.add_metric([stream], milliseconds / 1000)
+            yield gauge
         restarts = CounterMetricFamily(
             "avjury_stream_restarts", "Times that a process died under a stream.", labels=["stream"]
         )
@@ -245,6 +252,19 @@ _STREAM_GAUGES: Final[tuple[tuple[str, str, Callable[[StreamStatus], float]], ..
     ("avjury_stream_up", "Whether a stream gives something that is judged.", _up),
     ("avjury_stream_lag_seconds", "How far verdicts are behind what was decoded.", lambda status: status.lag_seconds),
     ("avjury_stream_sampling_ratio", "Share of a stream's pictures that are judged.", lambda status: status.sampling),
+)
+# Those of which something is known.
+_STREAM_SYNC: Final[tuple[tuple[str, str, Callable[[StreamStatus], float | None]], ...]] = (
+    (
+        "avjury_stream_av_sync_offset_seconds",
+        "By how much a stream's sound is late; below 0 it is early.",
+        lambda status: None if status.sync is None else status.sync.offset_ms,
+    ),
+    (
+        "avjury_stream_reference_latency_seconds",
+        "How much later a stream is than its reference.",
+        lambda status: None if status.sync is None else status.sync.latency_ms,
+    ),
 )
 _ENGINE_GAUGES: Final[tuple[tuple[str, str, Callable[[EngineStatus], float]], ...]] = (
     ("avjury_engine_up", "Whether an engine answers.", lambda engine: float(engine.up)),

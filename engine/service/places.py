@@ -175,6 +175,7 @@ class StreamPlace:
             private_addresses=plan.private_addresses,
             ingest=self.ingest.name if self.ingest is not None else "",
             session=self.session,
+            reference=plan.reference,
         )
 
     def status(self) -> StreamStatus:
@@ -200,4 +201,5 @@ class StreamPlace:
             audio=said.audio if said is not None else None,
             restarts=self.restarts,
             renditions=said.renditions if said is not None else (),
+            sync=said.sync if said is not None else None,
         )
