@@ -22,6 +22,7 @@ from kernels.active_area import active_area
 from kernels.audio_stats import AudioState, measure_audio
 from kernels.blockiness import blockiness
 from kernels.edge_width import edge_width
+from kernels.fields import fields
 from kernels.frame_stats import frame_stats
 from kernels.layout import REFERENCE_FIELDS
 from kernels.sharpness import sharpness
@@ -194,6 +195,7 @@ def picture_kernels(size: tuple[int, int]) -> dict[str, Callable[[Tensor, Tensor
         "torn_blocks": torn_blocks,
         "tear": lambda frames, references: tear(frames, references, size[1]),
         "siti": siti,
+        "fields": fields,
     }
 
 

@@ -36,8 +36,8 @@ class CheckOptions:
         format: "table", "jsonl" or "json".
         fail_on: "warning", "critical" or "never".
         decode_threads: None takes the configuration's.
-        weights: of the artifact network; None takes the configuration's.
         reference: one of the inputs, that the others are compared with.
+        weights: of the artifact network; None takes the configuration's.
     """
 
     inputs: Sequence[str]
@@ -53,8 +53,8 @@ class CheckOptions:
     realtime: bool
     rendition: str
     decode_threads: int | None
-    weights: Path | None = None
     reference: str | None = None
+    weights: Path | None = None
 
 
 def judge_inputs(options: CheckOptions) -> int:

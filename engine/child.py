@@ -23,6 +23,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from engine.compiling import told_of_compiling
 from engine.errors import AvjuryError, ConfigError, DeviceError, SourceError
 from engine.evidence.recorder import EvidenceSettings
 from engine.handling import HandlingTable
@@ -42,6 +43,7 @@ from engine.service.messages import (
     Drain,
     DropIngest,
     Ended,
+    EngineCompiles,
     EngineReady,
     Evidence,
     IncidentSaid,
@@ -51,6 +53,7 @@ from engine.service.messages import (
     Remove,
     Report,
     SecondSaid,
+    ShadowSaid,
     Snap,
     SupervisorSays,
     TakeIngest,
@@ -144,10 +147,11 @@ class EngineProcess(Silent):
 
     def run(self) -> None:
         """Judge until told to end."""
-        self.engine.warm_up()
-        self._control.send(EngineReady(os.getpid(), str(self.engine.device)))
         self._thread.start()
         try:
+            with told_of_compiling(lambda: self._control.send(EngineCompiles())):
+                self.engine.warm_up()
+            self._control.send(EngineReady(os.getpid(), str(self.engine.device)))
             self.engine.run()
         except Exception:
             _log.exception("the engine failed")
@@ -208,7 +212,7 @@ class EngineProcess(Silent):
 
     def _judge(self, said: Judge) -> None:
         policy = policy_of(said.private_addresses)
-        spec = StreamSpec(said.id, said.url, said.detectors, policy, said.rendition, said.reference)
+        spec = StreamSpec(said.id, said.url, said.detectors, policy, said.rendition, said.reference, said.shadow)
         before = self._sessions.get(said.id)
         try:
             wanted = Order(spec, said.ingest, said.session, said.priority, said.loop)
@@ -228,6 +232,12 @@ class EngineProcess(Silent):
         if len(self._incidents) > _MOST_INCIDENTS:
             del self._incidents[next(iter(self._incidents))]
         self._control.send(IncidentSaid(incident, change, self._sessions.get(incident.stream, ""), time.time()))
+
+    def on_shadow(self, incident: Incident, change: Change) -> None:
+        """Rules that are tried found something; their worst values nobody asks for."""
+        if change != "updated":
+            session = self._sessions.get(incident.stream, "")
+            self._control.send(ShadowSaid(incident, change, session, time.time()), spare=True)
 
     def on_second(self, second: StreamSecond) -> None:
         """A media second was completed: it was played as long ago as the stream has gone on since."""

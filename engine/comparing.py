@@ -29,11 +29,13 @@ class Comparing:
     Args:
         pictures: keeps the rows of pictures.
         device: where those are.
+        most_seconds: for which a stream's rows are kept at most, however long they may still be asked for.
     """
 
-    def __init__(self, pictures: Fingerprints, device: torch.device) -> None:
+    def __init__(self, pictures: Fingerprints, device: torch.device, most_seconds: float = math.inf) -> None:
         self._pictures = pictures
         self._device = device
+        self._most_seconds = most_seconds
         self._present: dict[str, _Present] = {}
         self._reference_of: dict[str, str] = {}
         self._running: dict[str, ReferenceSync] = {}
@@ -102,16 +104,18 @@ class Comparing:
 
     def forget(self) -> None:
         """Let go of what nobody asks for any more."""
+        needed: dict[str, float] = {}
+        for stream_id, running in self._running.items():
+            needed[stream_id] = min(needed.get(stream_id, math.inf), running.needed_from)
+            reference = self._reference_of[stream_id]
+            if reference in self._prints:
+                since = running.reference_needed_from(self._prints[reference])
+                needed[reference] = min(needed.get(reference, math.inf), since)
         for stream_id, kept in self._prints.items():
-            needed = [math.inf]
-            if stream_id in self._running:
-                needed.append(self._running[stream_id].needed_from)
-            users = [one for one, reference in self._reference_of.items() if reference == stream_id]
-            needed += [self._running[one].reference_needed_from(kept) for one in users if one in self._running]
-            if not users and stream_id in self._expected:
-                continue
             kept.print.taken(kept.sound)
-            kept.forget(min(needed))
+            # Of what is not there, somebody will yet be compared with it.
+            oldest = max(kept.pictures.until, kept.sound.until) - self._most_seconds
+            kept.forget(max(needed.get(stream_id, -math.inf), oldest))
 
     @property
     def device_to_host_bytes(self) -> int:

@@ -50,6 +50,11 @@ class Rows:
         """Media second of the last one."""
 
     @property
+    def capacity(self) -> int:
+        """Rows that there is memory for."""
+        return len(self._times)
+
+    @property
     def device(self) -> torch.device:
         """Where they are."""
         return self._values.device

@@ -36,7 +36,7 @@ class JudgedStream:
     coverage: Coverage
     began: float
     ends: dict[str, float] = field(default_factory=lambda: {"video": 0.0, "audio": 0.0, "stream": 0.0})
-    rows: dict[str, list[tuple[float, npt.NDArray[np.float64]]]] = field(default_factory=dict)
+    rows: dict[str, list[tuple[float, float, npt.NDArray[np.float64]]]] = field(default_factory=dict)
     causes: dict[str, deque[tuple[float, str]]] = field(default_factory=dict)
     closed_tracks: set[str] = field(default_factory=set)
     sync: LipSync | None = None

@@ -18,11 +18,13 @@ class Trace:
         columns: names.
         times: (rows,) media seconds.
         values: (rows, columns) float64, NaN where a quantity has no value.
+        until: (rows,) media seconds up to which each row holds; None where nobody kept it.
     """
 
     columns: tuple[str, ...]
     times: npt.NDArray[np.float64]
     values: npt.NDArray[np.float64]
+    until: npt.NDArray[np.float64] | None = None
 
 
 @dataclass(slots=True)

@@ -7,9 +7,10 @@ the readers are stopped and the error goes to the caller; if a reader fails, tha
 """
 
 import logging
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 
@@ -23,7 +24,7 @@ from engine.coverage import Coverage
 from engine.decode.choose import DecoderChooser
 from engine.decode.driver import wait_by_blocking
 from engine.decode.upload import Uploader
-from engine.detectors import Detector, Rule, all_detectors, resolve
+from engine.detectors import Detector, Rule, all_detectors, detector, resolve
 from engine.device_failures import give_memory_back, gpu_failures_told
 from engine.devices import choose_device
 from engine.errors import ConfigError, DeviceError
@@ -52,6 +53,7 @@ from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
 from engine.ranges import ranges_on
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
+from engine.shadow_judge import Found, ShadowJudge
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from engine.verdicts import ClosedBy, Incident, Loudness, StreamSecond
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
@@ -66,6 +68,10 @@ JOIN_SECONDS = 20.0
 PROGRESS_SECONDS = 0.1
 # A pass that took longer kept the readers from going on; that is no silence of their sources.
 AWAY_SECONDS = 1.0
+# What is kept to compare streams by is let go of this often.
+FORGET_SECONDS = 1.0
+# Of live streams, the longest that may be asked for, and as much again.
+LIVE_KEPT_SECONDS = 240.0
 # Causes kept per measure until its detector opens; on a GPU verdicts come a few rows later than the rows.
 CAUSES = 64
 _LUMA_MEAN = VIDEO_COLUMNS.index("luma_mean")
@@ -107,6 +113,8 @@ class Engine:
             wait = 0.005 if self.device.type == "cuda" else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
         self._judge = Judge(all_detectors(), self.device, slots)
+        self._slots = slots
+        self._shadows: ShadowJudge | None = None  # made when the first stream has rules to be tried
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         self._mapped = frozenset(d.name for d in all_detectors() if d.column == "corruption")
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
@@ -119,7 +127,9 @@ class Engine:
             record=record_on(self.device) if self.device.type == "cuda" and settings.graphs else None,
             followers=self._followers(),
         )
-        self.comparing = Comparing(self._measure.fingerprints, self.device)
+        # What goes on for ever may wait for ever for its reference.
+        most = LIVE_KEPT_SECONDS if settings.reconnect else math.inf
+        self.comparing = Comparing(self._measure.fingerprints, self.device, most)
         self._free = list(range(slots - 1, -1, -1))
         self._streams: dict[int, JudgedStream] = {}
         # What every pass of the loop needs of the streams, by slot.
@@ -127,11 +137,11 @@ class Engine:
         self._audio: dict[int, BoundedQueue[AudioBlock]] = {}
         self._pixel_black_th: dict[int, float] = {}
         self._waiting: set[int] = set()  # slots of streams that have ended, and whose references go on
-        self._in_flight: deque[tuple[Pending, FrameBatch | None, Measures]] = deque()
+        self._in_flight: deque[tuple[Pending, Pending | None, FrameBatch | None, Measures]] = deque()
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
         self._stopping = False
-        self._looked_at = time.monotonic()
+        self._looked_at = self._forgot_at = time.monotonic()
         self.waited_seconds = 0.0
         """For how long the loop had nothing to do."""
         self.outcomes: dict[str, Outcome] = {}
@@ -183,13 +193,11 @@ class Engine:
             ),
             began=time.monotonic(),
         )
-        wanted = {d.column for d in detectors}
-        if self.settings.trace:
-            wanted |= {*INFORMATION_COLUMNS, *EDGE_COLUMNS}  # no detector of ours judges them
-        self._measure.open_slot(slot, parameters, wanted)
+        self._measure.open_slot(slot, parameters, self._columns_of(stream))
         self._judge.open_slot(slot, rules)
         if self._levels is not None:
             self._levels.open_slot(slot)
+        self._try_beside(stream)
         self.counters.streams[spec.id] = reader.counters
         self._streams[slot] = stream
         self._video[slot], self._audio[slot] = reader.video, reader.audio
@@ -197,14 +205,6 @@ class Engine:
         self.comparing.enter(spec.id, slot, reader)
         self._watch_sync(stream)
         reader.start()
-
-    def tell_tiles(self, take: Callable[[torch.Tensor], None]) -> None:
-        """Hand on what the network says of each tile that it looks at: (pictures, pieces, tiles, tiles), on the device.
-
-        For measuring it; called from the loop, in the order of the rows.
-        """
-        if self._measure.network is not None:
-            self._measure.network.told_tiles = lambda _, said: take(said)
 
     def expect_references(self, streams: Sequence[StreamSpec]) -> None:
         """These will be added: what they name as their reference is kept from its first picture on."""
@@ -227,6 +227,38 @@ class Engine:
             stream.sync = None
         elif before is None or before.pattern is not pattern or before.reference is not reference:
             stream.sync = LipSync(pattern, reference, spec.reference or "")
+
+    def _columns_of(self, stream: JudgedStream) -> set[str]:
+        """The measures that are taken of a stream."""
+        wanted = {d.column for d in stream.detectors}
+        wanted |= {detector(name).column for name in stream.spec.shadow or ()}
+        if self.settings.trace:
+            wanted |= {*INFORMATION_COLUMNS, *EDGE_COLUMNS}  # no detector of ours judges them
+        return wanted
+
+    def _try_beside(self, stream: JudgedStream) -> None:
+        """Begin to judge a stream by other rules beside its own, where there are some, and end it where not."""
+        if self._shadows is None and stream.spec.shadow is None:
+            return
+        if self._shadows is None:
+            self._shadows = ShadowJudge(self.device, self._slots)
+        self._told_beside(self._shadows.close(stream.slot, stream.ends, "removed"))
+        if stream.spec.shadow is not None:
+            detectors, parameters = resolve(stream.spec.shadow)
+            self._shadows.open(stream.slot, stream.spec.id, {d.name: d.rule(parameters[d.name]) for d in detectors})
+
+    def _told_beside(self, found: Iterable[Found]) -> None:
+        """What rules that are tried have found; an engine that nobody asked for it tells nobody."""
+        for _ in found:
+            pass
+
+    def tell_tiles(self, take: Callable[[torch.Tensor], None]) -> None:
+        """Hand on what the network says of each tile that it looks at: (pictures, pieces, tiles, tiles), on the device.
+
+        For measuring it; called from the loop, in the order of the rows.
+        """
+        if self._measure.network is not None:
+            self._measure.network.told_tiles = lambda _, said: take(said)
 
     def _followers(self) -> list[Follower]:
         """Who keeps something of every picture's row, on a GPU together with the kernels' launches."""
@@ -400,6 +432,8 @@ class Engine:
                 self._settle(0)
                 reader.gap.clear()  # first: what the reader says from here on counts for the next pass
                 self._judge.interrupt(stream.slot)
+                if self._shadows is not None:
+                    self._shadows.interrupt(stream.slot)
                 if reader.anew:
                     self._forget_measures(stream)
         if silent:
@@ -414,6 +448,9 @@ class Engine:
 
     def _judge_sync(self) -> None:
         """What was found of lip sync since the last pass."""
+        if self._looked_at - self._forgot_at >= FORGET_SECONDS:
+            self._forgot_at = self._looked_at
+            self.comparing.forget()
         for stream in self._streams.values():
             if stream.ended:
                 self.comparing.ended(stream.spec.id)
@@ -432,18 +469,19 @@ class Engine:
     def _forget_measures(self, stream: JudgedStream) -> None:
         """What was measured of the stream so far is not to be compared with what comes."""
         stream.reader.anew = False
-        self._measure.open_slot(stream.slot, stream.parameters, {d.column for d in stream.detectors})
+        self._measure.open_slot(stream.slot, stream.parameters, self._columns_of(stream))
 
     def _emit(self, measures: Measures, frames: FrameBatch | None) -> None:
         """Judge rows; their verdicts are given out now on the CPU, one batch later on a GPU."""
         pending = self._judge.submit(measures)
-        self._in_flight.append((pending, frames, measures))
+        beside = None if self._shadows is None else self._shadows.submit(measures)
+        self._in_flight.append((pending, beside, frames, measures))
         self._settle(self._depth)
 
     def _settle(self, depth: int) -> None:
         """Give out verdicts until at most `depth` batches are in flight."""
         while len(self._in_flight) > depth:
-            pending, frames, measures = self._in_flight.popleft()
+            pending, beside, frames, measures = self._in_flight.popleft()
             transitions = pending.transitions()
             self._account(measures, frames)
             for transition in transitions:
@@ -458,6 +496,8 @@ class Engine:
                     self._recorder.picture(stream.slot, incident, frames.surfaces[row], transition.decided_at)
                 if frames is not None and incident.detector in self._mapped and transition.kind != "closed":
                     self._map(stream, incident, frames, transition.decided_at)
+            if beside is not None and self._shadows is not None:
+                self._told_beside(self._shadows.found(beside))
             if frames is not None:
                 self._judged(frames)
                 if self._recorder is not None:
@@ -512,7 +552,7 @@ class Engine:
                     stream.reader.counters.audio_samples += samples
                     stream.coverage.sound(starts[row], samples / 48000)
             if values is not None:
-                stream.rows.setdefault(measures.track, []).append((starts[row], values[row].copy()))
+                stream.rows.setdefault(measures.track, []).append((starts[row], ends[row], values[row].copy()))
         if values is not None and self.device.type == "cuda":
             self.counters.device_to_host_bytes += values.nbytes
         if frames is not None:
@@ -559,7 +599,6 @@ class Engine:
             self._recorder.settle(stream.slot, stream.known_until())
         for pts in stream.reader.sampling.told():
             stream.coverage.left_out(pts)
-        self.comparing.forget()
         for second in stream.coverage.complete(stream.known_until() - 1.0):
             self._give(stream, second)
 
@@ -591,6 +630,8 @@ class Engine:
         for transition in self._judge.close_slot(stream.slot, stream.ends):
             incident, change = stream.book.apply(transition, closed_by=closed_by)
             self._publish(stream, incident, change)
+        if self._shadows is not None:
+            self._told_beside(self._shadows.close(stream.slot, stream.ends, closed_by))
         reader.join(JOIN_SECONDS)
         if self._recorder is not None:
             self._recorder.close(stream.slot)
@@ -606,8 +647,9 @@ class Engine:
         for track, rows in stream.rows.items():
             outcome.trace[track] = Trace(
                 columns=self._measure.columns(track),
-                times=np.array([at for at, _ in rows]),
-                values=np.array([values for _, values in rows]),
+                times=np.array([at for at, _, _ in rows]),
+                values=np.array([values for _, _, values in rows]),
+                until=np.array([until for _, until, _ in rows]),
             )
         self.comparing.leave(stream.spec.id)
         self._measure.close_slot(stream.slot)

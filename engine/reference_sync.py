@@ -133,6 +133,7 @@ class ReferenceSync:
         """
         other = self._reference()
         if other is None:
+            self._end = max(self._end, math.floor(known_until / HOP_SECONDS) * HOP_SECONDS)
             return []
         self._own.print.taken(self._own.sound)
         other.print.taken(other.sound)

@@ -71,6 +71,7 @@ class StreamSpec:
         policy: what may be opened.
         rendition: of a master playlist or manifest: "best", "worst", or a height as "720".
         reference: id of a stream of the same programme that it is compared with; None without one.
+        shadow: detectors that are tried beside these on the same measures, as `detectors`; None tries none.
     """
 
     id: str
@@ -79,3 +80,4 @@ class StreamSpec:
     policy: UrlPolicy = field(default_factory=UrlPolicy)
     rendition: str = "best"
     reference: str | None = None
+    shadow: Mapping[str, Mapping[str, object]] | None = None

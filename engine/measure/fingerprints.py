@@ -28,6 +28,10 @@ class Fingerprints:
         else:
             self._kept[slot] = rows
 
+    def kept(self, slot: int) -> Rows:
+        """The rows of a slot's pictures."""
+        return self._kept[slot]
+
     def take(self, batch: FrameBatch, frames: Tensor) -> None:
         """Keep the rows of those pictures of a batch that are compared.
 

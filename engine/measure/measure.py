@@ -13,16 +13,18 @@ from engine.measure.arithmetic import Arithmetic
 from engine.measure.blocks import Blocks
 from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
-from engine.measure.damage import Tears, TornBlocks
+from engine.measure.damage import TornBlocks
 from engine.measure.edges import Edges
+from engine.measure.fields import Fields
 from engine.measure.fingerprints import Fingerprints
 from engine.measure.graphs import Graphs, Inputs, Record, stage
 from engine.measure.information import Information
 from engine.measure.network import MAP_SHARE, Floats, Network, NetworkUse
-from engine.measure.rows import Part, Room, Rows, facts_of
+from engine.measure.rows import Part, Room, Rows, facts_array, facts_listed
 from engine.measure.sharpness import Sharpness
 from engine.measure.slates import Slates
 from engine.measure.sound import Sound
+from engine.measure.tears import Tears
 from engine.measure.texture import Texture
 from engine.measure.ticks import tick_rows
 from engine.media import AudioBatch, Follower, FrameBatch, Measures, StreamTick, Surface
@@ -81,11 +83,11 @@ class Measure:
         self._references: References = HostReferences(slots) if arithmetic.on_host else DeviceReferences(slots, device)
         self._freeze_noise = arithmetic.column(slots)
         self._frame_stats_into: Any = _host_frame_stats() if arithmetic.on_host else None
+        self.fingerprints = Fingerprints(device)
+        """Of the streams that are compared with others."""
         self.network = None if network is None else Network(arithmetic, slots, network)
         self._at_hand: FrameBatch | None = None
         self._damaged: dict[int, _Damaged] = {}  # of the last batch, by slot
-        self.fingerprints = Fingerprints(device)
-        """Of the streams that are compared with others."""
         self._parts: tuple[Part, ...] = (
             Blocks(arithmetic, slots),
             Edges(arithmetic, slots),
@@ -97,6 +99,7 @@ class Measure:
             TornBlocks(arithmetic, slots),
             Tears(arithmetic, slots),
             Information(arithmetic, slots),
+            Fields(arithmetic, slots),
             *(() if self.network is None else (self.network,)),
         )
         self._sound = Sound(arithmetic, slots)
@@ -161,11 +164,9 @@ class Measure:
         )  # fmt: skip
 
     def _frames_on_host(self, batch: FrameBatch) -> Tensor:
-        seen: list[tuple[int, ...]] = [
-            (s.width, s.height, s.full_range, s.interlaced, s.corrupt) for s in batch.surfaces
-        ]
+        seen = facts_listed(batch)
         if seen != self._seen:
-            self._room, self._facts, self._seen = Room().around(batch), facts_of(batch), seen
+            self._room, self._facts, self._seen = Room().around(batch), facts_array(seen), seen
         references, retain = self._references.rows(batch.slots)
         values, view = self._arithmetic.nothing_measured(len(seen), len(VIDEO_COLUMNS))
         self._frame_stats_into(batch.frames, references, retain, values.data_ptr(), view.strides[0])

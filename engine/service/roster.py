@@ -19,7 +19,7 @@ from engine.service.children import Child
 from engine.service.contract import FleetListener, StreamPlan, StreamState
 from engine.service.fleet_settings import FleetSettings
 from engine.service.messages import DropIngest, Remove, SupervisorSays
-from engine.service.places import EnginePlace, IngestPlace, StreamPlace
+from engine.service.places import WAITS, EnginePlace, IngestPlace, StreamPlace
 from engine.wire import ConnectionLost
 
 _log: Final = logging.getLogger(__name__)
@@ -83,6 +83,12 @@ class Roster:
             place.told = told
             self.calls.append(lambda listener: listener.on_status(status))
 
+    def tell_waiting(self, engine: EnginePlace) -> None:
+        """An engine that starts has come on: its streams say what they wait for, or that they wait no more."""
+        for place in self.judged_by(engine):
+            if place.state == "starting" and place.cause in (None, WAITS):
+                self.set_state(place, "starting", *engine.waiting())
+
     def judged_by(self, engine: EnginePlace) -> list[StreamPlace]:
         """The streams of an engine."""
         return [place for place in self.streams.values() if place.engine is engine and place.session]
@@ -134,7 +140,8 @@ class Roster:
         """The engine that already judges what a stream is compared with; None while none does."""
         for place in self.streams.values():
             other = place.plan
-            linked = plan.reference == other.id or other.reference == plan.id
+            shared = plan.reference is not None and plan.reference in (other.id, other.reference)
+            linked = shared or other.reference == plan.id
             if linked and other.id != plan.id and place.session and place.engine is not None:
                 return place.engine
         return None
@@ -167,7 +174,9 @@ class Roster:
         place = self.streams[plan.id] = StreamPlace(plan, time.time())
         if engine is not None:
             self.begin(place, engine)
-        self.set_state(place, "starting" if engine is not None else "paused")
+            self.set_state(place, "starting", *engine.waiting())
+        else:
+            self.set_state(place, "paused")
 
     def change(self, place: StreamPlace, plan: StreamPlan) -> None:
         """A stream is wanted otherwise; where its input stays the same, it is not opened again. Raises: as `choose`."""
@@ -187,14 +196,14 @@ class Roster:
                 return
             place.end_session()
             self.begin(place, engine)
-            self.set_state(place, "starting")
+            self.set_state(place, "starting", *engine.waiting())
             return
         chosen = self.choose(plan)
         self.halt(place)
         place.plan = plan
         place.suspicion.deaths.clear()
         self.begin(place, chosen)
-        self.set_state(place, "starting")
+        self.set_state(place, "starting", *chosen.waiting())
 
     def _ingest_for(self, engine: EnginePlace) -> IngestPlace:
         """An ingest process with room for one more stream."""

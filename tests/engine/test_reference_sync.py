@@ -1,6 +1,9 @@
 """A stream beside its reference: what is found of fingerprints, and of real files."""
 
+import re
 from fractions import Fraction
+from io import StringIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,11 +12,15 @@ from made_programme import write_programme
 from properties import given, settings, st
 
 from engine.alignment import best_fit, correlation, in_one_thread, picture_signal, sound_signal
+from engine.comparing import Comparing
 from engine.fingerprints import BANDS, REGIONS, Fingerprint, Rows, SoundPrint
 from engine.lip_sync import LipSync
+from engine.measure.fingerprints import Fingerprints
 from engine.media import AudioBlock
+from engine.output import Table
 from engine.pipeline import EngineSettings, StreamSpec, check
 from engine.reference_sync import Compared, ReferenceSync
+from engine.verdicts import Summary
 
 LIMITS = {"late": 0.125, "early": 0.045, "duration": 0.0}
 
@@ -192,6 +199,24 @@ def test_it_makes_no_difference_which_of_two_files_comes_first():
     assert first == last
 
 
+def test_what_waits_for_a_reference_for_ever_keeps_little():
+    rng = np.random.default_rng(0)
+    pictures = Fingerprints(torch.device("cpu"))
+    comparing = Comparing(pictures, torch.device("cpu"), 240.0)
+    for slot, name in enumerate(("alone", "asked")):
+        comparing.enter(name, slot, SimpleNamespace(info=None, print=None))
+    alone, asked = comparing.compare("alone", "absent"), comparing.compare("asked", "alone")
+    for start in range(0, 3600, 100):
+        times = start + np.arange(2500) / 25
+        for slot in range(2):
+            pictures.kept(slot).append(times, torch.tensor(rng.normal(0, 1, (2500, REGIONS)), dtype=torch.float32))
+        assert alone.settled(0.0) == asked.settled(0.0) == []  # neither was ever opened
+        comparing.forget()
+    for slot in range(2):
+        assert 25 * 239 <= len(pictures.kept(slot).between(0.0, 3600.0)[0]) <= 25 * 241
+        assert pictures.kept(slot).capacity <= 25 * 1400
+
+
 def test_a_window_that_stands_alone_is_not_told():
     sync = ReferenceSync(Fingerprint(Rows(REGIONS, torch.device("cpu"))), lambda: None, live=lambda: False)
     windows = [Compared(15.0 + 2 * k, 30.0 + 2 * k, offset, 0.0, 0.9, True)
@@ -252,3 +277,24 @@ def test_a_pattern_counts_before_the_reference():
     found = LipSync(Pattern(), Reference(), "a").summary(LIMITS)
     assert (found["offset_ms"], found["way"], found["latency_ms"]) == (80.0, "pattern", 3.0)
     assert LipSync(None, Reference(), "a").summary(LIMITS)["way"] == "reference"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"offset_ms": 200.4, "verdict": "out_of_sync", "latency_ms": 3000.2, "same_programme": True},
+         ["+200 ms (out)", "3.00 s"]),
+        ({"offset_ms": -3.0, "verdict": "in_sync"}, ["-3 ms", "-"]),
+        ({"offset_ms": None, "verdict": "unknown", "latency_ms": None, "same_programme": False},
+         ["another programme", "-"]),
+        ({"offset_ms": None, "verdict": "unknown"}, []),
+    ],
+)  # fmt: skip
+def test_the_table_has_what_is_known_of_sync(said, shown):
+    out = StringIO()
+    table = Table(out)
+    table.summary(Summary("s", 1, 1, 1.0, 0, 1.0, 1.0, 1.0, "software", "cpu", None, {"confidence": 0.9, **said}))
+    table.finish(["s"])
+    head, row = (line for line in out.getvalue().splitlines() if line.strip().startswith(("stream", "s ")))
+    assert ("latency" in head) == bool(shown)
+    assert re.split(r"\s{2,}", row.rstrip())[-2:] == (shown or ["-", "-"])

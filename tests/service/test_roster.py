@@ -38,8 +38,12 @@ def test_streams_that_are_compared_are_judged_by_one_engine():
         # Its reference comes later.
         roster.take_in(StreamPlan("early", "clip.ts", reference="late", group="a"))
         roster.take_in(StreamPlan("late", "clip.ts"))
+        # Two are compared with one that is not there yet.
+        roster.take_in(StreamPlan("one", "clip.ts", reference="coming", group="a"))
+        roster.take_in(StreamPlan("two", "clip.ts", reference="coming"))
         names = {name: place.engine.group.name for name, place in roster.streams.items()}
-        assert names == {"contribution": "a", "else": "b", "distribution": "a", "early": "a", "late": "a"}
+        assert names == {"contribution": "a", "else": "b", "distribution": "a", "early": "a", "late": "a",
+                         "one": "a", "two": "a"}  # fmt: skip
         with pytest.raises(ConfigError, match="parted"):
             roster.take_in(StreamPlan("parted", "clip.ts", reference="contribution", group="b"))
         # Compared from now on, it goes where its reference is.

@@ -62,7 +62,9 @@ export async function show(main, id) {
     const sync = stream.status.sync, link = h("a", { href: `#/streams/${encoded(stream.reference)}` }, stream.reference);
     if (!sync || sync.same_programme === null) return h("span", {}, link, ": nothing known yet");
     if (!sync.same_programme) return h("span", {}, link, ": another programme");
-    return h("span", {}, link, ": the same programme", sync.latency_ms === null ? "" : `, ${lasting(Math.abs(sync.latency_ms) / 1000)} ${sync.latency_ms < 0 ? "earlier" : "later"}`);
+    if (sync.latency_ms === null) return h("span", {}, link, ": the same programme");
+    const apart = Math.abs(sync.latency_ms), length = apart < 1000 ? `${Math.round(apart)} ms` : lasting(apart / 1000);
+    return h("span", {}, link, `: the same programme, ${length} ${sync.latency_ms < 0 ? "earlier" : "later"}`);
   }
 
   function head() {
