@@ -6,7 +6,7 @@ nothing can be seen is not counted.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ def damage_clips(
     seed: int,
     judge: Callable[[Sequence[Path]], dict[str, list[Incident]]],
     count: Callable[[str, str, Planted, Sequence[Incident]], Any],
+    wanted: Collection[str] | None = None,
 ) -> None:
     """Damage every clip in every codec and kind, and judge it.
 
@@ -35,6 +36,7 @@ def damage_clips(
         seed: of what is random.
         judge: incidents of each file.
         count: takes codec and kind, the clip's name, what was planted, and the incidents.
+        wanted: only these, as "h264 lost"; None for all.
     """
     for clip in clips:
         pictures, rate, depth = read_pictures(clip, CLIP_SECONDS)
@@ -44,6 +46,8 @@ def damage_clips(
             for kind in KINDS:
                 if (codec, kind) == ("hevc", "lost"):
                     continue  # libav shows nothing until the next key frame, which is `stream.decode_errors`
+                if wanted is not None and f"{codec} {kind}" not in wanted:
+                    continue
                 rng = random.Random(f"{seed} {codec} {kind} {clip.name}")
                 start = 1.2 + rng.random()
                 target = folder / f"{codec}-{kind}-{clip.stem}.ts"

@@ -15,7 +15,7 @@ import random
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -168,8 +168,10 @@ def judge(paths: Sequence[Path]) -> dict[str, list[Incident]]:
     return {outcome.stream: [i for i in outcome.incidents if i.cause != "absent_track"] for outcome in outcomes}
 
 
-def bench_damage(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tally]:
-    """Damage the coded pictures of every clip, in every codec."""
+def bench_damage(
+    folder: Path, clips: Sequence[Path], seed: int, only: Collection[str] | None = None
+) -> dict[str, Tally]:
+    """Damage the coded pictures of every clip, in every codec; `only` in ways as "h264 lost"."""
     tallies: dict[str, Tally] = defaultdict(Tally)
     clean = {clip.name: {incident.detector for incident in judge([clip])[str(clip)]} for clip in clips}
     lasts = set_seconds(detector("video.corruption"))
@@ -177,7 +179,7 @@ def bench_damage(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Ta
     def count(what: str, name: str, planted: Planted, found: Sequence[Incident]) -> None:
         tally(tallies[what], name, [planted], found, clean[name], set_seconds=lasts)
 
-    damage_clips(folder, clips, seed, judge, count)
+    damage_clips(folder, clips, seed, judge, count, only)
     for what, counted in tallies.items():
         _say(what, counted)
     return dict(tallies)
@@ -326,21 +328,25 @@ def main() -> None:
     )
     parts = ("picture", "damage", "sound", "transport", "clean", "variants", "made")
     parser.add_argument("--only", choices=parts, action="append", help="one part; may be given again")
-    parser.add_argument("--defects", help="of the picture: only these, with commas between")
+    parser.add_argument("--defects", help="of picture and damage: only these, with commas between")
     parser.add_argument("--rounds", type=int, default=1, help="of made content: how often every kind is drawn")
     parser.add_argument("--seed", type=int, default=1, help="of the random times")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the result goes")
     options = parser.parse_args()
     wanted = set(options.only or parts)
-    strengths = {what: STRENGTHS[what] for what in options.defects.split(",")} if options.defects else STRENGTHS
+    only = options.defects.split(",") if options.defects else None
+    strengths = {what: STRENGTHS[what] for what in STRENGTHS if only is None or what in only}
     found: dict[str, Any] = {"seed": options.seed, "detectors": [declared.name for declared in all_detectors()]}
+    if only is not None:
+        found["only"] = only  # of these parts the other figures are an older result's
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
         folder = Path(name)
         if "picture" in wanted:
             clips = _existing(options.media, PICTURE_CLIPS)
             found["picture"] = figures(bench_pictures(folder, clips, strengths, judge, options.seed, _say))
         if "damage" in wanted:
-            found["damage"] = figures(bench_damage(folder, _existing(options.media, DAMAGE_CLIPS), options.seed))
+            clips = _existing(options.media, DAMAGE_CLIPS)
+            found["damage"] = figures(bench_damage(folder, clips, options.seed, only))
         if "sound" in wanted:
             found["sound"] = figures(bench_sound(folder, _existing(options.media, SOUND_CLIPS), options.seed))
         if "transport" in wanted:
