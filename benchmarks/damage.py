@@ -18,6 +18,8 @@ from models.synthesis.planted import Planted
 STRENGTHS: Final = (0.1, 0.2, 0.4)
 DAMAGE_SECONDS: Final = 1.5
 CLIP_SECONDS: Final = 5.0
+# Codec and kind. Of a picture that HEVC lost libav shows nothing until the next key frame: `stream.decode_errors`.
+WAYS: Final = tuple(f"{codec} {kind}" for codec in CODECS for kind in KINDS if (codec, kind) != ("hevc", "lost"))
 
 
 def damage_clips(
@@ -26,7 +28,7 @@ def damage_clips(
     seed: int,
     judge: Callable[[Sequence[Path]], dict[str, list[Incident]]],
     count: Callable[[str, str, Planted, Sequence[Incident]], Any],
-    wanted: Collection[str] | None = None,
+    wanted: Collection[str] = WAYS,
 ) -> None:
     """Damage every clip in every codec and kind, and judge it.
 
@@ -36,7 +38,7 @@ def damage_clips(
         seed: of what is random.
         judge: incidents of each file.
         count: takes codec and kind, the clip's name, what was planted, and the incidents.
-        wanted: only these, as "h264 lost"; None for all.
+        wanted: those of WAYS to damage them in.
     """
     for clip in clips:
         pictures, rate, depth = read_pictures(clip, CLIP_SECONDS)
@@ -44,9 +46,7 @@ def damage_clips(
             continue
         for codec in CODECS:
             for kind in KINDS:
-                if (codec, kind) == ("hevc", "lost"):
-                    continue  # libav shows nothing until the next key frame, which is `stream.decode_errors`
-                if wanted is not None and f"{codec} {kind}" not in wanted:
+                if f"{codec} {kind}" not in wanted:
                     continue
                 rng = random.Random(f"{seed} {codec} {kind} {clip.name}")
                 start = 1.2 + rng.random()

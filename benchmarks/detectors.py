@@ -16,17 +16,17 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
 from benchmarks.clean_content import bench_clean, bench_made, bench_variants
-from benchmarks.damage import damage_clips
+from benchmarks.damage import WAYS, damage_clips
 from benchmarks.detectors_chart import chart
 from benchmarks.harness import RESULTS, write_result
+from benchmarks.planted_fields import WHAT as FIELD_ORDER
+from benchmarks.planted_fields import bench_field_order
 from benchmarks.planted_pictures import bench_pictures
 from benchmarks.planted_transport import bench_transport
 from benchmarks.tallies import Tally, figures, set_seconds, tally
@@ -38,6 +38,7 @@ from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Incident
 from models.synthesis import sound
 from models.synthesis.planted import Planted
+from models.synthesis.sound_clip import read_sound, write_sound
 
 # Clips with pictures that move, of several kinds and codecs, progressive, without a fault of their own.
 PICTURE_CLIPS = (
@@ -168,10 +169,8 @@ def judge(paths: Sequence[Path]) -> dict[str, list[Incident]]:
     return {outcome.stream: [i for i in outcome.incidents if i.cause != "absent_track"] for outcome in outcomes}
 
 
-def bench_damage(
-    folder: Path, clips: Sequence[Path], seed: int, only: Collection[str] | None = None
-) -> dict[str, Tally]:
-    """Damage the coded pictures of every clip, in every codec; `only` in ways as "h264 lost"."""
+def bench_damage(folder: Path, clips: Sequence[Path], seed: int, wanted: Collection[str] = WAYS) -> dict[str, Tally]:
+    """Damage the coded pictures of every clip, in the ways that are wanted."""
     tallies: dict[str, Tally] = defaultdict(Tally)
     clean = {clip.name: {incident.detector for incident in judge([clip])[str(clip)]} for clip in clips}
     lasts = set_seconds(detector("video.corruption"))
@@ -179,37 +178,10 @@ def bench_damage(
     def count(what: str, name: str, planted: Planted, found: Sequence[Incident]) -> None:
         tally(tallies[what], name, [planted], found, clean[name], set_seconds=lasts)
 
-    damage_clips(folder, clips, seed, judge, count, only)
+    damage_clips(folder, clips, seed, judge, count, wanted)
     for what, counted in tallies.items():
         _say(what, counted)
     return dict(tallies)
-
-
-def read_sound(path: Path, seconds: float) -> sound.Samples:
-    """(2, n) float32 at 48 kHz: the beginning of a clip's sound."""
-    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=sound.SAMPLE_RATE)
-    parts: list[Any] = []
-    with av.open(str(path), metadata_errors="replace") as container:
-        for frame in container.decode(audio=0):
-            parts += [resampled.to_ndarray() for resampled in resampler.resample(frame)]
-            if sum(part.shape[1] for part in parts) >= seconds * sound.SAMPLE_RATE:
-                break
-    joined: sound.Samples = np.concatenate(parts, axis=1)[:, : round(seconds * sound.SAMPLE_RATE)]
-    return joined.astype(np.float32)
-
-
-def write_sound(path: Path, samples: sound.Samples) -> None:
-    """A 24-bit FLAC file, stereo or 5.1."""
-    layout = "stereo" if len(samples) == 2 else "5.1"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("flac", rate=sound.SAMPLE_RATE, layout=layout, format="s32")
-        whole = np.rint(np.clip(samples.T, -1, 1 - 2.0**-23) * 2.0**31).astype(np.int32)
-        for at in range(0, len(whole), 4096):
-            part = np.ascontiguousarray(whole[at : at + 4096]).reshape(1, -1)
-            frame = av.AudioFrame.from_ndarray(part, format="s32", layout=layout)
-            frame.sample_rate, frame.pts, frame.time_base = sound.SAMPLE_RATE, at, Fraction(1, sound.SAMPLE_RATE)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
 
 
 def sound_plants(draw: random.Random) -> dict[str, Callable[[sound.Samples, float], sound.Result]]:
@@ -334,19 +306,25 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the result goes")
     options = parser.parse_args()
     wanted = set(options.only or parts)
-    only = options.defects.split(",") if options.defects else None
-    strengths = {what: STRENGTHS[what] for what in STRENGTHS if only is None or what in only}
+    known = {*STRENGTHS, FIELD_ORDER}
+    named = set(options.defects.split(",")) if options.defects else {*known, *WAYS}
+    if unknown := named - {*known, *WAYS}:
+        parser.error(f"no planter is called {', '.join(sorted(unknown))}")
+    strengths = {what: tried for what, tried in STRENGTHS.items() if what in named}
     found: dict[str, Any] = {"seed": options.seed, "detectors": [declared.name for declared in all_detectors()]}
-    if only is not None:
-        found["only"] = only  # of these parts the other figures are an older result's
+    if options.defects:
+        found["only"] = sorted(named)  # of these parts the other figures are an older result's
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
         folder = Path(name)
         if "picture" in wanted:
             clips = _existing(options.media, PICTURE_CLIPS)
-            found["picture"] = figures(bench_pictures(folder, clips, strengths, judge, options.seed, _say))
+            planted = bench_pictures(folder, clips, strengths, judge, options.seed, _say)
+            if FIELD_ORDER in named:
+                planted |= bench_field_order(folder, clips, judge, options.seed, _say)
+            found["picture"] = figures(planted)
         if "damage" in wanted:
             clips = _existing(options.media, DAMAGE_CLIPS)
-            found["damage"] = figures(bench_damage(folder, clips, options.seed, only))
+            found["damage"] = figures(bench_damage(folder, clips, options.seed, named))
         if "sound" in wanted:
             found["sound"] = figures(bench_sound(folder, _existing(options.media, SOUND_CLIPS), options.seed))
         if "transport" in wanted:

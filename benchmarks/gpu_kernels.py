@@ -15,19 +15,24 @@ from torch import Tensor
 from benchmarks.harness import compare, quantiles, time_repeats
 from benchmarks.made_surfaces import copy_to_host, make_surface, picture_bytes
 from engine.batch import Batcher
+from engine.measure.network import CUDA_BATCH, PIECES
 from engine.media import FrameBatch, Surface
 from engine.references import DeviceReferences, HostReferences, References
 from kernels.active_area import active_area
 from kernels.audio_stats import AudioState, measure_audio
 from kernels.blockiness import blockiness
 from kernels.edge_width import edge_width
+from kernels.fields import fields
 from kernels.frame_stats import frame_stats
+from kernels.layout import REFERENCE_FIELDS
 from kernels.sharpness import sharpness
 from kernels.siti import siti
 from kernels.tear import tear
 from kernels.texture import texture
 from kernels.tile_stats import tile_stats
+from kernels.to_network import to_network
 from kernels.torn_blocks import torn_blocks
+from models.artifact_net import ArtifactNet
 
 _BLACK = 0.1
 
@@ -69,13 +74,13 @@ def measure_frame_stats(device: torch.device, streams: int, size: tuple[int, int
     first = _stats(frames, references, batch, noise)
     if device.type == "cuda":  # the correctness gate: the same bits as on the CPU
         host = batch_of([copy_to_host(s) for s in surfaces], torch.device("cpu"))
-        nothing = torch.zeros((streams, references.rows(batch)[0].shape[1]), dtype=torch.int64)
+        nothing = torch.zeros((streams, REFERENCE_FIELDS), dtype=torch.int64)
         expected = frame_stats(host.frames, nothing, nothing)
         if not torch.equal(torch.nan_to_num(first.cpu(), nan=-1.0), torch.nan_to_num(expected, nan=-1.0)):
             raise AssertionError(
                 "frame_stats on the GPU and on the CPU disagree; see tests/kernels/test_frame_stats.py"
             )
-    table, keep = references.rows(batch)
+    table, keep = references.rows(batch.slots.to(device))
     one = sum(picture_bytes(s) for s in surfaces)
     none, keep_none = torch.zeros_like(table), torch.zeros_like(keep)
     source = torch.empty(one, dtype=torch.uint8, device=device)
@@ -104,9 +109,11 @@ def measure_frame_stats(device: torch.device, streams: int, size: tuple[int, int
 
 
 def _stats(frames: Tensor, references: DeviceReferences, batch: FrameBatch, noise: Tensor) -> Tensor:
-    table, keep = references.rows(batch)
+    references.prepare(batch)
+    slots = batch.slots.to(frames.device)
+    table, keep = references.rows(slots)
     stats: Tensor = frame_stats(frames, table, keep)
-    references.update(batch, stats[:, 0], noise)
+    references.update(slots, stats[:, 0], noise)
     return stats
 
 
@@ -134,9 +141,12 @@ def _tables(surfaces: list[list[Surface]], device: torch.device) -> tuple[Tensor
     slots = len(surfaces[0])
     references: References = DeviceReferences(slots, device) if device.type == "cuda" else HostReferences(slots)
     first, second = (batch_of(pictures, device) for pictures in surfaces)
-    stats = frame_stats(first.frames.to(device), *references.rows(first))
-    references.update(first, stats[:, 0], torch.zeros(slots, dtype=torch.float64, device=device))
-    return second.frames.to(device), references.rows(second)[0]
+    numbers = first.slots.to(device)
+    references.prepare(first)
+    stats = frame_stats(first.frames.to(device), *references.rows(numbers))
+    references.update(numbers, stats[:, 0], torch.zeros(slots, dtype=torch.float64, device=device))
+    references.prepare(second)
+    return second.frames.to(device), references.rows(numbers)[0]
 
 
 def measure_pictures(
@@ -185,6 +195,50 @@ def picture_kernels(size: tuple[int, int]) -> dict[str, Callable[[Tensor, Tensor
         "torn_blocks": torn_blocks,
         "tear": lambda frames, references: tear(frames, references, size[1]),
         "siti": siti,
+        "fields": fields,
+    }
+
+
+def measure_network(device: torch.device, streams: int, size: tuple[int, int], repeats: int) -> dict[str, Any]:
+    """Pieces per second of `to_network` alone, and of the artifact network behind it as the engine runs it.
+
+    The weights are random: they are no matter of speed, and the shipped ones need a library that is not here.
+
+    Args:
+        device, streams, size, repeats: as for `measure_frame_stats`.
+    """
+    surfaces = [[make_surface(f"s{i}", device, *size, seed=2 * i + k) for i in range(streams)] for k in (0, 1)]
+    frames, references = _tables(surfaces, device)
+    corners = [(row, 16 * (row % 3), 16 * place, 0) for row in range(streams) for place in range(PIECES)]
+    crops = torch.tensor(corners[:CUDA_BATCH], device=device)
+    half = device.type == "cuda"
+    got = to_network(frames, references, crops, half)
+    torch.manual_seed(0)
+    net = ArtifactNet().folded().eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with torch.inference_mode():
+        if half:
+            few = [[copy_to_host(surface) for surface in pictures[:2]] for pictures in surfaces]
+            expected = to_network(*_tables(few, torch.device("cpu")), crops[: 2 * PIECES].cpu(), half)
+            if not torch.equal(got[: 2 * PIECES].cpu(), expected):
+                raise AssertionError(
+                    "to_network on the GPU and on the CPU disagree; see tests/kernels/test_to_network.py"
+                )
+            net = net.to(torch.bfloat16)
+        seconds = compare(
+            {
+                "to_network": lambda: to_network(frames, references, crops, half),
+                "both": lambda: net(to_network(frames, references, crops, half)),
+            },
+            repeats=repeats,
+            warm_up=3,
+            wait=waiter(device),
+        )
+    pieces = len(crops)
+    return {
+        "pieces": pieces,
+        "size": list(size),
+        "pieces_per_second": quantiles([pieces / s for s in seconds["both"]]),
+        "to_network_pieces_per_second": quantiles([pieces / s for s in seconds["to_network"]]),
     }
 
 
@@ -237,6 +291,7 @@ def run(device: torch.device, *, quick: bool) -> dict[str, Any]:
         "frame_stats": lambda: measure_frame_stats(device, streams, size, repeats),
         "edge_width": lambda: measure_edge_width(device, streams, size, max(2, repeats // 3)),
         "audio_stats": lambda: measure_audio_stats(device, streams, repeats),
+        "network": lambda: measure_network(device, streams, size, max(2, repeats // 2)),
     }
     for name, kernel in picture_kernels(size).items():
         parts[name] = partial(measure_pictures, name, kernel, device, streams, size, max(2, repeats // 2))

@@ -15,6 +15,7 @@ import av.error
 import numpy as np
 from av import VideoFrame
 
+from engine.decode.field_order import Mpeg2FieldOrder
 from engine.decode.headers import HeaderWatch
 from engine.decode.length_prefixed import LengthPrefixed
 from engine.decode.picture_order import PictureOrder
@@ -94,12 +95,15 @@ class SoftwareVideoDecoder:
         self._offset = 0.0
         self._geometries: dict[tuple[str, int, int], _Geometry] = {}
         self._headers, self._lengths = _header_watch(context)
+        self._mpeg2_fields = Mpeg2FieldOrder() if context.name in ("mpeg1video", "mpeg2video") else None
         self._order = PictureOrder() if context.name in ("mpeg1video", "mpeg2video") else None
+        self._container_order = info.top_field_first
         self._forget()
 
     def _forget(self) -> None:
         # Times of pictures, not given yet, of which slices are missing, or reference pictures before them.
         self._lacking: set[int] = set()
+        self._orders: dict[int | None, bool] = {}  # by their times: whether the top field of pictures comes first
         self._last_pts: int | None = None
         self._last_duration = 0
         # libav's own choice between decoding order and presentation times (AVFrame.best_effort_timestamp), which
@@ -137,9 +141,11 @@ class SoftwareVideoDecoder:
         return [self._surface(frame) for frame in frames]
 
     def _read_headers(self, payload: Any) -> None:
-        """Count what is missing. Damaged headers are left to libav, which refuses what it cannot use."""
-        if self._order is not None:
-            if self._order.missing_before(bytes(payload)):
+        """Count what is missing, and note the order of fields. Damaged headers are left to libav."""
+        if self._order is not None and self._mpeg2_fields is not None:
+            read = bytes(payload)
+            self._note_order(payload.pts, self._mpeg2_fields.read(read))
+            if self._order.missing_before(read):
                 self._lacks(payload.pts)
             return
         if self._headers is None:
@@ -150,6 +156,7 @@ class SoftwareVideoDecoder:
         if not data:
             return
         headers = self._headers.read(data)
+        self._note_order(payload.pts, headers.top_field_first)
         # Of H.264 libav marks pictures that lack slices itself.
         if headers.missing or (headers.lacks_slices and self._headers.codec == "hevc"):
             self._lacks(payload.pts)
@@ -166,6 +173,14 @@ class SoftwareVideoDecoder:
         for watch in (self._headers, self._order):
             if watch is not None:
                 watch.forget_order()
+
+    def _note_order(self, pts: int | None, top_field_first: bool | None) -> None:
+        if top_field_first is None:
+            return
+        if len(self._orders) >= _MOST_LACKING:
+            self._orders.clear()  # pictures that never came
+        # A second field that comes by itself has a time at which no picture begins.
+        self._orders[pts] = top_field_first
 
     def flush(self) -> list[Surface]:
         """Give the pictures that were held back for reordering; decoding may go on after it."""
@@ -206,6 +221,9 @@ class SoftwareVideoDecoder:
         full_range = geometry.full_range or frame.color_range == _JPEG_RANGE
         matrix = frame.colorspace
         interlaced = frame.interlaced_frame
+        order = self._orders.pop(frame.pts, None) if self._orders else None
+        if order is None:
+            order = self._container_order
         if geometry.convert:
             frame = frame.reformat(format=geometry.convert)
             if geometry.rgb:
@@ -243,6 +261,7 @@ class SoftwareVideoDecoder:
             corrupt,
             "cpu",
             frame,
+            top_field_first=order,
         )
 
     def _time(self, frame: Any) -> tuple[int, int]:

@@ -9,7 +9,8 @@ itself never writes, encodes or waits.
 import functools
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -17,11 +18,11 @@ from typing import Final, Literal
 import torch
 
 from engine.evidence import clip
-from engine.evidence.jpeg import encode, small_picture
+from engine.evidence.jpeg import encode, small_picture_there
 from engine.evidence.packet_ring import NEVER, Kept, PacketRing
 from engine.evidence.series import MeasureRing, Points, Watched, series_json
 from engine.evidence.worker import EvidenceCounters, EvidenceWorker, Sink, Task
-from engine.media import Measures, Packet, StreamInfo, Surface
+from engine.media import Follower, Measures, Packet, StreamInfo, Surface
 from engine.settings.storage import StorageSection
 from engine.verdicts import Incident, Severity
 
@@ -36,6 +37,10 @@ THUMBNAIL_SECONDS: Final = 1.0
 # Where hundreds of streams break at once, the pictures of the others wait for their next ones: each costs a millisecond
 # or two of the loop.
 PICTURES_PER_BATCH: Final = 4
+# A map of damage takes the worker a tenth of a second, as long as a clip or two.
+MAP_SECONDS: Final = 5.0
+MOST_MAPS_WAITING: Final = 2
+PATIENCE_SECONDS: Final = 30.0
 DRAIN_SECONDS: Final = 5.0
 
 log = logging.getLogger(__name__)
@@ -113,6 +118,7 @@ class StreamRecorder:
         self.ring = ring
         self.waiting: dict[str, _Waiting] = {}
         self.pictured: dict[str, float] = {}
+        self.mapped: dict[str, float] = {}
 
     def opened(self, info: StreamInfo) -> None:
         """The source was opened; from the reader's thread."""
@@ -159,6 +165,7 @@ class Recorder:
         self._picture_bytes = 0
         self._pictures_left = PICTURES_PER_BATCH
         self._owed: dict[int, Incident] = {}
+        self._maps = threading.BoundedSemaphore(MOST_MAPS_WAITING)
         self._started = False
 
     @property
@@ -192,6 +199,17 @@ class Recorder:
         stream = self._streams[slot]
         stream.watched = {**stream.watched, **watched}
 
+    def follower(self, columns: tuple[str, ...]) -> Follower | None:
+        """Who keeps the rows of pictures where they are measured, on a GPU; None where no series is kept.
+
+        Args:
+            columns: of these rows.
+        """
+        if not self.settings.series:
+            return None
+        self._rings["video"].bind(columns)
+        return self._rings["video"]
+
     def measures(self, measures: Measures) -> None:
         """Rows were judged."""
         if self.settings.series:
@@ -212,6 +230,7 @@ class Recorder:
             self._hold(stream)
         elif change == "closed" and incident.id not in stream.waiting:
             stream.pictured.pop(incident.id, None)
+            stream.mapped.pop(incident.id, None)
 
     def picture(self, slot: int, incident: Incident, surface: Surface, at: float) -> None:
         """The picture at media second `at`, not yet released, is the worst one of an open incident so far."""
@@ -224,12 +243,39 @@ class Recorder:
         self._pictures_left -= 1
         self._owed.pop(slot, None)
         stream.pictured[incident.id] = at
-        small = small_picture(surface)
-        if surface.device != "cpu":
-            self._picture_bytes += small.nbytes
-        task = Task(incident.id, stream.stream, "thumbnail", functools.partial(encode, small))
+        make = functools.partial(self._encode, small_picture_there(surface))
+        task = Task(incident.id, stream.stream, "thumbnail", make)
         if not self._worker.submit(task):
             self._worker.drop()
+
+    def overlay(self, slot: int, incident: Incident, at: float, make: Callable[[], bytes]) -> None:
+        """The map of damage over the picture at media second `at`, which is the worst one of an incident so far.
+
+        Where many streams break at once, those for whom the worker has no time have none.
+        """
+        stream = self._streams[slot]
+        rest = THUMBNAIL_SECONDS if self.settings.patient else MAP_SECONDS
+        if not self.settings.thumbnails or at - stream.mapped.get(incident.id, -NEVER) < rest:
+            return
+        if not self._maps.acquire(timeout=PATIENCE_SECONDS if self.settings.patient else 0.0):
+            return
+        stream.mapped[incident.id] = at
+
+        def made() -> bytes:
+            try:
+                return make()
+            finally:
+                self._maps.release()
+
+        if not self._worker.submit(Task(incident.id, stream.stream, "overlay", made)):
+            self._maps.release()
+            self._worker.drop()
+
+    def _encode(self, picture: torch.Tensor) -> bytes:
+        """From the worker's thread, which alone counts these bytes."""
+        coded = encode(picture)
+        self._picture_bytes += len(coded) if picture.is_cuda else 0
+        return coded
 
     def batch_ends(self, slots: Sequence[int], surfaces: Sequence[Surface]) -> None:
         """A batch was judged, and is not yet released: take the pictures that earlier ones had no time for."""
@@ -288,6 +334,7 @@ class Recorder:
             self._submit(Task(incident.id, stream.stream, "series", self._series(stream, incident, points)))
         del stream.waiting[incident.id]
         stream.pictured.pop(incident.id, None)
+        stream.mapped.pop(incident.id, None)
         self._hold(stream)
 
     def _submit(self, task: Task) -> None:
