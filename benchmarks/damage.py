@@ -6,7 +6,7 @@ nothing can be seen is not counted.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ from models.synthesis.planted import Planted
 STRENGTHS: Final = (0.1, 0.2, 0.4)
 DAMAGE_SECONDS: Final = 1.5
 CLIP_SECONDS: Final = 5.0
+# Codec and kind. Of a picture that HEVC lost libav shows nothing until the next key frame: `stream.decode_errors`.
+WAYS: Final = tuple(f"{codec} {kind}" for codec in CODECS for kind in KINDS if (codec, kind) != ("hevc", "lost"))
 
 
 def damage_clips(
@@ -26,6 +28,7 @@ def damage_clips(
     seed: int,
     judge: Callable[[Sequence[Path]], dict[str, list[Incident]]],
     count: Callable[[str, str, Planted, Sequence[Incident]], Any],
+    wanted: Collection[str] = WAYS,
 ) -> None:
     """Damage every clip in every codec and kind, and judge it.
 
@@ -35,6 +38,7 @@ def damage_clips(
         seed: of what is random.
         judge: incidents of each file.
         count: takes codec and kind, the clip's name, what was planted, and the incidents.
+        wanted: those of WAYS to damage them in.
     """
     for clip in clips:
         pictures, rate, depth = read_pictures(clip, CLIP_SECONDS)
@@ -42,8 +46,8 @@ def damage_clips(
             continue
         for codec in CODECS:
             for kind in KINDS:
-                if (codec, kind) == ("hevc", "lost"):
-                    continue  # libav shows nothing until the next key frame, which is `stream.decode_errors`
+                if f"{codec} {kind}" not in wanted:
+                    continue
                 rng = random.Random(f"{seed} {codec} {kind} {clip.name}")
                 start = 1.2 + rng.random()
                 target = folder / f"{codec}-{kind}-{clip.stem}.ts"

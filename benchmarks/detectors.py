@@ -15,14 +15,14 @@ import random
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.clean_content import bench_clean, bench_made, bench_variants
-from benchmarks.damage import damage_clips
+from benchmarks.damage import WAYS, damage_clips
 from benchmarks.detectors_chart import chart
 from benchmarks.harness import RESULTS, write_result
 from benchmarks.planted_fields import WHAT as FIELD_ORDER
@@ -169,8 +169,8 @@ def judge(paths: Sequence[Path]) -> dict[str, list[Incident]]:
     return {outcome.stream: [i for i in outcome.incidents if i.cause != "absent_track"] for outcome in outcomes}
 
 
-def bench_damage(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tally]:
-    """Damage the coded pictures of every clip, in every codec."""
+def bench_damage(folder: Path, clips: Sequence[Path], seed: int, wanted: Collection[str] = WAYS) -> dict[str, Tally]:
+    """Damage the coded pictures of every clip, in the ways that are wanted."""
     tallies: dict[str, Tally] = defaultdict(Tally)
     clean = {clip.name: {incident.detector for incident in judge([clip])[str(clip)]} for clip in clips}
     lasts = set_seconds(detector("video.corruption"))
@@ -178,7 +178,7 @@ def bench_damage(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Ta
     def count(what: str, name: str, planted: Planted, found: Sequence[Incident]) -> None:
         tally(tallies[what], name, [planted], found, clean[name], set_seconds=lasts)
 
-    damage_clips(folder, clips, seed, judge, count)
+    damage_clips(folder, clips, seed, judge, count, wanted)
     for what, counted in tallies.items():
         _say(what, counted)
     return dict(tallies)
@@ -300,17 +300,20 @@ def main() -> None:
     )
     parts = ("picture", "damage", "sound", "transport", "clean", "variants", "made")
     parser.add_argument("--only", choices=parts, action="append", help="one part; may be given again")
-    parser.add_argument("--defects", help="of the picture: only these, with commas between")
+    parser.add_argument("--defects", help="of picture and damage: only these, with commas between")
     parser.add_argument("--rounds", type=int, default=1, help="of made content: how often every kind is drawn")
     parser.add_argument("--seed", type=int, default=1, help="of the random times")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the result goes")
     options = parser.parse_args()
     wanted = set(options.only or parts)
-    named = set(options.defects.split(",")) if options.defects else {*STRENGTHS, FIELD_ORDER}
-    if unknown := named - {*STRENGTHS, FIELD_ORDER}:
+    known = {*STRENGTHS, FIELD_ORDER}
+    named = set(options.defects.split(",")) if options.defects else {*known, *WAYS}
+    if unknown := named - {*known, *WAYS}:
         parser.error(f"no planter is called {', '.join(sorted(unknown))}")
     strengths = {what: tried for what, tried in STRENGTHS.items() if what in named}
     found: dict[str, Any] = {"seed": options.seed, "detectors": [declared.name for declared in all_detectors()]}
+    if options.defects:
+        found["only"] = sorted(named)  # of these parts the other figures are an older result's
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
         folder = Path(name)
         if "picture" in wanted:
@@ -320,7 +323,8 @@ def main() -> None:
                 planted |= bench_field_order(folder, clips, judge, options.seed, _say)
             found["picture"] = figures(planted)
         if "damage" in wanted:
-            found["damage"] = figures(bench_damage(folder, _existing(options.media, DAMAGE_CLIPS), options.seed))
+            clips = _existing(options.media, DAMAGE_CLIPS)
+            found["damage"] = figures(bench_damage(folder, clips, options.seed, named))
         if "sound" in wanted:
             found["sound"] = figures(bench_sound(folder, _existing(options.media, SOUND_CLIPS), options.seed))
         if "transport" in wanted:

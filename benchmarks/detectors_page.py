@@ -20,6 +20,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "detectors.md"
 PARTS = ("picture", "damage", "sound", "transport")
 # Below this a difference of two runs is their noise.
 LEAST_MS = 0.005
+# Of these `--defects` chooses.
+SELECTED = ("picture", "damage")
 CLEAN = ("clean", "variants", "made")
 RECORDED = (*PARTS, *CLEAN)
 # Detectors that are younger than the first results that say which there were.
@@ -54,25 +56,35 @@ def newest(folder: Path = RESULTS) -> list[dict[str, Any]]:
     missing = set(RECORDED)
     for path in sorted(folder.glob("detectors-2*.json"), reverse=True):
         record = read_result(path)
-        if missing & record["figures"].keys():
+        held = missing & record["figures"].keys()
+        if held:
             chosen.insert(0, record)
-            missing -= record["figures"].keys()
+            missing -= held - _in_part(record)
     return chosen
 
 
-def together(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One result's figures out of several: of each part the newest.
+def _in_part(result: Mapping[str, Any]) -> set[str]:
+    """The parts of which a result holds some of the defects only."""
+    return set(SELECTED) if "only" in result["figures"] else set()
 
-    "unknown" holds the detectors that did not exist when the clean content was judged.
+
+def together(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One result's figures out of several: of each part, and of what is planted, the newest.
+
+    "unknown" holds the detectors that did not exist when some of the clean content was judged.
     """
     figures: dict[str, Any] = {}
     since = [declared.name for declared in DETECTORS]
+    known: dict[str, list[str]] = {}  # by part of the clean content
     for result in results:
-        figures |= {part: value for part, value in result["figures"].items() if part in RECORDED}
-        if "clean" in result["figures"] or "variants" in result["figures"]:
-            # Results that do not list them are older than these.
-            known = result["figures"].get("detectors", [name for name in since if name not in LATER])
-            figures["unknown"] = [name for name in since if name not in known]
+        for part, value in result["figures"].items():
+            if part in RECORDED:
+                figures[part] = {**figures.get(part, {}), **value} if part in _in_part(result) else value
+            if part in CLEAN:
+                # Results that do not list them are older than these.
+                known[part] = result["figures"].get("detectors", [name for name in since if name not in LATER])
+    if known:
+        figures["unknown"] = [name for name in since if any(name not in names for names in known.values())]
     return figures
 
 
@@ -234,8 +246,10 @@ def page(
             f"Figures: {', '.join(result['file'] for result in results)}; of each part the newest,",
             "every detector at its defaults. Planted defects have a strength that viewers notice, at random times in",
             "real clips that have room for them (models/synthesis/visible.py, benchmarks/detectors.py). In time is",
-            "two pictures after the set duration, for sound two blocks of 100 ms. A false alarm is an incident on a",
-            "clean clip, as it is or coded otherwise, or drawn by benchmarks/made_content.py, that is not there.",
+            "two pictures after the set duration, for sound two blocks of 100 ms, counted from when what is planted is",
+            "a defect by its definition: from the seventh transition of flashes, the third hiccup within two seconds,",
+            "the end of a flash of colour (decision 0050). A false alarm is an incident that is not there, on a clean",
+            "clip as it is or coded otherwise, or on one that benchmarks/made_content.py drew.",
             "",
         ]
         lines += [f"![Found, and when it was known](images/{CHART.name})", ""]

@@ -58,3 +58,17 @@ def test_of_each_part_the_newest_result_counts(tmp_path):
     assert (figures["sound"], figures["picture"]) == ({"new": 2}, {"p": 1})
     assert "video.black" not in figures["unknown"]
     assert "video.freeze" in figures["unknown"]
+
+
+def test_a_result_of_some_defects_leaves_the_others_as_they_were(tmp_path):
+    for name, figures in (
+        ("1", {"seed": 1, "picture": {"gone": 0}, "damage": {"gone": 0}}),
+        ("2", {"seed": 1, "picture": {"a": 1, "b": 1}, "damage": {"c": 1}, "sound": {"s": 1}}),
+        ("3", {"seed": 1, "picture": {"b": 2}, "only": ["b"]}),
+        ("4", {"seed": 1, "damage": {"c": 3}, "only": ["c"]}),
+    ):
+        (tmp_path / f"detectors-2{name}.json").write_text(json.dumps({"figures": figures}), encoding="utf-8")
+    results = newest(tmp_path)
+    assert [result["file"] for result in results] == [f"detectors-2{name}.json" for name in "234"]
+    figures = together(results)
+    assert (figures["picture"], figures["damage"], figures["sound"]) == ({"a": 1, "b": 2}, {"c": 3}, {"s": 1})

@@ -100,11 +100,12 @@ def test_five_flashes_a_second_are_an_alarm_at_the_fourth(tmp_path):
     assert 5.0 <= end <= 6.0
 
 
-def test_pumping_brightness_is_flicker(tmp_path):
+@pytest.mark.parametrize("codes", [9, 3])
+def test_pumping_brightness_is_flicker(tmp_path, codes):
     def plant(index):
         picture = scenery(index).astype(int)
         if 75 <= index < 175:
-            picture[:HEIGHT] += round(9 * np.sin(2 * np.pi * index / 5))
+            picture[:HEIGHT] += round(codes * np.sin(2 * np.pi * index / 5))
         return picture.astype(np.uint8)
 
     name, start, end = only(film(tmp_path / "flicker.mp4", 10, plant))
