@@ -14,8 +14,8 @@ from engine.measure.schedule import Schedule
 from kernels.tear import tear
 
 # Tears are looked for so often; and with every picture as long as a row has so much evidence.
-TEAR_INTERVAL_SECONDS: Final = 0.1
-SUSPECTED: Final = 4.0
+TEAR_INTERVAL_SECONDS: Final = 0.2
+SUSPECTED: Final = 3.0
 # A picture's blocks at a torn row seem torn in this share of those that move, at least; elsewhere in LEAST_USUAL, or in
 # as many as in the rows of its kind: multiples of eight, of four, and others, as coding leaves steps on its own grid.
 TORN_SHARE: Final = 0.1
