@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 # Where containers of GPU machines put the driver's libraries without telling the loader.
 _DRIVER_FOLDER = "/usr/local/nvidia/lib64"
 # Seconds that a part may take; together 8 minutes less the time to start and write.
-LIMITS = {"machine": 40, "kernels": 110, "path": 80, "decode": 130, "tests": 110}
+LIMITS = {"machine": 30, "kernels": 90, "path": 80, "decode": 100, "streams": 80, "tests": 90}
 _MARK = "GPU-CHECK-RESULT "
 
 
@@ -75,6 +75,16 @@ def _decode(device: str, quick: bool, clip: Path) -> dict[str, Any]:
     from benchmarks.gpu_decode import run_decode
 
     return run_decode(torch.device(device), clip, quick=quick)
+
+
+def _streams(device: str, quick: bool, clip: Path) -> dict[str, Any]:
+    import torch
+
+    from benchmarks.gpu_kernels import on_a_side_stream
+    from benchmarks.gpu_streams import run_streams
+
+    with on_a_side_stream(torch.device(device)):
+        return run_streams(torch.device(device), clip, quick=quick)
 
 
 def gpu_test_files() -> list[str]:
@@ -139,6 +149,7 @@ PARTS: dict[str, Callable[[str, bool, Path], dict[str, Any]]] = {
     "kernels": _kernels,
     "path": _path,
     "decode": _decode,
+    "streams": _streams,
     "tests": _tests,
 }
 

@@ -29,17 +29,22 @@ from engine.decode.nvdec import NvdecDecoder
 from engine.decode.nvdec_pool import DecoderPool
 from engine.detectors import DETECTORS, resolve
 from engine.errors import AvjuryError
+from engine.evidence.series import MeasureRing
 from engine.judge import Judge
-from engine.measure import Measure
+from engine.levels import Levels
+from engine.measure import VIDEO_COLUMNS, Measure
+from engine.measure.graphs import record_on
 from engine.media import AudioBlock, FrameBatch, Packet, StreamTick, Surface, VideoInfo
 from engine.queues import Bell, BoundedQueue, QueueClosed
 
-CLIP = Path(__file__).parents[1] / "tests" / "clips" / "h264_1920x1080_8bit.h264"
+_CLIPS = Path(__file__).parents[1] / "tests" / "clips"
+CLIP = _CLIPS / "h264_1920x1080_8bit.h264"
+OTHER_CLIPS = (_CLIPS / "hevc_1920x1080_8bit.hevc", _CLIPS / "hevc_1920x1080_10bit.hevc")
 _SURFACES_IN_FLIGHT = 4
 _JOIN_SECONDS = 30.0
 
 
-class _Clip:
+class Clip:
     """An elementary stream, cut into packets once for all streams."""
 
     def __init__(self, path: Path) -> None:
@@ -69,7 +74,7 @@ class _Sessions:
         take: what happens to each surface, in the stream's thread.
     """
 
-    def __init__(self, pool: DecoderPool, clip: _Clip, count: int, take: Callable[[int, Surface], None]) -> None:
+    def __init__(self, pool: DecoderPool, clip: Clip, count: int, take: Callable[[int, Surface], None]) -> None:
         self.pictures = [0] * count
         self.errors: list[str] = []
         self._stop = threading.Event()
@@ -123,7 +128,7 @@ class _Sessions:
             raise RuntimeError("a decode thread does not end")
 
 
-def decode_only(pool: DecoderPool, clip: _Clip, sessions: int, seconds: float) -> dict[str, Any]:
+def decode_only(pool: DecoderPool, clip: Clip, sessions: int, seconds: float) -> dict[str, Any]:
     """Pictures per second of N sessions that release each surface at once."""
     running = _Sessions(pool, clip, sessions, lambda _, surface: surface.release())
     before, cpu, began = sum(running.pictures), time.process_time(), time.perf_counter()
@@ -139,17 +144,24 @@ def decode_only(pool: DecoderPool, clip: _Clip, sessions: int, seconds: float) -
     }
 
 
-class _Path:
+class JudgedPath:
     """What comes after decoding: batch, measure, judge; verdicts are read one batch later, as in the engine."""
 
-    def __init__(self, device: torch.device, streams: int) -> None:
+    def __init__(self, device: torch.device, streams: int, *, graphs: bool = True) -> None:
         detectors, parameters = resolve(None)
         self.device = device
         self.batcher = Batcher(device, streams, 0.005)
-        self.measure = Measure(device, streams)
+        record = record_on(device) if graphs and device.type == "cuda" else None
+        # What the engine keeps beside its verdicts; on the CPU that is no part of what is measured here.
+        self.levels, self.series = Levels(streams, device), MeasureRing(streams, device)
+        self.series.bind(VIDEO_COLUMNS)
+        followers = [self.levels.follower(VIDEO_COLUMNS), self.series] if device.type == "cuda" else []
+        self.measure = Measure(device, streams, record=record, followers=followers)
         self.judge = Judge(DETECTORS, device, streams)
         self.black = {slot: parameters.get("video.black", {}).get("pixel_black_th", 0.1) for slot in range(streams)}
         self.frames_judged = 0
+        self.on_verdict: Callable[[int, float], None] | None = None
+        """Told the slot and media time of each picture, once it is judged."""
         self._in_flight: deque[tuple[Any, FrameBatch | None]] = deque()
         rules = {d.name: d.rule(parameters[d.name]) for d in detectors if d in DETECTORS}
         for slot in range(streams):
@@ -165,13 +177,20 @@ class _Path:
         """One batch of sound blocks."""
         batch = self.batcher.sound(audio)
         if batch is not None:
-            self._in_flight.append((self.judge.submit(self.measure.sound(batch)), None))
+            measures = self.measure.sound(batch)
+            self._in_flight.append((self.judge.submit(measures), None))
+            if self.device.type == "cuda":
+                self.levels.add(measures)
             self.settle(1)
 
     def ticks(self, rows: list[tuple[int, StreamTick]]) -> None:
         """One row per stream and second."""
         self._in_flight.append((self.judge.submit(self.measure.ticks(rows)), None))
         self.settle(1)
+
+    def device_to_host_bytes(self) -> int:
+        """Copied so far."""
+        return self.judge.device_to_host_bytes + self.levels.device_to_host_bytes
 
     def settle(self, depth: int) -> None:
         """Read verdicts until at most `depth` batches are in flight."""
@@ -180,15 +199,17 @@ class _Path:
             pending.transitions()
             if batch is not None:
                 self.frames_judged += len(batch.surfaces)
-                for surface in batch.surfaces:
+                for slot, surface in zip(batch.numbers, batch.surfaces, strict=True):
                     surface.release()
+                    if self.on_verdict is not None:
+                        self.on_verdict(slot, surface.pts)
 
 
-def pipeline(pool: DecoderPool, clip: _Clip, device: torch.device, sessions: int, seconds: float) -> dict[str, Any]:
+def pipeline(pool: DecoderPool, clip: Clip, device: torch.device, sessions: int, seconds: float) -> dict[str, Any]:
     """Pictures judged per second of N sessions, all video detectors on."""
     bell = Bell()
     queues: dict[int, BoundedQueue[Surface]] = {i: BoundedQueue(_SURFACES_IN_FLIGHT, bell) for i in range(sessions)}
-    path = _Path(device, sessions)
+    path = JudgedPath(device, sessions)
     stopping = threading.Event()
     running = _Sessions(
         pool, clip, sessions, lambda index, surface: queues[index].put(surface, stopping.is_set, deadline_seconds=60)
@@ -226,7 +247,7 @@ def pipeline(pool: DecoderPool, clip: _Clip, device: torch.device, sessions: int
 
 
 def judge_made_surfaces(
-    device: torch.device, streams: int, size: tuple[int, int], seconds: int, rate: int = 30
+    device: torch.device, streams: int, size: tuple[int, int], seconds: int, rate: int = 30, *, graphs: bool = True
 ) -> dict[str, Any]:
     """What follows decoding, on surfaces made beforehand: speed, and bytes to the host per stream-second.
 
@@ -238,20 +259,21 @@ def judge_made_surfaces(
         size: of the pictures, in samples.
         seconds: of media to judge, after one that warms up.
         rate: pictures per second.
+        graphs: play recorded launches back.
     """
-    path = _Path(device, streams)
+    path = JudgedPath(device, streams, graphs=graphs)
     # Two pictures per stream take turns, so that nothing freezes.
     pictures = [[make_surface(f"s{i}", device, *size, seed=2 * i + k) for k in range(2)] for i in range(streams)]
     noise = (torch.rand((2, 4800), generator=torch.Generator().manual_seed(0)) - 0.5).numpy()
     bell = Bell()
     wait = waiter(device) or (lambda: None)
     rows: list[float] = []
-    before = 0
+    before, cpu = 0, 0.0
     for second in range(seconds + 1):
         wait()
         began = time.perf_counter()
         if second == 1:
-            before = path.judge.device_to_host_bytes
+            before, cpu = path.device_to_host_bytes(), time.process_time()
         for n in range(rate):
             pts = second + n / rate
             batch = path.batcher.assemble(
@@ -270,11 +292,14 @@ def judge_made_surfaces(
         wait()
         if second:
             rows.append(time.perf_counter() - began)
-    crossed = path.judge.device_to_host_bytes - before
+    crossed, cpu = path.device_to_host_bytes() - before, time.process_time() - cpu
     return {
         "streams": streams,
         "size": list(size),
         "frames_per_second": quantiles([streams * rate / s for s in rows]),
+        "host_cpu_us_per_frame": round(1e6 * cpu / (streams * seconds * rate), 2),
+        "batches_played_back": path.measure.replays,
+        "recording_problem": path.measure.graph_problem,
         "device_to_host_bytes_per_stream_second": round(crossed / (streams * seconds), 1),
     }
 
@@ -284,30 +309,48 @@ def run_decode(device: torch.device, clip_path: Path, *, quick: bool) -> dict[st
     if device.type != "cuda":
         return {"skipped": "NVDEC needs a GPU; what follows decoding is measured on made surfaces"}
     note = wait_by_blocking(device.index or 0)
-    clip = _Clip(clip_path)
+    clip = Clip(clip_path)
     pool = DecoderPool(device.index or 0, max_idle=128)
     seconds, counts, turns = (0.5, (2,), 1) if quick else (3.0, (1, 7, 28, 56), 2)
     with on_a_side_stream(device):
-        rows = []
-        for sessions in counts:
-            decoded = [decode_only(pool, clip, sessions, seconds) for _ in range(turns)]
-            judged = [pipeline(pool, clip, device, sessions, seconds) for _ in range(turns)]
-            decode_rate = max(d["frames_per_second"] for d in decoded)
-            judge_rate = max(j["frames_per_second"] for j in judged)
-            rows.append(
-                {
-                    "sessions": sessions,
-                    "decode": decoded,
-                    "pipeline": judged,
-                    "pipeline_over_decode": round(judge_rate / decode_rate, 4) if decode_rate else None,
-                }
-            )
+        rows = [_both(pool, clip, device, sessions, seconds, turns) for sessions in counts]
+        others: dict[str, Any] = {}
+        for path in OTHER_CLIPS:
+            try:
+                others[path.name] = _both(pool, Clip(path), device, counts[-1], seconds, turns)
+            except RuntimeError as failure:  # a codec or depth that this GPU does not decode
+                others[path.name] = {"problem": str(failure)[:300]}
     pool.close()
+    one, most = rows[0]["decode_rate"], rows[-1]
+    engines = next((c.engines for c in pool.caps.codecs if (c.codec, c.bit_depth) == (clip.info.codec, 8)), 0)
     return {
         "clip": clip_path.name,
         "waiting_threads": f"spin: {note}" if note else "block",
         "damage_reports": pool.damage_problem or "seen",
         "counts": rows,
+        "others": others,
+        "engines": engines,
+        # Two sessions fill an engine, one does not: with as many sessions as engines this says how evenly they share.
+        "decode_over_engines_times_one": round(most["decode_rate"] / (engines * one), 4) if engines and one else None,
+    }
+
+
+def _both(
+    pool: DecoderPool, clip: Clip, device: torch.device, sessions: int, seconds: float, turns: int
+) -> dict[str, Any]:
+    """Decode-only and the whole way, turn by turn, and their ratio."""
+    decoded, judged = list[dict[str, Any]](), list[dict[str, Any]]()
+    for _ in range(turns):
+        decoded.append(decode_only(pool, clip, sessions, seconds))
+        judged.append(pipeline(pool, clip, device, sessions, seconds))
+    decode_rate = max(d["frames_per_second"] for d in decoded)
+    judge_rate = max(j["frames_per_second"] for j in judged)
+    return {
+        "sessions": sessions,
+        "decode": decoded,
+        "pipeline": judged,
+        "decode_rate": decode_rate,
+        "pipeline_over_decode": round(judge_rate / decode_rate, 4) if decode_rate else None,
     }
 
 
@@ -315,7 +358,10 @@ def run_path(device: torch.device, *, quick: bool) -> dict[str, Any]:
     """The way after decoding, on surfaces made in the device's memory."""
     streams, size, seconds = (2, (320, 180), 2) if quick else (64, (1920, 1080), 4)
     with on_a_side_stream(device):
-        return judge_made_surfaces(device, streams, size, seconds)
+        return {
+            "recorded": judge_made_surfaces(device, streams, size, seconds),
+            "one_by_one": judge_made_surfaces(device, streams, size, seconds, graphs=False),
+        }
 
 
 def main() -> int:

@@ -23,6 +23,7 @@ from kernels.blockiness import blockiness
 from kernels.edge_width import edge_width
 from kernels.fields import fields
 from kernels.frame_stats import frame_stats
+from kernels.layout import REFERENCE_FIELDS
 from kernels.sharpness import sharpness
 from kernels.siti import siti
 from kernels.tear import tear
@@ -70,13 +71,13 @@ def measure_frame_stats(device: torch.device, streams: int, size: tuple[int, int
     first = _stats(frames, references, batch, noise)
     if device.type == "cuda":  # the correctness gate: the same bits as on the CPU
         host = batch_of([copy_to_host(s) for s in surfaces], torch.device("cpu"))
-        nothing = torch.zeros((streams, references.rows(batch)[0].shape[1]), dtype=torch.int64)
+        nothing = torch.zeros((streams, REFERENCE_FIELDS), dtype=torch.int64)
         expected = frame_stats(host.frames, nothing, nothing)
         if not torch.equal(torch.nan_to_num(first.cpu(), nan=-1.0), torch.nan_to_num(expected, nan=-1.0)):
             raise AssertionError(
                 "frame_stats on the GPU and on the CPU disagree; see tests/kernels/test_frame_stats.py"
             )
-    table, keep = references.rows(batch)
+    table, keep = references.rows(batch.slots.to(device))
     one = sum(picture_bytes(s) for s in surfaces)
     none, keep_none = torch.zeros_like(table), torch.zeros_like(keep)
     source = torch.empty(one, dtype=torch.uint8, device=device)
@@ -105,9 +106,11 @@ def measure_frame_stats(device: torch.device, streams: int, size: tuple[int, int
 
 
 def _stats(frames: Tensor, references: DeviceReferences, batch: FrameBatch, noise: Tensor) -> Tensor:
-    table, keep = references.rows(batch)
+    references.prepare(batch)
+    slots = batch.slots.to(frames.device)
+    table, keep = references.rows(slots)
     stats: Tensor = frame_stats(frames, table, keep)
-    references.update(batch, stats[:, 0], noise)
+    references.update(slots, stats[:, 0], noise)
     return stats
 
 
@@ -135,9 +138,12 @@ def _tables(surfaces: list[list[Surface]], device: torch.device) -> tuple[Tensor
     slots = len(surfaces[0])
     references: References = DeviceReferences(slots, device) if device.type == "cuda" else HostReferences(slots)
     first, second = (batch_of(pictures, device) for pictures in surfaces)
-    stats = frame_stats(first.frames.to(device), *references.rows(first))
-    references.update(first, stats[:, 0], torch.zeros(slots, dtype=torch.float64, device=device))
-    return second.frames.to(device), references.rows(second)[0]
+    numbers = first.slots.to(device)
+    references.prepare(first)
+    stats = frame_stats(first.frames.to(device), *references.rows(numbers))
+    references.update(numbers, stats[:, 0], torch.zeros(slots, dtype=torch.float64, device=device))
+    references.prepare(second)
+    return second.frames.to(device), references.rows(numbers)[0]
 
 
 def measure_pictures(

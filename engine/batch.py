@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -39,6 +40,17 @@ def _numbers(values: Iterable[float]) -> Tensor:
     return torch.from_numpy(np.array(list(values), np.float64))
 
 
+def _most_channels(blocks: Sequence[AudioBlock]) -> int:
+    most: int = max(block.samples.shape[0] for block in blocks)
+    return most
+
+
+def _put_samples(blocks: Sequence[AudioBlock], into: npt.NDArray[np.float32]) -> None:
+    """What lies beyond a block's own channels is not read, so it is not cleared."""
+    for row, block in enumerate(blocks):
+        into[row, : block.samples.shape[0]] = block.samples
+
+
 class Batcher:
     """Collects what is ready.
 
@@ -51,7 +63,8 @@ class Batcher:
 
     def __init__(self, device: torch.device, max_batch: int, max_wait_seconds: float) -> None:
         self._device = device
-        self._max_batch = max_batch
+        self.max_batch = max_batch
+        """Most pictures, and most blocks, in one batch."""
         self._max_wait_seconds = max_wait_seconds
         self._next_slot = 0
 
@@ -72,7 +85,7 @@ class Batcher:
         """
         rings = bell.rings
         live = [queue for queue in video.values() if not queue.ended]
-        wanted = min(len(live), self._max_batch)
+        wanted = min(len(live), self.max_batch)
         count = sum(1 for queue in live if len(queue))
         if (count and count >= wanted) or any(len(queue) or queue.ended for queue in others):
             return
@@ -99,10 +112,15 @@ class Batcher:
             surface = video[slot].take()
             if surface is not None:
                 taken.append((slot, surface))
-                if len(taken) == self._max_batch:
+                if len(taken) == self.max_batch:
                     self._next_slot = slot + 1
                     break
         return self.assemble(taken, pixel_black_th) if taken else None
+
+    def halve(self, count: int) -> bool:
+        """Make batches half of `count` pictures at most; False where that is none."""
+        self.max_batch = min(self.max_batch, count // 2) if count > 1 else self.max_batch
+        return count > 1
 
     def assemble(self, taken: Sequence[tuple[int, Surface]], pixel_black_th: Mapping[int, float]) -> FrameBatch:
         """A batch of exactly these pictures, each with its slot (all different)."""
@@ -139,20 +157,19 @@ class Batcher:
             block = audio[slot].take()
             if block is not None:
                 taken.append((slot, block))
-                if len(taken) == self._max_batch:
+                if len(taken) == self.max_batch:
                     break
         if not taken:
             return None
         n = len(taken)
         blocks = [block for _, block in taken]
+        if self._device.type == "cuda":
+            return self._upload_sound([slot for slot, _ in taken], blocks)
         if n == 1:
             samples = blocks[0].samples[None]
         else:
-            # What lies beyond a block's own channels is not read, so it is not cleared.
-            most = max(block.samples.shape[0] for block in blocks)
-            samples = np.empty((n, most, BLOCK_SAMPLES), dtype=np.float32)
-            for row, block in enumerate(blocks):
-                samples[row, : block.samples.shape[0]] = block.samples
+            samples = np.empty((n, _most_channels(blocks), BLOCK_SAMPLES), dtype=np.float32)
+            _put_samples(blocks, samples)
         weights = np.zeros((n, MAX_CHANNELS))
         for row, block in enumerate(blocks):
             weights[row, : len(block.weights)] = block.weights
@@ -161,16 +178,48 @@ class Batcher:
         real = np.array([(block.pts, block.valid / SAMPLE_RATE, block.clip_level) for block in blocks])
         slots, channels, valid = (torch.from_numpy(column) for column in np.ascontiguousarray(whole.T))
         pts, seconds, clip_level = (torch.from_numpy(column) for column in np.ascontiguousarray(real.T))
-        device = self._device
         return AudioBatch(
             slots=slots,
             pts=pts,
             seconds=seconds,
-            samples=torch.from_numpy(samples).to(device, non_blocking=True),
-            channels=channels.to(device, non_blocking=True),
-            valid=valid.to(device, non_blocking=True),
-            weights=torch.from_numpy(weights).to(device, non_blocking=True),
-            clip_level=clip_level.to(device, non_blocking=True),
+            samples=torch.from_numpy(samples),
+            channels=channels,
+            valid=valid,
+            weights=torch.from_numpy(weights),
+            clip_level=clip_level,
+        )
+
+    def _upload_sound(self, slots: Sequence[int], blocks: Sequence[AudioBlock]) -> AudioBatch:
+        """The same on a GPU, in two uploads that nobody waits for: the samples, and everything else."""
+        n, pinned = len(blocks), self._device.type == "cuda"
+        samples = torch.empty((n, _most_channels(blocks), BLOCK_SAMPLES), dtype=torch.float32, pin_memory=pinned)
+        _put_samples(blocks, samples.numpy())
+        whole = np.array(
+            [(slot, block.samples.shape[0], block.valid) for slot, block in zip(slots, blocks, strict=True)]
+        )
+        real = np.zeros((4 + MAX_CHANNELS, n))
+        for row, block in enumerate(blocks):
+            seconds = block.valid / SAMPLE_RATE
+            real[:4, row] = block.pts, seconds, block.pts + seconds, block.clip_level
+        weights = real[4:].reshape(n, MAX_CHANNELS)
+        for row, block in enumerate(blocks):
+            weights[row, : len(block.weights)] = block.weights
+        staged = torch.empty((3 + len(real)) * n, dtype=torch.int64, pin_memory=pinned)
+        staged.numpy()[: 3 * n] = whole.T.ravel()
+        staged.numpy()[3 * n :] = real.ravel().view(np.int64)
+        there = staged.to(self._device, non_blocking=True)
+        numbers, values = there[: 3 * n].view(3, n), there[3 * n :].view(torch.float64)
+        pts, _, until, clip_level = values[: 4 * n].view(4, n)
+        return AudioBatch(
+            slots=_integers(slots),
+            pts=torch.from_numpy(real[0].copy()),
+            seconds=torch.from_numpy(real[1].copy()),
+            samples=samples.to(self._device, non_blocking=True),
+            channels=numbers[1],
+            valid=numbers[2],
+            weights=values[4 * n :].view(n, MAX_CHANNELS),
+            clip_level=clip_level,
+            device_rows=(numbers[0], pts, until),
         )
 
     def _in_turn(self, queues: Mapping[int, object]) -> list[int]:

@@ -23,7 +23,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from engine.errors import AvjuryError, ConfigError, SourceError
+from engine.errors import AvjuryError, ConfigError, DeviceError, SourceError
 from engine.evidence.recorder import EvidenceSettings
 from engine.handling import HandlingTable
 from engine.hardening import die_with_parent
@@ -32,6 +32,7 @@ from engine.ingest.causes import cause_of
 from engine.ingest.link import Links
 from engine.listener import Silent
 from engine.live import LiveEngine, Order, policy_of
+from engine.nearby_cpus import stay_near
 from engine.outcome import Outcome
 from engine.overload import OverloadSettings
 from engine.played import Played
@@ -71,7 +72,7 @@ class ChildSettings(msgspec.Struct, frozen=True):
     """How the process runs, as JSON on its command line.
 
     Args:
-        device, max_batch, max_wait_seconds, decode_threads: see EngineSettings.
+        device, max_batch, max_wait_seconds, decode_threads, graphs: see EngineSettings.
         slots: most streams.
         load_limit: see LiveEngine.
         overload: see OverloadSettings, by name.
@@ -85,6 +86,7 @@ class ChildSettings(msgspec.Struct, frozen=True):
     max_batch: int = 256
     max_wait_seconds: float | None = None
     decode_threads: int = 1
+    graphs: bool = True
     slots: int = 64
     load_limit: float = 0.9
     overload: dict[str, float] = msgspec.field(default_factory=dict)
@@ -120,6 +122,7 @@ class EngineProcess(Silent):
                 max_batch=settings.max_batch,
                 max_wait_seconds=settings.max_wait_seconds,
                 decode_threads=settings.decode_threads,
+                graphs=settings.graphs,
                 reconnect=True,
                 evidence=_evidence(settings),
                 slates=_slates(settings),
@@ -200,7 +203,8 @@ class EngineProcess(Silent):
             engine.order(lambda: engine.drain(time.monotonic() + message.seconds))
 
     def _judge(self, said: Judge) -> None:
-        spec = StreamSpec(said.id, said.url, said.detectors, policy_of(said.private_addresses), said.rendition)
+        policy = policy_of(said.private_addresses)
+        spec = StreamSpec(said.id, said.url, said.detectors, policy, said.rendition, said.reference)
         before = self._sessions.get(said.id)
         try:
             wanted = Order(spec, said.ingest, said.session, said.priority, said.loop)
@@ -271,6 +275,17 @@ def _evidence(settings: ChildSettings) -> EvidenceSettings:
     return EvidenceSettings(**(values | {"folder": folder, "clips": values["clips"] and folder is not None}))
 
 
+def _stay_near(device: str) -> frozenset[int]:
+    """The cores that the process was narrowed to, before it has threads; none where that says nothing."""
+    kind, _, index = device.partition(":")
+    if kind != "cuda":
+        return frozenset()
+    try:
+        return stay_near(int(index or 0))
+    except DeviceError:
+        return frozenset()  # the engine will say it
+
+
 def main() -> None:
     """The program."""
     parser = argparse.ArgumentParser(prog="engine.child")
@@ -284,7 +299,10 @@ def main() -> None:
     faulthandler.register(signal.SIGUSR1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's is for the supervisor, which then says what to do
     settings = msgspec.json.decode(given.settings, type=ChildSettings)
+    near = _stay_near(settings.device)
     process = EngineProcess(socket.socket(fileno=given.control), HandlingTable(given.table), settings)
+    if near:
+        _log.info("on the cores near %s: %s", settings.device, sorted(near))
     signal.signal(signal.SIGTERM, process.terminate)
     code = 1
     with contextlib.suppress(Exception):  # it was told already; the exit code says the rest

@@ -111,6 +111,15 @@ def check(
     rendition: Annotated[
         str, typer.Option("--rendition", metavar="best|worst|HEIGHT", help="Which variant of a playlist is judged.")
     ] = "best",
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            metavar="INPUT",
+            help="One of the inputs: the others are compared with it, as streams of the same programme, for lip sync, "
+            "latency and content.",
+        ),
+    ] = None,
     decode_threads: Annotated[
         int | None,
         typer.Option(
@@ -142,6 +151,7 @@ def check(
                 realtime=realtime,
                 rendition=rendition,
                 decode_threads=decode_threads,
+                reference=reference,
             )
         )
     )

@@ -168,8 +168,8 @@ class _OnDevice:
     def __init__(self, judge: "Judge", track: _Track, slots: Tensor, events: Tensor, counts: Tensor) -> None:
         self._judge, self._track, self._slots, self._events = judge, track, slots, events
         self._device_counts = counts
-        self._counts = torch.empty(counts.shape, dtype=counts.dtype, pin_memory=True)
-        self._counts.copy_(counts, non_blocking=True)
+        self._counts = torch.empty(counts.shape, dtype=torch.uint8, pin_memory=True)  # two per detector at most
+        self._counts.copy_(counts.to(torch.uint8), non_blocking=True)
         judge.device_to_host_bytes += self._counts.nbytes
         self._done: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
         self._done.record()
@@ -278,10 +278,11 @@ class Judge:
         if self.device.type == "cpu":
             if n > track.room:
                 track.reserve(n)
+            start = measures.start.numpy()
             op.judge_arrays(
                 measures.slots.numpy(),
-                measures.start.numpy(),
-                measures.known_until.numpy(),
+                start,
+                start if measures.known_until is measures.start else measures.known_until.numpy(),
                 measures.values.numpy(),
                 track.host_table,
                 track.rules_view,
@@ -338,20 +339,25 @@ class Judge:
             self._copies = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         return self._copies
 
+    def _upload(self, measures: Measures) -> tuple[Tensor, Tensor, Tensor]:
+        """Slots and times of rows that the host made."""
+        staged = torch.empty((3, measures.slots.shape[0]), dtype=torch.float64, pin_memory=True)
+        staged[0].view(torch.int64).copy_(measures.slots)
+        staged[1].copy_(measures.start)
+        staged[2].copy_(measures.known_until)
+        rows = staged.to(self.device, non_blocking=True)
+        return rows[0].view(torch.int64), rows[1], rows[2]
+
     def _launch(self, track: _Track, measures: Measures, n: int) -> Pending:
         with torch.cuda.device(self.device):
-            staged = torch.empty((3, n), dtype=torch.float64, pin_memory=True)
-            staged[0].view(torch.int64).copy_(measures.slots)
-            staged[1].copy_(measures.start)
-            staged[2].copy_(measures.known_until)
-            rows = staged.to(self.device, non_blocking=True)
+            slots, start, until = measures.device_rows or self._upload(measures)
             shape = (n, EVENTS_PER_DETECTOR * len(track.names), EVENT_FIELDS)
             events = torch.empty(shape, dtype=torch.float64, device=self.device)
             counts = torch.empty(n, dtype=torch.int32, device=self.device)
             op.judge(
-                rows[0].view(torch.int64),
-                rows[1],
-                rows[2],
+                slots,
+                start,
+                until,
                 measures.values,
                 track.table,
                 track.rules,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from engine.level_columns import TRACKS, level_columns
-from engine.media import Measures
+from engine.media import Follower, Measures
 
 # Seconds of a track that nobody has taken yet; they are taken two seconds after they were measured.
 MOST_WAITING: Final = 64
@@ -52,7 +52,7 @@ class _Track:
 
     def __init__(self, columns: tuple[str, ...], slots: int, device: torch.device, host: bool) -> None:
         self._columns, self._device, self._host = columns, device, host
-        shape = (slots, 2, len(columns))
+        shape = (slots + (not host), 2, len(columns))  # on a GPU one more, for rows without a picture
         self._sums: Any = np.full(shape, np.nan, np.float32) if host else torch.full(shape, math.nan, device=device)
         self._second = np.full(slots, -1, np.int64)
         self._waiting: dict[int, dict[int, Row | tuple[_Crossing, int]]] = {}
@@ -68,16 +68,9 @@ class _Track:
 
     def add(self, measures: Measures) -> None:
         """Rows were measured, at most one per slot."""
-        if measures.columns is not self._bound:
-            self._bound = measures.columns
-            places = [measures.columns.index(name) for name in self._columns]
-            self._places = np.array(places) if self._host else torch.tensor(places, device=self._device)
+        self.bind(measures.columns)
         slots = measures.slots.numpy()
-        seconds = np.floor(measures.start.numpy()).astype(np.int64)
-        crossing = np.flatnonzero(self._second[slots] != seconds)
-        if len(crossing):
-            self._put_by(slots[crossing])
-            self._second[slots[crossing]] = seconds[crossing]
+        self.before(slots, measures.start.numpy())
         if self._host:
             values = measures.values if measures.host_values is None else measures.host_values
             chosen = values.numpy()[:, self._places].astype(np.float32)
@@ -86,11 +79,30 @@ class _Track:
             np.fmax(sums[:, 1], chosen, out=sums[:, 1])
             self._sums[slots] = sums
         else:
-            where = self._moved(measures.slots)
-            rows = measures.values.index_select(1, self._places).to(torch.float32)
-            before = self._sums.index_select(0, where)
-            after = torch.stack((torch.fmin(before[:, 0], rows), torch.fmax(before[:, 1], rows)), dim=1)
-            self._sums.index_copy_(0, where, after)
+            where = self._moved(measures.slots) if measures.device_rows is None else measures.device_rows[0]
+            self.keep(where, where, measures.values)
+
+    def bind(self, columns: tuple[str, ...]) -> None:
+        """Find the columns in rows that have these."""
+        if columns is not self._bound:
+            self._bound = columns
+            places = [columns.index(name) for name in self._columns]
+            self._places = np.array(places) if self._host else torch.tensor(places, device=self._device)
+
+    def before(self, slots: npt.NDArray[np.int64], start: npt.NDArray[np.float64]) -> None:
+        """As `Follower.before`: put by the seconds that are over."""
+        seconds = np.floor(start).astype(np.int64)
+        crossing = np.flatnonzero(self._second[slots] != seconds)
+        if len(crossing):
+            self._put_by(slots[crossing])
+            self._second[slots[crossing]] = seconds[crossing]
+
+    def keep(self, slots: torch.Tensor, start: torch.Tensor, values: torch.Tensor) -> None:
+        """As `Follower.keep`."""
+        rows = values.index_select(1, self._places).to(torch.float32)
+        before = self._sums.index_select(0, slots)
+        after = torch.stack((torch.fmin(before[:, 0], rows), torch.fmax(before[:, 1], rows)), dim=1)
+        self._sums.index_copy_(0, slots, after)
 
     def take(self, slot: int, second: int) -> Row | None:
         """The row of a second, which is forgotten with all before it; None where nothing was measured in it."""
@@ -173,7 +185,18 @@ class Levels:
 
     def add(self, measures: Measures) -> None:
         """Rows were measured."""
-        self._tracks[measures.track].add(measures)
+        if not measures.kept:
+            self._tracks[measures.track].add(measures)
+
+    def follower(self, columns: tuple[str, ...]) -> Follower:
+        """Who adds up the rows of pictures where they are measured, on a GPU.
+
+        Args:
+            columns: of these rows.
+        """
+        track = self._tracks["video"]
+        track.bind(columns)
+        return track
 
     def take(self, slot: int, second: int) -> bytes:
         """A second's values, packed (engine/level_columns.py); empty where nothing was measured in it."""

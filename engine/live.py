@@ -14,8 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import torch
+
 from engine.detectors import resolve
+from engine.device_failures import gpu_failures_told
 from engine.evidence import thumbnail
+from engine.evidence.jpeg import encode
 from engine.evidence.worker import Sink
 from engine.handling import Handling, HandlingTable
 from engine.incidents import Change
@@ -33,6 +37,7 @@ from engine.pipeline import Engine, watched
 from engine.queues import Bell
 from engine.service.messages import Report
 from engine.spec import EngineSettings, StreamSpec
+from engine.startup import nothing_is_garbage
 from engine.verdicts import ClosedBy, Incident
 from engine.warm_up import warm_up
 
@@ -143,7 +148,7 @@ class LiveEngine(Engine):
     def run(self) -> None:
         """Judge until `drain` or `stop`."""
         try:
-            with self._stream_of_its_own():
+            with gpu_failures_told(self.device), self._stream_of_its_own():
                 while not self._stopping:
                     self.step()
         finally:
@@ -151,8 +156,9 @@ class LiveEngine(Engine):
 
     def warm_up(self) -> None:
         """Compile and load everything that judges, before the first stream comes. From the loop's thread."""
-        with self._stream_of_its_own():
+        with nothing_is_garbage(), self._stream_of_its_own():
             warm_up(self._measure, self._judge, self._batcher, self._uploader, self._free[-1], WARM_UP_SECONDS)
+            encode(torch.zeros((3, 16, 16), dtype=torch.uint8))  # loads for a second, which no verdict is to wait for
         self._second_at = self._looked_at = time.monotonic()
 
     def step(self) -> None:
@@ -264,6 +270,9 @@ class LiveEngine(Engine):
         detectors, parameters = resolve(wanted.spec.detectors)
         self._wanted[wanted.spec.id] = wanted
         if parameters == stream.parameters:
+            if wanted.spec.reference != stream.spec.reference:
+                stream.spec = wanted.spec
+                self._watch_sync(stream)
             return
         stream.spec, stream.detectors, stream.parameters = wanted.spec, detectors, parameters
         if self._recorder is not None:
@@ -276,6 +285,7 @@ class LiveEngine(Engine):
             tuple(d.name for d in detectors if d.track == "audio"),
         )
         stream.reader.retune(parameters)
+        self._watch_sync(stream)
 
     def _change_rules(self, stream: JudgedStream) -> None:
         self._settle(0)
@@ -392,6 +402,7 @@ class LiveEngine(Engine):
             copied
             + self.counters.device_to_host_bytes
             + self._judge.device_to_host_bytes
+            + self.comparing.device_to_host_bytes
             + (self._levels.device_to_host_bytes if self._levels is not None else 0)
         )
         batches, frames = self.counters.batches, self.counters.batch_frames

@@ -52,6 +52,7 @@ def stream_report(stream: JudgedStream, session: str, source: RemoteSource | Non
         audio=None if audio is None else f"{audio.codec} {audio.sample_rate} Hz {audio.layout}",
         counters=stream_counters(stream, source),
         renditions=source.renditions if source is not None else (),
+        sync=stream.sync_now(),
     )
 
 

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -242,7 +242,8 @@ class StreamTick:
         decode_errors: damaged packets and pictures in it.
         video_missing_seconds, audio_missing_seconds: how long there has been no decoded picture or sound, at `end`.
         stall_seconds: how long a live source has given nothing at all that could be decoded, at `end`; 0 while it does.
-        sync_error: how far sound and picture lie apart, over what is tolerated (engine/flash_beep.py).
+        sync_error: how far sound and picture lie apart, over what is tolerated (engine/lip_sync.py).
+        reference_mismatch: 1 where the stream shows another programme than its reference, 0 where it shows the same.
         transport: measures of the transport by column (see ingest/transport.py); those left out say nothing.
         causes: what a measure of the transport means, in words, by column.
 
@@ -256,6 +257,7 @@ class StreamTick:
     audio_missing_seconds: float = math.nan
     stall_seconds: float = math.nan
     sync_error: float = math.nan
+    reference_mismatch: float = math.nan
     transport: Mapping[str, float] = field(default_factory=dict)
     causes: Mapping[str, str] = field(default_factory=dict)
 
@@ -310,6 +312,7 @@ class AudioBatch:
         valid: (N,) int64 on the device: real samples per channel, 1..4800.
         weights: (N, 8) float64 on the device: loudness weights, 0 beyond the real channels.
         clip_level: (N,) float64 on the device.
+        device_rows: slots, pts and ends, (N,) each, on a GPU; None on the CPU.
     """
 
     slots: Tensor
@@ -320,6 +323,7 @@ class AudioBatch:
     valid: Tensor
     weights: Tensor
     clip_level: Tensor
+    device_rows: tuple[Tensor, Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -335,6 +339,9 @@ class Measures:
             picture (one instant), the end of the block or tick otherwise.
         values: (N, len(columns)) float64 on the device; NaN where a quantity has no value (no reference, not due).
         host_values: the same on the CPU, where the host made them; None elsewhere.
+        device_rows: slots, start and known_until, where they lie on a GPU already; None elsewhere. They
+            hold until the next batch of the track is measured: judge the rows before.
+        kept: whoever follows the rows on a GPU (`Follower`) has kept them already.
     """
 
     track: Literal["video", "audio", "stream"]
@@ -344,3 +351,20 @@ class Measures:
     known_until: Tensor
     values: Tensor
     host_values: Tensor | None = None
+    device_rows: tuple[Tensor, Tensor, Tensor] | None = None
+    kept: bool = False
+
+
+class Follower(Protocol):
+    """Who keeps something of every row on a GPU: its launches are recorded with those of the kernels."""
+
+    def before(self, slots: npt.NDArray[np.int64], start: npt.NDArray[np.float64]) -> None:
+        """Rows of these slots and media seconds are about to be measured; on the host."""
+
+    def keep(self, slots: Tensor, start: Tensor, values: Tensor) -> None:
+        """They are measured: launches on the device, as of `engine.measure.rows.Part.fill`.
+
+        Args:
+            slots, start: (N,) on the device; rows without a picture lie in the slot after the last.
+            values: (N, columns) float64.
+        """

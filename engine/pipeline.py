@@ -6,6 +6,7 @@ ends when every stream has ended, or at `stop`, which any thread or signal handl
 the readers are stopped and the error goes to the caller; if a reader fails, that stream ends and the others go on.
 """
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,12 +17,14 @@ import numpy as np
 import torch
 
 from engine.batch import Batcher
+from engine.comparing import Comparing
 from engine.counters import EngineCounters
 from engine.coverage import Coverage
 from engine.decode.choose import DecoderChooser
 from engine.decode.driver import wait_by_blocking
 from engine.decode.upload import Uploader
 from engine.detectors import Detector, Rule, all_detectors, resolve
+from engine.device_failures import give_memory_back, gpu_failures_told
 from engine.devices import choose_device
 from engine.errors import DeviceError
 from engine.evidence import thumbnail
@@ -29,7 +32,7 @@ from engine.evidence.recorder import Recorder
 from engine.evidence.series import Watched
 from engine.evidence.worker import Sink
 from engine.first_run import told_where_slow
-from engine.flash_beep import FlashBeep, Pair, sync_error, words
+from engine.flash_beep import FlashBeep, SoundOnsets
 from engine.handling import Handling
 from engine.incidents import Change, IncidentBook
 from engine.ingest.backoff import OpenPace
@@ -38,17 +41,21 @@ from engine.ingest.source import Source
 from engine.judge import Judge, Pending
 from engine.judged_stream import JudgedStream
 from engine.levels import Levels
+from engine.lip_sync import LipSync, SyncRow
 from engine.listener import Listener, Silent
 from engine.measure import VIDEO_COLUMNS, Measure
-from engine.media import AudioBlock, FrameBatch, Measures, StreamTick, Surface
+from engine.measure.graphs import record_on
+from engine.media import AudioBlock, Follower, FrameBatch, Measures, StreamTick, Surface
 from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
+from engine.ranges import ranges_on
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
 from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import ClosedBy, Incident, Loudness, StreamSecond
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 
+_log = logging.getLogger(__name__)
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
 IDLE_SECONDS = 0.25
 JOIN_SECONDS = 20.0
@@ -84,6 +91,7 @@ class Engine:
         if self.device.type == "cuda":
             # Before torch makes the context: reader threads that wait for the GPU must not burn the cores.
             wait_by_blocking(self.device.index or 0)
+        self._range = ranges_on(self.device)
         self.counters = EngineCounters()
         self._decoders = DecoderChooser(self.device, settings.decode_threads)
         self._listener: Listener = listener or Silent()
@@ -93,17 +101,25 @@ class Engine:
         if wait is None:
             wait = 0.005 if self.device.type == "cuda" else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
-        self._measure = Measure(self.device, slots, slates=settings.slates)
         self._judge = Judge(all_detectors(), self.device, slots)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
         self._levels = Levels(slots, self.device) if settings.levels else None
+        self._measure = Measure(
+            self.device,
+            slots,
+            slates=settings.slates,
+            record=record_on(self.device) if self.device.type == "cuda" and settings.graphs else None,
+            followers=self._followers(),
+        )
+        self.comparing = Comparing(self._measure.fingerprints, self.device)
         self._free = list(range(slots - 1, -1, -1))
         self._streams: dict[int, JudgedStream] = {}
         # What every pass of the loop needs of the streams, by slot.
         self._video: dict[int, BoundedQueue[Surface]] = {}
         self._audio: dict[int, BoundedQueue[AudioBlock]] = {}
         self._pixel_black_th: dict[int, float] = {}
+        self._waiting: set[int] = set()  # slots of streams that have ended, and whose references go on
         self._in_flight: deque[tuple[Pending, FrameBatch | None, Measures]] = deque()
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
@@ -143,6 +159,7 @@ class Engine:
             pace=self._open_pace,
             recorder=recorder,
             handling=self._handling_of(spec),
+            together=self.device.type == "cpu",  # a GPU has other streams' pictures to wait for, and few surfaces
         )
         stream = JudgedStream(
             spec=spec,
@@ -158,7 +175,6 @@ class Engine:
                 tuple(d.name for d in detectors if d.track == "audio"),
             ),
             began=time.monotonic(),
-            pattern=None if reader.onsets is None else FlashBeep(reader.onsets),
         )
         wanted = {d.column for d in detectors}
         if self.settings.trace:
@@ -171,7 +187,38 @@ class Engine:
         self._streams[slot] = stream
         self._video[slot], self._audio[slot] = reader.video, reader.audio
         self._pixel_black_th[slot] = parameters.get("video.black", {}).get("pixel_black_th", 0.1)
+        self.comparing.enter(spec.id, slot, reader)
+        self._watch_sync(stream)
         reader.start()
+
+    def expect_references(self, streams: Sequence[StreamSpec]) -> None:
+        """These will be added: what they name as their reference is kept from its first picture on."""
+        self.comparing.expect({spec.reference for spec in streams if spec.reference is not None})
+
+    def _watch_sync(self, stream: JudgedStream) -> None:
+        """Look for what the stream's lip sync is judged by, as its detectors and its reference want it."""
+        spec, parameters, before = stream.spec, stream.parameters, stream.sync
+        pattern = None
+        if "av.sync" in parameters:
+            pattern = before.pattern if before is not None else None
+            if pattern is None:
+                stream.reader.onsets = SoundOnsets()
+                pattern = FlashBeep(stream.reader.onsets)
+        else:
+            stream.reader.onsets = None
+        compares = not parameters.keys().isdisjoint(("av.sync", "av.reference_mismatch"))
+        reference = self.comparing.compare(spec.id, spec.reference if compares else None)
+        if pattern is None and reference is None:
+            stream.sync = None
+        elif before is None or before.pattern is not pattern or before.reference is not reference:
+            stream.sync = LipSync(pattern, reference, spec.reference or "")
+
+    def _followers(self) -> list[Follower]:
+        """Who keeps something of every picture's row, on a GPU together with the kernels' launches."""
+        if self.device.type == "cpu":
+            return []  # it is done when verdicts are given out
+        found = [None if part is None else part.follower(VIDEO_COLUMNS) for part in (self._levels, self._recorder)]
+        return [follower for follower in found if follower is not None]
 
     def evidence_totals(self) -> dict[str, int]:
         """What was made of evidence since the engine began, and what is held for it, for metrics."""
@@ -202,8 +249,11 @@ class Engine:
         self._stopping = True
 
     def run(self) -> None:
-        """Judge until every stream has ended, or `stop`."""
-        with self._stream_of_its_own():
+        """Judge until every stream has ended, or `stop`.
+
+        Raises: DeviceError if the GPU fails; the process has no more use of it then.
+        """
+        with gpu_failures_told(self.device), self._stream_of_its_own():
             self._run()
 
     @contextmanager
@@ -235,26 +285,62 @@ class Engine:
     def step(self) -> None:
         """One pass of the loop."""
         began = time.monotonic()
-        self._batcher.wait_until_ready(self._bell, self._video, list(self._audio.values()), IDLE_SECONDS)
+        queues = [queue for slot, queue in self._audio.items() if slot not in self._waiting]
+        with self._range("wait"):
+            self._batcher.wait_until_ready(self._bell, self._video, queues, IDLE_SECONDS)
         self.waited_seconds += time.monotonic() - began
-        frames = self._batcher.frames(self._video, self._pixel_black_th)
+        with self._range("batch"):
+            frames = self._batcher.frames(self._video, self._pixel_black_th)
         if frames is not None:
+            with self._range("pictures"):
+                self._judge_pictures(frames)
+        with self._range("sound"):
+            for _ in range(AUDIO_QUEUE_BLOCKS):  # sound that waits is short; more would hold the pictures up
+                sound = self._batcher.sound(self._audio)
+                if sound is None:
+                    break
+                self._emit(self._measure.sound(sound), None)
+        with self._range("streams"):
+            self._judge_ticks()
+            self._judge_silence()
+            self._judge_sync()
+            if frames is None:
+                self._settle(0)
+            for stream in list(self._streams.values()):
+                self._tell(stream)
+                if stream.ended:
+                    if self._waits_for_reference(stream):
+                        self._waiting.add(stream.slot)
+                    else:
+                        self._finish(stream, "end_of_stream")
+
+    def _waits_for_reference(self, stream: JudgedStream) -> bool:
+        """Whether more may be said of a stream that has ended, once its reference has gone on."""
+        reference = stream.sync.reference if stream.sync is not None else None
+        return reference is not None and reference.waits()
+
+    def _judge_pictures(self, frames: FrameBatch) -> None:
+        try:
             frames = self._on_device(frames)
-            self._emit(self._measure.frames(frames), frames)
-        for _ in range(AUDIO_QUEUE_BLOCKS):  # sound that waits is short; more would hold the pictures up
-            sound = self._batcher.sound(self._audio)
-            if sound is None:
-                break
-            self._emit(self._measure.sound(sound), None)
-        self._judge_ticks()
-        self._judge_silence()
-        self._judge_sync()
-        if frames is None:
-            self._settle(0)
-        for stream in list(self._streams.values()):
-            self._tell(stream)
-            if stream.ended:
-                self._finish(stream, "end_of_stream")
+            measures = self._measure.frames(frames)
+        except torch.OutOfMemoryError as error:
+            if not self._batcher.halve(len(frames.numbers)):
+                raise  # one picture at a time is too much
+            self._pass_over(frames, error)
+            return
+        self._emit(measures, frames)
+
+    def _pass_over(self, frames: FrameBatch, error: torch.OutOfMemoryError) -> None:
+        """These pictures are not judged, and their seconds say so; the next batches are smaller."""
+        self._settle(0)
+        for surface, slot in zip(frames.surfaces, frames.numbers, strict=True):
+            self._streams[slot].coverage.left_out(surface.pts)
+            surface.release()
+        give_memory_back(self.device)
+        _log.warning(
+            "out of memory on %s: %d pictures are left out, and at most %d are judged at a time from now on: %s",
+            self.device, len(frames.numbers), self._batcher.max_batch, str(error).splitlines()[0],
+        )  # fmt: skip
 
     def _on_device(self, batch: FrameBatch) -> FrameBatch:
         """The batch with the software decoder's pictures uploaded, where the kernels run on a GPU."""
@@ -304,19 +390,20 @@ class Engine:
                     self._publish(stream, incident, "updated")
 
     def _judge_sync(self) -> None:
-        """Flashes and beeps that were paired since the last pass."""
+        """What was found of lip sync since the last pass."""
         for stream in self._streams.values():
-            if stream.pattern is not None:
-                self._emit_pairs(stream, stream.pattern.settled())
+            if stream.ended:
+                self.comparing.ended(stream.spec.id)
+        for stream in self._streams.values():
+            if stream.sync is not None:
+                self._emit_sync(stream, stream.sync.rows(stream.parameters.get("av.sync"), stream.judged_until()))
 
-    def _emit_pairs(self, stream: JudgedStream, pairs: Sequence[Pair]) -> None:
-        limits = stream.parameters.get("av.sync")
-        if limits is None:
-            return  # it was switched off on the way
-        for pair in pairs:
-            error = sync_error(pair.offset, limits["late"], limits["early"])
-            tick = StreamTick(pair.at, pair.at, sync_error=error)
-            stream.causes.setdefault("sync_error", deque(maxlen=CAUSES)).append((pair.at, words(pair.offset)))
+    def _emit_sync(self, stream: JudgedStream, rows: Sequence[SyncRow]) -> None:
+        for row in rows:
+            tick = StreamTick(row.at, row.at, sync_error=row.sync_error, reference_mismatch=row.mismatch)
+            if row.cause is not None:
+                column = "reference_mismatch" if row.mismatch > 0 else "sync_error"
+                stream.causes.setdefault(column, deque(maxlen=CAUSES)).append((row.at, row.cause))
             self._emit(self._measure.ticks([(stream.slot, tick)]), None)
 
     def _forget_measures(self, stream: JudgedStream) -> None:
@@ -373,8 +460,9 @@ class Engine:
                 stream.frames_measured += 1
                 stream.reader.counters.frames_measured += 1
                 stream.coverage.frame(surface.pts)
-                if stream.pattern is not None:
-                    stream.pattern.picture(surface.pts, brightness[row])
+                if stream.sync is not None and stream.sync.pattern is not None:
+                    stream.sync.pattern.picture(surface.pts, brightness[row])
+                self.comparing.picture(stream.spec.id, surface.pts, surface.decoded_at)
                 stream.ends["video"] = max(stream.ends["video"], surface.pts + surface.duration)
             else:
                 stream.ends[measures.track] = max(stream.ends[measures.track], ends[row])
@@ -393,13 +481,18 @@ class Engine:
 
     def _brightness(self, measures: Measures) -> list[float]:
         """Mean luma of each picture, in steps of 1/255 from a GPU: one byte of each crosses for it."""
-        if measures.track != "video" or all(self._streams[s].pattern is None for s in measures.slots.tolist()):
+        if measures.track != "video" or not any(self._wants_brightness(slot) for slot in measures.slots.tolist()):
             return []
-        means = measures.values[:, _LUMA_MEAN]
         if self.device.type == "cpu":
-            return [float(mean) for mean in means.numpy()]
+            found: list[float] = measures.values.numpy()[:, _LUMA_MEAN].tolist()
+            return found
+        means = measures.values[:, _LUMA_MEAN]
         self.counters.device_to_host_bytes += len(means)
         return [level / 255 for level in (255 * means.nan_to_num()).round().to(torch.uint8).cpu().tolist()]
+
+    def _wants_brightness(self, slot: int) -> bool:
+        sync = self._streams[slot].sync
+        return sync is not None and sync.pattern is not None
 
     def _publish(self, stream: JudgedStream, incident: Incident, change: Change) -> None:
         if change == "opened":
@@ -424,6 +517,7 @@ class Engine:
             self._recorder.settle(stream.slot, stream.known_until())
         for pts in stream.reader.sampling.told():
             stream.coverage.left_out(pts)
+        self.comparing.forget()
         for second in stream.coverage.complete(stream.known_until() - 1.0):
             self._give(stream, second)
 
@@ -431,6 +525,9 @@ class Engine:
         """A second is over."""
         if self._levels is not None:
             second = replace(second, levels=self._levels.take(stream.slot, second.second))
+        sync = stream.sync_now()
+        if sync is not None:
+            second = replace(second, sync=sync)
         self._listener.on_second(second)
 
     def _finish(self, stream: JudgedStream, closed_by: ClosedBy) -> None:
@@ -443,9 +540,11 @@ class Engine:
                 if queue is reader.video:
                     item.release()  # type: ignore[union-attr]  # the video queue holds surfaces
         self._judge_programme(stream, closed_by)
-        if stream.pattern is not None and reader.onsets is not None and closed_by == "end_of_stream":
-            reader.onsets.finish()
-            self._emit_pairs(stream, stream.pattern.settled(last=True))
+        if stream.sync is not None and closed_by == "end_of_stream":
+            if reader.onsets is not None:
+                reader.onsets.finish()
+            limits = stream.parameters.get("av.sync")
+            self._emit_sync(stream, stream.sync.rows(limits, stream.judged_until(), last=True))
             self._settle(0)
         for transition in self._judge.close_slot(stream.slot, stream.ends):
             incident, change = stream.book.apply(transition, closed_by=closed_by)
@@ -468,9 +567,11 @@ class Engine:
                 times=np.array([at for at, _ in rows]),
                 values=np.array([values for _, values in rows]),
             )
+        self.comparing.leave(stream.spec.id)
         self._measure.close_slot(stream.slot)
         for table in (self._streams, self._video, self._audio, self._pixel_black_th):
             del table[stream.slot]
+        self._waiting.discard(stream.slot)
         self._free.append(stream.slot)
         self.outcomes[stream.spec.id] = outcome
         self._listener.on_end(outcome)
@@ -512,6 +613,7 @@ def check(
     Raises: ConfigError for wrong detectors or parameters, DeviceError if the device is not there.
     """
     engine = Engine(settings, listener, slots=max(1, len(streams)), evidence=evidence)
+    engine.expect_references(streams)
     try:
         for spec in streams:
             engine.add(spec)

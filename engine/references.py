@@ -24,14 +24,21 @@ _NONE: Final = (0,) * REFERENCE_FIELDS
 class References(Protocol):
     """What engine/measure asks of both."""
 
-    def rows(self, batch: FrameBatch) -> tuple[Tensor, Tensor]:
-        """The reference rows and the retain rows of a batch, (N, REFERENCE_FIELDS) int64 on the device."""
+    def prepare(self, batch: FrameBatch) -> None:
+        """Make room for these pictures, which `rows` and `update` will be about."""
 
-    def update(self, batch: FrameBatch, difference: Any, noise: Any) -> None:
+    def rows(self, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """The reference rows and the retain rows of a batch, (N, REFERENCE_FIELDS) int64 on the device.
+
+        Args:
+            slots: (N,) int64 on the device: the batch's, and of rows without a picture those that nobody has.
+        """
+
+    def update(self, slots: Any, difference: Any, noise: Any) -> None:
         """Take the measured pictures over as references where they differ.
 
         Args:
-            batch: the batch that `rows` was asked for last.
+            slots: as for `rows`; on the host an array.
             difference: (N,) float64: `mafd`, NaN where there was no reference. On a GPU a tensor there, else an array.
             noise: (S,) float64, as `difference`: the largest difference that still is a repeat, per slot.
         """
@@ -50,8 +57,14 @@ class HostReferences:
     def __init__(self, slots: int) -> None:
         self._kept: list[tuple[Surface, tuple[int, ...]] | None] = [None] * slots  # with its geometry
         self._keep_nothing = torch.zeros((0, REFERENCE_FIELDS), dtype=torch.int64)
+        self._batch: FrameBatch | None = None  # at hand
 
-    def rows(self, batch: FrameBatch) -> tuple[Tensor, Tensor]:
+    def prepare(self, batch: FrameBatch) -> None:
+        self._batch = batch
+
+    def rows(self, slots: Tensor) -> tuple[Tensor, Tensor]:
+        batch = self._batch
+        assert batch is not None  # it was prepared
         n = len(batch.surfaces)
         if self._keep_nothing.shape[0] != n:
             self._keep_nothing = torch.zeros((n, REFERENCE_FIELDS), dtype=torch.int64)
@@ -62,7 +75,9 @@ class HostReferences:
             rows.append((*kept.addresses, kept.luma_pitch, kept.chroma_pitch) if same else _NONE)
         return torch.from_numpy(np.array(rows, np.int64)), self._keep_nothing
 
-    def update(self, batch: FrameBatch, difference: Any, noise: Any) -> None:
+    def update(self, slots: Any, difference: Any, noise: Any) -> None:
+        batch, self._batch = self._batch, None
+        assert batch is not None
         for row, (slot, apart) in enumerate(zip(batch.numbers, difference.tolist(), strict=True)):
             # `not <=` instead of `>`: NaN, where there was nothing to compare with, makes the picture the reference.
             if not apart <= noise[slot]:
@@ -89,9 +104,8 @@ class DeviceReferences:
         self._rows = self._host_rows.to(device)
         self._which = torch.zeros(slots, dtype=torch.int64, device=device)  # the buffer that is the reference
         self._has = torch.zeros(slots, dtype=torch.bool, device=device)
-        self._slots_on_device: Tensor | None = None
 
-    def rows(self, batch: FrameBatch) -> tuple[Tensor, Tensor]:
+    def prepare(self, batch: FrameBatch) -> None:
         changed = []
         for surface, slot in zip(batch.surfaces, batch.numbers, strict=True):
             if self._geometry[slot] != surface.geometry:
@@ -102,18 +116,16 @@ class DeviceReferences:
             on_device = index.to(self._device)
             self._rows[on_device] = self._host_rows[index].to(self._device)
             self._has[on_device] = False
-        slots = batch.slots.to(self._device, non_blocking=True)
-        self._slots_on_device = slots
+
+    def rows(self, slots: Tensor) -> tuple[Tensor, Tensor]:
         which = self._which[slots]
         references = self._rows[slots, which] * self._has[slots, None]
         return references, self._rows[slots, 1 - which]
 
-    def update(self, batch: FrameBatch, difference: Any, noise: Any) -> None:
-        slots = self._slots_on_device
-        assert slots is not None  # `rows` was called for this batch
+    def update(self, slots: Any, difference: Any, noise: Any) -> None:
         changed = ~(difference <= noise[slots])
         self._which[slots] = torch.where(changed, 1 - self._which[slots], self._which[slots])
-        self._has[slots] = True
+        self._has.index_fill_(0, slots, True)
 
     def forget(self, slot: int) -> None:
         self._geometry[slot] = None

@@ -24,6 +24,7 @@ class EngineSettings:
         thumbnails: keep a picture of each incident's worst moment.
         evidence: what is kept of incidents, where the engine has somebody to hand it to.
         slates: pictures to look for, of `video.slate`.
+        graphs: on a GPU, record the launches of a batch once and play them back for the others.
         levels: keep the lowest and highest value of each measure in every second.
     """
 
@@ -37,6 +38,7 @@ class EngineSettings:
     thumbnails: bool = False
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
     slates: tuple[Slate, ...] = ()
+    graphs: bool = True
     levels: bool = False
 
 
@@ -50,6 +52,7 @@ class StreamSpec:
         detectors: enabled detectors, each with the parameters that differ from its defaults; None enables all.
         policy: what may be opened.
         rendition: of a master playlist or manifest: "best", "worst", or a height as "720".
+        reference: id of a stream of the same programme that it is compared with; None without one.
     """
 
     id: str
@@ -57,3 +60,4 @@ class StreamSpec:
     detectors: Mapping[str, Mapping[str, object]] | None = None
     policy: UrlPolicy = field(default_factory=UrlPolicy)
     rendition: str = "best"
+    reference: str | None = None

@@ -13,7 +13,7 @@ def pytest_collection_modifyitems(items):
         return
     skip = pytest.mark.skip(reason="no NVIDIA GPU")
     for item in items:
-        if "gpu" in item.keywords:
+        if item.get_closest_marker("gpu") is not None:
             item.add_marker(skip)
 
 

@@ -15,6 +15,7 @@ _LIBRARIES = {
     "cuda.c": "libcuda.so.1",
     "nvcuvid.c": "libnvcuvid.so.1",
     "nvidia_encode.c": "libnvidia-encode.so.1",
+    "nvml.c": "libnvidia-ml.so.1",
 }
 
 
@@ -31,7 +32,7 @@ def missing():
 
 
 def build(folder):
-    """Compile the three libraries into `folder`."""
+    """Compile the libraries into `folder`."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     for source, library in _LIBRARIES.items():
         subprocess.run(

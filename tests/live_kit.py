@@ -104,9 +104,9 @@ class LiveKit:
         self.reader.channel.send(TakeLink(), fds=(far.detach(), memory, doorbell))
         assert self.reader.channel.flush()
 
-    def take(self, stream: str, url: object, detectors=None, **options) -> None:
+    def take(self, stream: str, url: object, detectors=None, reference=None, **options) -> None:
         """Judge a stream, or judge it otherwise; waits until the engine has taken it."""
-        order = Order(StreamSpec(stream, str(url), detectors), "reader", **options)
+        order = Order(StreamSpec(stream, str(url), detectors, reference=reference), "reader", **options)
         self.call(lambda: self.engine.take(order))
 
     def call(self, do) -> object:

@@ -2,12 +2,12 @@
 
 import ctypes
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.io import encode_jpeg
 
 from engine.media import Surface
 
@@ -51,24 +51,58 @@ def _plane(surface: Surface, address: int, pitch: int, step: int, width: int, he
 
 def thumbnail(surface: Surface, width: int = THUMBNAIL_WIDTH) -> bytes:
     """A JPEG of a surface that is not yet released, at most `width` pixels wide; smaller pictures keep their size."""
-    return encode(small_picture(surface, width))
+    return encode(small_picture_there(surface, width))
 
 
 def encode(picture: Tensor) -> bytes:
-    """The JPEG of a picture: (3, H, W) uint8 RGB on the CPU."""
-    return bytes(encode_jpeg(picture, quality=JPEG_QUALITY).numpy())
+    """The JPEG of a picture, from any thread; that of a GPU is encoded there, and only the JPEG crosses.
+
+    Args:
+        picture: (3, H, W) uint8 RGB, complete.
+    """
+    from torchvision.io import encode_jpeg  # loads for a second, and most checks make no picture
+
+    if not picture.is_cuda:
+        return bytes(encode_jpeg(picture, quality=JPEG_QUALITY).numpy())
+    with torch.cuda.stream(_stream_beside(str(picture.device))):
+        try:
+            coded = encode_jpeg(picture, quality=JPEG_QUALITY)
+        except RuntimeError:  # this torchvision, or this GPU, has no nvJPEG
+            coded = encode_jpeg(picture.cpu(), quality=JPEG_QUALITY)
+        return bytes(coded.cpu().numpy())
+
+
+@cache
+def _stream_beside(device: str) -> Any:
+    """A CUDA stream for pictures alone: what is queued for the next batches is not waited for."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def small_picture(surface: Surface, width: int = THUMBNAIL_WIDTH) -> Tensor:
+    """`small_picture_there`, on the CPU."""
+    return small_picture_there(surface, width).cpu()
+
+
+def small_picture_there(surface: Surface, width: int = THUMBNAIL_WIDTH) -> Tensor:
     """A surface in RGB, at most `width` pixels wide.
 
     Args:
-        surface: not yet released.
+        surface: not yet released. Its pixels are read when this returns.
         width: pixels; smaller pictures keep their size.
-    Returns: (3, H, W) uint8 on the CPU.
+    Returns: (3, H, W) uint8 on the surface's device, complete.
     Source: ITU-R BT.601-7, BT.709-6, BT.2020-2 for the matrix coefficients; where the stream does not say, BT.709 from
         720 rows on, as players do.
     """
+    if surface.device == "cpu":
+        return _in_rgb(surface, width)
+    beside = _stream_beside(surface.device)
+    with torch.cuda.stream(beside):
+        picture = _in_rgb(surface, width)
+    beside.synchronize()  # the surface is released next, and then NVDEC writes over it
+    return picture
+
+
+def _in_rgb(surface: Surface, width: int) -> Tensor:
     target_width = min(width, surface.width)
     target_height = max(1, round(surface.height * target_width / surface.width))
     luma = _plane(surface, surface.addresses[0], surface.luma_pitch, 1, surface.width, surface.height, target_width)
@@ -91,7 +125,7 @@ def small_picture(surface: Surface, width: int = THUMBNAIL_WIDTH) -> Tensor:
     kr, kb = _matrix(surface)
     red, blue = y + 2 * (1 - kr) * v, y + 2 * (1 - kb) * u
     green = (y - kr * red - kb * blue) / (1 - kr - kb)
-    return (torch.stack((red, green, blue)).clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+    return (torch.stack((red, green, blue)).clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def _scaled(plane: Tensor, height: int, width: int) -> Tensor:

@@ -17,11 +17,11 @@ from typing import Final, Literal
 import torch
 
 from engine.evidence import clip
-from engine.evidence.jpeg import encode, small_picture
+from engine.evidence.jpeg import encode, small_picture_there
 from engine.evidence.packet_ring import NEVER, Kept, PacketRing
 from engine.evidence.series import MeasureRing, Points, Watched, series_json
 from engine.evidence.worker import EvidenceCounters, EvidenceWorker, Sink, Task
-from engine.media import Measures, Packet, StreamInfo, Surface
+from engine.media import Follower, Measures, Packet, StreamInfo, Surface
 from engine.settings.storage import StorageSection
 from engine.verdicts import Incident, Severity
 
@@ -192,6 +192,17 @@ class Recorder:
         stream = self._streams[slot]
         stream.watched = {**stream.watched, **watched}
 
+    def follower(self, columns: tuple[str, ...]) -> Follower | None:
+        """Who keeps the rows of pictures where they are measured, on a GPU; None where no series is kept.
+
+        Args:
+            columns: of these rows.
+        """
+        if not self.settings.series:
+            return None
+        self._rings["video"].bind(columns)
+        return self._rings["video"]
+
     def measures(self, measures: Measures) -> None:
         """Rows were judged."""
         if self.settings.series:
@@ -224,12 +235,16 @@ class Recorder:
         self._pictures_left -= 1
         self._owed.pop(slot, None)
         stream.pictured[incident.id] = at
-        small = small_picture(surface)
-        if surface.device != "cpu":
-            self._picture_bytes += small.nbytes
-        task = Task(incident.id, stream.stream, "thumbnail", functools.partial(encode, small))
+        make = functools.partial(self._encode, small_picture_there(surface))
+        task = Task(incident.id, stream.stream, "thumbnail", make)
         if not self._worker.submit(task):
             self._worker.drop()
+
+    def _encode(self, picture: torch.Tensor) -> bytes:
+        """From the worker's thread, which alone counts these bytes."""
+        coded = encode(picture)
+        self._picture_bytes += len(coded) if picture.is_cuda else 0
+        return coded
 
     def batch_ends(self, slots: Sequence[int], surfaces: Sequence[Surface]) -> None:
         """A batch was judged, and is not yet released: take the pictures that earlier ones had no time for."""

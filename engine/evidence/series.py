@@ -92,29 +92,53 @@ class MeasureRing:
         self._values: Any = None
         self._times: Any = None
         self._written = np.zeros(slots, dtype=np.int64)
+        self._counts: Any = None  # the same on the device, with one more for rows without a picture
 
     def open_slot(self, slot: int) -> None:
         """Another stream moves in."""
         self._written[slot] = 0
+        if self._counts is not None:
+            self._counts[slot] = 0
 
     def add(self, measures: Measures) -> None:
         """Keep the rows of a batch, at most one per slot."""
-        if self._values is None:
-            self._columns = measures.columns
-            shape = (self._slots, self._rows, len(measures.columns))
-            # Memory is taken page by page as slots are used.
-            self._values = np.empty(shape, np.float32) if self._host else self._on_device(shape, torch.float32)
-            self._times = np.empty(shape[:2]) if self._host else self._on_device(shape[:2], torch.float64)
+        if measures.kept:
+            return
+        self.bind(measures.columns)
         slots = measures.slots.numpy()
-        place = self._written[slots] % self._rows
         if self._host:
+            place = self._written[slots] % self._rows
             self._values[slots, place] = measures.values.numpy()
             self._times[slots, place] = measures.start.numpy()
+        elif measures.device_rows is not None:
+            self.keep(*measures.device_rows[:2], measures.values)
         else:
-            where, start = self._moved(torch.from_numpy(np.stack((slots, place)))), self._moved(measures.start)
-            self._values[where[0], where[1]] = measures.values.to(torch.float32)
-            self._times[where[0], where[1]] = start
+            self.keep(self._moved(measures.slots), self._moved(measures.start), measures.values)
+        self.before(slots, measures.start.numpy())
+
+    def bind(self, columns: tuple[str, ...]) -> None:
+        """Make room for rows of these columns, once."""
+        if self._values is not None:
+            return
+        self._columns = columns
+        shape = (self._slots + (not self._host), self._rows, len(columns))
+        if self._host:
+            self._values, self._times = np.empty(shape, np.float32), np.empty(shape[:2])  # taken page by page
+            return
+        self._values, self._times = self._on_device(shape, torch.float32), self._on_device(shape[:2], torch.float64)
+        self._counts = self._on_device(shape[:1], torch.int64)
+
+    def before(self, slots: npt.NDArray[np.int64], start: npt.NDArray[np.float64]) -> None:
+        """As `Follower.before`."""
         self._written[slots] += 1
+
+    def keep(self, slots: torch.Tensor, start: torch.Tensor, values: torch.Tensor) -> None:
+        """As `Follower.keep`."""
+        count = self._counts[slots]
+        place = count % self._rows
+        self._values[slots, place] = values.to(torch.float32)
+        self._times[slots, place] = start
+        self._counts[slots] = count + 1
 
     def _moved(self, tensor: torch.Tensor) -> torch.Tensor:
         pinned = tensor.pin_memory() if self._device.type == "cuda" else tensor

@@ -49,6 +49,10 @@ class Area:
         for column in (*self._usual, self._since):
             column[slot] = torch.nan
 
+    @property
+    def runs(self) -> bool:
+        return self._schedule.runs
+
     def fill(self, rows: Rows) -> None:
         """Fill the columns of the rows that are due.
 

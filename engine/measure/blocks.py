@@ -55,14 +55,17 @@ class Blocks:
         self._aim.open_slot(slot, parameters)
         self._mean[slot], self._at[slot] = 0.0, torch.nan
 
+    @property
+    def runs(self) -> bool:
+        return self._schedule.runs
+
     def fill(self, rows: Rows) -> None:
         due = self._schedule.due(rows.slots, rows.pts, rows.view[:, _GRADIENT])
         if due is None:
             return
-        largest = max(max(surface.width, surface.height) for surface in rows.batch.surfaces)
         table = rows.only(due, self._arithmetic)
         view, slots, xp = rows.view, rows.slots, self._arithmetic.xp
-        view[:, _BLOCKS] = self._arithmetic.view(blockiness(table, largest))
+        view[:, _BLOCKS] = self._arithmetic.view(blockiness(table, rows.room.side))
         now, before = view[:, _BLOCK_EDGES], self._mean[slots]
         step = rows.pts - self._at[slots]
         step = xp.where(step > 0, step, 0.0)  # NaN too

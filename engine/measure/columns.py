@@ -39,7 +39,10 @@ VIDEO_COLUMNS: Final = (
     "field_order",
 )
 AUDIO_COLUMNS: Final = (*AUDIO_KERNEL_COLUMNS, *TREND_COLUMNS, "programme_error")
-TICK_COLUMNS: Final = ("decode_errors", "video_missing_seconds", "audio_missing_seconds", "stall_seconds", "sync_error")
+TICK_COLUMNS: Final = (
+    "decode_errors", "video_missing_seconds", "audio_missing_seconds", "stall_seconds", "sync_error",
+    "reference_mismatch",
+)  # fmt: skip
 STREAM_COLUMNS: Final = (*TICK_COLUMNS, *TRANSPORT_COLUMNS)
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "video": VIDEO_COLUMNS,

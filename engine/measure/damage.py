@@ -12,8 +12,7 @@ import torch
 from engine.measure import host
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
-from engine.measure.rows import Rows
-from kernels.layout import Field
+from engine.measure.rows import Fact, Rows
 from kernels.torn_blocks import COLUMNS as TORN_COLUMNS
 from kernels.torn_blocks import torn_blocks
 from kernels.torn_blocks.layout import BLOCK
@@ -50,7 +49,6 @@ LEAST_SHARE: Final = 0.01
 _CORRUPTION: Final = place("corruption")
 _BROKEN_COLOUR: Final = place("broken_colour")
 _BLOCKS: Final = places(TORN_COLUMNS)
-_WIDTH, _HEIGHT = int(Field.WIDTH), int(Field.HEIGHT)
 _BLOCK_NAMES: Final = frozenset((*TORN_COLUMNS, "corruption"))
 
 
@@ -58,6 +56,7 @@ _BLOCK_NAMES: Final = frozenset((*TORN_COLUMNS, "corruption"))
 _LIMITS: Final = (
     LEAST_LOGIT, ENOUGH_LOGIT, MOST_EVIDENCE, EVIDENCE_SECONDS, USUAL_SECONDS, USUAL_RISE, DECODER_EVIDENCE,
     CORNER_SHARE, LEAST_SHARE, LEAST_CORNERS, PEAK_SHARE, PEAK_SECONDS, WINDOW_SECONDS, STEADY_PICTURES, STEADY_PACE,
+    BLOCK * BLOCK,
 )  # fmt: skip
 
 
@@ -112,6 +111,8 @@ class TornBlocks:
         self._window, self._began = arithmetic.column(slots, torch.nan), arithmetic.column(slots, torch.nan)
         self._corners, self._sides, self._constant = _weights()
         self._host_state = np.zeros((slots, 12))
+        self._fitted = np.array((self._corners, self._sides, self._constant))
+        self._limits = np.array(_LIMITS, np.float64)
         if arithmetic.on_host:
             from kernels.torn_blocks.cpu import torn_blocks_into  # numba loads in a second: only where it is needed
 
@@ -129,6 +130,10 @@ class TornBlocks:
         self._now_then[slot] = self._before_then[slot] = self._in_a_row[slot] = 0.0
         self._window[slot] = self._began[slot] = torch.nan
 
+    @property
+    def runs(self) -> bool:
+        return bool(self._any)
+
     def fill(self, rows: Rows) -> None:
         if not self._any:
             return
@@ -137,9 +142,7 @@ class TornBlocks:
             self._fill_on_host(rows)
             return
         xp = arithmetic.xp
-        marked = arithmetic.view(
-            torch.tensor([surface.corrupt for surface in rows.batch.surfaces], device=arithmetic.device)
-        )
+        marked = rows.facts[Fact.CORRUPT] != 0
         wanted, step = self._wanted[slots], self._clock.since(slots, pts, pts == pts)
         view[:, _BLOCKS] = arithmetic.view(torn_blocks(rows.only(wanted, arithmetic), rows.references))
         corners, corners_off, sides, sides_off = (view[:, k] for k in range(_BLOCKS.start, _BLOCKS.stop))
@@ -151,8 +154,8 @@ class TornBlocks:
         # NaN, where there was nothing to compare with, is less than any number.
         evidence = xp.where((corners >= LEAST_CORNERS) & long_enough, evidence, 0.0)
         evidence = xp.where(marked, evidence + DECODER_EVIDENCE, evidence)
-        area = rows.frames[:, _WIDTH] * rows.frames[:, _HEIGHT] / (BLOCK * BLOCK)
-        share = xp.where(evidence > 0, corners / (CORNER_SHARE * arithmetic.view(area)), 0.0)
+        area = rows.facts[Fact.WIDTH] * rows.facts[Fact.HEIGHT] / (BLOCK * BLOCK)
+        share = xp.where(evidence > 0, corners / (CORNER_SHARE * area), 0.0)
         share = xp.where(xp.isnan(share), 0.0, share)
         kept = xp.exp(-step / EVIDENCE_SECONDS)
         total = (self._evidence[slots] * kept + evidence).clip(0.0, MOST_EVIDENCE)
@@ -165,7 +168,10 @@ class TornBlocks:
         self._evidence[slots], self._share[slots] = total, share
         told = xp.where(total >= 1.0, share.clip(LEAST_SHARE, 1.0), 0.0)
         view[:, _CORRUPTION] = xp.where(wanted, told, torch.nan)
-        self._add_colour(view)
+        # What has a colour that only a broken decoder gives is damaged, whatever its blocks say; where either is NaN,
+        # what the blocks say.
+        share, colour = view[:, _CORRUPTION], view[:, _BROKEN_COLOUR]
+        view[:, _CORRUPTION] = xp.where(colour > share, colour, share)
 
     def _usual_of(self, slots: Any, pts: Any, step: Any) -> tuple[Any, Any]:
         """How many torn corners are usual, before these; and which streams have gone on for long enough to say so."""
@@ -204,26 +210,21 @@ class TornBlocks:
 
     def _fill_on_host(self, rows: Rows) -> None:
         """The same by one compiled loop: fifty calls of numpy on one value take as long as the kernel."""
-        view, surfaces = rows.view, rows.batch.surfaces
+        view = rows.view
         wanted = self._wanted[rows.slots]
-        frames = rows.frames if wanted.all() else rows.only(wanted, self._arithmetic)
+        frames = rows.only(wanted, self._arithmetic)
         first = rows.values.data_ptr() + _BLOCKS.start * view.itemsize
         self._torn_blocks_into(frames, rows.references, first, view.strides[0])
         host.fold_damage(
-            view[:, _BLOCKS],
-            np.array([surface.width * surface.height / (BLOCK * BLOCK) for surface in surfaces]),
-            np.array([surface.corrupt for surface in surfaces]),
+            view,
+            _BLOCKS.start,
+            _BROKEN_COLOUR,
+            _CORRUPTION,
+            rows.facts,
             self._wanted,
             rows.slots,
             rows.pts,
             self._host_state,
-            (self._corners, self._sides, self._constant),
-            _LIMITS,
-            view[:, _CORRUPTION],
+            self._fitted,
+            self._limits,
         )
-        self._add_colour(view)
-
-    def _add_colour(self, view: Any) -> None:
-        """What has a colour that only a broken decoder gives is damaged, whatever its blocks say."""
-        xp, share, colour = self._arithmetic.xp, view[:, _CORRUPTION], view[:, _BROKEN_COLOUR]
-        view[:, _CORRUPTION] = xp.where(colour > share, colour, share)  # where either is NaN, what the blocks say

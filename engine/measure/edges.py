@@ -33,6 +33,10 @@ class Edges:
         self._schedule.open_slot(slot, needed)
         (self._any.add if needed else self._any.discard)(slot)
 
+    @property
+    def runs(self) -> bool:
+        return bool(self._any)
+
     def fill(self, rows: Rows) -> None:
         if not self._any:
             return
@@ -40,5 +44,4 @@ class Edges:
         if due is None:
             return
         table = rows.only(due, self._arithmetic)
-        largest = max(surface.width * surface.height for surface in rows.batch.surfaces)
-        rows.view[:, _EDGES] = self._arithmetic.view(edge_width(table, largest))
+        rows.view[:, _EDGES] = self._arithmetic.view(edge_width(table, rows.room.pixels))

@@ -7,7 +7,7 @@ import torch
 
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
-from engine.measure.rows import Rows
+from engine.measure.rows import Fact, Rows
 from kernels.fields import COLUMNS, fields
 
 # What pictures say of the order adds up, and is forgotten in this time.
@@ -37,33 +37,34 @@ class Fields:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._wanted: set[int] = set()  # slots
+        self._any: set[int] = set()  # slots
+        self._wanted = arithmetic.column(slots)  # 1 where it is
         self._last = arithmetic.column(slots, torch.nan)  # media time of the last picture that counted
         # Sums over the last pictures: of what speaks against the order that is said, for it, and of their weights.
         self._against, self._for = arithmetic.column(slots), arithmetic.column(slots)
         self._weight, self._within = arithmetic.column(slots), arithmetic.column(slots)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
-        (self._wanted.discard if _NAMES.isdisjoint(wanted) else self._wanted.add)(slot)
+        needed = not _NAMES.isdisjoint(wanted)
+        self._wanted[slot] = needed
+        (self._any.add if needed else self._any.discard)(slot)
         self._last[slot] = torch.nan
         self._against[slot] = self._for[slot] = self._weight[slot] = self._within[slot] = 0.0
 
+    @property
+    def runs(self) -> bool:
+        return bool(self._any)
+
     def fill(self, rows: Rows) -> None:
         """Fill the columns of the rows that have an order to judge; the others stay NaN."""
-        if not self._wanted:
-            return
-        said = [
-            surface.top_field_first if surface.interlaced and slot in self._wanted else None
-            for surface, slot in zip(rows.batch.surfaces, rows.batch.numbers, strict=True)
-        ]
-        if all(order is None for order in said):
+        if not self._any:
             return
         arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
-        xp = arithmetic.xp
-        orders = arithmetic.view(
-            torch.tensor([-1 if order is None else int(order) for order in said], device=arithmetic.device)
-        )
-        looked = (orders >= 0) & (view[:, _LUMA] >= LEAST_MOTION)
+        xp, orders = arithmetic.xp, rows.facts[Fact.TOP_FIELD_FIRST]
+        judged = (orders >= 0) & (rows.facts[Fact.INTERLACED] > 0) & (self._wanted[slots] > 0)
+        if arithmetic.on_host and True not in judged.tolist():
+            return
+        looked = judged & (view[:, _LUMA] >= LEAST_MOTION)
         view[:, _FIELDS] = arithmetic.view(fields(rows.only(looked, arithmetic), rows.references))
         measured = (view[:, k] for k in range(_FIELDS.start, _FIELDS.stop))
         earlier_top, earlier_bottom, later_top, later_bottom, within = measured

@@ -3,11 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
-import torch
-
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import places
-from engine.measure.rows import Rows
+from engine.measure.rows import Fact, Rows
 from engine.measure.schedule import Schedule
 from kernels.siti import COLUMNS, siti
 
@@ -37,6 +35,10 @@ class Information:
         self._schedule.open_slot(slot, needed)
         (self._any.add if needed else self._any.discard)(slot)
 
+    @property
+    def runs(self) -> bool:
+        return bool(self._any)
+
     def fill(self, rows: Rows) -> None:
         """Fill the columns of the rows that are due, in 8-bit codes of full range; the others stay NaN."""
         if not self._any:
@@ -46,7 +48,5 @@ class Information:
         if due is None:
             return
         found = arithmetic.view(siti(rows.only(due, arithmetic), rows.references))
-        scale = [[1.0 if surface.full_range else FULL_RANGE] for surface in rows.batch.surfaces]
-        view[:, _INFORMATION] = found * arithmetic.view(
-            torch.tensor(scale, dtype=torch.float64, device=arithmetic.device)
-        )
+        full = rows.facts[Fact.FULL_RANGE][:, None] != 0
+        view[:, _INFORMATION] = xp.where(full, found, found * FULL_RANGE)

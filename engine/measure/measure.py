@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import torch
+from torch import Tensor
 
 from engine.measure.area import Area
 from engine.measure.arithmetic import Arithmetic
@@ -13,15 +14,17 @@ from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
 from engine.measure.damage import TornBlocks
 from engine.measure.edges import Edges
 from engine.measure.fields import Fields
+from engine.measure.fingerprints import Fingerprints
+from engine.measure.graphs import Graphs, Inputs, Record, stage
 from engine.measure.information import Information
-from engine.measure.rows import Part, Rows
+from engine.measure.rows import Part, Room, Rows, facts_of
 from engine.measure.sharpness import Sharpness
 from engine.measure.slates import Slates
 from engine.measure.sound import Sound
 from engine.measure.tears import Tears
 from engine.measure.texture import Texture
 from engine.measure.ticks import tick_rows
-from engine.media import AudioBatch, FrameBatch, Measures, StreamTick
+from engine.media import AudioBatch, Follower, FrameBatch, Measures, StreamTick
 from engine.references import DeviceReferences, HostReferences, References
 from engine.slates import Slate
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
@@ -39,6 +42,8 @@ class Measure:
         slots: number of slots.
         arithmetic: of what is made of their results; that of the device unless told.
         slates: pictures to look for.
+        record: how launches are recorded to be played back; None launches everything one by one. Not for the CPU.
+        followers: who keeps something of the pictures' rows, where the arithmetic is not on the host.
     """
 
     def __init__(
@@ -47,14 +52,23 @@ class Measure:
         slots: int,
         arithmetic: Arithmetic | None = None,
         slates: Sequence[Slate] = (),
+        record: Record | None = None,
+        followers: Sequence[Follower] = (),
     ) -> None:
         arithmetic = arithmetic or Arithmetic(device)
         self._device, self._arithmetic = device, arithmetic
-        self._references: References = (
-            HostReferences(slots) if device.type == "cpu" else DeviceReferences(slots, device)
-        )
+        self._spare_slot = slots  # of rows without a picture, which fill up a batch that is played back
+        slots += 1
+        self._followers = tuple(followers)
+        self._graphs = Graphs(device, record)
+        self._room = Room()
+        self._seen: list[tuple[int, ...]] = []  # of the last batch on the host, with its facts
+        self._facts: Any = None
+        self._references: References = HostReferences(slots) if arithmetic.on_host else DeviceReferences(slots, device)
         self._freeze_noise = arithmetic.column(slots)
         self._frame_stats_into: Any = _host_frame_stats() if arithmetic.on_host else None
+        self.fingerprints = Fingerprints(device)
+        """Of the streams that are compared with others."""
         self._parts: tuple[Part, ...] = (
             Blocks(arithmetic, slots),
             Edges(arithmetic, slots),
@@ -86,6 +100,7 @@ class Measure:
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out: let go of its pictures."""
+        self.fingerprints.keep(slot, None)
         self._sound.close_slot(slot)
         self._references.forget(slot)
 
@@ -103,28 +118,68 @@ class Measure:
 
     def frames(self, batch: FrameBatch) -> Measures:
         """Measure pictures."""
-        arithmetic = self._arithmetic
-        references, retain = self._references.rows(batch)
-        frames = batch.frames if arithmetic.on_host else batch.frames.to(self._device, non_blocking=True)
-        values, view = arithmetic.nothing_measured(len(batch.surfaces), len(VIDEO_COLUMNS))
-        if self._frame_stats_into is not None:
-            self._frame_stats_into(frames, references, retain, values.data_ptr(), view.strides[0])
-        else:
-            view[:, :_FRAME_COLUMNS] = arithmetic.view(frame_stats(frames, references, retain))
-        rows = Rows(
-            batch=batch,
-            frames=frames,
-            references=references,
-            values=values,
-            view=view,
-            slots=arithmetic.local(batch.slots),
-            pts=arithmetic.local(batch.pts),
-        )
+        self._references.prepare(batch)
+        if self._arithmetic.on_host:
+            values = self._frames_on_host(batch)
+            self.fingerprints.take(batch, batch.frames)
+            return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
+        # Room is never given back: what was recorded with it can be played again.
+        self._room = self._room.around(batch)
+        count = len(batch.numbers)
+        rows = self._graphs.rows(count)
+        staged = stage(batch, rows, self._spare_slot, pinned=self._device.type == "cuda")
+        for follower in self._followers:
+            follower.before(batch.slots.numpy(), batch.pts.numpy())
+        kind = self._room, tuple(part.runs for part in self._parts)
+        values, inputs = self._graphs.run(kind, staged, rows, self._launch)
+        slots, pts = inputs.slots[:count], inputs.pts[:count]
+        # Where their rows go is known on the host alone: no part of what is played back.
+        self.fingerprints.take(batch, inputs.frames[:count])
+        return Measures(
+            "video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values[:count],
+            device_rows=(slots, pts, pts), kept=bool(self._followers),
+        )  # fmt: skip
+
+    def _frames_on_host(self, batch: FrameBatch) -> Tensor:
+        seen: list[tuple[int, ...]] = [
+            (s.width, s.height, s.full_range, s.interlaced, s.corrupt, s.top_field_first is True,
+             s.top_field_first is False)
+            for s in batch.surfaces
+        ]  # fmt: skip
+        if seen != self._seen:
+            self._room, self._facts, self._seen = Room().around(batch), facts_of(batch), seen
+        references, retain = self._references.rows(batch.slots)
+        values, view = self._arithmetic.nothing_measured(len(seen), len(VIDEO_COLUMNS))
+        self._frame_stats_into(batch.frames, references, retain, values.data_ptr(), view.strides[0])
+        slots, pts = batch.slots.numpy(), batch.pts.numpy()
+        self._fill(Rows(self._room, self._facts, batch.frames, references, values, view, slots, pts))
+        return values
+
+    def _launch(self, inputs: Inputs) -> Tensor:
+        """What runs on a device for a batch, launch by launch."""
+        references, retain = self._references.rows(inputs.slots)
+        frames, (values, view) = inputs.frames, self._arithmetic.nothing_measured(len(inputs.slots), len(VIDEO_COLUMNS))
+        values[:, :_FRAME_COLUMNS] = frame_stats(frames, references, retain)
+        self._fill(Rows(self._room, inputs.facts, frames, references, values, view, inputs.slots, inputs.pts))
+        for follower in self._followers:
+            follower.keep(inputs.slots, inputs.pts, values)
+        return values
+
+    def _fill(self, rows: Rows) -> None:
         for part in self._parts:
             part.fill(rows)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
-        self._references.update(batch, view[:, _MAFD], self._freeze_noise)
-        return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
+        self._references.update(rows.slots, rows.view[:, _MAFD], self._freeze_noise)
+
+    @property
+    def graph_problem(self) -> str:
+        """Why a GPU's launches are not played back from a recording; "" where they are, and on the CPU."""
+        return self._graphs.problem
+
+    @property
+    def replays(self) -> int:
+        """Batches that were played back from a recording."""
+        return self._graphs.replays
 
     def sound(self, batch: AudioBatch) -> Measures:
         """Measure 100 ms blocks of sound."""

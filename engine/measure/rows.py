@@ -2,8 +2,11 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from engine.measure.arithmetic import Arithmetic
@@ -11,12 +14,65 @@ from engine.media import FrameBatch
 from kernels.layout import Field
 
 
+class Fact(IntEnum):
+    """Rows of `Rows.facts`: what is known of a picture without looking at its samples."""
+
+    WIDTH = 0
+    HEIGHT = 1
+    FULL_RANGE = 2  # this and the next: 0 or 1
+    INTERLACED = 3
+    CORRUPT = 4  # by the decoder's word
+    TOP_FIELD_FIRST = 5  # -1: the stream does not say
+
+
+def facts_of(batch: FrameBatch) -> npt.NDArray[np.float64]:
+    """(len(Fact), N) float64."""
+    rows = [
+        (
+            s.width,
+            s.height,
+            s.full_range,
+            s.interlaced,
+            s.corrupt,
+            -1 if s.top_field_first is None else s.top_field_first,
+        )
+        for s in batch.surfaces
+    ]
+    # Each fact of all pictures in one piece, as compiled loops want it.
+    return np.array(list(zip(*rows, strict=True)), np.float64).reshape(len(Fact), len(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What kernels make room for: at least the sizes of every picture of a batch; more changes no number.
+
+    Args:
+        side: the longer side, in samples.
+        height: in rows.
+        pixels: of luma.
+    """
+
+    side: int = 0
+    height: int = 0
+    pixels: int = 0
+
+    def around(self, batch: FrameBatch) -> "Room":
+        """Room for these pictures too."""
+        surfaces = batch.surfaces
+        return Room(
+            max(self.side, *(max(s.width, s.height) for s in surfaces)),
+            max(self.height, *(s.height for s in surfaces)),
+            max(self.pixels, *(s.width * s.height for s in surfaces)),
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
     """One batch; everything that is filled in is in `values`.
 
     Args:
-        batch: the pictures.
+        room: for the kernels.
+        facts: (len(Fact), N) float64, as the arithmetic wants it.
         frames: (N, FRAME_FIELDS) int64 on the device.
         references: (N, REFERENCE_FIELDS) int64 on the device.
         values: (N, len(VIDEO_COLUMNS)) float64 on the device; NaN where nothing was measured yet.
@@ -24,7 +80,8 @@ class Rows:
         slots, pts: (N,) int64 and float64, as the arithmetic wants them.
     """
 
-    batch: FrameBatch
+    room: Room
+    facts: Any
     frames: Tensor
     references: Tensor
     values: Tensor
@@ -33,7 +90,9 @@ class Rows:
     pts: Any
 
     def only(self, due: Any, arithmetic: Arithmetic) -> Tensor:
-        """The table of frames, with the rows that are not due to be skipped."""
+        """The table of frames, with the rows that are not due to be skipped; it is only read."""
+        if arithmetic.on_host and False not in due.tolist():
+            return self.frames
         table = self.frames.clone()
         address = arithmetic.view(table)[:, Field.LUMA_ADDRESS]
         address[:] = arithmetic.xp.where(due, address, 0)
@@ -41,7 +100,15 @@ class Rows:
 
 
 class Part(Protocol):
-    """Measures of pictures that belong together: a kernel, when it runs, and the columns made of what it gives."""
+    """Measures of pictures that belong together: a kernel, when it runs, and the columns made of what it gives.
+
+    On a GPU `fill` is recorded once and played back for every batch (engine/measure/graphs.py). So it decides nothing
+    by what only the host knows, but for `runs` and the rows' `room`, and keeps its state where it was allocated.
+    """
+
+    @property
+    def runs(self) -> bool:
+        """Whether a slot needs it."""
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         """A stream moves in.

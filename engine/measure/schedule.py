@@ -7,6 +7,7 @@ no room is not forgotten.
 
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from engine.measure import host
@@ -40,17 +41,24 @@ class Schedule:
     ) -> None:
         self._xp, self._on_host = arithmetic.xp, arithmetic.on_host
         self._usual = interval, gain
+        self._wanted_by: set[int] = set()  # slots
         self._loss, self._rate = loss, MEASURES_PER_SECOND if rate is None else rate
         # A view: asking a tensor for it costs as much as the arithmetic itself.
         self._state = arithmetic.view(torch.zeros((slots, len(When)), dtype=torch.float64, device=arithmetic.device))
 
     def open_slot(self, slot: int, wanted: bool) -> None:
         """A stream moves in; `wanted`: a detector of it needs the measure."""
+        (self._wanted_by.add if wanted else self._wanted_by.discard)(slot)
         own = self._state[slot]
         own[When.WANTED] = wanted
         own[When.AT] = torch.nan
         own[When.INTERVAL], own[When.GAIN] = self._usual
         own[When.CREDIT] = BURST
+
+    @property
+    def runs(self) -> bool:
+        """Whether a slot needs the measure."""
+        return bool(self._wanted_by)
 
     def due(self, slots: Any, pts: Any, watched: Any) -> Any | None:
         """The rows whose time has come; they count as measured from now on.
@@ -61,8 +69,11 @@ class Schedule:
             watched: (N,) float64: what shows a change, at small cost.
         Returns: (N,) bool; None where none is and that is known without waiting for the device.
         """
+        if not self._wanted_by:
+            return None
         if self._on_host:
-            due, count = host.due_rows(self._state, self._loss, BURST, self._rate, slots, pts, watched)
+            due = np.empty(len(slots), np.bool_)
+            count = host.due_rows(self._state, self._loss, BURST, self._rate, slots, pts, watched, due)
             return due if count else None
         xp, state = self._xp, self._state
         own = state[slots]

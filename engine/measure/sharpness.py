@@ -8,9 +8,8 @@ import torch
 from engine.measure.aim import Aim
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
-from engine.measure.rows import Rows
+from engine.measure.rows import Fact, Rows
 from engine.measure.schedule import Schedule
-from kernels.layout import Field
 from kernels.sharpness import COLUMNS, sharpness
 from kernels.sharpness.layout import LARGEST_CELL, LINES
 
@@ -30,7 +29,6 @@ MEMORY_SECONDS: Final = 600.0
 
 _GRADIENT, _BLUR, _SHARPNESS = place("gradient"), place("blur"), places(COLUMNS)
 _SPAN, _DEVIATION = place("edge_span"), place("cell_deviation")
-_WIDTH, _HEIGHT = int(Field.WIDTH), int(Field.HEIGHT)
 _NAMES: Final = frozenset((*COLUMNS, "blur"))
 
 
@@ -63,6 +61,10 @@ class Sharpness:
         self._aim.open_slot(slot, parameters)
         self._steepest[slot] = self._at[slot] = torch.nan
 
+    @property
+    def runs(self) -> bool:
+        return self._schedule.runs
+
     def fill(self, rows: Rows) -> None:
         """Fill the columns of the rows that are due; the others stay NaN."""
         arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
@@ -71,11 +73,9 @@ class Sharpness:
             return
         xp = arithmetic.xp
         table = rows.only(due, arithmetic)
-        largest = max(surface.width * surface.height for surface in rows.batch.surfaces)
-        view[:, _SHARPNESS] = arithmetic.view(sharpness(table, largest))
-        frames = arithmetic.view(rows.frames)
-        shorter = xp.minimum(frames[:, _WIDTH], frames[:, _HEIGHT])
-        lines = shorter / ((shorter + LINES // 2) // LINES).clip(1, LARGEST_CELL)
+        view[:, _SHARPNESS] = arithmetic.view(sharpness(table, rows.room.pixels))
+        shorter = xp.minimum(rows.facts[Fact.WIDTH], rows.facts[Fact.HEIGHT])
+        lines = shorter / ((shorter + LINES // 2) // LINES).clip(1.0, float(LARGEST_CELL))
         scale = (LINES / lines.clip(FEWEST_LINES, LINES)) ** 0.5
         empty = xp.where(view[:, _DEVIATION] >= CONTRAST, NO_EDGE, 0.0)
         score = xp.where(xp.isnan(view[:, _SPAN]), empty, view[:, _SPAN] * scale)

@@ -8,7 +8,7 @@ import torch
 
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place
-from engine.measure.rows import Rows
+from engine.measure.rows import Fact, Rows
 from engine.measure.schedule import Schedule
 from engine.slates import SIZE, Slate, distances, levels
 from kernels.tile_stats import tile_stats
@@ -46,6 +46,10 @@ class Slates:
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self._schedule.open_slot(slot, self._any and NAME in wanted)
 
+    @property
+    def runs(self) -> bool:
+        return self._any
+
     def fill(self, rows: Rows) -> None:
         """`slate_distance` is the distance from the nearest slate, in 8-bit codes."""
         if not self._any:
@@ -55,8 +59,7 @@ class Slates:
         if due is None:
             return
         tiles = arithmetic.view(tile_stats(rows.only(due, arithmetic), rows.references))
-        full = torch.tensor([[surface.full_range] for surface in rows.batch.surfaces], device=arithmetic.device)
-        pictures = levels(tiles, arithmetic.view(full), arithmetic.xp)
+        pictures = levels(tiles, rows.facts[Fact.FULL_RANGE][:, None] != 0, arithmetic.xp)
         found = distances(pictures, self._known)
         nearest = found.min(1) if arithmetic.on_host else found.amin(1)
         view[:, _DISTANCE] = arithmetic.xp.where(due, nearest, torch.nan)

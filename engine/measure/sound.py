@@ -89,7 +89,7 @@ class Sound:
 
     def measure(self, batch: AudioBatch) -> Measures:
         """Measure blocks."""
-        slots = batch.slots.to(self._device, non_blocking=True)
+        slots = batch.slots.to(self._device) if batch.device_rows is None else batch.device_rows[0]
         values = torch.full((len(slots), len(AUDIO_COLUMNS)), math.nan, dtype=torch.float64, device=self._device)
         values[:, :_STATS] = measure_audio(
             self._audio,
@@ -106,4 +106,4 @@ class Sound:
             momentary, trends = values[:, _MOMENTARY], values[:, _TRENDS]
             sound_trends(self._trends, features, batch.valid, batch.weights, momentary, slots, trends)
         until = batch.pts + batch.seconds
-        return Measures("audio", AUDIO_COLUMNS, batch.slots, batch.pts, until, values)
+        return Measures("audio", AUDIO_COLUMNS, batch.slots, batch.pts, until, values, device_rows=batch.device_rows)

@@ -9,7 +9,7 @@ from engine.measure import host
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place
 from engine.measure.damage import Clock
-from engine.measure.rows import Rows
+from engine.measure.rows import Fact, Rows
 from engine.measure.schedule import Schedule
 from kernels.tear import tear
 
@@ -43,7 +43,8 @@ _NAMES: Final = frozenset(("tear_place", "tearing"))
 _LIMITS: Final = (
     TORN_SHARE, LEAST_USUAL, MOST_FOR, MOST_AGAINST, MOST_EVIDENCE, EDGE_ROWS, EDGE_SHARE, MANY_AGAINST, FITS_WORSE,
 )  # fmt: skip
-_ROWS: Final = 1088  # to begin with; more where a picture is taller
+# Rows for which evidence is kept; of a taller picture those below are not looked at.
+_ROWS: Final = 2176
 
 
 class Tears:
@@ -66,14 +67,11 @@ class Tears:
         # Pictures that repeat keep their reference (engine/references.py), and say the same of it again and again: the
         # one of a slot that is `used` is not looked at twice. `noise`: what is a repeat.
         self._used, self._noise = arithmetic.column(slots), arithmetic.column(slots)
-        self._heights = [0] * slots
+        self._height = arithmetic.column(slots)  # of the last picture
         # Evidence of each row that the part below it is late, and that it is ahead.
-        self._evidence = self._room(slots, _ROWS)
+        self._evidence = arithmetic.view(torch.zeros((slots, 2, _ROWS), dtype=torch.float64, device=arithmetic.device))
         # Blocks that seem torn, and those that move, lately and by the kind of row.
         self._usual = arithmetic.view(torch.zeros((slots, 2, 3), dtype=torch.float64, device=arithmetic.device))
-
-    def _room(self, slots: int, rows: int) -> Any:
-        return self._arithmetic.view(torch.zeros((slots, 2, rows), dtype=torch.float64, device=self._arithmetic.device))
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         needed = not _NAMES.isdisjoint(wanted)
@@ -81,13 +79,14 @@ class Tears:
         self._schedule.open_slot(slot, needed)
         self._used[slot] = 0.0
         self._noise[slot] = parameters.get("video.freeze", {}).get("noise", 0.001)
-        self._forget(slot, 0)
-
-    def _forget(self, slot: int, height: int) -> None:
-        self._heights[slot] = height
         self._clock.forget(slot)
+        self._height[slot] = 0.0
         self._evidence[slot] = 0.0
         self._usual[slot] = 0.0
+
+    @property
+    def runs(self) -> bool:
+        return bool(self._any)
 
     def fill(self, rows: Rows) -> None:
         """Fill the columns of the rows that are due; the others stay NaN."""
@@ -101,38 +100,29 @@ class Tears:
         self._used[slots] = (kept_reference & (used if due is None else used | due)) * xp.ones_like(pts)
         if due is None:
             return
-        surfaces = rows.batch.surfaces
-        tallest = max(surface.height for surface in surfaces)
-        for slot, surface in zip(rows.batch.numbers, surfaces, strict=True):
-            if self._heights[slot] != surface.height:
-                self._forget(slot, surface.height)
-        if tallest > self._evidence.shape[2]:
-            larger = self._room(len(self._heights), tallest)
-            larger[:, :, : self._evidence.shape[2]] = self._evidence
-            self._evidence = larger
+        height = rows.facts[Fact.HEIGHT]
         # The fields of an interlaced picture are two moments as well, row by row.
-        whole = torch.tensor([not surface.interlaced for surface in surfaces], device=arithmetic.device)
-        looked = due & ~used & (view[:, _LUMA] >= LEAST_MOTION) & arithmetic.view(whole)
-        counted = tear(rows.only(looked, arithmetic), rows.references, tallest)
+        whole = rows.facts[Fact.INTERLACED] == 0
+        looked = due & ~used & (view[:, _LUMA] >= LEAST_MOTION) & whole
+        counted = tear(rows.only(looked, arithmetic), rows.references, min(rows.room.height, _ROWS))
         step = self._clock.since(slots, pts, due)
-        kept = xp.exp(-step / EVIDENCE_SECONDS)
-        kept_usual = xp.exp(-step / USUAL_SECONDS)
+        same = (height == self._height[slots]) * xp.ones_like(pts)  # rows of another size are other rows
+        self._height[slots] = xp.where(due, height, self._height[slots])
+        kept, kept_usual = xp.exp(-step / EVIDENCE_SECONDS) * same, xp.exp(-step / USUAL_SECONDS) * same
         if arithmetic.on_host:
-            heights = arithmetic.view(torch.tensor([surface.height for surface in surfaces]))
             most, where = host.fold_tears(
-                counted.numpy(), heights, due, slots, kept, kept_usual, self._evidence, self._usual, _LIMITS
+                counted.numpy(), height, due, slots, kept, kept_usual, self._evidence, self._usual, _LIMITS
             )
         else:
-            most, where = self._fold(counted, rows, due, kept, kept_usual)
+            most, where = self._fold(counted, height, slots, due, kept, kept_usual)
         view[:, _TEARING] = xp.where(due, most, torch.nan)
         view[:, _PLACE] = xp.where(due, where, torch.nan)
         self._schedule.pace(slots, due, most >= SUSPECTED, interval=0.0, gain=0.0)
 
-    def _fold(self, counted: Any, rows: Rows, due: Any, kept: Any, kept_usual: Any) -> tuple[Any, Any]:
+    def _fold(self, counted: Any, height: Any, slots: Any, due: Any, kept: Any, kept_usual: Any) -> tuple[Any, Any]:
         """`host.fold_tears` on tensors."""
-        slots, device = rows.slots, counted.device
-        count = counted.shape[2]
-        heights = torch.tensor([surface.height for surface in rows.batch.surfaces], device=device)[:, None]
+        device, count = counted.device, counted.shape[2]
+        heights = height.clip(min=1.0).to(torch.int64)[:, None]
         row = torch.arange(count, device=device)
         kind = torch.where(row % 8 == 0, 2, torch.where(row % 4 == 0, 1, 0))
         torn, against, moving = counted[:, :2].double(), counted[:, 2].double(), counted[:, 3].double()

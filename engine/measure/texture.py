@@ -8,7 +8,7 @@ import torch
 from engine.measure.aim import Aim
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
-from engine.measure.rows import Rows
+from engine.measure.rows import Fact, Rows
 from engine.measure.schedule import Schedule
 from kernels.texture import COLUMNS, texture
 
@@ -69,17 +69,20 @@ class Texture:
         for column in (self._colour, self._loss, *self._combed):
             column[slot] = 0.0
 
+    @property
+    def runs(self) -> bool:
+        return self._schedule.runs
+
     def fill(self, rows: Rows) -> None:
         view, slots = rows.view, rows.slots
         due = self._schedule.due(slots, rows.pts, view[:, _GRADIENT])
         if due is None:
             return
         view[:, _TEXTURE] = self._arithmetic.view(texture(rows.only(due, self._arithmetic)))
-        for row, surface in enumerate(rows.batch.surfaces):  # times 0: rows that are not due stay NaN
-            if surface.full_range:
-                view[row, _RANGES] *= 0.0  # nothing can be
-            if surface.interlaced:
-                view[row, _COMBING] *= 0.0  # as it should be: whoever shows it knows that it has two fields
+        limited, progressive = 1 - rows.facts[Fact.FULL_RANGE], 1 - rows.facts[Fact.INTERLACED]
+        for column in _RANGES:
+            view[:, column] *= limited  # nothing of full range can be outside; NaN, where it is not due, stays
+        view[:, _COMBING] *= progressive  # as it should be: whoever shows it knows that it has two fields
         self._comb(view, slots, due)
         self._fade(view, slots, due)
         xp, interval = self._arithmetic.xp, self._aim.interval(view, slots, rows.pts, due)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from engine.verdicts import Incident, StreamSecond
+from engine.verdicts import Incident, StreamSecond, SyncVerdict
 
 Change = Literal["opened", "updated", "closed"]
 StreamState = Literal["starting", "running", "stalled", "ended", "failed", "paused", "quarantined", "shed"]
@@ -31,6 +31,7 @@ class StreamPlan:
         rendition: which variant of a master playlist is judged: "best", "worst", a height as "720", or "all": as
             "best", the others being streams of their own.
         private_addresses: loopback and private addresses may be opened (streams of the operator's own configuration).
+        reference: id of the stream that it is compared with, which the same engine has to judge; None without one.
     """
 
     id: str
@@ -42,6 +43,7 @@ class StreamPlan:
     loop: bool = False
     rendition: str = "best"
     private_addresses: bool = False
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class StreamStatus:
         video, audio: what its tracks are, for people ("h264 1920x1080 25 fps"); None without.
         restarts: how often a process died under it.
         renditions: rules of those that its source offers, the one that is judged first; see ingest/renditions.py.
+        sync: sound against picture, as far as it is known; None where nobody asked, or a track is missing.
     """
 
     id: str
@@ -84,6 +87,7 @@ class StreamStatus:
     audio: str | None = None
     restarts: int = 0
     renditions: tuple[str, ...] = ()
+    sync: SyncVerdict | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ class Wanted:
             group=stream.group,
             loop=stream.loop,
             rendition=stream.rendition,
+            reference=stream.reference,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -136,6 +137,7 @@ def stream_of(record: StreamRecord) -> Stream:
             "labels": dict(record.labels),
             "loop": record.loop,
             "rendition": record.rendition,
+            "reference": record.reference,
             "paused": record.paused,
             "maintenance": [dict(window) for window in record.maintenance],
         }
@@ -204,4 +206,5 @@ def _plan(config: Config, known: Known, stream: Stream, paused: bool, *, private
         loop=stream.loop,
         rendition=stream.rendition,
         private_addresses=private_addresses,
+        reference=stream.reference,
     )

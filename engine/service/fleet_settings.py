@@ -78,6 +78,7 @@ def settings_of(config: Config, data: Path) -> FleetSettings:
                 engine.max_batch,
                 engine.max_wait_seconds,
                 1 if engine.decode_threads is None else engine.decode_threads,
+                engine.graphs,
             )
             for name, device, slots in wanted
         ),

@@ -69,6 +69,7 @@ class Keeper:
                     "max_batch": group.max_batch,
                     "max_wait_seconds": group.max_wait_seconds,
                     "decode_threads": group.decode_threads,
+                    "graphs": group.graphs,
                     "slots": group.slots,
                     "load_limit": self._settings.load_limit,
                     "overload": dict(self._settings.overload),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from engine.remote_log import LogLine
-from engine.verdicts import Incident, StreamSecond
+from engine.verdicts import Incident, StreamSecond, SyncVerdict
 
 
 class TakeIngest(msgspec.Struct, tag=True, frozen=True):
@@ -41,6 +41,7 @@ class Judge(msgspec.Struct, tag=True, frozen=True):
     private_addresses: bool
     ingest: str
     session: str
+    reference: str | None = None
 
 
 class Move(msgspec.Struct, tag=True, frozen=True):
@@ -135,6 +136,7 @@ class StreamSaid(msgspec.Struct, frozen=True):
     audio: str | None
     counters: dict[str, float]
     renditions: tuple[str, ...] = ()
+    sync: SyncVerdict | None = None
 
 
 class Report(msgspec.Struct, tag=True, frozen=True):

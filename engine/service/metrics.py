@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from engine.service.contract import EngineStatus, Fleet, StreamStatus
 from engine.service.core import Core
 from engine.service.events import EventHub
+from engine.service.gpu_metrics import GpuMetrics
 from engine.service.open_incidents import OpenIncidents
 from engine.service.recorder import Recorder
 from engine.service.reload import Reload
@@ -64,11 +65,13 @@ class ServiceCollector(Collector):
         self._open = open_incidents
         self._reload = reload
         self._ready = ready
+        self._gpus = GpuMetrics()
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
         yield from self._streams()
         yield from self._engines()
+        yield from self._gpus.collect()
         yield from self._incidents()
         yield from self._service()
 
@@ -95,6 +98,13 @@ class ServiceCollector(Collector):
             gauge = GaugeMetricFamily(metric, text, labels=["stream"])
             for stream in shown:
                 gauge.add_metric([stream], value(statuses[stream]))
+            yield gauge
+        for metric, text, known in _STREAM_SYNC:
+            gauge = GaugeMetricFamily(metric, text, labels=["stream"])
+            for stream in shown:
+                milliseconds = known(statuses[stream])
+                if milliseconds is not None:
+                    gauge.add_metric([stream], milliseconds / 1000)
             yield gauge
         restarts = CounterMetricFamily(
             "avjury_stream_restarts", "Times that a process died under a stream.", labels=["stream"]
@@ -241,6 +251,19 @@ _STREAM_GAUGES: Final[tuple[tuple[str, str, Callable[[StreamStatus], float]], ..
     ("avjury_stream_up", "Whether a stream gives something that is judged.", _up),
     ("avjury_stream_lag_seconds", "How far verdicts are behind what was decoded.", lambda status: status.lag_seconds),
     ("avjury_stream_sampling_ratio", "Share of a stream's pictures that are judged.", lambda status: status.sampling),
+)
+# Those of which something is known.
+_STREAM_SYNC: Final[tuple[tuple[str, str, Callable[[StreamStatus], float | None]], ...]] = (
+    (
+        "avjury_stream_av_sync_offset_seconds",
+        "By how much a stream's sound is late; below 0 it is early.",
+        lambda status: None if status.sync is None else status.sync.offset_ms,
+    ),
+    (
+        "avjury_stream_reference_latency_seconds",
+        "How much later a stream is than its reference.",
+        lambda status: None if status.sync is None else status.sync.latency_ms,
+    ),
 )
 _ENGINE_GAUGES: Final[tuple[tuple[str, str, Callable[[EngineStatus], float]], ...]] = (
     ("avjury_engine_up", "Whether an engine answers.", lambda engine: float(engine.up)),

@@ -18,7 +18,7 @@ class Group:
         name: by which plans choose it.
         device: "auto", "cpu", "cuda" or "cuda:N".
         slots: most streams.
-        max_batch, max_wait_seconds, decode_threads: see EngineSettings.
+        max_batch, max_wait_seconds, decode_threads, graphs: see EngineSettings.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Group:
     max_batch: int = 256
     max_wait_seconds: float | None = None
     decode_threads: int = 1
+    graphs: bool = True
 
 
 @dataclass(slots=True)
@@ -174,6 +175,7 @@ class StreamPlace:
             private_addresses=plan.private_addresses,
             ingest=self.ingest.name if self.ingest is not None else "",
             session=self.session,
+            reference=plan.reference,
         )
 
     def status(self) -> StreamStatus:
@@ -199,4 +201,5 @@ class StreamPlace:
             audio=said.audio if said is not None else None,
             restarts=self.restarts,
             renditions=said.renditions if said is not None else (),
+            sync=said.sync if said is not None else None,
         )

@@ -92,9 +92,9 @@ class Roster:
         return [place for place in self.streams.values() if place.ingest is ingest]
 
     def choose(self, plan: StreamPlan) -> EnginePlace:
-        """The engine with the most room.
+        """The engine with the most room; of streams that are compared with each other the same one.
 
-        Raises: ConfigError for an unknown group, CapacityError.
+        Raises: ConfigError for an unknown group, or one that parts such streams; CapacityError.
         """
         if plan.group and plan.group not in self.engines:
             raise ConfigError(
@@ -103,11 +103,20 @@ class Roster:
                 why=f"there is no group {plan.group!r}",
                 remedy=f"use one of: {', '.join(self.engines)}",
             )
+        beside = self._beside(plan)
+        if beside is not None and plan.group not in ("", beside.group.name):
+            raise ConfigError(
+                "streams that are compared are parted",
+                stream=plan.id,
+                why=f"it would be judged in group {plan.group!r}, and what it is compared with is in "
+                f"{beside.group.name!r}",
+                remedy="put both into one group; to move them, take `reference` away first",
+            )
         limit = self.settings.load_limit
         rooms = {
             name: engine.headroom(len(self.judged_by(engine)), limit)
             for name, engine in self.engines.items()
-            if plan.group in ("", name)
+            if plan.group in ("", name) and beside in (None, engine)
         }
         name = max(rooms, key=lambda one: rooms[one])
         if rooms[name] < 1:
@@ -120,6 +129,15 @@ class Roster:
                 headroom_streams=0,
             )
         return self.engines[name]
+
+    def _beside(self, plan: StreamPlan) -> EnginePlace | None:
+        """The engine that already judges what a stream is compared with; None while none does."""
+        for place in self.streams.values():
+            other = place.plan
+            linked = plan.reference == other.id or other.reference == plan.id
+            if linked and other.id != plan.id and place.session and place.engine is not None:
+                return place.engine
+        return None
 
     def begin(self, place: StreamPlace, engine: EnginePlace) -> None:
         """Judge a stream, in a new session."""
@@ -160,7 +178,8 @@ class Roster:
             self.set_state(place, "paused")
             return
         engine = place.engine
-        if place.session and engine is not None and plan.group in ("", engine.group.name):
+        stays = engine is not None and plan.group in ("", engine.group.name)
+        if place.session and engine is not None and stays and self._beside(plan) in (None, engine):
             place.plan = plan
             if _input_of(before) == _input_of(plan):
                 if engine.ready:

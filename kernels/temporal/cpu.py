@@ -41,6 +41,7 @@ _MOTION, _CARD_SECONDS = int(at.Scalar.MOTION), int(at.Scalar.CARD_SECONDS)
 _LEAST_CHROMA, _UNIFORM_SPREAD, _SHORTEST_CARD = at.LEAST_CHROMA, at.UNIFORM_SPREAD, at.SHORTEST_CARD_SECONDS
 _SAME_SCENE, _NEUTRAL, _DARK, _BRIGHT, _BEFORE_CARD = at.SAME_SCENE, at.NEUTRAL, at.DARK, at.BRIGHT, at.BEFORE_CARD
 _FIRST_REPEATS = at.FIRST_REPEATS
+_EARLIER_MOTION, _DIPS, _DIP, _MOST_DIPS = at.EARLIER_MOTION, at.DIPS, at.DIP, at.MOST_DIPS
 _MOVING_TILES, _RECTANGULAR, _LONGEST_GAP = at.MOVING_TILES, at.RECTANGULAR, at.LONGEST_GAP_SECONDS
 
 
@@ -150,6 +151,9 @@ def _stutter(state, motion, pts):
     repeat = motion <= _REPEAT_SHARE * usual and usual >= _LEAST_MOTION
     if usual >= _LEAST_MOTION:
         state[_REPEATS] += ((1.0 if repeat else 0.0) - state[_REPEATS]) / _REPEAT_MEMORY
+        dip = state[_MOTION] <= _DIP * min(state[_EARLIER_MOTION], motion)
+        state[_DIPS] += ((1.0 if dip else 0.0) - state[_DIPS]) / _REPEAT_MEMORY
+    state[_EARLIER_MOTION] = state[_MOTION]
     state[_SINCE_REPEAT] += 1.0
     event = False
     if repeat:
@@ -163,7 +167,7 @@ def _stutter(state, motion, pts):
         state[_RUN] += 1.0
     else:
         event = state[_RUN] > 0.0 and state[_SUSPECT] > 0.0 and motion >= _GOES_ON * usual
-        event = event and state[_REPEATS] <= _MOST_REPEATS
+        event = event and state[_REPEATS] <= _MOST_REPEATS and state[_DIPS] <= _MOST_DIPS
         state[_RUN] = 0.0
         state[_LAST_MOTION] = motion
         _push(state, _MOVES, _MOVES_AT, _MOVES_SIZE, motion)
@@ -317,7 +321,7 @@ def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
         state[_CUT_AT] = pts
         state[_LAST_LUMA : _LAST_LUMA + TILES] = tiles[0]
         state[_LAST_MAFD] = np.nan
-        state[_REPEATS] = _FIRST_REPEATS
+        state[_REPEATS] = state[_DIPS] = _FIRST_REPEATS
         state[_SINCE_STOP : _SINCE_STOP + TILES] = -1.0
         state[_BEFORE_CARD : _BEFORE_CARD + TILES] = np.inf
     coloured = not np.isnan(tiles[2, 0])

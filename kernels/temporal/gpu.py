@@ -57,6 +57,8 @@ _SHORTEST_CARD, _SAME_SCENE = tl.constexpr(at.SHORTEST_CARD_SECONDS), tl.constex
 _NEUTRAL, _DARK, _BRIGHT = tl.constexpr(at.NEUTRAL), tl.constexpr(at.DARK), tl.constexpr(at.BRIGHT)
 _RECTANGULAR, _FADING = tl.constexpr(at.RECTANGULAR), tl.constexpr(at.FADING)
 _FIRST_REPEATS = tl.constexpr(at.FIRST_REPEATS)
+_EARLIER_MOTION, _DIPS = tl.constexpr(at.EARLIER_MOTION), tl.constexpr(at.DIPS)
+_DIP, _MOST_DIPS = tl.constexpr(at.DIP), tl.constexpr(at.MOST_DIPS)
 _DRIFT, _LAST_LUMA = tl.constexpr(at.DRIFT), tl.constexpr(at.LAST_LUMA)
 _REST_LEAST, _REST_MOST = tl.constexpr(at.REST_LEAST), tl.constexpr(at.REST_MOST)
 
@@ -185,6 +187,12 @@ def _stutter(state, valid, fresh, motion, step, pts):
     moves_on = valid & (repeat == 0)
     seen = valid & (usual >= _LEAST_MOTION)
     share = tl.where(seen, share + (tl.where(repeat, 1.0, 0.0) - share) / _REPEAT_MEMORY, share)
+    previous = _scalar(state, _MOTION, fresh, 0.0)
+    earlier = _scalar(state, _EARLIER_MOTION, fresh, 0.0)
+    dips = _scalar(state, _DIPS, fresh, _FIRST_REPEATS)
+    dip = tl.where(previous <= _DIP * tl.minimum(earlier, motion), 1.0, 0.0)
+    dips = tl.where(seen, dips + (dip - dips) / _REPEAT_MEMORY, dips)
+    earlier = tl.where(valid, previous, earlier)
     since += tl.where(valid, 1.0, 0.0)
 
     begins = repeat & (run == 0.0)
@@ -197,6 +205,7 @@ def _stutter(state, valid, fresh, motion, step, pts):
     suspect = tl.where(begins, tl.where(rhythm, 0.0, 1.0), suspect)
 
     event = moves_on & (run > 0.0) & (suspect > 0.0) & (motion >= _GOES_ON * usual) & (share <= _MOST_REPEATS)
+    event = event & (dips <= _MOST_DIPS)
     run = tl.where(repeat, run + 1.0, tl.where(moves_on, 0.0, run))
     last_motion = tl.where(moves_on, motion, last_motion)
     tl.store(state + _MOVES_AT + moves.to(tl.int32) % _MOVES_SIZE, motion, mask=moves_on)
@@ -227,6 +236,8 @@ def _stutter(state, valid, fresh, motion, step, pts):
     tl.store(state + _EVENTS, events)
     tl.store(state + _STEPS, steps)
     tl.store(state + _REPEATS, share)
+    tl.store(state + _EARLIER_MOTION, earlier)
+    tl.store(state + _DIPS, dips)
     tl.store(state + _SINCE_REPEAT, since)
     tl.store(state + _RUN, run)
     tl.store(state + _SUSPECT, suspect)

@@ -48,6 +48,10 @@ GOES_ON: Final = 0.4
 MOST_REPEATS: Final = 0.3
 FIRST_REPEATS: Final = 0.35  # until it is known: some pictures without a repeat are enough to know
 REPEAT_MEMORY: Final = 32.0
+# A picture that differs by half of what both its neighbours do, or less, is a dip. Of pictures shown twice and coded
+# so, of which a coder touches up the second, every other one is; of 55 clips never more than 0.19 of those of a second.
+DIP: Final = 0.5
+MOST_DIPS: Final = 0.3
 STUTTER_WINDOW_SECONDS: Final = 2.0
 LATE: Final = 1.5  # steps of the timestamps, in steps of an otherwise even stream
 EVEN: Final = 1.1
@@ -139,4 +143,7 @@ TURN_TIMES: Final = 8
 LUMINANCE_TIMES: Final = STUCK + TILES
 RED_TIMES: Final = LUMINANCE_TIMES + TILES * TURN_TIMES
 BEFORE_CARD: Final = RED_TIMES + TILES * TURN_TIMES  # luma of each tile of the last picture that was not of one colour
-STATE_SIZE: Final = BEFORE_CARD + TILES
+# Two more single numbers.
+EARLIER_MOTION: Final = BEFORE_CARD + TILES  # of the picture before the latest
+DIPS: Final = EARLIER_MOTION + 1  # share of the pictures of late that are dips
+STATE_SIZE: Final = DIPS + 1

@@ -106,6 +106,8 @@ class Stream:
     events: list[float] = field(default_factory=list)
     steps: list[float] = field(default_factory=list)
     share: float = at.FIRST_REPEATS
+    dips: float = at.FIRST_REPEATS
+    earlier_motion: float = 0.0
     since: int = 0
     run: int = 0
     suspect: bool = False
@@ -145,6 +147,9 @@ class Stream:
         repeat = usual >= at.LEAST_MOTION and motion <= at.REPEAT_SHARE * usual
         if usual >= at.LEAST_MOTION:  # in what stands nobody sees whether pictures repeat
             self.share += (float(repeat) - self.share) / at.REPEAT_MEMORY
+            dip = self.motion <= at.DIP * min(self.earlier_motion, motion)
+            self.dips += (float(dip) - self.dips) / at.REPEAT_MEMORY
+        self.earlier_motion = self.motion
         self.since += 1
         event = False
         if repeat:
@@ -157,6 +162,7 @@ class Stream:
         else:
             goes_on = motion >= at.GOES_ON * usual
             event = self.run > 0 and self.suspect and goes_on and self.share <= at.MOST_REPEATS
+            event = event and self.dips <= at.MOST_DIPS
             self.run = 0
             self.moves.append(motion)
         step, steps = now - self.times[-1], self.steps[-at.STEPS_SIZE :]

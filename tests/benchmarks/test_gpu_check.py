@@ -36,7 +36,7 @@ def test_dry_run_measures_kernels_and_path_and_writes_one_result(tmp_path):
     for name in ("tile_stats", "texture", "active_area", "blockiness", "torn_blocks", "tear", "siti"):
         assert parts["kernels"][name]["time_over_copy"]["p50"] > 0
     assert parts["kernels"]["audio_stats"]["stream_seconds_per_second"]["p50"] > 0
-    assert parts["path"]["frames_per_second"]["p50"] > 0
+    assert parts["path"]["recorded"]["frames_per_second"]["p50"] > 0
     assert "NVDEC needs a GPU" in parts["decode"]["skipped"]
     (result,) = tmp_path.iterdir()
     record = json.loads(result.read_text())
@@ -132,10 +132,10 @@ def test_decode_and_pipeline_run_over_the_fake_driver(over_fake_driver):  # noqa
     script = """
 import json, torch
 from pathlib import Path
-from benchmarks.gpu_decode import _Clip, decode_only, pipeline
+from benchmarks.gpu_decode import Clip, decode_only, pipeline
 from engine.decode.nvdec_pool import DecoderPool
 pool = DecoderPool(0)
-clip = _Clip(Path("tests/clips/h264_320x180_8bit.h264"))
+clip = Clip(Path("tests/clips/h264_320x180_8bit.h264"))
 decoded = decode_only(pool, clip, 3, 0.3)
 judged = pipeline(pool, clip, torch.device("cpu"), 3, 0.3)
 print(json.dumps([decoded, judged, pool.sessions_in_use, pool.surfaces_held]))

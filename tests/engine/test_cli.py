@@ -156,6 +156,7 @@ def test_the_same_input_twice_is_judged_twice_under_two_names(clips):
         (("--config", "nothere.yaml"), "No such file"),
         (("--device", "tpu"), "auto, cpu, cuda or cuda:N"),
         (("--report", "/nonexistent/r.html"), "cannot write output"),
+        (("--reference", "elsewhere.mp4"), "one of the inputs"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(clips, arguments, reason):

@@ -15,7 +15,7 @@ from engine.measure import Measure, damage
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import VIDEO_COLUMNS, place
 from engine.measure.damage import TornBlocks
-from engine.measure.rows import Rows
+from engine.measure.rows import Room, Rows, facts_of
 from engine.slates import SIZE, Slate
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 
@@ -102,7 +102,9 @@ def test_the_compiled_evidence_of_damage_is_that_of_tensors(monkeypatch):
         for part, view in ((host, torch.Tensor.numpy), (device, torch.clone)):
             values = torch.full((2, len(VIDEO_COLUMNS)), torch.nan, dtype=torch.float64)
             shown = view(values)
-            part.fill(Rows(batch, batch.frames, batch.frames, values, shown, view(batch.slots), view(batch.pts)))
+            facts = view(torch.from_numpy(facts_of(batch)))
+            slots, pts = view(batch.slots), view(batch.pts)
+            part.fill(Rows(Room().around(batch), facts, batch.frames, batch.frames, values, shown, slots, pts))
             results.append(np.asarray(shown)[:, place("corruption")])
         np.testing.assert_allclose(*results, rtol=1e-12, equal_nan=True)
         told |= {value > 0 for value in results[0][:1]}

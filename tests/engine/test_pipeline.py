@@ -5,11 +5,14 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from media import ffmpeg_exe
 
+from engine.errors import DeviceError
 from engine.listener import Silent
+from engine.measure import Measure
 from engine.pipeline import Engine, check
 from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Severity
@@ -187,3 +190,52 @@ def test_seconds_are_told_as_they_pass_whatever_tracks_there_are(clips, clip, la
 
     check([StreamSpec("live", clips[clip])], EngineSettings(device="cpu", realtime=True), Watcher())
     assert max(media - second for second, media in told.items()) < late + 1.0  # its own second, and the last ones
+
+
+class Heard(Silent):
+    def __init__(self):
+        self.seconds = []
+
+    def on_second(self, second):
+        self.seconds.append(second)
+
+
+def frames_that_fit(monkeypatch, most, error):
+    """The memory of the device is enough for so many pictures at a time."""
+    measure = Measure.frames
+
+    def frames(self, batch):
+        if len(batch.numbers) > most:
+            raise error
+        return measure(self, batch)
+
+    monkeypatch.setattr(Measure, "frames", frames)
+
+
+def test_out_of_memory_halves_the_batch_and_the_seconds_say_what_was_left_out(clips, monkeypatch, caplog):
+    frames_that_fit(monkeypatch, 1, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+    heard = Heard()
+    specs = [StreamSpec(name, clips[name]) for name in ("defects", "other")]
+    outcomes = check(specs, EngineSettings(device="cpu", max_wait_seconds=0.5), heard)
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert "at most 1 are judged at a time" in caplog.text
+    assert caplog.text.count("out of memory on cpu") == 1
+    left_out = [s for s in heard.seconds if s.frames_measured < s.frames_decoded]
+    assert sum(s.frames_decoded - s.frames_measured for s in left_out) == 2
+    assert "video.black" in {i.detector for i in outcomes[0].incidents}
+
+
+def test_one_picture_too_many_for_the_memory_ends_with_a_clear_error(clips, monkeypatch):
+    frames_that_fit(monkeypatch, 0, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+    with pytest.raises(DeviceError, match="the GPU failed: CUDA out of memory"):
+        check([StreamSpec("other", clips["other"])], CPU)
+
+
+def test_an_error_that_cuda_does_not_recover_from_ends_with_a_clear_error(clips, monkeypatch):
+    frames_that_fit(monkeypatch, 0, torch.AcceleratorError("CUDA error: an illegal memory access was encountered"))
+    with pytest.raises(DeviceError, match=r"illegal memory access.*start again"):
+        check([StreamSpec("other", clips["other"])], CPU)
+    for thread in threading.enumerate():
+        if "other" in thread.name:
+            thread.join(5)
+            assert not thread.is_alive()

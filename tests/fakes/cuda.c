@@ -38,6 +38,7 @@ int cuInit(unsigned flags) { return fails("cuInit"); }
 int cuDriverGetVersion(int *v) { *v = 13000; return 0; }
 int cuDeviceGet(int *d, int i) { *d = i; return 0; }
 int cuDeviceGetCount(int *n) { *n = 1; return fails("cuDeviceGetCount"); }
+int cuDeviceGetPCIBusId(char *s, int n, int d) { snprintf(s, n, "0000:17:00.0"); return 0; }
 int cuDeviceGetName(char *s, int n, int d) { snprintf(s, n, "Fake GPU"); return 0; }
 int cuDevicePrimaryCtxSetFlags_v2(int d, unsigned flags) { return fails("cuDevicePrimaryCtxSetFlags_v2"); }
 int cuDevicePrimaryCtxRetain(void **c, int d) { *c = (void *)0xC0DE; return fails("cuDevicePrimaryCtxRetain"); }

@@ -219,6 +219,16 @@ def test_random_repeats_are_stutter_and_pulldown_is_none():
     assert rates[pulldown.at(3, 8)].max() == 0
 
 
+def test_pictures_shown_twice_and_touched_up_by_a_coder_are_no_stutter():
+    """Of the second of each pair some differ by next to nothing and some by a fifth, at no rhythm."""
+    film = Film(8, rate=60)
+    film.tiles[1::2, 1] *= np.random.default_rng(5).choice([0.05, 0.2], film.tiles[1::2, 1].shape[0])[:, None]
+    assert run(film)["stutter_rate"].max() == 0
+    single = Film(8, rate=60)  # the same faint pictures here and there among others
+    single.tiles[[130, 151, 160, 190, 197, 221, 240], 1] *= 0.05
+    assert run(single)["stutter_rate"].max() >= 1.5
+
+
 def test_motion_that_comes_to_rest_is_no_stutter():
     film = Film(8, rate=30)
     for start in (70, 100, 135):

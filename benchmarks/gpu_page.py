@@ -1,0 +1,177 @@
+"""docs/gpu.md: what a GPU has to do, how long that takes at the least, and what one was measured to take.
+
+`python -m benchmarks.gpu_page` writes it from the newest whole run of `make gpu-check` in benchmarks/results; figures
+that no run has are left empty.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.gpu_floors import bytes_per_stream_second, floors
+from benchmarks.harness import RESULTS
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "gpu.md"
+# NVIDIA's data sheets: bytes per second of device memory.
+_MEMORY: Final = (("T4", 320e9), ("A10G", 600e9), ("L4", 300e9), ("L40S", 864e9), ("H100", 3.35e12), ("H200", 4.8e12))
+Found = dict[str, Any]
+
+
+def _pipeline(row: Found) -> float | None:
+    return row.get("pipeline_over_decode")
+
+
+def _decode(parts: Found) -> list[Found]:
+    counts: list[Found] = parts.get("decode", {}).get("counts", [])
+    return counts
+
+
+def _worst_hevc(parts: Found) -> float | None:
+    rates = [_pipeline(row) for row in parts.get("decode", {}).get("others", {}).values()]
+    known = [rate for rate in rates if rate is not None]
+    return min(known) if known else None
+
+
+def _streams(parts: Found, name: str) -> Any:
+    return parts.get("streams", {}).get(name)
+
+
+def _real_time(parts: Found) -> Found | None:
+    rows = [row for row in _streams(parts, "in_real_time") or [] if row["keeping_up"] == row["streams"]]
+    return rows[-1] if rows else None
+
+
+_REST: Final = """
+NVDEC binds on each of them: an H200's seven engines decode about 175 such streams.
+
+## Launches
+
+The launches of a batch of pictures are recorded once as a CUDA graph and played back (decision 0061): an upload
+of one table, the playback, a copy of its result, the judge's kernel, its counts to one byte each and their copy
+to the host are six per batch, whatever the number of streams: the goal is ten. Levels and the rows that
+evidence keeps are in the recording. Sound and ticks are launched one by one, ten times and once a second.
+Without a recording a batch takes some 850 launches; `make gpu-check` measures both.
+
+Recording is refused where work waits for the device or makes a tensor from Python's numbers; the tests record
+torch's operators on the CPU and run them again in the same memory (tests/engine/test_graphs.py), so that this
+is found without a GPU. `engine.graphs: false` launches everything one by one.
+
+## When the GPU fails
+
+- *Out of memory* while measuring: the pictures of that batch are left out, which their seconds say, and batches
+  are half as large from then on.
+- *Anything else that CUDA refuses*: CUDA does not recover within a process. The engine ends with one line; the
+  service starts another within three seconds, and its streams go on.
+- *No session of NVDEC left*, or a codec that it does not decode: that stream is decoded in software and
+  uploaded; its status, the log and a metric say so. Above about 200 sessions NVIDIA's kernel module needs
+  settings that `avjury doctor` prints.
+
+## Looking at it
+
+`avjury bench trace` draws a few batches on a time axis; the loop's steps are named (NVTX) for Nsight Systems.
+`/metrics` has `avjury_gpu_utilization_ratio`, `avjury_gpu_nvdec_utilization_ratio`,
+`avjury_gpu_memory_used_bytes` and `avjury_gpu_memory_bytes` by GPU, where NVIDIA's management library is there."""
+# What is promised, where it stands in a record, and how.
+_FIGURES: Final[tuple[tuple[str, str, Callable[[Found], Any]], ...]] = (
+    ("judged over decode-only, H.264 1080p, most sessions", ">= 0.95",
+     lambda p: _pipeline(_decode(p)[-1]) if _decode(p) else None),
+    ("the same, HEVC of 8 and 10 bit, the lower", ">= 0.95", _worst_hevc),
+    ("decode at most sessions over engines x one session", ">= 0.9",
+     lambda p: p.get("decode", {}).get("decode_over_engines_times_one")),
+    ("`frame_stats`, bytes moved per second over a copy's, 32 streams and more", ">= 0.8",
+     lambda p: p.get("kernels", {}).get("frame_stats", {}).get("over_copy", {}).get("p50")),
+    ("device to host, bytes per stream-second", "<= 512",
+     lambda p: p.get("path", {}).get("recorded", {}).get("device_to_host_bytes_per_stream_second")),
+    ("host CPU per picture after decoding, us", "<= 150",
+     lambda p: p.get("path", {}).get("recorded", {}).get("host_cpu_us_per_frame")),
+    ("pictures per second after decoding, recorded launches", "",
+     lambda p: p.get("path", {}).get("recorded", {}).get("frames_per_second", {}).get("p50")),
+    ("the same, launched one by one", "",
+     lambda p: p.get("path", {}).get("one_by_one", {}).get("frames_per_second", {}).get("p50")),
+    ("most streams of 1080p30 that kept up", "", lambda p: (_real_time(p) or {}).get("streams")),
+    ("packet to verdict at that number, p99, ms", "<= 72",
+     lambda p: ((_real_time(p) or {}).get("latency_ms") or {}).get("p99")),
+    ("healthy streams beside a damaged and a silent one, over without", ">= 0.99",
+     lambda p: ((_streams(p, "beside_a_damaged_and_a_silent_one") or {}).get("with_over_without") or {}).get("p50")),
+    ("device memory per stream, bytes", "", lambda p: (_streams(p, "memory") or {}).get("bytes_per_stream")),
+)  # fmt: skip
+
+
+def newest_run(folder: Path = RESULTS) -> Found | None:
+    """The newest record of a whole `make gpu-check` on a GPU; None where there is none."""
+    for file in sorted(folder.glob("gpu-2*.json"), reverse=True):
+        record: Found = json.loads(file.read_text(encoding="utf-8"))
+        if not record["figures"]["quick"]:
+            return {"file": file.name, **record}
+    return None
+
+
+def page(record: Found | None) -> str:
+    """The page's text.
+
+    Args:
+        record: of `newest_run`.
+    """
+    return "\n".join(_lines(record)) + "\n"
+
+
+def _lines(record: Found | None) -> Iterator[str]:
+    whole = floors()
+    per_second = bytes_per_stream_second(whole)
+    yield from (
+        "# On a GPU",
+        "",
+        "NVDEC decodes into device memory, and kernels read the pictures where they lie; verdicts and one row per",
+        "stream and second come back. This page is made by `python -m benchmarks.gpu_page`.",
+        "",
+        "## What was measured",
+        "",
+    )
+    if record is None:
+        yield "Nothing yet: no GPU was at hand. `make gpu-check` measures every row in under eight minutes."
+    else:
+        machine = record["figures"]["parts"].get("machine", {}).get("devices") or [{"name": "a GPU"}]
+        yield f"One run on {machine[0]['name']} ({record['file']}); benchmarks/results has the whole of it."
+    yield from ("", "| figure | goal | measured |", "|---|---|---|")
+    parts = record["figures"]["parts"] if record else {}
+    for name, goal, find in _FIGURES:
+        value = find(parts)
+        yield f"| {name} | {goal} | {'not measured' if value is None else value} |"
+    yield from (
+        "",
+        "## What the kernels cannot take less than",
+        "",
+        "One 1080p30 stream of 8 bit and stereo sound, nothing changing. Bytes are those of device memory; the time is",
+        "theirs at 4.8 TB/s, an H200's (NVIDIA's data sheet), so a floor and not a figure of any run.",
+        "",
+        "| kernel | MB | million operations | a second | floor, us | the bytes are |",
+        "|---|---|---|---|---|---|",
+    )
+    for floor in whole:
+        moved, operations = floor.moved / 1e6, floor.operations / 1e6
+        yield (
+            f"| {floor.kernel} | {moved:.3f} | {operations:.2f} | {floor.runs_per_second:.3g} | "
+            f"{1e6 * floor.moved / 4.8e12:.2f} | {floor.why} |"
+        )
+    yield from (
+        "",
+        f"Together {per_second / 1e6:.0f} MB per stream-second; 10 bit takes twice as much. What memory alone would",
+        "let through, against what NVDEC decodes (NVIDIA's figures, docs/capacity.md), says which of them binds:",
+        "",
+        "| GPU | memory, GB/s | streams by memory alone |",
+        "|---|---|---|",
+    )
+    for name, bandwidth in _MEMORY:
+        yield f"| {name} | {bandwidth / 1e9:.0f} | {bandwidth / per_second:.0f} |"
+    yield _REST
+
+
+def main() -> int:
+    """Write the page."""
+    PAGE.write_text(page(newest_run()), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

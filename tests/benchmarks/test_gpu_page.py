@@ -1,0 +1,40 @@
+"""docs/gpu.md says what is measured and nothing else."""
+
+import json
+
+from benchmarks.gpu_floors import bytes_per_stream_second, floors
+from benchmarks.gpu_page import PAGE, newest_run, page
+
+
+def test_the_committed_page_is_the_one_that_is_made():
+    assert PAGE.read_text() == page(newest_run())
+
+
+def test_a_figure_that_no_run_has_is_left_empty(tmp_path):
+    assert newest_run(tmp_path) is None
+    assert page(None).count("| not measured |") == 12
+
+
+def test_figures_are_read_from_the_newest_whole_run(tmp_path):
+    for stamp, quick, share in (
+        ("20260101T000000", False, 0.5),
+        ("20260102T000000", False, 0.97),
+        ("20260103T0", True, 0.1),
+    ):
+        decode = {"counts": [{"pipeline_over_decode": share}], "others": {"a": {"problem": "no"}}}
+        figures = {"quick": quick, "parts": {"decode": decode, "machine": {"devices": [{"name": "NVIDIA H200"}]}}}
+        (tmp_path / f"gpu-{stamp}.json").write_text(json.dumps({"figures": figures}))
+    text = page(newest_run(tmp_path))
+    assert "One run on NVIDIA H200 (gpu-20260102T000000.json)" in text
+    assert "most sessions | >= 0.95 | 0.97 |" in text
+    assert text.count("| not measured |") == 11
+
+
+def test_floors_are_the_bytes_of_the_pictures():
+    by_name = {floor.kernel: floor for floor in floors(1920, 1080)}
+    assert by_name["frame_stats"].moved == 3 * 1920 * 1080 * 3 // 2
+    assert by_name["blockiness"].moved == 2 * 1920 * 1080
+    assert by_name["tile_stats"].moved == 2 * 108 * 1920 + 2 * 108 * 960
+    ten_bit = {floor.kernel: floor for floor in floors(1920, 1080, sample_bytes=2)}
+    assert ten_bit["frame_stats"].moved == 2 * by_name["frame_stats"].moved
+    assert bytes_per_stream_second(floors(rate=60)) > 1.8 * bytes_per_stream_second(floors(rate=30))

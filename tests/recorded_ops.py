@@ -1,0 +1,107 @@
+"""What a CUDA graph does, on the CPU: the ops that a function ran, run again in the same memory.
+
+Whatever of a function is no op of torch on a tensor (a branch of Python, a number read from a tensor, a table made from
+a list) is frozen by recording, as it is by a CUDA graph, so a function that depends on one gives other numbers when it
+is played back. Reading a tensor's value is refused at once, as it is there.
+"""
+
+from contextlib import ExitStack, contextmanager
+from unittest import mock
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from engine.measure import area, blocks, change, damage, edges, information, measure, sharpness, slates, texture
+
+# The kernels call their CPU versions past torch's dispatcher, which is faster; here every call has to be seen.
+_KERNELS = {
+    "frame_stats": (measure,),
+    "blockiness": (blocks,),
+    "edge_width": (edges,),
+    "sharpness": (sharpness,),
+    "texture": (texture,),
+    "active_area": (area,),
+    "tile_stats": (change, slates),
+    "temporal": (change,),
+    "torn_blocks": (damage,),
+    "tear": (damage,),
+    "siti": (information,),
+}
+# The last is a tensor made from a list of Python's: a copy from memory that is gone when it is played back.
+_REFUSED = (
+    "aten._local_scalar_dense", "aten.nonzero", "aten.item", "aten._assert_async", "aten.masked_select",
+    "aten.lift_fresh",
+)  # fmt: skip
+_VIEWS = (
+    "aten.view", "aten.select", "aten.slice", "aten.unsqueeze", "aten.detach", "aten.alias", "aten.split",
+    "aten.expand", "aten.permute", "aten._unsafe_view", "aten.unbind", "aten.squeeze", "aten.t.", "aten.transpose",
+)  # fmt: skip
+
+
+class RecordedOps(TorchDispatchMode):
+    """Runs ops and remembers them; `replay` runs them again."""
+
+    def __init__(self):
+        super().__init__()
+        self.ops = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = str(function)
+        if name.startswith(_REFUSED):
+            raise RuntimeError(f"operation not permitted when stream is capturing: {name}")
+        result = function(*args, **kwargs)
+        if not name.startswith(_VIEWS):
+            self.ops.append((function, args, kwargs, result))
+        return result
+
+    def replay(self):
+        for function, args, kwargs, result in self.ops:
+            again = function(*args, **kwargs)
+            for one, other in zip(_tensors(result), _tensors(again), strict=True):
+                if one is not other:
+                    one.copy_(other)
+
+
+def _tensors(result):
+    return [t for t in (result if isinstance(result, (tuple, list)) else (result,)) if isinstance(t, torch.Tensor)]
+
+
+@contextmanager
+def kernels_seen():
+    """All kernels of pictures by way of torch's dispatcher."""
+    with ExitStack() as stack:
+        for name, modules in _KERNELS.items():
+            for module in modules:
+                stack.enter_context(mock.patch.object(module, name, getattr(torch.ops.avjury, name)))
+        yield
+
+
+def keep_state(states, work):
+    """Run `work`, and undo what it did to these tensors: a graph's recording runs nothing."""
+    before = [state.clone() for state in states]
+    result = work()
+    for state, value in zip(states, before, strict=True):
+        state.copy_(value)
+    return result
+
+
+def states_of(thing, seen=None):
+    """All tensors that an object holds, and those that what it holds does."""
+    seen = set() if seen is None else seen
+    if id(thing) in seen:
+        return []
+    seen.add(id(thing))
+    if isinstance(thing, torch.Tensor):
+        return [thing]
+    if isinstance(thing, (list, tuple, set)):
+        inner = list(thing)
+    elif isinstance(thing, dict):
+        inner = list(thing.values())
+    elif type(thing).__module__.startswith(("engine.", "kernels.")):
+        inner = [
+            getattr(thing, name, None) for name in (*getattr(thing, "__slots__", ()), *getattr(thing, "__dict__", ()))
+        ]
+    else:
+        return []
+    return [state for one in inner for state in states_of(one, seen)]
