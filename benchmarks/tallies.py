@@ -1,21 +1,23 @@
 """What became of planted defects, and what false alarms can prove."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.harness import quantiles
+from engine.certainty import CONFIDENCE, false_per_hour_at_most, recall_at_least
 from engine.detectors import Detector
 from engine.verdicts import Incident
 from models.synthesis.planted import Planted
+
+__all__ = ["CONFIDENCE", "Tally", "false_per_hour_at_most", "figures", "overlaps", "precision", "recall_at_least",
+           "set_seconds", "tally"]  # fmt: skip
 
 # Goals of every detector at its defaults.
 GOAL_RECALL = 0.95
 GOAL_FALSE_PER_HOUR = 0.1
 GOAL_LATE_FRAMES = 2.0
-CONFIDENCE = 0.95
 
 
 @dataclass
@@ -101,38 +103,6 @@ def figures(tallies: Mapping[str, Tally]) -> dict[str, Any]:
         }
         for name, counted in tallies.items()
     }
-
-
-def false_per_hour_at_most(alarms: int, hours: float, confidence: float = CONFIDENCE) -> float:
-    """The highest rate of false alarms that so few in so long do not rule out.
-
-    Source: Garwood 1936, the exact upper limit of a Poisson rate; 3.0 over the hours where there was none.
-    """
-    if hours <= 0:
-        return math.inf
-    low, high = float(alarms), alarms + 20.0 + 10 * math.sqrt(alarms + 1)
-    for _ in range(200):
-        mean = (low + high) / 2
-        at_most = sum(math.exp(-mean + k * math.log(mean) - math.lgamma(k + 1)) for k in range(alarms + 1))
-        low, high = (mean, high) if at_most > 1 - confidence else (low, mean)
-    return high / hours
-
-
-def recall_at_least(found: int, planted: int, confidence: float = CONFIDENCE) -> float:
-    """The lowest recall that so many of so many do not rule out.
-
-    Source: Clopper and Pearson 1934, the exact lower limit of a binomial share.
-    """
-    if not found:
-        return 0.0
-    low, high = 0.0, found / planted
-    for _ in range(100):
-        share = (low + high) / 2
-        as_many = sum(
-            math.comb(planted, k) * share**k * (1 - share) ** (planted - k) for k in range(found, planted + 1)
-        )
-        low, high = (share, high) if as_many < 1 - confidence else (low, share)
-    return low
 
 
 def precision(name: str, parts: Sequence[Mapping[str, Any]], false_alarms: int) -> tuple[int, int]:

@@ -37,6 +37,7 @@ class CheckOptions:
         fail_on: "warning", "critical" or "never".
         decode_threads: None takes the configuration's.
         reference: one of the inputs, that the others are compared with.
+        weights: of the artifact network; None takes the configuration's.
     """
 
     inputs: Sequence[str]
@@ -53,6 +54,7 @@ class CheckOptions:
     rendition: str
     decode_threads: int | None
     reference: str | None = None
+    weights: Path | None = None
 
 
 def judge_inputs(options: CheckOptions) -> int:
@@ -128,7 +130,7 @@ def prepare(options: CheckOptions) -> tuple["EngineSettings", list["StreamSpec"]
     from engine.devices import choose_device
     from engine.evidence.recorder import EvidenceSettings
     from engine.slate_images import configured
-    from engine.spec import EngineSettings, StreamSpec
+    from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 
     if options.inputs:
         chosen = configuration.select(list(known), [*config.tables(), *selection])
@@ -162,6 +164,11 @@ def prepare(options: CheckOptions) -> tuple["EngineSettings", list["StreamSpec"]
         thumbnails=options.report is not None,
         evidence=EvidenceSettings.of(config.storage, patient=True),
         slates=configured(config),
+        network=NetworkSettings(
+            config.engine.network.pictures_per_second,
+            config.engine.network.judges,
+            options.weights or config.engine.network.weights,
+        ),
     )
     choose_device(settings.device)  # before any input is opened
     return settings, specs

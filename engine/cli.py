@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from engine.cli_examples import epilog
 from engine.errors import AvjuryError, ConfigError, PipeClosed
 from engine.exit_codes import CLEAN, INCIDENTS, INTERRUPTED, PIPE_CLOSED, USAGE
 from engine.output import complain, printable
@@ -22,7 +23,6 @@ app = typer.Typer(
     name="avjury",
     help="Judges audio/video streams: which one is broken, how, since when, and how badly.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -68,7 +68,7 @@ def _options(
     pass
 
 
-@app.command()
+@app.command(epilog=epilog("check"))
 def check(
     inputs: Annotated[
         list[str] | None, typer.Argument(metavar="INPUT...", help="Files or live URLs; else the streams of --config.")
@@ -131,6 +131,10 @@ def check(
             "from run to run. [default: 1]",
         ),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", metavar="F.safetensors", help="Weights of your own for the artifact network."),
+    ] = None,
 ) -> None:
     """Judge files or live URLs."""
     from engine.check_command import CheckOptions, judge_inputs
@@ -152,12 +156,13 @@ def check(
                 rendition=rendition,
                 decode_threads=decode_threads,
                 reference=reference,
+                weights=weights,
             )
         )
     )
 
 
-@app.command()
+@app.command(epilog=epilog("detectors"))
 def detectors(
     format: Annotated[Format, typer.Option("--format", help="How the list is written.")] = Format.TABLE,
 ) -> None:
@@ -167,7 +172,7 @@ def detectors(
     print_detectors(format.value, sys.stdout)
 
 
-@app.command()
+@app.command(epilog=epilog("slate"))
 def slate(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or clips that begin with a slate.")],
 ) -> None:
@@ -182,7 +187,7 @@ def slate(
         typer.echo(f"  {json.dumps(found.name)}:\n    hash: {found.text}")
 
 
-@app.command()
+@app.command(epilog=epilog("doctor"))
 def doctor(
     format: Annotated[Format, typer.Option("--format", help="How the findings are written.")] = Format.TABLE,
 ) -> None:
@@ -196,7 +201,7 @@ notify = typer.Typer(no_args_is_help=True, help="Notifications.")
 app.add_typer(notify, name="notify")
 
 
-@notify.command("test")
+@notify.command("test", epilog=epilog("notify test"))
 def notify_test(
     sinks: Annotated[
         list[str] | None, typer.Argument(metavar="[SINK]...", help="Names of sinks; all of --config unless named.")
@@ -210,7 +215,7 @@ def notify_test(
     raise typer.Exit(send_tests(load_config(config)[0].notify, sinks or [], sys.stdout))
 
 
-@app.command()
+@app.command(epilog=epilog("query"))
 def query(
     question: Annotated[
         str | None, typer.Argument(metavar="QUESTION", help="availability, worst, incidents or gaps.")
@@ -249,7 +254,7 @@ def query(
     write_answer(answer(reader, question, sql, since, until, stream or [], limit), format.value, sys.stdout)
 
 
-@app.command()
+@app.command(epilog=epilog("demo"))
 def demo(
     output: Annotated[
         Path, typer.Option("--output", metavar="DIR", help="Where the clip and the report are written.")
@@ -262,7 +267,75 @@ def demo(
     raise typer.Exit(CLEAN if run_demo(output, device) else INCIDENTS)
 
 
-@app.command()
+@app.command(epilog=epilog("selftest"))
+def selftest(
+    full: Annotated[
+        bool, typer.Option("--full", help="Every defect that can be planted; else a few of each kind.")
+    ] = False,
+    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where to judge.")] = "auto",
+    format: Annotated[Format, typer.Option("--format", help="How the results are written.")] = Format.TABLE,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="DIR", help="Keep the clips there; else they are thrown away.")
+    ] = None,
+) -> None:
+    """Make clips with known defects, judge them, and say what was found, what was missed, and how soon."""
+    from engine.selftest.command import run_selftest
+
+    raise typer.Exit(
+        run_selftest(sys.stdout, full=full, device=device, format=format.value, keep=keep,
+                     say=lambda text: typer.echo(text, err=True))
+    )  # fmt: skip
+
+
+@app.command(epilog=epilog("tune"))
+def tune(
+    inputs: Annotated[list[str], typer.Argument(metavar="FILE...", help="Recordings of content that is good.")],
+    false_per_day: Annotated[
+        float, typer.Option("--false-per-day", metavar="N", min=0.001, help="False alarms that a detector may have.")
+    ] = 1.0,
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
+    profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help="As for check.")] = None,
+    detectors: Annotated[str | None, typer.Option("--detectors", metavar="LIST", help="As for check.")] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where to judge. [default: auto]")
+    ] = None,
+    planted: Annotated[
+        int, typer.Option("--planted", min=0, max=100, help="Places at which a changed detector's defects are planted.")
+    ] = 5,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="F.yaml", help="Write the proposals there, as configuration.")
+    ] = None,
+    format: Annotated[Format, typer.Option("--format", help="How the findings are written.")] = Format.TABLE,
+) -> None:
+    """Propose thresholds from recordings of good content, for a target of false alarms, with the evidence."""
+    from engine.tune.command import run_tune
+
+    raise typer.Exit(
+        run_tune(inputs, sys.stdout, per_day=false_per_day, config=config, profile=profile, detectors=detectors,
+                 device=device, output=output, format=format.value, planted=planted,
+                 say=lambda text: typer.echo(text, err=True))
+    )  # fmt: skip
+
+
+@app.command(epilog=epilog("shadow"))
+def shadow(
+    config: Annotated[Path | None, typer.Option("--config", metavar="F", help="The service's configuration.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="The service's data folder. [default: of --config, else avjury-data]"
+        ),
+    ] = None,
+    format: Annotated[Format, typer.Option("--format", help="How the answer is written.")] = Format.TABLE,
+) -> None:
+    """Say what the profile that a service tries beside the live one would change."""
+    from engine.configured import load_config
+    from engine.shadow_command import tell_shadow
+
+    tell_shadow(data or Path(load_config(config)[0].service.data), sys.stdout, format.value)
+
+
+@app.command(epilog=epilog("serve"))
 def serve(
     config: Annotated[Path | None, typer.Option("--config", metavar="F", help="YAML configuration.")] = None,
     data: Annotated[
@@ -288,7 +361,7 @@ class Network(StrEnum):
     ARTIFACT = "artifact"
 
 
-@app.command()
+@app.command(epilog=epilog("train"))
 def train(
     network: Annotated[Network, typer.Argument(help="Which network.")],
     media: Annotated[Path, typer.Option("--media", metavar="DIR", help="Folder of clean clips.")],

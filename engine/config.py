@@ -17,11 +17,13 @@ from pydantic import Field, ValidationError, field_validator
 from engine.config_document import Document, Path_, apply_environment, close_name, explain, spell
 from engine.errors import AvjuryError, ConfigError
 from engine.settings.auth import AuthSection
+from engine.settings.canary import CANARY, CanarySection
 from engine.settings.maintenance import Window
 from engine.settings.notify import NotifySection
 from engine.settings.processes import ProcessesSection
 from engine.settings.section import Section
 from engine.settings.service import ServiceSection
+from engine.settings.shadow import ShadowSection
 from engine.settings.slates import Slate
 from engine.settings.storage import StorageSection
 
@@ -31,6 +33,20 @@ DetectorTable = dict[str, bool | dict[str, Scalar]]
 
 CheckParameters = Callable[[str, Mapping[str, object]], None]
 """Raises ConfigError if a detector's parameters are wrong."""
+
+
+class NetworkSection(Section):
+    """The artifact network, which maps damage of pictures."""
+
+    pictures_per_second: Annotated[
+        float, Field(ge=0, le=60, description="how many of each stream it looks at; 0 leaves it out")
+    ] = 1.0
+    judges: Annotated[
+        bool, Field(description="what it says counts for video.corruption; else it is measured and shown only")
+    ] = False
+    weights: Annotated[
+        Path | None, Field(description="weights of your own, as safetensors; null: those of the package")
+    ] = None
 
 
 class EngineSection(Section):
@@ -48,6 +64,7 @@ class EngineSection(Section):
     decode_threads: Annotated[
         int | None, Field(ge=0, le=64, description="threads per software decoder; 0 takes all cores, null is 1")
     ] = None
+    network: NetworkSection = NetworkSection()
 
 
 class Profile(Section):
@@ -105,6 +122,13 @@ class Stream(Section):
     paused: bool = False
     maintenance: Annotated[list[Window], Field(max_length=100)] = Field(default_factory=list)
 
+    @field_validator("id")
+    @classmethod
+    def _free_id(cls, name: str) -> str:
+        if name == CANARY:
+            raise ValueError(f"{CANARY} is the service's own channel")
+        return name
+
     @field_validator("labels")
     @classmethod
     def _plain_labels(cls, labels: dict[str, str]) -> dict[str, str]:
@@ -127,6 +151,8 @@ class Config(Section):
     auth: AuthSection = AuthSection()
     storage: StorageSection = StorageSection()
     notify: NotifySection = NotifySection()
+    canary: CanarySection = CanarySection()
+    shadow: ShadowSection = ShadowSection()
     detectors: DetectorTable = Field(default_factory=dict)
     slates: dict[str, Slate] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
@@ -320,6 +346,10 @@ def _check_streams(config: Config, document: Document) -> None:
         problem = reference_problem(stream, streams)
         if problem is not None:
             raise document.error(("streams", index, "reference"), *problem)
+    names = profile_names(config)
+    if config.shadow.profile is not None and config.shadow.profile not in names:
+        why = f"unknown profile {config.shadow.profile[:100]!r}{close_name(config.shadow.profile, names)}"
+        raise document.error(("shadow", "profile"), why, f"profiles: {', '.join(names)}")
 
 
 def reference_problem(stream: Stream, streams: Mapping[str, Stream]) -> tuple[str, str] | None:

@@ -165,7 +165,7 @@ def sound(channel: Channel) -> npt.NDArray[np.float32]:
     return both.astype(np.float32)
 
 
-def _ground() -> npt.NDArray[np.float32]:
+def ground() -> npt.NDArray[np.float32]:
     """A smooth texture that fits itself at its borders; unsmoothed it would be noise, which is a defect."""
     ground = np.random.default_rng(5).standard_normal((HEIGHT + 64, WIDTH + 64)).astype(np.float32)
     for axis in (0, 1, 0, 1):
@@ -181,7 +181,7 @@ def _encode(container: Any, channel: Channel) -> None:
     video.options = {"preset": "veryfast", "crf": "20", "g": "100000", "sc_threshold": "0"}
     audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
     audio.bit_rate = 128_000
-    ground, samples, written = _ground(), sound(channel), 0
+    texture, samples, written = ground(), sound(channel), 0
     for index in range(channel.seconds * FRAME_RATE):
         at = index / FRAME_RATE
         trouble = next((one for one in channel.troubles if one.start <= at < one.end), None)
@@ -189,7 +189,7 @@ def _encode(container: Any, channel: Channel) -> None:
         if trouble is not None and trouble.kind == "black":
             image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
         else:
-            image = picture(channel, trouble.start if held and trouble is not None else at, ground)
+            image = picture(channel, trouble.start if held and trouble is not None else at, texture)
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
         frame.pts, frame.time_base = index, Fraction(1, FRAME_RATE)
         if index % KEY_PICTURES == 0 and not held:

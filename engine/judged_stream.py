@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,10 +36,11 @@ class JudgedStream:
     coverage: Coverage
     began: float
     ends: dict[str, float] = field(default_factory=lambda: {"video": 0.0, "audio": 0.0, "stream": 0.0})
-    rows: dict[str, list[tuple[float, npt.NDArray[np.float64]]]] = field(default_factory=dict)
+    rows: dict[str, list[tuple[float, float, npt.NDArray[np.float64]]]] = field(default_factory=dict)
     causes: dict[str, deque[tuple[float, str]]] = field(default_factory=dict)
     closed_tracks: set[str] = field(default_factory=set)
     sync: LipSync | None = None
+    maps: dict[str, Callable[[], bytes]] = field(default_factory=dict)  # of damage, by incident; keeps two pictures
     frames_measured: int = 0
     audio_samples: int = 0
     told: float = 0.0

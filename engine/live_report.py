@@ -6,7 +6,10 @@ from engine.ingest.remote import RemoteSource
 from engine.judged_stream import JudgedStream
 from engine.service.messages import StreamSaid
 
-COUNTED: Final = ("frames_decoded", "frames_measured", "decode_errors", "packets", "packet_bytes", "audio_samples")
+COUNTED: Final = (
+    "frames_decoded", "frames_measured", "frames_seen_by_network", "decode_errors", "packets", "packet_bytes",
+    "audio_samples",
+)  # fmt: skip
 
 
 def stream_report(stream: JudgedStream, session: str, source: RemoteSource | None, lag: float) -> StreamSaid:

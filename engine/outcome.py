@@ -18,11 +18,13 @@ class Trace:
         columns: names.
         times: (rows,) media seconds.
         values: (rows, columns) float64, NaN where a quantity has no value.
+        until: (rows,) media seconds up to which each row holds; None where nobody kept it.
     """
 
     columns: tuple[str, ...]
     times: npt.NDArray[np.float64]
     values: npt.NDArray[np.float64]
+    until: npt.NDArray[np.float64] | None = None
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class Outcome:
         info: what the container said; None if it could not be opened.
         trace: per track, if asked for.
         thumbnails: JPEG per incident id, if asked for.
+        overlays: the same with the map of damage over it, where there is one.
         thresholds: the value from which each enabled detector's measure is bad, by detector.
     """
 
@@ -47,4 +50,5 @@ class Outcome:
     info: StreamInfo | None = None
     trace: dict[str, Trace] = field(default_factory=dict)
     thumbnails: dict[str, bytes] = field(default_factory=dict)
+    overlays: dict[str, bytes] = field(default_factory=dict)
     thresholds: dict[str, float] = field(default_factory=dict)

@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 
@@ -24,11 +24,12 @@ from engine.coverage import Coverage
 from engine.decode.choose import DecoderChooser
 from engine.decode.driver import wait_by_blocking
 from engine.decode.upload import Uploader
-from engine.detectors import Detector, Rule, all_detectors, resolve
+from engine.detectors import Detector, Rule, all_detectors, detector, resolve
 from engine.device_failures import give_memory_back, gpu_failures_told
 from engine.devices import choose_device
-from engine.errors import DeviceError
+from engine.errors import ConfigError, DeviceError
 from engine.evidence import thumbnail
+from engine.evidence.overlay import overlay
 from engine.evidence.recorder import Recorder
 from engine.evidence.series import Watched
 from engine.evidence.worker import Sink
@@ -46,15 +47,19 @@ from engine.lip_sync import LipSync, SyncRow
 from engine.listener import Listener, Silent
 from engine.measure import VIDEO_COLUMNS, Measure
 from engine.measure.graphs import record_on
+from engine.measure.network import NetworkUse
 from engine.media import AudioBlock, Follower, FrameBatch, Measures, StreamTick, Surface
 from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
 from engine.ranges import ranges_on
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
-from engine.spec import EngineSettings, StreamSpec
+from engine.shadow_judge import Found, ShadowJudge
+from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from engine.verdicts import ClosedBy, Incident, Loudness, StreamSecond
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
+from models.artifact_weights import load_artifact
+from models.weight_files import WeightsError
 
 _log = logging.getLogger(__name__)
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
@@ -80,7 +85,7 @@ class Engine:
         listener: who is told.
         slots: most streams at a time.
         evidence: who is handed the evidence of incidents, from a thread of its own; none is kept without.
-    Raises: DeviceError if the device is not there.
+    Raises: DeviceError if the device is not there; ConfigError if the network's weights cannot be used.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class Engine:
     ) -> None:
         self.settings = settings
         self.device = choose_device(settings.device)
+        network = network_of(settings.network)  # it may fail: before anything is made that has to be let go
         if self.device.type == "cuda":
             # Before torch makes the context: reader threads that wait for the GPU must not burn the cores.
             wait_by_blocking(self.device.index or 0)
@@ -107,13 +113,17 @@ class Engine:
             wait = 0.005 if self.device.type == "cuda" else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
         self._judge = Judge(all_detectors(), self.device, slots)
+        self._slots = slots
+        self._shadows: ShadowJudge | None = None  # made when the first stream has rules to be tried
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
+        self._mapped = frozenset(d.name for d in all_detectors() if d.column == "corruption")
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
         self._levels = Levels(slots, self.device) if settings.levels else None
         self._measure = Measure(
             self.device,
             slots,
             slates=settings.slates,
+            network=network,
             record=record_on(self.device) if self.device.type == "cuda" and settings.graphs else None,
             followers=self._followers(),
         )
@@ -127,7 +137,7 @@ class Engine:
         self._audio: dict[int, BoundedQueue[AudioBlock]] = {}
         self._pixel_black_th: dict[int, float] = {}
         self._waiting: set[int] = set()  # slots of streams that have ended, and whose references go on
-        self._in_flight: deque[tuple[Pending, FrameBatch | None, Measures]] = deque()
+        self._in_flight: deque[tuple[Pending, Pending | None, FrameBatch | None, Measures]] = deque()
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
         self._stopping = False
@@ -183,13 +193,11 @@ class Engine:
             ),
             began=time.monotonic(),
         )
-        wanted = {d.column for d in detectors}
-        if self.settings.trace:
-            wanted |= {*INFORMATION_COLUMNS, *EDGE_COLUMNS}  # no detector of ours judges them
-        self._measure.open_slot(slot, parameters, wanted)
+        self._measure.open_slot(slot, parameters, self._columns_of(stream))
         self._judge.open_slot(slot, rules)
         if self._levels is not None:
             self._levels.open_slot(slot)
+        self._try_beside(stream)
         self.counters.streams[spec.id] = reader.counters
         self._streams[slot] = stream
         self._video[slot], self._audio[slot] = reader.video, reader.audio
@@ -219,6 +227,38 @@ class Engine:
             stream.sync = None
         elif before is None or before.pattern is not pattern or before.reference is not reference:
             stream.sync = LipSync(pattern, reference, spec.reference or "")
+
+    def _columns_of(self, stream: JudgedStream) -> set[str]:
+        """The measures that are taken of a stream."""
+        wanted = {d.column for d in stream.detectors}
+        wanted |= {detector(name).column for name in stream.spec.shadow or ()}
+        if self.settings.trace:
+            wanted |= {*INFORMATION_COLUMNS, *EDGE_COLUMNS}  # no detector of ours judges them
+        return wanted
+
+    def _try_beside(self, stream: JudgedStream) -> None:
+        """Begin to judge a stream by other rules beside its own, where there are some, and end it where not."""
+        if self._shadows is None and stream.spec.shadow is None:
+            return
+        if self._shadows is None:
+            self._shadows = ShadowJudge(self.device, self._slots)
+        self._told_beside(self._shadows.close(stream.slot, stream.ends, "removed"))
+        if stream.spec.shadow is not None:
+            detectors, parameters = resolve(stream.spec.shadow)
+            self._shadows.open(stream.slot, stream.spec.id, {d.name: d.rule(parameters[d.name]) for d in detectors})
+
+    def _told_beside(self, found: Iterable[Found]) -> None:
+        """What rules that are tried have found; an engine that nobody asked for it tells nobody."""
+        for _ in found:
+            pass
+
+    def tell_tiles(self, take: Callable[[torch.Tensor], None]) -> None:
+        """Hand on what the network says of each tile that it looks at: (pictures, pieces, tiles, tiles), on the device.
+
+        For measuring it; called from the loop, in the order of the rows.
+        """
+        if self._measure.network is not None:
+            self._measure.network.told_tiles = lambda _, said: take(said)
 
     def _followers(self) -> list[Follower]:
         """Who keeps something of every picture's row, on a GPU together with the kernels' launches."""
@@ -336,6 +376,7 @@ class Engine:
             self._pass_over(frames, error)
             return
         self._emit(measures, frames)
+        self._count_looks(frames)
 
     def _pass_over(self, frames: FrameBatch, error: torch.OutOfMemoryError) -> None:
         """These pictures are not judged, and their seconds say so; the next batches are smaller."""
@@ -348,6 +389,13 @@ class Engine:
             "out of memory on %s: %d pictures are left out, and at most %d are judged at a time from now on: %s",
             self.device, len(frames.numbers), self._batcher.max_batch, str(error).splitlines()[0],
         )  # fmt: skip
+
+    def _count_looks(self, frames: FrameBatch) -> None:
+        """Which of these pictures the network saw."""
+        for row in () if self._measure.network is None else self._measure.network.looked:
+            stream = self._streams[frames.numbers[row]]
+            stream.coverage.network(frames.surfaces[row].pts)
+            stream.reader.counters.frames_seen_by_network += 1
 
     def _on_device(self, batch: FrameBatch) -> FrameBatch:
         """The batch with the software decoder's pictures uploaded, where the kernels run on a GPU."""
@@ -384,6 +432,8 @@ class Engine:
                 self._settle(0)
                 reader.gap.clear()  # first: what the reader says from here on counts for the next pass
                 self._judge.interrupt(stream.slot)
+                if self._shadows is not None:
+                    self._shadows.interrupt(stream.slot)
                 if reader.anew:
                     self._forget_measures(stream)
         if silent:
@@ -419,18 +469,19 @@ class Engine:
     def _forget_measures(self, stream: JudgedStream) -> None:
         """What was measured of the stream so far is not to be compared with what comes."""
         stream.reader.anew = False
-        self._measure.open_slot(stream.slot, stream.parameters, {d.column for d in stream.detectors})
+        self._measure.open_slot(stream.slot, stream.parameters, self._columns_of(stream))
 
     def _emit(self, measures: Measures, frames: FrameBatch | None) -> None:
         """Judge rows; their verdicts are given out now on the CPU, one batch later on a GPU."""
         pending = self._judge.submit(measures)
-        self._in_flight.append((pending, frames, measures))
+        beside = None if self._shadows is None else self._shadows.submit(measures)
+        self._in_flight.append((pending, beside, frames, measures))
         self._settle(self._depth)
 
     def _settle(self, depth: int) -> None:
         """Give out verdicts until at most `depth` batches are in flight."""
         while len(self._in_flight) > depth:
-            pending, frames, measures = self._in_flight.popleft()
+            pending, beside, frames, measures = self._in_flight.popleft()
             transitions = pending.transitions()
             self._account(measures, frames)
             for transition in transitions:
@@ -443,12 +494,31 @@ class Engine:
                 if frames is not None and self._recorder is not None and transition.kind != "closed":
                     row = frames.numbers.index(transition.slot)
                     self._recorder.picture(stream.slot, incident, frames.surfaces[row], transition.decided_at)
+                if frames is not None and incident.detector in self._mapped and transition.kind != "closed":
+                    self._map(stream, incident, frames, transition.decided_at)
+            if beside is not None and self._shadows is not None:
+                self._told_beside(self._shadows.found(beside))
             if frames is not None:
                 self._judged(frames)
                 if self._recorder is not None:
                     self._recorder.batch_ends(frames.numbers, frames.surfaces)
                 for surface in frames.surfaces:
                     surface.release()
+
+    def _map(self, stream: JudgedStream, incident: Incident, frames: FrameBatch, at: float) -> None:
+        """Where the network sees damage in the picture, as evidence."""
+        surface, network = frames.surfaces[frames.numbers.index(stream.slot)], self._measure.network
+        make = self._measure.map_of(stream.slot, surface)
+        if make is None or network is None:
+            return
+
+        def picture() -> bytes:
+            return overlay(surface, make(), network.point)
+
+        if self.settings.thumbnails:
+            stream.maps[incident.id] = picture  # made once, of the worst of them
+        if self._recorder is not None:
+            self._recorder.overlay(stream.slot, incident, at, picture)
 
     def _judged(self, frames: FrameBatch) -> None:
         """The verdicts on these pictures are given out; they are not yet released."""
@@ -482,7 +552,7 @@ class Engine:
                     stream.reader.counters.audio_samples += samples
                     stream.coverage.sound(starts[row], samples / 48000)
             if values is not None:
-                stream.rows.setdefault(measures.track, []).append((starts[row], values[row].copy()))
+                stream.rows.setdefault(measures.track, []).append((starts[row], ends[row], values[row].copy()))
         if values is not None and self.device.type == "cuda":
             self.counters.device_to_host_bytes += values.nbytes
         if frames is not None:
@@ -508,6 +578,8 @@ class Engine:
         if change == "opened":
             stream.opened(incident)
         elif change == "closed" and incident.end is not None:
+            if incident.id in stream.maps:
+                stream.outcome.overlays[incident.id] = stream.maps.pop(incident.id)()
             stream.coverage.closed(incident.detector, incident.start, incident.end)
         if self._recorder is not None:
             self._recorder.incident(stream.slot, incident, change)
@@ -558,6 +630,8 @@ class Engine:
         for transition in self._judge.close_slot(stream.slot, stream.ends):
             incident, change = stream.book.apply(transition, closed_by=closed_by)
             self._publish(stream, incident, change)
+        if self._shadows is not None:
+            self._told_beside(self._shadows.close(stream.slot, stream.ends, closed_by))
         reader.join(JOIN_SECONDS)
         if self._recorder is not None:
             self._recorder.close(stream.slot)
@@ -573,8 +647,9 @@ class Engine:
         for track, rows in stream.rows.items():
             outcome.trace[track] = Trace(
                 columns=self._measure.columns(track),
-                times=np.array([at for at, _ in rows]),
-                values=np.array([values for _, values in rows]),
+                times=np.array([at for at, _, _ in rows]),
+                values=np.array([values for _, _, values in rows]),
+                until=np.array([until for _, until, _ in rows]),
             )
         self.comparing.leave(stream.spec.id)
         self._measure.close_slot(stream.slot)
@@ -596,6 +671,25 @@ class Engine:
         for transition in self._judge.judge(row):
             incident, change = stream.book.apply(transition)
             self._publish(stream, incident, change)
+
+
+def network_of(settings: NetworkSettings | None) -> NetworkUse | None:
+    """The artifact network for an engine, if it is to be used.
+
+    Raises: ConfigError if its weights are not what they should be.
+    """
+    if settings is None or settings.pictures_per_second <= 0:
+        return None
+    try:
+        artifact = load_artifact(settings.weights)
+    except WeightsError as error:
+        raise ConfigError(
+            "cannot use the network's weights",
+            stream="" if settings.weights is None else str(settings.weights),
+            why=str(error),
+            remedy="write weights with avjury train, or leave engine.network.weights out",
+        ) from error
+    return NetworkUse(artifact, settings.pictures_per_second, settings.judges)
 
 
 def watched(declared: Detector, rule: Rule) -> Watched:

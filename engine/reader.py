@@ -27,6 +27,7 @@ from engine.ingest.backoff import Backoff, OpenPace
 from engine.ingest.base import MediaSource
 from engine.ingest.causes import cause_of, is_permanent
 from engine.ingest.transport import TransportWatch
+from engine.latency import Latency
 from engine.media import AudioBlock, Packet, StreamInfo, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue, QueueClosed
 from engine.sampling import Sampling
@@ -110,6 +111,8 @@ class StreamReader:
         self.info: StreamInfo | None = None
         self.decoders: Decoders | None = None
         self.counters = StreamCounters()
+        self.decoding = Latency()
+        """How long packets of pictures took to be decoded."""
         self._source = source
         self._choose = choose
         self._realtime = realtime
@@ -355,6 +358,7 @@ class StreamReader:
                 mark.begin()
                 surfaces = video.decode(packet)
                 mark.end()
+                self.decoding.add(time.monotonic() - self._packet_at)
                 self._deliver_frames(surfaces)
             elif packet.track == "audio" and audio is not None:
                 mark.begin()

@@ -77,11 +77,9 @@ def _incidents(outcome: Outcome) -> str:
     rows = []
     for incident in outcome.incidents:
         picture = outcome.thumbnails.get(incident.id)
-        image = (
-            f'<img alt="worst moment" src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}">'
-            if picture
-            else ""
-        )
+        image = "" if picture is None else _image("worst moment", picture)
+        if incident.id in outcome.overlays:
+            image += _image("where the network sees damage", outcome.overlays[incident.id])
         rows.append(
             f'<tr><td class="{incident.severity}">{incident.severity}</td><td>{escape(incident.detector)}</td>'
             f"<td>{incident.start:.3f}</td><td>{'' if incident.end is None else f'{incident.end:.3f}'}</td>"
@@ -91,6 +89,10 @@ def _incidents(outcome: Outcome) -> str:
         f"<th>{name}</th>" for name in ("severity", "detector", "start s", "end s", "score", "closed by", "")
     )
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _image(text: str, jpeg: bytes) -> str:
+    return f'<img alt="{text}" title="{text}" src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"> '
 
 
 def _plots(outcome: Outcome) -> list[str]:

@@ -122,6 +122,7 @@ class StreamSecond:
             keeps them.
         sync: sound against picture, as far as it was known when the second was given out; None where nobody asked, or
             a track is missing.
+        frames_seen_by_network: pictures that the artifact network looked at.
     """
 
     stream: str
@@ -136,6 +137,7 @@ class StreamSecond:
     critical: tuple[str, ...] = ()
     levels: bytes = b""
     sync: SyncVerdict | None = None
+    frames_seen_by_network: int = 0
 
 
 @dataclass(frozen=True, slots=True)

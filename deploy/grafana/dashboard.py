@@ -43,6 +43,12 @@ ROWS: Final[tuple[tuple[str, tuple[tuple[str, str, str, tuple[tuple[str, str], .
                                               ("avjury_notifications_pending", "notices for {{sink}}"),
                                               ("avjury_verdict_store_queued_seconds", "seconds"))),
     )),
+    ("Canary", (
+        ("timeseries", "Planted defects found, of the last 20", "percentunit",
+         (("avjury_canary_recall_ratio", "{{detector}}"),)),
+        ("timeseries", "From planted to known, p95 of an hour", "s",
+         (("avjury:canary_detect_seconds:p95_1h", "{{detector}}"),)),
+    )),
 )  # fmt: skip
 
 

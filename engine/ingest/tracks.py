@@ -131,6 +131,11 @@ def _codec_tag(stream: Any) -> str:
     return name or f"track type {stream.type}, codec not known to libav"
 
 
+# libav's AVFieldOrder: TT and BB. The other two, of fields that are not shown as they are stored, mean one thing to
+# muxers and another to demuxers.
+_TOP_FIELD_FIRST: Final = {2: True, 3: False}
+
+
 def _video_info(stream: Any) -> VideoInfo:
     context = stream.codec_context
     pixels = context.format
@@ -145,6 +150,7 @@ def _video_info(stream: Any) -> VideoInfo:
         frame_rate=float(rate) if rate else None,
         interlaced=context.field_order > 1,
         handle=stream,
+        top_field_first=_TOP_FIELD_FIRST.get(context.field_order),
     )
 
 

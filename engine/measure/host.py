@@ -129,3 +129,68 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
         told = told if wanted[slots[row]] else np.nan
         # What has such a colour is damaged, whatever its blocks say; where either is NaN, what the blocks say.
         values[row, corruption] = values[row, colour] if values[row, colour] > told else told
+
+
+@compiled
+def fold_tears(counted, heights, due, slots, kept, kept_usual, evidence, usual, limits):
+    """Tears.fill on the host: what the counts of `tear` say of each row, added to what was known of it.
+
+    Args:
+        counted: (N, 4, rows) int32, the columns of `tear`.
+        heights: (N,) rows of each picture.
+        due: (N,) bool; nothing is done of the others.
+        slots: (N,).
+        kept, kept_usual: (N,) share of the evidence, and of what is usual, that is not forgotten.
+        evidence: (S, 2, R) float64, R at least `rows`; by row, that what is below is late, and that it is ahead.
+        usual: (S, 2, 3) float64: blocks that seem torn and those that move, in rows that are no multiple of four, those
+            that are, and multiples of eight.
+        limits: share of torn blocks, least usual share, most for, most against, most evidence, rows at the edge, and
+            the share of the height that the edge is at least; how many blocks that fit worse across time are
+            many, and what they say.
+    Returns: (N,) the most evidence of a row, and (N,) that row over the height.
+    """
+    torn_share, least_usual, most_for, most_against, most_evidence, edge_rows, edge_share, many, worse = limits
+    most, where = np.zeros(slots.shape[0]), np.zeros(slots.shape[0])
+    gain, loss = np.zeros(3), np.zeros(3)
+    for n in range(slots.shape[0]):
+        if not due[n]:
+            continue
+        height, own, lately = heights[n], evidence[slots[n]], usual[slots[n]]
+        for kind in range(3):
+            # Without the row that has the most, which may be torn.
+            total, highest, moving = 0, 0, 0
+            first, step = (1, 1) if kind == 0 else (4, 8) if kind == 1 else (0, 8)
+            for y in range(first, height, step):
+                if kind == 0 and y % 4 == 0:
+                    continue
+                either = max(counted[n, 0, y], counted[n, 1, y])
+                total += either
+                highest = max(highest, either)
+                moving += counted[n, 3, y]
+            lately[0, kind] = lately[0, kind] * kept_usual[n] + (total - highest)
+            lately[1, kind] = lately[1, kind] * kept_usual[n] + moving
+            q = min(max(2 * lately[0, kind] / max(lately[1, kind], 1.0), least_usual), 0.5)
+            p = max(min(3 * q, 0.9), torn_share)
+            gain[kind], loss[kind] = math.log(p / q), math.log((1 - p) / (1 - q))
+        edge = max(height // edge_share, edge_rows)
+        best, place = 0.0, 0
+        for direction in range(2):
+            for y in range(height):
+                value = own[direction, y] * kept[n]
+                moving = counted[n, 3, y]
+                if moving > 0 and edge <= y < height - edge:
+                    kind = 2 if y % 8 == 0 else 1 if y % 4 == 0 else 0
+                    torn = counted[n, direction, y]
+                    said = torn * gain[kind] + (moving - torn) * loss[kind]
+                    if 0 < torn <= counted[n, 2, y]:
+                        said = min(said, 0.0)
+                    said = min(max(said, most_against), most_for)
+                    if counted[n, 2, y] >= many and counted[n, 2, y] > 2 * torn:
+                        said = worse
+                    value += said
+                value = min(max(value, 0.0), most_evidence)
+                own[direction, y] = value
+                if value > best:
+                    best, place = value, y
+        most[n], where[n] = best, place / height
+    return most, where

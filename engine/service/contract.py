@@ -13,7 +13,7 @@ from engine.verdicts import Incident, StreamSecond, SyncVerdict
 
 Change = Literal["opened", "updated", "closed"]
 StreamState = Literal["starting", "running", "stalled", "ended", "failed", "paused", "quarantined", "shed"]
-EvidenceKind = Literal["thumbnail", "clip", "series"]
+EvidenceKind = Literal["thumbnail", "clip", "series", "overlay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class StreamPlan:
             "best", the others being streams of their own.
         private_addresses: loopback and private addresses may be opened (streams of the operator's own configuration).
         reference: id of the stream that it is compared with, which the same engine has to judge; None without one.
+        shadow: detectors that are tried beside these, of which nobody is told; None tries none.
     """
 
     id: str
@@ -44,6 +45,7 @@ class StreamPlan:
     rendition: str = "best"
     private_addresses: bool = False
     reference: str | None = None
+    shadow: Mapping[str, Mapping[str, object]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,12 @@ class EngineStatus:
             "packet_bytes", "audio_samples").
         latency_buckets: cumulative count of verdicts by upper bound in seconds from decoded to judged, +inf last.
         latency_sum: of all of them, in seconds.
+        stage_buckets, stage_sums: the same of each stage on the way there: "ingest" (a packet, from its source to the
+            engine), "decode" (a packet of pictures), "queue" (a picture that waits for its batch), "measure" (a batch),
+            "judge" (a batch).
         batch_frames: mean pictures in a batch over the last seconds.
         queue_depth: surfaces and blocks that wait, over all its streams.
+        detail: why it is not up, for people; "" while it is.
     """
 
     name: str
@@ -129,6 +135,9 @@ class EngineStatus:
     latency_sum: float = 0.0
     batch_frames: float = 0.0
     queue_depth: int = 0
+    detail: str = ""
+    stage_buckets: Mapping[str, Mapping[float, int]] = field(default_factory=dict)
+    stage_sums: Mapping[str, float] = field(default_factory=dict)
 
 
 class FleetListener(Protocol):
@@ -136,6 +145,9 @@ class FleetListener(Protocol):
 
     def on_incident(self, incident: Incident, change: Change, session: str, at: float) -> None:
         """An incident changed at Unix second `at`. The same report may come twice."""
+
+    def on_shadow(self, incident: Incident, change: Change, session: str, at: float) -> None:
+        """As on_incident, of the detectors that are tried beside (StreamPlan.shadow)."""
 
     def on_second(self, second: StreamSecond, session: str, at: float) -> None:
         """A media second of a stream was judged; `at` is the Unix second at which it was played."""

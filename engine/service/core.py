@@ -299,7 +299,7 @@ class Core:
             before = self._whole(stream_id)
             if window_id not in {window.id for window in before.windows}:
                 raise NotFoundError(
-                    "no such window", stream=stream_id, why="none has this id", remedy="GET the stream lists them"
+                    "no such window", stream=stream_id, why="none has this id", remedy="GET the stream: it has them"
                 )
             ours = _own_windows(before)
             left = tuple(window for window in ours if window.id != window_id)

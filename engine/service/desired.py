@@ -1,5 +1,6 @@
 """A stream as it is wanted, from the operator's file or from the API, and the plan that the fleet gets of it."""
 
+import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -207,4 +208,13 @@ def _plan(config: Config, known: Known, stream: Stream, paused: bool, *, private
         rendition=stream.rendition,
         private_addresses=private_addresses,
         reference=stream.reference,
+        shadow=_shadow(config, known, stream),
     )
+
+
+def _shadow(config: Config, known: Known, stream: Stream) -> dict[str, dict[str, object]] | None:
+    """What is tried beside on a stream: its detectors as they would be with the profile that is tried."""
+    name = config.shadow.profile
+    if name is None or not any(fnmatch.fnmatchcase(stream.id, pattern) for pattern in config.shadow.streams):
+        return None
+    return chosen_detectors(config, known, stream.model_copy(update={"profile": name}))

@@ -65,6 +65,9 @@ class Listener:
         """Watchers hear of it when it has been kept."""
         self._recorder.report(incident, change, session, at)
 
+    def on_shadow(self, incident: Incident, change: Change, session: str, at: float) -> None:
+        """What is only tried is kept elsewhere (shadow.py)."""
+
     def on_second(self, second: StreamSecond, session: str, at: float) -> None:
         """Kept, and shown."""
         self._verdicts.put(second, session, at)

@@ -42,6 +42,7 @@ class Judge(msgspec.Struct, tag=True, frozen=True):
     ingest: str
     session: str
     reference: str | None = None
+    shadow: Mapping[str, Mapping[str, Any]] | None = None
 
 
 class Move(msgspec.Struct, tag=True, frozen=True):
@@ -76,8 +77,21 @@ class EngineReady(msgspec.Struct, tag=True, frozen=True):
     device: str
 
 
+class EngineCompiles(msgspec.Struct, tag=True, frozen=True):
+    """The process is starting, and has to compile the kernels first, as this machine never ran them."""
+
+
 class IncidentSaid(msgspec.Struct, tag=True, frozen=True):
     """An incident changed at Unix second `at`."""
+
+    incident: Incident
+    change: Literal["opened", "updated", "closed"]
+    session: str
+    at: float
+
+
+class ShadowSaid(msgspec.Struct, tag=True, frozen=True):
+    """Rules that are tried beside a stream's own found something; as IncidentSaid."""
 
     incident: Incident
     change: Literal["opened", "updated", "closed"]
@@ -115,7 +129,7 @@ class Evidence(msgspec.Struct, tag=True, frozen=True):
 
     incident_id: str
     session: str
-    kind: Literal["thumbnail", "clip", "series"]
+    kind: Literal["thumbnail", "clip", "series", "overlay"]
     content: bytes | None
     path: str | None
 
@@ -140,7 +154,10 @@ class StreamSaid(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, tag=True, frozen=True):
-    """How an engine is, once a second; see EngineStatus. `latency_counts` has one count per bound, not cumulative."""
+    """How an engine is, once a second; see EngineStatus. `latency_counts` has one count per bound, not cumulative.
+
+    Those of each stage have the same bounds.
+    """
 
     load: float
     headroom_streams: int
@@ -152,7 +169,20 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     batch_frames: float
     queue_depth: int
     streams: list[StreamSaid]
+    stage_counts: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    stage_sums: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 SupervisorSays = TakeIngest | DropIngest | Judge | Move | Remove | Snap | Drain
-EngineSays = EngineReady | IncidentSaid | SecondSaid | Ended | Picture | Evidence | Report | LogLine
+EngineSays = (
+    EngineReady
+    | EngineCompiles
+    | IncidentSaid
+    | ShadowSaid
+    | SecondSaid
+    | Ended
+    | Picture
+    | Evidence
+    | Report
+    | LogLine
+)

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from engine.service.canary import LATENCY_BOUNDS, Canary, Score
 from engine.service.contract import EngineStatus, Fleet, StreamStatus
 from engine.service.core import Core
 from engine.service.events import EventHub
@@ -25,6 +26,7 @@ STATES: Final = ("starting", "running", "stalled", "ended", "failed", "paused", 
 STREAM_COUNTERS: Final = (
     ("frames_decoded", "avjury_frames_decoded", "Pictures that the decoder gave."),
     ("frames_measured", "avjury_frames_measured", "Pictures that were judged."),
+    ("frames_seen_by_network", "avjury_frames_seen_by_network", "Pictures that the artifact network looked at."),
     ("decode_errors", "avjury_decode_errors", "Damaged packets and pictures that the decoder reported."),
     ("packets", "avjury_packets", "Compressed packets read."),
     ("packet_bytes", "avjury_packet_bytes", "Bytes of compressed packets read."),
@@ -42,6 +44,7 @@ class ServiceCollector(Collector):
 
     Args:
         ready: what keeps the service from its work; asked at each scrape.
+        canary: None where none is wanted; it then has no metrics.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class ServiceCollector(Collector):
         open_incidents: OpenIncidents,
         reload: Reload,
         ready: Callable[[], Mapping[str, str]],
+        canary: Canary | None = None,
     ) -> None:
         self._core = core
         self._fleet = fleet
@@ -65,6 +69,7 @@ class ServiceCollector(Collector):
         self._open = open_incidents
         self._reload = reload
         self._ready = ready
+        self._canary = canary
         self._gpus = GpuMetrics()
 
     def collect(self) -> Iterator[Metric]:
@@ -74,6 +79,8 @@ class ServiceCollector(Collector):
         yield from self._gpus.collect()
         yield from self._incidents()
         yield from self._service()
+        if self._canary is not None:
+            yield from self._of_canary(self._canary)
 
     def _streams(self) -> Iterator[Metric]:
         statuses = self._core.statuses()
@@ -139,8 +146,14 @@ class ServiceCollector(Collector):
         latency = HistogramMetricFamily(
             "avjury_verdict_latency_seconds", "From a decoded picture to its verdict.", labels=["engine"]
         )
+        stages = HistogramMetricFamily(
+            "avjury_stage_latency_seconds", "How long each stage on the way to a verdict takes.",
+            labels=["engine", "stage"],
+        )  # fmt: skip
         counters: dict[str, CounterMetricFamily] = {}
         for engine in engines:
+            for stage, counts in engine.stage_buckets.items():
+                stages.add_metric([engine.name, stage], _buckets(counts), engine.stage_sums[stage])
             info.add_metric([engine.name, engine.device], 1)
             restarts.add_metric([engine.name], engine.restarts)
             if engine.latency_buckets:
@@ -152,7 +165,7 @@ class ServiceCollector(Collector):
                     text = f"What an engine counts as {name.replace('_', ' ')}."
                     counters[metric] = CounterMetricFamily(metric, text, labels=["engine"])
                 counters[metric].add_metric([engine.name], total)
-        yield from (info, restarts, latency, *counters.values())
+        yield from (info, restarts, latency, stages, *counters.values())
 
     def _incidents(self) -> Iterator[Metric]:
         opened = CounterMetricFamily(
@@ -186,6 +199,45 @@ class ServiceCollector(Collector):
             oldest.add_metric([sink], counts.oldest_seconds)
             latency.add_metric([sink], buckets=_buckets(counts.latency_buckets), sum_value=counts.latency_sum)
         yield from (sent, failing, pending, oldest, latency)
+
+    def _of_canary(self, canary: Canary) -> Iterator[Metric]:
+        book = canary.book
+        scores = book.scores()
+        yield _gauge("avjury_canary_up", "Whether the canary is judged.", canary.up)
+        yield _gauge("avjury_canary_last_found_timestamp_seconds", "When a planted defect was last found.",
+                     book.last_found_at)  # fmt: skip
+        totals: tuple[tuple[str, str, Callable[[Score], int]], ...] = (
+            ("avjury_canary_planted", "Defects planted into the canary.", lambda score: score.planted),
+            ("avjury_canary_found", "Of these, what its detector told.", lambda score: score.found),
+            ("avjury_canary_missed", "Of these, what was not told in time.", lambda score: score.missed),
+        )
+        for name, text, value in totals:
+            family = CounterMetricFamily(name, text, labels=["detector"])
+            for detector, score in scores.items():
+                family.add_metric([detector], value(score))
+            yield family
+        recall = GaugeMetricFamily(
+            "avjury_canary_recall_ratio", "Share of the last 20 planted defects that was found.", labels=["detector"]
+        )
+        latency = HistogramMetricFamily(
+            "avjury_canary_detect_seconds", "From a planted defect's first bytes to its incident.", labels=["detector"]
+        )
+        for detector, score in scores.items():
+            if score.recall is not None:
+                recall.add_metric([detector], score.recall)
+            counts, below = {}, 0
+            for bound in (*LATENCY_BOUNDS, float("inf")):
+                below += score.latency[bound]
+                counts[bound] = below
+            latency.add_metric([detector], buckets=_buckets(counts), sum_value=score.latency_sum)
+        yield recall
+        yield latency
+        unexpected = CounterMetricFamily(
+            "avjury_canary_unexpected", "Incidents of the canary that nobody planted.", labels=["detector"]
+        )
+        for detector, count in book.unexpected.items():
+            unexpected.add_metric([detector], count)
+        yield unexpected
 
     def _service(self) -> Iterator[Metric]:
         ready = self._ready()

@@ -6,6 +6,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from engine.service.auth import Gate
+from engine.service.canary import Canary
 from engine.service.contract import Fleet
 from engine.service.core import Core
 from engine.service.events import EventHub
@@ -16,6 +17,7 @@ from engine.service.open_incidents import OpenIncidents
 from engine.service.probe import Prober
 from engine.service.reload import Reload
 from engine.service.sessions import Sessions
+from engine.service.shadow import Shadow
 from engine.service.sinks import Notifier, SecondsReader
 from engine.service.wall import Wall
 from engine.store.sql import Store
@@ -31,7 +33,9 @@ class Parts:
         sessions: of the web page.
         history: the last hours of every stream.
         wall: how all streams are now.
+        shadow: what a profile that is tried would change.
         notifier: None where nobody is told.
+        canary: None where none is wanted.
     """
 
     data: Path
@@ -50,7 +54,9 @@ class Parts:
     sessions: Sessions
     history: History
     wall: Wall
+    shadow: Shadow
     notifier: Notifier | None = None
+    canary: Canary | None = None
 
     def wake_notifier(self) -> None:
         """There may be new notices."""

@@ -17,7 +17,7 @@ from engine.service.core import Core
 from engine.service.sinks import Notifier
 
 # What a running service takes on; anything else waits for the next start.
-LIVE_SECTIONS: Final = frozenset(("auth", "detectors", "profiles", "streams"))
+LIVE_SECTIONS: Final = frozenset(("auth", "detectors", "profiles", "shadow", "streams"))
 LIVE_SERVICE_KEYS: Final = frozenset(("api_private_addresses", "max_streams", "metrics_max_streams", "open_metrics",
                                       "min_free_bytes", "incident_days"))  # fmt: skip
 

@@ -19,7 +19,7 @@ from engine.service.children import Child
 from engine.service.contract import FleetListener, StreamPlan, StreamState
 from engine.service.fleet_settings import FleetSettings
 from engine.service.messages import DropIngest, Remove, SupervisorSays
-from engine.service.places import EnginePlace, IngestPlace, StreamPlace
+from engine.service.places import WAITS, EnginePlace, IngestPlace, StreamPlace
 from engine.wire import ConnectionLost
 
 _log: Final = logging.getLogger(__name__)
@@ -82,6 +82,12 @@ class Roster:
         if told != place.told:
             place.told = told
             self.calls.append(lambda listener: listener.on_status(status))
+
+    def tell_waiting(self, engine: EnginePlace) -> None:
+        """An engine that starts has come on: its streams say what they wait for, or that they wait no more."""
+        for place in self.judged_by(engine):
+            if place.state == "starting" and place.cause in (None, WAITS):
+                self.set_state(place, "starting", *engine.waiting())
 
     def judged_by(self, engine: EnginePlace) -> list[StreamPlace]:
         """The streams of an engine."""
@@ -168,7 +174,9 @@ class Roster:
         place = self.streams[plan.id] = StreamPlace(plan, time.time())
         if engine is not None:
             self.begin(place, engine)
-        self.set_state(place, "starting" if engine is not None else "paused")
+            self.set_state(place, "starting", *engine.waiting())
+        else:
+            self.set_state(place, "paused")
 
     def change(self, place: StreamPlace, plan: StreamPlan) -> None:
         """A stream is wanted otherwise; where its input stays the same, it is not opened again. Raises: as `choose`."""
@@ -188,14 +196,14 @@ class Roster:
                 return
             place.end_session()
             self.begin(place, engine)
-            self.set_state(place, "starting")
+            self.set_state(place, "starting", *engine.waiting())
             return
         chosen = self.choose(plan)
         self.halt(place)
         place.plan = plan
         place.suspicion.deaths.clear()
         self.begin(place, chosen)
-        self.set_state(place, "starting")
+        self.set_state(place, "starting", *chosen.waiting())
 
     def _ingest_for(self, engine: EnginePlace) -> IngestPlace:
         """An ingest process with room for one more stream."""

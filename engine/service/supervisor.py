@@ -29,6 +29,8 @@ from engine.errors import AvjuryError, ConfigError, StoreError
 from engine.service import logs
 from engine.service.api.app import make_app
 from engine.service.auth import Gate
+from engine.service.canary import Canary, CanaryListener
+from engine.service.contract import FleetListener
 from engine.service.core import Core
 from engine.service.events import EventHub
 from engine.service.evidence_files import EvidenceFiles
@@ -43,7 +45,9 @@ from engine.service.parts import Parts
 from engine.service.probe import Prober
 from engine.service.recorder import Recorder
 from engine.service.reload import Reload
+from engine.service.reserve import Reserve
 from engine.service.sessions import Sessions, session_key
+from engine.service.shadow import Shadow, ShadowListener
 from engine.service.wall import Wall
 from engine.store.database import sqlite_url
 from engine.store.records import Recorded
@@ -78,6 +82,8 @@ def serve(
     handler = logs.configure(config.service.log_format, config.service.log_level)
     try:
         with _locked(folder), _bound(host, port) as bound:
+            if Reserve(folder).take():
+                log.error("the disk of %s is full: the reserve is used up to start at all", folder)
             service = Service(config, known, config_path, folder, gate, makers)
             asyncio.run(service.run(bound))
     finally:
@@ -134,6 +140,8 @@ class Service:
         self._history = History(data / "history", settings.history_hours)
         self._wall = Wall(self._core, self._open)
         self._listener = Listener(self._recorder, self._verdicts, self._hub, (self._history.put, self._wall.put))
+        self._shadow = Shadow(data, self._core)
+        self._canary = Canary(config.canary, data / "canary", self._fleet) if config.canary.enabled else None
         self._housekeeper = Housekeeper(
             data,
             self._store,
@@ -164,6 +172,7 @@ class Service:
             self._open,
             self._reload,
             self._health.ready,
+            self._canary,
         )
         self._gate = gate
         self.parts = Parts(
@@ -183,7 +192,9 @@ class Service:
             sessions=Sessions(gate, session_key(data)),
             history=self._history,
             wall=self._wall,
+            shadow=self._shadow,
             notifier=self._notifier,
+            canary=self._canary,
         )
 
     async def run(self, bound: socket.socket) -> None:
@@ -244,14 +255,23 @@ class Service:
         for part, start in (
             ("recorder", self._recorder.start),
             ("verdicts", self._verdicts.start),
-            ("fleet", partial(self._fleet.start, self._listener)),
+            ("fleet", partial(self._fleet.start, self._heard_by())),
             ("core", self._core.start),
             ("notifier", self._start_notifier),
             ("housekeeper", self._housekeeper.start),
             ("health", self._health.start),
+            ("canary", self._start_canary),
         ):
             self._running.add(part)
             start()
+
+    def _heard_by(self) -> FleetListener:
+        told = ShadowListener(self._shadow, self._listener)
+        return told if self._canary is None else CanaryListener(self._canary.book, told)
+
+    def _start_canary(self) -> None:
+        if self._canary is not None:
+            self._canary.start()
 
     def _start_notifier(self) -> None:
         if self._notifier is not None:
@@ -265,6 +285,8 @@ class Service:
             return max(0.2, until - kept - time.monotonic())
 
         running, self._running = self._running, set()
+        if "canary" in running and self._canary is not None:
+            self._canary.stop(1.0)
         if "health" in running:
             self._health.stop(1.0)
         if "housekeeper" in running:
@@ -366,7 +388,7 @@ def _locked(data: Path) -> Iterator[IO[str]]:
             raise StoreError("the data folder is in use", stream=str(data),
                              why=f"another service has it (process {file.read().strip() or 'unknown'})",
                              remedy="end that one, or name another folder (--data)") from error  # fmt: skip
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with contextlib.suppress(OSError):  # of a full disk; it only helps people
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), str(os.getpid()).encode())
         yield file

@@ -10,7 +10,7 @@ from engine.verdicts import ClosedBy, Severity
 Origin = Literal["config", "api"]
 State = Literal["open", "closed"]
 Change = Literal["opened", "updated", "closed"]
-EvidenceKind = Literal["thumbnail", "clip", "series"]
+EvidenceKind = Literal["thumbnail", "clip", "series", "overlay"]
 DeliveryState = Literal["pending", "delivered", "dead"]
 
 T = TypeVar("T")

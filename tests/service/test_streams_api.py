@@ -261,3 +261,16 @@ def test_a_stream_is_compared_with_another_and_that_one_cannot_go(tmp_path):
         assert taken.json()["reference"] is None
         assert service.fleet.plans["distribution"].reference is None
         assert client.delete("/api/v1/streams/contribution").status_code == 204
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/v1/streams"), ("PATCH", "/api/v1/streams/dark")])
+def test_a_body_that_is_no_json_object_is_told_so(tmp_path, method, path):
+    with running(tmp_path) as service, service.client() as client:
+        bare = client.request(method, path, content=b'{"id": "x"}')  # as `curl -d` sends it
+        form = client.request(method, path, data={"id": "x"})
+        listed = client.request(method, path, json=[1])
+    assert [answer.status_code for answer in (bare, form, listed)] == [422] * 3
+    assert "Content-Type: application/json" in form.json()["error"]["remedy"]
+    assert listed.json()["error"]["why"] == "the body is not a JSON object"
+    assert "pydantic" not in bare.text
+    assert "dictionary" not in bare.text + form.text + listed.text

@@ -70,6 +70,11 @@ def routes(parts: Parts, access: Access) -> APIRouter:
     def profiles() -> dict[str, Any]:
         return {"items": profile_names(parts.core.config), "next": None}
 
+    @router.get("/shadow", summary="What the profile that is tried would change", dependencies=[viewer],
+                **route("viewer"))  # fmt: skip
+    def shadow() -> dict[str, Any]:
+        return parts.shadow.as_json()
+
     @router.get("/streams/{stream_id}/rules", summary="By which rules a stream is judged", dependencies=[viewer],
                 **route("viewer", 404))  # fmt: skip
     def rules(stream_id: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic import Field
 from engine.ingest.url_policy import redact
 from engine.service.api.access import Access, route
 from engine.service.api.queries import PageQuery, page_json
+from engine.service.canary import canary_json
 from engine.service.contract import EngineStatus
 from engine.service.metrics import exposition
 from engine.service.parts import Parts
@@ -51,6 +52,11 @@ def routes(parts: Parts, access: Access) -> APIRouter:
             "history_hours": parts.core.config.service.history_hours,
             "walls": parts.wall.readers,
         }
+
+    @router.get("/api/v1/canary", tags=["service"], summary="What is found of the defects planted into the canary",
+                dependencies=[viewer], **route("viewer"))  # fmt: skip
+    def canary() -> dict[str, Any]:
+        return {**canary_json(parts.canary), "next": None}
 
     @router.get("/api/v1/maintenance", tags=["service"], summary="All maintenance windows", dependencies=[viewer],
                 **route("viewer"))  # fmt: skip
@@ -105,7 +111,7 @@ def routes(parts: Parts, access: Access) -> APIRouter:
 def _engine(engine: EngineStatus) -> dict[str, Any]:
     shown = asdict(engine)
     # By stream they are in /metrics, and in each stream's own page.
-    for name in ("stream_counters", "latency_buckets", "latency_sum"):
+    for name in ("stream_counters", "latency_buckets", "latency_sum", "stage_buckets", "stage_sums"):
         del shown[name]
     return shown
 

@@ -147,6 +147,7 @@ export async function show(main, id) {
         if (share !== null && share < 0.9) return ["lane-part", `${percent(share)} of the pictures were judged`];
         return ["lane-full", "judged in full"];
       })],
+      told.network.some(Boolean) ? ["network", stretches(told.at, told.step, told.network, (looks) => (looks ? ["lane-full", `the network saw ${number(looks, 2)} pictures a second`] : null))] : null,
       told.decode_errors.some(Boolean) ? ["damage", stretches(told.at, told.step, told.decode_errors, (n) => (n ? ["lane-damage", `${n} damaged`] : null))] : null,
       ...kinds.map((kind) => [spoken(kind), found.filter((i) => i.detector === kind).map((i) => {
         const [from, to] = open(i);

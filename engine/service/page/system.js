@@ -20,15 +20,15 @@ function parsed(text) {
 }
 
 export async function show(main) {
-  const ready = h("div", {}), engines = h("div", { class: "cards" }), numbers = h("div", { class: "cards" }), letters = h("div", {});
-  fill(main, h("h1", {}, "System"), ready, h("h2", {}, "Engines"), engines, h("h2", {}, "Queues"), numbers, letters);
+  const ready = h("div", {}), engines = h("div", { class: "cards" }), numbers = h("div", { class: "cards" }), planted = h("div", {}), letters = h("div", {});
+  fill(main, h("h1", {}, "System"), ready, h("h2", {}, "Engines"), engines, h("h2", {}, "Queues"), numbers, planted, letters);
   let over = false;
   const card = (title, ...rows) => h("section", { class: "card" }, h("h3", {}, title), h("dl", { class: "facts" }, rows.filter(Boolean).map(([k, v]) => h("div", {}, h("dt", {}, k), h("dd", {}, v)))));
   const gauge = (share, limit) => h("span", { class: "gauge" }, h("i", { class: share > limit ? "over" : "", style: { transform: `scaleX(${Math.max(0, Math.min(1, share))})` } }));
 
   async function load() {
-    const [state, list, text, dead] = await Promise.all([
-      get("service"), get("engines"), fetch("metrics").then((a) => (a.ok ? a.text() : "")).catch(() => ""),
+    const [state, list, canary, text, dead] = await Promise.all([
+      get("service"), get("engines"), get("canary"), fetch("metrics").then((a) => (a.ok ? a.text() : "")).catch(() => ""),
       may("operator") ? get("dead-letters", { limit: 50 }) : { items: [] },
     ]);
     if (over) return;
@@ -56,6 +56,10 @@ export async function show(main) {
       card("Seconds", ["Wait in memory", number(value("avjury_verdict_store_queued_seconds"))], ["In the spool", bytes(value("avjury_verdict_store_spool_bytes"))], ["Store", value("avjury_verdict_store_store_up") ? "up" : "away"]),
       card("Notifications", ...(sinks.length ? sinks.map((sink) => [sink, `${number(value("avjury_notifications_pending", { sink }))} wait, ${number(value("avjury_notifications_total", { sink, outcome: "delivered" }), 6)} delivered${value("avjury_notification_sink_failing", { sink }) ? ", refusing" : ""}`]) : [["Sinks", "none"]])),
       card("Watchers", ["Event streams", number(value("avjury_event_clients"))], ["Walls", String(state.walls)]));
+    fill(planted, canary.enabled ? [h("h2", {}, "Canary"), h("p", { class: "hint" }, canary.up ? "A channel of the service's own is judged, into which known defects are planted." : "The service's own channel is not judged now."),
+      h("table", {}, h("thead", {}, h("tr", {}, ["detector", "planted", "found", "missed", "of the last 20", "known after"].map((x) => h("th", {}, x)))), h("tbody", {}, canary.detectors.map((one) =>
+        h("tr", { class: one.missed ? "bad" : "" }, h("td", {}, one.detector), h("td", {}, String(one.planted)), h("td", {}, String(one.found)), h("td", {}, String(one.missed)), h("td", {}, one.recall === null ? "-" : percent(one.recall)), h("td", {}, one.mean_seconds === null ? "-" : `${number(one.mean_seconds)} s, set ${number(one.set_seconds)} s`))))),
+      Object.keys(canary.unexpected).length ? h("p", { class: "hint" }, `Told, and not planted: ${Object.entries(canary.unexpected).map(([name, count]) => `${name} (${count})`).join(", ")}`) : null] : null);
     fill(letters, dead.items.length ? [h("div", { class: "bar" }, h("h2", {}, "Given up"), h("span", { class: "spring" }), button("Try all again", async () => {
       await post("dead-letters/revive", { ids: dead.items.map((one) => one.id) });
       await load();

@@ -16,10 +16,10 @@ export async function show(main, _, query) {
   if (!detector.value) detector.value = declared.items[0].name;
   const span = select(SPANS, query.get("span") || "3600");
   const controls = h("div", { class: "knobs" }), about = h("p", { class: "hint" }), plot = h("div", { class: "charts" });
-  const compared = h("div", {}), found = h("div", { class: "two" }), apply = h("div", { class: "tools" });
+  const compared = h("div", {}), found = h("div", { class: "two" }), apply = h("div", { class: "tools" }), shadowed = h("div", {});
   fill(main, h("h1", {}, "Threshold workshop"),
     h("p", { class: "hint" }, "Tries other thresholds on what was measured of a stream, second by second. Nothing changes until it is applied."),
-    h("div", { class: "filters" }, field("Stream", stream), field("Detector", detector), field("Time span", span)), about, controls, plot, compared, found, apply);
+    h("div", { class: "filters" }, field("Stream", stream), field("Detector", detector), field("Time span", span)), about, controls, plot, compared, found, apply, shadowed);
   let chart = null, rule = null, present = {}, tried = {}, one = null, judged = null, over = false, asked = 0;
 
   async function begin() {
@@ -87,8 +87,23 @@ export async function show(main, _, query) {
   }
 
   const fail = (error) => toast(error.message);
+  /** What the profile that is tried on live streams would change. */
+  async function beside() {
+    const told = await get("shadow");
+    if (over || !told.profile) return;
+    const rows = (items) => items.slice(0, 50).map((i) => h("tr", {}, h("td", {}, when(i.opened_at)), h("td", {}, i.stream), h("td", {}, i.detector), h("td", {}, i.end === null ? "open" : lasting(i.end - i.start))));
+    const list = (title, items) => h("section", { class: "card" }, h("h2", {}, `${title}: ${items.length}`), items.length
+      ? h("table", {}, h("thead", {}, h("tr", {}, ["opened", "stream", "detector", "for"].map((x) => h("th", {}, x)))), h("tbody", {}, rows(items))) : h("p", { class: "hint" }, "Nothing."));
+    fill(shadowed, h("h2", {}, `Profile ${told.profile}, tried beside the live one`),
+      h("p", { class: "hint" }, `On ${told.streams} streams since ${when(told.since)}; nobody is told of what it finds.${told.not_tried.length ? ` Cannot be tried beside, as it changes what is measured: ${told.not_tried.join(", ")}.` : ""}`),
+      h("table", {}, h("thead", {}, h("tr", {}, ["detector", "only live", "only with the profile", "both"].map((x) => h("th", {}, x)))), h("tbody", {}, told.counts.map((c) =>
+        h("tr", {}, h("td", {}, c.detector), h("td", {}, String(c.only_live)), h("td", {}, String(c.only_shadow)), h("td", {}, String(c.both)))))),
+      h("div", { class: "cards" }, list("No longer told", told.only_live), list("Told besides", told.only_shadow)));
+  }
+
   const later = calm(150, () => run().catch(fail));
   for (const one_of of [stream, detector, span]) one_of.addEventListener("change", () => begin().catch(fail));
+  beside().catch(fail);
   await begin();
   return () => { over = true; if (chart) chart.close(); };
 }

@@ -1,0 +1,1 @@
+"""`avjury selftest`: known defects are made, planted and judged, so that one sees what this installation finds."""
