@@ -290,7 +290,7 @@ def _sync_cells(av_sync: Mapping[str, Any]) -> tuple[str, str]:
     if av_sync.get("same_programme") is False:
         return "another programme", "-"
     shown = "-" if offset is None else f"{offset:+.0f} ms{'' if av_sync['verdict'] == 'in_sync' else ' (out)'}"
-    return shown, "-" if latency is None else f"{latency / 1000:.2f} s"
+    return shown, "-" if latency is None else f"{round(latency / 1000, 2) + 0.0:.2f} s"  # no -0.00
 
 
 def _short(value: float) -> str:
