@@ -96,7 +96,10 @@ def check(
         Path | None, typer.Option("--output", metavar="F", help="Write records to this file, not to stdout.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="F.html", help="Also write one self-contained HTML page.")
+        Path | None,
+        typer.Option(
+            "--report", metavar="F.html", help="Also write one self-contained HTML page; F.json: the same as JSON."
+        ),
     ] = None,
     evidence: Annotated[
         Path | None,
