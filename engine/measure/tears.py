@@ -117,7 +117,7 @@ class Tears:
             most, where = self._fold(counted, height, slots, due, kept, kept_usual)
         view[:, _TEARING] = xp.where(due, most, torch.nan)
         view[:, _PLACE] = xp.where(due, where, torch.nan)
-        self._schedule.pace(slots, due, most >= SUSPECTED, interval=0.0, gain=0.0)
+        self._schedule.pace(slots, due, most >= SUSPECTED, interval=xp.zeros_like(pts), gain=0.0)
 
     def _fold(self, counted: Any, height: Any, slots: Any, due: Any, kept: Any, kept_usual: Any) -> tuple[Any, Any]:
         """`host.fold_tears` on tensors."""
