@@ -1,13 +1,18 @@
-"""Clean content: real clips as they are, and the same clips coded otherwise, which must raise nothing either."""
+"""Clean content, which must raise nothing: real clips as they are, the same coded otherwise, and what is drawn here."""
 
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import av
+
+from benchmarks.made_content import KINDS, SECONDS, made_clips
 from benchmarks.tallies import CONFIDENCE, false_per_hour_at_most
 from engine.pipeline import check
 from engine.spec import EngineSettings, StreamSpec
@@ -24,6 +29,7 @@ class Variant:
         suffix: of the file.
         seconds: of the clip that are coded.
         sound: options of FFmpeg for the sound, in place of AAC or Opus.
+        lines: that pictures of less are enlarged to; 0 where they never are, or hardly.
     """
 
     name: str
@@ -32,6 +38,7 @@ class Variant:
     suffix: str = ".mp4"
     seconds: float = 6.0
     sound: tuple[str, ...] = ()
+    lines: int = 0
 
 
 H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p")
@@ -50,8 +57,8 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("10 bit H.264 4:2:2 360p, 60", FIT.format(640, 360) + ",fps=60",
             ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv422p10le"), seconds=4.0),
     Variant("2160p H.264", FIT.format(3840, 2160), ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "22",
-            "-pix_fmt", "yuv420p"), seconds=2.5),
-    Variant("portrait 608x1080 H.264, 60", FIT.format(608, 1080) + ",fps=60", H264, seconds=4.0),
+            "-pix_fmt", "yuv420p"), seconds=2.5, lines=2160),
+    Variant("portrait 608x1080 H.264, 60", FIT.format(608, 1080) + ",fps=60", H264, seconds=4.0, lines=1080),
     Variant("360p MPEG-4 Part 2 in AVI", FIT.format(640, 360) + ",fps=25",
             ("-c:v", "mpeg4", "-q:v", "3", "-pix_fmt", "yuv420p"), ".avi"),
     Variant("360p of variable rate", FIT.format(640, 360) + ",select='not(eq(mod(n\\,7)\\,3))'",
@@ -64,6 +71,18 @@ VARIANTS: tuple[Variant, ...] = (
             ("-c:v", "libx264", "-preset", "medium", "-b:v", "1500k", "-pix_fmt", "yuv420p"), ".mkv",
             sound=("-af", "volume=-6dB", "-c:a", "libmp3lame", "-b:a", "128k")),
 )  # fmt: skip
+
+
+# Channels of 2160 lines carry old programmes of 480 and 576, at 4.5 times their size; a picture enlarged by more than
+# this, as QCIF by 15, has no detail for its size and is blurred for whoever sees it.
+MOST_ENLARGED = 6.0
+
+
+def is_fair(clip: Path, variant: Variant) -> bool:
+    """Whether a clip that is coded so still looks clean, and not blurred by its enlargement alone."""
+    with av.open(str(clip), metadata_errors="replace") as container:
+        lines = max((stream.codec_context.height for stream in container.streams.video), default=0)
+    return not lines or variant.lines <= MOST_ENLARGED * lines
 
 
 def encode(clip: Path, variant: Variant, path: Path, ffmpeg: str) -> None:
@@ -99,18 +118,30 @@ def bench_variants(
         clips: as for `bench_clean`.
         real: the same; what a clip has, its copies have.
         ffmpeg: the program.
-        each: variants of each clip; they take turns.
+        each: variants of each clip; they take turns, and those that enlarge it too much are passed over.
     """
 
     def copies() -> Iterator[tuple[str, Path]]:
         for number, clip in enumerate(clips):
-            for turn in range(each):
-                variant = VARIANTS[(number * each + turn) % len(VARIANTS)]
+            begin = number * each % len(VARIANTS)
+            for variant in islice(filter(partial(is_fair, clip), (*VARIANTS[begin:], *VARIANTS[:begin])), each):
                 path = folder / f"variant{variant.suffix}"
                 encode(clip, variant, path, ffmpeg)
                 yield f"{clip.name}: {variant.name}", path
 
     return _judged(copies(), real) | {"variants": [variant.name for variant in VARIANTS]}
+
+
+def bench_made(folder: Path, seed: int, rounds: int = 1) -> dict[str, Any]:
+    """False alarms on content that is drawn here (benchmarks/made_content.py).
+
+    Args:
+        folder: for the clips.
+        seed: of the first round; each takes the next, and every round draws every kind anew.
+        rounds: how many.
+    """
+    named = (clip for turn in range(rounds) for clip in made_clips(folder, seed + turn))
+    return _judged(named, {}) | {"kinds": [kind.name for kind in KINDS], "rounds": rounds, "seconds_each": SECONDS}
 
 
 def _judged(named: Iterator[tuple[str, Path]], real: Mapping[tuple[str, str], str]) -> dict[str, Any]:
@@ -119,6 +150,7 @@ def _judged(named: Iterator[tuple[str, Path]], real: Mapping[tuple[str, str], st
     there: dict[str, list[str]] = defaultdict(list)
     hours, files = 0.0, 0
     for name, path in named:
+        print(f"clean: {name}", file=sys.stderr, flush=True)  # noqa: T201 - progress
         outcome = check([StreamSpec(id=name, url=str(path))], EngineSettings(device="cpu"))[0]
         if outcome.error is not None or outcome.summary is None:
             raise outcome.error or RuntimeError(f"{name}: nothing was judged")

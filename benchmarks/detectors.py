@@ -5,7 +5,8 @@ planted_pictures.py, planted_transport.py; models/synthesis), and the copy is ju
 defaults. Recall is the share of planted defects that the detector meant for them found; a find is an incident that
 overlaps the planted time, known in time where that took the detector's set duration and two pictures (for sound two
 blocks of 100 ms). What other detectors say of a copy and do not say of its clip is counted as told besides. Clean clips
-are judged as they are, and coded otherwise: every incident on them that is not listed as real (REAL) is a false alarm.
+are judged as they are, and coded otherwise, and so is content that is drawn (benchmarks/made_content.py): every
+incident on them that is not listed as real (REAL) is a false alarm.
 """
 
 import argparse
@@ -20,10 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.clean_content import bench_clean, bench_variants
+from benchmarks.clean_content import bench_clean, bench_made, bench_variants
 from benchmarks.damage import damage_clips
 from benchmarks.detectors_chart import chart
 from benchmarks.harness import RESULTS, write_result
+from benchmarks.planted_fields import WHAT as FIELD_ORDER
+from benchmarks.planted_fields import bench_field_order
 from benchmarks.planted_pictures import bench_pictures
 from benchmarks.planted_transport import bench_transport
 from benchmarks.tallies import Tally, figures, set_seconds, tally
@@ -295,20 +298,27 @@ def main() -> None:
     parser.add_argument(
         "--media", type=Path, required=True, help="folder of clips, with a folder real_av of clean ones"
     )
-    parts = ("picture", "damage", "sound", "transport", "clean", "variants")
+    parts = ("picture", "damage", "sound", "transport", "clean", "variants", "made")
     parser.add_argument("--only", choices=parts, action="append", help="one part; may be given again")
     parser.add_argument("--defects", help="of the picture: only these, with commas between")
+    parser.add_argument("--rounds", type=int, default=1, help="of made content: how often every kind is drawn")
     parser.add_argument("--seed", type=int, default=1, help="of the random times")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the result goes")
     options = parser.parse_args()
     wanted = set(options.only or parts)
-    strengths = {what: STRENGTHS[what] for what in options.defects.split(",")} if options.defects else STRENGTHS
+    named = set(options.defects.split(",")) if options.defects else {*STRENGTHS, FIELD_ORDER}
+    if unknown := named - {*STRENGTHS, FIELD_ORDER}:
+        parser.error(f"no planter is called {', '.join(sorted(unknown))}")
+    strengths = {what: tried for what, tried in STRENGTHS.items() if what in named}
     found: dict[str, Any] = {"seed": options.seed, "detectors": [declared.name for declared in all_detectors()]}
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
         folder = Path(name)
         if "picture" in wanted:
             clips = _existing(options.media, PICTURE_CLIPS)
-            found["picture"] = figures(bench_pictures(folder, clips, strengths, judge, options.seed, _say))
+            planted = bench_pictures(folder, clips, strengths, judge, options.seed, _say)
+            if FIELD_ORDER in named:
+                planted |= bench_field_order(folder, clips, judge, options.seed, _say)
+            found["picture"] = figures(planted)
         if "damage" in wanted:
             found["damage"] = figures(bench_damage(folder, _existing(options.media, DAMAGE_CLIPS), options.seed))
         if "sound" in wanted:
@@ -320,6 +330,8 @@ def main() -> None:
             found["clean"] = bench_clean(clean_clips(options.media), REAL)
         if "variants" in wanted:
             found["variants"] = bench_variants(folder, clean_clips(options.media), REAL, _ffmpeg())
+        if "made" in wanted:
+            found["made"] = bench_made(folder, options.seed, options.rounds)
     path = write_result("detectors", found, options.results)
     path.with_suffix(".svg").write_text(chart(found, path.stem), encoding="utf-8")
     print(json.dumps(found, indent=1))  # noqa: T201 - the command's output

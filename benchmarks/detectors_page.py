@@ -20,7 +20,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "detectors.md"
 PARTS = ("picture", "damage", "sound", "transport")
 # Below this a difference of two runs is their noise.
 LEAST_MS = 0.005
-RECORDED = (*PARTS, "clean", "variants")
+CLEAN = ("clean", "variants", "made")
+RECORDED = (*PARTS, *CLEAN)
 # Detectors that are younger than the first results that say which there were.
 LATER = ("audio.surround_imbalance", "audio.channel_swap")
 CHART = PAGE.parent / "images" / "detectors.svg"
@@ -102,7 +103,7 @@ def _of(name: str, figures: Mapping[str, Any]) -> list[tuple[str, Mapping[str, A
 
 def _clean(figures: Mapping[str, Any]) -> tuple[dict[str, int], float] | None:
     """False alarms by detector, and the hours of clean content, as it is and coded otherwise; None if not judged."""
-    parts = [figures[part] for part in ("clean", "variants") if part in figures]
+    parts = [figures[part] for part in CLEAN if part in figures]
     if not parts:
         return None
     alarms: dict[str, int] = {}
@@ -234,7 +235,7 @@ def page(
             "every detector at its defaults. Planted defects have a strength that viewers notice, at random times in",
             "real clips that have room for them (models/synthesis/visible.py, benchmarks/detectors.py). In time is",
             "two pictures after the set duration, for sound two blocks of 100 ms. A false alarm is an incident on a",
-            "clean clip, as it is or coded otherwise, that is not there.",
+            "clean clip, as it is or coded otherwise, or drawn by benchmarks/made_content.py, that is not there.",
             "",
         ]
         lines += [f"![Found, and when it was known](images/{CHART.name})", ""]

@@ -15,12 +15,14 @@ from torch import Tensor
 from benchmarks.harness import compare, quantiles, time_repeats
 from benchmarks.made_surfaces import copy_to_host, make_surface, picture_bytes
 from engine.batch import Batcher
+from engine.measure.network import CUDA_BATCH, PIECES
 from engine.media import FrameBatch, Surface
 from engine.references import DeviceReferences, HostReferences, References
 from kernels.active_area import active_area
 from kernels.audio_stats import AudioState, measure_audio
 from kernels.blockiness import blockiness
 from kernels.edge_width import edge_width
+from kernels.fields import fields
 from kernels.frame_stats import frame_stats
 from kernels.layout import REFERENCE_FIELDS
 from kernels.sharpness import sharpness
@@ -28,7 +30,9 @@ from kernels.siti import siti
 from kernels.tear import tear
 from kernels.texture import texture
 from kernels.tile_stats import tile_stats
+from kernels.to_network import to_network
 from kernels.torn_blocks import torn_blocks
+from models.artifact_net import ArtifactNet
 
 _BLACK = 0.1
 
@@ -191,6 +195,50 @@ def picture_kernels(size: tuple[int, int]) -> dict[str, Callable[[Tensor, Tensor
         "torn_blocks": torn_blocks,
         "tear": lambda frames, references: tear(frames, references, size[1]),
         "siti": siti,
+        "fields": fields,
+    }
+
+
+def measure_network(device: torch.device, streams: int, size: tuple[int, int], repeats: int) -> dict[str, Any]:
+    """Pieces per second of `to_network` alone, and of the artifact network behind it as the engine runs it.
+
+    The weights are random: they are no matter of speed, and the shipped ones need a library that is not here.
+
+    Args:
+        device, streams, size, repeats: as for `measure_frame_stats`.
+    """
+    surfaces = [[make_surface(f"s{i}", device, *size, seed=2 * i + k) for i in range(streams)] for k in (0, 1)]
+    frames, references = _tables(surfaces, device)
+    corners = [(row, 16 * (row % 3), 16 * place, 0) for row in range(streams) for place in range(PIECES)]
+    crops = torch.tensor(corners[:CUDA_BATCH], device=device)
+    half = device.type == "cuda"
+    got = to_network(frames, references, crops, half)
+    torch.manual_seed(0)
+    net = ArtifactNet().folded().eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with torch.inference_mode():
+        if half:
+            few = [[copy_to_host(surface) for surface in pictures[:2]] for pictures in surfaces]
+            expected = to_network(*_tables(few, torch.device("cpu")), crops[: 2 * PIECES].cpu(), half)
+            if not torch.equal(got[: 2 * PIECES].cpu(), expected):
+                raise AssertionError(
+                    "to_network on the GPU and on the CPU disagree; see tests/kernels/test_to_network.py"
+                )
+            net = net.to(torch.bfloat16)
+        seconds = compare(
+            {
+                "to_network": lambda: to_network(frames, references, crops, half),
+                "both": lambda: net(to_network(frames, references, crops, half)),
+            },
+            repeats=repeats,
+            warm_up=3,
+            wait=waiter(device),
+        )
+    pieces = len(crops)
+    return {
+        "pieces": pieces,
+        "size": list(size),
+        "pieces_per_second": quantiles([pieces / s for s in seconds["both"]]),
+        "to_network_pieces_per_second": quantiles([pieces / s for s in seconds["to_network"]]),
     }
 
 
@@ -243,6 +291,7 @@ def run(device: torch.device, *, quick: bool) -> dict[str, Any]:
         "frame_stats": lambda: measure_frame_stats(device, streams, size, repeats),
         "edge_width": lambda: measure_edge_width(device, streams, size, max(2, repeats // 3)),
         "audio_stats": lambda: measure_audio_stats(device, streams, repeats),
+        "network": lambda: measure_network(device, streams, size, max(2, repeats // 2)),
     }
     for name, kernel in picture_kernels(size).items():
         parts[name] = partial(measure_pictures, name, kernel, device, streams, size, max(2, repeats // 2))

@@ -51,7 +51,9 @@ The launches of a batch of pictures are recorded once as a CUDA graph and played
 of one table, the playback, a copy of its result, the judge's kernel, its counts to one byte each and their copy
 to the host are six per batch, whatever the number of streams: the goal is ten. Levels and the rows that
 evidence keeps are in the recording. Sound and ticks are launched one by one, ten times and once a second.
-Without a recording a batch takes some 850 launches; `make gpu-check` measures both.
+Without a recording a batch takes some 850 launches; `make gpu-check` measures both. The artifact network is
+launched by itself before the playback, some 110 launches in a batch in which a picture is due to be looked at and
+none in the others (docs/network.md); `engine.network.pictures_per_second: 0` leaves it out.
 
 Recording is refused where work waits for the device or makes a tensor from Python's numbers; the tests record
 torch's operators on the CPU and run them again in the same memory (tests/engine/test_graphs.py), so that this

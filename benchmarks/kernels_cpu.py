@@ -24,6 +24,7 @@ from kernels import tile_stats as tiles
 from kernels.active_area import active_area
 from kernels.audio_stats import AudioState, measure_audio
 from kernels.blockiness import blockiness
+from kernels.fields import fields
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
@@ -47,7 +48,8 @@ PER_SECOND = {
     "temporal": 25.0,
     "blockiness": 2.0,
     "torn_blocks": 25.0,
-    "tear": 4.0,
+    "tear": 10.0,
+    "fields": 25.0,  # of interlaced streams only
     "sharpness": 2.0,
     "texture": 2.0,
     "active_area": 5.0,
@@ -134,6 +136,7 @@ def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
         "blockiness": lambda: blockiness(frame),
         "torn_blocks": lambda: torn_blocks(frame, reference),
         "tear": lambda: tear(frame, reference, HEIGHT),
+        "fields": lambda: fields(frame, reference),
         "sharpness": lambda: sharpness(frame),
         "texture": lambda: texture(frame),
         "active_area": lambda: active_area(frame),

@@ -10,7 +10,8 @@ from pathlib import Path
 from benchmarks.tallies import Tally, set_seconds, tally
 from engine.detectors import all_detectors
 from engine.verdicts import Incident
-from models.synthesis.picture import PLANTERS, Picture, plant, plant_at
+from kernels.temporal.layout import STUTTER_WINDOW_SECONDS
+from models.synthesis.picture import FLASH_PICTURES, PLANTERS, Picture, plant, plant_at, repeats_at
 from models.synthesis.picture_clip import read_pictures, starve, write_pictures
 from models.synthesis.planted import Planted
 from models.synthesis.visible import is_visible, samples
@@ -66,6 +67,23 @@ class Defect:
         times = [index for index in range(len(window.pictures)) if self.start <= float(index / window.rate) < self.end]
         return range(times[0], times[-1] + 1) if times else range(0)
 
+    def waits(self, window: Window) -> float:
+        """Seconds from its first picture until it is a defect by its own definition.
+
+        More than three flashes a second are so at their seventh transition (ITU-R BT.1702-3); stutter is so when motion
+        goes on after the third repeat within two seconds, as one hiccup is none; and that a colour has interrupted a
+        scene is so when the scene goes on.
+        """
+        pictures = 0
+        if self.what == "flash":
+            pictures = FLASH_PICTURES
+        elif self.what == "colour_flash":
+            pictures = round(self.strength)
+        elif self.what == "stutter":
+            places = self.places(window)
+            pictures = _third_hiccup([repeats_at(index, self.strength, self.seed) for index in places], window.rate)
+        return float(pictures / window.rate)
+
     def visible(self, window: Window) -> bool:
         """Whether a viewer would see it."""
         places = self.places(window)
@@ -99,6 +117,15 @@ class Defect:
         places = self.places(window)
         part = starve(window.pictures[places.start : places.stop], window.rate, round(self.strength))
         return [*window.pictures[: places.start], *part, *window.pictures[places.stop :]]
+
+
+def _third_hiccup(repeats: Sequence[bool], rate: Fraction) -> int:
+    """Pictures up to where motion goes on after the third repeat within STUTTER_WINDOW_SECONDS; 0 if it never does."""
+    goes_on = [n for n in range(1, len(repeats)) if repeats[n - 1] and not repeats[n]]
+    for first, third in zip(goes_on, goes_on[2:], strict=False):
+        if float((third - first) / rate) < STUTTER_WINDOW_SECONDS:
+            return third
+    return 0
 
 
 def windows(clip: Path) -> Iterator[Window]:
@@ -150,7 +177,8 @@ def bench_pictures(
                 planted = defect.write(window, copy)
                 name = f"{clip.name}+{window.skipped:g} s"
                 tally(tallies[what], name, [planted], judge([copy])[str(copy)], clean,
-                      set_seconds=set_seconds(detectors[planted.detector]), rate=float(window.rate))  # fmt: skip
+                      set_seconds=set_seconds(detectors[planted.detector]) + defect.waits(window),
+                      rate=float(window.rate))  # fmt: skip
                 copy.unlink()
         for what in left:
             tallies[what].no_room.append(clip.name)

@@ -8,7 +8,7 @@ a receiver of webhooks here. Every channel plays one clip in which the picture i
 - *Latency*: from the moment at which the picture was sent that makes the black last for its set duration, to the
   webhook's arrival, with 50 % and 90 % of the sustained channels.
 - *Memory*: of all the service's processes, by number of channels; and after adding and removing one a thousand times.
-- *Soak* (`--soak-seconds`): healthy channels among sources that refuse, end, or are no media.
+- *Soak* (`--soak-seconds`): healthy channels among sources that refuse, are not there, hang, end, or are no media.
 
 All of it is one record. A part that fails is recorded as failed, the others are run all the same, and the command ends
 with 1.
@@ -26,6 +26,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -35,6 +36,7 @@ import httpx
 import psutil
 
 from benchmarks.cpu import decode_only
+from benchmarks.faulty_sources import FaultySources
 from benchmarks.harness import quantiles, write_result
 from benchmarks.looped import RATE, loop_clip, make_clip
 
@@ -75,7 +77,7 @@ def make_channel(folder: Path, name: str) -> Path:
 
 
 class Origin:
-    """The sender; `began` has when each channel's first timestamp was sent."""
+    """The sender; `began` has when each channel's first timestamp was sent last, `connections` all of them."""
 
     def __init__(self, clip: Path) -> None:
         command = [sys.executable, "-m", "benchmarks.live_origin", str(clip)]
@@ -83,6 +85,7 @@ class Origin:
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
         self.began: dict[str, float] = {}
+        self.connections: list[tuple[str, float]] = []
         self._thread = threading.Thread(target=self._listen)
         self._thread.start()
 
@@ -90,7 +93,9 @@ class Origin:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             path, at = line.split()
-            self.began[path.strip("/").removesuffix(".ts")] = float(at)
+            channel = path.strip("/").removesuffix(".ts")
+            self.began[channel] = float(at)
+            self.connections.append((channel, float(at)))
 
     def url(self, channel: str) -> str:
         """Where a channel is had."""
@@ -139,24 +144,37 @@ class Receiver:
 
 
 class Service:
-    """`avjury serve` in processes of its own."""
+    """`avjury serve` in processes of its own.
 
-    def __init__(self, folder: Path, receiver: Receiver) -> None:
+    Args:
+        folder: for its configuration, log and data, which may be there.
+        receiver: of its webhooks.
+        more: sections of its configuration beside those of the benchmark.
+        patient: wait until it is ready.
+    """
+
+    def __init__(
+        self, folder: Path, receiver: Receiver, more: Mapping[str, Any] | None = None, *, patient: bool = True
+    ) -> None:
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
             port = unused.getsockname()[1]
-        folder.mkdir()
-        config = {
+        folder.mkdir(exist_ok=True)
+        config: dict[str, Any] = {
             "service": {"listen": f"127.0.0.1:{port}", "data": str(folder / "data"), "api_private_addresses": True,
                         "damping_seconds": 0.0, "log_level": "warning"},
-            "notify": {"sinks": {"bench": {"type": "webhook", "url": receiver.url}}, "routes": [{"sinks": ["bench"]}]},
+            "notify": {"sinks": {"bench": {"type": "webhook", "url": receiver.url}},
+                       "routes": [{"sinks": ["bench"], "closed_hold_seconds": 0}]},
+            **(more or {}),
         }  # fmt: skip
         (folder / "config.yaml").write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
-        self._log = (folder / "log").open("wb")
+        self._log = (folder / "log").open("ab")
         command = [sys.executable, "-m", "engine.cli", "serve", "--config", str(folder / "config.yaml")]
         self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)
+        self.started = time.monotonic()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0)
-        self._wait_until_ready(folder / "log")
+        if patient:
+            self._wait_until_ready(folder / "log")
 
     def _wait_until_ready(self, log: Path) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -182,16 +200,22 @@ class Service:
 
     def statuses(self) -> dict[str, dict[str, Any]]:
         """By channel, how it is."""
-        found: dict[str, dict[str, Any]] = {}
+        return {item["id"]: item["status"] for item in self._all("/api/v1/streams")}
+
+    def incidents(self) -> list[dict[str, Any]]:
+        """All of them."""
+        return list(self._all("/api/v1/incidents"))
+
+    def _all(self, path: str) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
         while True:
-            page = self.client.get("/api/v1/streams", params={"limit": 100} | ({"cursor": cursor} if cursor else {}))
+            page = self.client.get(path, params={"limit": 100} | ({"cursor": cursor} if cursor else {}))
             page.raise_for_status()
             body = page.json()
-            found |= {item["id"]: item["status"] for item in body["items"]}
+            yield from body["items"]
             cursor = body["next"]
             if cursor is None:
-                return found
+                return
 
     def measured(self) -> dict[str, float]:
         """By channel, how many pictures were judged so far."""
@@ -226,6 +250,15 @@ class Service:
                 total["cpu_seconds"] += sum(process.cpu_times()[:2])
                 total["processes"] += 1
         return {name: round(value, 1) for name, value in total.items()}
+
+    def kill(self) -> None:
+        """End it as the kernel does when memory runs out; returns when its processes are gone."""
+        children = psutil.Process(self._process.pid).children(recursive=True)
+        self._process.kill()
+        self._process.wait()
+        psutil.wait_procs(children, 15)
+        self._log.close()
+        self.client.close()
 
     def close(self) -> None:
         """End it as an operator does."""
@@ -332,14 +365,15 @@ def measure_latency(folder: Path, clip: Path, channels: int, seconds: float) -> 
     """From the picture that completes a defect's set duration to the webhook."""
     with running(folder, clip) as (service, origin, receiver):
         for index in range(channels):
-            service.add(f"c{index}", origin.url(f"c{index}"))
+            if not service.add(f"c{index}", origin.url(f"c{index}")):
+                raise RuntimeError(f"no room for the channel after {index}")
             time.sleep(UNIT_SECONDS / max(channels, 8) / 2)  # so that not all go black at once
         began = time.time()
         time.sleep(seconds)
         ended = time.time()
         arrived = list(receiver.arrived)
         began_at = dict(origin.began)
-    opened = [(at, item) for at, body in arrived for item in _changes(body)
+    opened = [(at, item) for at, body in arrived for item in changes_of(body)
               if item["detector"] == "video.black" and item["change"] == "opened"]  # fmt: skip
     found: list[float] = []
     missed = 0
@@ -363,7 +397,7 @@ def measure_latency(folder: Path, clip: Path, channels: int, seconds: float) -> 
     }  # fmt: skip
 
 
-def _changes(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def changes_of(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The incidents of a webhook, each with its change."""
     items = body.get("changes") or body.get("items") or [body]
     return [{**item, **item.get("incident", {}), "change": item.get("change", body.get("change"))} for item in items]
@@ -403,38 +437,66 @@ def measure_cycles(folder: Path, clip: Path, cycles: int) -> dict[str, Any]:
 
 
 def soak(folder: Path, clip: Path, healthy: int, seconds: float) -> dict[str, Any]:
-    """Healthy channels among faulty sources, for long."""
+    """Healthy channels among faulty sources, for long; seconds count from when all healthy ones run."""
     rows: list[dict[str, Any]] = []
-    with running(folder, clip) as (service, origin, receiver):
-        for index in range(healthy):
-            service.add(f"c{index}", origin.url(f"c{index}"))
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            service.add("refused", f"http://127.0.0.1:{unused.getsockname()[1]}/x.ts")
-        service.add("not-media", receiver.url + "x.ts")
-        service.add("not-found", f"{receiver.url}y.m3u8")
-        began = time.monotonic()
+    names = [f"c{index}" for index in range(healthy)]
+    long = loop_clip(clip, folder / "soak.ts", seconds + 2 * READY_SECONDS)  # none of them ends before the soak does
+    with running(folder, long) as (service, origin, receiver), contextlib.closing(FaultySources()) as faulty:
+        for name, url in {**{name: origin.url(name) for name in names}, **faulty.urls}.items():
+            if not service.add(name, url):
+                raise RuntimeError(f"no room for {name}")
+        wait_until_running(service, names)
+        began, measured = time.monotonic(), service.measured()
         while time.monotonic() - began < seconds:
             time.sleep(min(30.0, max(1.0, seconds / 40)))
             statuses = service.statuses()
+            bad = {name: f"{statuses[name]['state']} {statuses[name]['cause']}" for name in names
+                   if statuses[name]["state"] != "running"}  # fmt: skip
             rows.append({
                 "minutes": round((time.monotonic() - began) / 60, 2),
                 **service.cost(),
                 "mb_by_process": service.memory(),
-                "healthy_running": sum(statuses[f"c{i}"]["state"] == "running" for i in range(healthy)),
-                "lag_seconds": max(statuses[f"c{i}"]["lag_seconds"] for i in range(healthy)),
+                "healthy_running": healthy - len(bad),
+                **({"not_running": bad} if bad else {}),
+                "lag_seconds": max(statuses[name]["lag_seconds"] for name in names),
+                "sampling": min(statuses[name]["sampling"] for name in names),
+                "load": round(os.getloadavg()[0], 2),
             })  # fmt: skip
             _say(json.dumps(rows[-1]))
+        after, took = service.measured(), time.monotonic() - began
+        causes = {name: status["cause"] for name, status in service.statuses().items() if name in faulty.urls}
+        incidents = Counter((one["stream"], one["detector"]) for one in service.incidents())
     half = rows[len(rows) // 2 :]
     hours = (half[-1]["minutes"] - half[0]["minutes"]) / 60
     growth = half[-1]["resident_mb"] - half[0]["resident_mb"]
+    shares = [(after[name] - measured[name]) / took / RATE for name in names]
+    black = sum(count for (stream, detector), count in incidents.items() if detector == "video.black")
     return {
         "seconds": seconds,
         "healthy": healthy,
+        "faulty": causes,
         "mb_per_hour_second_half": round(growth / hours, 1) if hours else None,
         "least_healthy_running": min((row["healthy_running"] for row in rows), default=0),
+        "least_judged_share": round(min(shares), 4),
+        "black_found": black,
+        "black_sent_about": int(healthy * took / UNIT_SECONDS),
+        "others_on_healthy": {f"{stream} {detector}": count for (stream, detector), count in incidents.items()
+                              if stream in names and detector != "video.black"},
+        "webhooks": len(receiver.arrived),
         "rows": rows,
-    }
+    }  # fmt: skip
+
+
+def wait_until_running(service: Service, names: Sequence[str]) -> None:
+    """Wait until channels are judged. Raises: RuntimeError where one is not in time."""
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        states = {name: status["state"] for name, status in service.statuses().items() if name in names}
+        if set(states.values()) == {"running"}:
+            return
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not every healthy channel came to run: {states}")
+        time.sleep(0.5)
 
 
 def _say(text: str) -> None:
@@ -446,9 +508,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="avjury bench service", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=list(SIZES), help="of the pictures")
-    parser.add_argument("--latency-seconds", type=float, default=100.0, help="of each measurement of latency")
-    parser.add_argument("--cycles", type=int, default=1000, help="channels that are added and removed")
+    parser.add_argument("--channels", type=int, help="that are sustained, where that is known: it is not measured then")
+    parser.add_argument(
+        "--latency-seconds", type=float, default=100.0, help="of each measurement of latency; 0 leaves it out"
+    )
+    parser.add_argument("--cycles", type=int, default=1000, help="channels that are added and removed; 0 leaves it out")
     parser.add_argument("--soak-seconds", type=float, default=0.0, help="of the soak; 1800 is usual, 0 leaves it out")
+    parser.add_argument("--soak-channels", type=int, help="healthy ones; default: half of the sustained ones")
     parser.add_argument("--results", type=Path, help="folder for the result; default: benchmarks/results")
     options = parser.parse_args()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
@@ -457,14 +523,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
         folder = Path(name)
         for size in options.sizes:
-            run.part(size, _size_part(folder, size, options.latency_seconds))
+            if options.channels is None or options.latency_seconds:
+                run.part(size, _size_part(folder, size, options.latency_seconds, options.channels))
         first = options.sizes[0]
         clip = folder / f"channel-{first}.ts"
+        if not clip.exists():
+            make_channel(folder, first)
         if options.cycles:
             run.part("cycles", lambda: measure_cycles(folder, clip, options.cycles))
         if options.soak_seconds:
-            sustained = run.figures[first].get("sustained", {}).get("channels", 2 * SOAK_CHANNELS)
-            run.part("soak", lambda: soak(folder, clip, max(1, sustained // 2), options.soak_seconds))
+            known = options.channels or run.figures.get(first, {}).get("sustained", {}).get("channels")
+            healthy = options.soak_channels or max(1, (known or 2 * SOAK_CHANNELS) // 2)
+            unit = folder / f"unit-{first}.ts"
+            run.part("soak", lambda: soak(folder, unit, healthy, options.soak_seconds))
     figures = {"command": " ".join(["avjury bench service", *sys.argv[1:]]), **run.figures}
     path = write_result("service", figures, **({"folder": options.results} if options.results else {}))
     print(path)  # noqa: T201 - the command's result
@@ -491,28 +562,32 @@ class Run:
         _say(f"{name}: {took} s")
 
 
-def _size_part(folder: Path, size: str, latency_seconds: float) -> Callable[[], dict[str, Any]]:
-    """Everything about channels of one size of picture."""
+def _size_part(folder: Path, size: str, latency_seconds: float, channels: int | None) -> Callable[[], dict[str, Any]]:
+    """Everything about channels of one size of picture; how many are sustained is measured unless it is known."""
 
     def measure() -> dict[str, Any]:
         clip = make_channel(folder, size)
-        decoded = decode_only(folder / f"unit-{size}.ts", len(os.sched_getaffinity(0)))
-        alone = decoded["frames"] / decoded["seconds"] / RATE
-        sustained = find_sustained(folder, clip, FIRST[size], STEPS[size])
-        figure: dict[str, Any] = {
-            "sustained": sustained,
-            "decode_only_channels": round(alone, 1),
-            "sustained_over_decode_only": round(sustained["channels"] / alone, 3),
-            "latency": {},
-        }
-        for share in (0.5, 0.9):
-            count = max(1, int(share * sustained["channels"]))
+        figure: dict[str, Any] = {}
+        most = channels
+        if most is None:
+            decoded = decode_only(folder / f"unit-{size}.ts", len(os.sched_getaffinity(0)))
+            alone = decoded["frames"] / decoded["seconds"] / RATE
+            sustained = find_sustained(folder, clip, FIRST[size], STEPS[size])
+            most = sustained["channels"]
+            figure |= {
+                "sustained": sustained,
+                "decode_only_channels": round(alone, 1),
+                "sustained_over_decode_only": round(most / alone, 3),
+            }
+        latency: dict[str, Any] = {}
+        for share in (0.5, 0.9) if latency_seconds else ():
+            count = max(1, int(share * most))
             try:
-                figure["latency"][f"{share:.0%}"] = measure_latency(folder, clip, count, latency_seconds)
+                latency[f"{share:.0%}"] = measure_latency(folder, clip, count, latency_seconds)
             except RuntimeError as problem:
-                figure["latency"][f"{share:.0%}"] = {"channels": count, "failed": str(problem)}
-            _say(json.dumps(figure["latency"]))
-        return figure
+                latency[f"{share:.0%}"] = {"channels": count, "failed": str(problem)}
+            _say(json.dumps(latency))
+        return figure | {"latency": latency}
 
     return measure
 

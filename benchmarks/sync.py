@@ -1,12 +1,13 @@
-"""`python -m benchmarks.sync`: how exactly a test pattern's offset is found, and what is said where there is none.
+"""`python -m benchmarks.sync [pattern|reference]`: how exactly offsets are found, and what is said where there is none.
 
-Patterns with planted offsets through real coders and containers; flashes and sounds that have nothing to do with each
-other must be `unknown`. The goal is 2 ms.
+The part `pattern`: patterns with planted offsets through real coders and containers; flashes and sounds that have
+nothing to do with each other must be `unknown`. The goal is 2 ms. The part `reference`: sync_reference.py.
 """
 
 import argparse
 import itertools
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.harness import RESULTS, write_result
+from benchmarks.sync_reference import measure
 from engine.pipeline import check
 from engine.spec import EngineSettings, StreamSpec
 
@@ -150,18 +152,11 @@ def without(folder: Path, seeds: int) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> int:
-    """Parse the command line, run, and keep the result."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sync", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5, help="of each kind of clip without a pattern")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the result")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
-        rows = planted(Path(name))
-        changes = changed(Path(name))
-        nothing = without(Path(name), options.seeds)
+def patterns(folder: Path, seeds: int) -> dict[str, Any]:
+    """The part `pattern`."""
+    rows, changes, nothing = planted(folder), changed(folder), without(folder, seeds)
     errors = [abs(row["error_ms"]) for row in rows if row["error_ms"] is not None]
-    figures = {
+    return {
         "patterns": len(rows),
         "told": len(errors),
         "within_2_ms": sum(error <= 2.0 for error in errors),
@@ -173,7 +168,27 @@ def main() -> int:
         "rows": rows,
         "without_rows": nothing,
     }
-    print(write_result("sync", figures, folder=options.results))  # noqa: T201 - the command's result
+
+
+def main() -> int:
+    """Parse the command line, run, and keep the results."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sync", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=("pattern", "reference", []), help="all without")
+    parser.add_argument("--seeds", type=int, default=5, help="of each kind of clip without a pattern")
+    parser.add_argument("--offsets", type=int, default=1, help="that each distribution of each programme meets")
+    parser.add_argument("--media", type=Path, default=os.environ.get("AVJURY_MEDIA"), help="folder of real clips")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
+    options = parser.parse_args()
+    parts = options.parts or ["pattern", "reference"]
+    if "reference" in parts and options.media is None:
+        parser.error("the part reference is made of real clips: --media FOLDER, or AVJURY_MEDIA")
+    with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
+        if "pattern" in parts:
+            figures = patterns(Path(name), options.seeds)
+            print(write_result("sync", figures, folder=options.results))  # noqa: T201 - the command's result
+        if "reference" in parts:
+            figures = measure(Path(name), Path(options.media) / "real_av", options.offsets)
+            print(write_result("sync_reference", figures, folder=options.results))  # noqa: T201 - the command's result
     return 0
 
 

@@ -15,6 +15,7 @@ from engine.errors import ConfigError, PipeClosed
 from engine.exit_codes import CLEAN, INCIDENTS, INPUT_FAILED
 from engine.incidents import Change
 from engine.output import WRITERS, Writer, complain, printable
+from engine.startup import nothing_is_garbage
 from engine.stop_signals import StopSignals
 from engine.verdicts import Incident, Severity, StreamSecond
 
@@ -35,6 +36,8 @@ class CheckOptions:
         format: "table", "jsonl" or "json".
         fail_on: "warning", "critical" or "never".
         decode_threads: None takes the configuration's.
+        reference: one of the inputs, that the others are compared with.
+        weights: of the artifact network; None takes the configuration's.
     """
 
     inputs: Sequence[str]
@@ -50,6 +53,8 @@ class CheckOptions:
     realtime: bool
     rendition: str
     decode_threads: int | None
+    reference: str | None = None
+    weights: Path | None = None
 
 
 def judge_inputs(options: CheckOptions) -> int:
@@ -59,7 +64,9 @@ def judge_inputs(options: CheckOptions) -> int:
     Raises: ConfigError, DeviceError; PipeClosed if whoever read the records has gone.
     """
     with StopSignals() as signals:
-        settings, specs = prepare(options)
+        with nothing_is_garbage():
+            settings, specs = prepare(options)
+            import engine.pipeline  # noqa: F401 - `judge` needs it
         folder = None
         if options.evidence is not None:
             from engine.evidence.folder import EvidenceFolder
@@ -110,20 +117,39 @@ def prepare(options: CheckOptions) -> tuple["EngineSettings", list["StreamSpec"]
             "unknown rendition", stream="--rendition", why=f"{options.rendition!r} is neither best, worst nor a height",
             remedy="write best, worst, or a number of lines as 720",
         )  # fmt: skip
+    if options.reference is not None and not options.inputs:
+        raise ConfigError(
+            "no inputs",
+            stream="--reference",
+            why="it is one of the inputs that are named beside it",
+            remedy="avjury check A B --reference A; in a configuration, streams have `reference`",
+        )
     if not options.inputs and not config.streams:
         raise ConfigError("nothing to judge", why="no input was named", remedy="avjury check INPUT..., or --config F")
 
     from engine.devices import choose_device
     from engine.evidence.recorder import EvidenceSettings
     from engine.slate_images import configured
-    from engine.spec import EngineSettings, StreamSpec
+    from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 
     if options.inputs:
         chosen = configuration.select(list(known), [*config.tables(), *selection])
-        specs = [StreamSpec(name, url, chosen, rendition=options.rendition) for name, url in _ids(options.inputs)]
+        named = _ids(options.inputs)
+        reference = _reference(options.reference, named)
+        specs = [
+            StreamSpec(
+                name, url, chosen, rendition=options.rendition, reference=None if name == reference else reference
+            )
+            for name, url in named
+        ]
     else:
         specs = [
-            StreamSpec(id=s.id, url=s.url, detectors=configuration.select(list(known), [*config.tables(s), *selection]))
+            StreamSpec(
+                id=s.id,
+                url=s.url,
+                detectors=configuration.select(list(known), [*config.tables(s), *selection]),
+                reference=s.reference,
+            )
             for s in config.streams
         ]
     settings = EngineSettings(
@@ -138,9 +164,32 @@ def prepare(options: CheckOptions) -> tuple["EngineSettings", list["StreamSpec"]
         thumbnails=options.report is not None,
         evidence=EvidenceSettings.of(config.storage, patient=True),
         slates=configured(config),
+        network=NetworkSettings(
+            config.engine.network.pictures_per_second,
+            config.engine.network.judges,
+            options.weights or config.engine.network.weights,
+        ),
     )
     choose_device(settings.device)  # before any input is opened
     return settings, specs
+
+
+def _reference(reference: str | None, named: Sequence[tuple[str, str]]) -> str | None:
+    """The id of the input that the others are compared with.
+
+    Raises: ConfigError if it is not among the inputs, or the only one.
+    """
+    if reference is None:
+        return None
+    found = next((name for name, url in named if reference in (name, url)), None)
+    if found is None or len(named) < 2:
+        raise ConfigError(
+            "no reference",
+            stream="--reference",
+            why="it has to be one of the inputs, which are at least two",
+            remedy="avjury check A B --reference A",
+        )
+    return found
 
 
 def _ids(inputs: Sequence[str]) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from engine.compiling import told_of_compiling
 from engine.errors import AvjuryError, ConfigError, DeviceError, SourceError
 from engine.evidence.recorder import EvidenceSettings
 from engine.handling import HandlingTable
@@ -35,12 +36,14 @@ from engine.live import LiveEngine, Order, policy_of
 from engine.nearby_cpus import stay_near
 from engine.outcome import Outcome
 from engine.overload import OverloadSettings
+from engine.pipeline import network_of
 from engine.played import Played
 from engine.remote_log import log_remotely
 from engine.service.messages import (
     Drain,
     DropIngest,
     Ended,
+    EngineCompiles,
     EngineReady,
     Evidence,
     IncidentSaid,
@@ -57,7 +60,7 @@ from engine.service.messages import (
 )
 from engine.slate_images import slate_of
 from engine.slates import Slate
-from engine.spec import EngineSettings, StreamSpec
+from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from engine.verdicts import Incident, StreamSecond
 from engine.wire import Channel, ConnectionLost
 
@@ -81,6 +84,7 @@ class ChildSettings(msgspec.Struct, frozen=True):
         handover: folder in which clips are left for the supervisor; None keeps no clips.
         slates: pictures to look for, by name: each an image's path or a hash.
         levels: tell the lowest and highest value of each measure with every second.
+        network: see NetworkSettings, by name; empty leaves the network out.
     """
 
     device: str = "auto"
@@ -95,6 +99,7 @@ class ChildSettings(msgspec.Struct, frozen=True):
     handover: str | None = None
     slates: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
     levels: bool = True
+    network: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class EngineProcess(Silent):
@@ -128,6 +133,7 @@ class EngineProcess(Silent):
                 evidence=_evidence(settings),
                 slates=_slates(settings),
                 levels=settings.levels,
+                network=_network(settings),
             ),
             self,
             self._links,
@@ -141,10 +147,11 @@ class EngineProcess(Silent):
 
     def run(self) -> None:
         """Judge until told to end."""
-        self.engine.warm_up()
-        self._control.send(EngineReady(os.getpid(), str(self.engine.device)))
         self._thread.start()
         try:
+            with told_of_compiling(lambda: self._control.send(EngineCompiles())):
+                self.engine.warm_up()
+            self._control.send(EngineReady(os.getpid(), str(self.engine.device)))
             self.engine.run()
         except Exception:
             _log.exception("the engine failed")
@@ -204,9 +211,8 @@ class EngineProcess(Silent):
             engine.order(lambda: engine.drain(time.monotonic() + message.seconds))
 
     def _judge(self, said: Judge) -> None:
-        spec = StreamSpec(
-            said.id, said.url, said.detectors, policy_of(said.private_addresses), said.rendition, said.shadow
-        )
+        policy = policy_of(said.private_addresses)
+        spec = StreamSpec(said.id, said.url, said.detectors, policy, said.rendition, said.reference, said.shadow)
         before = self._sessions.get(said.id)
         try:
             wanted = Order(spec, said.ingest, said.session, said.priority, said.loop)
@@ -244,7 +250,9 @@ class EngineProcess(Silent):
         """A picture that was asked for."""
         self._control.send(Picture(stream, jpeg), spare=True)
 
-    def _show(self, incident_id: str, kind: Literal["thumbnail", "clip", "series"], content: bytes | Path) -> None:
+    def _show(
+        self, incident_id: str, kind: Literal["thumbnail", "clip", "series", "overlay"], content: bytes | Path
+    ) -> None:
         """A piece of evidence; called from the thread that makes it."""
         session = self._incidents.get(incident_id, "")
         data = content if isinstance(content, bytes) else None
@@ -275,6 +283,20 @@ def _slates(settings: ChildSettings) -> tuple[Slate, ...]:
         except ConfigError as error:
             _log.error("the slate %s is not looked for: %s", name, error)
     return tuple(found)
+
+
+def _network(settings: ChildSettings) -> NetworkSettings | None:
+    """How the network is used; left out where its weights cannot be: no stream goes unjudged for them."""
+    if not settings.network:
+        return None
+    weights = settings.network.get("weights")
+    wanted = NetworkSettings(**(settings.network | {"weights": None if weights is None else Path(weights)}))
+    try:
+        network_of(wanted)
+    except ConfigError as error:
+        _log.error("no picture is seen by the network: %s", error)
+        return None
+    return wanted
 
 
 def _evidence(settings: ChildSettings) -> EvidenceSettings:

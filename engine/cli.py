@@ -114,6 +114,15 @@ def check(
     rendition: Annotated[
         str, typer.Option("--rendition", metavar="best|worst|HEIGHT", help="Which variant of a playlist is judged.")
     ] = "best",
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            metavar="INPUT",
+            help="One of the inputs: the others are compared with it, as streams of the same programme, for lip sync, "
+            "latency and content.",
+        ),
+    ] = None,
     decode_threads: Annotated[
         int | None,
         typer.Option(
@@ -124,6 +133,10 @@ def check(
             help="Of a software decoder; 0 takes all cores: faster for one long file, but damage may fall differently "
             "from run to run. [default: 1]",
         ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", metavar="F.safetensors", help="Weights of your own for the artifact network."),
     ] = None,
 ) -> None:
     """Judge files or live URLs."""
@@ -145,6 +158,8 @@ def check(
                 realtime=realtime,
                 rendition=rendition,
                 decode_threads=decode_threads,
+                reference=reference,
+                weights=weights,
             )
         )
     )

@@ -35,6 +35,20 @@ CheckParameters = Callable[[str, Mapping[str, object]], None]
 """Raises ConfigError if a detector's parameters are wrong."""
 
 
+class NetworkSection(Section):
+    """The artifact network, which maps damage of pictures."""
+
+    pictures_per_second: Annotated[
+        float, Field(ge=0, le=60, description="how many of each stream it looks at; 0 leaves it out")
+    ] = 1.0
+    judges: Annotated[
+        bool, Field(description="what it says counts for video.corruption; else it is measured and shown only")
+    ] = False
+    weights: Annotated[
+        Path | None, Field(description="weights of your own, as safetensors; null: those of the package")
+    ] = None
+
+
 class EngineSection(Section):
     """How the engine runs."""
 
@@ -50,6 +64,7 @@ class EngineSection(Section):
     decode_threads: Annotated[
         int | None, Field(ge=0, le=64, description="threads per software decoder; 0 takes all cores, null is 1")
     ] = None
+    network: NetworkSection = NetworkSection()
 
 
 class Profile(Section):
@@ -79,6 +94,7 @@ class Stream(Section):
         labels: for people, routes and filters.
         loop: a file is read again when it has ended, as if it were live.
         rendition: which variant of a master playlist is judged.
+        reference: id of a stream of the same programme that this one is compared with.
         paused: known, but not opened.
         maintenance: when nobody is told of its incidents.
     """
@@ -99,6 +115,10 @@ class Stream(Section):
             description="best, worst, all, or a height as 720, or 720@2500 with its kilobits a second",
         ),
     ] = "best"
+    reference: Annotated[
+        str | None,
+        Field(pattern=NAME, description="id of a stream of the same programme that this one is compared with"),
+    ] = None
     paused: bool = False
     maintenance: Annotated[list[Window], Field(max_length=100)] = Field(default_factory=list)
 
@@ -312,7 +332,7 @@ def _check_table(
 
 
 def _check_streams(config: Config, document: Document) -> None:
-    """Ids and profiles."""
+    """Ids, profiles and references."""
     seen: dict[str, int] = {}
     for index, stream in enumerate(config.streams):
         path: Path_ = ("streams", index)
@@ -321,10 +341,35 @@ def _check_streams(config: Config, document: Document) -> None:
             raise document.error((*path, "id"), f"{stream.id!r} is taken by {first}", "give every stream its own id")
         seen[stream.id] = index
         _check_profile(config, stream, path, document.error)
+    streams = {stream.id: stream for stream in config.streams}
+    for index, stream in enumerate(config.streams):
+        problem = reference_problem(stream, streams)
+        if problem is not None:
+            raise document.error(("streams", index, "reference"), *problem)
     names = profile_names(config)
     if config.shadow.profile is not None and config.shadow.profile not in names:
         why = f"unknown profile {config.shadow.profile[:100]!r}{close_name(config.shadow.profile, names)}"
         raise document.error(("shadow", "profile"), why, f"profiles: {', '.join(names)}")
+
+
+def reference_problem(stream: Stream, streams: Mapping[str, Stream]) -> tuple[str, str] | None:
+    """Why a stream cannot be compared with its reference, and what to do; None where it can, or has none.
+
+    Args:
+        streams: all of them, by id.
+    """
+    if stream.reference is None:
+        return None
+    other = streams.get(stream.reference)
+    if other is None:
+        close = close_name(stream.reference, list(streams))
+        return f"there is no stream {stream.reference[:100]!r}{close}", "name the id of another stream"
+    if other.id == stream.id:
+        return "a stream cannot be its own reference", "name the id of another stream"
+    if stream.group and other.group and stream.group != other.group:
+        why = f"{other.id!r} is in group {other.group!r}, {stream.id!r} in {stream.group!r}, and both have to be"
+        return f"{why} judged by one engine", "put both into one group, or leave one of the groups out"
+    return None
 
 
 def _check_profile(config: Config, stream: Stream, path: Path_, wrong: _Wrong) -> None:

@@ -10,6 +10,7 @@ class StreamCounters:
     Args:
         frames_decoded: pictures that the decoder gave.
         frames_measured: pictures that the kernels saw.
+        frames_seen_by_network: pictures that the artifact network looked at.
         audio_samples: samples per channel at 48 kHz that the kernels saw.
         decode_errors: damaged packets and pictures that the decoder reported.
         discontinuities: jumps of the container's timestamps.
@@ -18,6 +19,7 @@ class StreamCounters:
 
     frames_decoded: int = 0
     frames_measured: int = 0
+    frames_seen_by_network: int = 0
     audio_samples: int = 0
     decode_errors: int = 0
     discontinuities: int = 0

@@ -11,6 +11,7 @@ from engine.verdicts import Severity, StreamSecond
 class _Second:
     frames_measured: int = 0
     frames_left_out: int = 0
+    frames_seen_by_network: int = 0
     audio_seconds: float = 0.0
     decode_errors: int = 0
     open: set[str] = field(default_factory=set)
@@ -40,6 +41,10 @@ class Coverage:
     def frame(self, pts: float) -> None:
         """A picture was measured."""
         self._seconds[self._index(pts)].frames_measured += 1
+
+    def network(self, pts: float) -> None:
+        """The network looked at a picture."""
+        self._seconds[self._index(pts)].frames_seen_by_network += 1
 
     def left_out(self, pts: float) -> None:
         """A picture was decoded and not measured, for want of time."""
@@ -130,4 +135,5 @@ class Coverage:
             open=tuple(sorted(second.open | held)),
             unknown=unknown,
             critical=tuple(sorted(second.critical | (held & self._critical))),
+            frames_seen_by_network=second.frames_seen_by_network,
         )

@@ -278,10 +278,11 @@ class Judge:
         if self.device.type == "cpu":
             if n > track.room:
                 track.reserve(n)
+            start = measures.start.numpy()
             op.judge_arrays(
                 measures.slots.numpy(),
-                measures.start.numpy(),
-                measures.known_until.numpy(),
+                start,
+                start if measures.known_until is measures.start else measures.known_until.numpy(),
                 measures.values.numpy(),
                 track.host_table,
                 track.rules_view,

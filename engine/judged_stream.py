@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,12 +11,12 @@ import numpy.typing as npt
 from engine.coverage import Coverage
 from engine.detectors import Detector, detector
 from engine.errors import AvjuryError, DecodeError
-from engine.flash_beep import FlashBeep
 from engine.incidents import IncidentBook
+from engine.lip_sync import LipSync
 from engine.outcome import Outcome
 from engine.reader import StreamReader
 from engine.spec import StreamSpec
-from engine.verdicts import ClosedBy, Incident, Loudness, Severity, Summary
+from engine.verdicts import ClosedBy, Incident, Loudness, Severity, Summary, SyncVerdict
 
 # A track that is so far behind the other one is taken for gone; containers interleave within a second or two.
 TRACK_LATE_SECONDS = 5.0
@@ -38,7 +39,8 @@ class JudgedStream:
     rows: dict[str, list[tuple[float, float, npt.NDArray[np.float64]]]] = field(default_factory=dict)
     causes: dict[str, deque[tuple[float, str]]] = field(default_factory=dict)
     closed_tracks: set[str] = field(default_factory=set)
-    pattern: FlashBeep | None = None
+    sync: LipSync | None = None
+    maps: dict[str, Callable[[], bytes]] = field(default_factory=dict)  # of damage, by incident; keeps two pictures
     frames_measured: int = 0
     audio_samples: int = 0
     told: float = 0.0
@@ -122,9 +124,27 @@ class JudgedStream:
             av_sync=self._av_sync(),
         )
 
-    def _av_sync(self) -> dict[str, object] | None:
-        """What is known of lip sync; None where a track is missing, or nobody asked."""
-        info, limits = self.reader.info, self.parameters.get("av.sync")
-        if self.pattern is None or limits is None or info is None or info.video is None or info.audio is None:
+    def judged_until(self) -> float:
+        """Media time up to which every track that still runs was judged, however late one of them is."""
+        if self.reader.info is not None and self.reader.info.live:
+            return self.known_until()
+        running = [end for track, end in self.ends.items() if track != "stream" and self._runs(track)]
+        return min(running) if running else max(self.ends["video"], self.ends["audio"])
+
+    def _judges_sync(self) -> bool:
+        """Whether somebody asks for lip sync, and there are both tracks."""
+        info = self.reader.info
+        there = info is not None and info.video is not None and info.audio is not None
+        return there and self.sync is not None and "av.sync" in self.parameters
+
+    def sync_now(self) -> SyncVerdict | None:
+        """What is known of lip sync now; None where a track is missing, or nobody asked."""
+        if self.sync is None or not self._judges_sync():
             return None
-        return self.pattern.verdict(limits["late"], limits["early"])
+        return self.sync.now(max(self.ends.values()), self.parameters["av.sync"])
+
+    def _av_sync(self) -> dict[str, object] | None:
+        """What is known of lip sync of the whole stream; None where a track is missing, or nobody asked."""
+        if self.sync is None or not self._judges_sync():
+            return None
+        return self.sync.summary(self.parameters["av.sync"])

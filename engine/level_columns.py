@@ -11,7 +11,11 @@ from engine.detectors import all_detectors
 
 TRACKS: Final = ("video", "audio", "stream")
 # What no detector judges and people want to see.
-SHOWN: Final[dict[str, tuple[str, ...]]] = {"video": ("luma_mean",), "audio": ("momentary",), "stream": ()}
+SHOWN: Final[dict[str, tuple[str, ...]]] = {
+    "video": ("luma_mean", "network_corruption"),
+    "audio": ("momentary",),
+    "stream": (),
+}
 
 
 @cache

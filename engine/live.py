@@ -5,10 +5,8 @@ two passes of its loop; nothing else of it may be touched from outside. It ends 
 itself (a GPU that failed), which ends the process: its supervisor starts it anew.
 """
 
-import math
 import os
 import time
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from typing import Final, Protocol
 from engine.detectors import resolve
 from engine.device_failures import gpu_failures_told
 from engine.evidence import thumbnail
+from engine.evidence.jpeg import load as load_jpeg
 from engine.evidence.worker import Sink
 from engine.handling import Handling, HandlingTable
 from engine.incidents import Change
@@ -26,19 +25,20 @@ from engine.ingest.messages import Open
 from engine.ingest.remote import RemoteSource
 from engine.ingest.url_policy import UrlPolicy
 from engine.judged_stream import JudgedStream
+from engine.latency import BOUNDS, Latency, merged
 from engine.listener import Listener
 from engine.live_report import stream_counters, stream_report
-from engine.media import FrameBatch
+from engine.media import FrameBatch, Measures
 from engine.overload import Overload, OverloadSettings
 from engine.pipeline import Engine, watched
 from engine.queues import Bell
 from engine.service.messages import Report
 from engine.shadow_judge import Found
 from engine.spec import EngineSettings, StreamSpec
+from engine.startup import nothing_is_garbage
 from engine.verdicts import ClosedBy, Incident
 from engine.warm_up import warm_up
 
-LATENCY_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, math.inf)
 SECOND: Final = 1.0
 # Further apart than any measure's interval, so that each is taken of every made-up picture.
 WARM_UP_SECONDS: Final = 10.0
@@ -123,15 +123,17 @@ class LiveEngine(Engine):
         self._wanted: dict[str, Order] = {}
         self._sources: dict[str, RemoteSource] = {}
         self._snaps: dict[str, None] = {}
-        self._overload = Overload(overload or OverloadSettings())
+        self._overload = Overload(overload or OverloadSettings(), network=self._measure.network is not None)
         self._arrived: dict[str, tuple[int, int]] = {}  # packets that had come, and been skipped, a second ago
-        self._latency = [0] * len(LATENCY_BOUNDS)
-        self._latency_sum = 0.0
+        self._latency = Latency()  # from decoded to judged
+        self._stages = {name: Latency() for name in ("ingest", "decode", "queue", "measure", "judge")}
+        self._batched: deque[float] = deque()  # when each batch of pictures that is not judged yet was taken
+        self._measured: deque[float] = deque()  # and measured
         self._totals = dict.fromkeys(("frames_left_out", "packets_skipped", "skips", "streams_shed"), 0.0)
         self._draining = False
         self._cores = len(os.sched_getaffinity(0))
         self._second_at = time.monotonic()
-        self._waited = self._cpu = 0.0
+        self._waited, self._cpu = 0.0, time.process_time()
         self._batches = self._frames = 0
         self.load = 0.0
 
@@ -156,9 +158,11 @@ class LiveEngine(Engine):
 
     def warm_up(self) -> None:
         """Compile and load everything that judges, before the first stream comes. From the loop's thread."""
-        with self._stream_of_its_own():
+        with nothing_is_garbage(), self._stream_of_its_own():
             warm_up(self._measure, self._judge, self._batcher, self._uploader, self._free[-1], WARM_UP_SECONDS)
+            load_jpeg()
         self._second_at = self._looked_at = time.monotonic()
+        self._waited, self._cpu = self.waited_seconds, time.process_time()  # what it took is no load
 
     def step(self) -> None:
         """One pass of the loop, and what was ordered since the last one."""
@@ -274,6 +278,9 @@ class LiveEngine(Engine):
             self._try_beside(stream)
             self._forget_measures(stream)
         if parameters == stream.parameters:
+            if wanted.spec.reference != stream.spec.reference:
+                stream.spec = wanted.spec
+                self._watch_sync(stream)
             return
         stream.spec, stream.detectors, stream.parameters = wanted.spec, detectors, parameters
         if self._recorder is not None:
@@ -286,6 +293,7 @@ class LiveEngine(Engine):
             tuple(d.name for d in detectors if d.track == "audio"),
         )
         stream.reader.retune(parameters)
+        self._watch_sync(stream)
 
     def _change_rules(self, stream: JudgedStream) -> None:
         self._settle(0)
@@ -329,12 +337,23 @@ class LiveEngine(Engine):
         if change == "closed":
             stream.book.forget_closed()
 
+    def _on_device(self, batch: FrameBatch) -> FrameBatch:
+        self._batched.append(time.monotonic())
+        return super()._on_device(batch)
+
+    def _emit(self, measures: Measures, frames: FrameBatch | None) -> None:
+        if frames is not None:
+            self._measured.append(time.monotonic())
+        super()._emit(measures, frames)
+
     def _judged(self, frames: FrameBatch) -> None:
         now = time.monotonic()
+        taken, measured = self._batched.popleft(), self._measured.popleft()
         for surface in frames.surfaces:
-            seconds = now - surface.decoded_at
-            self._latency[bisect_left(LATENCY_BOUNDS, seconds)] += 1
-            self._latency_sum += seconds
+            self._latency.add(now - surface.decoded_at)
+            self._stages["queue"].add(taken - surface.decoded_at)
+        self._stages["measure"].add(measured - taken)
+        self._stages["judge"].add(now - measured)
         if self._snaps:
             self._take_pictures(frames)
 
@@ -366,6 +385,9 @@ class LiveEngine(Engine):
         """What the stream counted stays in the engine's totals, for good."""
         for name, value in stream_counters(stream, self._sources.get(stream.spec.id)).items():
             self._totals[name] = self._totals.get(name, 0.0) + value
+        self._stages["decode"].merge(stream.reader.decoding)
+        if stream.spec.id in self._sources:
+            self._stages["ingest"].merge(self._sources[stream.spec.id].arrivals.waits)
 
     def _each_second(self, now: float) -> None:
         seconds = now - self._second_at
@@ -377,6 +399,8 @@ class LiveEngine(Engine):
         judged = [lag for name, lag in lags.items() if name not in self._overload.shed]
         priorities = {name: wanted.priority for name, wanted in self._wanted.items()}
         self._overload.decide(now, max(judged, default=0.0), self.load, priorities, self._skipped_share())
+        if self._measure.network is not None:
+            self._measure.network.share = self._overload.network_share
         for stream in list(self._streams.values()):
             self._sample(stream)
         self._told.on_report(self._report(lags))
@@ -410,6 +434,7 @@ class LiveEngine(Engine):
             copied
             + self.counters.device_to_host_bytes
             + self._judge.device_to_host_bytes
+            + self.comparing.device_to_host_bytes
             + (self._levels.device_to_host_bytes if self._levels is not None else 0)
             + (self._shadows.device_to_host_bytes if self._shadows is not None else 0)
         )
@@ -418,18 +443,29 @@ class LiveEngine(Engine):
         self._batches, self._frames = batches, frames
         with open("/proc/self/statm", "rb") as file:
             resident = int(file.read().split()[1]) * _PAGE
+        stages = self._all_stages()
         return Report(
             load=round(self.load, 4),
             headroom_streams=self.headroom(),
             resident_bytes=resident,
             counters=counters,
-            latency_bounds=list(LATENCY_BOUNDS),
-            latency_counts=list(self._latency),
-            latency_sum=self._latency_sum,
+            latency_bounds=list(BOUNDS),
+            latency_counts=list(self._latency.counts),
+            latency_sum=self._latency.sum,
             batch_frames=round(mean, 3),
             queue_depth=sum(len(s.reader.video) + len(s.reader.audio) for s in self._streams.values()),
             streams=streams,
+            stage_counts={name: list(stage.counts) for name, stage in stages.items()},
+            stage_sums={name: stage.sum for name, stage in stages.items()},
         )
+
+    def _all_stages(self) -> dict[str, Latency]:
+        """With those of the streams that are judged now."""
+        here = {
+            "ingest": [source.arrivals.waits for source in self._sources.values()],
+            "decode": [stream.reader.decoding for stream in self._streams.values()],
+        }
+        return {name: merged((stage, *here.get(name, ()))) for name, stage in self._stages.items()}
 
     def media_seconds(self, stream_id: str) -> float:
         """Where a stream's timeline stands; 0 where there is no such stream. From the loop."""

@@ -6,7 +6,10 @@ from engine.ingest.remote import RemoteSource
 from engine.judged_stream import JudgedStream
 from engine.service.messages import StreamSaid
 
-COUNTED: Final = ("frames_decoded", "frames_measured", "decode_errors", "packets", "packet_bytes", "audio_samples")
+COUNTED: Final = (
+    "frames_decoded", "frames_measured", "frames_seen_by_network", "decode_errors", "packets", "packet_bytes",
+    "audio_samples",
+)  # fmt: skip
 
 
 def stream_report(stream: JudgedStream, session: str, source: RemoteSource | None, lag: float) -> StreamSaid:
@@ -52,6 +55,7 @@ def stream_report(stream: JudgedStream, session: str, source: RemoteSource | Non
         audio=None if audio is None else f"{audio.codec} {audio.sample_rate} Hz {audio.layout}",
         counters=stream_counters(stream, source),
         renditions=source.renditions if source is not None else (),
+        sync=stream.sync_now(),
     )
 
 

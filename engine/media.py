@@ -39,6 +39,7 @@ class VideoInfo:
         interlaced: the stream says that it is interlaced.
         handle: the track as its decoder needs it: the demuxer's own (`av.VideoStream`), or one put together from what
             another process says of it (ingest/track.py).
+        top_field_first: the container says which field of its pictures is shown first; None where it does not.
     """
 
     codec: str
@@ -50,6 +51,7 @@ class VideoInfo:
     frame_rate: float | None
     interlaced: bool
     handle: Any
+    top_field_first: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,6 +151,7 @@ class Surface:
         owner: whatever keeps the planes alive (the libav frame, a device allocation).
         release: to be called exactly once, when the event after the last reader has fired.
         decoded_at: monotonic seconds at which it was there; what a verdict's latency counts from.
+        top_field_first: which field of an interlaced picture the stream says is shown first; None where it does not.
     """
 
     stream: str
@@ -172,6 +175,7 @@ class Surface:
     owner: Any
     release: Callable[[], None] = field(default=_nothing)
     decoded_at: float = field(default_factory=time.monotonic)
+    top_field_first: bool | None = None
 
     def __post_init__(self) -> None:
         sample = 1 if self.bit_depth == 8 else 2
@@ -238,7 +242,8 @@ class StreamTick:
         decode_errors: damaged packets and pictures in it.
         video_missing_seconds, audio_missing_seconds: how long there has been no decoded picture or sound, at `end`.
         stall_seconds: how long a live source has given nothing at all that could be decoded, at `end`; 0 while it does.
-        sync_error: how far sound and picture lie apart, over what is tolerated (engine/flash_beep.py).
+        sync_error: how far sound and picture lie apart, over what is tolerated (engine/lip_sync.py).
+        reference_mismatch: 1 where the stream shows another programme than its reference, 0 where it shows the same.
         transport: measures of the transport by column (see ingest/transport.py); those left out say nothing.
         causes: what a measure of the transport means, in words, by column.
 
@@ -252,6 +257,7 @@ class StreamTick:
     audio_missing_seconds: float = math.nan
     stall_seconds: float = math.nan
     sync_error: float = math.nan
+    reference_mismatch: float = math.nan
     transport: Mapping[str, float] = field(default_factory=dict)
     causes: Mapping[str, str] = field(default_factory=dict)
 

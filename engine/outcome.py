@@ -39,6 +39,7 @@ class Outcome:
         info: what the container said; None if it could not be opened.
         trace: per track, if asked for.
         thumbnails: JPEG per incident id, if asked for.
+        overlays: the same with the map of damage over it, where there is one.
         thresholds: the value from which each enabled detector's measure is bad, by detector.
     """
 
@@ -49,4 +50,5 @@ class Outcome:
     info: StreamInfo | None = None
     trace: dict[str, Trace] = field(default_factory=dict)
     thumbnails: dict[str, bytes] = field(default_factory=dict)
+    overlays: dict[str, bytes] = field(default_factory=dict)
     thresholds: dict[str, float] = field(default_factory=dict)

@@ -235,11 +235,13 @@ def incident_table(incidents: Iterable[Incident]) -> Any:
 
 
 def summary_table(summaries: Iterable[Summary]) -> Any:
-    """A rich table with one row per input."""
+    """A rich table with one row per input; what is known of lip sync only where something is of one of them."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
+    summaries = list(summaries)
+    with_sync = any(_says_sync(summary.av_sync) for summary in summaries)
     table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("stream", overflow="fold")
     for name in (
@@ -256,6 +258,8 @@ def summary_table(summaries: Iterable[Summary]) -> Any:
         "dBTP",
     ):
         table.add_column(name, justify="left" if name in ("decoder", "device") else "right", no_wrap=True)
+    for name in ("sound late", "latency") if with_sync else ():
+        table.add_column(name, justify="right", no_wrap=True)
     for summary in summaries:
         loudness = summary.loudness
         table.add_row(
@@ -271,8 +275,22 @@ def summary_table(summaries: Iterable[Summary]) -> Any:
             "-" if loudness is None else _level(loudness.integrated),
             "-" if loudness is None else _level(loudness.range),
             "-" if loudness is None else _level(loudness.true_peak),
+            *(_sync_cells(summary.av_sync or {}) if with_sync else ()),
         )
     return table
+
+
+def _says_sync(av_sync: Mapping[str, object] | None) -> bool:
+    return av_sync is not None and (av_sync["offset_ms"] is not None or av_sync.get("same_programme") is not None)
+
+
+def _sync_cells(av_sync: Mapping[str, Any]) -> tuple[str, str]:
+    """By how much sound is late, and the stream after its reference."""
+    offset, latency = av_sync.get("offset_ms"), av_sync.get("latency_ms")
+    if av_sync.get("same_programme") is False:
+        return "another programme", "-"
+    shown = "-" if offset is None else f"{offset:+.0f} ms{'' if av_sync['verdict'] == 'in_sync' else ' (out)'}"
+    return shown, "-" if latency is None else f"{latency / 1000:.2f} s"
 
 
 def _short(value: float) -> str:

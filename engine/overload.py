@@ -1,4 +1,5 @@
-"""What to do without when an engine cannot keep up: pictures first, then streams of low priority; and back again.
+"""What to do without when an engine cannot keep up: the network first, then pictures, then streams of low priority; and
+back again.
 
 Pure decisions, asked once a second by the engine's loop. Lowering is fast and raising slow, and slower each time that
 it was too early, so that the engine does not swing. What is shed, and what comes back, is in proportion: to the
@@ -51,10 +52,14 @@ class Overload:
 
     Args:
         settings: when.
+        network: the artifact network is in use, so that it can be done without.
     """
 
-    def __init__(self, settings: OverloadSettings) -> None:
+    def __init__(self, settings: OverloadSettings, network: bool = False) -> None:
         self._settings = settings
+        # The network takes a small part of the time: to lower it by less than all would gain next to nothing.
+        self._levels = (None, *RATES) if network else RATES
+        self._network = network
         self.level = 0
         self.shed: list[str] = []
         """Streams that are not judged, in the order in which they were given up."""
@@ -68,7 +73,12 @@ class Overload:
     @property
     def rate(self) -> float | None:
         """Pictures judged per second and stream; None for all."""
-        return RATES[self.level]
+        return self._levels[self.level]
+
+    @property
+    def network_share(self) -> float:
+        """Of the network's usual rate."""
+        return 1.0 if self._network and self.level == 0 else 0.0
 
     def decide(
         self, now: float, lag: float, load: float, priorities: Mapping[str, int], skipped_share: float = 0.0
@@ -104,8 +114,8 @@ class Overload:
 
     def _lower(self, now: float, priorities: Mapping[str, int]) -> bool:
         left = sorted((p, s) for s, p in priorities.items() if s not in self.shed)
-        if self.level < len(RATES) - 1:
-            self.level = self.level + 1 if self._skipped_share < _HALF else len(RATES) - 1
+        if self.level < len(self._levels) - 1:
+            self.level = self.level + 1 if self._skipped_share < _HALF else len(self._levels) - 1
         elif len(left) > 1:
             # What is skipped is what there is no time for: so many streams are too many.
             share = min(max(SHED_SHARE, self._skipped_share), MOST_SHED_SHARE)

@@ -7,6 +7,7 @@ the readers are stopped and the error goes to the caller; if a reader fails, tha
 """
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 
 from engine.batch import Batcher
+from engine.comparing import Comparing
 from engine.counters import EngineCounters
 from engine.coverage import Coverage
 from engine.decode.choose import DecoderChooser
@@ -25,13 +27,14 @@ from engine.decode.upload import Uploader
 from engine.detectors import Detector, Rule, all_detectors, detector, resolve
 from engine.device_failures import give_memory_back, gpu_failures_told
 from engine.devices import choose_device
-from engine.errors import DeviceError
+from engine.errors import ConfigError, DeviceError
 from engine.evidence import thumbnail
+from engine.evidence.overlay import overlay
 from engine.evidence.recorder import Recorder
 from engine.evidence.series import Watched
 from engine.evidence.worker import Sink
 from engine.first_run import told_where_slow
-from engine.flash_beep import FlashBeep, Pair, sync_error, words
+from engine.flash_beep import FlashBeep, SoundOnsets
 from engine.handling import Handling
 from engine.incidents import Change, IncidentBook
 from engine.ingest.backoff import OpenPace
@@ -40,19 +43,23 @@ from engine.ingest.source import Source
 from engine.judge import Judge, Pending
 from engine.judged_stream import JudgedStream
 from engine.levels import Levels
+from engine.lip_sync import LipSync, SyncRow
 from engine.listener import Listener, Silent
 from engine.measure import VIDEO_COLUMNS, Measure
 from engine.measure.graphs import record_on
+from engine.measure.network import NetworkUse
 from engine.media import AudioBlock, Follower, FrameBatch, Measures, StreamTick, Surface
 from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
 from engine.ranges import ranges_on
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
 from engine.shadow_judge import Found, ShadowJudge
-from engine.spec import EngineSettings, StreamSpec
+from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from engine.verdicts import ClosedBy, Incident, Loudness, StreamSecond
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
+from models.artifact_weights import load_artifact
+from models.weight_files import WeightsError
 
 _log = logging.getLogger(__name__)
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
@@ -61,6 +68,10 @@ JOIN_SECONDS = 20.0
 PROGRESS_SECONDS = 0.1
 # A pass that took longer kept the readers from going on; that is no silence of their sources.
 AWAY_SECONDS = 1.0
+# What is kept to compare streams by is let go of this often.
+FORGET_SECONDS = 1.0
+# Of live streams, the longest that may be asked for, and as much again.
+LIVE_KEPT_SECONDS = 240.0
 # Causes kept per measure until its detector opens; on a GPU verdicts come a few rows later than the rows.
 CAUSES = 64
 _LUMA_MEAN = VIDEO_COLUMNS.index("luma_mean")
@@ -74,7 +85,7 @@ class Engine:
         listener: who is told.
         slots: most streams at a time.
         evidence: who is handed the evidence of incidents, from a thread of its own; none is kept without.
-    Raises: DeviceError if the device is not there.
+    Raises: DeviceError if the device is not there; ConfigError if the network's weights cannot be used.
     """
 
     def __init__(
@@ -87,6 +98,7 @@ class Engine:
     ) -> None:
         self.settings = settings
         self.device = choose_device(settings.device)
+        network = network_of(settings.network)  # it may fail: before anything is made that has to be let go
         if self.device.type == "cuda":
             # Before torch makes the context: reader threads that wait for the GPU must not burn the cores.
             wait_by_blocking(self.device.index or 0)
@@ -104,26 +116,32 @@ class Engine:
         self._slots = slots
         self._shadows: ShadowJudge | None = None  # made when the first stream has rules to be tried
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
+        self._mapped = frozenset(d.name for d in all_detectors() if d.column == "corruption")
         self._recorder = None if evidence is None else Recorder(settings.evidence, evidence, self.device, slots)
         self._levels = Levels(slots, self.device) if settings.levels else None
         self._measure = Measure(
             self.device,
             slots,
             slates=settings.slates,
+            network=network,
             record=record_on(self.device) if self.device.type == "cuda" and settings.graphs else None,
             followers=self._followers(),
         )
+        # What goes on for ever may wait for ever for its reference.
+        most = LIVE_KEPT_SECONDS if settings.reconnect else math.inf
+        self.comparing = Comparing(self._measure.fingerprints, self.device, most)
         self._free = list(range(slots - 1, -1, -1))
         self._streams: dict[int, JudgedStream] = {}
         # What every pass of the loop needs of the streams, by slot.
         self._video: dict[int, BoundedQueue[Surface]] = {}
         self._audio: dict[int, BoundedQueue[AudioBlock]] = {}
         self._pixel_black_th: dict[int, float] = {}
+        self._waiting: set[int] = set()  # slots of streams that have ended, and whose references go on
         self._in_flight: deque[tuple[Pending, Pending | None, FrameBatch | None, Measures]] = deque()
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
         self._stopping = False
-        self._looked_at = time.monotonic()
+        self._looked_at = self._forgot_at = time.monotonic()
         self.waited_seconds = 0.0
         """For how long the loop had nothing to do."""
         self.outcomes: dict[str, Outcome] = {}
@@ -158,6 +176,7 @@ class Engine:
             pace=self._open_pace,
             recorder=recorder,
             handling=self._handling_of(spec),
+            together=self.device.type == "cpu",  # a GPU has other streams' pictures to wait for, and few surfaces
         )
         stream = JudgedStream(
             spec=spec,
@@ -173,7 +192,6 @@ class Engine:
                 tuple(d.name for d in detectors if d.track == "audio"),
             ),
             began=time.monotonic(),
-            pattern=None if reader.onsets is None else FlashBeep(reader.onsets),
         )
         self._measure.open_slot(slot, parameters, self._columns_of(stream))
         self._judge.open_slot(slot, rules)
@@ -184,7 +202,31 @@ class Engine:
         self._streams[slot] = stream
         self._video[slot], self._audio[slot] = reader.video, reader.audio
         self._pixel_black_th[slot] = parameters.get("video.black", {}).get("pixel_black_th", 0.1)
+        self.comparing.enter(spec.id, slot, reader)
+        self._watch_sync(stream)
         reader.start()
+
+    def expect_references(self, streams: Sequence[StreamSpec]) -> None:
+        """These will be added: what they name as their reference is kept from its first picture on."""
+        self.comparing.expect({spec.reference for spec in streams if spec.reference is not None})
+
+    def _watch_sync(self, stream: JudgedStream) -> None:
+        """Look for what the stream's lip sync is judged by, as its detectors and its reference want it."""
+        spec, parameters, before = stream.spec, stream.parameters, stream.sync
+        pattern = None
+        if "av.sync" in parameters:
+            pattern = before.pattern if before is not None else None
+            if pattern is None:
+                stream.reader.onsets = SoundOnsets()
+                pattern = FlashBeep(stream.reader.onsets)
+        else:
+            stream.reader.onsets = None
+        compares = not parameters.keys().isdisjoint(("av.sync", "av.reference_mismatch"))
+        reference = self.comparing.compare(spec.id, spec.reference if compares else None)
+        if pattern is None and reference is None:
+            stream.sync = None
+        elif before is None or before.pattern is not pattern or before.reference is not reference:
+            stream.sync = LipSync(pattern, reference, spec.reference or "")
 
     def _columns_of(self, stream: JudgedStream) -> set[str]:
         """The measures that are taken of a stream."""
@@ -209,6 +251,14 @@ class Engine:
         """What rules that are tried have found; an engine that nobody asked for it tells nobody."""
         for _ in found:
             pass
+
+    def tell_tiles(self, take: Callable[[torch.Tensor], None]) -> None:
+        """Hand on what the network says of each tile that it looks at: (pictures, pieces, tiles, tiles), on the device.
+
+        For measuring it; called from the loop, in the order of the rows.
+        """
+        if self._measure.network is not None:
+            self._measure.network.told_tiles = lambda _, said: take(said)
 
     def _followers(self) -> list[Follower]:
         """Who keeps something of every picture's row, on a GPU together with the kernels' launches."""
@@ -282,8 +332,9 @@ class Engine:
     def step(self) -> None:
         """One pass of the loop."""
         began = time.monotonic()
+        queues = [queue for slot, queue in self._audio.items() if slot not in self._waiting]
         with self._range("wait"):
-            self._batcher.wait_until_ready(self._bell, self._video, list(self._audio.values()), IDLE_SECONDS)
+            self._batcher.wait_until_ready(self._bell, self._video, queues, IDLE_SECONDS)
         self.waited_seconds += time.monotonic() - began
         with self._range("batch"):
             frames = self._batcher.frames(self._video, self._pixel_black_th)
@@ -305,7 +356,15 @@ class Engine:
             for stream in list(self._streams.values()):
                 self._tell(stream)
                 if stream.ended:
-                    self._finish(stream, "end_of_stream")
+                    if self._waits_for_reference(stream):
+                        self._waiting.add(stream.slot)
+                    else:
+                        self._finish(stream, "end_of_stream")
+
+    def _waits_for_reference(self, stream: JudgedStream) -> bool:
+        """Whether more may be said of a stream that has ended, once its reference has gone on."""
+        reference = stream.sync.reference if stream.sync is not None else None
+        return reference is not None and reference.waits()
 
     def _judge_pictures(self, frames: FrameBatch) -> None:
         try:
@@ -317,6 +376,7 @@ class Engine:
             self._pass_over(frames, error)
             return
         self._emit(measures, frames)
+        self._count_looks(frames)
 
     def _pass_over(self, frames: FrameBatch, error: torch.OutOfMemoryError) -> None:
         """These pictures are not judged, and their seconds say so; the next batches are smaller."""
@@ -329,6 +389,13 @@ class Engine:
             "out of memory on %s: %d pictures are left out, and at most %d are judged at a time from now on: %s",
             self.device, len(frames.numbers), self._batcher.max_batch, str(error).splitlines()[0],
         )  # fmt: skip
+
+    def _count_looks(self, frames: FrameBatch) -> None:
+        """Which of these pictures the network saw."""
+        for row in () if self._measure.network is None else self._measure.network.looked:
+            stream = self._streams[frames.numbers[row]]
+            stream.coverage.network(frames.surfaces[row].pts)
+            stream.reader.counters.frames_seen_by_network += 1
 
     def _on_device(self, batch: FrameBatch) -> FrameBatch:
         """The batch with the software decoder's pictures uploaded, where the kernels run on a GPU."""
@@ -380,19 +447,23 @@ class Engine:
                     self._publish(stream, incident, "updated")
 
     def _judge_sync(self) -> None:
-        """Flashes and beeps that were paired since the last pass."""
+        """What was found of lip sync since the last pass."""
+        if self._looked_at - self._forgot_at >= FORGET_SECONDS:
+            self._forgot_at = self._looked_at
+            self.comparing.forget()
         for stream in self._streams.values():
-            if stream.pattern is not None:
-                self._emit_pairs(stream, stream.pattern.settled())
+            if stream.ended:
+                self.comparing.ended(stream.spec.id)
+        for stream in self._streams.values():
+            if stream.sync is not None:
+                self._emit_sync(stream, stream.sync.rows(stream.parameters.get("av.sync"), stream.judged_until()))
 
-    def _emit_pairs(self, stream: JudgedStream, pairs: Sequence[Pair]) -> None:
-        limits = stream.parameters.get("av.sync")
-        if limits is None:
-            return  # it was switched off on the way
-        for pair in pairs:
-            error = sync_error(pair.offset, limits["late"], limits["early"])
-            tick = StreamTick(pair.at, pair.at, sync_error=error)
-            stream.causes.setdefault("sync_error", deque(maxlen=CAUSES)).append((pair.at, words(pair.offset)))
+    def _emit_sync(self, stream: JudgedStream, rows: Sequence[SyncRow]) -> None:
+        for row in rows:
+            tick = StreamTick(row.at, row.at, sync_error=row.sync_error, reference_mismatch=row.mismatch)
+            if row.cause is not None:
+                column = "reference_mismatch" if row.mismatch > 0 else "sync_error"
+                stream.causes.setdefault(column, deque(maxlen=CAUSES)).append((row.at, row.cause))
             self._emit(self._measure.ticks([(stream.slot, tick)]), None)
 
     def _forget_measures(self, stream: JudgedStream) -> None:
@@ -423,6 +494,8 @@ class Engine:
                 if frames is not None and self._recorder is not None and transition.kind != "closed":
                     row = frames.numbers.index(transition.slot)
                     self._recorder.picture(stream.slot, incident, frames.surfaces[row], transition.decided_at)
+                if frames is not None and incident.detector in self._mapped and transition.kind != "closed":
+                    self._map(stream, incident, frames, transition.decided_at)
             if beside is not None and self._shadows is not None:
                 self._told_beside(self._shadows.found(beside))
             if frames is not None:
@@ -431,6 +504,21 @@ class Engine:
                     self._recorder.batch_ends(frames.numbers, frames.surfaces)
                 for surface in frames.surfaces:
                     surface.release()
+
+    def _map(self, stream: JudgedStream, incident: Incident, frames: FrameBatch, at: float) -> None:
+        """Where the network sees damage in the picture, as evidence."""
+        surface, network = frames.surfaces[frames.numbers.index(stream.slot)], self._measure.network
+        make = self._measure.map_of(stream.slot, surface)
+        if make is None or network is None:
+            return
+
+        def picture() -> bytes:
+            return overlay(surface, make(), network.point)
+
+        if self.settings.thumbnails:
+            stream.maps[incident.id] = picture  # made once, of the worst of them
+        if self._recorder is not None:
+            self._recorder.overlay(stream.slot, incident, at, picture)
 
     def _judged(self, frames: FrameBatch) -> None:
         """The verdicts on these pictures are given out; they are not yet released."""
@@ -452,8 +540,9 @@ class Engine:
                 stream.frames_measured += 1
                 stream.reader.counters.frames_measured += 1
                 stream.coverage.frame(surface.pts)
-                if stream.pattern is not None:
-                    stream.pattern.picture(surface.pts, brightness[row])
+                if stream.sync is not None and stream.sync.pattern is not None:
+                    stream.sync.pattern.picture(surface.pts, brightness[row])
+                self.comparing.picture(stream.spec.id, surface.pts, surface.decoded_at)
                 stream.ends["video"] = max(stream.ends["video"], surface.pts + surface.duration)
             else:
                 stream.ends[measures.track] = max(stream.ends[measures.track], ends[row])
@@ -472,18 +561,25 @@ class Engine:
 
     def _brightness(self, measures: Measures) -> list[float]:
         """Mean luma of each picture, in steps of 1/255 from a GPU: one byte of each crosses for it."""
-        if measures.track != "video" or all(self._streams[s].pattern is None for s in measures.slots.tolist()):
+        if measures.track != "video" or not any(self._wants_brightness(slot) for slot in measures.slots.tolist()):
             return []
-        means = measures.values[:, _LUMA_MEAN]
         if self.device.type == "cpu":
-            return [float(mean) for mean in means.numpy()]
+            found: list[float] = measures.values.numpy()[:, _LUMA_MEAN].tolist()
+            return found
+        means = measures.values[:, _LUMA_MEAN]
         self.counters.device_to_host_bytes += len(means)
         return [level / 255 for level in (255 * means.nan_to_num()).round().to(torch.uint8).cpu().tolist()]
+
+    def _wants_brightness(self, slot: int) -> bool:
+        sync = self._streams[slot].sync
+        return sync is not None and sync.pattern is not None
 
     def _publish(self, stream: JudgedStream, incident: Incident, change: Change) -> None:
         if change == "opened":
             stream.opened(incident)
         elif change == "closed" and incident.end is not None:
+            if incident.id in stream.maps:
+                stream.outcome.overlays[incident.id] = stream.maps.pop(incident.id)()
             stream.coverage.closed(incident.detector, incident.start, incident.end)
         if self._recorder is not None:
             self._recorder.incident(stream.slot, incident, change)
@@ -510,6 +606,9 @@ class Engine:
         """A second is over."""
         if self._levels is not None:
             second = replace(second, levels=self._levels.take(stream.slot, second.second))
+        sync = stream.sync_now()
+        if sync is not None:
+            second = replace(second, sync=sync)
         self._listener.on_second(second)
 
     def _finish(self, stream: JudgedStream, closed_by: ClosedBy) -> None:
@@ -522,9 +621,11 @@ class Engine:
                 if queue is reader.video:
                     item.release()  # type: ignore[union-attr]  # the video queue holds surfaces
         self._judge_programme(stream, closed_by)
-        if stream.pattern is not None and reader.onsets is not None and closed_by == "end_of_stream":
-            reader.onsets.finish()
-            self._emit_pairs(stream, stream.pattern.settled(last=True))
+        if stream.sync is not None and closed_by == "end_of_stream":
+            if reader.onsets is not None:
+                reader.onsets.finish()
+            limits = stream.parameters.get("av.sync")
+            self._emit_sync(stream, stream.sync.rows(limits, stream.judged_until(), last=True))
             self._settle(0)
         for transition in self._judge.close_slot(stream.slot, stream.ends):
             incident, change = stream.book.apply(transition, closed_by=closed_by)
@@ -550,9 +651,11 @@ class Engine:
                 values=np.array([values for _, _, values in rows]),
                 until=np.array([until for _, until, _ in rows]),
             )
+        self.comparing.leave(stream.spec.id)
         self._measure.close_slot(stream.slot)
         for table in (self._streams, self._video, self._audio, self._pixel_black_th):
             del table[stream.slot]
+        self._waiting.discard(stream.slot)
         self._free.append(stream.slot)
         self.outcomes[stream.spec.id] = outcome
         self._listener.on_end(outcome)
@@ -568,6 +671,25 @@ class Engine:
         for transition in self._judge.judge(row):
             incident, change = stream.book.apply(transition)
             self._publish(stream, incident, change)
+
+
+def network_of(settings: NetworkSettings | None) -> NetworkUse | None:
+    """The artifact network for an engine, if it is to be used.
+
+    Raises: ConfigError if its weights are not what they should be.
+    """
+    if settings is None or settings.pictures_per_second <= 0:
+        return None
+    try:
+        artifact = load_artifact(settings.weights)
+    except WeightsError as error:
+        raise ConfigError(
+            "cannot use the network's weights",
+            stream="" if settings.weights is None else str(settings.weights),
+            why=str(error),
+            remedy="write weights with avjury train, or leave engine.network.weights out",
+        ) from error
+    return NetworkUse(artifact, settings.pictures_per_second, settings.judges)
 
 
 def watched(declared: Detector, rule: Rule) -> Watched:
@@ -594,6 +716,7 @@ def check(
     Raises: ConfigError for wrong detectors or parameters, DeviceError if the device is not there.
     """
     engine = Engine(settings, listener, slots=max(1, len(streams)), evidence=evidence)
+    engine.expect_references(streams)
     try:
         for spec in streams:
             engine.add(spec)

@@ -20,18 +20,23 @@ from typing import Final, Protocol
 from engine.counters import StreamCounters
 from engine.decode.choose import Decoders
 from engine.errors import AvjuryError, DecodeError, SourceError
+from engine.fingerprints import SoundPrint
 from engine.flash_beep import SoundOnsets
 from engine.handling import Handling
 from engine.ingest.backoff import Backoff, OpenPace
 from engine.ingest.base import MediaSource
 from engine.ingest.causes import cause_of, is_permanent
 from engine.ingest.transport import TransportWatch
+from engine.latency import Latency
 from engine.media import AudioBlock, Packet, StreamInfo, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue, QueueClosed
 from engine.sampling import Sampling
 
 VIDEO_QUEUE_FRAMES = 4
 AUDIO_QUEUE_BLOCKS = 16
+# Of a file, whose pictures nobody waits for one by one, so many are handed over at a time.
+FILE_TOGETHER = 4
+FILE_QUEUE_FRAMES = 8
 TICK_QUEUE = 64
 TICK_SECONDS = 1.0
 # A container interleaves its tracks within about a second; a track is not missing because the other came first.
@@ -77,6 +82,7 @@ class StreamReader:
         pace: shared by the engine's streams.
         recorder: is told what comes, for evidence.
         handling: where it marks that a decoder is at work for the stream.
+        together: hand several pictures of a file over at a time, unless it is played in realtime.
     """
 
     def __init__(
@@ -93,15 +99,20 @@ class StreamReader:
         pace: OpenPace | None = None,
         recorder: "Recording | None" = None,
         handling: Handling | None = None,
+        together: bool = False,
     ) -> None:
         self.stream = stream
         self._recorder = recorder
-        self.video: BoundedQueue[Surface] = BoundedQueue(VIDEO_QUEUE_FRAMES, bell)
-        self.audio: BoundedQueue[AudioBlock] = BoundedQueue(AUDIO_QUEUE_BLOCKS, bell)
+        together = together and not (realtime or source.is_network)
+        frames, at_a_time = (FILE_QUEUE_FRAMES, FILE_TOGETHER) if together else (VIDEO_QUEUE_FRAMES, 1)
+        self.video: BoundedQueue[Surface] = BoundedQueue(frames, bell, at_a_time)
+        self.audio: BoundedQueue[AudioBlock] = BoundedQueue(AUDIO_QUEUE_BLOCKS, bell, at_a_time)
         self.ticks: BoundedQueue[StreamTick] = BoundedQueue(TICK_QUEUE, bell)
         self.info: StreamInfo | None = None
         self.decoders: Decoders | None = None
         self.counters = StreamCounters()
+        self.decoding = Latency()
+        """How long packets of pictures took to be decoded."""
         self._source = source
         self._choose = choose
         self._realtime = realtime
@@ -140,10 +151,13 @@ class StreamReader:
         self.sampling = Sampling()
         """Which of the pictures are judged, under load."""
         self.onsets: SoundOnsets | None = SoundOnsets() if "av.sync" in self._parameters else None
-        """Where its sound sets in, for a test pattern of flashes and beeps."""
+        """Where its sound sets in, for a test pattern of flashes and beeps. The engine's loop may set it."""
+        self.print: SoundPrint | None = None
+        """What its sound is known by, where it is compared with another stream. The engine's loop may set it."""
         self.anew = False
         """What follows the gap is not to be compared with what came before it."""
         self._begin_at = 0.0
+        self._goes_on_at: float | None = None  # where what is opened follows without a gap
         self._breaks = 0
         self._was_shed = False
         self._retuned: Mapping[str, Mapping[str, float]] | None = None
@@ -210,6 +224,9 @@ class StreamReader:
                 self._read_connection()
                 if self._stop.is_set():
                     return
+                if self._source.goes_on:
+                    self._close_decoders()
+                    continue
                 if not (self._reconnect and self._live):
                     break
                 self._failure = self._source.why_ended()
@@ -227,6 +244,7 @@ class StreamReader:
 
     def _open(self) -> None:
         self._opened_at = time.monotonic()
+        self._goes_on_at = self._progress() if self._source.goes_on else None
         self.info = self._source.open(self._begins)
         self._live = self.info.live
         if self._recorder is not None:
@@ -243,7 +261,7 @@ class StreamReader:
         self._key_deadline = self._packet_at + KEY_FRAME_SECONDS
 
     def _begins(self) -> float:
-        self._begin_at = self._media_now()
+        self._begin_at = self._media_now() if self._goes_on_at is None else self._goes_on_at
         return self._begin_at
 
     def _watch(self, begin: float) -> None:
@@ -340,6 +358,7 @@ class StreamReader:
                 mark.begin()
                 surfaces = video.decode(packet)
                 mark.end()
+                self.decoding.add(time.monotonic() - self._packet_at)
                 self._deliver_frames(surfaces)
             elif packet.track == "audio" and audio is not None:
                 mark.begin()
@@ -376,6 +395,10 @@ class StreamReader:
     def _let_go(self) -> None:
         """Close the source and its decoders; what they counted is kept."""
         self._source.close()
+        self._close_decoders()
+
+    def _close_decoders(self) -> None:
+        """Let go of what belongs to the tracks that were open."""
         if self._transport is not None:
             self._transport.close()
             self._transport = None
@@ -519,8 +542,9 @@ class StreamReader:
             self._goes_on(block.pts)
             self._pace(block.pts)
             self._audio_until = max(self._audio_until, block.pts + block.valid / 48000)
-            if self.onsets is not None:
-                self.onsets.take(block)  # first: the block is then the engine's
+            for listening in (self.onsets, self.print):
+                if listening is not None:
+                    listening.take(block)  # first: the block is then the engine's
             self.audio.put(block, self._stop.is_set)
             self._moved_on()
 

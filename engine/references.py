@@ -46,6 +46,9 @@ class References(Protocol):
     def forget(self, slot: int) -> None:
         """The slot's next picture has no reference."""
 
+    def kept(self, slot: int) -> Surface | None:
+        """The slot's reference, where it is a picture of the decoder's that stays as long as somebody holds it."""
+
 
 class HostReferences:
     """Keeps the decoder's frames alive.
@@ -85,6 +88,10 @@ class HostReferences:
 
     def forget(self, slot: int) -> None:
         self._kept[slot] = None
+
+    def kept(self, slot: int) -> Surface | None:
+        kept = self._kept[slot]
+        return None if kept is None else kept[0]
 
 
 class DeviceReferences:
@@ -131,6 +138,9 @@ class DeviceReferences:
         self._geometry[slot] = None
         self._buffers[slot] = None
         self._has[slot] = False
+
+    def kept(self, slot: int) -> Surface | None:
+        return None
 
     def _allocate(self, slot: int, surface: Surface) -> None:
         """Both buffers of a slot in one allocation, rows padded so that every one starts at a 128-bit boundary."""

@@ -86,9 +86,8 @@ def report_data(outcome: Outcome) -> dict[str, Any]:
         "incidents": [
             {
                 **incident_record(incident),
-                "thumbnail": base64.b64encode(outcome.thumbnails[incident.id]).decode()
-                if incident.id in outcome.thumbnails
-                else None,
+                "thumbnail": _encoded(outcome.thumbnails.get(incident.id)),
+                "overlay": _encoded(outcome.overlays.get(incident.id)),
             }
             for incident in outcome.incidents
         ],
@@ -98,6 +97,10 @@ def report_data(outcome: Outcome) -> dict[str, Any]:
             for declared, line in _lines(outcome)
         ],
     }  # fmt: skip
+
+
+def _encoded(jpeg: bytes | None) -> str | None:
+    return None if jpeg is None else base64.b64encode(jpeg).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +190,9 @@ def _incidents(outcome: Outcome) -> str:
     rows = []
     for incident in outcome.incidents:
         picture = outcome.thumbnails.get(incident.id)
-        image = (
-            f'<img alt="worst moment" src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}">'
-            if picture
-            else ""
-        )
+        image = "" if picture is None else _image("worst moment", picture)
+        if incident.id in outcome.overlays:
+            image += _image("where the network sees damage", outcome.overlays[incident.id])
         rows.append(
             f'<tr><td class="{incident.severity}">{incident.severity}</td><td>{escape(incident.detector)}</td>'
             f"<td>{incident.start:.3f}</td><td>{'' if incident.end is None else f'{incident.end:.3f}'}</td>"
@@ -201,6 +202,10 @@ def _incidents(outcome: Outcome) -> str:
         f"<th>{name}</th>" for name in ("severity", "detector", "start s", "end s", "score", "closed by", "")
     )
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _image(text: str, jpeg: bytes) -> str:
+    return f'<img alt="{text}" title="{text}" src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"> '
 
 
 def _lines(outcome: Outcome) -> list[tuple[Detector, Points]]:

@@ -2,10 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from engine.evidence.recorder import EvidenceSettings
 from engine.ingest.url_policy import UrlPolicy
 from engine.slates import Slate
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """How an engine uses the artifact network.
+
+    Args:
+        pictures_per_second: of each stream that it looks at; 0 leaves it out.
+        judges: what it says counts for `video.corruption`.
+        weights: its weights; those of the package unless told.
+    """
+
+    pictures_per_second: float = 1.0
+    judges: bool = False
+    weights: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +42,7 @@ class EngineSettings:
         slates: pictures to look for, of `video.slate`.
         graphs: on a GPU, record the launches of a batch once and play them back for the others.
         levels: keep the lowest and highest value of each measure in every second.
+        network: how the artifact network is used; None leaves it out.
     """
 
     device: str = "auto"
@@ -40,6 +57,7 @@ class EngineSettings:
     slates: tuple[Slate, ...] = ()
     graphs: bool = True
     levels: bool = False
+    network: NetworkSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +70,7 @@ class StreamSpec:
         detectors: enabled detectors, each with the parameters that differ from its defaults; None enables all.
         policy: what may be opened.
         rendition: of a master playlist or manifest: "best", "worst", or a height as "720".
+        reference: id of a stream of the same programme that it is compared with; None without one.
         shadow: detectors that are tried beside these on the same measures, as `detectors`; None tries none.
     """
 
@@ -60,4 +79,5 @@ class StreamSpec:
     detectors: Mapping[str, Mapping[str, object]] | None = None
     policy: UrlPolicy = field(default_factory=UrlPolicy)
     rendition: str = "best"
+    reference: str | None = None
     shadow: Mapping[str, Mapping[str, object]] | None = None

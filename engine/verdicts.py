@@ -83,6 +83,27 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncVerdict:
+    """What is known of sound against picture at a moment.
+
+    Args:
+        verdict: "unknown" where there is nothing to judge by.
+        offset_ms: milliseconds by which sound is late; negative where it is early; None where unknown.
+        confidence: 0 to 1.
+        way: how it is known: by a test pattern, or by comparing with a reference; None where unknown.
+        latency_ms: milliseconds by which the stream is later than its reference; None without one, or where unknown.
+        same_programme: it is its reference's programme; None without one, or where unknown.
+    """
+
+    verdict: Literal["in_sync", "out_of_sync", "unknown"]
+    offset_ms: float | None = None
+    confidence: float = 0.0
+    way: Literal["pattern", "reference"] | None = None
+    latency_ms: float | None = None
+    same_programme: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StreamSecond:
     """The verdict on one media second of one stream: its coverage, and what held during it.
 
@@ -99,6 +120,9 @@ class StreamSecond:
         critical: those of `open` whose incident is critical; an incident's severity may be lower than its detector's.
         levels: lowest and highest value of each measure in it, packed (engine/level_columns.py); empty where nobody
             keeps them.
+        sync: sound against picture, as far as it was known when the second was given out; None where nobody asked, or
+            a track is missing.
+        frames_seen_by_network: pictures that the artifact network looked at.
     """
 
     stream: str
@@ -112,6 +136,8 @@ class StreamSecond:
     unknown: tuple[str, ...]
     critical: tuple[str, ...] = ()
     levels: bytes = b""
+    sync: SyncVerdict | None = None
+    frames_seen_by_network: int = 0
 
 
 @dataclass(frozen=True, slots=True)

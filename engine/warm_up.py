@@ -73,8 +73,9 @@ def _picture(n: int, pts: float) -> Surface:
         shift=0,
         full_range=False,
         matrix=1,
-        interlaced=False,
+        interlaced=n == PICTURES - 1,
         corrupt=False,
         device="cpu",
         owner=(luma, chroma),
+        top_field_first=True,
     )

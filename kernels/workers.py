@@ -37,11 +37,24 @@ def for_each_row(work: Callable[[int], object], count: int) -> None:
         return
     if _pool is None:
         _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="kernels")
-    jobs = [_pool.submit(work, row) for row in range(1, count)]
+    rows = iter(range(count))  # of all that take part: each takes the next one
+    failures: list[Exception] = []
+
+    def take_rows() -> None:
+        for row in rows:
+            try:
+                work(row)
+            except Exception as error:  # noqa: BLE001 - it is raised below, when nobody writes to the caller's memory
+                failures.append(error)
+
+    # One message for each thread, not for each row: handing over and waking up cost as much as a cheap kernel. Who has
+    # not begun when the rows are done, because the cores are busy, is not waited for.
+    helpers = [_pool.submit(take_rows) for _ in range(min(THREADS, count) - 1)]
     try:
-        work(0)  # rather than wait for the others: handing a row over and waking up costs as much as a cheap kernel
+        take_rows()
     finally:
-        for job in jobs:
-            job.exception()  # waits: they write to the caller's memory
-    for job in jobs:
-        job.result()
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+    if failures:
+        raise failures[0]

@@ -12,13 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kernels.to_network.layout import INPUTS, PIECE
+
+__all__ = ["INPUTS", "LABELS", "PIECE", "TILE", "TILES", "ArtifactNet", "network_input"]
+
 LABELS: Final = (
     "corruption", "blockiness", "blur", "banding", "noise", "combing", "colour", "tearing", "ringing", "dropout",
 )  # fmt: skip
-PIECE: Final = 96
 TILE: Final = 16
 TILES: Final = PIECE // TILE
-INPUTS: Final = 12
 _WIDTHS: Final = (24, 32, 48, 48)
 
 

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 
 from models.artifact_net import LABELS, ArtifactNet, network_input
+from models.artifact_weights import load_artifact
 from models.synthesis.patches import UNKNOWN
 from models.train import Pieces
-from models.weight_files import read_weights
 
 _BATCH: Final = 64
 _CURVE_POINTS: Final = 21
@@ -26,10 +26,7 @@ def load_artifact_net(path: Path) -> ArtifactNet:
 
     Raises: WeightsError if the file is not what it should be.
     """
-    tensors, _ = read_weights(path, "artifact")
-    net = ArtifactNet().folded()
-    net.load_state_dict(tensors)
-    return net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return load_artifact(path).net
 
 
 def probabilities(net: ArtifactNet, luma: npt.NDArray[np.uint8], chroma: npt.NDArray[np.uint8]) -> Floats:

@@ -4,6 +4,7 @@ Everything is kept in one folder: the pieces of each clip, the state of the trai
 it goes on when it is started again), and its curves. Nothing in it is a pickle.
 """
 
+import copy
 import json
 import math
 import time
@@ -18,6 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.artifact_net import LABELS, ArtifactNet, network_input
 from models.synthesis.patches import UNKNOWN, is_held_out, make_shard
@@ -30,6 +32,10 @@ MEDIA_SUFFIXES: Final = frozenset(
 GRAPHICS: Final = 9
 BATCH: Final = 64
 SAVE_SECONDS: Final = 60.0
+# So many times each piece is seen before others take its place.
+PASSES: Final = 4
+# Of the weights that are written: the mean over about so many steps.
+AVERAGED_STEPS: Final = 500
 # A false alarm costs more than a missed tile: a stream is clean for most of its life.
 CLEAN_WEIGHT: Final = 2.0
 
@@ -63,6 +69,7 @@ class TrainSettings:
     rate: float = 3e-3
 
 
+Bytes = npt.NDArray[np.uint8]
 Say = Callable[[str], None]
 
 
@@ -78,19 +85,27 @@ def sources(media: Path, skip: tuple[str, ...], held_out: bool) -> list[Path | i
     return real + [number for number in range(GRAPHICS) if (number % 3 == 2) == held_out]
 
 
-def shard_path(work: Path, source: Path | int) -> Path:
+def shard_path(work: Path, source: Path | int, turn: int = 0) -> Path:
     """Where the pieces of a clip are kept."""
-    return work / "pieces" / f"{source.name if isinstance(source, Path) else f'graphics-{source}'}.npz"
+    folder = "pieces" if turn == 0 else f"pieces-{turn}"
+    return work / folder / f"{source.name if isinstance(source, Path) else f'graphics-{source}'}.npz"
 
 
-def make_shards(settings: TrainSettings, held_out: bool, say: Say) -> list[Path]:
-    """The pieces of every clip, made where they are not there yet."""
+def make_shards(settings: TrainSettings, held_out: bool, say: Say, turn: int = 0) -> list[Path]:
+    """The pieces of every clip, made where they are not there yet.
+
+    Args:
+        settings: which clips, and how many parts of each.
+        held_out: those that are not trained on.
+        say: gets a line for each clip.
+        turn: each turn has other parts of the clips, spoilt in other ways.
+    """
     paths = []
     for source in sources(settings.media, settings.skip, held_out):
-        path = shard_path(settings.work, source)
+        path = shard_path(settings.work, source, turn)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            shard = make_shard(source, settings.seed, settings.windows)
+            shard = make_shard(source, settings.seed + 1000 * turn, settings.windows)
             unfinished = path.with_suffix(".part.npz")
             np.savez(unfinished, allow_pickle=False, **dict(shard))
             unfinished.replace(path)
@@ -116,7 +131,7 @@ class Pieces:
         )
 
     def batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """All pieces once, in another order and flipped at random."""
+        """All pieces once, in another order, flipped, and with other contrast and colours at random."""
         order = rng.permutation(len(self.luma))
         for start in range(0, len(order) - BATCH + 1, BATCH):
             index = order[start : start + BATCH]
@@ -125,7 +140,23 @@ class Pieces:
                 luma, chroma, truth = luma[..., ::-1], chroma[..., ::-1], truth[:, :, ::-1]
             if rng.random() < 0.5:
                 luma, chroma, truth = luma[..., ::-1, :], chroma[..., ::-1, :], truth[:, ::-1]
+            if rng.random() < 0.5:
+                luma, chroma, truth = recoloured(luma, chroma, truth, rng)
             yield tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in (luma, chroma, truth))  # type: ignore[misc]
+
+
+def recoloured(
+    luma: Bytes, chroma: Bytes, truth: Bytes, rng: np.random.Generator
+) -> tuple[Bytes, Bytes, Bytes]:  # fmt: skip
+    """The pieces with other contrast, brightness and colours: what few clips show must not be learnt by heart."""
+    count = len(luma)
+    gain, lift = rng.uniform(0.7, 1.25, (count, 1, 1, 1)), rng.uniform(-25, 25, (count, 1, 1, 1))
+    luma = np.clip((luma - np.float32(128)) * gain.astype(np.float32) + (128 + lift).astype(np.float32), 0, 255)
+    turned = rng.uniform(0.6, 1.4, (count, 1, 2, 1, 1)) * rng.choice([1, -1], (count, 1, 2, 1, 1), p=[0.7, 0.3])
+    chroma = np.clip((chroma - np.float32(128)) * turned.astype(np.float32) + np.float32(128), 0, 255)
+    truth = truth.copy()
+    truth[..., LABELS.index("colour")] = UNKNOWN  # of colours that nothing has
+    return np.rint(luma).astype(np.uint8), np.rint(chroma).astype(np.uint8), truth
 
 
 def loss_of(logits: Tensor, truth: Tensor) -> Tensor:
@@ -155,18 +186,23 @@ def train(settings: TrainSettings, say: Say) -> Path:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     settings.work.mkdir(parents=True, exist_ok=True)
-    paths = make_shards(settings, held_out=False, say=say)
-    data = Pieces(paths)
-    say(f"{len(data.luma)} pieces of {len(paths)} clips")
     device = torch.device(settings.device)
     net = ArtifactNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(net.parameters(), lr=settings.rate, weight_decay=1e-3)
     state = settings.work / "state.safetensors"
     spent, step, epoch = _load(state, net, optimizer) if state.exists() else (0.0, 0, 0)
-    whole, saved, began = settings.minutes * 60, time.monotonic(), time.monotonic()
-    before = spent
+    average = get_ema_multi_avg_fn(1 - 1 / AVERAGED_STEPS)  # type: ignore[no-untyped-call]
+    mean = AveragedModel(net, multi_avg_fn=average, use_buffers=True)
+    whole, turn, data = settings.minutes * 60, -1, None
     curve: list[float] = []
     while spent < whole:
+        if data is None or turn != epoch // PASSES:
+            turn, data = epoch // PASSES, None  # the old ones go before the new ones come
+            paths = make_shards(settings, held_out=False, say=say, turn=turn)
+            data = Pieces(paths)
+            say(f"turn {turn}: {len(data.luma)} pieces of {len(paths)} clips")
+            _forget(settings, turn - 1)
+        before, began, saved = spent, time.monotonic(), time.monotonic()
         rng = np.random.default_rng([settings.seed, epoch])
         for luma, chroma, truth in data.batches(rng):
             done = min(spent / whole, 1.0)
@@ -181,31 +217,48 @@ def train(settings: TrainSettings, say: Say) -> Path:
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimizer.step()
+            mean.update_parameters(net)
             step += 1
             curve.append(float(loss.detach()))
             spent = before + time.monotonic() - began
             if time.monotonic() - saved >= SAVE_SECONDS or spent >= whole:
                 saved = time.monotonic()
-                row = {"seconds": round(spent, 1), "step": step, "epoch": epoch, "loss": float(np.mean(curve)),
-                       "rate": rate}  # fmt: skip
-                with (settings.work / "curve.jsonl").open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
-                say(f"{spent / 60:.1f} min, step {step}, epoch {epoch}: loss {row['loss']:.4f}")
-                curve.clear()
-                _save(state, net, optimizer, (spent, step, epoch))
-                _export(net, settings)
+                _keep(settings, net, mean, optimizer, (spent, step, epoch), curve, rate, say)
             if spent >= whole:
                 break
         epoch += 1
-    _export(net, settings)
+        _save(state, net, optimizer, (spent, step, epoch))
+    _export(mean.module, settings)
     return settings.weights
 
 
-def _export(net: ArtifactNet, settings: TrainSettings) -> None:
-    folded = net.to("cpu").folded()
+def _keep(
+    settings: TrainSettings, net: ArtifactNet, mean: AveragedModel, optimizer: torch.optim.Optimizer,
+    place: tuple[float, int, int], curve: list[float], rate: float, say: Say,
+) -> None:  # fmt: skip
+    """Write the state, the weights so far, and a line of the curve."""
+    spent, step, epoch = place
+    row = {"seconds": round(spent, 1), "step": step, "epoch": epoch, "loss": float(np.mean(curve)), "rate": rate}
+    with (settings.work / "curve.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    say(f"{spent / 60:.1f} min, step {step}, epoch {epoch}: loss {row['loss']:.4f}")
+    curve.clear()
+    _save(settings.work / "state.safetensors", net, optimizer, place)
+    _export(mean.module, settings)
+
+
+def _forget(settings: TrainSettings, turn: int) -> None:
+    """Delete the pieces of a turn that was trained on; those of the first stay, among which are the held-out ones."""
+    if turn > 0:
+        for source in sources(settings.media, settings.skip, held_out=False):
+            shard_path(settings.work, source, turn).unlink(missing_ok=True)
+
+
+def _export(net: torch.nn.Module, settings: TrainSettings) -> None:
+    assert isinstance(net, ArtifactNet)
+    folded = copy.deepcopy(net).to("cpu").folded()
     about = {"network": "artifact", "version": "1", "labels": ",".join(LABELS), "seed": str(settings.seed)}
     write_weights(settings.weights, folded.state_dict(), about)
-    net.to(settings.device)
 
 
 def _save(path: Path, net: ArtifactNet, optimizer: torch.optim.Optimizer, place: tuple[float, int, int]) -> None:

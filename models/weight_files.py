@@ -1,4 +1,7 @@
-"""Weights of networks: safetensors with a SHA-256 beside them, nothing that could run code when it is read."""
+"""Weights of networks: safetensors with a SHA-256 beside them, nothing that could run code when it is read.
+
+The library is imported where a file is: whoever brings weights of its own (a check of a GPU) can do without it.
+"""
 
 import hashlib
 import json
@@ -6,9 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import safetensors
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 SHIPPED: Final = Path(__file__).parent / "weights"
@@ -29,6 +29,8 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
         about: kept in the file: what network it is of, its version and labels.
     Returns: the SHA-256 in hexadecimal.
     """
+    from safetensors.torch import save as save_tensors
+
     path.parent.mkdir(parents=True, exist_ok=True)
     data = save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata=dict(about))
     digest = hashlib.sha256(data).hexdigest()
@@ -50,6 +52,9 @@ def read_weights(path: Path, network: str) -> tuple[dict[str, Tensor], dict[str,
         network: the name that it has to give.
     Raises: WeightsError if it is no safetensors file, is too large, was changed, or is of another network.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load as load_tensors
+
     try:
         data = path.read_bytes() if path.stat().st_size <= MOST_BYTES else None
     except OSError as error:
@@ -68,7 +73,7 @@ def read_weights(path: Path, network: str) -> tuple[dict[str, Tensor], dict[str,
         tensors = load_tensors(data)
         length = int.from_bytes(data[:8], "little")
         about = json.loads(data[8 : 8 + length]).get("__metadata__", {})
-    except (safetensors.SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError) as error:
         raise WeightsError(f"{path} is no safetensors file: {error}") from error
     if about.get("network") != network:
         raise WeightsError(f"{path} is of the network {about.get('network')!r}, not of {network!r}")

@@ -18,7 +18,7 @@ from engine.listener import Silent
 from engine.live import LiveEngine, Order
 from engine.service.children import Child
 from engine.service.messages import Report
-from engine.spec import EngineSettings, StreamSpec
+from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 
 
 def encode(path: Path, seconds: float, *options: str, drawn: str = "null") -> Path:
@@ -76,10 +76,11 @@ class Heard(Silent):
 class LiveKit:
     """The engine in a thread, and its ingest process."""
 
-    def __init__(self, **options) -> None:
+    def __init__(self, network: NetworkSettings | None = None, **options) -> None:
         self.heard = Heard()
         self.links = Links()
-        self.engine = LiveEngine(EngineSettings(device="cpu", reconnect=True), self.heard, self.links, **options)
+        settings = EngineSettings(device="cpu", reconnect=True, network=network)
+        self.engine = LiveEngine(settings, self.heard, self.links, **options)
         self.failure: BaseException | None = None
         self.start_reader()
         self.thread = threading.Thread(target=self._run)
@@ -104,9 +105,9 @@ class LiveKit:
         self.reader.channel.send(TakeLink(), fds=(far.detach(), memory, doorbell))
         assert self.reader.channel.flush()
 
-    def take(self, stream: str, url: object, detectors=None, **options) -> None:
+    def take(self, stream: str, url: object, detectors=None, reference=None, **options) -> None:
         """Judge a stream, or judge it otherwise; waits until the engine has taken it."""
-        order = Order(StreamSpec(stream, str(url), detectors), "reader", **options)
+        order = Order(StreamSpec(stream, str(url), detectors, reference=reference), "reader", **options)
         self.call(lambda: self.engine.take(order))
 
     def call(self, do) -> object:

@@ -11,7 +11,20 @@ from unittest import mock
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from engine.measure import area, blocks, change, damage, edges, information, measure, sharpness, slates, texture
+from engine.measure import (
+    area,
+    blocks,
+    change,
+    damage,
+    edges,
+    fields,
+    information,
+    measure,
+    sharpness,
+    slates,
+    tears,
+    texture,
+)
 
 # The kernels call their CPU versions past torch's dispatcher, which is faster; here every call has to be seen.
 _KERNELS = {
@@ -24,7 +37,8 @@ _KERNELS = {
     "tile_stats": (change, slates),
     "temporal": (change,),
     "torn_blocks": (damage,),
-    "tear": (damage,),
+    "tear": (tears,),
+    "fields": (fields,),
     "siti": (information,),
 }
 # The last is a tensor made from a list of Python's: a copy from memory that is gone when it is played back.

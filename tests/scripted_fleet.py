@@ -61,7 +61,8 @@ class ScriptedFleet:
         counters = {i: {"frames_decoded": 100, "frames_measured": 99, "decode_errors": 1} for i in self.plans}
         return (
             EngineStatus("cpu", "cpu", 1234, True, 2, len(self.plans), 0.5, self.room - len(self.plans), 1 << 30,
-                         {"device_to_host_bytes": 4096}, counters, {0.1: 5, 1.0: 9, float("inf"): 10}, 3.5, 4.0, 7),
+                         {"device_to_host_bytes": 4096}, counters, {0.1: 5, 1.0: 9, float("inf"): 10}, 3.5, 4.0, 7,
+                         stage_buckets={"decode": {0.1: 6, float("inf"): 8}}, stage_sums={"decode": 1.5}),
         )  # fmt: skip
 
     def thumbnail(self, stream_id):

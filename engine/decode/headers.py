@@ -8,6 +8,7 @@ Sources: ITU-T H.264 (08/2021) clauses 7.4.1.2, 7.4.3; ITU-T H.265 (08/2021) cla
 
 from dataclasses import dataclass, field
 
+from engine.decode.field_order import LONGEST_MESSAGE, H264FieldOrder, HevcFieldOrder
 from engine.decode.header_bits import Bits, OutOfBits
 from engine.decode.nal import Codec, is_key, is_parameter_set, is_slice, nal_type, nal_units, unescape
 from engine.decode.sequence import CodingBlocks, FrameNumbers, SequenceFormat, read_sps
@@ -26,6 +27,8 @@ class Headers:
         damage: damaged headers in it, 1 if pictures before it are missing, and 1 if slices of it are.
         missing: 1 if pictures before it are missing, else 0.
         lacks_slices: slices of its picture are missing.
+        top_field_first: the top field of its picture is shown first; None where the picture has no fields, or does not
+            say so.
     """
 
     format: SequenceFormat | None
@@ -34,6 +37,7 @@ class Headers:
     damage: int
     missing: int
     lacks_slices: bool
+    top_field_first: bool | None
 
 
 @dataclass(slots=True)
@@ -50,6 +54,8 @@ class HeaderWatch:
     _numbers: FrameNumbers | None = None
     _previous_number: int | None = None
     _slices: SliceWatch = field(init=False)
+    _h264_fields: H264FieldOrder = field(default_factory=H264FieldOrder)
+    _hevc_fields: HevcFieldOrder = field(default_factory=HevcFieldOrder)
 
     def __post_init__(self) -> None:
         self._slices = SliceWatch(self.codec)
@@ -71,6 +77,7 @@ class HeaderWatch:
         damage = missing = 0
         key = has_sets = False
         addresses: list[int | None] = []
+        order: bool | None = None
         for begin, end in nal_units(data):
             first = data[begin]
             if first & 0x80:  # forbidden_zero_bit
@@ -84,9 +91,17 @@ class HeaderWatch:
                 nal = data[begin : min(end, begin + 32)]
                 if not addresses:
                     missing = self._missing_before(nal, kind)
+                    if self.codec == "h264":
+                        order = self._h264_fields.read_slice(nal, kind)
+                    else:
+                        order = self._hevc_fields.read_slice()
                 addresses.append(self._slices.address(nal))
                 continue
             if not is_parameter_set(self.codec, kind):
+                if self.codec == "h264" and kind == 6:
+                    self._h264_fields.read_sei(data[begin : min(end, begin + LONGEST_MESSAGE)])
+                elif kind == 39:
+                    self._hevc_fields.read_sei(data[begin : min(end, begin + LONGEST_MESSAGE)])
                 continue
             nal = data[begin:end]
             if kind == (7 if self.codec == "h264" else 33):
@@ -97,14 +112,18 @@ class HeaderWatch:
                     continue
                 if isinstance(numbers, CodingBlocks):
                     self._slices.read_sps(numbers)
+                    self._hevc_fields.read_sps(numbers)
                 else:
                     self._numbers = numbers
+                    self._h264_fields.read_sps(numbers)
                 has_sets = True
             elif kind == 34:
                 self._slices.read_pps(nal)
+            elif kind == 8:
+                self._h264_fields.read_pps(nal)
             self._keep(nal, kind)
         lacks = self._slices.lacks_slices(addresses, key)
-        return Headers(self.format, key, has_sets, damage + missing + lacks, missing, lacks)
+        return Headers(self.format, key, has_sets, damage + missing + lacks, missing, lacks, order)
 
     def _keep(self, nal: bytes, kind: int) -> None:
         """Remember a parameter set by its own id, so that a stream that changes one keeps the others."""

@@ -72,7 +72,7 @@ class NvdecDecoder:
         self._failures = 0
         self._serial = 0
         self._times: OrderedDict[int, float | None] = OrderedDict()
-        self._lacking: set[int] = set()  # serials of pictures of which slices are missing, not given yet
+        self._lacking: set[int] = set()  # serials of pictures that lack slices or a reference, not given yet
         self._last_pts: float | None = None
 
     def decode(self, packet: Packet) -> list[Surface]:
@@ -105,7 +105,7 @@ class NvdecDecoder:
                 data = self._watch.parameter_sets() + data
             self._starting = False
             self._serial += 1
-            if headers.lacks_slices:
+            if headers.lacks_slices or headers.missing:
                 self._lacking.add(self._serial)
             self._times[self._serial] = packet.pts
             while len(self._times) > _PENDING_TIMES:

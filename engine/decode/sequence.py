@@ -53,12 +53,34 @@ class SequenceFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldSyntax:
+    """What is needed to read which of a picture's fields is first (engine/decode/field_order.py).
+
+    Args:
+        frames_only: H.264: no picture has fields.
+        order_type: H.264: pic_order_cnt_type.
+        order_bits: H.264: bits of pic_order_cnt_lsb.
+        bottom_offset: H.264: offset_for_top_to_bottom_field.
+        deltas: H.264: slice headers of order_type 1 have delta_pic_order_cnt.
+        pic_struct_at: bits before pic_struct in a picture timing message; None where it has none.
+    """
+
+    frames_only: bool = True
+    order_type: int = 0
+    order_bits: int = 4
+    bottom_offset: int = 0
+    deltas: bool = False
+    pic_struct_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FrameNumbers:
-    """What is needed to read frame_num in a slice header of H.264."""
+    """What is needed to read frame_num in a slice header of H.264, and what follows it."""
 
     bits: int
     separate_colour_planes: bool
     gaps_allowed: bool
+    fields: FieldSyntax
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +88,7 @@ class CodingBlocks:
     """How many coding tree blocks a picture of HEVC has: what is needed to read where a slice begins."""
 
     count: int
+    fields: FieldSyntax
 
 
 def parse_sps(nal: bytes, codec: Codec) -> SequenceFormat:
@@ -81,7 +104,7 @@ def parse_sps(nal: bytes, codec: Codec) -> SequenceFormat:
 
 
 def read_sps(nal: bytes, codec: Codec) -> tuple[SequenceFormat, FrameNumbers | CodingBlocks]:
-    """As `parse_sps`, with what it says of H.264's frame numbers, or of HEVC's blocks."""
+    """As `parse_sps`, with what it says of H.264's frame numbers, or of HEVC's blocks; and of its fields."""
     payload = unescape(nal[1:] if codec == "h264" else nal[2:])
     try:
         fmt: SequenceFormat
@@ -112,14 +135,30 @@ class _Vui:
     matrix: int = 2
     fields: bool = False
     frame_rate: float | None = None
+    pic_struct_at: int | None = None
+
+
+def _delay_bits(bits: Bits) -> int:
+    """Bits of both delays in a picture timing message (H.264 E.1.2)."""
+    count = bits.ue() + 1
+    bits.u(8)
+    for _ in range(min(count, 32)):
+        bits.ue()
+        bits.ue()
+        bits.u(1)
+    bits.u(5)
+    removal, output = bits.u(5) + 1, bits.u(5) + 1
+    bits.u(5)
+    return removal + output
 
 
 def _vui(bits: Bits, codec: Codec) -> _Vui:
-    """Video usability information (H.264 E.1.1, H.265 E.2.1), up to the timing.
+    """Video usability information (H.264 E.1.1, H.265 E.2.1), up to the timing; of H.264 up to pic_struct.
 
     A header that ends inside it is taken without what is missing: it is no part of how pictures are decoded.
     """
     full_range, matrix, fields, rate = False, 2, False, None
+    pic_struct_at: int | None = None
     try:
         if bits.flag() and bits.u(8) == 255:  # aspect_ratio_idc Extended_SAR
             bits.u(32)
@@ -137,7 +176,8 @@ def _vui(bits: Bits, codec: Codec) -> _Vui:
         if codec == "hevc":
             bits.u(1)  # neutral_chroma_indication_flag
             fields = bits.flag()
-            bits.u(1)  # frame_field_info_present_flag
+            if bits.flag():  # frame_field_info_present_flag
+                pic_struct_at = 0
             if bits.flag():  # default_display_window_flag
                 for _ in range(4):
                     bits.ue()
@@ -146,9 +186,15 @@ def _vui(bits: Bits, codec: Codec) -> _Vui:
             if units and scale:
                 # H.264 counts fields (E.2.1, DeltaTfiDivisor 2); HEVC counts pictures.
                 rate = scale / units / (2 if codec == "h264" else 1)
+            bits.u(codec == "h264")  # fixed_frame_rate_flag
+        if codec == "h264":
+            delays = [_delay_bits(bits) for _ in ("nal", "vcl") if bits.flag()]
+            bits.u(bool(delays))  # low_delay_hrd_flag
+            if bits.flag():  # pic_struct_present_flag
+                pic_struct_at = delays[-1] if delays else 0
     except OutOfBits:
         pass
-    return _Vui(full_range, matrix, fields, rate)
+    return _Vui(full_range, matrix, fields, rate, pic_struct_at)
 
 
 def _h264_scaling_list(bits: Bits, size: int) -> None:
@@ -177,12 +223,13 @@ def _h264_sps(payload: bytes) -> tuple[SequenceFormat, FrameNumbers]:
                     _h264_scaling_list(bits, 16 if i < 6 else 64)
     number_bits = bits.ue() + 4
     order_type = bits.ue()
+    order_bits, bottom_offset, deltas = 4, 0, False
     if order_type == 0:
-        bits.ue()
+        order_bits = bits.ue() + 4
     elif order_type == 1:
-        bits.u(1)
+        deltas = not bits.flag()
         bits.se()
-        bits.se()
+        bottom_offset = bits.se()
         for _ in range(min(bits.ue(), 256)):
             bits.se()
     bits.ue()
@@ -218,7 +265,8 @@ def _h264_sps(payload: bytes) -> tuple[SequenceFormat, FrameNumbers]:
         matrix=vui.matrix,
         frame_rate=vui.frame_rate,
     )
-    return fmt, FrameNumbers(number_bits, separate, gaps)
+    syntax = FieldSyntax(frames_only, order_type, order_bits, bottom_offset, deltas, vui.pic_struct_at)
+    return fmt, FrameNumbers(number_bits, separate, gaps, syntax)
 
 
 def _hevc_profile_tier_level(bits: Bits, sub_layers: int) -> tuple[int, bool]:
@@ -340,4 +388,5 @@ def _hevc_sps(payload: bytes) -> tuple[SequenceFormat, CodingBlocks]:
         matrix=vui.matrix,
         frame_rate=vui.frame_rate,
     )
-    return fmt, CodingBlocks(-(-coded_width >> block_bits) * -(-coded_height >> block_bits))
+    blocks = -(-coded_width >> block_bits) * -(-coded_height >> block_bits)
+    return fmt, CodingBlocks(blocks, FieldSyntax(pic_struct_at=vui.pic_struct_at))

@@ -2,7 +2,8 @@
 
 Measured on PyAV 18.1 (libav 8.1) with damaged clips: a picture that was concealed carries a corrupt mark in the frame
 itself, so libav's log, whose lines come from its worker threads and need Python's lock, is not needed to know it. What
-it does not mark is a picture that never came: H.264 numbers its pictures, and a gap in the numbers is counted.
+it does not mark is a picture that never came, nor those that refer to it: H.264 and MPEG-2 number their pictures, and a
+gap in the numbers is counted, and the picture after it is marked.
 """
 
 import re
@@ -14,8 +15,10 @@ import av.error
 import numpy as np
 from av import VideoFrame
 
+from engine.decode.field_order import Mpeg2FieldOrder
 from engine.decode.headers import HeaderWatch
 from engine.decode.length_prefixed import LengthPrefixed
+from engine.decode.picture_order import PictureOrder
 from engine.errors import DecodeError
 from engine.media import Packet, Surface, VideoInfo
 
@@ -92,10 +95,15 @@ class SoftwareVideoDecoder:
         self._offset = 0.0
         self._geometries: dict[tuple[str, int, int], _Geometry] = {}
         self._headers, self._lengths = _header_watch(context)
+        self._mpeg2_fields = Mpeg2FieldOrder() if context.name in ("mpeg1video", "mpeg2video") else None
+        self._order = PictureOrder() if context.name in ("mpeg1video", "mpeg2video") else None
+        self._container_order = info.top_field_first
         self._forget()
 
     def _forget(self) -> None:
-        self._lacking: set[int] = set()  # times of pictures of which slices are missing, not given yet
+        # Times of pictures, not given yet, of which slices are missing, or reference pictures before them.
+        self._lacking: set[int] = set()
+        self._orders: dict[int | None, bool] = {}  # by their times: whether the top field of pictures comes first
         self._last_pts: int | None = None
         self._last_duration = 0
         # libav's own choice between decoding order and presentation times (AVFrame.best_effort_timestamp), which
@@ -119,8 +127,8 @@ class SoftwareVideoDecoder:
 
     def decode(self, packet: Packet) -> list[Surface]:
         """Feed one packet. Returns: the pictures that became ready. Raises: DecodeError "resolution over limit"."""
-        if packet.offset != self._offset and self._headers is not None:
-            self._headers.forget_order()  # a jump: the pictures before it are another sequence's
+        if packet.offset != self._offset:
+            self._forget_order()  # a jump: the pictures before it are another sequence's
         self._offset = packet.offset
         self._read_headers(packet.payload)
         try:
@@ -133,7 +141,13 @@ class SoftwareVideoDecoder:
         return [self._surface(frame) for frame in frames]
 
     def _read_headers(self, payload: Any) -> None:
-        """Count what is missing. Damaged headers are left to libav, which refuses what it cannot use."""
+        """Count what is missing, and note the order of fields. Damaged headers are left to libav."""
+        if self._order is not None and self._mpeg2_fields is not None:
+            read = bytes(payload)
+            self._note_order(payload.pts, self._mpeg2_fields.read(read))
+            if self._order.missing_before(read):
+                self._lacks(payload.pts)
+            return
         if self._headers is None:
             return
         data: bytes | None = bytes(payload)
@@ -142,14 +156,31 @@ class SoftwareVideoDecoder:
         if not data:
             return
         headers = self._headers.read(data)
-        self.errors += headers.missing
-        # Of H.264 libav marks such pictures itself.
-        if headers.lacks_slices and self._headers.codec == "hevc":
-            self.errors += 1
-            if payload.pts is not None:
-                if len(self._lacking) >= _MOST_LACKING:
-                    self._lacking.clear()  # pictures that never came
-                self._lacking.add(payload.pts)
+        self._note_order(payload.pts, headers.top_field_first)
+        # Of H.264 libav marks pictures that lack slices itself.
+        if headers.missing or (headers.lacks_slices and self._headers.codec == "hevc"):
+            self._lacks(payload.pts)
+
+    def _lacks(self, pts: int | None) -> None:
+        """Count, and mark, a picture that lacks slices or a picture that it refers to."""
+        self.errors += 1
+        if pts is not None:
+            if len(self._lacking) >= _MOST_LACKING:
+                self._lacking.clear()  # pictures that never came
+            self._lacking.add(pts)
+
+    def _forget_order(self) -> None:
+        for watch in (self._headers, self._order):
+            if watch is not None:
+                watch.forget_order()
+
+    def _note_order(self, pts: int | None, top_field_first: bool | None) -> None:
+        if top_field_first is None:
+            return
+        if len(self._orders) >= _MOST_LACKING:
+            self._orders.clear()  # pictures that never came
+        # A second field that comes by itself has a time at which no picture begins.
+        self._orders[pts] = top_field_first
 
     def flush(self) -> list[Surface]:
         """Give the pictures that were held back for reordering; decoding may go on after it."""
@@ -166,8 +197,7 @@ class SoftwareVideoDecoder:
                 continue
             surfaces += [self._surface(frame) for frame in frames]
         self._context.flush_buffers()
-        if self._headers is not None:
-            self._headers.forget_order()
+        self._forget_order()
         return surfaces
 
     def close(self) -> None:
@@ -191,6 +221,9 @@ class SoftwareVideoDecoder:
         full_range = geometry.full_range or frame.color_range == _JPEG_RANGE
         matrix = frame.colorspace
         interlaced = frame.interlaced_frame
+        order = self._orders.pop(frame.pts, None) if self._orders else None
+        if order is None:
+            order = self._container_order
         if geometry.convert:
             frame = frame.reformat(format=geometry.convert)
             if geometry.rgb:
@@ -228,6 +261,7 @@ class SoftwareVideoDecoder:
             corrupt,
             "cpu",
             frame,
+            top_field_first=order,
         )
 
     def _time(self, frame: Any) -> tuple[int, int]:

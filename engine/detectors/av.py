@@ -1,4 +1,4 @@
-"""Sound against picture. Measure: engine/flash_beep.py."""
+"""Sound against picture, and a stream against its reference. Measures: engine/lip_sync.py."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ SYNC = Detector(
     track="stream",
     column="sync_error",
     severity=Severity.CRITICAL,
-    summary="Sound is early or late by a test pattern of flashes and beeps; programmes without one are not judged.",
+    summary="Sound is early or late, by a test pattern of flashes and beeps or by comparing with a reference stream.",
     viewer="sees lips that do not fit the words; sound that is early disturbs more than sound that is late.",
     parameters=(
         Parameter("late", LATE_SECONDS, "s", 0.001, 1.0, "by which sound may be late (ITU-R BT.1359)"),
@@ -31,4 +31,20 @@ SYNC = Detector(
     make_rule=_out_of_sync,
 )
 
-DETECTORS = (SYNC,)
+
+def _another_programme(p: Mapping[str, float]) -> Rule:
+    return Rule(0.5, 0.5, below=False, set_seconds=p["duration"], clear_seconds=0.0)
+
+
+REFERENCE_MISMATCH = Detector(
+    name="av.reference_mismatch",
+    track="stream",
+    column="reference_mismatch",
+    severity=Severity.CRITICAL,
+    summary="Pictures and sound are not those of the stream's reference.",
+    viewer="sees another programme than the one that is meant to be on.",
+    parameters=(duration("duration", 10.0, "how long it has to be another programme"),),
+    make_rule=_another_programme,
+)
+
+DETECTORS = (SYNC, REFERENCE_MISMATCH)

@@ -1,4 +1,4 @@
-"""What transmission and capture break in pictures. Measures: engine/measure/damage.py; numbers: decision 0019."""
+"""What transmission and capture break in pictures. Measures: engine/measure; numbers: decisions 0019 and 0048."""
 
 from collections.abc import Mapping
 
@@ -8,8 +8,8 @@ from engine.verdicts import Severity
 
 # Share of the picture from which planted damage counts as visible.
 CORRUPT_SHARE = 0.01
-# Most of the pictures of about half a second, or several of them at the same row.
-TEARING_SHARE = 0.6
+# The logarithm of how much likelier the last pictures are with a tear at a row than without: decision 0048.
+TEARING_EVIDENCE = 20.0
 
 
 def _held(p: Mapping[str, float]) -> Rule:
@@ -17,8 +17,8 @@ def _held(p: Mapping[str, float]) -> Rule:
 
 
 def _torn(p: Mapping[str, float]) -> Rule:
-    share = p["share"]
-    return Rule(share, 0.8 * share, below=False, set_seconds=p["duration"], clear_seconds=p["hold"])
+    enough = p["evidence"]
+    return Rule(enough, 0.5 * enough, below=False, set_seconds=p["duration"], clear_seconds=p["hold"])
 
 
 CORRUPTION = Detector(
@@ -45,13 +45,20 @@ TEARING = Detector(
     summary="Pictures show two moments, one above and one below a row, as unsynchronised capture gives them.",
     viewer="sees a horizontal break that moves through the picture.",
     parameters=(
-        Parameter("share", TEARING_SHARE, "ratio", 0.01, 1.0, "share of torn pictures over about half a second"),
+        Parameter("evidence", TEARING_EVIDENCE, "", 1.0, 30.0, "for a tear at one row, of the last pictures"),
         duration("duration", 0.0, "how long it has to go on"),
         duration("hold", 1.0, "tearing closer together than this is one incident"),
     ),
     make_rule=_torn,
     # Pictures woven of two fields are torn at every other row.
-    dominated_by=("video.corruption", "video.combing", "video.uniform", "video.bars", "video.slate"),
+    dominated_by=(
+        "video.corruption",
+        "video.combing",
+        "video.uniform",
+        "video.bars",
+        "video.slate",
+        "video.blockiness",
+    ),
 )
 
 DETECTORS = (CORRUPTION, TEARING)

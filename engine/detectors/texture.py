@@ -10,6 +10,8 @@ from engine.verdicts import Severity
 # clips have of it in docs/decisions/0006-texture-thresholds.md.
 COMBING_THRESHOLD = 0.005
 NOISE_THRESHOLD = 6.0
+# FFmpeg's idet: default of its threshold for interlaced pictures. Decision 0047.
+FIELD_ORDER_THRESHOLD = 1.04
 BANDING_THRESHOLD = 0.04
 LEVELS_THRESHOLD = 0.03
 CHROMA_LOSS_THRESHOLD = 0.9
@@ -22,6 +24,11 @@ LETTERBOX_SHARE = 0.06
 def _comes_and_goes(p: Mapping[str, float]) -> Rule:
     # Only what moves is combed, so it comes and goes with the motion; the measure is the median of three already.
     return Rule(p["threshold"], p["threshold"], below=False, set_seconds=p["duration"], clear_seconds=p["hold"])
+
+
+def _other_order(p: Mapping[str, float]) -> Rule:
+    threshold = p["intl_thres"]
+    return Rule(threshold, threshold, below=False, set_seconds=p["duration"], clear_seconds=p["hold"])
 
 
 COMBING = Detector(
@@ -38,6 +45,22 @@ COMBING = Detector(
     ),
     make_rule=_comes_and_goes,
     dominated_by=("video.bars", "video.uniform"),
+)
+
+FIELD_ORDER = Detector(
+    name="video.field_order",
+    track="video",
+    column="field_order",
+    severity=Severity.CRITICAL,
+    summary="Fields come in the other order than the stream says (FFmpeg's idet); decision 0047.",
+    viewer="sees all that moves jerk to and fro, fifty or sixty times a second.",
+    parameters=(
+        Parameter("intl_thres", FIELD_ORDER_THRESHOLD, "", 1.0, 10.0, "how much better the other order has to fit"),
+        duration("duration", 0.5, "how long it has to fit better"),
+        duration("hold", 3.0, "how long the order has to be right again before it is over"),
+    ),
+    make_rule=_other_order,
+    dominated_by=("video.black", "video.uniform", "video.bars", "video.slate", "video.corruption"),
 )
 
 NOISE = Detector(
@@ -131,4 +154,4 @@ LETTERBOX = Detector(
     dominated_by=("video.black", "video.uniform", "video.slate"),
 )
 
-DETECTORS = (COMBING, NOISE, BANDING, LEVELS, CHROMA_LOSS, BARS, LETTERBOX)
+DETECTORS = (COMBING, FIELD_ORDER, NOISE, BANDING, LEVELS, CHROMA_LOSS, BARS, LETTERBOX)

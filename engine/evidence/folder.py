@@ -9,7 +9,7 @@ from engine.errors import ConfigError
 from engine.evidence.worker import EvidenceKind
 from engine.verdicts import Incident
 
-_SUFFIXES: Final = {"thumbnail": ".jpg", "series": ".json"}
+_SUFFIXES: Final = {"thumbnail": ".jpg", "overlay": "-damage.jpg", "series": ".json"}
 _MOST_NAME: Final = 100
 _ID_DIGITS: Final = 8
 

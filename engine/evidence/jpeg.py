@@ -72,6 +72,11 @@ def encode(picture: Tensor) -> bytes:
         return bytes(coded.cpu().numpy())
 
 
+def load() -> None:
+    """Load what encodes pictures now, so that the first one holds nobody up."""
+    encode(torch.zeros((3, 1, 1), dtype=torch.uint8))
+
+
 @cache
 def _stream_beside(device: str) -> Any:
     """A CUDA stream for pictures alone: what is queued for the next batches is not waited for."""

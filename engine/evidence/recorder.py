@@ -9,7 +9,8 @@ itself never writes, encodes or waits.
 import functools
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -36,6 +37,10 @@ THUMBNAIL_SECONDS: Final = 1.0
 # Where hundreds of streams break at once, the pictures of the others wait for their next ones: each costs a millisecond
 # or two of the loop.
 PICTURES_PER_BATCH: Final = 4
+# A map of damage takes the worker a tenth of a second, as long as a clip or two.
+MAP_SECONDS: Final = 5.0
+MOST_MAPS_WAITING: Final = 2
+PATIENCE_SECONDS: Final = 30.0
 DRAIN_SECONDS: Final = 5.0
 
 log = logging.getLogger(__name__)
@@ -113,6 +118,7 @@ class StreamRecorder:
         self.ring = ring
         self.waiting: dict[str, _Waiting] = {}
         self.pictured: dict[str, float] = {}
+        self.mapped: dict[str, float] = {}
 
     def opened(self, info: StreamInfo) -> None:
         """The source was opened; from the reader's thread."""
@@ -159,6 +165,7 @@ class Recorder:
         self._picture_bytes = 0
         self._pictures_left = PICTURES_PER_BATCH
         self._owed: dict[int, Incident] = {}
+        self._maps = threading.BoundedSemaphore(MOST_MAPS_WAITING)
         self._started = False
 
     @property
@@ -223,6 +230,7 @@ class Recorder:
             self._hold(stream)
         elif change == "closed" and incident.id not in stream.waiting:
             stream.pictured.pop(incident.id, None)
+            stream.mapped.pop(incident.id, None)
 
     def picture(self, slot: int, incident: Incident, surface: Surface, at: float) -> None:
         """The picture at media second `at`, not yet released, is the worst one of an open incident so far."""
@@ -238,6 +246,29 @@ class Recorder:
         make = functools.partial(self._encode, small_picture_there(surface))
         task = Task(incident.id, stream.stream, "thumbnail", make)
         if not self._worker.submit(task):
+            self._worker.drop()
+
+    def overlay(self, slot: int, incident: Incident, at: float, make: Callable[[], bytes]) -> None:
+        """The map of damage over the picture at media second `at`, which is the worst one of an incident so far.
+
+        Where many streams break at once, those for whom the worker has no time have none.
+        """
+        stream = self._streams[slot]
+        rest = THUMBNAIL_SECONDS if self.settings.patient else MAP_SECONDS
+        if not self.settings.thumbnails or at - stream.mapped.get(incident.id, -NEVER) < rest:
+            return
+        if not self._maps.acquire(timeout=PATIENCE_SECONDS if self.settings.patient else 0.0):
+            return
+        stream.mapped[incident.id] = at
+
+        def made() -> bytes:
+            try:
+                return make()
+            finally:
+                self._maps.release()
+
+        if not self._worker.submit(Task(incident.id, stream.stream, "overlay", made)):
+            self._maps.release()
             self._worker.drop()
 
     def _encode(self, picture: torch.Tensor) -> bytes:
@@ -303,6 +334,7 @@ class Recorder:
             self._submit(Task(incident.id, stream.stream, "series", self._series(stream, incident, points)))
         del stream.waiting[incident.id]
         stream.pictured.pop(incident.id, None)
+        stream.mapped.pop(incident.id, None)
         self._hold(stream)
 
     def _submit(self, task: Task) -> None:

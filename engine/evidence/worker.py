@@ -17,7 +17,7 @@ from typing import Final, Literal
 from engine.errors import AvjuryError
 from engine.queues import Bell, BoundedQueue
 
-EvidenceKind = Literal["thumbnail", "clip", "series"]
+EvidenceKind = Literal["thumbnail", "clip", "series", "overlay"]
 Sink = Callable[[str, EvidenceKind, bytes | Path], None]
 """Takes the engine's incident id, the kind, and the bytes or a file that is handed over; called from one thread."""
 
@@ -32,13 +32,14 @@ class EvidenceCounters:
     """What was made of evidence.
 
     Args:
-        thumbnails, clips, series: handed over.
+        thumbnails, overlays, clips, series: handed over.
         dropped: not made, because the worker was busy.
         failed: could not be made.
         bytes: of all pieces.
     """
 
     thumbnails: int = 0
+    overlays: int = 0
     clips: int = 0
     series: int = 0
     dropped: int = 0
@@ -141,6 +142,8 @@ class EvidenceWorker:
             self.counters.clips += 1
         elif task.kind == "series":
             self.counters.series += 1
+        elif task.kind == "overlay":
+            self.counters.overlays += 1
         else:
             self.counters.thumbnails += 1
         log.debug("%s: %s of %s took %.3f s", task.stream, task.kind, task.incident_id, time.monotonic() - began)

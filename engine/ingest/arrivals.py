@@ -7,11 +7,13 @@ is counted, and told in its place. It ends when the stream's reader ends.
 
 import itertools
 import threading
+import time
 from collections import deque
 from typing import Final
 
 from engine.ingest.messages import Head, Kind, Skipped, head_of
 from engine.ingest.ring import Record
+from engine.latency import Latency
 
 MOST_SECONDS: Final = 2.0
 MOST_BYTES: Final = 64 << 20
@@ -43,6 +45,8 @@ class Arrivals:
         self.packets = 0  # that came
         self.skipped_packets = 0
         self.skips = 0
+        self.waits = Latency()
+        """From the moment at which a packet was read from its source until it was taken from here."""
 
     def put(self, record: Record) -> None:
         """Take a record in. Never waits."""
@@ -75,9 +79,11 @@ class Arrivals:
             if self._lost and self._items[0][1] is not None:
                 lost, self._lost = self._lost, 0
                 return Skipped(lost)
-            record, _ = self._items.popleft()
+            record, head = self._items.popleft()
             self._bytes -= len(record.content)
-            return record
+        if head is not None:
+            self.waits.add(max(0.0, time.monotonic() - head.arrived))
+        return record
 
     def wake(self) -> None:
         """Let a `take` that waits look again."""

@@ -1,6 +1,8 @@
 """What a stream's reader asks of a source, whether this process demuxes it or another one does."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
 from typing import Protocol
 
 from engine.errors import SourceError
@@ -8,11 +10,35 @@ from engine.ingest.clock import Discontinuity
 from engine.media import Packet, StreamInfo
 
 
+class Border(IntEnum):
+    """What lies before the first byte of a piece of a transport stream."""
+
+    NONE = 0
+    """The piece before it, without a seam."""
+    NEXT = 1
+    """The end of the segment before it, in a playlist that says nothing of a break."""
+    ANEW = 2
+    """A break that was announced, or segments that nobody read: nothing has to go on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """Bytes below the demuxer, never over a border.
+
+    Args:
+        data: at least one byte.
+        border: what lies before the first one.
+    """
+
+    data: bytes
+    border: Border = Border.NONE
+
+
 class RawBytes(Protocol):
     """The bytes below the demuxer."""
 
-    def read_until(self, position: int | None) -> bytes:
-        """The next bytes before `position`; nothing where there are no more for now."""
+    def read_until(self, position: int | None) -> Piece | None:
+        """The next bytes before `position`; None where there are no more for now."""
         ...
 
     def close(self) -> None:
@@ -37,6 +63,8 @@ class MediaSource(Protocol):
     breaks: int
     """How often the timeline was cut on purpose (a looped file's seam, a skip to now): what follows is not compared
     with what came before."""
+    goes_on: bool
+    """The packets have ended at an announced break, behind which other tracks are; the next `open` finds them."""
 
     @property
     def is_network(self) -> bool: ...

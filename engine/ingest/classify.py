@@ -22,7 +22,7 @@ import av.error
 
 from engine.errors import SourceError
 from engine.ingest.checked_http import checked_connections
-from engine.ingest.url_policy import UrlPolicy, is_local, local_path, redact, resolve, scheme_of
+from engine.ingest.url_policy import UrlPolicy, is_device, is_local, local_path, redact, resolve, scheme_of
 
 HEAD_BYTES: Final = 4096
 PLAYLIST_BYTES: Final = 4 << 20
@@ -224,8 +224,8 @@ def _http_refusal(code: int, stream: str) -> SourceError:
     return cannot_open(stream, f"the server refused (HTTP {code})", "open the URL in a player to see why")
 
 
-def check_playlist(url: str, body: bytes, stream: str, policy: UrlPolicy) -> list[str]:
-    """Refuse a playlist that is none, or names what it may not. Returns: the playlists that it names."""
+def expect_playlist(body: bytes, stream: str) -> None:
+    """Refuse a playlist that is none."""
     kind = sniff(body[:HEAD_BYTES])
     if kind == "html":
         raise cannot_open(stream, "expected HLS, got HTML", "the server answers with a page: open it in a browser")
@@ -233,7 +233,6 @@ def check_playlist(url: str, body: bytes, stream: str, policy: UrlPolicy) -> lis
         raise cannot_open(
             stream, f"expected HLS, got {'text' if kind == 'text' else 'other data'}", "check what the URL serves"
         )
-    return policy.check_playlist(url, body.decode("utf-8", "replace"), stream)
 
 
 def explain(error: Exception, url: str, stream: str, policy: UrlPolicy, timeout_seconds: float) -> SourceError:
@@ -267,6 +266,9 @@ def explain(error: Exception, url: str, stream: str, policy: UrlPolicy, timeout_
         return cannot_open(stream, "this build of libav lacks the protocol", "use another address of the stream")
     if is_local(url):
         return _explain_file(error, local_path(url), stream)
+    if is_device(url):
+        why = f"the device cannot be opened ({getattr(error, 'strerror', None) or error})"
+        return cannot_open(stream, why, "check its name, that it is free, and that this user may open it")
     found = _explain_network(url, stream, policy, timeout_seconds)
     if found is not None:
         return found
@@ -357,7 +359,8 @@ def _explain_body(head: bytes, url: str, stream: str, policy: UrlPolicy) -> Sour
     if kind == "text":
         return cannot_open(stream, "not media: the server answers with text", "open the URL in a browser to read it")
     if kind == "playlist":
-        check_playlist(url, head, stream, policy)
+        expect_playlist(head, stream)
+        policy.check_playlist(url, head.decode("utf-8", "replace"), stream)
         return cannot_open(stream, "none of the playlist's segments can be opened", "open one of them in a browser")
     return None
 

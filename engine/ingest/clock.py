@@ -10,6 +10,10 @@ detectors name the same moments:
 - A track's first packet more than 10 s away from the last packet of any track is moved likewise.
 - In all other formats a time more than 30 h away from the expected one is dropped.
 
+One rule is ours. Behind a break that a playlist announces the timeline goes on without a step, however small or large
+the clock's is (RFC 8216, 4.3.2.3). Both sides of it keep their own shift, as a demuxer gives the last sound from before
+it after the first pictures from behind it.
+
 A wrap of the 33-bit clock is undone by libav or falls under the second rule.
 """
 
@@ -22,6 +26,7 @@ from engine.media import Track
 JUMP_SECONDS: Final = 10.0
 BACKWARD_SECONDS: Final = 0.1
 INVALID_SECONDS: Final = 30 * 3600.0
+_KNOWN_PERIODS: Final = 8
 _FORMAT_TIMES_JUMP: Final = 0x0200  # AVFMT_TS_DISCONT
 # libav undoes wraps by itself, so a jump back of 5000 s arrives as one of 2**33 / 90000 - 5000 s forward.
 _WRAP_SECONDS: Final = 2**33 / 90_000
@@ -47,13 +52,14 @@ class Discontinuity:
 class _TrackClock:
     """What one track's next decoding time should be. Times in seconds, relative to the container's own zero."""
 
-    __slots__ = ("frame_seconds", "kind", "last", "next", "reorder_seconds", "tick", "uses_packet_duration")
+    __slots__ = ("frame_seconds", "kind", "last", "next", "period", "reorder_seconds", "tick", "uses_packet_duration")
 
     def __init__(self, kind: Track, stream: Any) -> None:
         self.kind = kind
         self.tick = float(stream.time_base)
         self.last: float | None = None
         self.next: float | None = None
+        self.period = 0
         context = stream.codec_context
         self.frame_seconds = 0.0
         self.reorder_seconds = 0.0
@@ -90,7 +96,7 @@ class MediaClock:
         container: an open `av` input container; its start time and format decide the rules.
         tracks: (kind, `av` stream) of each track in use.
         begin: media seconds at which its first timestamp lies; not 0 where a source was opened again.
-        declared: asked at a jump whether it was announced.
+        period: says how many announced breaks lie before a packet; it never goes back within a track.
     """
 
     def __init__(
@@ -98,10 +104,11 @@ class MediaClock:
         container: Any,
         tracks: Sequence[tuple[Track, Any]],
         begin: float = 0.0,
-        declared: Callable[[], bool] = lambda: False,
+        period: Callable[[Any], int] = lambda packet: 0,
     ) -> None:
         self._begin = begin
-        self._declared = declared
+        self._period = period
+        self._shifts: dict[int, float] = {}  # of the last periods, when others have begun
         self.jumps_allowed = bool(container.format.flags & _FORMAT_TIMES_JUMP)
         start = None if container.start_time is None else container.start_time / 1e6
         if self.jumps_allowed and start is not None:
@@ -109,6 +116,7 @@ class MediaClock:
             start = max(start, min(starts, default=start))
         self._start = start
         self._shift = 0.0  # seconds added to the container's times at the present moment
+        self._at = 0  # the period that this is the shift of
         self._last: float | None = None  # the last decoding time of any track, shifted
         self._clocks = {s.index: _TrackClock(kind, s) for kind, s in tracks}
         self._found: list[Discontinuity] = []
@@ -143,6 +151,9 @@ class MediaClock:
         tick = clock.tick
         pts: int | None = packet.pts
         dts: int | None = packet.dts
+        crosses = False
+        if self.jumps_allowed and dts is not None:
+            crosses = self._enter(clock, self._period(packet), dts * tick)
         if self._start is None and (pts is not None or dts is not None):
             # A container that does not know its start (rare): its first packet is zero.
             self._start = (dts if pts is None else pts if dts is None else min(pts, dts)) * tick  # type: ignore[operator]
@@ -163,14 +174,14 @@ class MediaClock:
                     if pts is not None:
                         packet.pts = pts = pts - ticks
                     now = dts * tick
-                    self._note(clock, now, jump)
+                    self._note(clock, now, jump, declared=crosses)
                 else:
                     packet.dts = dts = None
             if not self.jumps_allowed and pts is not None and clock.next is not None:
                 jump = pts * tick - clock.next
                 if abs(jump) > INVALID_SECONDS:
                     packet.pts = pts = None
-                    self._note(clock, clock.next, jump)
+                    self._note(clock, clock.next, jump, declared=False)
             self._last = now
         presentation = None if pts is None else pts * tick
         decoding = None if dts is None else dts * tick
@@ -193,9 +204,38 @@ class MediaClock:
             return off if abs(off) > JUMP_SECONDS else 0.0
         return 0.0
 
-    def _note(self, clock: _TrackClock, at: float, jump: float) -> None:
+    def _enter(self, clock: _TrackClock, period: int, now: float) -> bool:
+        """Take up a period's shift. Returns: whether the track comes into the period from another one.
+
+        Args:
+            now: a decoding time, not shifted.
+        """
+        if period == clock.period == self._at:
+            return False
+        crosses = period != clock.period
+        clock.period = period
+        if period != self._at:
+            self._shifts[self._at] = self._shift
+            self._at = period
+            known = self._shifts.get(period)
+            if known is not None:
+                self._shift = known
+            else:
+                follows = clock.next if clock.next is not None else self._last
+                if follows is not None:
+                    step, self._shift = now + self._shift - follows, follows - now
+                    self._note(clock, follows, step, declared=True)
+                    while len(self._shifts) > _KNOWN_PERIODS:
+                        del self._shifts[min(self._shifts)]
+                    return True
+        if crosses and clock.next is not None:
+            # The other track's end was another one; what it steps here was announced too.
+            self._found.append(Discontinuity(clock.kind, now + self._shift + self.origin, 0.0, declared=True))
+        return crosses
+
+    def _note(self, clock: _TrackClock, at: float, jump: float, *, declared: bool) -> None:
         if self.jumps_allowed:
             jump = (jump + _WRAP_SECONDS / 2) % _WRAP_SECONDS - _WRAP_SECONDS / 2
-            if abs(jump) < BACKWARD_SECONDS:
+            if abs(jump) < BACKWARD_SECONDS and not declared:
                 return  # the 33-bit clock began anew: nothing happened to the stream
-        self._found.append(Discontinuity(clock.kind, at + self.origin, jump, self._declared()))
+        self._found.append(Discontinuity(clock.kind, at + self.origin, jump, declared))

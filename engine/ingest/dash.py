@@ -8,7 +8,6 @@ the manifest is live.
 Source: ISO/IEC 23009-1:2022, 5.2 to 5.3 (manifest, segment information), 4.4 (live timing).
 """
 
-import io
 import math
 import re
 import time
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urljoin
 
@@ -30,8 +30,6 @@ _MOST_SEGMENTS: Final = 100_000
 _LIVE_SEGMENTS: Final = 12
 # How far the clocks of server and machine may lie apart before the server's counts.
 _CLOCK_SECONDS: Final = 1.0
-_BASE: Final = "http://manifest.invalid/"
-MASTER_URL: Final = f"{_BASE}master.m3u8"
 _DURATION: Final = re.compile(
     r"P(?:(?P<days>[\d.]+)D)?(?:T(?:(?P<hours>[\d.]+)H)?(?:(?P<minutes>[\d.]+)M)?(?:(?P<seconds>[\d.]+)S)?)?\Z"
 )
@@ -382,7 +380,7 @@ def _moment(text: str) -> float:
 
 
 class DashPlaylists:
-    """A manifest as the playlists that libav's HLS demuxer asks for. To be handed to `av.open` as `io_open`.
+    """A manifest as playlists; see ingest/hls.py, which hands them to libav.
 
     Belongs to the reader's thread.
 
@@ -422,21 +420,21 @@ class DashPlaylists:
         """The video representations of the last period."""
         return tuple(track.rendition for track in self._manifest.periods[-1].get("video", ()))
 
-    def __call__(self, url: str, flags: int, options: Mapping[str, Any]) -> Any:
-        """Open a playlist of ours, or a segment, for libav."""
-        if not url.startswith(_BASE):
-            return self.files(url, flags, options)
-        if url == MASTER_URL:
-            return io.BytesIO(self.master().encode())
-        if self.live:
-            self._refresh()
-        return io.BytesIO(self.playlist(url.removeprefix(_BASE).removesuffix(".m3u8")).encode())
+    def lists(self) -> dict[str, Callable[[], tuple[bytes, str]]]:
+        """What gives the playlist of each kind as the manifest is at that time, and its address."""
+
+        def body(kind: str) -> tuple[bytes, str]:
+            if self.live:
+                self._refresh()
+            return self.playlist(kind).encode(), self._document[1]
+
+        return {kind: partial(body, kind) for kind in self.kinds}
 
     def master(self) -> str:
         """The master playlist: one variant, with its sound."""
         lines = ["#EXTM3U", "#EXT-X-VERSION:7"]
         if self.kinds == ("video", "audio"):
-            lines.append('#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",NAME="sound",DEFAULT=YES,URI="audio.m3u8"')
+            lines.append('#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",NAME="audio",DEFAULT=YES,URI="audio.m3u8"')
         rate = max(1, self._chosen(self.kinds[0])[0][1].rendition.bits_per_second)
         sound = ',AUDIO="sound"' if len(self.kinds) == 2 else ""
         return "\n".join([*lines, f"#EXT-X-STREAM-INF:BANDWIDTH={rate}{sound}", f"{self.kinds[0]}.m3u8", ""])

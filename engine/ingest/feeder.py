@@ -229,19 +229,29 @@ class Feeder:
                 self._hand_on(packet)
             if self._raw is not None:
                 self._send_bytes(None)
+            if self._source.goes_on and self._serves_on(closes):
+                self._info = self._as_live(self._open_at(end))
+                self._watch_bytes()
+                self._say_opened(end)
+                continue
             loops = self._wish.loop and paced and end > 0
             if not loops or self._source.error is not None or not self._serves_on(closes):
                 return
             self._source.close()
-            self._handling.begin()
-            info = self._source.open(lambda: end)  # noqa: B023 - called at once
-            self._handling.end()
-            if self._as_live(info) != self._info:
+            if self._as_live(self._open_at(end)) != self._info:
                 return  # another file lies there now: it is opened as one
-            if self._raw is not None:
-                self._raw.close()
             self._watch_bytes()
             self._say(Kind.SEAM, None)
+
+    def _open_at(self, media_second: float) -> StreamInfo:
+        """Open the input again, its timeline going on."""
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
+        self._handling.begin()
+        info = self._source.open(lambda: media_second)
+        self._handling.end()
+        return info
 
     def _packets(self) -> Iterator[Packet]:
         """The source's packets, marked while libav is at work for the next one."""
@@ -285,10 +295,10 @@ class Feeder:
         """The transport stream's bytes before a packet; where there is no room they are lost with the packets."""
         ring = self._ring
         assert self._raw is not None
-        while data := self._raw.read_until(position):
+        while piece := self._raw.read_until(position):
             if ring is not None:
-                ring.write(self.number, Kind.RAW, *pack_raw(self._raw_at, data))
-            self._raw_at += len(data)
+                ring.write(self.number, Kind.RAW, *pack_raw(self._raw_at, piece))
+            self._raw_at += len(piece.data)
 
     def _say_opened(self, base: float) -> None:
         assert self._info is not None

@@ -12,6 +12,11 @@ _STEADY_SECONDS: Final = 5.0
 _STEADY_PICTURES: Final = 24
 # Millisecond containers make 16, 17, 17 ms of 60 pictures a second.
 _ROUNDING_SECONDS: Final = 0.0011
+# Around an announced break: pictures are shown in another order than they come in, and a rate is told of the picture
+# before it changed.
+_BEFORE_BREAK_SECONDS: Final = 0.5
+_AFTER_BREAK_SECONDS: Final = 1.0
+_MOST_BREAKS: Final = 8
 _CHROMA: Final = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}
 
 
@@ -39,6 +44,15 @@ class Formats:
         self._sound: tuple[str, int] | None = None
         self._pts: deque[float] = deque()
         self._rate: float | None = None
+        self._breaks: deque[float] = deque(maxlen=_MOST_BREAKS)
+
+    def announce(self, at: float) -> None:
+        """A playlist announces that other material begins at media second `at`: what changes there was meant to."""
+        self._breaks.append(at)
+
+    def _changed(self, at: float, what: str) -> None:
+        if not any(-_BEFORE_BREAK_SECONDS <= at - each <= _AFTER_BREAK_SECONDS for each in self._breaks):
+            self._report(at, what)
 
     def picture(self, surface: Surface) -> None:
         """Look at the next picture, in the order of showing."""
@@ -49,9 +63,9 @@ class Formats:
         size, kind = f"{surface.width}x{surface.height}", pixels(surface)
         if self._geometry is not None:
             if size != self._size:
-                self._report(surface.pts, f"{self._size} -> {size}")
+                self._changed(surface.pts, f"{self._size} -> {size}")
             if kind != self._pixels:
-                self._report(surface.pts, f"{self._pixels} -> {kind}")
+                self._changed(surface.pts, f"{self._pixels} -> {kind}")
         self._geometry, self._size, self._pixels = surface.geometry, size, kind
 
     def sound(self, layout: str, rate: int, at: float) -> None:
@@ -67,9 +81,9 @@ class Formats:
             return
         if self._sound is not None:
             if layout != self._sound[0]:
-                self._report(at, f"{self._sound[0]} -> {layout}")
+                self._changed(at, f"{self._sound[0]} -> {layout}")
             if rate != self._sound[1]:
-                self._report(at, f"{self._sound[1]} Hz -> {rate} Hz")
+                self._changed(at, f"{self._sound[1]} Hz -> {rate} Hz")
         self._sound = now
 
     def _follow_rate(self, pts: float) -> None:
@@ -90,6 +104,6 @@ class Formats:
         if self._rate is None:
             self._rate = rate
         elif abs(rate / self._rate - 1) > self._rate_change:
-            self._report(times[0], f"{self._rate:.5g} -> {rate:.5g} pictures/s")
+            self._changed(times[0], f"{self._rate:.5g} -> {rate:.5g} pictures/s")
             self._rate = rate
         times.popleft()

@@ -13,6 +13,8 @@ import contextlib
 import http.client
 import os
 import socket
+import threading
+import time
 import urllib.error
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
@@ -31,6 +33,7 @@ class _Answer(Protocol):
     """What is read of an HTTP answer."""
 
     def read1(self, amount: int) -> bytes: ...
+    def geturl(self) -> str: ...
     def close(self) -> None: ...
 
 
@@ -42,6 +45,7 @@ class HttpFile:
         connection: its socket, for `abort`.
         failed: told why reading broke off.
         closed: told that this file is not read any more.
+        span: of the body, the first byte and the first one that is not wanted; None for all of it.
     """
 
     def __init__(
@@ -50,7 +54,9 @@ class HttpFile:
         connection: socket.socket | None,
         failed: Callable[[Exception], None],
         closed: Callable[["HttpFile"], None],
+        span: tuple[int, int] | None = None,
     ) -> None:
+        self._passed, self._left = (0, None) if span is None else (span[0], span[1] - span[0] if span[1] else None)
         self.answer = answer
         self.connection = connection
         said: str = getattr(answer, "headers", {}).get("Content-Length", "")
@@ -64,7 +70,16 @@ class HttpFile:
         if self.answer is None:
             return b""
         try:
-            return self.answer.read1(size)  # what is there: a live one must not wait for a full buffer
+            while self._passed and (data := self.answer.read1(min(size, self._passed))):
+                self._passed -= len(data)
+            if self._left is not None:
+                size = min(size, self._left)
+            data = self.answer.read1(size) if size else b""  # what is there: a live one must not wait for a full buffer
+            if self._left is not None:
+                self._left -= len(data)
+            if size and not data and (missing := getattr(self.answer, "length", None)):
+                raise http.client.IncompleteRead(b"", missing)  # `read1` takes it for the end
+            return data
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._failed(error)
             self.close()
@@ -157,9 +172,11 @@ class HttpFiles:
         """Why the last resource could not be had; None once one could."""
         self.broke: Exception | None = None
         """What broke the last answer off in the middle."""
+        self.read_seconds = timeouts[1]
+        """Limit for the next bytes."""
         self._stream = stream
         self._policy = policy
-        self._open_seconds, self._read_seconds = timeouts
+        self._open_seconds = timeouts[0]
         self._open: set[HttpFile] = set()
         self._connection: socket.socket | None = None  # of the request that is under way
         self._aborted = False
@@ -183,6 +200,16 @@ class HttpFiles:
         """
         answer: Any = None
         self._connection = self.broke = None
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            if self._connection is not None:
+                _end(self._connection)
+
+        # http.client knows a limit for each read only; a head that drips would last for ever.
+        timer = threading.Timer(self._open_seconds, end)
+        timer.start()
         try:
             if scheme_of(url) not in ("http", "https"):
                 raise SourceError(
@@ -201,16 +228,49 @@ class HttpFiles:
         except SourceError as error:
             self.failure = error
         except (OSError, http.client.HTTPException, urllib.error.URLError, ValueError) as error:
-            self._fail(error, url)
+            self._fail(TimeoutError() if late.is_set() else error, url)
+        finally:
+            timer.cancel()
+            timer.join()
         connection, self._connection = self._connection, None
-        file = HttpFile(answer, connection, self._break_off, self._open.discard)
+        # Some servers know no ranges, and send everything.
+        whole = span if span is not None and getattr(answer, "status", 0) == http.HTTPStatus.OK else None
+        file = HttpFile(answer, connection, self._break_off, self._open.discard, whole)
         if answer is not None:
             self.failure = None
             self._open.add(file)
             if connection is not None:
                 with contextlib.suppress(OSError):  # a short answer is read, and its connection closed, already
-                    connection.settimeout(self._read_seconds)
+                    connection.settimeout(self.read_seconds)
         return file
+
+    def fetch(self, url: str, limit: int) -> tuple[bytes, str]:
+        """The first bytes of a resource, and the address that it came from after redirects.
+
+        Args:
+            limit: bytes.
+        Raises: SourceError: it cannot be had, or takes longer than a connection may.
+        """
+        deadline = time.monotonic() + self._open_seconds
+        file = self.open(url)
+        final = file.answer.geturl() if file.answer is not None else url
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while size < limit and self.failure is None and (part := file.read(min(_PIECE_BYTES, limit - size))):
+                parts.append(part)
+                size += len(part)
+                if time.monotonic() > deadline:  # a server that sends a byte a second does not get longer
+                    self._fail(TimeoutError(), url)
+        finally:
+            file.close()
+        if self.broke is not None:
+            self._fail(self.broke, url)
+        if self._aborted:
+            raise classify.cannot_open(self._stream, "it was told to stop", "start it again if it is wanted")
+        if self.failure is not None:
+            raise self.failure
+        return b"".join(parts), final
 
     def _connected(self, connection: socket.socket) -> None:
         self._connection = connection

@@ -16,6 +16,7 @@ from av.packet import Packet as AvPacket
 from av.packet import PacketSideData, PktSideDataT
 
 from engine.errors import SourceError
+from engine.ingest.base import Border, Piece
 from engine.ingest.clock import Discontinuity
 from engine.ingest.track import InputDescription
 from engine.media import Packet, Track
@@ -140,17 +141,18 @@ class Skipped(msgspec.Struct, frozen=True):
     packets: int
 
 
-_POSITION: Final = struct.Struct("<q")
+_RAW: Final = struct.Struct("<qB")
 
 
-def pack_raw(position: int, data: bytes) -> tuple[bytes, bytes]:
+def pack_raw(position: int, piece: Piece) -> tuple[bytes, bytes]:
     """Kind.RAW: bytes of a transport stream, and the place of the first of them, as the pieces of a record."""
-    return _POSITION.pack(position), data
+    return _RAW.pack(position, piece.border), piece.data
 
 
-def unpack_raw(content: bytes) -> tuple[int, bytes]:
+def unpack_raw(content: bytes) -> tuple[int, Piece]:
     """Their place, and the bytes."""
-    return _POSITION.unpack_from(content)[0], content[_POSITION.size :]
+    position, border = _RAW.unpack_from(content)
+    return position, Piece(content[_RAW.size :], Border(border))
 
 
 _KEY: Final = 1

@@ -6,7 +6,6 @@ last segment a second time, and to take that for a recovery. Belongs to the thre
 
 import re
 from typing import Final
-from urllib.parse import urljoin
 
 from engine.errors import SourceError
 
@@ -23,7 +22,6 @@ class PlaylistProgress:
         self._now: set[Place] = set()
         self._lost_at: set[Place] | None = None  # when the source was lost; None where nobody looked
         self._ended: list[bool] = []
-        self._newest = b""
 
     @property
     def ended(self) -> bool:
@@ -42,17 +40,8 @@ class PlaylistProgress:
         if segments:
             # Names may come again (a ring of files), so the number counts; and without numbers the name does.
             number = int(sequence[1]) + len(segments) if sequence else 0
-            self._newest = segments[-1]
             self._now.add((number, segments[-1].partition(b"?")[0]))
         self._ended.append(_END.search(body) is not None)
-
-    def segment(self, playlist: str) -> str | None:
-        """Address of the newest segment of the playlist that was seen last.
-
-        Args:
-            playlist: address of that.
-        """
-        return urljoin(playlist, self._newest.decode("utf-8", "replace")) if self._newest else None
 
     def lose(self) -> None:
         """The source was lost, and its playlists were looked at after that."""

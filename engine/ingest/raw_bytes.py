@@ -3,17 +3,20 @@
 A file is read a second time, up to where the demuxer is: the pages are in memory already, and how libav opens and
 seeks stays its own business. A network input cannot be read twice. UDP and TCP, which carry bare transport
 streams, are opened by libav's own protocols as raw data (so its options, limits and the url policy hold), and a second
-demuxer reads them from here; SRT has a library of its own (ingest/srt.py), and an endless HTTP stream comes through
-ingest/http_files.py. Files and playlists over HTTP stay with libav alone: it seeks there.
+demuxer reads them from here; SRT has a library of its own (ingest/srt.py), an endless HTTP stream comes through
+ingest/http_files.py, and segments of a playlist through ingest/segments.py. Files over HTTP stay with libav alone: it
+seeks there.
 """
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import av
+
+from engine.ingest.base import Piece
+from engine.ingest.pieces import Pieces
 
 # A damaged stream may have no demuxable packet for long; its bytes are read in pieces.
 PIECE_BYTES: Final = 1 << 20
@@ -36,22 +39,17 @@ class FileBytes:
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by `close`
         self._position = 0
 
-    def read_until(self, position: int | None) -> bytes:
-        """The next bytes, at most PIECE_BYTES.
-
-        Args:
-            position: byte before which to stop; None reads to the end.
-        Returns: nothing where there is no more.
-        """
+    def read_until(self, position: int | None) -> Piece | None:
+        """See RawBytes; at most PIECE_BYTES."""
         wanted = PIECE_BYTES if position is None else min(PIECE_BYTES, position - self._position)
         if wanted <= 0:
-            return b""
+            return None
         try:
             data = self._file.read(wanted) or b""
         except OSError:  # the demuxer meets the same, and says so
-            return b""
+            return None
         self._position += len(data)
-        return data
+        return Piece(data) if data else None
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -66,9 +64,7 @@ class TappedBytes(ABC):
 
     def __init__(self) -> None:
         self._ahead = b""
-        self._kept: deque[bytes] = deque()
-        self._kept_bytes = 0
-        self._position = 0  # of the first byte that is kept
+        self._kept = Pieces()
         self._keeping = True
 
     @abstractmethod
@@ -84,33 +80,20 @@ class TappedBytes(ABC):
         if not self._ahead:
             self._ahead = self.next_bytes()
         data, self._ahead = self._ahead[:size], self._ahead[size:]
-        if self._keeping:
-            self._kept.append(data)
-            self._kept_bytes += len(data)
-            if self._kept_bytes > _MOST_KEPT_BYTES:
+        if self._keeping and data:
+            self._kept.add(Piece(data))
+            if self._kept.size > _MOST_KEPT_BYTES:
                 self.forget()
         return data
 
     def forget(self) -> None:
         """Keep nothing: nobody wants to read it again."""
         self._keeping = False
-        self._kept.clear()
-        self._kept_bytes = 0
+        self._kept.clear(0)
 
-    def read_until(self, position: int | None) -> bytes:
-        """The next bytes before `position` that the demuxer has read; nothing where there are none."""
-        wanted = self._kept_bytes if position is None else min(self._kept_bytes, position - self._position)
-        parts = []
-        while wanted > 0:
-            part = self._kept.popleft()
-            if len(part) > wanted:
-                self._kept.appendleft(part[wanted:])
-                part = part[:wanted]
-            parts.append(part)
-            wanted -= len(part)
-            self._kept_bytes -= len(part)
-            self._position += len(part)
-        return b"".join(parts)
+    def read_until(self, position: int | None) -> Piece | None:
+        """See RawBytes: of what the demuxer has read."""
+        return self._kept.read_until(position)
 
 
 class NetworkBytes(TappedBytes):

@@ -6,7 +6,6 @@ breaks off with the cause "ingest_restart", and the next `open` waits for its su
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from threading import Event
 from typing import Final
@@ -17,7 +16,7 @@ import msgspec
 from engine.errors import SourceError
 from engine.ingest.after_silence import AfterSilence
 from engine.ingest.arrivals import MOST_SECONDS, Arrivals, Item
-from engine.ingest.base import RawBytes
+from engine.ingest.base import Piece, RawBytes
 from engine.ingest.causes import cause_of
 from engine.ingest.clock import Discontinuity
 from engine.ingest.link import Link, Links
@@ -34,6 +33,7 @@ from engine.ingest.messages import (
     unpack_packet,
     unpack_raw,
 )
+from engine.ingest.pieces import Pieces
 from engine.ingest.ring import Record
 from engine.ingest.source import HELD_TARGETS, READ_TIMEOUT_SECONDS
 from engine.ingest.track import rebuild
@@ -59,41 +59,26 @@ class ForwardedBytes:
     """A transport stream's bytes, as they come along with its packets. Belongs to the reader's thread."""
 
     def __init__(self) -> None:
-        self._pieces: deque[bytes] = deque()
-        self._position = 0  # of the first byte that is kept
-        self._kept = 0
+        self._pieces = Pieces()
         self._wanted = True
 
-    def feed(self, position: int, data: bytes) -> None:
+    def feed(self, position: int, piece: Piece) -> None:
         """The next ones; after a gap those before it are of no use."""
         if not self._wanted:
             return
-        if position != self._position + self._kept or self._kept > _MOST_RAW_BYTES:
-            self._pieces.clear()
-            self._position, self._kept = position, 0
-        self._pieces.append(data)
-        self._kept += len(data)
+        pieces = self._pieces
+        if position != pieces.position + pieces.size or pieces.size > _MOST_RAW_BYTES:
+            pieces.clear(position)
+        pieces.add(piece)
 
-    def read_until(self, position: int | None) -> bytes:
-        """The next bytes before `position`; nothing where there are none."""
-        wanted = self._kept if position is None else min(self._kept, position - self._position)
-        parts = []
-        while wanted > 0:
-            part = self._pieces.popleft()
-            if len(part) > wanted:
-                self._pieces.appendleft(part[wanted:])
-                part = part[:wanted]
-            parts.append(part)
-            wanted -= len(part)
-            self._kept -= len(part)
-            self._position += len(part)
-        return b"".join(parts)
+    def read_until(self, position: int | None) -> Piece | None:
+        """See RawBytes."""
+        return self._pieces.read_until(position)
 
     def close(self) -> None:
         """Keep nothing more. Idempotent."""
         self._wanted = False
-        self._pieces.clear()
-        self._kept = 0
+        self._pieces.clear(0)
 
 
 class RemoteSource:
@@ -123,6 +108,8 @@ class RemoteSource:
         self._why = "ended"
         self._raw: ForwardedBytes | None = None
         self._lost = False
+        self.goes_on = False
+        self._behind: Opened | None = None  # what comes behind the break at which it goes on
 
     @property
     def is_network(self) -> bool:
@@ -151,6 +138,9 @@ class RemoteSource:
         Raises: SourceError.
         """
         self.error, self._lost = None, False
+        behind, self._behind, self.goes_on = self._behind, None, False
+        if behind is not None:
+            return self._opened(behind, begin)
         link = self._links.get(lambda: self._place, self._stop.is_set, time.monotonic() + LINK_SECONDS)
         if link is None:
             if self._stop.is_set():
@@ -226,6 +216,10 @@ class RemoteSource:
             elif item.kind == Kind.FOUND:
                 found = msgspec.msgpack.decode(item.content, type=Found)
                 clock.found.append(found.discontinuity(self._shift))
+            elif item.kind == Kind.OPENED:
+                self._behind = msgspec.msgpack.decode(item.content, type=Opened)
+                self.goes_on = True
+                return
             elif item.kind in (Kind.ENDED, Kind.FAILED):
                 self._end(item)
                 return
@@ -275,6 +269,7 @@ class RemoteSource:
 
     def close(self) -> None:
         """Have the input closed; for good once it was stopped. Idempotent."""
+        self._behind, self.goes_on = None, False
         link, self._link = self._link, None
         if link is not None:
             link.send(Close(self._number, forget=self._stop.is_set()))

@@ -68,6 +68,7 @@ class VideoDescription(msgspec.Struct, frozen=True):
     frame_rate: float | None
     interlaced: bool
     track: TrackDescription
+    top_field_first: bool | None = None
 
 
 class AudioDescription(msgspec.Struct, frozen=True):
@@ -109,6 +110,7 @@ def describe(info: StreamInfo) -> InputDescription:
             video.frame_rate,
             video.interlaced,
             _track(video.handle),
+            video.top_field_first,
         ),
         audio=None
         if audio is None
@@ -139,6 +141,7 @@ def rebuild(said: InputDescription, stream: str) -> StreamInfo:
             video.frame_rate,
             video.interlaced,
             Track.of(video.track),
+            video.top_field_first,
         ),
         audio=None
         if audio is None

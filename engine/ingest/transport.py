@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from engine.ingest.base import RawBytes
+from engine.ingest.base import Border, RawBytes
 from engine.ingest.captions import can_carry, has_captions
 from engine.ingest.clock import Discontinuity
 from engine.ingest.findings import Absence, Occurrences, Row, in_order
@@ -75,6 +75,7 @@ class TransportWatch:
         self._timeline: Timeline | None = None
         self._offset: TrackOffset | None = None
         self._formats: Formats | None = None
+        self._jumps = found  # that were looked at
         self._key: Absence | None = None
         self._captions: Absence | None = None
         self._splice: Absence | None = None
@@ -140,6 +141,11 @@ class TransportWatch:
         payload = packet.payload
         if self._timeline is not None:
             self._timeline.packet(packet, float((payload.duration or 0) * (payload.time_base or 0)), found)
+        if self._formats is not None and len(found) > self._jumps:
+            for jump in found[self._jumps :]:
+                if jump.declared:
+                    self._formats.announce(jump.at)
+        self._jumps = len(found)
         if self._offset is not None:
             self._offset.packet(packet)
         at = packet.pts if packet.dts is None else packet.dts
@@ -187,8 +193,10 @@ class TransportWatch:
     def _read(self, ts: TransportStream, position: int | None) -> None:
         """Read the bytes up to a packet; each finding gets the time of the packet that it lies in."""
         assert self._raw is not None
-        while data := self._raw.read_until(position):
-            ts.feed(data)
+        while piece := self._raw.read_until(position):
+            if piece.border != Border.NONE:
+                ts.begin_segment(anew=piece.border == Border.ANEW)
+            ts.feed(piece.data)
             if self._continuity is not None:
                 for fault in ts.faults:
                     self._continuity.add(self._time_of(fault.position), fault.text)

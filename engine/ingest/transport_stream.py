@@ -148,8 +148,32 @@ class TransportStream:
         self._scrambled_since: float | None = None
         self._scrambled = (0, False)  # how often they were of late; whether some were since the last PCR
         self._broken = False  # since the last PCR: its position says nothing
+        self._firsts: dict[int, int] = {}  # of this segment, and of the one before: the first counter of each PID
+        self._firsts_before: dict[int, int] = {}
+        self._restarts = False  # the tables of this segment are counted as in the one before
         self.faults: list[Fault] = []
         self.markers: list[Marker] = []
+
+    def begin_segment(self, *, anew: bool) -> None:
+        """What is fed from here on is another segment of a playlist; what came before it was fed whole.
+
+        Args:
+            anew: nothing goes on from before: a break was announced, or segments between were not read.
+        """
+        if self._framing is not None:
+            if self._rest and self._flags[0] and not anew:
+                self._fault(self._position, "sync", -1, "a segment ends within a packet")
+            self._position += len(self._rest)
+            self._rest = b""
+            self._flags[0] = True
+        ts_packets.mark_border(self._counters, anew=anew)
+        self._firsts_before, self._firsts, self._restarts = {} if anew else self._firsts, {}, False
+        self._broken = True  # how far a packet lies behind a border says nothing of the rate
+        self._sections.clear()
+        if anew:
+            self._pcr = None
+            self._intervals.clear()
+            self._steps.clear()
 
     def feed(self, data: bytes) -> None:
         """Read on. What is found is added to `faults` and `markers`, in the order of the stream."""
@@ -201,6 +225,8 @@ class TransportStream:
                 self._sections.pop(pid, None)
                 what = f"{value} or more packets lost" if value else "a packet came more than twice"
                 self._fault(position, "continuity", pid, f"continuity of PID {pid}: {what}")
+            elif kind == Event.FIRST:
+                self._take_first(position, pid, value)
             elif kind == Event.TRANSPORT_ERROR:
                 self._fault(position, "transport_error", pid, "packet marked as damaged (transport_error_indicator)")
             elif kind == Event.SCRAMBLED:
@@ -213,6 +239,26 @@ class TransportStream:
 
     def _fault(self, position: int, kind: FaultKind, pid: int, text: str) -> None:
         self.faults.append(Fault(position, kind, pid, text))
+
+    def _take_first(self, position: int, pid: int, value: int) -> None:
+        """The first packet of a PID in a segment.
+
+        Some packagers write each segment for itself, and count from the same number in each. Players do not mind, so
+        that is no loss.
+        """
+        counter, expected, excused = ts_packets.first_of(value)
+        self._firsts[pid] = counter
+        if expected is None or excused or counter == expected:
+            return
+        before, tables = self._firsts_before, self._firsts.get(0)
+        as_before = before.get(pid) == counter
+        if pid == 0:
+            self._restarts = as_before
+        if (as_before and (tables is None or before.get(0) == tables)) or (self._restarts and pid not in before):
+            return
+        self._broken = True
+        lost = counter - expected & 15
+        self._fault(position, "continuity", pid, f"continuity of PID {pid}: {lost} or more packets lost at a border")
 
     # -- clock
 

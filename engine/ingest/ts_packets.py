@@ -34,9 +34,14 @@ class Event(IntEnum):
     PCR_ANEW = 5  # the same with discontinuity_indicator set
     WATCHED = 6  # a packet of a watched PID; value: its offset in the data
     SCRAMBLED = 7  # the first packet after a PCR's with a transport_scrambling_control
+    FIRST = 8  # the first packet of a PID, and the first one behind a border; value: see `first_of`
 
 
-_SYNC_LOST, _SYNC_BYTE, _TRANSPORT_ERROR, _CONTINUITY, _PCR, _PCR_ANEW, _WATCHED, _SCRAMBLED = (int(e) for e in Event)
+(*(_SYNC_LOST, _SYNC_BYTE, _TRANSPORT_ERROR, _CONTINUITY, _PCR, _PCR_ANEW, _WATCHED, _SCRAMBLED, _FIRST),) = (
+    int(e) for e in Event
+)
+_TWICE: Final = 16  # added to a counter that came twice
+_BORDER: Final = 32  # added to one before a border
 
 
 def new_flags() -> npt.NDArray[np.bool_]:
@@ -45,8 +50,34 @@ def new_flags() -> npt.NDArray[np.bool_]:
 
 
 def new_counters() -> npt.NDArray[np.int16]:
-    """(PIDS,) the last continuity counter of each PID, -1 before the first; +16 after it came twice."""
+    """(PIDS,) the last continuity counter of each PID, -1 before the first; see _TWICE and _BORDER."""
     return np.full(PIDS, -1, np.int16)
+
+
+def mark_border(counters: npt.NDArray[np.int16], *, anew: bool) -> None:
+    """Behind the last packet that was read another segment begins.
+
+    Args:
+        counters: from `new_counters`; changed.
+        anew: nothing in it goes on from before.
+    """
+    if anew:
+        counters[:] = -1
+    else:
+        counters[counters >= 0] |= _BORDER
+
+
+def first_of(value: int) -> tuple[int, int | None, bool]:
+    """What an Event.FIRST says.
+
+    Returns: the counter; the one that it should be, None where nothing was before; whether it may be another one
+        (discontinuity_indicator, or the packet before the border once more).
+    """
+    counter, payload, anew, known, last = value & 15, value >> 4 & 1, value >> 5 & 1, value >> 6 & 1, value >> 8 & 31
+    if not known:
+        return counter, None, True
+    again = bool(payload) and counter == last & 15 and not last & _TWICE
+    return counter, (last & 15) + payload & 15, bool(anew) or again
 
 
 def find_framing(data: npt.NDArray[np.uint8]) -> tuple[int, int, int] | None:
@@ -145,9 +176,17 @@ def _scan(data, begin, position, packet_bytes, lead, counters, flags, watched, p
         counter = int(data[head + 3]) & 15
         last = int(counters[pid])
         expected = (last & 15) + (control & 1) & 15
-        if last < 0 or anew or counter == expected:
+        if last < 0 or last >= 32:
+            events[count, 0] = _FIRST
+            events[count, 1] = position + at
+            events[count, 2] = pid
+            known = 64 | (last & 31) << 8 if last >= 32 else 0
+            events[count, 3] = counter | (control & 1) << 4 | (32 if anew else 0) | known
+            count += 1
+            counters[pid] = counter
+        elif anew or counter == expected:
             # A packet without payload does not count up, however often it comes.
-            counters[pid] = counter if control & 1 else counter | last & 16 if last >= 0 else counter
+            counters[pid] = counter if control & 1 else counter | last & 16
         elif control & 1 and counter == last & 15 and last & 16 == 0:
             counters[pid] = counter | 16
         else:

@@ -35,6 +35,8 @@ _NETWORK: Final = {
     "mmsh": "mmsh,http,tcp",
     "mmst": "mmst,tcp",
 }
+# Capture devices of this machine; see ingest/capture.py. Like files, they are for who runs it.
+_DEVICES: Final = frozenset(("alsa", "v4l2"))
 # A local playlist may name local segments, and a local .sdp file where to listen; neither reaches out by itself.
 _LOCAL: Final = "file,crypto,rtp,srtp,udp"
 
@@ -99,6 +101,11 @@ def is_local(url: str) -> bool:
     return scheme_of(url) in ("", "file")
 
 
+def is_device(url: str) -> bool:
+    """Whether it names a capture device of this machine: `v4l2:/dev/video0`, `alsa:hw:0`."""
+    return scheme_of(url) in _DEVICES
+
+
 def local_path(url: str) -> str:
     """The path that a local URL names (`file:///a%20b` is not decoded: libav does not do it either)."""
     if scheme_of(url) != "file":
@@ -112,7 +119,7 @@ class UrlPolicy:
     """What one kind of caller may open.
 
     Args:
-        allow_files: local files may be opened. Off for callers over the network.
+        allow_files: local files and capture devices may be opened. Off for callers over the network.
         allow_private: loopback, link-local and private addresses may be reached. On for what the operator wrote.
         schemes: allowed schemes besides plain paths and `file`.
         max_pixels: width x height above which an input is refused.
@@ -140,6 +147,8 @@ class UrlPolicy:
             if not self.allow_files:
                 raise self._refused(stream, scheme or "file")
             return
+        if scheme in _DEVICES and self.allow_files:
+            return
         if scheme not in self.schemes or scheme not in _NETWORK:
             # "a:b.ts" may well be a file's name; libav, though, would take it for a protocol.
             raise self._refused(stream, scheme)
@@ -147,7 +156,9 @@ class UrlPolicy:
             self._check_address(url, stream)
 
     def _refused(self, stream: str, scheme: str) -> SourceError:
-        allowed = (["plain paths", "file"] if self.allow_files else []) + sorted(self.schemes & _NETWORK.keys())
+        allowed = (["plain paths", "file", *sorted(_DEVICES)] if self.allow_files else []) + sorted(
+            self.schemes & _NETWORK.keys()
+        )
         return SourceError(
             "scheme not allowed",
             stream=stream,
@@ -266,6 +277,16 @@ def open_options(url: str, policy: UrlPolicy, demuxers: set[str]) -> dict[str, s
         options["extension_picky"] = "0"
         options["allowed_extensions"] = "ALL"
     return options
+
+
+def playlist_options(begin: int) -> dict[str, str]:
+    """libav's options for playlists that it reads through us, whose addresses are ours.
+
+    Args:
+        begin: index of the segment of a live one that is read first; below 0 from its end.
+    """
+    options = {"extension_picky": "0", "allowed_extensions": "ALL", "http_persistent": "0"}
+    return {**options, "live_start_index": str(begin)}
 
 
 def resolve(host: str, port: int | None, stream: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:

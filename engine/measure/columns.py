@@ -7,11 +7,11 @@ from kernels.active_area import COLUMNS as AREA_COLUMNS
 from kernels.audio_stats import COLUMNS as AUDIO_KERNEL_COLUMNS
 from kernels.blockiness import COLUMNS as BLOCK_COLUMNS
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
+from kernels.fields import COLUMNS as FIELD_COLUMNS
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.sharpness import COLUMNS as SHARPNESS_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 from kernels.sound_trends import COLUMNS as TREND_COLUMNS
-from kernels.tear import COLUMNS as TEAR_COLUMNS
 from kernels.temporal import COLUMNS as TEMPORAL_COLUMNS
 from kernels.texture import COLUMNS as TEXTURE_COLUMNS
 from kernels.torn_blocks import COLUMNS as TORN_COLUMNS
@@ -32,12 +32,18 @@ VIDEO_COLUMNS: Final = (
     "slate_distance",
     *TORN_COLUMNS,
     "corruption",
-    *TEAR_COLUMNS,
+    "network_corruption",
+    "tear_place",
     "tearing",
     *INFORMATION_COLUMNS,
+    *FIELD_COLUMNS,
+    "field_order",
 )
 AUDIO_COLUMNS: Final = (*AUDIO_KERNEL_COLUMNS, *TREND_COLUMNS, "programme_error")
-TICK_COLUMNS: Final = ("decode_errors", "video_missing_seconds", "audio_missing_seconds", "stall_seconds", "sync_error")
+TICK_COLUMNS: Final = (
+    "decode_errors", "video_missing_seconds", "audio_missing_seconds", "stall_seconds", "sync_error",
+    "reference_mismatch",
+)  # fmt: skip
 STREAM_COLUMNS: Final = (*TICK_COLUMNS, *TRANSPORT_COLUMNS)
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "video": VIDEO_COLUMNS,

@@ -1,4 +1,4 @@
-"""What damaged transmission and unsynchronised capture leave in pictures: broken blocks and torn rows."""
+"""What damaged transmission leaves in pictures: broken blocks."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -13,9 +13,6 @@ from engine.measure import host
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
 from engine.measure.rows import Fact, Rows
-from engine.measure.schedule import Schedule
-from kernels.tear import COLUMNS as TEAR_COLUMNS
-from kernels.tear import tear
 from kernels.torn_blocks import COLUMNS as TORN_COLUMNS
 from kernels.torn_blocks import torn_blocks
 from kernels.torn_blocks.layout import BLOCK
@@ -48,31 +45,18 @@ DECODER_EVIDENCE: Final = 1.5
 CORNER_SHARE: Final = 0.04
 # Damage that is told covers this share of the picture at least: what the truth of planted damage calls visible.
 LEAST_SHARE: Final = 0.01
-# Tears last, and are looked for this often; a row is torn from this value on.
-TEAR_INTERVAL_SECONDS: Final = 0.25
-TORN: Final = 1.0
-TEARING_SECONDS: Final = 0.6
-# Where little moves few pictures show that they are torn; but no scene seems torn four times in a row at the same row.
-# A row counts as the same within this share of the height; a tear there counts for ONE_TEAR and is forgotten in
-# HELD_SECONDS, at once where another row is torn; no more than MOST_HELD count, so that it is over soon.
-SAME_ROW: Final = 0.0025
-ONE_TEAR: Final = 0.2
-HELD_SECONDS: Final = 4.0
-MOST_HELD: Final = 3.03
-# Below this mean difference (of full scale) nothing moves that could be torn.
-LEAST_MOTION: Final = 0.25 / 256
 
-_LUMA, _CORRUPTION, _TEARING = place("luma_difference"), place("corruption"), place("tearing")
+_CORRUPTION: Final = place("corruption")
 _BROKEN_COLOUR: Final = place("broken_colour")
-_BLOCKS, _TEAR = places(TORN_COLUMNS), places(TEAR_COLUMNS)
+_BLOCKS: Final = places(TORN_COLUMNS)
 _BLOCK_NAMES: Final = frozenset((*TORN_COLUMNS, "corruption"))
-_TEAR_NAMES: Final = frozenset((*TEAR_COLUMNS, "tearing"))
 
 
 # As engine/measure/host.py takes them.
 _LIMITS: Final = (
     LEAST_LOGIT, ENOUGH_LOGIT, MOST_EVIDENCE, EVIDENCE_SECONDS, USUAL_SECONDS, USUAL_RISE, DECODER_EVIDENCE,
     CORNER_SHARE, LEAST_SHARE, LEAST_CORNERS, PEAK_SHARE, PEAK_SECONDS, WINDOW_SECONDS, STEADY_PICTURES, STEADY_PACE,
+    BLOCK * BLOCK,
 )  # fmt: skip
 
 
@@ -83,7 +67,7 @@ def _weights() -> tuple[float, float, float]:
     return fitted["corners"], fitted["sides"], fitted["constant"]
 
 
-class _Clock:
+class Clock:
     """Seconds since a slot's last picture."""
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
@@ -92,6 +76,10 @@ class _Clock:
 
     def forget(self, slot: int) -> None:
         self._last[slot] = torch.nan
+
+    def forget_unless(self, slots: Any, kept: Any) -> None:
+        """These slots begin anew, but for those that are `kept`, (N,) bool."""
+        self._last[slots] = self._xp.where(kept, self._last[slots], torch.nan)
 
     def since(self, slots: Any, pts: Any, seen: Any) -> Any:
         """(N,) seconds, 0 for the first and where time goes back; where `seen` the clock starts anew."""
@@ -116,7 +104,7 @@ class TornBlocks:
         self._arithmetic = arithmetic
         self._wanted = arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=arithmetic.device))
         self._any: set[int] = set()  # slots
-        self._clock = _Clock(arithmetic, slots)
+        self._clock = Clock(arithmetic, slots)
         self._evidence, self._share = arithmetic.column(slots), arithmetic.column(slots)
         self._usual_corners, self._usual_sides = arithmetic.column(slots), arithmetic.column(slots)
         # The most torn corners of a picture: of this window, and of those before it; and when both began.
@@ -127,6 +115,8 @@ class TornBlocks:
         self._window, self._began = arithmetic.column(slots, torch.nan), arithmetic.column(slots, torch.nan)
         self._corners, self._sides, self._constant = _weights()
         self._host_state = np.zeros((slots, 12))
+        self._fitted = np.array((self._corners, self._sides, self._constant))
+        self._limits = np.array(_LIMITS, np.float64)
         if arithmetic.on_host:
             from kernels.torn_blocks.cpu import torn_blocks_into  # numba loads in a second: only where it is needed
 
@@ -182,7 +172,10 @@ class TornBlocks:
         self._evidence[slots], self._share[slots] = total, share
         told = xp.where(total >= 1.0, share.clip(LEAST_SHARE, 1.0), 0.0)
         view[:, _CORRUPTION] = xp.where(wanted, told, torch.nan)
-        self._add_colour(view)
+        # What has a colour that only a broken decoder gives is damaged, whatever its blocks say; where either is NaN,
+        # what the blocks say.
+        share, colour = view[:, _CORRUPTION], view[:, _BROKEN_COLOUR]
+        view[:, _CORRUPTION] = xp.where(colour > share, colour, share)
 
     def _usual_of(self, slots: Any, pts: Any, step: Any) -> tuple[Any, Any]:
         """How many torn corners are usual, before these; and which streams have gone on for long enough to say so."""
@@ -223,77 +216,19 @@ class TornBlocks:
         """The same by one compiled loop: fifty calls of numpy on one value take as long as the kernel."""
         view = rows.view
         wanted = self._wanted[rows.slots]
-        frames = rows.frames if wanted.all() else rows.only(wanted, self._arithmetic)
+        frames = rows.only(wanted, self._arithmetic)
         first = rows.values.data_ptr() + _BLOCKS.start * view.itemsize
         self._torn_blocks_into(frames, rows.references, first, view.strides[0])
         host.fold_damage(
-            view[:, _BLOCKS],
-            rows.facts[Fact.WIDTH] * rows.facts[Fact.HEIGHT] / (BLOCK * BLOCK),
-            rows.facts[Fact.CORRUPT] != 0,
+            view,
+            _BLOCKS.start,
+            _BROKEN_COLOUR,
+            _CORRUPTION,
+            rows.facts,
             self._wanted,
             rows.slots,
             rows.pts,
             self._host_state,
-            (self._corners, self._sides, self._constant),
-            _LIMITS,
-            view[:, _CORRUPTION],
+            self._fitted,
+            self._limits,
         )
-        self._add_colour(view)
-
-    def _add_colour(self, view: Any) -> None:
-        """What has a colour that only a broken decoder gives is damaged, whatever its blocks say."""
-        xp, share, colour = self._arithmetic.xp, view[:, _CORRUPTION], view[:, _BROKEN_COLOUR]
-        view[:, _CORRUPTION] = xp.where(colour > share, colour, share)  # where either is NaN, what the blocks say
-
-
-class Tears:
-    """The part of `tear`.
-
-    `tearing` is the share of the pictures looked at lately that had a torn row, over about half a second; or more,
-    where several of the last seconds were torn at the same row.
-
-    Args:
-        arithmetic: of the device.
-        slots: number of slots.
-    """
-
-    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
-        self._arithmetic = arithmetic
-        self._schedule = Schedule(
-            slots, arithmetic, interval=TEAR_INTERVAL_SECONDS, loss=0.0, gain=0.0, rate=1 / TEAR_INTERVAL_SECONDS
-        )
-        self._clock = _Clock(arithmetic, slots)
-        self._share = arithmetic.column(slots)
-        self._held, self._row = arithmetic.column(slots), arithmetic.column(slots)  # tears of late at the same row
-
-    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
-        self._schedule.open_slot(slot, not _TEAR_NAMES.isdisjoint(wanted))
-        self._clock.forget(slot)
-        self._share[slot] = self._held[slot] = 0.0
-
-    @property
-    def runs(self) -> bool:
-        return self._schedule.runs
-
-    def fill(self, rows: Rows) -> None:
-        """Fill the columns of the rows that are due; the others stay NaN."""
-        arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
-        xp = arithmetic.xp
-        due = self._schedule.due(slots, pts, xp.ones_like(pts))
-        if due is None:
-            return
-        # The fields of an interlaced picture are two moments as well, row by row.
-        looked = due & (view[:, _LUMA] >= LEAST_MOTION) & (rows.facts[Fact.INTERLACED] == 0)
-        view[:, _TEAR] = arithmetic.view(tear(rows.only(looked, arithmetic), rows.references, rows.room.height))
-        torn = xp.where(view[:, _TEAR.start] >= TORN, 1.0, 0.0)
-        step = self._clock.since(slots, pts, due)
-        kept = xp.exp(-step.clip(0.0, TEARING_SECONDS) / TEARING_SECONDS)
-        before, row = self._share[slots], self._row[slots]
-        share = xp.where(due, before * kept + torn * (1 - kept), before)
-        held = self._held[slots] * xp.where(due, xp.exp(-step / HELD_SECONDS), 1.0)
-        now = view[:, _TEAR.start + 1]
-        is_torn = due & (torn > 0)
-        held = xp.where(is_torn, xp.where(abs(now - row) <= SAME_ROW, held + 1.0, 1.0), held).clip(0.0, MOST_HELD)
-        self._share[slots], self._held[slots], self._row[slots] = share, held, xp.where(is_torn, now, row)
-        told = xp.maximum(share, (ONE_TEAR * held).clip(0.0, 1.0))
-        view[:, _TEARING] = xp.where(due, told, torch.nan)

@@ -5,6 +5,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from engine.measure.rows import Fact
 from kernels.rows import compiled
 
 
@@ -19,14 +20,18 @@ class When(IntEnum):
     CREDIT = 5  # measures for which there was room after the last one
 
 
+_WIDTH, _HEIGHT, _CORRUPT = int(Fact.WIDTH), int(Fact.HEIGHT), int(Fact.CORRUPT)
 _WANTED, _AT, _WATCHED, _INTERVAL, _GAIN, _CREDIT = (int(column) for column in When)
 
 
 @compiled
-def due_rows(state, loss, burst, rate, slots, pts, watched):
-    """Schedule.due on the host: which rows are due, and how many."""
-    due = np.zeros(slots.shape[0], np.bool_)
+def due_rows(state, loss, burst, rate, slots, pts, watched, due):
+    """Schedule.due on the host: which rows are due, (N,) bool, filled; returns how many.
+
+    The caller makes room for it: to make an array here takes numba as long as all the rest.
+    """
     count = 0
+    due[:] = False
     for row in range(slots.shape[0]):
         own = state[slots[row]]
         if own[_WANTED] == 0.0:
@@ -41,7 +46,7 @@ def due_rows(state, loss, burst, rate, slots, pts, watched):
             own[_WATCHED] = now
             own[_CREDIT] = (room if room < burst else burst) - 1.0
             count += 1
-    return due, count
+    return count
 
 
 @compiled
@@ -53,28 +58,32 @@ def set_where_at_least(values, column, threshold, target, value):
 
 
 @compiled
-def fold_damage(blocks, areas, marked, wanted, slots, pts, state, fitted, limits, corruption):
+def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, state, fitted, limits):
     """TornBlocks.fill on the host: what of torn blocks and the decoder's word is damage.
 
     Args:
-        blocks: (N, 4) float64, the columns of `torn_blocks`.
-        areas: (N,) blocks in the picture; marked: (N,) bool, what the decoder says.
+        values: (N, columns) float64; of these the four from `first` on are those of `torn_blocks`, `colour` is how much
+            has a colour that only a broken decoder gives, and `corruption` is filled.
+        facts: (len(Fact), N) float64.
         wanted: (S,) bool.
         slots, pts: (N,).
         state: (S, 12) float64: last time (NaN: none), evidence, share, usual corners, usual sides, most corners of a
             picture in this window and before it, when the window and the stream began (NaN: not yet), how many pictures
             in a row were evidence, and the most corners of a picture, in the window and before it, when they began.
-        fitted: weights of corners and sides, and the constant.
-        limits: least logit, enough logit, most evidence, seconds of evidence, usual seconds, usual rise, evidence of
-            the decoder, share of corners, least share, least corners, share of peaks, seconds of peaks, of windows,
-            pictures of evidence in a row that are damage which goes on, pace at which that becomes usual.
-        corruption: (N,) float64, filled.
+        fitted: (3,) float64, weights of corners and sides, and the constant.
+        limits: (16,) float64: least logit, enough logit, most evidence, seconds of evidence, usual seconds, usual rise,
+            evidence of the decoder, share of corners, least share, least corners, share of peaks, seconds of peaks, of
+            windows, pictures of evidence in a row that are damage which goes on, pace at which that becomes usual,
+            samples of a block.
     """
-    least, enough, most, evidence_seconds, usual_seconds, usual_rise, said, corner_share = limits[:8]
-    least_share, fewest, peak_share, peak_seconds, window_seconds, steady, pace = limits[8:]
+    least, enough, most, evidence_seconds = limits[0], limits[1], limits[2], limits[3]
+    usual_seconds, usual_rise, said, corner_share = limits[4], limits[5], limits[6], limits[7]
+    least_share, fewest, peak_share, peak_seconds = limits[8], limits[9], limits[10], limits[11]
+    window_seconds, steady, pace, block = limits[12], limits[13], limits[14], limits[15]
     for row in range(slots.shape[0]):
         own, at = state[slots[row]], pts[row]
-        corners, corners_off, sides, sides_off = blocks[row, 0], blocks[row, 1], blocks[row, 2], blocks[row, 3]
+        corners, corners_off = values[row, first], values[row, first + 1]
+        sides, sides_off = values[row, first + 2], values[row, first + 3]
         looked = not math.isnan(corners)
         step = at - own[0]
         if not step > 0.0:  # NaN too
@@ -96,13 +105,13 @@ def fold_damage(blocks, areas, marked, wanted, slots, pts, state, fitted, limits
                 + fitted[2]
             )
             evidence = min(max((logit - least) / (enough - least), 0.0), most)
-        if marked[row]:
+        if facts[_CORRUPT, row] != 0.0:
             evidence += said
         kept = math.exp(-step / evidence_seconds)
         own[1] = min(max(own[1] * kept + evidence, 0.0), most)
         if looked:
             if evidence > 0.0:
-                share = corners / (corner_share * areas[row])
+                share = corners / (corner_share * (facts[_WIDTH, row] * facts[_HEIGHT, row] / block))
             if evidence == 0.0:
                 own[9], own[10], own[11] = 0.0, max(own[5], corners), own[6]
             own[9] += evidence > 0.0
@@ -117,4 +126,71 @@ def fold_damage(blocks, areas, marked, wanted, slots, pts, state, fitted, limits
         own[0] = at
         own[2] = min(max(own[2] * kept, share, 0.0), 1.0)
         told = min(max(own[2], least_share), 1.0) if own[1] >= 1.0 else 0.0
-        corruption[row] = told if wanted[slots[row]] else np.nan
+        told = told if wanted[slots[row]] else np.nan
+        # What has such a colour is damaged, whatever its blocks say; where either is NaN, what the blocks say.
+        values[row, corruption] = values[row, colour] if values[row, colour] > told else told
+
+
+@compiled
+def fold_tears(counted, heights, due, slots, kept, kept_usual, evidence, usual, limits):
+    """Tears.fill on the host: what the counts of `tear` say of each row, added to what was known of it.
+
+    Args:
+        counted: (N, 4, rows) int32, the columns of `tear`.
+        heights: (N,) rows of each picture.
+        due: (N,) bool; nothing is done of the others.
+        slots: (N,).
+        kept, kept_usual: (N,) share of the evidence, and of what is usual, that is not forgotten.
+        evidence: (S, 2, R) float64, R at least `rows`; by row, that what is below is late, and that it is ahead.
+        usual: (S, 2, 3) float64: blocks that seem torn and those that move, in rows that are no multiple of four, those
+            that are, and multiples of eight.
+        limits: share of torn blocks, least usual share, most for, most against, most evidence, rows at the edge, and
+            the share of the height that the edge is at least; how many blocks that fit worse across time are
+            many, and what they say.
+    Returns: (N,) the most evidence of a row, and (N,) that row over the height.
+    """
+    torn_share, least_usual, most_for, most_against, most_evidence, edge_rows, edge_share, many, worse = limits
+    most, where = np.zeros(slots.shape[0]), np.zeros(slots.shape[0])
+    gain, loss = np.zeros(3), np.zeros(3)
+    for n in range(slots.shape[0]):
+        if not due[n]:
+            continue
+        height, own, lately = heights[n], evidence[slots[n]], usual[slots[n]]
+        for kind in range(3):
+            # Without the row that has the most, which may be torn.
+            total, highest, moving = 0, 0, 0
+            first, step = (1, 1) if kind == 0 else (4, 8) if kind == 1 else (0, 8)
+            for y in range(first, height, step):
+                if kind == 0 and y % 4 == 0:
+                    continue
+                either = max(counted[n, 0, y], counted[n, 1, y])
+                total += either
+                highest = max(highest, either)
+                moving += counted[n, 3, y]
+            lately[0, kind] = lately[0, kind] * kept_usual[n] + (total - highest)
+            lately[1, kind] = lately[1, kind] * kept_usual[n] + moving
+            q = min(max(2 * lately[0, kind] / max(lately[1, kind], 1.0), least_usual), 0.5)
+            p = max(min(3 * q, 0.9), torn_share)
+            gain[kind], loss[kind] = math.log(p / q), math.log((1 - p) / (1 - q))
+        edge = max(height // edge_share, edge_rows)
+        best, place = 0.0, 0
+        for direction in range(2):
+            for y in range(height):
+                value = own[direction, y] * kept[n]
+                moving = counted[n, 3, y]
+                if moving > 0 and edge <= y < height - edge:
+                    kind = 2 if y % 8 == 0 else 1 if y % 4 == 0 else 0
+                    torn = counted[n, direction, y]
+                    said = torn * gain[kind] + (moving - torn) * loss[kind]
+                    if 0 < torn <= counted[n, 2, y]:
+                        said = min(said, 0.0)
+                    said = min(max(said, most_against), most_for)
+                    if counted[n, 2, y] >= many and counted[n, 2, y] > 2 * torn:
+                        said = worse
+                    value += said
+                value = min(max(value, 0.0), most_evidence)
+                own[direction, y] = value
+                if value > best:
+                    best, place = value, y
+        most[n], where[n] = best, place / height
+    return most, where

@@ -1,8 +1,10 @@
 """Measure: the kernels over batches, with what they keep from one batch to the next."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,17 +13,21 @@ from engine.measure.arithmetic import Arithmetic
 from engine.measure.blocks import Blocks
 from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
-from engine.measure.damage import Tears, TornBlocks
+from engine.measure.damage import TornBlocks
 from engine.measure.edges import Edges
+from engine.measure.fields import Fields
+from engine.measure.fingerprints import Fingerprints
 from engine.measure.graphs import Graphs, Inputs, Record, stage
 from engine.measure.information import Information
-from engine.measure.rows import Part, Room, Rows, facts_of
+from engine.measure.network import MAP_SHARE, Floats, Network, NetworkUse
+from engine.measure.rows import Part, Room, Rows, facts_array, facts_listed
 from engine.measure.sharpness import Sharpness
 from engine.measure.slates import Slates
 from engine.measure.sound import Sound
+from engine.measure.tears import Tears
 from engine.measure.texture import Texture
 from engine.measure.ticks import tick_rows
-from engine.media import AudioBatch, Follower, FrameBatch, Measures, StreamTick
+from engine.media import AudioBatch, Follower, FrameBatch, Measures, StreamTick, Surface
 from engine.references import DeviceReferences, HostReferences, References
 from engine.slates import Slate
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
@@ -29,6 +35,17 @@ from kernels.frame_stats import frame_stats
 
 _FRAME_COLUMNS: Final = len(FRAME_COLUMNS)
 _MAFD: Final = VIDEO_COLUMNS.index("mafd")
+_CORRUPTION: Final = VIDEO_COLUMNS.index("corruption")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Damaged:
+    """A picture, the one before it, which this keeps in memory, and their rows."""
+
+    surface: Surface
+    earlier: Surface | None
+    frame: Tensor
+    reference: Tensor
 
 
 class Measure:
@@ -39,6 +56,7 @@ class Measure:
         slots: number of slots.
         arithmetic: of what is made of their results; that of the device unless told.
         slates: pictures to look for.
+        network: how the artifact network is used; None leaves it out.
         record: how launches are recorded to be played back; None launches everything one by one. Not for the CPU.
         followers: who keeps something of the pictures' rows, where the arithmetic is not on the host.
     """
@@ -49,6 +67,7 @@ class Measure:
         slots: int,
         arithmetic: Arithmetic | None = None,
         slates: Sequence[Slate] = (),
+        network: NetworkUse | None = None,
         record: Record | None = None,
         followers: Sequence[Follower] = (),
     ) -> None:
@@ -59,10 +78,16 @@ class Measure:
         self._followers = tuple(followers)
         self._graphs = Graphs(device, record)
         self._room = Room()
-        self._sizes: list[tuple[int, int]] = []
+        self._seen: list[tuple[int, ...]] = []  # of the last batch on the host, with its facts
+        self._facts: Any = None
         self._references: References = HostReferences(slots) if arithmetic.on_host else DeviceReferences(slots, device)
         self._freeze_noise = arithmetic.column(slots)
         self._frame_stats_into: Any = _host_frame_stats() if arithmetic.on_host else None
+        self.fingerprints = Fingerprints(device)
+        """Of the streams that are compared with others."""
+        self.network = None if network is None else Network(arithmetic, slots, network)
+        self._at_hand: FrameBatch | None = None
+        self._damaged: dict[int, _Damaged] = {}  # of the last batch, by slot
         self._parts: tuple[Part, ...] = (
             Blocks(arithmetic, slots),
             Edges(arithmetic, slots),
@@ -74,6 +99,8 @@ class Measure:
             TornBlocks(arithmetic, slots),
             Tears(arithmetic, slots),
             Information(arithmetic, slots),
+            Fields(arithmetic, slots),
+            *(() if self.network is None else (self.network,)),
         )
         self._sound = Sound(arithmetic, slots)
 
@@ -93,6 +120,7 @@ class Measure:
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out: let go of its pictures."""
+        self.fingerprints.keep(slot, None)
         self._sound.close_slot(slot)
         self._references.forget(slot)
 
@@ -113,31 +141,40 @@ class Measure:
         self._references.prepare(batch)
         if self._arithmetic.on_host:
             values = self._frames_on_host(batch)
+            self.fingerprints.take(batch, batch.frames)
             return Measures("video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values)
         # Room is never given back: what was recorded with it can be played again.
         self._room = self._room.around(batch)
         count = len(batch.numbers)
         rows = self._graphs.rows(count)
+        if self.network is not None:
+            # Before what is recorded: it is due now and then only, and the earlier pictures are still there.
+            self.network.look(batch, lambda _, slots: self._references.rows(slots)[0])
         staged = stage(batch, rows, self._spare_slot, pinned=self._device.type == "cuda")
         for follower in self._followers:
             follower.before(batch.slots.numpy(), batch.pts.numpy())
         kind = self._room, tuple(part.runs for part in self._parts)
         values, inputs = self._graphs.run(kind, staged, rows, self._launch)
         slots, pts = inputs.slots[:count], inputs.pts[:count]
+        # Where their rows go is known on the host alone: no part of what is played back.
+        self.fingerprints.take(batch, inputs.frames[:count])
         return Measures(
             "video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values[:count],
             device_rows=(slots, pts, pts), kept=bool(self._followers),
         )  # fmt: skip
 
     def _frames_on_host(self, batch: FrameBatch) -> Tensor:
-        sizes = [(surface.width, surface.height) for surface in batch.surfaces]
-        if sizes != self._sizes:
-            self._room, self._sizes = Room().around(batch), sizes
+        seen = facts_listed(batch)
+        if seen != self._seen:
+            self._room, self._facts, self._seen = Room().around(batch), facts_array(seen), seen
         references, retain = self._references.rows(batch.slots)
-        values, view = self._arithmetic.nothing_measured(len(sizes), len(VIDEO_COLUMNS))
+        values, view = self._arithmetic.nothing_measured(len(seen), len(VIDEO_COLUMNS))
         self._frame_stats_into(batch.frames, references, retain, values.data_ptr(), view.strides[0])
         slots, pts = batch.slots.numpy(), batch.pts.numpy()
-        self._fill(Rows(self._room, facts_of(batch), batch.frames, references, values, view, slots, pts))
+        if self.network is not None:
+            self.network.look(batch, lambda due, _: references[due])
+            self._at_hand = batch
+        self._fill(Rows(self._room, self._facts, batch.frames, references, values, view, slots, pts))
         return values
 
     def _launch(self, inputs: Inputs) -> Tensor:
@@ -153,6 +190,8 @@ class Measure:
     def _fill(self, rows: Rows) -> None:
         for part in self._parts:
             part.fill(rows)
+        if self.network is not None and self._arithmetic.on_host:
+            self._damaged = self._damaged_of(rows)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
         self._references.update(rows.slots, rows.view[:, _MAFD], self._freeze_noise)
 
@@ -165,6 +204,30 @@ class Measure:
     def replays(self) -> int:
         """Batches that were played back from a recording."""
         return self._graphs.replays
+
+    def map_of(self, slot: int, surface: Surface) -> Callable[[], Floats] | None:
+        """What makes the map of damage of a slot's picture, from any thread.
+
+        None where there is no network, nothing told of damage, or another picture came since; and on a GPU, where the
+        picture before is gone by the time that anybody asks.
+        """
+        damaged = self._damaged.get(slot)
+        if self.network is None or damaged is None or damaged.surface is not surface:
+            return None
+        network = self.network
+        return lambda: network.map_of(damaged.surface, damaged.frame, damaged.reference)
+
+    def _damaged_of(self, rows: Rows) -> dict[int, "_Damaged"]:
+        """The pictures of a batch that a map may be wanted of."""
+        batch, self._at_hand = self._at_hand, None
+        assert batch is not None
+        found = {}
+        for row in np.flatnonzero(rows.view[:, _CORRUPTION] >= MAP_SHARE):
+            slot, surface = batch.numbers[row], batch.surfaces[row]
+            part = slice(int(row), int(row) + 1)
+            frame, reference = rows.frames[part].clone(), rows.references[part].clone()
+            found[slot] = _Damaged(surface, self._references.kept(slot), frame, reference)
+        return found
 
     def sound(self, batch: AudioBatch) -> Measures:
         """Measure 100 ms blocks of sound."""

@@ -22,13 +22,35 @@ class Fact(IntEnum):
     FULL_RANGE = 2  # this and the next: 0 or 1
     INTERLACED = 3
     CORRUPT = 4  # by the decoder's word
+    FIELD_ORDER = 5  # 1: the top field is said to be first, 0: the bottom field, -1: nothing is said
+
+
+_ORDER = {None: -1, False: 0, True: 1}
+
+
+def facts_listed(batch: FrameBatch) -> list[tuple[int, ...]]:
+    """The facts of each picture, in the order of `Fact`."""
+    return [
+        (
+            s.width,
+            s.height,
+            s.full_range,
+            s.interlaced,
+            s.corrupt,
+            -1 if s.top_field_first is None else s.top_field_first,
+        )
+        for s in batch.surfaces
+    ]
 
 
 def facts_of(batch: FrameBatch) -> npt.NDArray[np.float64]:
     """(len(Fact), N) float64."""
-    rows = [(s.width, s.height, s.full_range, s.interlaced, s.corrupt) for s in batch.surfaces]
-    # Each fact of all pictures in one piece, as compiled loops want it.
-    return np.array(list(zip(*rows, strict=True)), np.float64).reshape(len(Fact), len(rows))
+    return facts_array(facts_listed(batch))
+
+
+def facts_array(listed: list[tuple[int, ...]]) -> npt.NDArray[np.float64]:
+    """(len(Fact), N) float64, each fact of all pictures in one piece, as compiled loops want it."""
+    return np.array(list(zip(*listed, strict=True)), np.float64).reshape(len(Fact), len(listed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +101,9 @@ class Rows:
     pts: Any
 
     def only(self, due: Any, arithmetic: Arithmetic) -> Tensor:
-        """The table of frames, with the rows that are not due to be skipped."""
+        """The table of frames, with the rows that are not due to be skipped; it is only read."""
+        if arithmetic.on_host and False not in due.tolist():
+            return self.frames
         table = self.frames.clone()
         address = arithmetic.view(table)[:, Field.LUMA_ADDRESS]
         address[:] = arithmetic.xp.where(due, address, 0)

@@ -7,6 +7,7 @@ no room is not forgotten.
 
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from engine.measure import host
@@ -71,7 +72,8 @@ class Schedule:
         if not self._wanted_by:
             return None
         if self._on_host:
-            due, count = host.due_rows(self._state, self._loss, BURST, self._rate, slots, pts, watched)
+            due = np.empty(len(slots), np.bool_)
+            count = host.due_rows(self._state, self._loss, BURST, self._rate, slots, pts, watched, due)
             return due if count else None
         xp, state = self._xp, self._state
         own = state[slots]

@@ -67,7 +67,7 @@ Three channels are judged; "sport" is black, frozen, silent and loud in turn, ev
   curl -s {url}/metrics | grep ^avjury_              for Prometheus
   {url}/docs                                         all there is
 
-The first start compiles the kernels, which takes a minute or two; until then the channels are "starting".
+The first start compiles the kernels, which takes a minute or two; until then the channels are "starting", and say so.
 Control-C ends it.
 """
     )

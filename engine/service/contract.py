@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from engine.verdicts import Incident, StreamSecond
+from engine.verdicts import Incident, StreamSecond, SyncVerdict
 
 Change = Literal["opened", "updated", "closed"]
 StreamState = Literal["starting", "running", "stalled", "ended", "failed", "paused", "quarantined", "shed"]
-EvidenceKind = Literal["thumbnail", "clip", "series"]
+EvidenceKind = Literal["thumbnail", "clip", "series", "overlay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class StreamPlan:
         rendition: which variant of a master playlist is judged: "best", "worst", a height as "720", or "all": as
             "best", the others being streams of their own.
         private_addresses: loopback and private addresses may be opened (streams of the operator's own configuration).
+        reference: id of the stream that it is compared with, which the same engine has to judge; None without one.
         shadow: detectors that are tried beside these, of which nobody is told; None tries none.
     """
 
@@ -43,6 +44,7 @@ class StreamPlan:
     loop: bool = False
     rendition: str = "best"
     private_addresses: bool = False
+    reference: str | None = None
     shadow: Mapping[str, Mapping[str, object]] | None = None
 
 
@@ -67,6 +69,7 @@ class StreamStatus:
         video, audio: what its tracks are, for people ("h264 1920x1080 25 fps"); None without.
         restarts: how often a process died under it.
         renditions: rules of those that its source offers, the one that is judged first; see ingest/renditions.py.
+        sync: sound against picture, as far as it is known; None where nobody asked, or a track is missing.
     """
 
     id: str
@@ -86,6 +89,7 @@ class StreamStatus:
     audio: str | None = None
     restarts: int = 0
     renditions: tuple[str, ...] = ()
+    sync: SyncVerdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +112,12 @@ class EngineStatus:
             "packet_bytes", "audio_samples").
         latency_buckets: cumulative count of verdicts by upper bound in seconds from decoded to judged, +inf last.
         latency_sum: of all of them, in seconds.
+        stage_buckets, stage_sums: the same of each stage on the way there: "ingest" (a packet, from its source to the
+            engine), "decode" (a packet of pictures), "queue" (a picture that waits for its batch), "measure" (a batch),
+            "judge" (a batch).
         batch_frames: mean pictures in a batch over the last seconds.
         queue_depth: surfaces and blocks that wait, over all its streams.
+        detail: why it is not up, for people; "" while it is.
     """
 
     name: str
@@ -127,6 +135,9 @@ class EngineStatus:
     latency_sum: float = 0.0
     batch_frames: float = 0.0
     queue_depth: int = 0
+    detail: str = ""
+    stage_buckets: Mapping[str, Mapping[float, int]] = field(default_factory=dict)
+    stage_sums: Mapping[str, float] = field(default_factory=dict)
 
 
 class FleetListener(Protocol):

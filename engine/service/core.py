@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from engine.config import Config, Stream
+from engine.config import Config, Stream, reference_problem
 from engine.configured import Known
 from engine.errors import AvjuryError, CapacityError, ConfigError
 from engine.ingest.url_policy import UrlPolicy
@@ -189,6 +189,7 @@ class Core:
         self.check_address(stream)
         with self._lock:
             wanted = wanted_from_api(self.config, self._known, stream)
+            self._check_reference(stream)
             there = self._wanted.get(stream.id)
             if there is not None:
                 if there.origin == "api" and there.stream == stream:
@@ -244,6 +245,7 @@ class Core:
             self.check_address(stream)
         with self._lock:
             before = self.get(stream_id)
+            self._check_reference(stream)
             return self._replace(
                 replace(wanted_from_api(self.config, self._known, stream), created_at=before.created_at)
             )
@@ -297,7 +299,7 @@ class Core:
             before = self._whole(stream_id)
             if window_id not in {window.id for window in before.windows}:
                 raise NotFoundError(
-                    "no such window", stream=stream_id, why="none has this id", remedy="GET the stream lists them"
+                    "no such window", stream=stream_id, why="none has this id", remedy="GET the stream: it has them"
                 )
             ours = _own_windows(before)
             left = tuple(window for window in ours if window.id != window_id)
@@ -323,8 +325,28 @@ class Core:
                     why="it would be back after the next start",
                     remedy="take it out of the file, and POST /api/v1/reload",
                 )
+            others = [one.stream.id for one in self._wanted.values() if one.stream.reference == stream_id]
+            if others:
+                raise ConflictError(
+                    "other streams are compared with it",
+                    stream=stream_id,
+                    why=f"it is the reference of {', '.join(others[:5])}{' and others' if len(others) > 5 else ''}",
+                    remedy="take their `reference` away first",
+                )
             for gone in (*self._parts(stream_id), stream_id):
                 self._drop(gone)
+
+    def _check_reference(self, stream: Stream) -> None:
+        """Refuse what a stream cannot be compared with.
+
+        Raises: ConfigError.
+        """
+        streams = {stream_id: one.stream for stream_id, one in self._wanted.items()} | {stream.id: stream}
+        for one in streams.values():
+            # The stream's own reference, and its being one, which another group may end.
+            problem = reference_problem(one, streams) if stream.id in (one.id, one.reference) else None
+            if problem is not None:
+                raise ConfigError("wrong stream", stream=one.id, why=f"reference: {problem[0]}", remedy=problem[1])
 
     def _drop(self, stream_id: str) -> None:
         self._streams.delete(stream_id)

@@ -68,6 +68,7 @@ class Wanted:
             group=stream.group,
             loop=stream.loop,
             rendition=stream.rendition,
+            reference=stream.reference,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -137,6 +138,7 @@ def stream_of(record: StreamRecord) -> Stream:
             "labels": dict(record.labels),
             "loop": record.loop,
             "rendition": record.rendition,
+            "reference": record.reference,
             "paused": record.paused,
             "maintenance": [dict(window) for window in record.maintenance],
         }
@@ -205,6 +207,7 @@ def _plan(config: Config, known: Known, stream: Stream, paused: bool, *, private
         loop=stream.loop,
         rendition=stream.rendition,
         private_addresses=private_addresses,
+        reference=stream.reference,
         shadow=_shadow(config, known, stream),
     )
 

@@ -10,7 +10,7 @@ from typing import Final
 from engine.service.contract import EvidenceKind
 from engine.store.records import IncidentRecord
 
-_SUFFIXES: Final = {"thumbnail": ".jpg", "series": ".json", "clip": ".mp4"}
+_SUFFIXES: Final = {"thumbnail": ".jpg", "overlay": ".jpg", "series": ".json", "clip": ".mp4"}
 _CLIP_SUFFIXES: Final = (".mp4", ".mkv", ".ts")
 MEDIA_TYPES: Final = {
     ".jpg": "image/jpeg",

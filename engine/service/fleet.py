@@ -122,8 +122,8 @@ class LocalFleet:
         with self._guard:
             if self._failure is not None:
                 return f"the fleet failed: {self._failure}"
-            down = [name for name, engine in self._roster.engines.items() if not engine.ready]
-            return f"no answer from engine {', '.join(down)}" if down else None
+            down = [engine.waiting()[1] for engine in self._roster.engines.values() if not engine.ready]
+            return "; ".join(down) or None
 
     def readers(self) -> Mapping[str, tuple[int, tuple[str, ...]]]:
         """Process id (0 while it is down) and streams of each ingest process, by its name."""

@@ -31,6 +31,7 @@ class FleetSettings:
         evidence: values of EvidenceSettings that differ from its defaults.
         handover: folder in which engines leave clips; None keeps none.
         slates: of the configuration, by name: each an image or a hash.
+        network: values of NetworkSettings; empty leaves the network out.
     """
 
     groups: tuple[Group, ...] = (Group("main"),)
@@ -45,6 +46,7 @@ class FleetSettings:
     evidence: Mapping[str, float | bool] = field(default_factory=dict)
     handover: Path | None = None
     slates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    network: Mapping[str, float | bool | str | None] = field(default_factory=dict)
 
 
 def settings_of(config: Config, data: Path) -> FleetSettings:
@@ -97,6 +99,7 @@ def settings_of(config: Config, data: Path) -> FleetSettings:
         },
         handover=data / HANDOVER,
         slates={name: slate.model_dump(exclude_none=True) for name, slate in config.slates.items()},
+        network=engine.network.model_dump(mode="json"),
     )
 
 

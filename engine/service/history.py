@@ -43,6 +43,7 @@ def record_type() -> np.dtype[np.void]:
             ("at", "<f8"),
             ("expected", "<f4"),
             ("measured", "<f4"),
+            ("network", "<f4"),
             ("audio", "<f4"),
             ("errors", "<u4"),
             ("flags", "<u4"),
@@ -66,8 +67,8 @@ class History:
         self._folder = folder
         self._capacity = round(hours * 3600)
         self._type = record_type()
-        self._layout = hashlib.sha256(" ".join(level_names()).encode()).digest()[:16]
-        self._head = struct.Struct("<dfffII")
+        self._layout = hashlib.sha256(" ".join((*(self._type.names or ()), *level_names())).encode()).digest()[:16]
+        self._head = struct.Struct("<dffffII")
         self._nothing = np.full(2 * len(level_names()), np.nan, np.float32).tobytes()
         self._lock = threading.Lock()
         self._written: dict[str, int] = {}
@@ -87,8 +88,9 @@ class History:
         flags = OPEN * bool(second.open) | CRITICAL * bool(second.critical)
         levels = second.levels if len(second.levels) == len(self._nothing) else self._nothing
         record = self._head.pack(
-            at, second.frames_expected, second.frames_measured, second.audio_seconds, second.decode_errors, flags
-        )
+            at, second.frames_expected, second.frames_measured, second.frames_seen_by_network, second.audio_seconds,
+            second.decode_errors, flags,
+        )  # fmt: skip
         try:
             with self._lock:
                 self._write(second.stream, record + levels)
@@ -208,11 +210,12 @@ def series(rows: Rows, columns: Iterable[str], since: float, until: float, point
     }
     seen = np.zeros(count)
     np.add.at(seen, index, 1)
-    expected, measured, sound = np.zeros(count), np.zeros(count), np.zeros(count)
-    for total, name in ((expected, "expected"), (measured, "measured"), (sound, "audio")):
+    expected, measured, network, sound = (np.zeros(count) for _ in range(4))
+    for total, name in ((expected, "expected"), (measured, "measured"), (network, "network"), (sound, "audio")):
         np.add.at(total, index, rows[name])
     with np.errstate(invalid="ignore", divide="ignore"):
         pictures = np.where(expected > 0, np.minimum(measured / expected, 1.0), np.nan)
+        looked = np.where(seen > 0, network / seen, np.nan)
         heard = np.where(seen > 0, np.minimum(sound / seen, 1.0), np.nan)
     errors = np.zeros(count)
     np.add.at(errors, index, rows["errors"])
@@ -224,6 +227,7 @@ def series(rows: Rows, columns: Iterable[str], since: float, until: float, point
         "at": [round(since + step * i, 3) for i in range(count)],
         "measures": measures,
         "pictures": [None if v != v else round(v, 4) for v in pictures.tolist()],
+        "network": [None if v != v else round(v, 4) for v in looked.tolist()],
         "sound": [None if v != v else round(v, 4) for v in heard.tolist()],
         "decode_errors": [int(v) for v in errors.tolist()],
         "open": [None if not s else bool(f & OPEN) for s, f in zip(seen.tolist(), flags.tolist(), strict=True)],

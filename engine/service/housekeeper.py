@@ -1,7 +1,8 @@
 """Regular work: incidents that no engine will close, those that a window kept quiet, streams without room, the disk.
 
-Run by: one thread, every few seconds. It owns the file `alive`, whose time says until when the service was up. It ends
-by `stop`. A round that fails is told and tried again; if the thread dies, /healthz says so.
+Run by: one thread, every few seconds. It owns the file `alive`, whose time says until when the service was up, and lays
+by the disk's reserve. It ends by `stop`. A round that fails is told and tried again; if the thread dies, /healthz says
+so.
 """
 
 import logging
@@ -18,6 +19,7 @@ from engine.service.contract import Fleet, StreamStatus
 from engine.service.core import Core
 from engine.service.events import EventHub
 from engine.service.open_incidents import OpenIncidents
+from engine.service.reserve import Reserve
 from engine.store.records import IncidentRecord, OpenPart
 from engine.store.sql import Store
 
@@ -54,6 +56,7 @@ class Housekeeper:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._alive_file = data / "alive"
+        self._reserve = Reserve(data)
         self._store = store
         self._core = core
         self._fleet = fleet
@@ -101,6 +104,7 @@ class Housekeeper:
         Raises: StoreError; OSError.
         """
         self._alive_file.touch()
+        self._reserve.lay_by(self._core.config.service.min_free_bytes)
         now = self._clock()
         if now - self._tried_refused >= REFUSED_SECONDS:
             self._tried_refused = now

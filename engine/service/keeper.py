@@ -23,6 +23,7 @@ from engine.service.contract import StreamState
 from engine.service.messages import (
     Drain,
     Ended,
+    EngineCompiles,
     EngineReady,
     EngineSays,
     Evidence,
@@ -34,7 +35,7 @@ from engine.service.messages import (
     ShadowSaid,
     TakeIngest,
 )
-from engine.service.places import EnginePlace, IngestPlace, StreamPlace
+from engine.service.places import COMPILES, EnginePlace, IngestPlace, StreamPlace
 from engine.service.roster import Roster
 from engine.service.supervision import split, suspects
 from engine.wire import ConnectionLost
@@ -76,6 +77,7 @@ class Keeper:
                     "overload": dict(self._settings.overload),
                     "evidence": dict(self._settings.evidence),
                     "slates": {name: dict(slate) for name, slate in self._settings.slates.items()},
+                    "network": dict(self._settings.network),
                     "handover": None if self._settings.handover is None else str(self._settings.handover / group.name),
                 }
             )
@@ -151,6 +153,11 @@ class Keeper:
                     self._link(ingest)
             for place in roster.judged_by(engine):
                 roster.say(engine, place.order())
+            roster.tell_waiting(engine)
+        elif isinstance(message, EngineCompiles):
+            engine.compiles = True
+            _log.warning("engine %s %s", engine.group.name, COMPILES)
+            roster.tell_waiting(engine)
         elif isinstance(message, IncidentSaid):
             said = message
             roster.calls.append(lambda to: to.on_incident(said.incident, said.change, said.session, said.at))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from engine.remote_log import LogLine
-from engine.verdicts import Incident, StreamSecond
+from engine.verdicts import Incident, StreamSecond, SyncVerdict
 
 
 class TakeIngest(msgspec.Struct, tag=True, frozen=True):
@@ -41,6 +41,7 @@ class Judge(msgspec.Struct, tag=True, frozen=True):
     private_addresses: bool
     ingest: str
     session: str
+    reference: str | None = None
     shadow: Mapping[str, Mapping[str, Any]] | None = None
 
 
@@ -74,6 +75,10 @@ class EngineReady(msgspec.Struct, tag=True, frozen=True):
 
     pid: int
     device: str
+
+
+class EngineCompiles(msgspec.Struct, tag=True, frozen=True):
+    """The process is starting, and has to compile the kernels first, as this machine never ran them."""
 
 
 class IncidentSaid(msgspec.Struct, tag=True, frozen=True):
@@ -124,7 +129,7 @@ class Evidence(msgspec.Struct, tag=True, frozen=True):
 
     incident_id: str
     session: str
-    kind: Literal["thumbnail", "clip", "series"]
+    kind: Literal["thumbnail", "clip", "series", "overlay"]
     content: bytes | None
     path: str | None
 
@@ -145,10 +150,14 @@ class StreamSaid(msgspec.Struct, frozen=True):
     audio: str | None
     counters: dict[str, float]
     renditions: tuple[str, ...] = ()
+    sync: SyncVerdict | None = None
 
 
 class Report(msgspec.Struct, tag=True, frozen=True):
-    """How an engine is, once a second; see EngineStatus. `latency_counts` has one count per bound, not cumulative."""
+    """How an engine is, once a second; see EngineStatus. `latency_counts` has one count per bound, not cumulative.
+
+    Those of each stage have the same bounds.
+    """
 
     load: float
     headroom_streams: int
@@ -160,7 +169,20 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     batch_frames: float
     queue_depth: int
     streams: list[StreamSaid]
+    stage_counts: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    stage_sums: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 SupervisorSays = TakeIngest | DropIngest | Judge | Move | Remove | Snap | Drain
-EngineSays = EngineReady | IncidentSaid | ShadowSaid | SecondSaid | Ended | Picture | Evidence | Report | LogLine
+EngineSays = (
+    EngineReady
+    | EngineCompiles
+    | IncidentSaid
+    | ShadowSaid
+    | SecondSaid
+    | Ended
+    | Picture
+    | Evidence
+    | Report
+    | LogLine
+)

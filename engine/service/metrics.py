@@ -26,6 +26,7 @@ STATES: Final = ("starting", "running", "stalled", "ended", "failed", "paused", 
 STREAM_COUNTERS: Final = (
     ("frames_decoded", "avjury_frames_decoded", "Pictures that the decoder gave."),
     ("frames_measured", "avjury_frames_measured", "Pictures that were judged."),
+    ("frames_seen_by_network", "avjury_frames_seen_by_network", "Pictures that the artifact network looked at."),
     ("decode_errors", "avjury_decode_errors", "Damaged packets and pictures that the decoder reported."),
     ("packets", "avjury_packets", "Compressed packets read."),
     ("packet_bytes", "avjury_packet_bytes", "Bytes of compressed packets read."),
@@ -105,6 +106,13 @@ class ServiceCollector(Collector):
             for stream in shown:
                 gauge.add_metric([stream], value(statuses[stream]))
             yield gauge
+        for metric, text, known in _STREAM_SYNC:
+            gauge = GaugeMetricFamily(metric, text, labels=["stream"])
+            for stream in shown:
+                milliseconds = known(statuses[stream])
+                if milliseconds is not None:
+                    gauge.add_metric([stream], milliseconds / 1000)
+            yield gauge
         restarts = CounterMetricFamily(
             "avjury_stream_restarts", "Times that a process died under a stream.", labels=["stream"]
         )
@@ -138,8 +146,14 @@ class ServiceCollector(Collector):
         latency = HistogramMetricFamily(
             "avjury_verdict_latency_seconds", "From a decoded picture to its verdict.", labels=["engine"]
         )
+        stages = HistogramMetricFamily(
+            "avjury_stage_latency_seconds", "How long each stage on the way to a verdict takes.",
+            labels=["engine", "stage"],
+        )  # fmt: skip
         counters: dict[str, CounterMetricFamily] = {}
         for engine in engines:
+            for stage, counts in engine.stage_buckets.items():
+                stages.add_metric([engine.name, stage], _buckets(counts), engine.stage_sums[stage])
             info.add_metric([engine.name, engine.device], 1)
             restarts.add_metric([engine.name], engine.restarts)
             if engine.latency_buckets:
@@ -151,7 +165,7 @@ class ServiceCollector(Collector):
                     text = f"What an engine counts as {name.replace('_', ' ')}."
                     counters[metric] = CounterMetricFamily(metric, text, labels=["engine"])
                 counters[metric].add_metric([engine.name], total)
-        yield from (info, restarts, latency, *counters.values())
+        yield from (info, restarts, latency, stages, *counters.values())
 
     def _incidents(self) -> Iterator[Metric]:
         opened = CounterMetricFamily(
@@ -289,6 +303,19 @@ _STREAM_GAUGES: Final[tuple[tuple[str, str, Callable[[StreamStatus], float]], ..
     ("avjury_stream_up", "Whether a stream gives something that is judged.", _up),
     ("avjury_stream_lag_seconds", "How far verdicts are behind what was decoded.", lambda status: status.lag_seconds),
     ("avjury_stream_sampling_ratio", "Share of a stream's pictures that are judged.", lambda status: status.sampling),
+)
+# Those of which something is known.
+_STREAM_SYNC: Final[tuple[tuple[str, str, Callable[[StreamStatus], float | None]], ...]] = (
+    (
+        "avjury_stream_av_sync_offset_seconds",
+        "By how much a stream's sound is late; below 0 it is early.",
+        lambda status: None if status.sync is None else status.sync.offset_ms,
+    ),
+    (
+        "avjury_stream_reference_latency_seconds",
+        "How much later a stream is than its reference.",
+        lambda status: None if status.sync is None else status.sync.latency_ms,
+    ),
 )
 _ENGINE_GAUGES: Final[tuple[tuple[str, str, Callable[[EngineStatus], float]], ...]] = (
     ("avjury_engine_up", "Whether an engine answers.", lambda engine: float(engine.up)),

@@ -1,13 +1,19 @@
 """What the fleet knows of its engines, ingest processes and streams. Touched only under the fleet's lock."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import accumulate
+from typing import Any, Final
 
 from engine.ingest.control import IngestSays
 from engine.service.children import Child
 from engine.service.contract import EngineStatus, StreamPlan, StreamState, StreamStatus
 from engine.service.messages import EngineSays, Judge, Report, StreamSaid
 from engine.service.supervision import Restarts, Suspicion
+
+# What a stream waits for whose engine is not there yet.
+WAITS: Final = "engine_starting"
+COMPILES: Final = "compiles the kernels for this machine; that takes a minute or two, once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class EnginePlace:
     group: Group
     child: Child[EngineSays] | None = None
     ready: bool = False
+    compiles: bool = False  # before it is ready
     device: str = ""
     restarts: Restarts = field(default_factory=Restarts)
     report: Report | None = None
@@ -44,15 +51,24 @@ class EnginePlace:
     before: dict[str, float] = field(default_factory=dict)  # counters of its dead processes
     latency_before: dict[float, int] = field(default_factory=dict)
     latency_sum_before: float = 0.0
+    stages_before: dict[str, dict[float, int]] = field(default_factory=dict)
+    stage_sums_before: dict[str, float] = field(default_factory=dict)
 
     def bury(self) -> None:
         """Its process is gone: what it had counted stays counted."""
         report, self.report = self.report, None
-        self.child, self.ready, self.added = None, False, 0
+        self.child, self.ready, self.compiles, self.added = None, False, False, 0
         if report is not None:
             self.before = self.counters(report)
             self.latency_before = self.latency(report)
             self.latency_sum_before += report.latency_sum
+            self.stages_before, self.stage_sums_before = self.stages(report)
+
+    def waiting(self) -> tuple[str | None, str]:
+        """Why its streams are not judged yet, in one word and for people; None where it is ready."""
+        if self.ready:
+            return None, ""
+        return WAITS, f"engine {self.group.name} {COMPILES if self.compiles else 'is starting'}"
 
     def counters(self, report: Report | None) -> dict[str, float]:
         """Over all its processes."""
@@ -63,13 +79,18 @@ class EnginePlace:
 
     def latency(self, report: Report | None) -> dict[float, int]:
         """Cumulative count by bound, over all its processes."""
-        total = dict(self.latency_before)
-        so_far = 0
+        if report is None:
+            return dict(self.latency_before)
+        return _cumulated(self.latency_before, report.latency_bounds, report.latency_counts)
+
+    def stages(self, report: Report | None) -> tuple[dict[str, dict[float, int]], dict[str, float]]:
+        """The same of each stage, and the sums."""
+        buckets, sums = dict(self.stages_before), dict(self.stage_sums_before)
         if report is not None:
-            for bound, count in zip(report.latency_bounds, report.latency_counts, strict=True):
-                so_far += count
-                total[bound] = total.get(bound, 0) + so_far
-        return total
+            for stage, counts in report.stage_counts.items():
+                buckets[stage] = _cumulated(buckets.get(stage, {}), report.latency_bounds, counts)
+                sums[stage] = sums.get(stage, 0.0) + report.stage_sums.get(stage, 0.0)
+        return buckets, sums
 
     def load(self, streams: int) -> float:
         """Expected now, with the streams that were added since the last report."""
@@ -89,6 +110,7 @@ class EnginePlace:
     def status(self, streams: list["StreamPlace"], load_limit: float) -> EngineStatus:
         """As the service sees it."""
         report = self.report
+        stage_buckets, stage_sums = self.stages(report)
         return EngineStatus(
             name=self.group.name,
             device=self.device or self.group.device,
@@ -105,7 +127,18 @@ class EnginePlace:
             latency_sum=self.latency_sum_before + (report.latency_sum if report is not None else 0.0),
             batch_frames=report.batch_frames if report is not None else 0.0,
             queue_depth=report.queue_depth if report is not None else 0,
+            detail=self.waiting()[1],
+            stage_buckets=stage_buckets,
+            stage_sums=stage_sums,
         )
+
+
+def _cumulated(before: Mapping[float, int], bounds: Sequence[float], counts: Sequence[int]) -> dict[float, int]:
+    """Cumulative counts, with those of before."""
+    total = dict(before)
+    for bound, so_far in zip(bounds, accumulate(counts), strict=True):
+        total[bound] = total.get(bound, 0) + so_far
+    return total
 
 
 @dataclass(slots=True)
@@ -175,6 +208,7 @@ class StreamPlace:
             private_addresses=plan.private_addresses,
             ingest=self.ingest.name if self.ingest is not None else "",
             session=self.session,
+            reference=plan.reference,
             shadow=None if plan.shadow is None else {name: dict(given) for name, given in plan.shadow.items()},
         )
 
@@ -201,4 +235,5 @@ class StreamPlace:
             audio=said.audio if said is not None else None,
             restarts=self.restarts,
             renditions=said.renditions if said is not None else (),
+            sync=said.sync if said is not None else None,
         )

@@ -19,7 +19,7 @@ from engine.service.children import Child
 from engine.service.contract import FleetListener, StreamPlan, StreamState
 from engine.service.fleet_settings import FleetSettings
 from engine.service.messages import DropIngest, Remove, SupervisorSays
-from engine.service.places import EnginePlace, IngestPlace, StreamPlace
+from engine.service.places import WAITS, EnginePlace, IngestPlace, StreamPlace
 from engine.wire import ConnectionLost
 
 _log: Final = logging.getLogger(__name__)
@@ -83,6 +83,12 @@ class Roster:
             place.told = told
             self.calls.append(lambda listener: listener.on_status(status))
 
+    def tell_waiting(self, engine: EnginePlace) -> None:
+        """An engine that starts has come on: its streams say what they wait for, or that they wait no more."""
+        for place in self.judged_by(engine):
+            if place.state == "starting" and place.cause in (None, WAITS):
+                self.set_state(place, "starting", *engine.waiting())
+
     def judged_by(self, engine: EnginePlace) -> list[StreamPlace]:
         """The streams of an engine."""
         return [place for place in self.streams.values() if place.engine is engine and place.session]
@@ -92,9 +98,9 @@ class Roster:
         return [place for place in self.streams.values() if place.ingest is ingest]
 
     def choose(self, plan: StreamPlan) -> EnginePlace:
-        """The engine with the most room.
+        """The engine with the most room; of streams that are compared with each other the same one.
 
-        Raises: ConfigError for an unknown group, CapacityError.
+        Raises: ConfigError for an unknown group, or one that parts such streams; CapacityError.
         """
         if plan.group and plan.group not in self.engines:
             raise ConfigError(
@@ -103,11 +109,20 @@ class Roster:
                 why=f"there is no group {plan.group!r}",
                 remedy=f"use one of: {', '.join(self.engines)}",
             )
+        beside = self._beside(plan)
+        if beside is not None and plan.group not in ("", beside.group.name):
+            raise ConfigError(
+                "streams that are compared are parted",
+                stream=plan.id,
+                why=f"it would be judged in group {plan.group!r}, and what it is compared with is in "
+                f"{beside.group.name!r}",
+                remedy="put both into one group; to move them, take `reference` away first",
+            )
         limit = self.settings.load_limit
         rooms = {
             name: engine.headroom(len(self.judged_by(engine)), limit)
             for name, engine in self.engines.items()
-            if plan.group in ("", name)
+            if plan.group in ("", name) and beside in (None, engine)
         }
         name = max(rooms, key=lambda one: rooms[one])
         if rooms[name] < 1:
@@ -120,6 +135,16 @@ class Roster:
                 headroom_streams=0,
             )
         return self.engines[name]
+
+    def _beside(self, plan: StreamPlan) -> EnginePlace | None:
+        """The engine that already judges what a stream is compared with; None while none does."""
+        for place in self.streams.values():
+            other = place.plan
+            shared = plan.reference is not None and plan.reference in (other.id, other.reference)
+            linked = shared or other.reference == plan.id
+            if linked and other.id != plan.id and place.session and place.engine is not None:
+                return place.engine
+        return None
 
     def begin(self, place: StreamPlace, engine: EnginePlace) -> None:
         """Judge a stream, in a new session."""
@@ -149,7 +174,9 @@ class Roster:
         place = self.streams[plan.id] = StreamPlace(plan, time.time())
         if engine is not None:
             self.begin(place, engine)
-        self.set_state(place, "starting" if engine is not None else "paused")
+            self.set_state(place, "starting", *engine.waiting())
+        else:
+            self.set_state(place, "paused")
 
     def change(self, place: StreamPlace, plan: StreamPlan) -> None:
         """A stream is wanted otherwise; where its input stays the same, it is not opened again. Raises: as `choose`."""
@@ -160,7 +187,8 @@ class Roster:
             self.set_state(place, "paused")
             return
         engine = place.engine
-        if place.session and engine is not None and plan.group in ("", engine.group.name):
+        stays = engine is not None and plan.group in ("", engine.group.name)
+        if place.session and engine is not None and stays and self._beside(plan) in (None, engine):
             place.plan = plan
             if _input_of(before) == _input_of(plan):
                 if engine.ready:
@@ -168,14 +196,14 @@ class Roster:
                 return
             place.end_session()
             self.begin(place, engine)
-            self.set_state(place, "starting")
+            self.set_state(place, "starting", *engine.waiting())
             return
         chosen = self.choose(plan)
         self.halt(place)
         place.plan = plan
         place.suspicion.deaths.clear()
         self.begin(place, chosen)
-        self.set_state(place, "starting")
+        self.set_state(place, "starting", *chosen.waiting())
 
     def _ingest_for(self, engine: EnginePlace) -> IngestPlace:
         """An ingest process with room for one more stream."""

@@ -45,6 +45,7 @@ from engine.service.parts import Parts
 from engine.service.probe import Prober
 from engine.service.recorder import Recorder
 from engine.service.reload import Reload
+from engine.service.reserve import Reserve
 from engine.service.sessions import Sessions, session_key
 from engine.service.shadow import Shadow, ShadowListener
 from engine.service.wall import Wall
@@ -81,6 +82,8 @@ def serve(
     handler = logs.configure(config.service.log_format, config.service.log_level)
     try:
         with _locked(folder), _bound(host, port) as bound:
+            if Reserve(folder).take():
+                log.error("the disk of %s is full: the reserve is used up to start at all", folder)
             service = Service(config, known, config_path, folder, gate, makers)
             asyncio.run(service.run(bound))
     finally:
@@ -385,7 +388,7 @@ def _locked(data: Path) -> Iterator[IO[str]]:
             raise StoreError("the data folder is in use", stream=str(data),
                              why=f"another service has it (process {file.read().strip() or 'unknown'})",
                              remedy="end that one, or name another folder (--data)") from error  # fmt: skip
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with contextlib.suppress(OSError):  # of a full disk; it only helps people
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), str(os.getpid()).encode())
         yield file

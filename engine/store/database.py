@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,8 @@ STATEMENT_SECONDS: Final = 30.0
 IDLE_SECONDS: Final = 60.0
 # Checking a whole file takes about a second for 256 MB; a bigger one is opened unchecked.
 CHECKED_BYTES: Final = 256 << 20
+# SQLite needs 32 KiB for its index of the log before it can read anything.
+_LEAST_FREE_BYTES: Final = 64 << 10
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))")
 
@@ -225,8 +228,12 @@ def _set_aside_if_damaged(file: Path) -> Path | None:
         else:
             why = str(found[0])
     except sqlite3.OperationalError as error:
+        full = shutil.disk_usage(file.parent).free < _LEAST_FREE_BYTES
         raise StoreError(
-            "cannot open database", stream=str(file), why=str(error), remedy="name a file that can be read and written"
+            "cannot open database",
+            stream=str(file),
+            why="its disk is full" if full else str(error),
+            remedy="make room" if full else "name a file that can be read and written",
         ) from error
     except sqlite3.DatabaseError as error:
         why = str(error)

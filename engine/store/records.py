@@ -10,7 +10,7 @@ from engine.verdicts import ClosedBy, Severity
 Origin = Literal["config", "api"]
 State = Literal["open", "closed"]
 Change = Literal["opened", "updated", "closed"]
-EvidenceKind = Literal["thumbnail", "clip", "series"]
+EvidenceKind = Literal["thumbnail", "clip", "series", "overlay"]
 DeliveryState = Literal["pending", "delivered", "dead"]
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class StreamRecord:
         id: unique.
         url: its secrets hidden, except where `Streams.sources` gave it out.
         channel: streams with the same channel are renditions of it; their incidents are collapsed into one.
-        group, loop, rendition, profile, detectors, priority, labels: as in the configuration.
+        group, loop, rendition, reference, profile, detectors, priority, labels: as in the configuration.
         origin: "config" from the operator's file, "api" added while running.
         paused: not opened for the time being.
         maintenance: windows and schedules, as the API took them.
@@ -66,6 +66,7 @@ class StreamRecord:
     group: str = ""
     loop: bool = False
     rendition: str = "best"
+    reference: str | None = None
 
     @property
     def subject(self) -> str:

@@ -42,6 +42,7 @@ streams = Table(
     Column("group", String(64), nullable=False, server_default=""),
     Column("loop", Boolean, nullable=False, server_default=false()),
     Column("rendition", String(16), nullable=False, server_default="best"),
+    Column("reference", String(256)),
     Column("profile", String(256)),
     Column("detectors", JSON, nullable=False),
     Column("priority", Integer, nullable=False),

@@ -35,6 +35,11 @@ SCHEMA: Final = pa.schema(
         ("open", _NAMES),
         ("critical", _NAMES),
         ("unknown", _NAMES),
+        ("av_sync", pa.string()),
+        ("av_sync_offset_ms", pa.float32()),
+        ("reference_latency_ms", pa.float32()),
+        ("same_programme", pa.bool_()),
+        ("frames_seen_by_network", pa.int32()),
     ],
     metadata={"avjury_format": str(FORMAT)},
 )
@@ -52,6 +57,9 @@ class SecondRow(msgspec.Struct, array_like=True, frozen=True):
         played_at: Unix seconds at which it was played.
         frames_expected, frames_decoded, frames_measured, audio_seconds, decode_errors: as in `StreamSecond`.
         open, critical, unknown: names of detectors, as in `StreamSecond`.
+        av_sync, av_sync_offset_ms, reference_latency_ms, same_programme: verdict, offset_ms, latency_ms and
+            same_programme of `SyncVerdict`; None where nobody asked, or it is not known.
+        frames_seen_by_network: as in `StreamSecond`; last, as rows that were written before had none.
     """
 
     stream: str
@@ -66,6 +74,11 @@ class SecondRow(msgspec.Struct, array_like=True, frozen=True):
     open: tuple[str, ...] = ()
     critical: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    av_sync: str | None = None
+    av_sync_offset_ms: float | None = None
+    reference_latency_ms: float | None = None
+    same_programme: bool | None = None
+    frames_seen_by_network: int = 0
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -83,6 +96,7 @@ class SecondRow(msgspec.Struct, array_like=True, frozen=True):
 
 def row_of(second: StreamSecond, session: str, at: float) -> SecondRow:
     """The row of a second that an engine reported; `at` in Unix seconds, kept to the millisecond."""
+    sync = second.sync
     return SecondRow(
         stream=second.stream,
         session=session,
@@ -96,6 +110,11 @@ def row_of(second: StreamSecond, session: str, at: float) -> SecondRow:
         open=second.open,
         critical=second.critical,
         unknown=second.unknown,
+        av_sync=None if sync is None else sync.verdict,
+        av_sync_offset_ms=None if sync is None else sync.offset_ms,
+        reference_latency_ms=None if sync is None else sync.latency_ms,
+        same_programme=None if sync is None else sync.same_programme,
+        frames_seen_by_network=second.frames_seen_by_network,
     )
 
 
@@ -145,7 +164,8 @@ def rows_of(table: pa.Table) -> list[SecondRow]:
         kept[at] /= 1000
         for index in lists:
             kept[index] = tuple(kept[index] or ())
-        rows.append(SecondRow(**dict(zip(names, kept, strict=True))))
+        # A file that was merged of older and newer ones has nothing where the older ones had no such column.
+        rows.append(SecondRow(**{name: value for name, value in zip(names, kept, strict=True) if value is not None}))
     return rows
 
 

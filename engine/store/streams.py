@@ -41,6 +41,7 @@ class Streams:
                 "group": stream.group,
                 "loop": stream.loop,
                 "rendition": stream.rendition,
+                "reference": stream.reference,
                 "profile": stream.profile,
                 "detectors": dict(stream.detectors),
                 "priority": stream.priority,

@@ -1,34 +1,34 @@
 """Where tears are looked for and what makes one: shared by the kernel's three versions.
 
-The numbers are from real clips as they are, and torn at a row: docs/decisions/0019-corruption-and-tearing.md.
+The numbers are from real clips as they are, and torn at a row: docs/decisions/0048-tears-add-up.md.
 """
 
 from typing import Final
 
-COLUMNS: Final = ("tear", "tear_place")
+# What is counted of the blocks of a row.
+COLUMNS: Final = ("newer_above", "newer_below", "against", "moving")
 
-# Of each row so many strips are looked at, spread evenly, each of so many samples at most.
-STRIPS: Final = 16
-STRIP_WIDTH: Final = 32
-SMALLEST_WIDTH: Final = 16
-# A strip moves at a row if it, or the row above, differs from the earlier picture by so many 8-bit codes a sample.
-MOVING: Final = 3
-# A row at which fewer strips move says nothing.
-LEAST_STRIPS: Final = 5
-# The step at a torn row, in 8-bit codes a sample.
-LEAST_STEP: Final = 3
-# Edges within so many rows, in this picture or the earlier one, are compared with the step.
-REACH: Final = 8
-# The step is this many tenths of the step across time, and of the strongest edge around.
-OVER_TIME: Final = 20
-OVER_AROUND: Final = 13
-
-
-def strip_width(width: int) -> int:
-    """Samples of a strip."""
-    return min(STRIP_WIDTH, width // STRIPS)
+# A block is one row of so many samples. About SAMPLED_BLOCKS of a row are looked at, spread evenly, or all of them
+# where there are fewer than twice as many.
+BLOCK: Final = 16
+SAMPLED_BLOCKS: Final = 48
+# A block moves if it or the one above differs from the earlier picture by MOVING 8-bit codes a sample, and the other
+# by LITTLE at least.
+MOVING: Final = 2
+LITTLE: Final = 1
+# The step at a torn row is so much larger than the step across time, in 8-bit codes a sample and in halves.
+LEAST_MORE: Final = 2
+HALVES: Final = 3
+# It is so many fifths of every step within REACH rows, in this picture and the earlier one.
+REACH: Final = 4
+FIFTHS: Final = 6
 
 
-def strip_start(strip: int, width: int) -> int:
-    """The first column of a strip: strips lie around the middles of sixteen equal parts of the width."""
-    return (2 * strip + 1) * width // (2 * STRIPS) - strip_width(width) // 2
+def blocks(width: int) -> int:
+    """Blocks in a row: block k holds the samples from BLOCK * k on."""
+    return width // BLOCK
+
+
+def block_step(width: int) -> int:
+    """Distance of the blocks that are looked at; the first is block `block_step // 2`."""
+    return max(1, width // BLOCK // SAMPLED_BLOCKS)

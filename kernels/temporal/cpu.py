@@ -15,7 +15,7 @@ _LAST_PTS, _LAST_MAFD, _CUT_AT = int(at.Scalar.LAST_PTS), int(at.Scalar.LAST_MAF
 _REPEATS, _SINCE_REPEAT, _OUTLIERS = int(at.Scalar.REPEATS), int(at.Scalar.SINCE_REPEAT), int(at.Scalar.OUTLIERS)
 _MOVES, _GAPS, _EVENTS = int(at.Scalar.MOVES), int(at.Scalar.GAPS), int(at.Scalar.EVENTS)
 _STEPS, _LEVELS = int(at.Scalar.STEPS), int(at.Scalar.LEVELS)
-_RUN, _SUSPECT, _LAST_MOTION = int(at.Scalar.RUN), int(at.Scalar.SUSPECT), int(at.Scalar.LAST_MOTION)
+_RUN, _SUSPECT, _HIGH_MOTION = int(at.Scalar.RUN), int(at.Scalar.SUSPECT), int(at.Scalar.HIGH_MOTION)
 _LUMINANCE_EXTREME, _LUMINANCE_WAY, _LUMINANCE_TURNS = at.LUMINANCE_EXTREME, at.LUMINANCE_WAY, at.LUMINANCE_TURNS
 _RED_EXTREME, _RED_WAY, _RED_TURNS = at.RED_EXTREME, at.RED_WAY, at.RED_TURNS
 _LUMINANCE_TIMES, _RED_TIMES, _TURN_TIMES = at.LUMINANCE_TIMES, at.RED_TIMES, at.TURN_TIMES
@@ -41,7 +41,7 @@ _MOTION, _CARD_SECONDS = int(at.Scalar.MOTION), int(at.Scalar.CARD_SECONDS)
 _LEAST_CHROMA, _UNIFORM_SPREAD, _SHORTEST_CARD = at.LEAST_CHROMA, at.UNIFORM_SPREAD, at.SHORTEST_CARD_SECONDS
 _SAME_SCENE, _NEUTRAL, _DARK, _BRIGHT, _BEFORE_CARD = at.SAME_SCENE, at.NEUTRAL, at.DARK, at.BRIGHT, at.BEFORE_CARD
 _FIRST_REPEATS = at.FIRST_REPEATS
-_EARLIER_MOTION, _DIPS, _DIP, _MOST_DIPS = at.EARLIER_MOTION, at.DIPS, at.DIP, at.MOST_DIPS
+_LOW_SHARE, _HIGH_FADES = at.LOW_SHARE, at.HIGH_FADES
 _MOVING_TILES, _RECTANGULAR, _LONGEST_GAP = at.MOVING_TILES, at.RECTANGULAR, at.LONGEST_GAP_SECONDS
 
 
@@ -149,11 +149,10 @@ def _usual_motion(state):
 def _stutter(state, motion, pts):
     usual = _usual_motion(state)
     repeat = motion <= _REPEAT_SHARE * usual and usual >= _LEAST_MOTION
+    high = state[_HIGH_MOTION]
+    low = repeat or motion <= _LOW_SHARE * high
     if usual >= _LEAST_MOTION:
-        state[_REPEATS] += ((1.0 if repeat else 0.0) - state[_REPEATS]) / _REPEAT_MEMORY
-        dip = state[_MOTION] <= _DIP * min(state[_EARLIER_MOTION], motion)
-        state[_DIPS] += ((1.0 if dip else 0.0) - state[_DIPS]) / _REPEAT_MEMORY
-    state[_EARLIER_MOTION] = state[_MOTION]
+        state[_REPEATS] += ((1.0 if low else 0.0) - state[_REPEATS]) / _REPEAT_MEMORY
     state[_SINCE_REPEAT] += 1.0
     event = False
     if repeat:
@@ -163,14 +162,17 @@ def _stutter(state, motion, pts):
             for k in range(min(int(state[_GAPS]), _GAPS_SIZE)):
                 known = known or state[_GAPS_AT + k] == gap
             _push(state, _GAPS, _GAPS_AT, _GAPS_SIZE, gap)
-            state[_SUSPECT] = 0.0 if known or state[_LAST_MOTION] < _GOES_ON * usual else 1.0
+            state[_SUSPECT] = 0.0 if known or high < _GOES_ON * usual else 1.0
         state[_RUN] += 1.0
     else:
         event = state[_RUN] > 0.0 and state[_SUSPECT] > 0.0 and motion >= _GOES_ON * usual
-        event = event and state[_REPEATS] <= _MOST_REPEATS and state[_DIPS] <= _MOST_DIPS
+        event = event and state[_REPEATS] <= _MOST_REPEATS
         state[_RUN] = 0.0
-        state[_LAST_MOTION] = motion
-        _push(state, _MOVES, _MOVES_AT, _MOVES_SIZE, motion)
+        if low:
+            state[_HIGH_MOTION] = max(motion, _HIGH_FADES * high)
+        else:
+            state[_HIGH_MOTION] = motion
+            _push(state, _MOVES, _MOVES_AT, _MOVES_SIZE, motion)
     step, late = pts - state[_LAST_PTS], False
     if state[_STEPS] >= _STEPS_SIZE:
         steps = state[_STEPS_AT : _STEPS_AT + _STEPS_SIZE]
@@ -321,7 +323,7 @@ def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
         state[_CUT_AT] = pts
         state[_LAST_LUMA : _LAST_LUMA + TILES] = tiles[0]
         state[_LAST_MAFD] = np.nan
-        state[_REPEATS] = state[_DIPS] = _FIRST_REPEATS
+        state[_REPEATS] = _FIRST_REPEATS
         state[_SINCE_STOP : _SINCE_STOP + TILES] = -1.0
         state[_BEFORE_CARD : _BEFORE_CARD + TILES] = np.inf
     coloured = not np.isnan(tiles[2, 0])

@@ -39,19 +39,20 @@ OPPOSED: Final = -0.2
 LEAST_POWER: Final = 1e-12  # of a level squared: below it there is only rounding
 
 # A picture repeats the one before if it differs by less than this share of what its neighbours differ by, while those
-# move by at least one 8-bit code on average.
+# move by at least half an 8-bit code on average (ACTIVE, but of the whole picture).
 REPEAT_SHARE: Final = 0.1
-LEAST_MOTION: Final = 1.0 / 256
+LEAST_MOTION: Final = 0.5 / 256
+# A coder that has few bits gives a repeated picture some of the detail that it could not give before, so that a repeat
+# may differ by more. As a rule of the content counts what differs by less than this share of the latest picture that
+# did not, of which each such picture takes a part (a cut is no motion to compare with).
+LOW_SHARE: Final = 0.3
+HIGH_FADES: Final = 0.8
 # Motion that comes to rest is no fault: before and after a repeat it goes on at this share of its usual size.
 GOES_ON: Final = 0.4
-# Content that is drawn or shot at half the rate or less repeats more than this, as a rule and not as a fault.
+# Content that is drawn or shot at a lower rate has more low pictures than this, as a rule and not as a fault.
 MOST_REPEATS: Final = 0.3
 FIRST_REPEATS: Final = 0.35  # until it is known: some pictures without a repeat are enough to know
 REPEAT_MEMORY: Final = 32.0
-# A picture that differs by half of what both its neighbours do, or less, is a dip. Of pictures shown twice and coded
-# so, of which a coder touches up the second, every other one is; of 55 clips never more than 0.19 of those of a second.
-DIP: Final = 0.5
-MOST_DIPS: Final = 0.3
 STUTTER_WINDOW_SECONDS: Final = 2.0
 LATE: Final = 1.5  # steps of the timestamps, in steps of an otherwise even stream
 EVEN: Final = 1.1
@@ -98,7 +99,7 @@ class Scalar(IntEnum):
     LAST_PTS = 0  # NaN: nothing was seen yet
     LAST_MAFD = 1
     CUT_AT = 2
-    REPEATS = 3  # share of the pictures of late that repeat
+    REPEATS = 3  # share of the pictures of late that are low
     SINCE_REPEAT = 4
     # Lengths so far of the rings; the newest entry is at (count - 1) % size.
     MOVES = 5
@@ -109,7 +110,7 @@ class Scalar(IntEnum):
     OUTLIERS = 10  # steps in a row that were late
     RUN = 11  # repeats in a row, up to now
     SUSPECT = 12  # 1: the run came out of motion, at a distance that is not a rhythm's
-    LAST_MOTION = 13  # of the latest picture that was no repeat
+    HIGH_MOTION = 13  # of the latest picture that was not low, faded
     MOTION = 14  # of the latest picture
     CARD_SECONDS = 15  # since the last picture that was not of one colour; 0: it is this one
 
@@ -143,7 +144,4 @@ TURN_TIMES: Final = 8
 LUMINANCE_TIMES: Final = STUCK + TILES
 RED_TIMES: Final = LUMINANCE_TIMES + TILES * TURN_TIMES
 BEFORE_CARD: Final = RED_TIMES + TILES * TURN_TIMES  # luma of each tile of the last picture that was not of one colour
-# Two more single numbers.
-EARLIER_MOTION: Final = BEFORE_CARD + TILES  # of the picture before the latest
-DIPS: Final = EARLIER_MOTION + 1  # share of the pictures of late that are dips
-STATE_SIZE: Final = DIPS + 1
+STATE_SIZE: Final = BEFORE_CARD + TILES

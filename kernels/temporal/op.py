@@ -53,8 +53,8 @@ def temporal(
     - flicker: of the last 32 pictures' mean luma, less its straight line, sqrt(2) times the RMS in percent, if the
       autocorrelation at some distance of 2 to 10 pictures is PERIODIC and it was OPPOSED before.
     - stutter_rate: a run of repeats between pictures that move, at a distance from the last run that none of the last
-      eight had (so not a pulldown), and one or two late timestamps in an even stream; over the last two seconds. Not
-      where more than MOST_DIPS of the pictures differ by half of what both their neighbours do: those are shown twice.
+      eight had (so not a pulldown), and one or two late timestamps in an even stream; over the last two seconds. No
+      run counts while more than MOST_REPEATS of the pictures are low: repeats, or LOW_SHARE of the last that was not.
     - stuck_share: tiles that stop within TOGETHER_SECONDS, out of motion that was no fade, without a cut in the second
       before, are at least STUCK_TILES in a rectangle of tiles that stand still (the one around all of them, less the
       sides that do not), while MOVING_TILES outside it go on as before; each until it moves twice in a row.

@@ -106,11 +106,10 @@ class Stream:
     events: list[float] = field(default_factory=list)
     steps: list[float] = field(default_factory=list)
     share: float = at.FIRST_REPEATS
-    dips: float = at.FIRST_REPEATS
-    earlier_motion: float = 0.0
     since: int = 0
     run: int = 0
     suspect: bool = False
+    high: float = 0.0
     late_in_a_row: int = 0
     # Of the part that is stuck.
     activity: Numbers = field(default_factory=lambda: np.zeros(TILES))
@@ -145,26 +144,27 @@ class Stream:
         """The measure of that name; `motion` is the mean difference of all tiles."""
         usual = sorted(self.moves[-at.MOVES_SIZE :])[at.MOVES_SIZE // 2] if len(self.moves) >= at.MOVES_SIZE else 0.0
         repeat = usual >= at.LEAST_MOTION and motion <= at.REPEAT_SHARE * usual
+        low = repeat or motion <= at.LOW_SHARE * self.high
         if usual >= at.LEAST_MOTION:  # in what stands nobody sees whether pictures repeat
-            self.share += (float(repeat) - self.share) / at.REPEAT_MEMORY
-            dip = self.motion <= at.DIP * min(self.earlier_motion, motion)
-            self.dips += (float(dip) - self.dips) / at.REPEAT_MEMORY
-        self.earlier_motion = self.motion
+            self.share += (float(low) - self.share) / at.REPEAT_MEMORY
         self.since += 1
         event = False
         if repeat:
             if not self.run:
                 fresh = self.since not in self.gaps[-at.GAPS_SIZE :]
-                self.suspect = fresh and self.moves[-1] >= at.GOES_ON * usual
+                self.suspect = fresh and self.high >= at.GOES_ON * usual
                 self.gaps.append(self.since)
                 self.since = 0
             self.run += 1
         else:
             goes_on = motion >= at.GOES_ON * usual
             event = self.run > 0 and self.suspect and goes_on and self.share <= at.MOST_REPEATS
-            event = event and self.dips <= at.MOST_DIPS
             self.run = 0
-            self.moves.append(motion)
+            if low:
+                self.high = max(motion, at.HIGH_FADES * self.high)
+            else:
+                self.high = motion
+                self.moves.append(motion)
         step, steps = now - self.times[-1], self.steps[-at.STEPS_SIZE :]
         even = len(steps) == at.STEPS_SIZE and max(steps) <= at.EVEN * min(steps)
         if even and step > at.LATE * min(steps):

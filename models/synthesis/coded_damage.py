@@ -56,7 +56,10 @@ class Truth:
     flagged: npt.NDArray[np.bool_]
 
 
-def encode(pictures: Sequence[Picture], codec: str, rate: Fraction, gop_seconds: float = 1.0) -> list[Any]:
+def encode(
+    pictures: Sequence[Picture], codec: str, rate: Fraction, gop_seconds: float = 1.0,
+    coder: Mapping[str, str] | None = None,
+) -> list[Any]:  # fmt: skip
     """Coded 8-bit pictures, as packets of an elementary stream.
 
     Args:
@@ -64,9 +67,11 @@ def encode(pictures: Sequence[Picture], codec: str, rate: Fraction, gop_seconds:
         codec: one of CODECS.
         rate: pictures per second.
         gop_seconds: from one key frame to the next.
+        coder: options of the encoder that take the place of the usual ones.
     """
     height, width = pictures[0][0].shape
     name, options = _ENCODERS[codec]
+    options = {**options, **(coder or {})}
     context: Any = av.CodecContext.create(name, "w")
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
     context.framerate, context.time_base = rate, 1 / rate
@@ -207,7 +212,7 @@ def compare(whole: bytes, spoilt: bytes) -> Truth:
 
 def damage_stream(
     pictures: Sequence[Picture], codec: str, kind: str, *, rate: Fraction, start: float, end: float, strength: float,
-    seed: int = 0, every: float = 0.4,
+    seed: int = 0, every: float = 0.4, gop_seconds: float = 1.0, coder: Mapping[str, str] | None = None,
 ) -> tuple[bytes, bytes]:  # fmt: skip
     """The stream as it is, and with damage in some of the pictures from `start` on and before `end`.
 
@@ -220,9 +225,10 @@ def damage_stream(
         strength: see `damage`.
         seed: of what is random.
         every: seconds from one damaged picture to the next.
+        gop_seconds, coder: see `encode`.
     """
     rng = np.random.default_rng((seed, CODECS.index(codec), KINDS.index(kind)))
-    packets = encode(pictures, codec, rate)
+    packets = encode(pictures, codec, rate, gop_seconds, coder)
     height, width = pictures[0][0].shape
     spoilt = []
     due = start

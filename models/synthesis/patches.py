@@ -35,7 +35,7 @@ SHORT, LONG = 10, 36
 # Mean absolute difference over a tile, in 8-bit codes: below the first nothing changed, from the second on it shows.
 _NOTHING, _SHOWS = 1.0, 4.0
 # A cut, a caption, a fade or a wipe that is no damage, in this share of the clean pieces.
-_HARD_SHARE: Final = 0.45
+_HARD_SHARE: Final = 0.6
 _RATES: Final = (Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50))
 
 Maps = npt.NDArray[np.uint8]
@@ -263,6 +263,7 @@ def damaged_cases(
     whole, spoilt = damage_stream(
         pictures, codec, kind, rate=rate, start=0.15 * LONG / float(rate), end=0.9 * LONG / float(rate),
         strength=strength, seed=int(rng.integers(1 << 30)), every=float(rng.choice([0.25, 0.5])) * LONG / float(rate),
+        gop_seconds=float(rng.choice([0.5, 1.0, 2.0])), coder=_some_coder(codec, rng),
     )  # fmt: skip
     clean, shown = dict(decoded_pictures(whole)), list(decoded_pictures(spoilt))
     pairs = [(a, b) for a, b in pairwise(shown) if b[0] in clean]
@@ -278,6 +279,17 @@ def damaged_cases(
         (_, earlier), (_, now) = pairs[int(k)]
         truth = graded(clean_truth(now), "corruption", bad[int(k)], 3.0, VISIBLE_ERROR)
         yield Case(earlier, now, unsure(truth, LABELS[1:], truth[..., 0] > 0), f"{codec} {kind}")
+
+
+def _some_coder(codec: str, rng: np.random.Generator) -> Mapping[str, str]:
+    """Options of an encoder, as broadcasters' differ: slices, quality and tools."""
+    slices, quality = int(rng.choice([1, 2, 4, 8])), int(rng.integers(18, 33))
+    preset = str(rng.choice(["ultrafast", "veryfast", "fast"]))
+    if codec == "h264":
+        return {"crf": str(quality), "preset": preset, "slices": str(slices)}
+    if codec == "hevc":
+        return {"crf": str(quality), "x265-params": f"log-level=none:slices={min(slices, 3)}:open-gop=0"}
+    return {}
 
 
 def _energy(luma: Plane) -> Floats:
@@ -468,9 +480,107 @@ def clean_cases(
         return
     for k in rng.permutation(np.arange(1, LONG))[:each]:
         now, earlier, kind = pictures[int(k)], pictures[int(k) - 1], "clean"
+        truth = clean_truth(now)
         if rng.random() < _HARD_SHARE:
-            kind, earlier, now = _harmless(earlier, now, window, other, rng)
-        yield Case(earlier, now, clean_truth(now), kind)
+            if rng.random() < 0.5:
+                kind, earlier, now = _harmless(earlier, now, window, other, rng)
+            else:
+                kind, earlier, now, doubtful = _effect(int(k), pictures, other, rng)
+                truth = unsure(clean_truth(now), doubtful)
+        yield Case(earlier, now, truth, kind)
+
+
+# What a look that is meant leaves nobody able to tell.
+_DOUBTFUL: Final[Mapping[str, tuple[str, ...]]] = {
+    "split": ("tearing",),
+    "glitch": ("tearing", "dropout", "colour", "noise", "combing", "ringing"),
+    "grain": ("noise", "blur", "banding", "ringing"),
+    "dark": ("noise", "blur", "banding", "blockiness"),
+    "mosaic": ("blockiness", "blur", "banding", "ringing"),
+    "strobe": ("banding", "blur", "colour"),
+    "pan": (),
+    "dissolve": ("blur", "banding", "ringing"),
+    "zoom": ("blur", "ringing"),
+}
+
+
+def _effect(
+    k: int, pictures: Sequence[Picture], other: Sequence[Picture], rng: np.random.Generator
+) -> tuple[str, Picture, Picture, tuple[str, ...]]:
+    """Two successive pictures of something that is meant to look so, and the labels that nobody can tell of it."""
+    kind = str(rng.choice(list(_DOUBTFUL)))
+    seed = int(rng.integers(1 << 30))
+    two = [_look(kind, step, pictures[k - 1 + step], pictures, other[k - 1 + step], seed) for step in (0, 1)]
+    return kind, two[0], two[1], _DOUBTFUL[kind]
+
+
+def _look(
+    kind: str, step: int, picture: Picture, pictures: Sequence[Picture], beside: Picture, seed: int
+) -> Picture:  # fmt: skip
+    """One of two successive pictures with an effect.
+
+    Args:
+        kind: a key of _DOUBTFUL.
+        step: 0 or 1, the first or second picture.
+        picture: without the effect.
+        pictures: of its window.
+        beside: of another window.
+        seed: of what both have in common.
+    """
+    common, own = np.random.default_rng(seed), np.random.default_rng((seed, step))
+    height, width = picture[0].shape
+    planes = [plane.copy() for plane in picture]
+    if kind == "split":
+        edge, across = int(common.integers(width // 5, 4 * width // 5)) // 2 * 2, bool(common.random() < 0.3)
+        for plane, source, s in zip(planes, beside, (1, 2, 2), strict=True):
+            tall, wide = (plane.shape[0] * edge // width, plane.shape[1]) if across else (plane.shape[0], edge // s)
+            if source.shape == plane.shape:
+                plane[:tall, :wide] = source[:tall, :wide]
+    elif kind == "glitch":
+        for _ in range(int(own.integers(1, 9))):
+            row, tall, by = int(own.integers(0, height - 8)), int(own.integers(2, 48)), int(own.normal(0, 30)) // 2 * 2
+            for plane, s in zip(planes, (1, 2, 2), strict=True):
+                rows = slice(row // s, (row + tall) // s)
+                plane[rows] = np.roll(plane[rows], by // s + (0 if s == 1 else int(own.integers(-6, 7))), axis=1)
+    elif kind == "grain":
+        strength = float(common.uniform(2, 9))
+        grain = own.normal(0, strength, (height + 1, width + 1))
+        planes[0] = _clipped(planes[0] + (grain[1:, 1:] + grain[:-1, 1:] + grain[1:, :-1]) / 2)
+    elif kind == "dark":
+        gain = float(common.uniform(0.08, 0.4))
+        planes[0] = _clipped(16 + gain * (planes[0].astype(float) - 16) + own.normal(0, common.uniform(0.5, 4),
+                                                                                    planes[0].shape))  # fmt: skip
+        planes[1:] = [_clipped(128 + gain * (p.astype(float) - 128) + own.normal(0, 1.5, p.shape)) for p in planes[1:]]
+    elif kind == "mosaic":
+        size = int(common.choice([8, 12, 16, 20, 24]))
+        top, left = int(common.integers(0, height - 64)), int(common.integers(0, width - 64))
+        tall, wide = int(common.integers(48, height)), int(common.integers(48, width))
+        for plane, s in zip(planes, (1, 2, 2), strict=True):
+            area = plane[top // s : (top + tall) // s, left // s : (left + wide) // s]
+            cell = max(1, size // s)
+            area[:] = np.kron(area[::cell, ::cell], np.ones((cell, cell), np.uint8))[: area.shape[0], : area.shape[1]]
+    elif kind == "strobe":
+        if step:
+            planes[0] = _clipped(planes[0].astype(float) * common.uniform(0.3, 3) + common.uniform(-60, 120))
+    elif kind == "dissolve":
+        share = min(1.0, float(common.uniform(0.1, 0.9)) + 0.06 * step)
+        if beside[0].shape == picture[0].shape:
+            planes = [_clipped(share * a + (1 - share) * b.astype(float)) for a, b in zip(planes, beside, strict=True)]
+    else:
+        down, right = common.normal(0, 10, 2)
+        factor = float(common.uniform(1.02, 1.12)) ** step if kind == "zoom" else 1.0
+        still = pictures[0]
+        for index, (plane, s) in enumerate(zip(still, (1, 2, 2), strict=True)):
+            y = np.arange(plane.shape[0]) / factor + step * int(down) / s
+            x = np.arange(plane.shape[1]) / factor + step * int(right) / s
+            y, x = (np.clip(at, 0, size - 1) for at, size in zip((y, x), plane.shape, strict=True))
+            planes[index] = plane[y.astype(int)][:, x.astype(int)]
+    return planes[0], planes[1], planes[2]
+
+
+def _clipped(plane: npt.NDArray[Any]) -> Plane:
+    rounded: Plane = np.clip(np.rint(plane), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def _harmless(
@@ -547,7 +657,7 @@ def cases_of(
     for what in LABELS[1:]:
         yield from planted_cases(window, rate, what, rng, 2 if what != "blockiness" else 4)
     for _ in range(2):
-        yield from clean_cases(window, other, rate, rng, 8)
+        yield from clean_cases(window, other, rate, rng, 14)
 
 
 def make_shard(source: Path | int, seed: int, count: int = 3) -> Mapping[str, npt.NDArray[Any]]:

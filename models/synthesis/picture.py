@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -196,8 +196,12 @@ def black(at: Moment, strength: float) -> Picture:
     return y, u, v
 
 
+# Of `flash`: pictures from the first transition to the seventh, with which flashes are more than three.
+FLASH_PICTURES: Final = 18
+
+
 def flash(at: Moment, strength: float) -> Picture:
-    """Every third pair of pictures is light. `strength`: how near to white, 0 to 1."""
+    """Every third pair of pictures is light (FLASH_PICTURES). `strength`: how near to white, 0 to 1."""
     return (_lighter(at, strength), at.now[1], at.now[2]) if at.index // 2 % 3 == 0 else at.now
 
 
@@ -209,6 +213,16 @@ def flicker(at: Moment, strength: float) -> Picture:
 def stutter(at: Moment, strength: float) -> Picture:
     """Pictures at random repeat the one before. `strength`: share of them."""
     return at.previous if at.rng.random() < strength else at.now
+
+
+def repeats_at(index: int, strength: float, seed: int = 0) -> bool:
+    """Whether `stutter` lets a picture of a clip repeat the one before."""
+    return bool(_draws(seed, index).random() < strength)
+
+
+def _draws(seed: int, index: int) -> np.random.Generator:
+    """What is random of one picture."""
+    return np.random.default_rng((seed, index))
 
 
 def _lighter(at: Moment, strength: float) -> Plane:
@@ -328,7 +342,7 @@ def plant(
                 index - begun,
                 (seconds - start) / (end - start),
                 depth,
-                np.random.default_rng((seed, index)),
+                _draws(seed, index),
             )
             yield PLANTERS[what][0](moment, strength)
         else:
@@ -359,7 +373,7 @@ def plant_at(
         index - begun,
         progress,
         depth,
-        np.random.default_rng((seed, index)),
+        _draws(seed, index),
     )
     return PLANTERS[what][0](moment, strength)
 

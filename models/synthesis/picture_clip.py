@@ -72,7 +72,7 @@ def starve(pictures: Sequence[Picture], rate: Fraction, quantiser: int) -> list[
     decoder: Any = av.CodecContext.create("mpeg4", "r")
     starved: list[Picture] = []
     for index, picture in enumerate((*pictures, None)):
-        frame = None if picture is None else _frame(picture, "yuv420p")
+        frame = None if picture is None else frame_of(picture, "yuv420p")
         if frame is not None:
             frame.pts = index
         for packet in (*encoder.encode(frame), *([None] if frame is None else [])):
@@ -80,7 +80,8 @@ def starve(pictures: Sequence[Picture], rate: Fraction, quantiser: int) -> list[
     return starved
 
 
-def _frame(picture: Picture, format: str) -> Any:
+def frame_of(picture: Picture, format: str) -> Any:
+    """A 4:2:0 frame of libav with the samples of a picture."""
     height, width = picture[0].shape
     frame = av.VideoFrame(width, height, format)
     for plane, samples in zip(frame.planes, picture, strict=True):
@@ -108,7 +109,7 @@ def write_pictures(path: Path, pictures: Iterator[Picture], *, rate: Fraction, d
             height, width = picture[0].shape
             if not written:
                 stream.width, stream.height = width, height
-            frame = _frame(picture, stream.pix_fmt)
+            frame = frame_of(picture, stream.pix_fmt)
             frame.pts, frame.time_base = written, 1 / rate
             container.mux(stream.encode(frame))
             written += 1

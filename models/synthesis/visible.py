@@ -24,6 +24,7 @@ RAMP_MOST_CODES: Final = 1.0
 # Share of the picture in which it is to be seen, in at least half of the pictures that it changes.
 LEAST_SHARE: Final[Mapping[str, float]] = {
     "combing": 0.01,
+    "field_order": 0.01,
     "stutter": 0.05,
     "partial_freeze": 0.15,
     "freeze": 0.05,

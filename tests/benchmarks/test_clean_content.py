@@ -1,9 +1,10 @@
 """Clean clips raise nothing, however they are coded."""
 
 import pytest
+from made_clips import make
 from media import ffmpeg_exe, media_dir
 
-from benchmarks.clean_content import VARIANTS, encode
+from benchmarks.clean_content import VARIANTS, encode, is_fair
 from benchmarks.detectors import REAL
 from engine.pipeline import check
 from engine.spec import EngineSettings, StreamSpec
@@ -15,6 +16,17 @@ CLIPS = (
     "media3_internal_emulator_720p29.97.mp4",
     "mdn_rabbit320_240p30.mp4",
 )
+
+
+def test_small_pictures_are_not_enlarged_until_they_are_blurred():
+    tallest = max(VARIANTS, key=lambda variant: variant.lines)
+    assert tallest.lines == 2160
+    small, usual = (
+        make(f"lines-{size[1]}.mp4", seconds=0.2, audio=None, size=size) for size in ((176, 144), (640, 360))
+    )
+    assert not is_fair(small, tallest)
+    assert is_fair(usual, tallest)
+    assert all(is_fair(small, variant) for variant in VARIANTS if not variant.lines)
 
 
 @pytest.mark.slow

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import av
 import pytest
 from made_clips import make
 
 from benchmarks.cpu import compare_clip, decode_only, judged
+from benchmarks.cpu_seconds import compare as compare_trees
 from benchmarks.looped import loop_clip
 
 
@@ -45,3 +47,14 @@ def test_memory_is_taken_above_the_imports(looped):
     assert found["media_seconds"] == pytest.approx(3.0, abs=0.25)  # sound outlasts the pictures of a round
     assert found["imports_mb"] > 50
     assert found["largest_mb_above_imports"] > 0
+
+
+@pytest.mark.slow
+def test_two_trees_are_compared_by_what_each_side_takes_of_a_core(looped):
+    root = Path(__file__).parents[2]
+    found = compare_trees({"other": root, "this": root}, [looped], 1)
+    rows = found["clips"][looped.stem]
+    assert found["turns"] == 1
+    for name in ("other", "this"):
+        assert rows[name]["judged"]["p50"] > rows[name]["decode_only"]["p50"] > 0
+        assert 0 < rows[name]["decode_only_over_judged_every_core"]["p50"] < 1

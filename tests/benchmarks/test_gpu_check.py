@@ -35,6 +35,7 @@ def test_dry_run_measures_kernels_and_path_and_writes_one_result(tmp_path):
     assert parts["kernels"]["edge_width"]["frames_per_second"]["p50"] > 0
     for name in ("tile_stats", "texture", "active_area", "blockiness", "torn_blocks", "tear", "siti"):
         assert parts["kernels"][name]["time_over_copy"]["p50"] > 0
+    assert parts["kernels"]["network"]["pieces_per_second"]["p50"] > 0
     assert parts["kernels"]["audio_stats"]["stream_seconds_per_second"]["p50"] > 0
     assert parts["path"]["recorded"]["frames_per_second"]["p50"] > 0
     assert "NVDEC needs a GPU" in parts["decode"]["skipped"]

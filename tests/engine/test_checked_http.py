@@ -85,8 +85,9 @@ def test_a_redirect_to_a_private_address_is_not_followed(origin: Origin, names) 
 
 def test_a_playlist_that_changes_later_leads_to_no_private_address(origin: Origin, names, folder: Path) -> None:
     """The first look at it finds nothing wrong; what libav then gets names a private address."""
-    good = (folder / "list.m3u8").read_text()
-    bad = good.replace("list1.ts", f"http://127.0.0.1:{origin.port}/list1.ts")
+    whole = (folder / "list.m3u8").read_text()
+    good = whole[: whole.index("#EXTINF", whole.index("list0.ts"))]  # live: more is to come
+    bad = whole.replace("list1.ts", f"http://127.0.0.1:{origin.port}/list1.ts")
     looks = iter([good, bad])
     origin.answers["/turns.m3u8"] = lambda: (200, {}, next(looks, bad).encode())
     with Source(f"http://public.test:{origin.port}/turns.m3u8", policy=RESTRICTED) as source:
@@ -126,3 +127,37 @@ def test_a_read_that_hangs_ends_when_it_is_told_to(tmp_path: Path) -> None:
             thread.join(5)
         assert not thread.is_alive()
         assert got == [b"abc", b""]
+
+
+def test_the_key_of_encrypted_segments_is_held_to_the_same_addresses(folder: Path, names, tmp_path: Path) -> None:
+    """What callers may not reach for a segment, they may not reach for a key."""
+    (tmp_path / "key").write_bytes(bytes(range(16)))
+    (tmp_path / "info").write_text(f"key.key\n{tmp_path / 'key'}\n")
+    subprocess.run(
+        [ffmpeg_exe(), "-v", "error", "-i", folder / "a.ts", "-c", "copy", "-f", "hls", "-hls_time", "1",
+         "-hls_list_size", "0", "-hls_key_info_file", tmp_path / "info", tmp_path / "locked.m3u8"],
+        check=True, timeout=60,
+    )  # fmt: skip
+    (tmp_path / "key.key").write_bytes((tmp_path / "key").read_bytes())
+    text = (tmp_path / "locked.m3u8").read_text()
+    with Origin(tmp_path) as served:
+        with Source(f"http://public.test:{served.port}/locked.m3u8", policy=RESTRICTED) as source:
+            source.open()
+            assert sum(packet.track == "video" for packet in source.packets()) == 75
+        for private in (f"http://127.0.0.1:{served.port}/key.key", "file:///etc/hostname.key", "/key.key"):
+            served.asked.clear()
+            served.answers["/away.m3u8"] = lambda uri=private: (200, {}, text.replace("key.key", uri).encode())
+            source = Source(f"http://public.test:{served.port}/away.m3u8", policy=RESTRICTED)
+            if private == "/key.key":
+                with source:
+                    source.open()
+                assert "/key.key" in served.asked
+                continue
+            with pytest.raises(SourceError, match="not allowed"):
+                source.open()
+            assert served.asked == ["/away.m3u8"]
+        # A redirect of the key's address is one, too.
+        served.answers["/key.key"] = lambda: (302, {"Location": f"http://127.0.0.1:{served.port}/key"}, b"")
+        with pytest.raises(SourceError, match="not a public address"):
+            Source(f"http://public.test:{served.port}/locked.m3u8", policy=RESTRICTED).open()
+        assert "/key" not in served.asked

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -156,6 +157,7 @@ def test_the_same_input_twice_is_judged_twice_under_two_names(clips):
         (("--config", "nothere.yaml"), "No such file"),
         (("--device", "tpu"), "auto, cpu, cuda or cuda:N"),
         (("--report", "/nonexistent/r.html"), "cannot write output"),
+        (("--reference", "elsewhere.mp4"), "one of the inputs"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(clips, arguments, reason):
@@ -172,6 +174,14 @@ def test_training_refuses_a_file_that_could_run_code_and_a_folder_without_clips(
         assert done.returncode == 2
         assert reason in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_weights_of_ones_own_that_could_run_code_are_refused(clips, tmp_path):
+    (tmp_path / "mine.safetensors").write_bytes(pickle.dumps({"weights": 1}))
+    done = avjury("check", clips / "whole.mp4", "--weights", tmp_path / "mine.safetensors")
+    assert done.returncode == 2
+    assert "is a pickle, which could run any code" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_unknown_key_is_told_with_its_line(clips, tmp_path):

@@ -51,6 +51,17 @@ def test_the_environment_wins_over_the_file(tmp_path):
         ("detectors:\n  video.blurr: true\n", "line 2", "video.blur"),
         ("streams:\n  - id: one\n    url: a.ts\n    profile: none\n", "line 4", "profile"),
         ("streams:\n  - id: one\n", "line 2", "url"),
+        (
+            "streams:\n  - {id: one, url: a.ts}\n  - id: two\n    url: b.ts\n    reference: ones\n",
+            "line 5",
+            "did you mean",
+        ),
+        ("streams:\n  - id: one\n    url: a.ts\n    reference: one\n", "line 4", "its own reference"),
+        (
+            "streams:\n  - {id: one, url: a.ts, group: x}\n  - {id: two, url: b.ts, group: y, reference: one}\n",
+            "line 3",
+            "judged by one engine",
+        ),
         ("engine: [1\n", "line", ""),
         ("notify:\n  sinks:\n    a:\n      type: webhok\n", "line 4", "webhook, sns"),
         ("notify:\n  sinks:\n    a:\n      type: sns\n      topic: x\n", "line 3", "notify.sinks.a.topic_arn"),

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from changing_net import changing_artifact
 from frames import random_frame
+from on_tensors import OnTensors
 from recorded_ops import RecordedOps, keep_state, kernels_seen, states_of
 from surfaces import surface
 
@@ -14,8 +16,8 @@ from engine.detectors import DETECTORS, resolve
 from engine.evidence.series import MeasureRing
 from engine.levels import Levels
 from engine.measure import VIDEO_COLUMNS, Measure
-from engine.measure.arithmetic import Arithmetic
 from engine.measure.graphs import Graphs
+from engine.measure.network import NetworkUse
 from engine.measure.rows import Fact
 from engine.slates import SIZE, Slate
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
@@ -26,23 +28,15 @@ CPU = torch.device("cpu")
 SLATES = (Slate.of("a", np.random.default_rng(1).integers(0, 256, SIZE, np.uint8)),)
 SLOTS = 5
 COLUMNS_OF_INPUTS = FRAME_FIELDS + 2 + len(Fact)
-COLUMNS = {*(d.column for d in DETECTORS), *INFORMATION_COLUMNS, *EDGE_COLUMNS}
-
-
-class OnTensors(Arithmetic):
-    """As on a GPU: no numpy view of anything."""
-
-    def __init__(self):
-        super().__init__(CPU)
-        self.on_host = False
-        self.xp = torch
+NETWORK = NetworkUse(changing_artifact(area=0.01, pictures=1), rate=10.0, judges=True)
+COLUMNS = {"network_corruption", *(d.column for d in DETECTORS), *INFORMATION_COLUMNS, *EDGE_COLUMNS}
 
 
 def playing(record, followers=()):
     """A measure with everything on, whose launches are recorded so; and another of the same without."""
     _, parameters = resolve(None)
     measures = [
-        Measure(CPU, SLOTS, OnTensors(), SLATES, record=how, followers=who)
+        Measure(CPU, SLOTS, OnTensors(), SLATES, NETWORK, record=how, followers=who)
         for how, who in ((record, followers), (None, ()))
     ]
     for measure in measures:

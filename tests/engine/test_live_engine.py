@@ -11,7 +11,7 @@ from engine.detectors import all_detectors
 from engine.errors import ConfigError
 from engine.overload import OverloadSettings
 from engine.pipeline import check
-from engine.spec import EngineSettings, StreamSpec
+from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 
 # What an outage, a cut or a seam could be mistaken for.
 OUTAGES = {
@@ -107,7 +107,7 @@ def test_a_picture_is_made_when_it_is_asked_for(kit, name, clip):
     kit.wait(lambda: kit.frames(name) > 5, 20)
     assert name not in kit.heard.pictures
     kit.call(lambda: kit.engine.snap(name))
-    kit.wait(lambda: name in kit.heard.pictures, 5)
+    kit.wait(lambda: name in kit.heard.pictures, 60)  # the first one may have to load what encodes it
     assert kit.heard.pictures[name].startswith(b"\xff\xd8")
 
 
@@ -184,6 +184,23 @@ class Slow:
 
 
 QUICK = OverloadSettings(lag_seconds=0.4, patience_seconds=0.5, settle_seconds=1.0, calm_seconds=1.0, calm=0.9)
+
+
+@pytest.mark.slow
+def test_under_load_the_network_sees_nothing_and_again_when_it_is_over(clip):
+    def seen(kit):
+        """Of the latest second that is given out."""
+        seconds = kit.heard.seconds.get("one")
+        return seconds[-1].frames_seen_by_network if seconds else 0
+
+    with live(overload=QUICK, network=NetworkSettings(5.0)) as kit:
+        kit.take("one", clip, {"video.corruption": {}}, loop=True)
+        kit.wait(lambda: seen(kit) >= 3, 40)
+        slow = Slow(kit.engine, 0.08)
+        kit.wait(lambda: seen(kit) == 0, 30)
+        assert kit.heard.report("one").counters["frames_seen_by_network"] > 0
+        slow.undo()
+        kit.wait(lambda: seen(kit) >= 3, 60)
 
 
 @pytest.mark.slow
@@ -274,3 +291,11 @@ def test_warming_up_leaves_no_trace_in_the_verdicts(folder, kit, name):
     kit.wait(lambda: name in kit.heard.ended, 30)
     assert kit.heard.starts[name, "video.black"] == pytest.approx(1.0, abs=0.03)
     assert kit.heard.ended[name].summary.frames_measured == 125
+
+
+def test_what_starting_took_is_no_load_of_the_first_second():
+    """Else an engine that has only come up refuses streams."""
+    assert time.process_time() > 2, "this process has loaded and compiled no engine"
+    with live() as fresh:
+        fresh.wait(lambda: fresh.heard.reports, 10)
+        assert fresh.heard.reports[0].load < 0.9

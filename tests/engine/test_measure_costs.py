@@ -1,5 +1,7 @@
 """A detector that nobody enabled costs nothing: its kernel does not run."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from surfaces import surface
 
 from engine.batch import Batcher
 from engine.detectors import DETECTORS, resolve
-from engine.measure import Measure, area, blocks, change, sharpness, texture
+from engine.measure import Measure, area, blocks, change, fields, sharpness, tears, texture
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 
 CPU = torch.device("cpu")
@@ -18,6 +20,8 @@ KERNELS = {
     "texture": texture,
     "active_area": area,
     "tile_stats": change,
+    "tear": tears,
+    "fields": fields,
 }
 # What a detector of each kernel is.
 WANTED = {
@@ -26,6 +30,8 @@ WANTED = {
     "video.noise": {"texture"},
     "video.letterbox": {"active_area"},
     "video.flash": {"tile_stats"},
+    "video.tearing": {"tear"},
+    "video.field_order": {"fields"},
     "video.freeze": set(),
     "video.black": set(),
 }
@@ -58,6 +64,8 @@ def measured(names):
     rows = []
     for n in range(12):
         picture = surface(random_frame(64, 48, seed=n, smooth=True), n / 4, False, False)
+        if n > 9:
+            picture = replace(picture, interlaced=True, top_field_first=True)
         rows.append(measure.frames(batcher.assemble([(0, picture)], {0: 0.1})).values.numpy())
     return np.concatenate(rows), measure.columns("video")
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from frames import random_frame
+from on_tensors import OnTensors
 from surfaces import surface
 
 from engine.batch import Batcher
@@ -23,15 +24,6 @@ CPU = torch.device("cpu")
 SLATES = tuple(
     Slate.of(name, np.random.default_rng(seed).integers(0, 256, SIZE, np.uint8)) for seed, name in enumerate("ab")
 )
-
-
-class OnTensors(Arithmetic):
-    """As on a GPU: no numpy view of anything."""
-
-    def __init__(self):
-        super().__init__(CPU)
-        self.on_host = False
-        self.xp = torch
 
 
 def boxed(frame, bars):

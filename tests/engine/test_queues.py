@@ -1,6 +1,7 @@
 """The bounded queue: order, bounds, close, failure, discard."""
 
 import threading
+import time
 
 import pytest
 
@@ -76,3 +77,42 @@ def test_a_ring_before_the_wait_is_not_lost():
     bell.ring()
     assert bell.wait(rings, 5)
     assert not bell.wait(bell.rings, 0.01)
+
+
+def test_a_consumer_is_rung_for_several_together_and_at_the_close():
+    bell = Bell()
+    queue = BoundedQueue(4, bell, together=2)
+    rings = bell.rings
+    queue.put(1, never)
+    assert not bell.wait(rings, 0.01)
+    queue.put(2, never)
+    assert bell.wait(rings, 5)
+    assert [queue.take(), queue.take()] == [1, 2]
+    rings = bell.rings
+    assert queue.offer(3)
+    assert not bell.wait(rings, 0.01)
+    queue.close()
+    assert bell.wait(rings, 5)
+    assert queue.take() == 3
+
+
+def test_a_producer_that_found_the_queue_full_goes_on_when_there_is_room_for_several():
+    queue = BoundedQueue(4, Bell(), together=2)
+    for item in (1, 2, 3, 4):
+        queue.put(item, never)
+    done = threading.Event()
+
+    def produce():
+        queue.put(5, never)
+        done.set()
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    while not queue._space._waiters:  # until it waits
+        time.sleep(0.001)
+    assert queue.take() == 1
+    assert not done.wait(0.05)
+    assert queue.take() == 2
+    assert done.wait(0.4)  # before it would look by itself
+    thread.join(5)
+    assert [queue.take() for _ in range(4)] == [3, 4, 5, None]

@@ -307,7 +307,7 @@ def test_real_pictures_come_at_the_times_of_the_ffmpeg_program(path: Path) -> No
         ("fuzzcorpus_ww2.deblock.264", 23, 23),
         ("fuzzcorpus_H264_bad_decoding.264", 11, 15),  # four gaps besides
         ("fate_empty_edit_5s.mp4", 29, 29),
-        ("decord_corrupted_testsrc_720p10.mp4", 1, 3),  # a gap besides
+        ("decord_corrupted_testsrc_720p10.mp4", 2, 3),  # one of which follows a gap
     ],
 )
 def test_real_damage_is_seen(media: Path, name: str, corrupt: int, errors: int) -> None:

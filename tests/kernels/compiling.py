@@ -21,6 +21,7 @@ TARGET = GPUTarget("cuda", 90, 32)
 _POINTERS = {
     torch.float64: "*fp64",
     torch.float32: "*fp32",
+    torch.bfloat16: "*bf16",
     torch.int64: "*i64",
     torch.int32: "*i32",
     torch.uint8: "*u8",

@@ -13,6 +13,7 @@ from kernels.audio_stats import AudioState
 from kernels.audio_stats import gpu as audio_gpu
 from kernels.blockiness import gpu as blocks_gpu
 from kernels.edge_width import gpu as edge_gpu
+from kernels.fields import gpu as fields_gpu
 from kernels.frame_stats import gpu as frame_gpu
 from kernels.judge import gpu as judge_gpu
 from kernels.judge.layout import DETECTOR_FIELDS, EVENT_FIELDS, EVENTS_PER_DETECTOR, RULE_FIELDS
@@ -31,6 +32,7 @@ from kernels.temporal.op import luminance_table
 from kernels.texture import gpu as texture_gpu
 from kernels.tile_stats import MEASURES, TILES
 from kernels.tile_stats import gpu as tile_gpu
+from kernels.to_network import gpu as network_gpu
 from kernels.torn_blocks import gpu as torn_gpu
 
 CPU = torch.device("cpu")
@@ -83,8 +85,10 @@ LAUNCHES = {
     "texture": (lambda: texture_gpu.texture(FRAMES), 4),
     "active_area": (lambda: area_gpu.active_area(FRAMES), 1),
     "tear": (lambda: tear_gpu.tear(FRAMES, REFERENCES, 36), 2),
+    "fields": (lambda: fields_gpu.fields(FRAMES, REFERENCES), 1),
     "siti": (lambda: siti_gpu.siti(FRAMES, REFERENCES), 1),
     "torn_blocks": (lambda: torn_gpu.torn_blocks(FRAMES, REFERENCES), 2),
+    "to_network": (lambda: network_gpu.to_network(FRAMES, REFERENCES, torch.zeros((1, 4), dtype=torch.int64), True), 1),
     "audio_stats": (launch_audio, 5),
     "sound_features": (launch_features, 4),
     "sound_trends": (launch_trends, 1),

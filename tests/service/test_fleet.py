@@ -149,6 +149,16 @@ def test_an_engine_says_how_it_is(running, clip, streams):
     assert engine.resident_bytes > 100 << 20
     buckets = list(engine.latency_buckets.values())
     assert buckets == sorted(buckets)
+    assert set(engine.stage_buckets) == {"ingest", "decode", "queue", "measure", "judge"}
+    for stage, counts in engine.stage_buckets.items():
+        assert list(counts.values()) == sorted(counts.values())
+        assert counts[float("inf")] > 10, stage
+        assert engine.stage_sums[stage] > 0
+    # A picture waits, is measured and judged, and that is all there is between its decoding and its verdict.
+    after_decoding = sum(engine.stage_sums[stage] for stage in ("queue", "measure", "judge"))
+    assert (
+        0 < after_decoding <= 1.05 * engine.latency_sum
+    )  # a batch of several counts once in it, and once for each there
     assert engine.counters["frames_decoded"] >= engine.stream_counters["one"]["frames_decoded"] > 0
 
 
@@ -353,3 +363,21 @@ def test_the_stream_that_was_there_at_every_death_is_quarantined_and_not_its_cha
         keeper._blame(["three"], 300.0 + 16 * n, 60.0)
     assert fleet.status("three").state == "starting"
     fleet.stop()
+
+
+@pytest.mark.slow
+def test_streams_say_that_the_kernels_are_compiled_where_they_wait_for_that(clip, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "none-yet"))
+    fleet, told = started()
+    try:
+        fleet.apply(plan("early", clip))
+        assert (fleet.status("early").state, fleet.status("early").cause) == ("starting", "engine_starting")
+        wait(lambda: "compiles the kernels" in fleet.status("early").detail, 60)
+        assert "compiles the kernels" in fleet.ready()
+        fleet.apply(plan("late", clip))
+        assert "compiles the kernels" in fleet.status("late").detail
+        wait(lambda: {s.id for s in told.statuses if "compiles the kernels" in s.detail} == {"early", "late"}, 5)
+        assert [record for record in caplog.records if "compiles the kernels" in record.getMessage()]
+        assert {engine.up for engine in fleet.engines()} == {False}
+    finally:
+        fleet.stop(2.0)

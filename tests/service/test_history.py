@@ -1,5 +1,7 @@
 """The last hours by the second: kept in files of fixed size, read back, plotted, and tried with other thresholds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -81,6 +83,14 @@ def test_long_spans_are_thinned_and_keep_their_peaks(tmp_path):
     assert max(told["measures"]["mafd"]["high"]) == 9.0
     assert min(told["measures"]["mafd"]["low"]) == pytest.approx(0.1)
     assert set(told["pictures"]) == {1.0}
+
+
+def test_how_many_pictures_the_network_saw_is_kept(tmp_path):
+    looks = [0, 2, 1, 1]
+    seconds = [(i, replace(second("a", i), frames_seen_by_network=count)) for i, count in enumerate(looks)]
+    rows = kept(tmp_path, seconds).read("a", START, START + 4)
+    assert series(rows, [], START - 1, START + 4, 100)["network"] == [None, 0.0, 2.0, 1.0, 1.0]
+    assert series(rows, [], START, START + 4, 2)["network"] == [1.0, 1.0]
 
 
 def test_a_backtest_finds_what_lasts_and_not_what_is_short(tmp_path):

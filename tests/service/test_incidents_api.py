@@ -158,11 +158,14 @@ def test_evidence_is_kept_and_served_with_ranges(service, client, tmp_path):
     clip.write_bytes(b"G" * 1000)
     service.fleet.listener.on_evidence(name, session, "thumbnail", b"\xff\xd8first")
     service.fleet.listener.on_evidence(name, session, "thumbnail", b"\xff\xd8second")
+    service.fleet.listener.on_evidence(name, session, "overlay", b"\xff\xd8map")
     service.fleet.listener.on_evidence(name, session, "clip", clip)
     service.fleet.listener.on_evidence(name, session, "series", json.dumps({"x": [1]}).encode())
     page = f"/api/v1/incidents/{part_key(name, session)}"
-    wait_until(lambda: client.get(page).status_code == 200 and len(client.get(page).json()["evidence"]) == 3)
+    wait_until(lambda: client.get(page).status_code == 200 and len(client.get(page).json()["evidence"]) == 4)
     assert client.get(f"{page}/thumbnail").content == b"\xff\xd8second"
+    overlay = client.get(f"{page}/overlay")
+    assert (overlay.content, overlay.headers["content-type"]) == (b"\xff\xd8map", "image/jpeg")
     assert client.get(f"{page}/series").json() == {"x": [1]}
     part = client.get(f"{page}/clip", headers={"Range": "bytes=10-19"})
     assert (part.status_code, part.content, part.headers["content-type"]) == (206, b"G" * 10, "video/mp2t")
@@ -171,6 +174,7 @@ def test_evidence_is_kept_and_served_with_ranges(service, client, tmp_path):
     [day] = (service.data / "evidence").iterdir()
     assert sorted(path.name for path in next(iter(day.iterdir())).iterdir()) == [
         "clip.ts",
+        "overlay.jpg",
         "series.json",
         "thumbnail.jpg",
     ]

@@ -47,6 +47,9 @@ def test_every_promised_metric_is_there_with_its_value(service):
     assert samples["avjury_verdict_latency_seconds_bucket", "engine=cpu", "le=0.1"] == 5
     assert samples["avjury_verdict_latency_seconds_count", "engine=cpu"] == 10
     assert samples["avjury_verdict_latency_seconds_sum", "engine=cpu"] == 3.5
+    assert samples["avjury_stage_latency_seconds_bucket", "engine=cpu", "le=0.1", "stage=decode"] == 6
+    assert samples["avjury_stage_latency_seconds_count", "engine=cpu", "stage=decode"] == 8
+    assert samples["avjury_stage_latency_seconds_sum", "engine=cpu", "stage=decode"] == 1.5
     assert samples["avjury_device_to_host_bytes_total", "engine=cpu"] == 4096
     assert samples[("avjury_ready",)] == 1
 
@@ -69,7 +72,7 @@ def test_names_are_in_base_units_and_labels_are_bounded(service):
         assert not re.search(r"_(ms|millis|minutes|kb|mb|percent)(_|$)", name), name
         kinds = {label.split("=")[0] for label in labels}
         assert kinds <= {"stream", "engine", "device", "detector", "severity", "le", "state", "part", "sink", "outcome",
-                         "why", "what", "version"}, name  # fmt: skip
+                         "why", "what", "version", "stage"}, name  # fmt: skip
 
 
 def test_prometheus_reads_it(service, tmp_path):

@@ -11,7 +11,7 @@ from programs import program
 from running_service import running, wait_until
 from scripted_fleet import ScriptedFleet
 
-from engine.verdicts import Severity
+from engine.verdicts import Severity, SyncVerdict
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -37,9 +37,11 @@ class PicturedFleet(ScriptedFleet):
 
     picture = jpeg()
 
+    sync = None
+
     def status(self, stream_id):
         status = super().status(stream_id)
-        return status and replace(status, video="h264 64x36 25 fps", audio="aac 48000 Hz stereo")
+        return status and replace(status, video="h264 64x36 25 fps", audio="aac 48000 Hz stereo", sync=self.sync)
 
     def thumbnail(self, stream_id):
         return self.picture if stream_id in self.plans and not self.plans[stream_id].paused else None
@@ -124,6 +126,22 @@ def test_who_logs_in_sees_what_the_role_may_and_logs_out(service, visit):
     assert page.locator("button:has-text('Pause')").count() == 0
     page.click("button:has-text('log out')")
     page.wait_for_selector("#token")
+
+
+def test_a_stream_shows_its_lip_sync_and_what_it_is_compared_with(tmp_path, visit):
+    config = CONFIG.replace("films.ts}", "films.ts, reference: news}")
+    with running(tmp_path, config, fleet=PicturedFleet()) as service:
+        service.fleet.sync = SyncVerdict("out_of_sync", -80.2, 0.93, "reference", 2100.0, True)
+        page = visit(service, "v-token")
+        go(page, service, "streams/films")
+        page.wait_for_selector("dd:has-text('out of sync: sound 80 ms early (by its reference, confidence 0.93)')")
+        page.wait_for_selector("dd:has-text('news: the same programme, 2.1 s later')")
+        for later in (SyncVerdict("in_sync", 12.0, 0.9, "reference", 2000.0, True),
+                      SyncVerdict("unknown", same_programme=False)):  # fmt: skip
+            service.fleet.sync = later
+            service.fleet.listener.on_second(replace(second("films", 7), sync=later), "s", time.time())
+            page.wait_for_selector(f"dd:has-text('{'in sync: sound 12 ms late' if later.offset_ms else 'unknown'}')")
+        page.wait_for_selector("dd:has-text('news: another programme')")
 
 
 def test_the_wall_shows_pictures_levels_and_the_worst_first(service, visit):

@@ -1,5 +1,8 @@
 """What the fleet reckons with between two reports of an engine."""
 
+import pytest
+
+from engine.errors import ConfigError
 from engine.service.contract import StreamPlan
 from engine.service.fleet_settings import FleetSettings
 from engine.service.messages import Report
@@ -23,4 +26,28 @@ def test_streams_that_come_and_go_between_two_reports_take_no_room():
     with roster.guard:
         roster.take_in(StreamPlan("stays", "clip.ts"))
     assert engine.added == 1
+    roster.close()
+
+
+def test_streams_that_are_compared_are_judged_by_one_engine():
+    roster = Roster(FleetSettings(groups=(Group("a", slots=8), Group("b", slots=64))))
+    with roster.guard:
+        roster.take_in(StreamPlan("contribution", "clip.ts", group="a"))
+        roster.take_in(StreamPlan("else", "clip.ts"))
+        roster.take_in(StreamPlan("distribution", "clip.ts", reference="contribution"))
+        # Its reference comes later.
+        roster.take_in(StreamPlan("early", "clip.ts", reference="late", group="a"))
+        roster.take_in(StreamPlan("late", "clip.ts"))
+        # Two are compared with one that is not there yet.
+        roster.take_in(StreamPlan("one", "clip.ts", reference="coming", group="a"))
+        roster.take_in(StreamPlan("two", "clip.ts", reference="coming"))
+        names = {name: place.engine.group.name for name, place in roster.streams.items()}
+        assert names == {"contribution": "a", "else": "b", "distribution": "a", "early": "a", "late": "a",
+                         "one": "a", "two": "a"}  # fmt: skip
+        with pytest.raises(ConfigError, match="parted"):
+            roster.take_in(StreamPlan("parted", "clip.ts", reference="contribution", group="b"))
+        # Compared from now on, it goes where its reference is.
+        roster.change(roster.streams["else"], StreamPlan("else", "clip.ts", reference="contribution"))
+        assert roster.streams["else"].engine.group.name == "a"
+        assert roster.streams["else"].order().reference == "contribution"
     roster.close()

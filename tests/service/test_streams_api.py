@@ -120,6 +120,8 @@ def test_streams_pause_and_go_on(service, client):
         ({"id": "x", "maintenance": [{"start": "02:00"}]}, "start and end"),
         ({"id": "x", "maintenance": [{"start": "02:00", "end": "03:00", "zone": "Mars/North"}]}, "Mars/North"),
         ({"id": "x", "rendition": "biggest"}, "rendition"),
+        ({"id": "x", "reference": "newss"}, "did you mean 'news'"),
+        ({"id": "x", "reference": "x"}, "its own reference"),
     ],
 )
 def test_what_is_wrong_with_a_stream_is_told(service, client, values, said):
@@ -240,3 +242,35 @@ def test_streams_of_the_api_and_what_it_said_of_others_are_there_after_a_start(t
         assert client.get("/api/v1/streams/kept").json() | {"status": None} == kept | {"status": None}
         assert service.fleet.plans["news"].paused
         assert client.get("/api/v1/streams/news").json()["muted"]
+
+
+def test_a_stream_is_compared_with_another_and_that_one_cannot_go(tmp_path):
+    with running(tmp_path, CONFIG) as service, service.client() as client:
+        client.post("/api/v1/streams", json=stream("contribution"))
+        added = client.post("/api/v1/streams", json=stream("distribution", reference="contribution"))
+        assert (added.status_code, added.json()["reference"]) == (201, "contribution")
+        assert service.fleet.plans["distribution"].reference == "contribution"
+        refused = client.delete("/api/v1/streams/contribution")
+        assert refused.status_code == 409
+        assert "distribution" in refused.json()["error"]["why"]
+        parted = client.patch("/api/v1/streams/distribution", json={"reference": "nothing"})
+        assert parted.status_code == 422
+    with running(tmp_path, CONFIG) as service, service.client() as client:
+        assert service.fleet.plans["distribution"].reference == "contribution"
+        taken = client.patch("/api/v1/streams/distribution", json={"reference": None})
+        assert taken.json()["reference"] is None
+        assert service.fleet.plans["distribution"].reference is None
+        assert client.delete("/api/v1/streams/contribution").status_code == 204
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/v1/streams"), ("PATCH", "/api/v1/streams/dark")])
+def test_a_body_that_is_no_json_object_is_told_so(tmp_path, method, path):
+    with running(tmp_path) as service, service.client() as client:
+        bare = client.request(method, path, content=b'{"id": "x"}')  # as `curl -d` sends it
+        form = client.request(method, path, data={"id": "x"})
+        listed = client.request(method, path, json=[1])
+    assert [answer.status_code for answer in (bare, form, listed)] == [422] * 3
+    assert "Content-Type: application/json" in form.json()["error"]["remedy"]
+    assert listed.json()["error"]["why"] == "the body is not a JSON object"
+    assert "pydantic" not in bare.text
+    assert "dictionary" not in bare.text + form.text + listed.text

@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,9 +17,11 @@ from engine.store import parts
 from engine.store.directory import Directory
 from engine.store.objects import open_objects
 from engine.store.parquet import VerdictSettings, VerdictStore
+from engine.store.second_rows import pack, row_of, rows_of, table_of, unpack
 from engine.store.spool import Spool
 from engine.store.upkeep import Upkeep, expire
 from engine.store.verdict_reader import VerdictReader
+from engine.verdicts import SyncVerdict
 
 
 @pytest.fixture
@@ -71,6 +74,16 @@ def test_what_is_read_is_what_was_put(settings):
         for n in range(5):
             store.put(second("s", n, errors=n, open=["a.b"], critical=["a.b"], unknown=["c.d"]), "a", NOON + n + 0.125)
     assert list(everything(settings)) == put
+
+
+def test_what_is_known_of_sync_is_kept_with_the_second(settings):
+    known = SyncVerdict("out_of_sync", 205.5, 0.9, "reference", 2100.25, True)
+    rows = [row_of(replace(second("s", n), sync=sync), "a", NOON + n) for n, sync in enumerate([known, None])]
+    found = rows_of(table_of(unpack(pack(rows))))
+    assert [one.av_sync for one in found] == ["out_of_sync", None]
+    assert [one.av_sync_offset_ms for one in found] == [205.5, None]
+    assert [one.reference_latency_ms for one in found] == [2100.25, None]
+    assert [one.same_programme for one in found] == [True, None]
 
 
 def test_a_second_is_seen_at_every_station_and_once(settings):

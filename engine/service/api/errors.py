@@ -32,6 +32,8 @@ _HTTP: Final = {
     405: ("wrong method", "this address does not take it", "/docs lists what there is"),
     413: ("request too large", "it is longer than service.max_body_bytes", "send less"),
 }
+# What pydantic calls a body that is no JSON object.
+_NO_OBJECT: Final = ("model_attributes_type", "model_type", "dict_type")
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +93,11 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     place, *path = problem["loc"]
     if problem["type"] == "json_invalid":
         return answer(422, "wrong request", "the body is not valid JSON", "send a JSON document")
+    if place == "body" and not path and problem["type"] in _NO_OBJECT:
+        if isinstance(problem["input"], bytes):  # read as it came, as the header names another type
+            return answer(422, "wrong request", "the body is not said to be JSON",
+                          "send a JSON object, and the header `Content-Type: application/json`")  # fmt: skip
+        return answer(422, "wrong request", "the body is not a JSON object", 'send {"NAME": VALUE, ...}; see /docs')
     problem["loc"] = tuple(path)
     model = _body_model(request) if place == "body" else None
     where, why, remedy = explain(problem, model or Stream)

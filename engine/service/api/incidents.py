@@ -111,6 +111,10 @@ def routes(parts: Parts, access: Access) -> APIRouter:
 
     for kind, text in (
         ("thumbnail", "What the stream showed at the worst moment, as JPEG"),
+        (
+            "overlay",
+            "The same with a map over it of where the network sees damage, as JPEG; of `video.corruption` only",
+        ),
         ("clip", "The media around it, as the stream sent it"),
         ("series", "The measure around it, ready to plot"),
     ):

@@ -111,7 +111,7 @@ def routes(parts: Parts, access: Access) -> APIRouter:
 def _engine(engine: EngineStatus) -> dict[str, Any]:
     shown = asdict(engine)
     # By stream they are in /metrics, and in each stream's own page.
-    for name in ("stream_counters", "latency_buckets", "latency_sum"):
+    for name in ("stream_counters", "latency_buckets", "latency_sum", "stage_buckets", "stage_sums"):
         del shown[name]
     return shown
 

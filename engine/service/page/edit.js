@@ -6,13 +6,14 @@ import { number } from "./format.js";
 
 export async function show(main, id) {
   const [profiles, stream] = await Promise.all([get("profiles"), id ? get(`streams/${encoded(id)}`) : null]);
-  const now = stream || { id: "", url: "", channel: null, profile: null, priority: 50, rendition: "best", labels: {}, detectors: {} };
+  const now = stream || { id: "", url: "", channel: null, profile: null, priority: 50, rendition: "best", reference: null, labels: {}, detectors: {} };
   const name = h("input", { value: now.id, required: true, disabled: Boolean(id), maxlength: 200 });
   const url = h("input", { value: now.url, required: true, placeholder: "https://…/master.m3u8, srt://…, rtsp://…", maxlength: 4096 });
   const channel = h("input", { value: now.channel || "", placeholder: "none" });
   const profile = select([["", "defaults"], ...profiles.items], now.profile || "");
   const priority = h("input", { type: "number", min: 0, max: 100, value: now.priority });
   const rendition = h("input", { value: now.rendition });
+  const reference = h("input", { value: now.reference || "", placeholder: "none" });
   const labels = h("textarea", { rows: 3, value: Object.entries(now.labels).map(([k, v]) => `${k}=${v}`).join("\n") });
   const detectors = h("textarea", { rows: 5, spellcheck: "false", value: JSON.stringify(now.detectors, null, 2) });
   const seen = h("div", { class: "probe" });
@@ -28,7 +29,7 @@ export async function show(main, id) {
     try { table = JSON.parse(detectors.value || "{}"); } catch (error) { throw new Error(`Detectors: ${error.message}`); }
     return {
       ...(id ? {} : { id: name.value.trim() }), url: url.value.trim(), channel: channel.value.trim() || null, profile: profile.value || null,
-      priority: Number(priority.value), rendition: rendition.value.trim(), labels: Object.fromEntries(pairs), detectors: table,
+      priority: Number(priority.value), rendition: rendition.value.trim(), reference: reference.value.trim() || null, labels: Object.fromEntries(pairs), detectors: table,
     };
   }
 
@@ -76,6 +77,7 @@ export async function show(main, id) {
   h("div", { class: "two" }, field("Id", name, "Unique; part of addresses and metrics."), field("Address", url, "HLS, DASH, RTSP, RTMP, SRT, RTP, UDP, TCP or HTTP.")),
   h("div", { class: "two" }, field("Profile", profile, "What kind of stream it is."), field("Channel", channel, "Streams of one channel are its renditions; their incidents are one.")),
   h("div", { class: "two" }, field("Priority", priority, "Who is kept when there is not enough room; higher stays longer."), field("Rendition", rendition, "best, worst, or a height as 720.")),
+  h("div", { class: "two" }, field("Reference", reference, "Id of a stream of the same programme, to compare with for lip sync and latency.")),
   h("div", { class: "two" }, field("Labels", labels, "NAME=VALUE, one a line."), field("Detectors", detectors, "What differs from the profile, as JSON: {\"video.blur\": false, \"audio.silence\": {\"duration\": 5}}.")),
   seen, h("div", { class: "tools" }, h("button", { class: "primary" }, id ? "Save" : "Look and save"), button("Only look", probe), anyway,
     h("a", { class: "button quiet", href: id ? `#/streams/${encoded(id)}` : "#/" }, "Leave it")));

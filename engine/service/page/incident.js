@@ -59,6 +59,7 @@ export async function show(main, id) {
       parts.push(h("figure", {}, video, cannot, h("figcaption", {}, "The stream around it, as it came. ", h("a", { href: place("clip"), download: `${id}-clip` }, "Download"))));
     }
     if (has.has("thumbnail")) parts.push(h("figure", {}, h("img", { src: place("thumbnail"), alt: "The worst moment" }), h("figcaption", {}, "The worst moment")));
+    if (has.has("overlay")) parts.push(h("figure", {}, h("img", { src: place("overlay"), alt: "A map of damage over the picture" }), h("figcaption", {}, "Where the network sees damage: the stronger the colour, the surer; framed, where it counts as damage")));
     fill(evidence, parts.length ? parts : h("p", { class: "empty" }, incident.state === "open" ? "Evidence comes while it is open and a little after." : "No evidence was kept."));
   }
 

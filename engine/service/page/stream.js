@@ -49,6 +49,24 @@ export async function show(main, id) {
     return NAMES[name] || (rule ? spoken(rule.detector) : spoken(name));
   }
 
+  function lips() {
+    const sync = stream.status.sync;
+    if (!sync) return null;
+    if (sync.offset_ms === null) return "unknown";
+    const side = sync.offset_ms > 0 ? "late" : "early";
+    const said = sync.verdict === "in_sync" ? "in sync" : "out of sync";
+    return `${said}: sound ${Math.round(Math.abs(sync.offset_ms))} ms ${side} (${sync.way === "pattern" ? "by its test pattern" : "by its reference"}, confidence ${number(sync.confidence, 2)})`;
+  }
+
+  function against() {
+    const sync = stream.status.sync, link = h("a", { href: `#/streams/${encoded(stream.reference)}` }, stream.reference);
+    if (!sync || sync.same_programme === null) return h("span", {}, link, ": nothing known yet");
+    if (!sync.same_programme) return h("span", {}, link, ": another programme");
+    if (sync.latency_ms === null) return h("span", {}, link, ": the same programme");
+    const apart = Math.abs(sync.latency_ms), length = apart < 1000 ? `${Math.round(apart)} ms` : lasting(apart / 1000);
+    return h("span", {}, link, `: the same programme, ${length} ${sync.latency_ms < 0 ? "earlier" : "later"}`);
+  }
+
   function head() {
     const { status } = stream, tile = wall.tiles.get(id);
     const state = tile ? tile.state : stream.paused ? "paused" : stream.muted ? "maintenance" : status.state === "running" ? "ok" : "unknown";
@@ -62,6 +80,8 @@ export async function show(main, id) {
       ["Decoder", status.decoder ? `${status.decoder}${status.decoder_reason ? `: ${status.decoder_reason}` : ""}` : "–"],
       ["Engine", status.engine ? `${status.engine} on ${status.device}` : "–"],
       ["Judged", `${percent(status.sampling)} of the pictures, ${number(status.lag_seconds, 2)} s behind`],
+      lips() ? ["Lip sync", lips()] : null,
+      stream.reference ? ["Reference", against()] : null,
       ["Profile", stream.profile || "defaults"],
       ["Restarts", String(status.restarts)],
       Object.keys(stream.labels).length ? ["Labels", Object.entries(stream.labels).map(([k, v]) => `${k}=${v}`).join(", ")] : null,
@@ -127,6 +147,7 @@ export async function show(main, id) {
         if (share !== null && share < 0.9) return ["lane-part", `${percent(share)} of the pictures were judged`];
         return ["lane-full", "judged in full"];
       })],
+      told.network.some(Boolean) ? ["network", stretches(told.at, told.step, told.network, (looks) => (looks ? ["lane-full", `the network saw ${number(looks, 2)} pictures a second`] : null))] : null,
       told.decode_errors.some(Boolean) ? ["damage", stretches(told.at, told.step, told.decode_errors, (n) => (n ? ["lane-damage", `${n} damaged`] : null))] : null,
       ...kinds.map((kind) => [spoken(kind), found.filter((i) => i.detector === kind).map((i) => {
         const [from, to] = open(i);
@@ -161,6 +182,7 @@ export async function show(main, id) {
   let loaded = 0;
   const end = watch(`events?${asQuery({ types: "incident,status,second", stream: id })}`, {
     second: (told) => {
+      if (JSON.stringify(told.sync) !== JSON.stringify(stream.status.sync)) change({ ...stream, status: { ...stream.status, sync: told.sync } });
       const level = (name) => (told.levels[name] ? told.levels[name][1] : null);
       fill(meters, meter("momentary", level("momentary"), -60, 0, "LUFS", -9), meter("short-term", level("short_term"), -60, 0, "LUFS", -9), meter("true peak", level("true_peak_db"), -60, 3, "dBTP", -1));
       if (!fixed && performance.now() - loaded > Math.max(2000, span)) { loaded = performance.now(); again(); }

@@ -1,0 +1,285 @@
+"""What the artifact network says of pictures: pieces of one now and then, and a map of the whole one as evidence.
+
+A picture is looked at as often as the stream's rate says, by its own time, in PIECES places: where it changed most from
+the picture before, and elsewhere by chance, which the stream's name and the picture's time decide. So what is said of a
+stream depends on nothing but the stream. On the CPU each picture goes through the network by itself, on a GPU in
+batches of one size that are filled up with empty pieces.
+
+Pictures that are interlaced are not looked at: nobody has measured what it would say of them.
+"""
+
+import copy
+import zlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from engine.measure.arithmetic import Arithmetic
+from engine.measure.columns import place
+from engine.measure.rows import Rows
+from engine.media import FrameBatch, Surface
+from kernels.tile_stats import MEASURES, TILE_COLUMNS, TILE_ROWS, TILES, tile_stats
+from kernels.to_network import PIECE, to_network
+from models.artifact_net import LABELS, TILE
+from models.artifact_net import TILES as PIECE_TILES
+from models.artifact_weights import Artifact
+
+# Where it changed most; as many again by chance.
+POINTED: Final = 2
+PIECES: Final = 4
+# Pieces that go through the network together: of one picture, so that other streams change nothing.
+CPU_BATCH: Final = PIECES
+CUDA_BATCH: Final = 64
+# What the network said holds until it should have looked again, and half as long once more.
+HOLD_INTERVALS: Final = 1.5
+# Damage that is worth a map, as a share of the picture.
+MAP_SHARE: Final = 0.01
+
+_CORRUPTION, _NETWORK = place("corruption"), place("network_corruption")
+_NAMES: Final = frozenset(("corruption", "network_corruption"))
+_LABEL: Final = LABELS.index("corruption")
+_DIFFERENCE: Final = MEASURES.index("difference")
+_EARLY: Final = 1e-6
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkUse:
+    """How an engine uses the network.
+
+    Args:
+        artifact: the network with its weights.
+        rate: pictures per second of each stream that it looks at.
+        judges: what it says counts for `corruption`; else it is measured only.
+    """
+
+    artifact: Artifact
+    rate: float
+    judges: bool = False
+
+
+class Network:
+    """The part of `to_network` and the network.
+
+    Args:
+        arithmetic: of the device.
+        slots: number of slots.
+        use: how.
+    """
+
+    def __init__(self, arithmetic: Arithmetic, slots: int, use: NetworkUse) -> None:
+        self._arithmetic, self._use = arithmetic, use
+        self._on_cpu = arithmetic.device.type == "cpu"
+        if self._on_cpu:
+            # A handful of small convolutions: handing them to other threads costs more than it saves, and with one
+            # thread the sums are the same on every machine, however many cores it has.
+            torch.set_num_threads(1)
+        self._half = not self._on_cpu
+        net = copy.deepcopy(use.artifact.net).to(arithmetic.device)
+        self._net = net.to(torch.bfloat16) if self._half else net
+        self._rate = [0.0] * slots  # as it is for now; 0 does not look
+        self._wanted: set[int] = set()
+        self._seen: list[int | None] = [None] * slots  # the last step of the rate that was looked at
+        self.share = 1.0
+        """Of the usual rate; less under load."""
+        self.looked: tuple[int, ...] = ()
+        """Rows of the last batch that were looked at."""
+        self._area = arithmetic.column(slots, torch.nan)  # of damage in what was looked at just now
+        self.told_tiles: Callable[[Sequence[int], Tensor], None] | None = None
+        """Handed what is said of every tile that is looked at: rows of the batch, (rows, PIECES, tiles, tiles)."""
+        self._run = arithmetic.column(slots)  # pictures in a row that were damaged
+        self._least = arithmetic.column(slots)  # the smallest area among them
+        self._told, self._until = arithmetic.column(slots), arithmetic.column(slots, -torch.inf)
+
+    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
+        self._seen[slot] = None
+        self._run[slot] = self._told[slot] = 0.0
+        self._least[slot], self._until[slot], self._area[slot] = 1.0, -torch.inf, torch.nan
+        self._wanted.discard(slot)
+        if not _NAMES.isdisjoint(wanted):
+            self._wanted.add(slot)
+
+    @property
+    def runs(self) -> bool:
+        return bool(self._wanted)
+
+    def look(self, batch: FrameBatch, references: Callable[[Tensor, Tensor], Tensor]) -> None:
+        """Look at those pictures of a batch whose time has come, before anything else is made of it.
+
+        Args:
+            batch: at hand.
+            references: rows of the pictures before, by rows of the batch and by their slots, both on the device.
+        """
+        self.looked = tuple(
+            row
+            for row, (slot, surface) in enumerate(zip(batch.numbers, batch.surfaces, strict=True))
+            if self._is_due(slot, surface)
+        )
+        if self.looked:
+            self._look(batch, self.looked, references)
+
+    def fill(self, rows: Rows) -> None:
+        """Fill the columns with what was seen just now; they stay NaN for pictures that were not looked at."""
+        if not self.runs:
+            return
+        area = self._area[rows.slots]
+        rows.view[:, _NETWORK] = area
+        self._area[rows.slots] = area * torch.nan  # a number of Python's could not be recorded
+        if self._use.judges:
+            self._tell(rows)
+
+    def _is_due(self, slot: int, surface: Surface) -> bool:
+        """The first picture at or after each step of the rate; never the first of a stream, which has none before."""
+        rate = self._use.rate * self.share
+        if slot not in self._wanted or rate <= 0:
+            return False
+        step = int((surface.pts + _EARLY) * rate)
+        before, self._seen[slot] = self._seen[slot], step
+        return before is not None and step != before and not surface.interlaced
+
+    def _look(
+        self, batch: FrameBatch, due: Sequence[int], references_of: Callable[[Tensor, Tensor], Tensor]
+    ) -> None:  # fmt: skip
+        arithmetic, device = self._arithmetic, self._arithmetic.device
+        surfaces = [batch.surfaces[row] for row in due]
+        index = torch.tensor(due)
+        slots = batch.slots[index].to(device)
+        frames = batch.frames[index].to(device)
+        references = references_of(index.to(device), slots)
+        sizes = torch.tensor([[s.height, s.width] for s in surfaces])
+        chance = torch.tensor([_places_by_chance(s, PIECES - POINTED) for s in surfaces])
+        ranges = torch.tensor([int(s.full_range) for s in surfaces])
+        sizes, chance, ranges = (t.to(device, non_blocking=True) for t in (sizes, chance, ranges))
+        change = tile_stats(frames, references)[:, _DIFFERENCE].nan_to_num()
+        corners = torch.cat([_places_of_change(change, sizes), chance], dim=1)  # (D, PIECES, 2)
+        row = torch.arange(len(due), device=device)
+        crops = torch.empty((len(due), PIECES, 4), dtype=torch.int64, device=device)
+        crops[..., 0], crops[..., 1:3], crops[..., 3] = row[:, None], corners, ranges[:, None]
+        said = self._said(frames, references, crops.reshape(-1, 4)).reshape(len(due), PIECES, PIECE_TILES, PIECE_TILES)
+        inside = _inside(corners, sizes)
+        if self.told_tiles is not None:
+            self.told_tiles(due, torch.where(inside, said, torch.nan))
+        over = (said >= self._use.artifact.point.tile) & inside
+        area = over.sum(dim=(1, 2, 3)).double() / inside.sum(dim=(1, 2, 3)).clamp(min=1)
+        self._area[arithmetic.view(slots)] = arithmetic.view(area)
+
+    def _said(self, frames: Tensor, references: Tensor, crops: Tensor) -> Tensor:
+        """(M, PIECE_TILES, PIECE_TILES) float32: how probable damage is in each tile of each piece."""
+        size = CPU_BATCH if self._on_cpu else CUDA_BATCH
+        count = crops.shape[0]
+        room = -count % size
+        if room:
+            crops = torch.cat([crops, crops.new_full((room, crops.shape[1]), -1)])
+        with torch.inference_mode():
+            said = [
+                self._net(to_network(frames, references, part, self._half))[:, _LABEL].float().sigmoid()
+                for part in torch.split(crops, size)
+            ]
+        return torch.cat(said)[:count].clone()
+
+    def _tell(self, rows: Rows) -> None:
+        """`corruption` is at least what the network is sure of."""
+        xp, view, slots, pts = self._arithmetic.xp, rows.view, rows.slots, rows.pts
+        point, area = self._use.artifact.point, view[:, _NETWORK]
+        looked = ~xp.isnan(area)
+        damaged = looked & (area >= point.area)
+        run = xp.where(damaged, self._run[slots] + 1, xp.where(looked, 0.0, self._run[slots]))
+        least = xp.where(damaged, xp.minimum(self._least[slots], area), xp.where(looked, 1.0, self._least[slots]))
+        sure = run >= point.pictures
+        told = xp.where(looked, xp.where(sure, least, 0.0), self._told[slots])
+        hold = HOLD_INTERVALS / self._use.rate
+        until = xp.where(looked, pts + hold, self._until[slots])
+        self._run[slots], self._least[slots] = run, least
+        self._told[slots], self._until[slots] = told, until
+        holds = (told > 0) & (pts <= until)
+        corruption = view[:, _CORRUPTION]
+        # Not "larger or NaN": where blocks are not judged, nothing is.
+        view[:, _CORRUPTION] = xp.where(holds & (told > corruption), told, corruption)
+
+    def map_of(self, surface: Surface, frame: Tensor, reference: Tensor) -> Floats:
+        """How probable damage is in each tile of a whole picture; takes about a tenth of a second for 1080p.
+
+        May be called from another thread. Both pictures have to stay where they are until it returns.
+
+        Args:
+            surface: the picture.
+            frame, reference: (1, fields): its row and that of the picture before.
+        Returns: (rows, columns) float32 of tiles of TILE samples; those beyond the last whole tile are left out.
+        """
+        tops, lefts = (_grid(size) for size in (surface.height, surface.width))
+        corners = [(0, top, left, int(surface.full_range)) for top in tops for left in lefts]
+        crops = torch.tensor(corners, device=frame.device)
+        said = self._said(frame, reference, crops).cpu().numpy()
+        found = np.zeros((max(1, surface.height // TILE), max(1, surface.width // TILE)), np.float32)
+        for (_, top, left, _), piece in zip(corners, said, strict=True):
+            part = found[top // TILE : top // TILE + PIECE_TILES, left // TILE : left // TILE + PIECE_TILES]
+            part[:] = piece[: part.shape[0], : part.shape[1]]
+        return found
+
+    @property
+    def point(self) -> float:
+        """From which probability on a tile counts as damaged."""
+        return self._use.artifact.point.tile
+
+
+def _last(size: int) -> int:
+    """Where the last piece begins that lies within so many samples."""
+    return max(0, (size - PIECE) // TILE * TILE)
+
+
+def _grid(size: int) -> list[int]:
+    """Where pieces begin that cover so many samples, side by side."""
+    last = _last(size)
+    return sorted({*range(0, last + 1, PIECE), last})
+
+
+def _places_by_chance(surface: Surface, count: int) -> list[tuple[int, int]]:
+    """Corners of pieces that the stream's name and the picture's time decide."""
+    number = zlib.crc32(surface.stream.encode()) << 32 | (round(surface.pts * 90_000) & 0xFFFFFFFF)
+    found = []
+    for _ in range(count):
+        # SplitMix64 (Steele, Lea and Flood 2014): neighbouring numbers come out far apart.
+        number = (number + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+        mixed = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+        mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
+        mixed ^= mixed >> 31
+        rows, columns = (_last(size) // TILE + 1 for size in (surface.height, surface.width))
+        found.append((mixed % rows * TILE, (mixed >> 32) % columns * TILE))
+    return found
+
+
+def _places_of_change(change: Tensor, sizes: Tensor) -> Tensor:
+    """Corners of pieces around the tiles that changed most, apart from each other.
+
+    Args:
+        change: (D, TILES) float64, mean change of each tile as a share of full scale.
+        sizes: (D, 2) int64, height and width.
+    Returns: (D, POINTED, 2) int64, multiples of TILE.
+    """
+    tiles = torch.arange(TILES, device=change.device)
+    grid = torch.tensor([TILE_ROWS, TILE_COLUMNS], device=change.device)
+    at = torch.stack([tiles // TILE_COLUMNS, tiles % TILE_COLUMNS], dim=1)  # (TILES, 2)
+    middles = (2 * at[None] + 1) * sizes[:, None] // (2 * grid)  # (D, TILES, 2)
+    # All different, so that the largest is the same one everywhere.
+    key = (change * 2**32).long() * TILES + (TILES - 1 - tiles)
+    last = ((sizes - PIECE) // TILE * TILE).clamp(min=0)[:, None]
+    found = []
+    for _ in range(POINTED):
+        chosen = middles.gather(1, key.argmax(dim=1)[:, None, None].expand(-1, 1, 2))  # (D, 1, 2)
+        found.append(torch.minimum(((chosen - PIECE // 2) // TILE * TILE).clamp(min=0), last))
+        near = ((middles - chosen).abs() < PIECE).all(dim=2)
+        key = torch.where(near, key - 2**50, key)
+    return torch.cat(found, dim=1)
+
+
+def _inside(corners: Tensor, sizes: Tensor) -> Tensor:
+    """(D, PIECES, PIECE_TILES, PIECE_TILES) bool: the tiles that lie wholly within the picture."""
+    ends = corners[..., None] + TILE * (1 + torch.arange(PIECE_TILES, device=corners.device))  # (D, PIECES, 2, T)
+    inside = ends <= sizes[:, None, :, None]
+    return inside[:, :, 0, :, None] & inside[:, :, 1, None, :]

@@ -1,0 +1,174 @@
+"""What unsynchronised capture leaves in pictures: rows at which two moments meet. Decision 0048."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from engine.measure import host
+from engine.measure.arithmetic import Arithmetic
+from engine.measure.columns import place
+from engine.measure.damage import Clock
+from engine.measure.rows import Fact, Rows
+from engine.measure.schedule import Schedule
+from kernels.tear import tear
+
+# Tears are looked for so often; and with every picture as long as a row has so much evidence.
+TEAR_INTERVAL_SECONDS: Final = 0.1
+SUSPECTED: Final = 4.0
+# A picture's blocks at a torn row seem torn in this share of those that move, at least; elsewhere in LEAST_USUAL, or in
+# as many as in the rows of its kind: multiples of eight, of four, and others, as coding leaves steps on its own grid.
+TORN_SHARE: Final = 0.1
+LEAST_USUAL: Final = 0.005
+USUAL_SECONDS: Final = 0.4
+# What one picture says of a row, as the logarithm of how much likelier it is torn, is no more than this for it, and no
+# less than this against it; and is forgotten in EVIDENCE_SECONDS.
+MOST_FOR: Final = 5.0
+MOST_AGAINST: Final = -1.0
+EVIDENCE_SECONDS: Final = 1.3
+MOST_EVIDENCE: Final = 30.0
+# Where so many blocks, and more than twice those that seem torn, fit worse across time, the row is none of a tear.
+MANY_AGAINST: Final = 3
+FITS_WORSE: Final = -2.5
+# Of a tear in so many of the first or last rows, or this share of the height, nobody sees anything.
+EDGE_ROWS: Final = 5
+EDGE_SHARE: Final = 50
+# Below this mean difference (of full scale) nothing moves that could be torn.
+LEAST_MOTION: Final = 0.25 / 256
+
+_MAFD, _LUMA = place("mafd"), place("luma_difference")
+_PLACE, _TEARING = place("tear_place"), place("tearing")
+_NAMES: Final = frozenset(("tear_place", "tearing"))
+# As engine/measure/host.py takes them.
+_LIMITS: Final = (
+    TORN_SHARE, LEAST_USUAL, MOST_FOR, MOST_AGAINST, MOST_EVIDENCE, EDGE_ROWS, EDGE_SHARE, MANY_AGAINST, FITS_WORSE,
+)  # fmt: skip
+_ROWS: Final = 1088  # to begin with; more where a picture is taller
+
+
+class Tears:
+    """The part of `tear`.
+
+    `tearing` is the evidence that a row is torn, of the row that has the most: how much likelier the last pictures are
+    with a tear at that row than without one, as a logarithm. `tear_place` is that row over the height.
+
+    Args:
+        arithmetic: of the device.
+        slots: number of slots.
+    """
+
+    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
+        self._arithmetic = arithmetic
+        # `rate` is no bound: every picture may be looked at.
+        self._schedule = Schedule(slots, arithmetic, interval=TEAR_INTERVAL_SECONDS, loss=0.0, gain=0.0, rate=1000.0)
+        self._clock = Clock(arithmetic, slots)
+        self._any: set[int] = set()  # slots
+        # Pictures that repeat keep their reference (engine/references.py), and say the same of it again and again: the
+        # one of a slot that is `used` is not looked at twice. `noise`: what is a repeat.
+        self._used, self._noise = arithmetic.column(slots), arithmetic.column(slots)
+        self._slots, self._heights = slots, arithmetic.column(slots)  # of the pictures that the evidence is of
+        # Evidence of each row that the part below it is late, and that it is ahead.
+        self._evidence = self._room(slots, _ROWS)
+        # Blocks that seem torn, and those that move, lately and by the kind of row.
+        self._usual = arithmetic.view(torch.zeros((slots, 2, 3), dtype=torch.float64, device=arithmetic.device))
+
+    def _room(self, slots: int, rows: int) -> Any:
+        return self._arithmetic.view(torch.zeros((slots, 2, rows), dtype=torch.float64, device=self._arithmetic.device))
+
+    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
+        needed = not _NAMES.isdisjoint(wanted)
+        (self._any.add if needed else self._any.discard)(slot)
+        self._schedule.open_slot(slot, needed)
+        self._used[slot] = 0.0
+        self._noise[slot] = parameters.get("video.freeze", {}).get("noise", 0.001)
+        self._heights[slot] = 0.0
+        self._clock.forget(slot)
+        self._evidence[slot] = 0.0
+        self._usual[slot] = 0.0
+
+    @property
+    def runs(self) -> bool:
+        return bool(self._any)
+
+    def fill(self, rows: Rows) -> None:
+        """Fill the columns of the rows that are due; the others stay NaN."""
+        if not self._any:
+            return
+        arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
+        xp = arithmetic.xp
+        due = self._schedule.due(slots, pts, xp.ones_like(pts))
+        kept_reference = view[:, _MAFD] <= self._noise[slots]
+        used = self._used[slots] > 0
+        self._used[slots] = (kept_reference & (used if due is None else used | due)) * xp.ones_like(pts)
+        if due is None:
+            return
+        tallest = rows.room.height  # which is never recorded before there is room for it
+        if tallest > self._evidence.shape[2]:
+            larger = self._room(self._slots, tallest)
+            larger[:, :, : self._evidence.shape[2]] = self._evidence
+            self._evidence = larger
+        self._forget_other_heights(rows)
+        # The fields of an interlaced picture are two moments as well, row by row.
+        looked = due & ~used & (view[:, _LUMA] >= LEAST_MOTION) & (rows.facts[Fact.INTERLACED] == 0)
+        counted = tear(rows.only(looked, arithmetic), rows.references, tallest)
+        step = self._clock.since(slots, pts, due)
+        kept = xp.exp(-step / EVIDENCE_SECONDS)
+        kept_usual = xp.exp(-step / USUAL_SECONDS)
+        if arithmetic.on_host:
+            heights = rows.facts[Fact.HEIGHT].astype(np.int64)
+            most, where = host.fold_tears(
+                counted.numpy(), heights, due, slots, kept, kept_usual, self._evidence, self._usual, _LIMITS
+            )
+        else:
+            most, where = self._fold(counted, rows, due, kept, kept_usual)
+        view[:, _TEARING] = xp.where(due, most, torch.nan)
+        view[:, _PLACE] = xp.where(due, where, torch.nan)
+        self._schedule.pace(slots, due, most >= SUSPECTED, interval=0.0, gain=0.0)
+
+    def _forget_other_heights(self, rows: Rows) -> None:
+        """Pictures of another height than the evidence is of begin anew."""
+        slots, heights = rows.slots, rows.facts[Fact.HEIGHT]
+        same = self._heights[slots] == heights
+        if self._arithmetic.on_host and same.all():
+            return
+        self._heights[slots] = heights
+        self._clock.forget_unless(slots, same)
+        self._evidence[slots] *= same[:, None, None]
+        self._usual[slots] *= same[:, None, None]
+
+    def _fold(self, counted: Any, rows: Rows, due: Any, kept: Any, kept_usual: Any) -> tuple[Any, Any]:
+        """`host.fold_tears` on tensors."""
+        slots, device = rows.slots, counted.device
+        count = counted.shape[2]
+        heights = rows.facts[Fact.HEIGHT][:, None]
+        row = torch.arange(count, device=device)
+        kind = torch.where(row % 8 == 0, 2, torch.where(row % 4 == 0, 1, 0))
+        torn, against, moving = counted[:, :2].double(), counted[:, 2].double(), counted[:, 3].double()
+        either = torn.amax(dim=1)
+        of_kind = torch.stack([kind == k for k in range(3)]).double()  # (3, rows)
+        by_kind = either[:, None] * of_kind  # (N, 3, rows)
+        # Without the row that has the most, which may be torn.
+        seen = torch.stack(
+            [by_kind.sum(dim=2) - by_kind.amax(dim=2), (moving[:, None] * of_kind).sum(dim=2)], dim=1
+        )  # (N, 2, 3)
+        usual = self._usual[slots] * kept_usual[:, None, None] + seen
+        self._usual[slots] = torch.where(due[:, None, None], usual, self._usual[slots])
+        q = (2 * usual[:, 0] / usual[:, 1].clip(min=1.0)).clip(LEAST_USUAL, 0.5)
+        p = torch.maximum((3 * q).clip(max=0.9), torch.full_like(q, TORN_SHARE))
+        gain, loss = torch.log(p / q)[:, kind], torch.log((1 - p) / (1 - q))[:, kind]
+        said = torn * gain[:, None] + (moving[:, None] - torn) * loss[:, None]
+        said = torch.where((torn > 0) & (torn <= against[:, None]), said.clip(max=0.0), said)
+        said = said.clip(MOST_AGAINST, MOST_FOR)
+        fits_worse = (against[:, None] >= MANY_AGAINST) & (against[:, None] > 2 * torn)
+        said = torch.where(fits_worse, torch.full_like(said, FITS_WORSE), said)
+        edge = (heights // EDGE_SHARE).clip(min=float(EDGE_ROWS))
+        inside = (row >= edge) & (row < heights - edge) & (moving > 0)
+        said = torch.where(inside[:, None], said, 0.0)
+        before = self._evidence[slots, :, :count]
+        evidence = (before * kept[:, None, None] + said).clip(0.0, MOST_EVIDENCE)
+        self._evidence[slots, :, :count] = torch.where(due[:, None, None], evidence, before)
+        most = evidence.flatten(1).amax(dim=1)
+        # The first of those that have as much; `argmax` of 0 and 1 is the first 1.
+        first = (evidence == most[:, None, None]).flatten(1).int().argmax(dim=1) % count
+        return most, first.double() / heights[:, 0].clip(min=1.0)  # 0: a row without a picture

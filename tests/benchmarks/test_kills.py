@@ -1,0 +1,58 @@
+"""What `avjury bench kills` counts as lost and as doubled."""
+
+from datetime import UTC, datetime
+
+from benchmarks.kills import Seen, doubled, due_in, lost_in_the_end, lost_over_a_start
+
+
+def at(seconds):
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def black(number, opened, closed=None, **values):
+    state = "open" if closed is None else "closed"
+    return {"id": number, "stream": "one", "detector": "video.black", "state": state, "opened_at": at(opened),
+            "closed_at": None if closed is None else at(closed), "reopenings": 0, **values}  # fmt: skip
+
+
+def told(number, change, key, reopenings=0):
+    return {"id": number, "change": change, "key": key, "reopenings": reopenings}
+
+
+def test_an_incident_that_is_gone_or_open_again_after_a_start_is_lost():
+    before = {"a": black("a", 1, 3), "b": black("b", 5)}
+    assert lost_over_a_start(before, {**before, "c": black("c", 9)}) == []
+    assert lost_over_a_start(before, {**before, "b": black("b", 5, 7)}) == []
+    [gone] = lost_over_a_start(before, {"a": before["a"]})
+    assert "b of one is not there" in gone
+    [again] = lost_over_a_start(before, {**before, "a": black("a", 1)})
+    assert "is open" in again
+    assert lost_over_a_start(before, {**before, "a": black("a", 1, reopenings=1)}) == []  # it came back
+
+
+def test_two_incidents_at_the_same_time_and_two_keys_of_one_change_are_doubled():
+    once = [told("a", "opened", "1"), told("a", "opened", "1"), told("a", "closed", "2")]
+    assert doubled([black("a", 1, 3), black("b", 3, 5)], once) == []
+    assert len(doubled([black("a", 1, 3), black("b", 2, 5)], once)) == 1
+    assert len(doubled([black("a", 1), black("b", 2, 5)], once)) == 1
+    assert doubled([black("a", 1), black("b", 2, 5, stream="two")], once) == []
+    assert len(doubled([], [*once, told("a", "opened", "3")])) == 1
+    assert doubled([], [*once, told("a", "opened", "3", reopenings=1)]) == []
+
+
+def test_what_nobody_was_told_of_and_what_no_incident_spans_is_lost():
+    both = [told("a", "opened", "1"), told("a", "closed", "2")]
+    assert lost_in_the_end([black("a", 10, 12)], both, [("one", 10.0)]) == []
+    assert len(lost_in_the_end([black("a", 10, 12)], both[:1], [])) == 1
+    assert len(lost_in_the_end([black("a", 10, 12)], both[1:], [])) == 1
+    assert len(lost_in_the_end([black("a", 10)], both, [])) == 1
+    assert len(lost_in_the_end([black("a", 10, 12)], both, [("one", 18.0)])) == 1
+    assert len(lost_in_the_end([black("a", 10, 12)], both, [("two", 10.0)])) == 1
+
+
+def test_a_black_picture_is_due_where_its_channel_was_judged_around_it():
+    # It begins 3 s after the connection's first picture, is known half a second later, and comes again every 8 s.
+    seen = Seen(judged={"one": (100.0, 120.0)})
+    assert due_in(seen, [("one", 100.0)]) == [("one", 103.5), ("one", 111.5)]  # 119.5 is too near to the kill
+    assert due_in(seen, [("one", 97.5)]) == [("one", 109.0)]  # at 101 it began too soon after the first look
+    assert due_in(seen, [("two", 100.0)]) == []
