@@ -86,9 +86,8 @@ def report_data(outcome: Outcome) -> dict[str, Any]:
         "incidents": [
             {
                 **incident_record(incident),
-                "thumbnail": base64.b64encode(outcome.thumbnails[incident.id]).decode()
-                if incident.id in outcome.thumbnails
-                else None,
+                "thumbnail": _encoded(outcome.thumbnails.get(incident.id)),
+                "overlay": _encoded(outcome.overlays.get(incident.id)),
             }
             for incident in outcome.incidents
         ],
@@ -98,6 +97,10 @@ def report_data(outcome: Outcome) -> dict[str, Any]:
             for declared, line in _lines(outcome)
         ],
     }  # fmt: skip
+
+
+def _encoded(jpeg: bytes | None) -> str | None:
+    return None if jpeg is None else base64.b64encode(jpeg).decode()
 
 
 @dataclass(frozen=True, slots=True)
