@@ -48,7 +48,7 @@ PER_SECOND = {
     "temporal": 25.0,
     "blockiness": 2.0,
     "torn_blocks": 25.0,
-    "tear": 10.0,
+    "tear": 5.0,
     "fields": 25.0,  # of interlaced streams only
     "sharpness": 2.0,
     "texture": 2.0,

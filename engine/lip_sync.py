@@ -106,16 +106,19 @@ class LipSync:
         Args:
             limits: the parameters of av.sync.
         """
-        window = self.reference.latest if self.reference is not None else None
-        if window is not None and at - window.until > FRESH_SECONDS:
-            window = None
-        latency = _milliseconds(None if window is None else window.latency)
+        compared = self.reference
+        window = None if compared is None else _fresh(compared.latest, at)
+        told = (
+            None if compared is None or (window is not None and not window.same) else _fresh(compared.latest_told, at)
+        )
         same = None if window is None else window.same
+        known = next((one.latency for one in (window, told) if one is not None and one.latency is not None), None)
+        latency = _milliseconds(known)
         offset, confidence, way = None, 0.0, None
         if self._latest is not None and at - self._latest[0] <= FRESH_SECONDS:
             offset, confidence, way = self._latest[1], 1.0, "pattern"
-        elif window is not None and window.offset is not None:
-            offset, confidence, way = window.offset, window.confidence, "reference"
+        elif told is not None:
+            offset, confidence, way = told.offset, told.confidence, "reference"
         if offset is None:
             return SyncVerdict("unknown", latency_ms=latency, same_programme=same)
         inside = -limits["early"] <= offset <= limits["late"]
@@ -142,6 +145,10 @@ class LipSync:
         if pattern is not None and pattern["verdict"] != "unknown":
             return {**compared, **pattern, "way": "pattern"}
         return {**compared, "way": None if compared["verdict"] == "unknown" else "reference"}
+
+
+def _fresh(window: Compared | None, at: float) -> Compared | None:
+    return None if window is None or at - window.until > FRESH_SECONDS else window
 
 
 def _milliseconds(seconds: float | None) -> float | None:

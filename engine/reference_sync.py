@@ -114,6 +114,9 @@ class ReferenceSync:
         self._told: deque[float] = deque(maxlen=_SUMMED_WINDOWS)
         self._told_until = -math.inf
         self.latest: Compared | None = None
+        """The latest window of which something is known."""
+        self.latest_told: Compared | None = None
+        """The latest whose offset was told."""
         self.device_to_host_bytes = 0
 
     @property
@@ -156,7 +159,8 @@ class ReferenceSync:
     def agreeing(self, found: Compared) -> list[Compared]:
         """A further window, and the one before it, where both say the same and it was not told yet."""
         self._all.append(found)
-        self.latest = found
+        if found.same is not None:
+            self.latest = found
         before, self._before = self._before, found
         if found.offset is None or before is None or before.offset is None:
             return []
@@ -167,6 +171,7 @@ class ReferenceSync:
             assert one.offset is not None
             self._told.append(one.offset)
             self._told_until = one.at
+            self.latest_told = one
         return new
 
     @property

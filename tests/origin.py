@@ -1,5 +1,6 @@
-"""An HTTP server on loopback that serves a folder, counts what is asked for, and knows ranges."""
+"""An HTTP server on loopback that serves a folder, knows ranges, and counts what is asked for and connections."""
 
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,9 @@ class Origin:
 
     def __init__(self, folder: Path, answers: dict[str, Callable[[], tuple[int, dict[str, str], bytes]]] | None = None):
         self.asked: list[str] = []
+        self.connections = 0
+        self.closes = False
+        """Each connection is closed after its answer, without a word of that before."""
         self.answers = answers or {}
         origin = self
 
@@ -43,12 +47,18 @@ class Origin:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                self.close_connection = self.close_connection or origin.closes
                 try:
                     self.wfile.write(body)
                 except OSError:
                     self.close_connection = True
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            def get_request(self) -> tuple[socket.socket, object]:
+                origin.connections += 1
+                return super().get_request()
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()

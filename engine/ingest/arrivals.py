@@ -16,7 +16,8 @@ from engine.ingest.ring import Record
 from engine.latency import Latency
 
 MOST_SECONDS: Final = 2.0
-MOST_BYTES: Final = 64 << 20
+# The packets, and the bytes of the transport stream that they came in: three long segments of UHD that come at once.
+MOST_BYTES: Final = 128 << 20
 # Streams without key frames (gradual refresh) go on without one after so long.
 _KEY_FRAME_SECONDS: Final = 10.0
 # What is kept of sound alone where it has to be cut.

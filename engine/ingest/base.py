@@ -41,6 +41,10 @@ class RawBytes(Protocol):
         """The next bytes before `position`; None where there are no more for now."""
         ...
 
+    def forget(self) -> None:
+        """Nobody will read them; they need not be kept. Idempotent."""
+        ...
+
     def close(self) -> None:
         """Let go of them."""
         ...

@@ -21,7 +21,7 @@ import av
 import av.error
 
 from engine.errors import SourceError
-from engine.ingest.checked_http import checked_connections
+from engine.ingest.checked_http import KeptConnections, checked_connections
 from engine.ingest.url_policy import UrlPolicy, is_device, is_local, local_path, redact, resolve, scheme_of
 
 HEAD_BYTES: Final = 4096
@@ -180,6 +180,7 @@ def request(
     timeout_seconds: float,
     headers: Mapping[str, str] | None = None,
     connected: Callable[[socket.socket], None] = _nobody,
+    kept: KeptConnections | None = None,
 ) -> Any:
     """Ask for an HTTP resource, whose address was checked before; its redirects are checked here.
 
@@ -187,6 +188,7 @@ def request(
         timeout_seconds: limit for connecting, and for the next bytes.
         headers: besides our own.
         connected: given each connection's socket, so that another thread can end what waits for it.
+        kept: connections to use, and to keep; None closes each after its answer.
     Returns: the answer (`http.client.HTTPResponse`), which the caller closes.
     Raises: SourceError as `explain` would, OSError for anything else that goes wrong on the way.
     """
@@ -199,7 +201,7 @@ def request(
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         # Not for whom the server redirects to.
         asked.add_unredirected_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
-    handlers: list[Any] = [_CheckedRedirects(policy, stream), *checked_connections(policy, stream, connected)]
+    handlers: list[Any] = [_CheckedRedirects(policy, stream), *checked_connections(policy, stream, connected, kept)]
     if not policy.allow_private:
         handlers.append(urllib.request.ProxyHandler({}))  # a proxy would connect to wherever it likes
     opener = urllib.request.build_opener(*handlers)

@@ -16,11 +16,13 @@ import socket
 import threading
 import time
 import urllib.error
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from engine.errors import SourceError
 from engine.ingest import classify
+from engine.ingest.checked_http import KeptConnections
 from engine.ingest.raw_bytes import TappedBytes
 from engine.ingest.url_policy import UrlPolicy, redact, scheme_of
 
@@ -159,7 +161,7 @@ class HttpBytes(TappedBytes):
 
 
 class HttpFiles:
-    """Opens what a demuxer asks for. To be handed to `av.open` as `io_open`.
+    """Opens resources of HTTP, over connections that are kept.
 
     Args:
         stream: the stream's id, for errors.
@@ -179,18 +181,9 @@ class HttpFiles:
         self._open_seconds = timeouts[0]
         self._open: set[HttpFile] = set()
         self._connection: socket.socket | None = None  # of the request that is under way
+        self._kept = KeptConnections()
+        weakref.finalize(self, self._kept.close)
         self._aborted = False
-
-    def __call__(self, url: str, flags: int, options: Mapping[str, Any]) -> Any:
-        """Open a resource for libav.
-
-        Args:
-            url: http or https.
-            flags: libav's; nothing but reading is offered.
-            options: libav's for its own HTTP, of which the range of bytes is kept: `offset`, `end_offset`.
-        """
-        begin, end = int(options.get("offset", 0) or 0), int(options.get("end_offset", 0) or 0)
-        return self.open(url, (begin, end) if begin or end else None)
 
     def open(self, url: str, span: tuple[int, int] | None = None) -> HttpFile:
         """Open a resource; an empty one where that fails.
@@ -224,7 +217,9 @@ class HttpFiles:
             headers = {}
             if span is not None:
                 headers["Range"] = f"bytes={span[0]}-{span[1] - 1 if span[1] else ''}"
-            answer = classify.request(url, self._stream, self._policy, self._open_seconds, headers, self._connected)
+            answer = classify.request(
+                url, self._stream, self._policy, self._open_seconds, headers, self._connected, self._kept
+            )
         except SourceError as error:
             self.failure = error
         except (OSError, http.client.HTTPException, urllib.error.URLError, ValueError) as error:
@@ -305,6 +300,7 @@ class HttpFiles:
         """Close what is open. Idempotent."""
         for file in list(self._open):
             file.close()
+        self._kept.close()
 
 
 def _end(connection: socket.socket) -> None:

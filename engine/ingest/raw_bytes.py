@@ -51,6 +51,10 @@ class FileBytes:
         self._position += len(data)
         return Piece(data) if data else None
 
+    def forget(self) -> None:
+        """See RawBytes."""
+        self.close()
+
     def close(self) -> None:
         """Close the file. Idempotent."""
         self._file.close()

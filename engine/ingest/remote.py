@@ -75,6 +75,10 @@ class ForwardedBytes:
         """See RawBytes."""
         return self._pieces.read_until(position)
 
+    def forget(self) -> None:
+        """See RawBytes."""
+        self.close()
+
     def close(self) -> None:
         """Keep nothing more. Idempotent."""
         self._wanted = False

@@ -83,6 +83,10 @@ class Segments:
         """See RawBytes."""
         return self._kept.read_until(position)
 
+    def forget(self) -> None:
+        """See RawBytes."""
+        self.close()
+
     def close(self) -> None:
         """Keep nothing any more; periods are still known. Idempotent."""
         self._keeping = False

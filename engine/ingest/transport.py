@@ -120,6 +120,8 @@ class TransportWatch:
             self._splice = self._absence("splice_missing_seconds")
         if self._ts is None and (self._markers or self._splice or self._captions):
             self._ts = TransportStream()
+        if self._ts is None:
+            self._raw.forget()
 
     def _count(self, column: str, *, single: bool = False) -> Occurrences:
         made = Occurrences(column, single)

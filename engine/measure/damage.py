@@ -77,10 +77,6 @@ class Clock:
     def forget(self, slot: int) -> None:
         self._last[slot] = torch.nan
 
-    def forget_unless(self, slots: Any, kept: Any) -> None:
-        """These slots begin anew, but for those that are `kept`, (N,) bool."""
-        self._last[slots] = self._xp.where(kept, self._last[slots], torch.nan)
-
     def since(self, slots: Any, pts: Any, seen: Any) -> Any:
         """(N,) seconds, 0 for the first and where time goes back; where `seen` the clock starts anew."""
         before = self._last[slots]

@@ -37,8 +37,8 @@ class Fields:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._any: set[int] = set()  # slots that want it
-        self._wanted = arithmetic.column(slots)
+        self._any: set[int] = set()  # slots
+        self._wanted = arithmetic.column(slots)  # 1 where it is
         self._last = arithmetic.column(slots, torch.nan)  # media time of the last picture that counted
         # Sums over the last pictures: of what speaks against the order that is said, for it, and of their weights.
         self._against, self._for = arithmetic.column(slots), arithmetic.column(slots)
@@ -60,11 +60,11 @@ class Fields:
         if not self._any:
             return
         arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
-        xp, orders = arithmetic.xp, rows.facts[Fact.FIELD_ORDER]
-        said = (orders >= 0) & (rows.facts[Fact.INTERLACED] != 0)
-        if arithmetic.on_host and not said.any():
+        xp, orders = arithmetic.xp, rows.facts[Fact.TOP_FIELD_FIRST]
+        judged = (orders >= 0) & (rows.facts[Fact.INTERLACED] > 0) & (self._wanted[slots] > 0)
+        if arithmetic.on_host and True not in judged.tolist():
             return
-        looked = said & (self._wanted[slots] != 0) & (view[:, _LUMA] >= LEAST_MOTION)
+        looked = judged & (view[:, _LUMA] >= LEAST_MOTION)
         view[:, _FIELDS] = arithmetic.view(fields(rows.only(looked, arithmetic), rows.references))
         measured = (view[:, k] for k in range(_FIELDS.start, _FIELDS.stop))
         earlier_top, earlier_bottom, later_top, later_bottom, within = measured

@@ -137,7 +137,7 @@ def fold_tears(counted, heights, due, slots, kept, kept_usual, evidence, usual, 
 
     Args:
         counted: (N, 4, rows) int32, the columns of `tear`.
-        heights: (N,) rows of each picture.
+        heights: (N,) float64, rows of each picture.
         due: (N,) bool; nothing is done of the others.
         slots: (N,).
         kept, kept_usual: (N,) share of the evidence, and of what is usual, that is not forgotten.
@@ -155,7 +155,8 @@ def fold_tears(counted, heights, due, slots, kept, kept_usual, evidence, usual, 
     for n in range(slots.shape[0]):
         if not due[n]:
             continue
-        height, own, lately = heights[n], evidence[slots[n]], usual[slots[n]]
+        whole, own, lately = int(heights[n]), evidence[slots[n]], usual[slots[n]]
+        height = min(whole, counted.shape[2])
         for kind in range(3):
             # Without the row that has the most, which may be torn.
             total, highest, moving = 0, 0, 0
@@ -172,13 +173,13 @@ def fold_tears(counted, heights, due, slots, kept, kept_usual, evidence, usual, 
             q = min(max(2 * lately[0, kind] / max(lately[1, kind], 1.0), least_usual), 0.5)
             p = max(min(3 * q, 0.9), torn_share)
             gain[kind], loss[kind] = math.log(p / q), math.log((1 - p) / (1 - q))
-        edge = max(height // edge_share, edge_rows)
+        edge = max(whole // edge_share, edge_rows)
         best, place = 0.0, 0
         for direction in range(2):
             for y in range(height):
                 value = own[direction, y] * kept[n]
                 moving = counted[n, 3, y]
-                if moving > 0 and edge <= y < height - edge:
+                if moving > 0 and edge <= y < whole - edge:
                     kind = 2 if y % 8 == 0 else 1 if y % 4 == 0 else 0
                     torn = counted[n, direction, y]
                     said = torn * gain[kind] + (moving - torn) * loss[kind]
@@ -192,5 +193,5 @@ def fold_tears(counted, heights, due, slots, kept, kept_usual, evidence, usual, 
                 own[direction, y] = value
                 if value > best:
                     best, place = value, y
-        most[n], where[n] = best, place / height
+        most[n], where[n] = best, place / whole
     return most, where

@@ -78,7 +78,7 @@ class Measure:
         self._followers = tuple(followers)
         self._graphs = Graphs(device, record)
         self._room = Room()
-        self._seen: list[tuple[int, ...]] = []  # of the last batch on the host, with its facts
+        self._seen: Sequence[tuple[int, ...]] = ()  # of the last batch on the host, with its facts
         self._facts: Any = None
         self._references: References = HostReferences(slots) if arithmetic.on_host else DeviceReferences(slots, device)
         self._freeze_noise = arithmetic.column(slots)

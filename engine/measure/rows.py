@@ -22,10 +22,7 @@ class Fact(IntEnum):
     FULL_RANGE = 2  # this and the next: 0 or 1
     INTERLACED = 3
     CORRUPT = 4  # by the decoder's word
-    FIELD_ORDER = 5  # 1: the top field is said to be first, 0: the bottom field, -1: nothing is said
-
-
-_ORDER = {None: -1, False: 0, True: 1}
+    TOP_FIELD_FIRST = 5  # -1: the stream does not say
 
 
 def facts_listed(batch: FrameBatch) -> list[tuple[int, ...]]:

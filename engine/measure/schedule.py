@@ -96,6 +96,7 @@ class Schedule:
             interval, gain: of these, as at construction; the interval may be (N,).
         """
         where, own = self._xp.where, self._state[slots]
-        usual_interval, usual_gain = self._usual
+        # Of two numbers of Python's torch would make float32.
+        usual_interval, usual_gain = (self._xp.zeros_like(own[:, 0]) + usual for usual in self._usual)
         self._state[slots, When.INTERVAL] = where(due, where(chosen, interval, usual_interval), own[:, When.INTERVAL])
         self._state[slots, When.GAIN] = where(due, where(chosen, gain, usual_gain), own[:, When.GAIN])

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-import numpy as np
 import torch
 
 from engine.measure import host
@@ -15,8 +14,8 @@ from engine.measure.schedule import Schedule
 from kernels.tear import tear
 
 # Tears are looked for so often; and with every picture as long as a row has so much evidence.
-TEAR_INTERVAL_SECONDS: Final = 0.1
-SUSPECTED: Final = 4.0
+TEAR_INTERVAL_SECONDS: Final = 0.2
+SUSPECTED: Final = 3.0
 # A picture's blocks at a torn row seem torn in this share of those that move, at least; elsewhere in LEAST_USUAL, or in
 # as many as in the rows of its kind: multiples of eight, of four, and others, as coding leaves steps on its own grid.
 TORN_SHARE: Final = 0.1
@@ -44,7 +43,8 @@ _NAMES: Final = frozenset(("tear_place", "tearing"))
 _LIMITS: Final = (
     TORN_SHARE, LEAST_USUAL, MOST_FOR, MOST_AGAINST, MOST_EVIDENCE, EDGE_ROWS, EDGE_SHARE, MANY_AGAINST, FITS_WORSE,
 )  # fmt: skip
-_ROWS: Final = 1088  # to begin with; more where a picture is taller
+# Rows for which evidence is kept; of a taller picture those below are not looked at.
+_ROWS: Final = 2176
 
 
 class Tears:
@@ -67,14 +67,11 @@ class Tears:
         # Pictures that repeat keep their reference (engine/references.py), and say the same of it again and again: the
         # one of a slot that is `used` is not looked at twice. `noise`: what is a repeat.
         self._used, self._noise = arithmetic.column(slots), arithmetic.column(slots)
-        self._slots, self._heights = slots, arithmetic.column(slots)  # of the pictures that the evidence is of
+        self._height = arithmetic.column(slots)  # of the last picture
         # Evidence of each row that the part below it is late, and that it is ahead.
-        self._evidence = self._room(slots, _ROWS)
+        self._evidence = arithmetic.view(torch.zeros((slots, 2, _ROWS), dtype=torch.float64, device=arithmetic.device))
         # Blocks that seem torn, and those that move, lately and by the kind of row.
         self._usual = arithmetic.view(torch.zeros((slots, 2, 3), dtype=torch.float64, device=arithmetic.device))
-
-    def _room(self, slots: int, rows: int) -> Any:
-        return self._arithmetic.view(torch.zeros((slots, 2, rows), dtype=torch.float64, device=self._arithmetic.device))
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         needed = not _NAMES.isdisjoint(wanted)
@@ -82,8 +79,8 @@ class Tears:
         self._schedule.open_slot(slot, needed)
         self._used[slot] = 0.0
         self._noise[slot] = parameters.get("video.freeze", {}).get("noise", 0.001)
-        self._heights[slot] = 0.0
         self._clock.forget(slot)
+        self._height[slot] = 0.0
         self._evidence[slot] = 0.0
         self._usual[slot] = 0.0
 
@@ -103,45 +100,29 @@ class Tears:
         self._used[slots] = (kept_reference & (used if due is None else used | due)) * xp.ones_like(pts)
         if due is None:
             return
-        tallest = rows.room.height  # which is never recorded before there is room for it
-        if tallest > self._evidence.shape[2]:
-            larger = self._room(self._slots, tallest)
-            larger[:, :, : self._evidence.shape[2]] = self._evidence
-            self._evidence = larger
-        self._forget_other_heights(rows)
+        height = rows.facts[Fact.HEIGHT]
         # The fields of an interlaced picture are two moments as well, row by row.
-        looked = due & ~used & (view[:, _LUMA] >= LEAST_MOTION) & (rows.facts[Fact.INTERLACED] == 0)
-        counted = tear(rows.only(looked, arithmetic), rows.references, tallest)
+        whole = rows.facts[Fact.INTERLACED] == 0
+        looked = due & ~used & (view[:, _LUMA] >= LEAST_MOTION) & whole
+        counted = tear(rows.only(looked, arithmetic), rows.references, min(rows.room.height, _ROWS))
         step = self._clock.since(slots, pts, due)
-        kept = xp.exp(-step / EVIDENCE_SECONDS)
-        kept_usual = xp.exp(-step / USUAL_SECONDS)
+        same = (height == self._height[slots]) * xp.ones_like(pts)  # rows of another size are other rows
+        self._height[slots] = xp.where(due, height, self._height[slots])
+        kept, kept_usual = xp.exp(-step / EVIDENCE_SECONDS) * same, xp.exp(-step / USUAL_SECONDS) * same
         if arithmetic.on_host:
-            heights = rows.facts[Fact.HEIGHT].astype(np.int64)
             most, where = host.fold_tears(
-                counted.numpy(), heights, due, slots, kept, kept_usual, self._evidence, self._usual, _LIMITS
+                counted.numpy(), height, due, slots, kept, kept_usual, self._evidence, self._usual, _LIMITS
             )
         else:
-            most, where = self._fold(counted, rows, due, kept, kept_usual)
+            most, where = self._fold(counted, height, slots, due, kept, kept_usual)
         view[:, _TEARING] = xp.where(due, most, torch.nan)
         view[:, _PLACE] = xp.where(due, where, torch.nan)
         self._schedule.pace(slots, due, most >= SUSPECTED, interval=0.0, gain=0.0)
 
-    def _forget_other_heights(self, rows: Rows) -> None:
-        """Pictures of another height than the evidence is of begin anew."""
-        slots, heights = rows.slots, rows.facts[Fact.HEIGHT]
-        same = self._heights[slots] == heights
-        if self._arithmetic.on_host and same.all():
-            return
-        self._heights[slots] = heights
-        self._clock.forget_unless(slots, same)
-        self._evidence[slots] *= same[:, None, None]
-        self._usual[slots] *= same[:, None, None]
-
-    def _fold(self, counted: Any, rows: Rows, due: Any, kept: Any, kept_usual: Any) -> tuple[Any, Any]:
+    def _fold(self, counted: Any, height: Any, slots: Any, due: Any, kept: Any, kept_usual: Any) -> tuple[Any, Any]:
         """`host.fold_tears` on tensors."""
-        slots, device = rows.slots, counted.device
-        count = counted.shape[2]
-        heights = rows.facts[Fact.HEIGHT][:, None]
+        device, count = counted.device, counted.shape[2]
+        heights = height.clip(min=1.0).to(torch.int64)[:, None]
         row = torch.arange(count, device=device)
         kind = torch.where(row % 8 == 0, 2, torch.where(row % 4 == 0, 1, 0))
         torn, against, moving = counted[:, :2].double(), counted[:, 2].double(), counted[:, 3].double()
@@ -162,7 +143,7 @@ class Tears:
         said = said.clip(MOST_AGAINST, MOST_FOR)
         fits_worse = (against[:, None] >= MANY_AGAINST) & (against[:, None] > 2 * torn)
         said = torch.where(fits_worse, torch.full_like(said, FITS_WORSE), said)
-        edge = (heights // EDGE_SHARE).clip(min=float(EDGE_ROWS))
+        edge = (heights // EDGE_SHARE).clip(min=EDGE_ROWS)
         inside = (row >= edge) & (row < heights - edge) & (moving > 0)
         said = torch.where(inside[:, None], said, 0.0)
         before = self._evidence[slots, :, :count]
@@ -171,4 +152,4 @@ class Tears:
         most = evidence.flatten(1).amax(dim=1)
         # The first of those that have as much; `argmax` of 0 and 1 is the first 1.
         first = (evidence == most[:, None, None]).flatten(1).int().argmax(dim=1) % count
-        return most, first.double() / heights[:, 0].clip(min=1.0)  # 0: a row without a picture
+        return most, first.double() / heights[:, 0]

@@ -59,7 +59,7 @@ class SecondRow(msgspec.Struct, array_like=True, frozen=True):
         open, critical, unknown: names of detectors, as in `StreamSecond`.
         av_sync, av_sync_offset_ms, reference_latency_ms, same_programme: verdict, offset_ms, latency_ms and
             same_programme of `SyncVerdict`; None where nobody asked, or it is not known.
-        frames_seen_by_network: as in `StreamSecond`; last, as rows that were written before had none.
+        frames_seen_by_network: as in `StreamSecond`.
     """
 
     stream: str

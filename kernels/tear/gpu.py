@@ -85,11 +85,11 @@ def _block_kernel(frames, references, sums, tallest, PROGRAMS: tl.constexpr, ROW
                 above = _codes(luma, pitch, down - 1, x, depth, excess, inside)
                 then_above = _codes(earlier, earlier_pitch, down - 1, x, depth, excess, inside)
                 at = own + y * _MOST + k
-                tl.store(at + _STEP * plane, tl.sum(tl.abs(now - above), axis=1), mask=here)
-                tl.store(at + _STEP_THEN * plane, tl.sum(tl.abs(then - then_above), axis=1), mask=here)
-                tl.store(at + _NEW_BELOW * plane, tl.sum(tl.abs(now - then_above), axis=1), mask=here)
-                tl.store(at + _OLD_BELOW * plane, tl.sum(tl.abs(then - above), axis=1), mask=here)
-                tl.store(at + _CHANGE * plane, tl.sum(tl.abs(now - then), axis=1), mask=here)
+                tl.store(at + _STEP * plane, tl.sum(tl.abs(now - above), axis=1).to(tl.int16), mask=here)
+                tl.store(at + _STEP_THEN * plane, tl.sum(tl.abs(then - then_above), axis=1).to(tl.int16), mask=here)
+                tl.store(at + _NEW_BELOW * plane, tl.sum(tl.abs(now - then_above), axis=1).to(tl.int16), mask=here)
+                tl.store(at + _OLD_BELOW * plane, tl.sum(tl.abs(then - above), axis=1).to(tl.int16), mask=here)
+                tl.store(at + _CHANGE * plane, tl.sum(tl.abs(now - then), axis=1).to(tl.int16), mask=here)
                 k += 1
                 block += step
             first += PROGRAMS * ROWS
@@ -120,13 +120,13 @@ def _torn_kernel(frames, references, sums, found, tallest, PROGRAMS: tl.constexp
             k = tl.zeros((), tl.int64)
             while k < count:
                 at = own + y * _MOST + k
-                change = tl.load(at + _CHANGE * plane, mask=row, other=0)
-                change_above = tl.load(at - _MOST + _CHANGE * plane, mask=row, other=0)
+                change = tl.load(at + _CHANGE * plane, mask=row, other=0).to(tl.int32)
+                change_above = tl.load(at - _MOST + _CHANGE * plane, mask=row, other=0).to(tl.int32)
                 more, less = tl.maximum(change, change_above), tl.minimum(change, change_above)
-                here = tl.load(at + _STEP * plane, mask=row, other=0)
-                before = tl.load(at + _STEP_THEN * plane, mask=row, other=0)
-                new_below = tl.load(at + _NEW_BELOW * plane, mask=row, other=0)
-                old_below = tl.load(at + _OLD_BELOW * plane, mask=row, other=0)
+                here = tl.load(at + _STEP * plane, mask=row, other=0).to(tl.int32)
+                before = tl.load(at + _STEP_THEN * plane, mask=row, other=0).to(tl.int32)
+                new_below = tl.load(at + _NEW_BELOW * plane, mask=row, other=0).to(tl.int32)
+                old_below = tl.load(at + _OLD_BELOW * plane, mask=row, other=0).to(tl.int32)
                 across = tl.minimum(new_below, old_below)
                 around = tl.zeros((ROWS,), tl.int32)
                 distance = -_REACH
@@ -134,8 +134,8 @@ def _torn_kernel(frames, references, sums, found, tallest, PROGRAMS: tl.constexp
                     beside = y + distance
                     there = row & (beside >= 1) & (beside < height) & (distance != 0)
                     near = own + beside * _MOST + k
-                    of_this = tl.load(near + _STEP * plane, mask=there, other=0)
-                    of_then = tl.load(near + _STEP_THEN * plane, mask=there, other=0)
+                    of_this = tl.load(near + _STEP * plane, mask=there, other=0).to(tl.int32)
+                    of_then = tl.load(near + _STEP_THEN * plane, mask=there, other=0).to(tl.int32)
                     around = tl.maximum(around, tl.maximum(of_this, of_then))
                     distance += 1
                 moves = row & (more >= _MOVING * _BLOCK) & (less >= _LITTLE * _BLOCK)
@@ -160,7 +160,8 @@ def tear(frames: Tensor, references: Tensor, tallest: int) -> Tensor:
     count, device = frames.shape[0], frames.device
     found = torch.zeros((count, len(COLUMNS), tallest), dtype=torch.int32, device=device)
     if count and tallest:
-        sums = torch.empty((count, _SUMS.value, tallest, MOST_BLOCKS), dtype=torch.int32, device=device)
+        # At most 16 * 255 each.
+        sums = torch.empty((count, _SUMS.value, tallest, MOST_BLOCKS), dtype=torch.int16, device=device)
         _block_kernel[(PROGRAMS, count)](frames, references, sums, tallest, PROGRAMS=PROGRAMS, ROWS=ROWS)
         _torn_kernel[(PROGRAMS, count)](frames, references, sums, found, tallest, PROGRAMS=PROGRAMS, ROWS=ROWS)
     return found

@@ -123,3 +123,43 @@ def test_packets_without_times_have_none() -> None:
     it = clock(("video", video_track()))
     assert it.place(packet(None)) == (None, None)
     assert it.place(packet(3.0))[0] == pytest.approx(3.0)
+
+
+def in_periods(*tracks: tuple[Any, Any]) -> MediaClock:
+    """A clock whose packets say themselves how many announced breaks lie before them."""
+    container = SimpleNamespace(format=SimpleNamespace(flags=TS_DISCONT), start_time=0)
+    return MediaClock(container, tracks, period=lambda packet: packet.period)
+
+
+def of(period: int, it: Any) -> Any:
+    it.period = period
+    return it
+
+
+@pytest.mark.parametrize("behind", [3.0, 0.5, 200.0])
+def test_behind_an_announced_break_the_timeline_goes_on_without_a_step(behind: float) -> None:
+    it = in_periods(("video", video_track()))
+    placed = [it.place(of(0, packet(s)))[1] for s in (0.0, 0.04, 0.08)]
+    placed += [it.place(of(1, packet(behind + s)))[1] for s in (0.0, 0.04)]
+    assert placed == pytest.approx([0.0, 0.04, 0.08, 0.12, 0.16], abs=1e-4)
+    assert [jump.declared for jump in it.found] == [True]
+
+
+def test_sound_from_before_a_break_that_comes_late_stays_where_it_was() -> None:
+    it = in_periods(("video", video_track()), ("audio", audio_track()))
+    for n in range(3):
+        it.place(of(0, packet(0.04 * n)))
+    assert it.place(of(0, packet(0.0, 1, 0.0213)))[1] == pytest.approx(0.0)
+    assert it.place(of(1, packet(50.0)))[1] == pytest.approx(0.12, abs=1e-4)
+    assert it.place(of(0, packet(0.0213, 1, 0.0213)))[1] == pytest.approx(0.0213, abs=1e-4)
+    assert it.place(of(1, packet(50.04)))[1] == pytest.approx(0.16, abs=1e-4)
+    assert it.place(of(1, packet(50.01, 1, 0.0213)))[1] == pytest.approx(0.13, abs=1e-4)
+    assert all(jump.declared for jump in it.found)
+
+
+def test_a_jump_within_a_period_is_told_as_ever() -> None:
+    it = in_periods(("video", video_track()))
+    for period, seconds in ((0, 0.0), (1, 7.0), (1, 7.04), (1, 100.0)):
+        it.place(of(period, packet(seconds)))
+    assert [jump.declared for jump in it.found] == [True, False]
+    assert it.found[1].jump_seconds == pytest.approx(92.92, abs=1e-3)

@@ -30,7 +30,7 @@ NOT_A_DETECTOR = 7
 def test_names_are_unique_and_defaults_make_rules():
     assert len({d.name for d in DETECTORS}) == len(DETECTORS)
     for declared in DETECTORS:
-        assert declared.name.startswith("av." if declared.name == "av.sync" else declared.track)
+        assert declared.name.startswith(("av.", "stream.") if declared.track == "stream" else declared.track)
         assert declared.rule().enter == declared.rule({}).enter
         for parameter in declared.parameters:
             assert parameter.parse(parameter.default, declared.name) == parameter.default

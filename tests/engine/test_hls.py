@@ -184,6 +184,18 @@ def test_of_a_master_playlist_only_what_is_chosen_is_fetched(folder):
             assert "not found (HTTP 404)" in source.problems
 
 
+def test_segments_come_over_one_connection_that_may_be_closed_in_between(folder):
+    with Origin(folder) as origin, Source(f"{origin.url}/locked.m3u8") as source:
+        source.open()
+        assert sum(packet.track == "video" for packet in source.packets()) == 200
+        assert (len(origin.asked), origin.connections) == (6, 1)
+    with Origin(folder) as origin, Source(f"{origin.url}/locked.m3u8") as source:
+        origin.closes = True
+        source.open()
+        assert sum(packet.track == "video" for packet in source.packets()) == 200
+        assert (len(origin.asked), origin.connections) == (6, 6)
+
+
 def test_a_redirected_playlist_names_what_lies_beside_its_target(folder):
     moved = {"/live/now.m3u8": lambda: (302, {"Location": "/list.m3u8"}, b"")}
     with Origin(folder, moved) as origin, Source(f"{origin.url}/live/now.m3u8") as source:

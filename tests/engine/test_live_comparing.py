@@ -27,7 +27,7 @@ def test_live_streams_are_compared_and_that_is_changed_on_the_way(tmp_path):
         assert found.offset_ms == pytest.approx(200, abs=20)
         assert (found.way, found.same_programme) == ("reference", True)
         assert abs(found.latency_ms) < 5000
-        assert kit.heard.report("late").sync.verdict == "out_of_sync"
+        kit.wait(lambda: kit.heard.report("late").sync.verdict == "out_of_sync", 10)
         assert latest(kit, "contribution") is None
         kit.wait(lambda: "av.sync" in kit.found("late"), 20)
         kit.wait(lambda: "av.reference_mismatch" in kit.found("other"), 60)

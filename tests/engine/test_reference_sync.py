@@ -20,7 +20,7 @@ from engine.media import AudioBlock
 from engine.output import Table
 from engine.pipeline import EngineSettings, StreamSpec, check
 from engine.reference_sync import Compared, ReferenceSync
-from engine.verdicts import Summary
+from engine.verdicts import Summary, SyncVerdict
 
 LIMITS = {"late": 0.125, "early": 0.045, "duration": 0.0}
 
@@ -268,8 +268,6 @@ def test_a_pattern_counts_before_the_reference():
             return {"offset_ms": 80.0, "confidence": 1.0, "verdict": "in_sync"}
 
     class Reference:
-        latest = None
-
         def verdict(self, late, early):
             return {"offset_ms": 0.0, "confidence": 0.9, "verdict": "in_sync", "latency_ms": 3.0,
                     "same_programme": True}  # fmt: skip
@@ -277,6 +275,20 @@ def test_a_pattern_counts_before_the_reference():
     found = LipSync(Pattern(), Reference(), "a").summary(LIMITS)
     assert (found["offset_ms"], found["way"], found["latency_ms"]) == (80.0, "pattern", 3.0)
     assert LipSync(None, Reference(), "a").summary(LIMITS)["way"] == "reference"
+
+
+def test_what_was_told_holds_for_a_minute_unless_the_programme_is_another_one():
+    sync = ReferenceSync(Fingerprint(Rows(REGIONS, torch.device("cpu"))), lambda: None, live=lambda: True)
+    lips = LipSync(None, sync, "a")
+    assert lips.now(30.0, LIMITS).verdict == "unknown"
+    for k in range(2):
+        sync.agreeing(Compared(15.0 + 2 * k, 30.0 + 2 * k, 0.2, 1.5, 0.9, True))
+    sync.agreeing(Compared(19.0, 34.0, None, None, 0.0, None))  # a moment of nothing to judge by
+    held = lips.now(35.0, LIMITS)
+    assert (held.verdict, held.offset_ms, held.latency_ms, held.way) == ("out_of_sync", 200.0, 1500.0, "reference")
+    assert lips.now(93.0, LIMITS) == SyncVerdict("unknown")
+    sync.agreeing(Compared(21.0, 36.0, None, None, 0.0, False))
+    assert lips.now(37.0, LIMITS) == SyncVerdict("unknown", same_programme=False)
 
 
 @pytest.mark.parametrize(

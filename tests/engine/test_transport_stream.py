@@ -316,3 +316,50 @@ def test_damage_says_the_same_in_any_pieces(constant_rate, seed, share):
 def test_what_is_no_transport_stream_has_no_framing():
     assert find_framing(np.zeros(5000, np.uint8)) is None
     assert find_framing(np.full(3, 0x47, np.uint8)) is None
+
+
+# -- segments of a playlist
+
+
+def segmented(*segments, anew=()):
+    """The faults of segments; those of the numbers in `anew` come behind a break."""
+    ts = TransportStream()
+    for number, data in enumerate(segments):
+        if number:
+            ts.begin_segment(anew=number in anew)
+        ts.feed(data)
+    return [fault.text for fault in ts.faults]
+
+
+def segment(tables, pictures, count=12):
+    """A segment: one packet of the PAT's PID, then packets of a PID that count on from a number."""
+    return stream_of([tables % 16], 0) + stream_of([n % 16 for n in range(pictures, pictures + count)])
+
+
+LOST = "continuity of PID 256: 2 or more packets lost at a border"
+
+
+def test_counters_go_on_over_a_border_or_are_lost_there():
+    assert segmented(segment(0, 0), segment(1, 12), segment(2, 24)) == []
+    assert segmented(segment(0, 0), segment(1, 14), segment(2, 26)) == [LOST]
+    assert segmented(segment(0, 0), segment(1, 14), anew={1}) == []
+    assert segmented(segment(0, 0), segment(1, 11)) == []  # the last packet once more
+
+
+def test_segments_that_are_counted_each_for_itself_lose_nothing():
+    assert segmented(segment(0, 3), segment(0, 3), segment(0, 3)) == []
+    (text,) = segmented(segment(0, 3), segment(0, 3), segment(0, 5))
+    assert text.startswith("continuity of PID 256")
+
+
+def test_what_is_lost_within_a_segment_is_told_behind_a_border_too():
+    damaged = segment(1, 12)[: 5 * 188] + segment(1, 12)[7 * 188 :]
+    assert segmented(segment(0, 0), damaged, anew={1}) == ["continuity of PID 256: 2 or more packets lost"]
+
+
+def test_a_segment_that_ends_within_a_packet_is_told_and_the_next_one_is_read():
+    assert segmented(segment(0, 0)[:-100], segment(1, 12)) == [
+        "a segment ends within a packet",
+        "continuity of PID 256: 1 or more packets lost at a border",
+    ]
+    assert segmented(segment(0, 0)[:-100], segment(1, 12), anew={1}) == []

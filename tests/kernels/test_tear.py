@@ -109,14 +109,10 @@ def test_a_fade_beside_a_letterbox_is_no_tear():
 
 def test_squares_that_move_along_are_no_tear():
     y, x = np.mgrid[0:48, 0:160]
-    squares = [
-        make_frame(
-            (120 + 40 * np.sign(np.sin((x + moved + 0.5) / 8) * np.sin((y + 0.5) / 7))).astype(np.int64),
-            NOTHING,
-            NOTHING,
-        )
-        for moved in (0, 10)
-    ]  # fmt: skip
+    squares = []
+    for moved in (0, 10):
+        luma = 120 + 40 * np.sign(np.sin((x + moved + 0.5) / 8) * np.sin((y + 0.5) / 7))
+        squares.append(make_frame(luma.astype(np.int64), NOTHING, NOTHING))
     assert not measure(squares[1], squares[0])[0, :2].any()
 
 

@@ -142,6 +142,7 @@ def test_a_stream_shows_its_lip_sync_and_what_it_is_compared_with(tmp_path, visi
             service.fleet.listener.on_second(replace(second("films", 7), sync=later), "s", time.time())
             page.wait_for_selector(f"dd:has-text('{'in sync: sound 12 ms late' if later.offset_ms else 'unknown'}')")
         page.wait_for_selector("dd:has-text('news: another programme')")
+        page.close()  # before its service goes
 
 
 def test_the_wall_shows_pictures_levels_and_the_worst_first(service, visit):

@@ -95,10 +95,10 @@ export async function show(main, _, query) {
     const list = (title, items) => h("section", { class: "card" }, h("h2", {}, `${title}: ${items.length}`), items.length
       ? h("table", {}, h("thead", {}, h("tr", {}, ["opened", "stream", "detector", "for"].map((x) => h("th", {}, x)))), h("tbody", {}, rows(items))) : h("p", { class: "hint" }, "Nothing."));
     fill(shadowed, h("h2", {}, `Profile ${told.profile}, tried beside the live one`),
-      h("p", { class: "hint" }, `On ${told.streams} streams since ${when(told.since)}; nobody is told of what it finds.${told.not_tried.length ? ` Cannot be tried beside, as it changes what is measured: ${told.not_tried.join(", ")}.` : ""}`),
+      h("p", { class: "hint" }, `On ${told.streams} ${told.streams === 1 ? "stream" : "streams"} since ${when(told.since)}; nobody is told of what it finds.${told.not_tried.length ? ` Cannot be tried beside, as it changes what is measured: ${told.not_tried.join(", ")}.` : ""}`),
       h("table", {}, h("thead", {}, h("tr", {}, ["detector", "only live", "only with the profile", "both"].map((x) => h("th", {}, x)))), h("tbody", {}, told.counts.map((c) =>
         h("tr", {}, h("td", {}, c.detector), h("td", {}, String(c.only_live)), h("td", {}, String(c.only_shadow)), h("td", {}, String(c.both)))))),
-      h("div", { class: "cards" }, list("No longer told", told.only_live), list("Told besides", told.only_shadow)));
+      h("div", { class: "two" }, list("No longer told", told.only_live), list("Told besides", told.only_shadow)));
   }
 
   const later = calm(150, () => run().catch(fail));
