@@ -108,6 +108,7 @@ class ReferenceSync:
         self._reference = reference
         self._live = live
         self._end = LEAST_WINDOW_SECONDS
+        self._known_until = 0.0  # of the stream
         self._near: float | None = None
         self._before: Compared | None = None
         self._all: deque[Compared] = deque(maxlen=_SUMMED_WINDOWS)
@@ -134,6 +135,7 @@ class ReferenceSync:
         Args:
             known_until: media second up to which every track of the stream was judged.
         """
+        self._known_until = known_until
         other = self._reference()
         if other is None:
             self._end = max(self._end, math.floor(known_until / HOP_SECONDS) * HOP_SECONDS)
@@ -180,9 +182,14 @@ class ReferenceSync:
         return tuple(self._all)
 
     def waits(self) -> bool:
-        """Whether windows of a stream that has ended are only judged when more of its reference has come."""
+        """Whether windows of a stream that has ended are only judged when more of its reference has come.
+
+        A reference that goes on for long after it, or for ever, is not waited for.
+        """
         other = self._reference()
-        return not self._live() and other is not None and not other.ended
+        if self._live() or other is None or other.ended:
+            return False
+        return self._end <= self._known_until + 1e-6
 
     def _shift(self, other: Fingerprint) -> float:
         """Media seconds of the stream less those of the reference, of the same moment."""

@@ -217,6 +217,31 @@ def test_what_waits_for_a_reference_for_ever_keeps_little():
         assert pictures.kept(slot).capacity <= 25 * 1400
 
 
+def test_a_reference_that_goes_on_is_waited_for_no_longer_than_it_is_needed():
+    content = 0.01 * smooth(np.random.default_rng(4), 300, REGIONS)
+    pictures, (times, rows) = pictures_of(content, 25), printed(sounds(300.0, 4))
+    prints = {name: Fingerprint(Rows(REGIONS, torch.device("cpu"))) for name in "ab"}
+    sync = ReferenceSync(prints["b"], lambda: prints["a"], live=lambda: False)
+
+    def take(name, begin, to):
+        here, there = (pictures[0] >= begin) & (pictures[0] < to), (times >= begin) & (times < to)
+        prints[name].pictures.append(pictures[0][here], pictures[1][torch.from_numpy(here)])
+        prints[name].sound.append(times[there], rows[torch.from_numpy(there)])
+
+    take("b", 0, 60)
+    prints["b"].ended = True
+    assert sync.settled(60.0) == []
+    assert sync.waits()
+    judged = 0
+    for begin in range(0, 300, 20):  # it never ends
+        take("a", begin, begin + 20)
+        judged += len(sync.settled(60.0))
+        if not sync.waits():
+            break
+    assert judged == 26  # one every two seconds from 10 to 60
+    assert begin + 20 <= 160
+
+
 def test_a_window_that_stands_alone_is_not_told():
     sync = ReferenceSync(Fingerprint(Rows(REGIONS, torch.device("cpu"))), lambda: None, live=lambda: False)
     windows = [Compared(15.0 + 2 * k, 30.0 + 2 * k, offset, 0.0, 0.9, True)
