@@ -59,6 +59,10 @@ Recording is refused where work waits for the device or makes a tensor from Pyth
 torch's operators on the CPU and run them again in the same memory (tests/engine/test_graphs.py), so that this
 is found without a GPU. `engine.graphs: false` launches everything one by one.
 
+A stream that is compared with a reference, and the reference itself, have the brightness of their regions taken
+after the playback, launched by itself for each batch that they are in; a window of half a minute is compared
+every two seconds, and the loop waits for that.
+
 ## When the GPU fails
 
 - *Out of memory* while measuring: the pictures of that batch are left out, which their seconds say, and batches
