@@ -24,11 +24,13 @@ class Service:
         self.store = None
         self.notifier = None
 
-    def start(self, section, *, damping_seconds=0.0, **options):
-        """Begin with a section as YAML would give it."""
+    def start(self, section, *, damping_seconds=0.0, opened=(), **options):
+        """Begin with a section as YAML would give it; incidents of the streams `opened` are due by then."""
         section = NotifySection.model_validate(section)
         self.notifier = Notifier(section, damping_seconds=damping_seconds, **options)
         self.store = Store(self._url, route=self.notifier.route, damping_seconds=damping_seconds)
+        for stream in opened:
+            self.open(stream)
         self.notifier.start(self.store)
         return self
 

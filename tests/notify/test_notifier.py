@@ -70,10 +70,8 @@ def test_what_is_refused_as_a_whole_is_sent_one_by_one(service):
             return 413 if "items" in body else 400 if body["stream"] == "bad" else 204
 
         receiver.answer = answer
-        # Held, so that all are due at the same time.
-        service.start(section([{"sinks": ["hook"], "hold_seconds": 1}], hook=hook(receiver, changes_per_message=50)))
-        for stream in ("a", "bad", "b", "c"):
-            service.open(stream)
+        sinks = section([{"sinks": ["hook"]}], hook=hook(receiver, changes_per_message=50))
+        service.start(sinks, opened=("a", "bad", "b", "c"))
         assert service.settled() == {("hook", "delivered"): 3, ("hook", "dead"): 1}
         assert any(b'"items"' in body for _, body in receiver.requests)
     assert [body["stream"] for body in receiver.bodies] == ["a", "b", "c"]
