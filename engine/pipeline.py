@@ -27,7 +27,7 @@ from engine.decode.upload import Uploader
 from engine.detectors import Detector, Rule, all_detectors, detector, resolve
 from engine.device_failures import give_memory_back, gpu_failures_told
 from engine.devices import choose_device
-from engine.errors import ConfigError, DeviceError
+from engine.errors import DeviceError
 from engine.evidence import thumbnail
 from engine.evidence.overlay import overlay
 from engine.evidence.recorder import Recorder
@@ -47,19 +47,18 @@ from engine.lip_sync import LipSync, SyncRow
 from engine.listener import Listener, Silent
 from engine.measure import VIDEO_COLUMNS, Measure
 from engine.measure.graphs import record_on
-from engine.measure.network import NetworkUse
 from engine.media import AudioBlock, Follower, FrameBatch, Measures, StreamTick, Surface
+from engine.network_sync import NetworkSync
+from engine.networks import audio_network_of, network_of, sync_network_of
 from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
 from engine.ranges import ranges_on
 from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
 from engine.shadow_judge import Found, ShadowJudge
-from engine.spec import EngineSettings, NetworkSettings, StreamSpec
+from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import ClosedBy, Incident, Loudness, StreamSecond
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
-from models.artifact_weights import load_artifact
-from models.weight_files import WeightsError
 
 _log = logging.getLogger(__name__)
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
@@ -99,6 +98,8 @@ class Engine:
         self.settings = settings
         self.device = choose_device(settings.device)
         network = network_of(settings.network)  # it may fail: before anything is made that has to be let go
+        audio_network = audio_network_of(settings.audio_network)
+        self._sync_network = sync_network_of(settings.sync_network)
         if self.device.type == "cuda":
             # Before torch makes the context: reader threads that wait for the GPU must not burn the cores.
             wait_by_blocking(self.device.index or 0)
@@ -124,6 +125,7 @@ class Engine:
             slots,
             slates=settings.slates,
             network=network,
+            audio_network=audio_network,
             record=record_on(self.device) if self.device.type == "cuda" and settings.graphs else None,
             followers=self._followers(),
         )
@@ -223,10 +225,23 @@ class Engine:
             stream.reader.onsets = None
         compares = not parameters.keys().isdisjoint(("av.sync", "av.reference_mismatch"))
         reference = self.comparing.compare(spec.id, spec.reference if compares else None)
+        network = self._listen_for_lips(stream, "av.sync" in parameters and reference is None)
         if pattern is None and reference is None:
             stream.sync = None
-        elif before is None or before.pattern is not pattern or before.reference is not reference:
-            stream.sync = LipSync(pattern, reference, spec.reference or "")
+        elif before is None or (before.pattern, before.reference, before.network) != (pattern, reference, network):
+            stream.sync = LipSync(pattern, reference, spec.reference or "", network)
+
+    def _listen_for_lips(self, stream: JudgedStream, wanted: bool) -> NetworkSync | None:
+        """What judges a stream's lip sync by the network, where it is used and nothing better is there."""
+        if self._sync_network is None or not wanted:
+            self._measure.fingerprints.keep_tiles(stream.slot, None)
+            stream.reader.lips = None
+            return None
+        network = stream.sync.network if stream.sync is not None else None
+        network = network or NetworkSync(self._sync_network, self.device)
+        self._measure.fingerprints.keep_tiles(stream.slot, network.tiles)
+        stream.reader.lips = network.print
+        return network
 
     def _columns_of(self, stream: JudgedStream) -> set[str]:
         """The measures that are taken of a stream."""
@@ -671,25 +686,6 @@ class Engine:
         for transition in self._judge.judge(row):
             incident, change = stream.book.apply(transition)
             self._publish(stream, incident, change)
-
-
-def network_of(settings: NetworkSettings | None) -> NetworkUse | None:
-    """The artifact network for an engine, if it is to be used.
-
-    Raises: ConfigError if its weights are not what they should be.
-    """
-    if settings is None or settings.pictures_per_second <= 0:
-        return None
-    try:
-        artifact = load_artifact(settings.weights)
-    except WeightsError as error:
-        raise ConfigError(
-            "cannot use the network's weights",
-            stream="" if settings.weights is None else str(settings.weights),
-            why=str(error),
-            remedy="write weights with avjury train, or leave engine.network.weights out",
-        ) from error
-    return NetworkUse(artifact, settings.pictures_per_second, settings.judges)
 
 
 def watched(declared: Detector, rule: Rule) -> Watched:

@@ -153,6 +153,7 @@ class StreamReader:
         self.onsets: SoundOnsets | None = SoundOnsets() if "av.sync" in self._parameters else None
         """Where its sound sets in, for a test pattern of flashes and beeps. The engine's loop may set it."""
         self.print: SoundPrint | None = None
+        self.lips: SoundPrint | None = None
         """What its sound is known by, where it is compared with another stream. The engine's loop may set it."""
         self.anew = False
         """What follows the gap is not to be compared with what came before it."""
@@ -542,7 +543,7 @@ class StreamReader:
             self._goes_on(block.pts)
             self._pace(block.pts)
             self._audio_until = max(self._audio_until, block.pts + block.valid / 48000)
-            for listening in (self.onsets, self.print):
+            for listening in (self.onsets, self.print, self.lips):
                 if listening is not None:
                     listening.take(block)  # first: the block is then the engine's
             self.audio.put(block, self._stop.is_set)

@@ -19,6 +19,7 @@ from engine.measure.fields import Fields
 from engine.measure.fingerprints import Fingerprints
 from engine.measure.graphs import Graphs, Inputs, Record, stage
 from engine.measure.information import Information
+from engine.measure.listening import AudioNetworkUse, Listening
 from engine.measure.network import MAP_SHARE, Floats, Network, NetworkUse
 from engine.measure.rows import Part, Room, Rows, facts_array, facts_listed
 from engine.measure.sharpness import Sharpness
@@ -57,6 +58,7 @@ class Measure:
         arithmetic: of what is made of their results; that of the device unless told.
         slates: pictures to look for.
         network: how the artifact network is used; None leaves it out.
+        audio_network: how the audio network is used; None leaves it out.
         record: how launches are recorded to be played back; None launches everything one by one. Not for the CPU.
         followers: who keeps something of the pictures' rows, where the arithmetic is not on the host.
     """
@@ -68,6 +70,7 @@ class Measure:
         arithmetic: Arithmetic | None = None,
         slates: Sequence[Slate] = (),
         network: NetworkUse | None = None,
+        audio_network: AudioNetworkUse | None = None,
         record: Record | None = None,
         followers: Sequence[Follower] = (),
     ) -> None:
@@ -102,7 +105,7 @@ class Measure:
             Fields(arithmetic, slots),
             *(() if self.network is None else (self.network,)),
         )
-        self._sound = Sound(arithmetic, slots)
+        self._sound = Sound(arithmetic, slots, audio_network)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         """A stream moves in.
@@ -121,6 +124,7 @@ class Measure:
     def close_slot(self, slot: int) -> None:
         """The stream has moved out: let go of its pictures."""
         self.fingerprints.keep(slot, None)
+        self.fingerprints.keep_tiles(slot, None)
         self._sound.close_slot(slot)
         self._references.forget(slot)
 
@@ -135,6 +139,11 @@ class Measure:
     def programme(self, slot: int, end: float) -> Measures | None:
         """The row of sound that a programme's end adds; see Sound.programme."""
         return self._sound.programme(slot, end)
+
+    @property
+    def listening(self) -> Listening | None:
+        """The audio network at work; None where it is left out."""
+        return self._sound.listening
 
     def frames(self, batch: FrameBatch) -> Measures:
         """Measure pictures."""

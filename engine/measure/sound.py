@@ -8,6 +8,8 @@ import torch
 
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import AUDIO_COLUMNS
+from engine.measure.listening import COLUMNS as LISTENING_COLUMNS
+from engine.measure.listening import AudioNetworkUse, Listening
 from engine.media import AudioBatch, Measures
 from kernels.audio_stats import COLUMNS as STATS_COLUMNS
 from kernels.audio_stats import AudioState, loudness_summary, measure_audio
@@ -24,6 +26,7 @@ _STATS: Final = len(STATS_COLUMNS)
 _TRENDS: Final = slice(_STATS, _STATS + len(TREND_COLUMNS))
 _MOMENTARY: Final = STATS_COLUMNS.index("momentary")
 _PROGRAMME_ERROR: Final = AUDIO_COLUMNS.index("programme_error")
+_LISTENING: Final = slice(AUDIO_COLUMNS.index(LISTENING_COLUMNS[0]), AUDIO_COLUMNS.index(LISTENING_COLUMNS[-1]) + 1)
 _TREND_NAMES: Final = frozenset(TREND_COLUMNS)
 
 
@@ -33,9 +36,10 @@ class Sound:
     Args:
         arithmetic: of the device.
         slots: number of slots.
+        network: how the audio network is used; None leaves it out.
     """
 
-    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
+    def __init__(self, arithmetic: Arithmetic, slots: int, network: AudioNetworkUse | None = None) -> None:
         device = arithmetic.device
         self._device = device
         self._audio = AudioState.allocate(slots, device)
@@ -44,6 +48,7 @@ class Sound:
         self._wants_trends: set[int] = set()
         self._targets: dict[int, float] = {}  # of the slots whose whole programme is judged, LUFS
         self._noise = torch.zeros(slots, dtype=torch.float64, device=device)
+        self.listening = None if network is None else Listening(device, slots, network)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         """A stream moves in; as `Part.open_slot`."""
@@ -60,11 +65,15 @@ class Sound:
         if "programme_error" in wanted:
             self._targets[slot] = parameters.get("audio.programme_loudness", {}).get("target", TARGET_LUFS)
         self._noise[slot] = silence.get("noise", 0.001)
+        if self.listening is not None:
+            self.listening.open_slot(slot, wanted)
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out."""
         self._wants_trends.discard(slot)
         self._targets.pop(slot, None)
+        if self.listening is not None:
+            self.listening.close_slot(slot)
 
     def loudness(self, slot: int) -> dict[str, float | None]:
         """Programme loudness of all that the slot's stream has played; see kernels.audio_stats.LoudnessSummary."""
@@ -105,5 +114,7 @@ class Sound:
             features = sound_features(self._features, batch.samples, batch.channels, batch.valid, slots)
             momentary, trends = values[:, _MOMENTARY], values[:, _TRENDS]
             sound_trends(self._trends, features, batch.valid, batch.weights, momentary, slots, trends)
+        if self.listening is not None and self.listening.runs:
+            self.listening.fill(batch, values[:, _LISTENING], slots)
         until = batch.pts + batch.seconds
         return Measures("audio", AUDIO_COLUMNS, batch.slots, batch.pts, until, values, device_rows=batch.device_rows)
