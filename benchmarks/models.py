@@ -1,48 +1,89 @@
 """`avjury bench models`: the networks on held-out clips; their figures go to benchmarks/results.
 
-avjury bench models --media FOLDER [--network artifact|audio] [--weights FILE] [--work FOLDER]
+avjury bench models --media FOLDER [--network artifact|audio|sync] [--weights FILE] [--work FOLDER]
 """
 
 import argparse
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from benchmarks.curves import draw_curves
+from benchmarks.failure_pictures import draw_artifact_failures, draw_audio_failures
 from benchmarks.harness import write_result
 from models.audio_weights import SHIPPED_AUDIO, load_audio
 from models.evaluate import evaluate, load_artifact_net
 from models.evaluate_audio import evaluate_audio
+from models.evaluate_sync import evaluate_sync
+from models.sync_weights import SHIPPED_SYNC, load_sync
 from models.train import TrainSettings, make_shards
 from models.train_audio import AudioTrainSettings, make_sound_shards
-from models.weight_files import SHIPPED
+from models.train_sync import SyncTrainSettings, sync_rows
+from models.weight_files import SHIPPED, read_weights, write_weights
 
 
 def _say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - progress
 
 
-def _artifact(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+def _artifact(options: argparse.Namespace, work: Path) -> Path:
     settings = TrainSettings(options.media, work, options.weights, seed=options.seed, skip=tuple(options.skip),
                              windows=options.windows or TrainSettings.windows)  # fmt: skip
     paths = make_shards(settings, held_out=True, say=_say)
-    return dict(evaluate(load_artifact_net(options.weights), paths))
+    figures = dict(evaluate(load_artifact_net(options.weights), paths))
+    record = _record("models", figures, options)
+    draw_curves(figures["tiles"], record.with_suffix(".svg"))
+    draw_artifact_failures(figures, paths, record.with_suffix(".jpg"))
+    _tell_labels(figures["tiles"])
+    _say(f"damaged pieces: average precision {figures['damaged_pieces']['average_precision']}")
+    return record
 
 
-def _audio(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+def _audio(options: argparse.Namespace, work: Path) -> Path:
     settings = AudioTrainSettings(options.media, work, options.weights, seed=options.seed, skip=tuple(options.skip),
                                   windows=options.windows or AudioTrainSettings.windows)  # fmt: skip
     paths = make_sound_shards(settings, held_out=True, say=_say)
-    return dict(evaluate_audio(load_audio(options.weights).net, paths))
+    figures = dict(evaluate_audio(load_audio(options.weights).net, paths))
+    record = _record("models_audio", figures, options)
+    draw_curves(figures["labels"], record.with_suffix(".svg"))
+    draw_audio_failures(figures, paths, record.with_suffix(".jpg"))
+    _tell_labels(figures["labels"])
+    return record
 
 
-# By the network: how it is tried, its shipped weights, the name of its records, and where its figures by label are.
-NETWORKS: Mapping[str, tuple[Callable[[argparse.Namespace, Path], dict[str, Any]], Path, str, str]] = {
-    "artifact": (_artifact, SHIPPED / "artifact.safetensors", "models", "tiles"),
-    "audio": (_audio, SHIPPED_AUDIO, "models_audio", "labels"),
+def _sync(options: argparse.Namespace, work: Path) -> Path:
+    settings = SyncTrainSettings(options.media, work, options.weights, seed=options.seed, skip=tuple(options.skip))
+    figures = dict(evaluate_sync(load_sync(options.weights).net, sync_rows(settings, held_out=True, say=_say)))
+    record = _record("models_sync", figures, options)
+    for row in figures["at"]:
+        _say(f"margin {row['margin']}: judges {row['judged'] or 0:.0%}, within 40 ms {row['within_40_ms'] or 0:.0%}, "
+             f"judges foreign sound {row['foreign_sound_judged'] or 0:.0%}")  # fmt: skip
+    if options.write_margin:
+        tensors, about = read_weights(options.weights, "sync")
+        margin = figures["margin_that_reaches_the_goal"]
+        told = {"margin": "inf" if margin is None else f"{margin:g}", "slope": f"{figures['slope']:g}",
+                "bias": f"{figures['bias']:g}"}  # fmt: skip
+        write_weights(options.weights, tensors, about | told)
+    return record
+
+
+def _record(name: str, figures: Mapping[str, Any], options: argparse.Namespace) -> Path:
+    return write_result(name, {**figures, "weights": options.weights.name, "seed": options.seed})
+
+
+def _tell_labels(labels: Mapping[str, Mapping[str, Any]]) -> None:
+    for label, found in labels.items():
+        _say(f"{label}: average precision {found['average_precision']}, {found['positive']} of {found['known']}")
+
+
+# By the network: how it is tried, and its shipped weights.
+NETWORKS: Final[Mapping[str, tuple[Callable[[argparse.Namespace, Path], Path], Path]]] = {
+    "artifact": (_artifact, SHIPPED / "artifact.safetensors"),
+    "audio": (_audio, SHIPPED_AUDIO),
+    "sync": (_sync, SHIPPED_SYNC),
 }
 
 
@@ -56,19 +97,13 @@ def main() -> None:
     parser.add_argument("--skip", action="append", default=[], metavar="PREFIX", help="clips that are damaged")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--windows", type=int)
+    parser.add_argument("--write-margin", action="store_true", help="keep in sync weights how sure they have to be")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    run, shipped, name, part = NETWORKS[options.network]
+    run, shipped = NETWORKS[options.network]
     options.weights = options.weights or shipped
     with tempfile.TemporaryDirectory(prefix="avjury-models-") as folder:
-        figures = run(options, options.work or Path(folder))
-    path = write_result(name, figures | {"weights": options.weights.name, "seed": options.seed})
-    draw_curves(figures[part], path.with_suffix(".svg"))
-    for label, found in figures[part].items():
-        _say(f"{label}: average precision {found['average_precision']}, {found['positive']} of {found['known']}")
-    if "damaged_pieces" in figures:
-        _say(f"damaged pieces: average precision {figures['damaged_pieces']['average_precision']}")
-    _say(str(path))
+        _say(str(run(options, options.work or Path(folder))))
 
 
 if __name__ == "__main__":

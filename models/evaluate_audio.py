@@ -10,7 +10,7 @@ import torch
 
 from models.audio_labels import LABELS
 from models.audio_net import AudioNet
-from models.evaluate import figures_of
+from models.evaluate import failures_of, figures_of
 from models.synthesis.sound_cases import UNKNOWN, unpacked
 from models.train_audio import Windows
 
@@ -59,6 +59,10 @@ def evaluate_audio(net: AudioNet, paths: list[Path]) -> Mapping[str, Any]:
             for known in [(data.truth[:, index] != UNKNOWN) & ~made]
         },
         "taken_for": _taken_for(told, data.truth),
+        "failures": {
+            label: failures_of(told[:, index], data.truth[:, index] == 1, data.truth[:, index] != UNKNOWN, data.kind, 4)
+            for index, label in enumerate(LABELS)
+        },
     }
 
 

@@ -32,7 +32,7 @@ Floats = npt.NDArray[np.float32]
 Times = npt.NDArray[np.float64]
 
 
-def _on_grid(times: Times, rows: Floats, grid: Times, gap: float) -> Floats | None:
+def _on_grid(times: Times, rows: Floats, grid: npt.NDArray[np.floating], gap: float) -> Floats | None:
     """(len(grid), K): rows in between, in a straight line; None where something is missing."""
     if len(times) < 2 or times[0] > grid[0] + gap or times[-1] < grid[-1] - gap or float(np.diff(times).max()) > gap:
         return None

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from models.audio_labels import CONTENT, LABELS
 from models.audio_net import AudioNet
@@ -200,7 +200,7 @@ def train_audio(settings: AudioTrainSettings, say: Say) -> Path:
     optimizer = torch.optim.AdamW(net.parameters(), lr=settings.rate, weight_decay=1e-2)
     state = settings.work / "state.safetensors"
     spent, step, epoch = load_state(state, net, optimizer) if state.exists() else (0.0, 0, 0)
-    mean = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / AVERAGED_STEPS), use_buffers=True)  # type: ignore[no-untyped-call]
+    mean = AveragedModel(net, avg_fn=_nearer, use_buffers=True)
     whole, turn, data = settings.minutes * 60, -1, None
     losses: list[float] = []
     saved = time.monotonic()
@@ -219,7 +219,9 @@ def train_audio(settings: AudioTrainSettings, say: Say) -> Path:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             inputs = mel.to(device).contiguous(memory_format=torch.channels_last)
-            loss = audio_loss(net(inputs), truth.to(device))
+            with torch.autocast(device.type, torch.bfloat16):
+                logits = net(inputs)
+            loss = audio_loss(logits, truth.to(device))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -243,6 +245,13 @@ def train_audio(settings: AudioTrainSettings, say: Say) -> Path:
         save_state(state, net, optimizer, (spent, step, epoch))
     _export(mean.module, settings)
     return settings.weights
+
+
+def _nearer(mean: Tensor, now: Tensor, count: Tensor | int) -> Tensor:
+    """The mean of the weights, which follows faster while there were few."""
+    if not mean.is_floating_point():
+        return now
+    return torch.lerp(mean, now, max(1 / AVERAGED_STEPS, 5 / (float(count) + 5)))
 
 
 def _export(net: torch.nn.Module, settings: AudioTrainSettings) -> None:
