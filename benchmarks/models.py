@@ -6,6 +6,7 @@ avjury bench models --media FOLDER [--network artifact|audio|sync] [--weights FI
 import argparse
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,8 +31,8 @@ def _say(text: str) -> None:
 
 
 def _artifact(options: argparse.Namespace, work: Path) -> Path:
-    settings = TrainSettings(options.media, work, options.weights, seed=options.seed, skip=tuple(options.skip),
-                             windows=options.windows or TrainSettings.windows)  # fmt: skip
+    settings = TrainSettings(options.media, work, options.weights, seed=options.seed, skip=tuple(options.skip))
+    settings = replace(settings, windows=options.windows or settings.windows)
     paths = make_shards(settings, held_out=True, say=_say)
     figures = dict(evaluate(load_artifact_net(options.weights), paths))
     record = _record("models", figures, options)
@@ -43,8 +44,8 @@ def _artifact(options: argparse.Namespace, work: Path) -> Path:
 
 
 def _audio(options: argparse.Namespace, work: Path) -> Path:
-    settings = AudioTrainSettings(options.media, work, options.weights, seed=options.seed, skip=tuple(options.skip),
-                                  windows=options.windows or AudioTrainSettings.windows)  # fmt: skip
+    settings = AudioTrainSettings(options.media, work, options.weights, seed=options.seed, skip=tuple(options.skip))
+    settings = replace(settings, windows=options.windows or settings.windows)
     paths = make_sound_shards(settings, held_out=True, say=_say)
     figures = dict(evaluate_audio(load_audio(options.weights).net, paths))
     record = _record("models_audio", figures, options)

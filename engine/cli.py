@@ -368,7 +368,7 @@ class Network(StrEnum):
 
 @app.command(epilog=epilog("train"))
 def train(
-    network: Annotated[Network, typer.Argument(help="Which network.")],
+    network: Annotated[Network, typer.Argument(metavar="NETWORK", help="Which: artifact, audio or sync.")],
     media: Annotated[Path, typer.Option("--media", metavar="DIR", help="Folder of clean clips.")],
     work: Annotated[
         Path, typer.Option("--work", metavar="DIR", help="Where pieces, state and curves are kept, to go on from.")

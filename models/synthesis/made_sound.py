@@ -46,7 +46,8 @@ def speech(seconds: float, rng: np.random.Generator) -> Samples:
                "-p", str(int(rng.integers(20, 80))), text]  # fmt: skip
     done = subprocess.run(command, capture_output=True, check=True, timeout=60, stdin=subprocess.DEVNULL)
     parts: list[Any] = []
-    with av.open(io.BytesIO(done.stdout)) as container:
+    opened: Any = av.open(io.BytesIO(done.stdout))
+    with opened as container:
         parts = [frame.to_ndarray().astype(np.float32) / 32768 for frame in container.decode(audio=0)]
         rate = container.streams.audio[0].rate
     spoken = np.concatenate(parts, axis=1)

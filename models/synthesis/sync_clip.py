@@ -56,7 +56,7 @@ def read_sync_rows(path: Path, seconds: float) -> dict[str, Any]:
     """
     times: list[float] = []
     tiles: list[Floats] = []
-    parts: list[Samples] = []
+    parts: list[Any] = []
     sound_start: float | None = None
     opened: Any = av.open(str(path), metadata_errors="replace")
     with opened as container:
