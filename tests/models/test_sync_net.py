@@ -151,3 +151,7 @@ def test_training_goes_on_where_it_ended(tmp_path):
     steps = [int(line.split("step ")[1].split(",")[0]) for line in said if "step" in line]
     assert steps[-1] > steps[0] > 0
     assert load_sync(weights).net is not None
+
+
+def test_the_shipped_weights_are_read_and_say_nothing_by_themselves():
+    assert load_sync().margin == float("inf")
