@@ -26,6 +26,7 @@ class ScriptedFleet:
         self.state = {}
         self.not_ready = None
         self.stopped = False
+        self.unheeded_now = frozenset()
         self._lock = threading.Lock()
 
     def start(self, listener):
@@ -45,6 +46,9 @@ class ScriptedFleet:
         with self._lock:
             self.log.append(("remove", stream_id))
             self.plans.pop(stream_id, None)
+
+    def unheeded(self, streams):
+        self.unheeded_now = frozenset(streams)
 
     def status(self, stream_id):
         if stream_id not in self.plans:

@@ -4,7 +4,7 @@ The *service* (API, storage, notifications) says what is to be judged; the *flee
 it and reports. Wall-clock times are Unix seconds, media times the stream's own seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -173,6 +173,9 @@ class Fleet(Protocol):
 
     def remove(self, stream_id: str) -> None:
         """Stop judging a stream; its open incidents are reported closed as "removed". Unknown ids are nothing."""
+
+    def unheeded(self, streams: Collection[str]) -> None:
+        """The streams, and no others, of whose incidents nobody is told now: under load they go first."""
 
     def status(self, stream_id: str) -> StreamStatus | None:
         """One stream; None if it was not applied."""

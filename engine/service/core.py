@@ -178,6 +178,14 @@ class Core:
         wanted = self._wanted.get(stream_id)
         return wanted is not None and suppressed(wanted.windows, at)
 
+    def all_suppressed(self, at: float) -> frozenset[str]:
+        """The streams of which that is so."""
+        return frozenset(
+            stream_id
+            for stream_id, wanted in self._wanted.items()
+            if suppressed((*wanted.stream.maintenance, *wanted.windows_here), at)
+        )
+
     def add(self, stream: Stream) -> tuple[Wanted, bool]:
         """Take a stream of the API in. The same one again changes nothing.
 

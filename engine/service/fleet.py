@@ -11,7 +11,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from engine.detectors import resolve
@@ -82,6 +82,12 @@ class LocalFleet:
             if place is not None:
                 self._roster.halt(place)
                 self._pictures.pop(stream_id, None)
+        self._roster.wake()
+
+    def unheeded(self, streams: Collection[str]) -> None:
+        """The streams, and no others, of whose incidents nobody is told now: under load they go first."""
+        with self._guard:
+            self._roster.set_unheeded(frozenset(streams))
         self._roster.wake()
 
     def status(self, stream_id: str) -> StreamStatus | None:

@@ -1,4 +1,5 @@
-"""Regular work: incidents that no engine will close, those that a window kept quiet, streams without room, the disk.
+"""Regular work: incidents that no engine will close, streams in a window and what it kept quiet, those without room,
+the disk.
 
 Run by: one thread, every few seconds. It owns the file `alive`, whose time says until when the service was up, and lays
 by the disk's reserve. It ends by `stop`. A round that fails is told and tried again; if the thread dies, /healthz says
@@ -110,6 +111,7 @@ class Housekeeper:
             self._tried_refused = now
             self._core.retry_refused()
         self._core.follow_renditions()
+        self._fleet.unheeded(self._core.all_suppressed(now))
         if now - self._forgot >= FORGET_SECONDS:
             self._forgot = now
             self._forget(now)

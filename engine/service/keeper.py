@@ -152,7 +152,7 @@ class Keeper:
                 if ingest.engine is engine:
                     self._link(ingest)
             for place in roster.judged_by(engine):
-                roster.say(engine, place.order())
+                roster.say(engine, roster.order(place))
             roster.tell_waiting(engine)
         elif isinstance(message, EngineCompiles):
             engine.compiles = True

@@ -181,6 +181,10 @@ def test_other_detectors_are_no_new_session_and_another_address_is_one(running, 
     wait(lambda: ("one", "opened", "video.black", None, session) in told.incidents, 10)
     fleet.apply(plan("one", clip, DETECTORS, priority=80))
     wait(lambda: ("one", "closed", "video.black", "removed", session) in told.incidents, 10)
+    fleet.unheeded({"one"})
+    seen = fleet.engines()[0].stream_counters["one"]["frames_measured"]
+    wait(lambda: fleet.engines()[0].stream_counters["one"]["frames_measured"] > seen + 25, 10)
+    fleet.unheeded(())
     assert fleet.status("one").session == session
     other = tmp_path / "other.ts"
     os.link(clip, other)
