@@ -485,7 +485,7 @@ class LiveEngine(Engine):
         return 0.0 if stream is None else max(stream.ends.values())
 
     def headroom(self) -> int:
-        """How many more streams of the present mean cost it can take, with room for those of which nothing comes now."""
+        """How many more streams of the present mean cost it can take, beside those that are silent now."""
         judged = self._overload.judged(self._wanted)
         free = len(self._free)
         if judged < 1 or self.load < _FEW_STREAMS_LOAD:
