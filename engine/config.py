@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, ValidationError, field_validator
 
-from engine.config_document import Document, Path_, apply_environment, close_name, explain, spell
+from engine.config_document import Document, Path_, apply_environment, close_name, explain, spell, telling_first
 from engine.errors import AvjuryError, ConfigError
 from engine.settings.auth import AuthSection
 from engine.settings.canary import CANARY, CanarySection
@@ -105,7 +105,9 @@ class Stream(Section):
     group: Annotated[str, Field(pattern=r"^[\w.\-]{0,64}$", description="letters, digits, _ . -")] = ""
     profile: str | None = None
     detectors: DetectorTable = Field(default_factory=dict)
-    priority: Annotated[int, Field(ge=0, le=100, description="who is kept under overload; higher stays longer")] = 50
+    priority: Annotated[
+        int, Field(ge=0, le=100, description="0 to 100: who is kept under overload; higher stays longer")
+    ] = 50
     labels: dict[str, str] = Field(default_factory=dict)
     loop: bool = False
     rendition: Annotated[
@@ -266,8 +268,9 @@ def load(
     try:
         config = Config.model_validate(document.value)
     except ValidationError as error:
-        problems = [explain(item, Config, document.value) for item in error.errors()]
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        problems = [explain(item, Config, document.value) for item in telling_first(error.errors())]
+        others = len({path for path, _, _ in problems}) - 1
+        more = f" (and {others} more)" if others else ""
         raise document.error(*problems[0], more=more) from error
     _check_detectors(config, document, known, check_parameters)
     _check_streams(config, document)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.config import Config, Stream, check_stream
-from engine.config_document import explain, spell
+from engine.config_document import explain, spell, telling_first
 from engine.configured import Known, check_parameters, chosen_detectors
 from engine.errors import ConfigError
 from engine.ingest.url_policy import redact
@@ -153,9 +153,10 @@ def parse_stream(value: Mapping[str, Any]) -> Stream:
     try:
         return Stream.model_validate(dict(value))
     except ValidationError as error:
-        problems = error.errors()
-        path, why, remedy = explain(problems[0], Stream)
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        problems = [explain(item, Stream) for item in telling_first(error.errors())]
+        path, why, remedy = problems[0]
+        others = len({where for where, _, _ in problems}) - 1
+        more = f" (and {others} more)" if others else ""
         key = spell(path)
         raise ConfigError("wrong stream", why=f"{key}: {why}{more}" if key else f"{why}{more}", remedy=remedy) from None
 
