@@ -54,7 +54,7 @@ READY_SECONDS: Final = 180.0  # a first start compiles the kernels
 SIZES: Final = {"360p": (640, 360), "1080p": (1920, 1080)}
 FIRST: Final = {"360p": 8, "1080p": 4}  # channels to begin with, then as many at a time as here:
 STEPS: Final = {"360p": 4, "1080p": 1}
-REFUSED_SECONDS: Final = 60.0  # no room for one channel for so long, after all others were taken out
+REFUSED_SECONDS: Final = 60.0  # no room for one channel for so long, where there should be some
 SOAK_CHANNELS: Final = 4  # where it is not known how many are sustained
 
 
@@ -151,10 +151,17 @@ class Service:
         receiver: of its webhooks.
         more: sections of its configuration beside those of the benchmark.
         patient: wait until it is ready.
+        environment: variables beside those of this process.
     """
 
     def __init__(
-        self, folder: Path, receiver: Receiver, more: Mapping[str, Any] | None = None, *, patient: bool = True
+        self,
+        folder: Path,
+        receiver: Receiver,
+        more: Mapping[str, Any] | None = None,
+        *,
+        patient: bool = True,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
@@ -170,7 +177,10 @@ class Service:
         (folder / "config.yaml").write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
         self._log = (folder / "log").open("ab")
         command = [sys.executable, "-m", "engine.cli", "serve", "--config", str(folder / "config.yaml")]
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)
+        self._process = subprocess.Popen(
+            command, stdout=self._log, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})}
+        )
+        self._children: list[psutil.Process] = []
         self.started = time.monotonic()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0)
         if patient:
@@ -251,12 +261,21 @@ class Service:
                 total["processes"] += 1
         return {name: round(value, 1) for name, value in total.items()}
 
+    @property
+    def alive(self) -> bool:
+        """Whether its supervisor runs; takes note of its processes."""
+        if self._process.poll() is not None:
+            return False
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._children = psutil.Process(self._process.pid).children(recursive=True) or self._children
+        return True
+
     def kill(self) -> None:
         """End it as the kernel does when memory runs out; returns when its processes are gone."""
-        children = psutil.Process(self._process.pid).children(recursive=True)
-        self._process.kill()
+        if self.alive:
+            self._process.kill()
         self._process.wait()
-        psutil.wait_procs(children, 15)
+        psutil.wait_procs(self._children, 15)
         self._log.close()
         self.client.close()
 
@@ -365,8 +384,11 @@ def measure_latency(folder: Path, clip: Path, channels: int, seconds: float) -> 
     """From the picture that completes a defect's set duration to the webhook."""
     with running(folder, clip) as (service, origin, receiver):
         for index in range(channels):
-            if not service.add(f"c{index}", origin.url(f"c{index}")):
-                raise RuntimeError(f"no room for the channel after {index}")
+            refused_at = time.monotonic()
+            while not service.add(f"c{index}", origin.url(f"c{index}")):
+                if time.monotonic() - refused_at > REFUSED_SECONDS:
+                    raise RuntimeError(f"no room for the channel after {index}")
+                time.sleep(1.0)  # what was added last still costs what beginning costs
             time.sleep(UNIT_SECONDS / max(channels, 8) / 2)  # so that not all go black at once
         began = time.time()
         time.sleep(seconds)
