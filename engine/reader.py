@@ -135,6 +135,8 @@ class StreamReader:
         self._pace_opens = pace or OpenPace()
         self._backoff = Backoff()
         self._failure: str | None = None  # since when nothing came, why, as far as the source said so
+        self.failure_detail = ""
+        """The same for people, and what to do; "" where the source said no more than that it ended."""
         self._progress_at = 0.0  # monotonic time at which something was decoded last
         self._opened_at = 0.0  # and at which this connection was begun
         self._packet_at = 0.0  # and at which a packet came
@@ -218,7 +220,7 @@ class StreamReader:
             except SourceError as error:
                 if not self._reconnect or self._stop.is_set() or (self.info is None and is_permanent(error)):
                     raise
-                self._failure = cause_of(error)
+                self._failure, self.failure_detail = cause_of(error), f"{error.why}; {error.remedy}"
                 _log.warning("%s (trying again)", error.line())
             else:
                 self._read_connection()
@@ -229,7 +231,8 @@ class StreamReader:
                     continue
                 if not (self._reconnect and self._live):
                     break
-                self._failure = self._source.why_ended()
+                self._failure, lost = self._source.why_ended(), self._source.error
+                self.failure_detail = f"{lost.why}; {lost.remedy}" if lost is not None else ""
                 _log.warning("%s: the source was lost (%s); opening it again", self.stream, self._failure)
                 self._backoff.good_for(time.monotonic() - began)
                 self.gap.set()
@@ -422,6 +425,11 @@ class StreamReader:
 
     def _limit(self) -> float:
         return max(self._stall_seconds, HELD_SEGMENTS * self._source.target_seconds)
+
+    @property
+    def lost(self) -> bool:
+        """The source broke off, or cannot be opened, and nothing was decoded since; a stall is told later."""
+        return self._failure is not None and self._reconnect
 
     @property
     def cause(self) -> str:

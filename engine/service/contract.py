@@ -54,7 +54,7 @@ class StreamStatus:
 
     Args:
         id: the stream's.
-        state: "stalled" while its source gives nothing; "shed" while load keeps it from being judged.
+        state: "stalled" while its source is lost or gives nothing; "shed" while load keeps it from being judged.
         since: Unix seconds at which that state began.
         cause: why, in one word ("http_404", "crashed_5_times"); None where there is nothing to explain.
         detail: the same for people; secrets hidden.

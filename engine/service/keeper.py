@@ -191,7 +191,7 @@ class Keeper:
             cause = said.cause
             if state == "starting":
                 cause = place.cause  # why it has to start again
-            self._roster.set_state(place, state, cause, place.detail if state == "starting" else "")
+            self._roster.set_state(place, state, cause, place.detail if state == "starting" else said.detail)
 
     def _take_end(self, message: Ended) -> None:
         place = self._roster.streams.get(message.id)

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 from live_kit import encode, live, wait
+from on_air import OnAir
 from senders import free_port
 
 from engine.detectors import all_detectors
@@ -183,6 +184,21 @@ class Slow:
 
     def undo(self) -> None:
         self.engine._measure.frames = self.real
+
+
+def test_a_source_that_is_lost_is_shown_with_its_cause_before_it_has_stalled(folder, kit, name):
+    with OnAir({"one": encode(folder / "air.ts", 40)}) as air:
+        kit.take(name, air.url("one"), OUTAGES)
+        kit.wait(lambda: kit.frames(name) > 25 and kit.state(name) == "running", 20)
+        air.off.add("one")
+        kit.wait(lambda: kit.state(name) == "stalled", 3)
+        assert kit.heard.report(name).cause in ("ended", "http_404")
+        assert "stream.stall" not in kit.found(name)
+        kit.wait(lambda: kit.heard.report(name).cause == "http_404", 10)
+        assert "404" in kit.heard.report(name).detail
+        air.off.clear()
+        kit.wait(lambda: kit.state(name) == "running", 15)
+        assert (kit.heard.report(name).cause, kit.heard.report(name).detail) == (None, "")
 
 
 QUICK = OverloadSettings(lag_seconds=0.4, patience_seconds=0.5, settle_seconds=1.0, calm_seconds=1.0, calm=0.9)
