@@ -3,9 +3,11 @@
 import json
 import os
 import platform
+import shlex
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
+# Of a record: 2 has the command and the samples beside the figures, and quantiles say how many samples they are of.
+FORM = 2
 _PACKAGES = ("torch", "triton", "numpy", "numba", "av", "PyNvVideoCodec")
 
 
@@ -57,14 +61,52 @@ def _run(*command: str) -> str | None:
     return done.stdout.strip() or None
 
 
-def quantiles(samples: Sequence[float]) -> dict[str, float]:
-    """The 20th, 50th and 80th percentile of repeated measurements, to six digits.
+def quantiles(samples: Sequence[float]) -> dict[str, Any]:
+    """The 20th, 50th and 80th percentile of repeated measurements, to six digits, and how many these were.
 
     Args:
         samples: at least one.
     """
     values = np.quantile(np.asarray(samples, dtype=np.float64), (0.2, 0.5, 0.8))
-    return {name: float(f"{value:.6g}") for name, value in zip(("p20", "p50", "p80"), values, strict=True)}
+    found = {name: float(f"{value:.6g}") for name, value in zip(("p20", "p50", "p80"), values, strict=True)}
+    return {**found, "n": len(samples)}
+
+
+def counted(figures: Any) -> dict[str, Any]:
+    """What a run's figures are of.
+
+    Returns: the length of each list and each whole number that stands on top, and the fewest and the most samples of
+        any quantiles.
+    """
+    found: dict[str, Any] = {}
+    for name, value in figures.items():
+        if isinstance(value, (list, tuple)):
+            found[name] = len(value)
+        elif isinstance(value, int) and not isinstance(value, bool) and name != "seed":
+            found[name] = value
+    repeats = sorted(_repeats(figures))
+    if repeats:
+        found["samples_of_a_quantile"] = {"fewest": repeats[0], "most": repeats[-1]}
+    return found
+
+
+def _repeats(figures: Any) -> Iterator[int]:
+    if isinstance(figures, Mapping):
+        if "p50" in figures and isinstance(figures.get("n"), int):
+            yield figures["n"]
+        for value in figures.values():
+            yield from _repeats(value)
+    elif isinstance(figures, (list, tuple)):
+        for value in figures:
+            yield from _repeats(value)
+
+
+def command() -> str:
+    """The command that this process was started with, as a user types it."""
+    module = Path(sys.argv[0]).stem
+    if Path(sys.argv[0]).parent.name != "benchmarks":
+        return shlex.join(["python", *sys.orig_argv[1:]])
+    return shlex.join(["avjury", "bench", module.replace("_", "-"), *sys.argv[1:]])
 
 
 def time_repeats(
@@ -123,7 +165,14 @@ def write_result(name: str, figures: Mapping[str, Any], folder: Path = RESULTS) 
     Returns: the new file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    record = {"benchmark": name, "environment": environment(), "figures": figures}
+    record = {
+        "form": FORM,
+        "benchmark": name,
+        "command": command(),
+        "environment": environment(),
+        "samples": counted(figures),
+        "figures": figures,
+    }
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     for attempt in range(1000):
         path = folder / f"{name}-{stamp}{f'-{attempt}' if attempt else ''}.json"

@@ -536,8 +536,7 @@ def main() -> int:
             healthy = options.soak_channels or max(1, (known or 2 * SOAK_CHANNELS) // 2)
             unit = folder / f"unit-{first}.ts"
             run.part("soak", lambda: soak(folder, unit, healthy, options.soak_seconds))
-    figures = {"command": " ".join(["avjury bench service", *sys.argv[1:]]), **run.figures}
-    path = write_result("service", figures, **({"folder": options.results} if options.results else {}))
+    path = write_result("service", run.figures, **({"folder": options.results} if options.results else {}))
     print(path)  # noqa: T201 - the command's result
     return 1 if run.failed else 0
 
