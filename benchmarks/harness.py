@@ -1,5 +1,6 @@
 """What every benchmark does: check first, warm up, repeat, keep quantiles, and write the machine beside the figures."""
 
+import argparse
 import json
 import os
 import platform
@@ -153,6 +154,29 @@ def compare(
             if turn >= warm_up:
                 found[name] += seconds
     return found
+
+
+def say(text: str) -> None:
+    """Progress of a command, for whoever waits for it."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - progress of a command
+
+
+def parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """The command line of a benchmark, with the option that all have.
+
+    Args:
+        name: of the benchmark, as `avjury bench` has it.
+        description: of its module.
+    """
+    found = argparse.ArgumentParser(prog=f"avjury bench {name}", description=description,
+                                    formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    found.add_argument("--results", type=Path, default=RESULTS, help="folder for the result")
+    return found
+
+
+def show_children_this_tree() -> None:
+    """Have processes that are started from here import the packages beside this one, wherever they are started."""
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(RESULTS.parent.parent), os.environ.get("PYTHONPATH", "")])
 
 
 def write_result(name: str, figures: Mapping[str, Any], folder: Path = RESULTS) -> Path:

@@ -9,6 +9,7 @@ moving through it, and decoding again.
 
 import http.client
 import json
+import math
 import threading
 import time
 from collections import deque
@@ -96,9 +97,8 @@ class _Conversion:
         self.ends = {"video": 0.0, "audio": 0.0, "stream": 0.0}
         self._reader.start()
 
-    def second(self, second: int) -> tuple[list[Surface], list[AudioBlock], bool]:
-        """The pictures and blocks that begin in a media second, and whether they are the last."""
-        until = float(second + 1)
+    def before(self, until: float) -> tuple[list[Surface], list[AudioBlock], bool]:
+        """Pictures and blocks that begin before a media time and were not had yet, and whether they are the last."""
         while True:
             rings = self._bell.rings
             moved = self._take()
@@ -151,16 +151,18 @@ class _Conversion:
 
 
 class Converter:
-    """Cuts a second of a stream into pictures and sound, and puts them into the store.
+    """Cuts a segment of a stream into pictures and sound, and puts them into the store.
 
     Args:
         store: url of the object store.
         image: how pictures are encoded.
-        bundled: all pictures of the second in one object.
+        bundled: all pictures of the segment in one object.
+        segment_seconds: its length.
     """
 
-    def __init__(self, store: str, image: Image, bundled: bool) -> None:
+    def __init__(self, store: str, image: Image, bundled: bool, segment_seconds: int) -> None:
         self._client, self._image, self._bundled = Client(store), image, bundled
+        self._segment_seconds = segment_seconds
         self._streams: dict[str, _Conversion] = {}
         self._ended: set[str] = set()
         self._spent = _Spent()
@@ -172,7 +174,8 @@ class Converter:
         if stream not in self._streams:
             self._streams[stream] = _Conversion(stream, event["url"], self._image)
         conversion = self._streams[stream]
-        pictures, blocks, last = conversion.second(second)
+        begin = second * self._segment_seconds
+        pictures, blocks, last = conversion.before(float(begin + self._segment_seconds))
         prefix = f"{stream}/{second}"
         with self._spent.handoff():
             coded = [conversion.writer.encode(surface) for surface in pictures]
@@ -198,6 +201,8 @@ class Converter:
             "stream": stream, "second": second, "last": last, "prefix": prefix, "pictures": about,
             "header": conversion.writer.header, "sound": sound_about, "objects": list(objects),
             "ends": conversion.ends,
+            # The last segment may be shorter.
+            "seconds": max(0, min(self._segment_seconds, math.ceil(max(conversion.ends.values()) - begin - 1e-6))),
         }  # fmt: skip
 
     def spent(self) -> dict[str, float]:
