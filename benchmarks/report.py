@@ -13,6 +13,7 @@ from typing import Any, Final
 from benchmarks.charts import bars, lines_over
 from benchmarks.harness import RESULTS
 from benchmarks.plan import PUBLISHED
+from benchmarks.records import newest
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "results.html"
 STYLE: Final = (
@@ -209,30 +210,22 @@ SECTIONS: Final[Mapping[str, tuple[str, str, Callable[[Mapping[str, Any]], Parts
 }
 
 
-def newest(name: str, needs: str, folder: Path) -> tuple[str, dict[str, Any]] | None:
-    """The newest result of a benchmark that has a part, and its file's name; None where there is none."""
-    for path in sorted(folder.glob(f"{name}-2*.json"), reverse=True):
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if needs in record["figures"]:
-            return path.name, record
-    return None
-
-
 def page(folder: Path = RESULTS) -> str:
     """The whole page."""
     body: list[str] = []
     for name, (title, needs, section) in SECTIONS.items():
         body.append(f'<h2 id="{name}">{escape(title)}</h2>')
-        found = newest(name, needs, folder)
-        if found is None:
+        try:
+            record = newest(name, needs, folder=folder)
+        except FileNotFoundError:
             body.append(f"<p>Not recorded yet: <code>avjury bench {name}</code>.</p>")
             continue
-        file, record = found
-        around = record["environment"]
+        file, around = record["file"], record["environment"]
+        command = record.get("command", f"avjury bench {name}")
         body.append(
             f"<p><small>{escape(file)}: {escape(str(around['cpu']))}, {around['cores']} cores, load "
             f"{around['load']} at the end, commit {escape(str(around['commit'])[:12])}"
-            f"{', with changes' if around['changed'] else ''}; <code>avjury bench {name}</code></small></p>"
+            f"{', with changes' if around['changed'] else ''}; <code>{escape(command)}</code></small></p>"
         )
         body += section(record["figures"])
     published = json.loads(PUBLISHED.read_text(encoding="utf-8"))

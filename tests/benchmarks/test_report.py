@@ -1,14 +1,13 @@
 """The page of results shows what was recorded, says what was not, and its charts are to scale."""
 
-import json
 import xml.etree.ElementTree as ElementTree
 from html import escape
 
 import pytest
 
 from benchmarks.charts import bars, lines_over
-from benchmarks.harness import RESULTS
-from benchmarks.report import SECTIONS, newest, page
+from benchmarks.records import newest
+from benchmarks.report import SECTIONS, page
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -17,21 +16,16 @@ def test_every_recorded_result_that_has_a_section_is_on_the_page():
     text = page()
     for name, (title, needs, _) in SECTIONS.items():
         assert f">{escape(title)}<" in text
-        found = newest(name, needs, RESULTS)
-        assert (found[0] if found else f"avjury bench {name}") in text
+        try:
+            assert newest(name, needs)["file"] in text
+        except FileNotFoundError:
+            assert f"avjury bench {name}" in text
     assert "None of these was run here" in text
 
 
 def test_a_page_without_results_says_so(tmp_path):
     text = page(tmp_path)
     assert text.count("Not recorded yet") == len(SECTIONS)
-
-
-def test_the_newest_result_that_has_the_part_is_taken(tmp_path):
-    for stamp, figures in (("20260101T000000", {"clips": [1]}), ("20260102T000000", {"memory": 1})):
-        (tmp_path / f"cpu-{stamp}.json").write_text(json.dumps({"figures": figures}))
-    assert newest("cpu", "clips", tmp_path)[0] == "cpu-20260101T000000.json"
-    assert newest("cpu", "none", tmp_path) is None
 
 
 def test_bars_are_as_long_as_their_numbers():
