@@ -276,7 +276,7 @@ def _figures(
 def main() -> int:
     """Parse the command line, run, and keep the result."""
     arguments = parser("chain", __doc__)
-    arguments.add_argument("--clips", nargs="*", type=Path, help="inputs beside the made one; default: from the media")
+    arguments.add_argument("--clips", nargs="*", help="clips of the media, by name, beside the made one; default: two")
     arguments.add_argument("--media", default=os.environ.get("AVJURY_MEDIA"), help="folder of real clips")
     arguments.add_argument("--variants", nargs="+", choices=tuple(VARIANTS), default=list(VARIANTS))
     arguments.add_argument("--seconds", type=float, default=60.0, help="of each stream")
@@ -285,11 +285,15 @@ def main() -> int:
     arguments.add_argument("--repeats", type=int, default=3, help="turns of avjury's side")
     arguments.add_argument("--size", nargs=2, type=int, default=(1920, 1080), help="of the made clip")
     options = arguments.parse_args()
+    missing = [name for name in options.clips or () if not named_clips(options.media, [name])]
+    if missing:
+        arguments.error(f"not in the folder of clips: {', '.join(missing)}")
     show_children_this_tree()
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
         folder = Path(name)
         clips = [faulty_clip(folder / "made_with_faults.mp4", options.seconds, tuple(options.size), folder)]
-        more = options.clips if options.clips is not None else named_clips(options.media, MEDIA_CLIPS)
+        names = MEDIA_CLIPS if options.clips is None else options.clips
+        more = [clip for name in names for clip in named_clips(options.media, [name])]
         clips += [loop_clip(clip, folder / f"{clip.stem}.mkv", options.seconds) for clip in more]
         figures = compare(
             clips, options.variants, copies=options.copies, instances=options.instances, repeats=options.repeats,
