@@ -17,7 +17,8 @@ def chain(record: Record) -> Lines:
         f"{len(figures['detectors'])} detectors of picture and sound, and both told the same receiver: "
         "benchmarks/function_chain says how it is built, docs/decisions/0029 and 0076 what it is charged for, and the "
         "record holds every count, every assumption and the price list "
-        f"({figures['prices']['date']}). {figures['streams']} streams, {ours['stream_seconds']:.0f} s of media in all; "
+        f"({figures['prices']['date']}). {figures['streams']} streams side by side, "
+        f"{ours['stream_seconds']:.0f} s of media in all; "
         f"{machine(record)}."
     )
     yield ""
@@ -56,7 +57,8 @@ def chain(record: Record) -> Lines:
         f"{most['limits']['needs_of_1000_streams']['state_transitions_per_second']:,.0f} transitions and "
         f"{most['limits']['needs_of_1000_streams']['object_puts_per_second']:,.0f} PUT requests a second, of the "
         f"  cheapest {limit['needs_of_1000_streams']['state_transitions_per_second']:,.0f} and "
-        f"{limit['needs_of_1000_streams']['object_puts_per_second']:,.0f}. In smaller regions the limit is a third."
+        f"{limit['needs_of_1000_streams']['object_puts_per_second']:,.0f}. In smaller regions the cheapest stops at "
+        f"{limit['at_streams_other_regions']}. Limits can be raised on request."
     )
     yield ""
     yield from _objections(figures, cheapest, late)

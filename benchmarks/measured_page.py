@@ -3,14 +3,13 @@
 Of each part the newest record counts. The page names its records, so that a test can make it again from the same ones.
 """
 
-import argparse
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import measured_parts as parts
-from benchmarks.harness import RESULTS
+from benchmarks.harness import RESULTS, parser
 from benchmarks.measured_chain import chain
 from benchmarks.measured_parts import Part
 from benchmarks.records import newest
@@ -34,6 +33,8 @@ PARTS: Final[Mapping[str, Part]] = {
                  parts.soak),
     "kills": Part("Killed at random", "avjury bench kills", "kills", ("kills",), parts.kills),
     "memory": Part("Memory of one stream", "avjury bench cpu --only memory", "cpu", ("memory",), parts.memory),
+    "side": Part("Beside the loop: verdicts and the network", "avjury bench side-costs", "side-costs",
+                 ("verdicts.rows",), parts.side),
 }  # fmt: skip
 
 
@@ -103,9 +104,7 @@ def page(records: Mapping[str, dict[str, Any] | None]) -> str:
 
 def main() -> int:
     """Write the page."""
-    arguments = argparse.ArgumentParser(prog="avjury bench measured-page", description=__doc__,
-                                        formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    arguments.add_argument("--results", type=Path, default=RESULTS, help="folder of results")
+    arguments = parser("measured-page", __doc__)
     arguments.add_argument("--output", type=Path, default=PAGE, help="the page")
     options = arguments.parse_args()
     options.output.write_text(page(load(folder=options.results)), encoding="utf-8")

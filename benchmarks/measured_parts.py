@@ -315,6 +315,33 @@ def latency(record: Record) -> Lines:
     yield ""
 
 
+def side(record: Record) -> Lines:
+    """`bench side-costs`."""
+    of = record["figures"]["verdicts"]
+    each = of["bytes_a_row"]
+    yield (
+        f"*Verdicts*: {of['rows']:,} made-up seconds of {of['streams']} streams, written and merged as "
+        "the service does; "
+        f"{machine(record)}. A row takes {each['log']:.0f} bytes in the log, {each['parts']:.1f} in parts and "
+        f"{each['merged']:.1f} in the merged file. Writing takes "
+        f"{of['writing_cpu_microseconds_a_row']:.0f} us of CPU a "
+        f"row, merging {of['parts']} parts {of['merging_cpu_seconds']:.1f} s, a question over all of it "
+        f"{of['question_cpu_seconds_least']:.2f} to {of['question_cpu_seconds_most']:.2f} s, a page of "
+        "1,000 rows of one "
+        f"stream {of['page_cpu_seconds']['p50']:.3f} s."
+    )
+    yield ""
+    rows = record["figures"].get("network")
+    if rows:
+        yield "*The artifact network* at its usual rate, all detectors on:"
+        yield ""
+        yield from table(
+            ["size", "CPU seconds for a second of a stream", "without the network", "share", "one map, CPU s"],
+            [[one["size"], f"{one['cpu_seconds_per_stream_second']:.3f}", f"{one['without']:.3f}",
+              f"{one['share']:.0%}", f"{one['map_cpu_seconds']:.3f}"] for one in rows],
+        )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A part of the page.
