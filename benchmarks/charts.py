@@ -7,7 +7,7 @@ from typing import Final
 
 COLOURS: Final = ("#1565c0", "#ef6c00", "#2e7d32", "#8e24aa", "#6d4c41", "#546e7a")
 _ROW, _LEFT, _BAR = 30, 350, 420
-_WIDTH = _LEFT + _BAR + 120
+_WIDTH = _LEFT + _BAR + 170
 
 
 def bars(

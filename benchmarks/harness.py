@@ -174,6 +174,22 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
     return found
 
 
+def write_page(name: str, description: str | None, output: Path, make: Callable[[Path], str]) -> int:
+    """The command line of a page that is made from results.
+
+    Args:
+        name, description: as for `parser`.
+        output: where it is kept.
+        make: the page, from a folder of results.
+    """
+    arguments = parser(name, description)
+    arguments.add_argument("--output", type=Path, default=output, help="the page")
+    options = arguments.parse_args()
+    options.output.write_text(make(options.results), encoding="utf-8")
+    print(options.output)  # noqa: T201 - the command's result
+    return 0
+
+
 def show_children_this_tree() -> None:
     """Have processes that are started from here import the packages beside this one, wherever they are started."""
     os.environ["PYTHONPATH"] = os.pathsep.join([str(RESULTS.parent.parent), os.environ.get("PYTHONPATH", "")])

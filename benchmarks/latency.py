@@ -70,12 +70,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
         clip = make_channel(Path(name), options.size)
         for channels in options.channels:
-            rows.append(measure_latency(Path(name), clip, channels, options.seconds))
+            try:
+                rows.append(measure_latency(Path(name), clip, channels, options.seconds))
+            except RuntimeError as problem:  # no room for so many, or none was told of: a finding like any other
+                rows.append({"channels": channels, "failed": str(problem)})
             say(json.dumps(rows[-1]))
     figures = {"size": options.size, "rows": rows}
     path = write_result("latency", figures, options.results)
     print(path)  # noqa: T201 - the command's result
-    return 0
+    return 1 if any("failed" in row for row in rows) else 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import measured_parts as parts
-from benchmarks.harness import RESULTS, parser
+from benchmarks.harness import RESULTS, write_page
 from benchmarks.measured_chain import chain
 from benchmarks.measured_parts import Part
 from benchmarks.records import newest
@@ -104,12 +104,7 @@ def page(records: Mapping[str, dict[str, Any] | None]) -> str:
 
 def main() -> int:
     """Write the page."""
-    arguments = parser("measured-page", __doc__)
-    arguments.add_argument("--output", type=Path, default=PAGE, help="the page")
-    options = arguments.parse_args()
-    options.output.write_text(page(load(folder=options.results)), encoding="utf-8")
-    print(options.output)  # noqa: T201 - the command's result
-    return 0
+    return write_page("measured-page", __doc__, PAGE, lambda folder: page(load(folder=folder)))
 
 
 if __name__ == "__main__":

@@ -304,12 +304,15 @@ def latency(record: Record) -> Lines:
         f"{figures['size']}; {machine(record)}."
     )
     yield ""
-    rows = figures["rows"]
+    rows = [row for row in figures["rows"] if "failed" not in row]
     yield from table(
         ["channels", "defects", "missed", "median s", "p99 s", "longest s"],
         [[r["channels"], r["defects"], r["missed"], *(f"{r['seconds'][q]:.2f}" for q in ("p50", "p99", "max"))]
          for r in rows],
     )  # fmt: skip
+    for row in figures["rows"]:
+        if "failed" in row:
+            yield f"With {row['channels']} channels: {row['failed']}."
     holds = all(r["seconds"]["p99"] <= GOAL_LATENCY_SECONDS and not r["missed"] for r in rows)
     yield f"The goal is a p99 of {GOAL_LATENCY_SECONDS:g} s with none missed: {judged(holds)}."
     yield ""

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.harness import parser
+from benchmarks.harness import write_page
 from benchmarks.measured_page import PARTS, load
 from benchmarks.plan import PUBLISHED
 from benchmarks.report_parts import SECTIONS, table
@@ -62,12 +62,7 @@ def page(records: Mapping[str, dict[str, Any] | None]) -> str:
 
 def main() -> int:
     """Write the page."""
-    arguments = parser("report", __doc__)
-    arguments.add_argument("--output", type=Path, default=PAGE, help="the page")
-    options = arguments.parse_args()
-    options.output.write_text(page(load(folder=options.results)), encoding="utf-8")
-    print(options.output)  # noqa: T201 - the command's result
-    return 0
+    return write_page("report", __doc__, PAGE, lambda folder: page(load(folder=folder)))
 
 
 if __name__ == "__main__":

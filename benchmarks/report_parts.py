@@ -208,6 +208,8 @@ def _latency(figures: Mapping[str, Any]) -> Parts:
         ["channels", "defects", "missed", "median s", "p99 s", "longest s"],
         [
             [r["channels"], r["defects"], r["missed"], *(f"{r['seconds'][q]:.2f}" for q in ("p50", "p99", "max"))]
+            if "seconds" in r
+            else [r["channels"], r["failed"], "", "", "", ""]
             for r in figures["rows"]
         ],
     )

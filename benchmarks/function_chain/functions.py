@@ -82,6 +82,27 @@ class _Spent:
         return {"handoff": handoff, "media": max(0.0, time.process_time() - handoff)}
 
 
+class _WithStore:
+    """A function that reads from the object store or writes to it.
+
+    Args:
+        store: its url.
+    """
+
+    def __init__(self, store: str) -> None:
+        self._client, self._spent = Client(store), _Spent()
+
+    def spent(self) -> dict[str, float]:
+        return self._spent.totals()
+
+    def counted(self) -> dict[str, int]:
+        return dict(self._client.counted)
+
+    def close(self) -> None:
+        """End it."""
+        self._client.close()
+
+
 class _Conversion:
     """A stream that is being cut into seconds."""
 
@@ -150,7 +171,7 @@ class _Conversion:
         self._reader.join(20.0)
 
 
-class Converter:
+class Converter(_WithStore):
     """Cuts a segment of a stream into pictures and sound, and puts them into the store.
 
     Args:
@@ -161,11 +182,11 @@ class Converter:
     """
 
     def __init__(self, store: str, image: Image, bundled: bool, segment_seconds: int) -> None:
-        self._client, self._image, self._bundled = Client(store), image, bundled
+        super().__init__(store)
+        self._image, self._bundled = image, bundled
         self._segment_seconds = segment_seconds
         self._streams: dict[str, _Conversion] = {}
         self._ended: set[str] = set()
-        self._spent = _Spent()
 
     def handle(self, event: Event) -> dict[str, Any]:
         stream, second = event["stream"], event["second"]
@@ -205,20 +226,13 @@ class Converter:
             "seconds": max(0, min(self._segment_seconds, math.ceil(max(conversion.ends.values()) - begin - 1e-6))),
         }  # fmt: skip
 
-    def spent(self) -> dict[str, float]:
-        return self._spent.totals()
-
-    def counted(self) -> dict[str, int]:
-        return dict(self._client.counted)
-
     def close(self) -> None:
-        """End what is open."""
         for conversion in self._streams.values():
             conversion.stop()
-        self._client.close()
+        super().close()
 
 
-class Detectors:
+class Detectors(_WithStore):
     """A detector function: fetches a second's pictures or sound, and judges them.
 
     Args:
@@ -234,7 +248,8 @@ class Detectors:
         self, store: str, image: Image, bundled: bool, names: tuple[str, ...], results_in_store: bool, function: str
     ) -> None:
         torch.set_num_threads(1)
-        self._client, self._image, self._bundled = Client(store), image, bundled
+        super().__init__(store)
+        self._image, self._bundled = image, bundled
         self._own, self._in_store, self._function = frozenset(names), results_in_store, function
         self._detectors, self._parameters = resolve({name: {} for name in with_masters(names)})
         self._tracks = {detector.track for detector in self._detectors}
@@ -244,7 +259,6 @@ class Detectors:
         self._slots: dict[str, int] = {}
         self._readers: dict[str, PictureReader] = {}
         self._free = list(range(SLOTS - 1, -1, -1))
-        self._spent = _Spent()
 
     def handle(self, event: Event) -> dict[str, Any]:
         stream = event["stream"]
@@ -326,18 +340,8 @@ class Detectors:
             [t.detector, t.kind, t.at, t.decided_at, t.peak, t.mean] for t in transitions if t.detector in self._own
         ]
 
-    def spent(self) -> dict[str, float]:
-        return self._spent.totals()
 
-    def counted(self) -> dict[str, int]:
-        return dict(self._client.counted)
-
-    def close(self) -> None:
-        """End it."""
-        self._client.close()
-
-
-class Aggregator:
+class Aggregator(_WithStore):
     """Puts the results of a second together, keeps the streams' incidents, writes the verdict, deletes what is used.
 
     Args:
@@ -345,9 +349,8 @@ class Aggregator:
     """
 
     def __init__(self, store: str) -> None:
-        self._client = Client(store)
+        super().__init__(store)
         self._books: dict[str, IncidentBook] = {}
-        self._spent = _Spent()
 
     def handle(self, event: Event) -> dict[str, Any]:
         stream, second = event["stream"], event["second"]
@@ -380,16 +383,6 @@ class Aggregator:
         if event["last"]:
             incidents = [[i.detector, i.start, i.end] for i in self._books.pop(stream).all()]
         return {"changes": told, "verdict": verdict, "incidents": incidents}
-
-    def spent(self) -> dict[str, float]:
-        return self._spent.totals()
-
-    def counted(self) -> dict[str, int]:
-        return dict(self._client.counted)
-
-    def close(self) -> None:
-        """End it."""
-        self._client.close()
 
 
 class Notifier:

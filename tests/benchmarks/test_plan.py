@@ -6,7 +6,7 @@ import re
 import pytest
 from properties import HealthCheck, given, settings, st
 
-from benchmarks.plan import PAGE, Figures, Wanted, cheapest, main, page, plan, plans
+from benchmarks.plan import PAGE, PUBLISHED, Figures, Wanted, cheapest, main, page, plan, plans
 from engine.cli import run
 
 FILES = {"service": r"service-\S+?\.json", "cpu": r"\bcpu-\S+?\.json", "kernels-cpu": r"kernels-cpu-\S+?\.json"}
@@ -96,6 +96,17 @@ def test_the_page_is_what_its_command_makes_of_the_results_that_it_names():
     line = next(line for line in text.splitlines() if line.startswith("Results: "))
     files = {name: re.search(rf"(?<![\w-]){pattern}", line)[0] for name, pattern in FILES.items()}
     assert text == page(Figures.load(files)), "run `avjury plan --page` again"
+
+
+def test_every_published_figure_has_a_source_and_is_said_not_to_have_been_run_here():
+    published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    text = PAGE.read_text(encoding="utf-8").partition("## Published figures, not run here")[2]
+    for one in published["others"]:
+        assert re.fullmatch(r"https://\S+", one["source"])
+        assert f"| {one['what']} | {one['figure']} | {one['source']} |" in text
+    told = " ".join(one["what"] for one in published["others"])
+    assert all(word in told for word in ("NVDEC", "DeepStream", "VMAF-CUDA"))
+    assert "not run here" in published["note"] or "None of them was run here" in published["note"]
 
 
 def test_the_command_prints_json_for_programs(capsys):
