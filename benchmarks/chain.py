@@ -32,7 +32,7 @@ from benchmarks.function_chain.account import (
 from benchmarks.function_chain.system import Chain, difference, total
 from benchmarks.function_chain.variants import ALL, VARIANTS, Variant
 from benchmarks.harness import parser, quantiles, say, show_children_this_tree, write_result
-from benchmarks.live_service import Receiver
+from benchmarks.live.service import Receiver
 from benchmarks.looped import loop_clip, make_clip, named_clips
 from benchmarks.plan import Figures, Wanted, plan
 

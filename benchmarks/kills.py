@@ -36,7 +36,7 @@ import httpx
 import imageio_ffmpeg
 
 from benchmarks.harness import quantiles, write_result
-from benchmarks.live_service import READY_SECONDS, Origin, Receiver, Service, changes_of
+from benchmarks.live.service import READY_SECONDS, Origin, Receiver, Service, changes_of
 from benchmarks.looped import RATE, loop_clip
 
 CHANNELS: Final = ("one", "two")

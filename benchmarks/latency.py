@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import parser, quantiles, say, show_children_this_tree, write_result
-from benchmarks.live_service import (
+from benchmarks.live.service import (
     BLACK_AT,
     SET_SECONDS,
     SIZES,

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from benchmarks.function_chain.account import INSTANCE, load_prices
 from benchmarks.harness import parser, say, show_children_this_tree, write_result
-from benchmarks.live_service import SIZES, Service, make_channel, running
+from benchmarks.live.service import SIZES, Service, make_channel, running
 from benchmarks.looped import RATE
 
 SETTLE_SECONDS: Final = 6.0

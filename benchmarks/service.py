@@ -1,6 +1,6 @@
 """`avjury bench service`: the live service over real sockets: how many streams, how soon a webhook, what memory.
 
-One run: channels from a sender of its own process (benchmarks/live_origin.py), `avjury serve` as a user starts it, and
+One run: channels from a sender of its own process (benchmarks/live/origin.py), `avjury serve` as a user starts it, and
 a receiver of webhooks here. Every channel plays one clip in which the picture is black for three seconds out of twenty.
 
 - *Sustained*: channels are added until one is refused, judged less often than it has pictures, or more than a second
@@ -32,7 +32,7 @@ from benchmarks.cpu import decode_only
 from benchmarks.faulty_sources import FaultySources
 from benchmarks.harness import parser, say, show_children_this_tree, write_result
 from benchmarks.latency import measure_latency
-from benchmarks.live_service import READY_SECONDS, SIZES, UNIT_SECONDS, make_channel, running, wait_until_running
+from benchmarks.live.service import READY_SECONDS, SIZES, UNIT_SECONDS, make_channel, running, wait_until_running
 from benchmarks.looped import RATE, loop_clip
 from benchmarks.scale import find_sustained
 

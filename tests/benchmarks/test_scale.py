@@ -8,7 +8,8 @@ from made_clips import make
 from benchmarks.cpu import ffmpeg_chain
 from benchmarks.ffmpeg import SCALED
 from benchmarks.ffmpeg_filters import ffmpeg
-from benchmarks.scale import STEPS, per_channel, steps_of
+from benchmarks.looped import loop_clip
+from benchmarks.scale import STEPS, find_sustained, per_channel, steps_of
 
 
 def step(channels, cores_busy, resident_mb):
@@ -47,3 +48,16 @@ def test_the_scaled_chain_of_filters_sees_every_picture():
     found = ffmpeg_chain(make("ffmpeg_bench.mp4", seconds=1.0), ffmpeg(), SCALED)
     assert found["frames"] == 25
     assert found["cpu_seconds"] > 0
+
+
+@pytest.mark.slow  # starts the service, with a sender and a receiver
+def test_channels_are_added_to_the_real_service_and_looked_at(tmp_path):
+    clip = loop_clip(make("scale_bench.mp4", seconds=2.0), tmp_path / "channel.ts", 60.0)
+    found = find_sustained(tmp_path, clip, [1, 2], watch_seconds=2.0)
+    assert [row["channels"] for row in found["steps"]][:2] == [0, 1]
+    # How many are sustained is the machine's; what was seen of them is there.
+    for row in found["steps"][1:]:
+        assert row["cores_busy"] > 0
+        assert row["resident_mb"] > 0
+        assert row["judged_share"] > 0
+    assert per_channel(found, 0.17, 4, 2)["channels"] == found["channels"] <= 2

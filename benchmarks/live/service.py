@@ -1,6 +1,6 @@
 """The live service as a user starts it, with a sender of channels and a receiver of webhooks, for benchmarks.
 
-Run by: a benchmark's main thread. The sender (benchmarks/live_origin.py) and `avjury serve` are processes, which end
+Run by: a benchmark's main thread. The sender (benchmarks/live/origin.py) and `avjury serve` are processes, which end
 when they are closed; the receiver is a thread of this process. If the service dies, what is asked of it fails the
 benchmark.
 """
@@ -56,7 +56,7 @@ class Origin:
     """The sender; `began` has when each channel's first timestamp was sent last, `connections` all of them."""
 
     def __init__(self, clip: Path) -> None:
-        command = [sys.executable, "-m", "benchmarks.live_origin", str(clip)]
+        command = [sys.executable, "-m", "benchmarks.live.origin", str(clip)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
