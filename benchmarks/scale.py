@@ -5,6 +5,7 @@ per channel, and whether those stay what they were with few channels. What the s
 apart. The sender runs on the same cores and is not counted.
 """
 
+import contextlib
 import itertools
 import json
 import os
@@ -16,9 +17,10 @@ from typing import Any, Final
 
 from benchmarks.function_chain.account import INSTANCE, load_prices
 from benchmarks.harness import parser, say, show_children_this_tree, write_result
-from benchmarks.live.service import SIZES, Service, make_channel, running
+from benchmarks.live.service import SIZES, Service, make_channel, running, wait_until_running
 from benchmarks.looped import RATE
 
+RUNNING_SECONDS: Final = 30.0
 SETTLE_SECONDS: Final = 6.0
 WATCH_SECONDS: Final = 4.0
 LATE_SECONDS: Final = 1.0
@@ -53,6 +55,8 @@ def find_sustained(
             if not added:
                 why = "refused: no headroom"
                 break
+            with contextlib.suppress(RuntimeError):  # what does not run by then is a problem that is seen below
+                wait_until_running(service, added, RUNNING_SECONDS)
             time.sleep(SETTLE_SECONDS)
             problem, row = _watch(service, watch_seconds)
             count += len(added)

@@ -87,6 +87,8 @@ class Origin:
             self._process.kill()
             self._process.wait()
         self._thread.join(5)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 class Receiver:
@@ -264,9 +266,9 @@ def running(folder: Path, clip: Path) -> Iterator[tuple[Service, Origin, Receive
         receiver.close()
 
 
-def wait_until_running(service: Service, names: Sequence[str]) -> None:
+def wait_until_running(service: Service, names: Sequence[str], seconds: float = READY_SECONDS) -> None:
     """Wait until channels are judged. Raises: RuntimeError where one is not in time."""
-    deadline = time.monotonic() + READY_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         states = {name: status["state"] for name, status in service.statuses().items() if name in names}
         if set(states.values()) == {"running"}:
