@@ -18,8 +18,8 @@ def test_results_of_the_same_second_are_kept_side_by_side(tmp_path):
 
 
 def test_quantiles_are_those_of_the_samples():
-    assert quantiles([float(n) for n in range(101)]) == {"p20": 20.0, "p50": 50.0, "p80": 80.0}
-    assert quantiles([3.0]) == {"p20": 3.0, "p50": 3.0, "p80": 3.0}
+    assert quantiles([float(n) for n in range(101)]) == {"p20": 20.0, "p50": 50.0, "p80": 80.0, "n": 101}
+    assert quantiles([3.0]) == {"p20": 3.0, "p50": 3.0, "p80": 3.0, "n": 1}
 
 
 def test_sides_are_taken_turn_by_turn_after_the_warm_up():
