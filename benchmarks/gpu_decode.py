@@ -32,9 +32,10 @@ from engine.errors import AvjuryError
 from engine.evidence.series import MeasureRing
 from engine.judge import Judge
 from engine.levels import Levels
-from engine.measure import VIDEO_COLUMNS, Measure
+from engine.measure import AUDIO_COLUMNS, VIDEO_COLUMNS, Measure
 from engine.measure.graphs import record_on
-from engine.media import AudioBlock, FrameBatch, Packet, StreamTick, Surface, VideoInfo
+from engine.measure.network import NetworkUse
+from engine.media import AudioBlock, Follower, FrameBatch, Packet, StreamTick, Surface, VideoInfo
 from engine.queues import Bell, BoundedQueue, QueueClosed
 
 _CLIPS = Path(__file__).parents[1] / "tests" / "clips"
@@ -147,16 +148,24 @@ def decode_only(pool: DecoderPool, clip: Clip, sessions: int, seconds: float) ->
 class JudgedPath:
     """What comes after decoding: batch, measure, judge; verdicts are read one batch later, as in the engine."""
 
-    def __init__(self, device: torch.device, streams: int, *, graphs: bool = True) -> None:
+    def __init__(
+        self, device: torch.device, streams: int, *, graphs: bool = True, network: NetworkUse | None = None
+    ) -> None:
         detectors, parameters = resolve(None)
         self.device = device
         self.batcher = Batcher(device, streams, 0.005)
         record = record_on(device) if graphs and device.type == "cuda" else None
         # What the engine keeps beside its verdicts; on the CPU that is no part of what is measured here.
-        self.levels, self.series = Levels(streams, device), MeasureRing(streams, device)
-        self.series.bind(VIDEO_COLUMNS)
-        followers = [self.levels.follower(VIDEO_COLUMNS), self.series] if device.type == "cuda" else []
-        self.measure = Measure(device, streams, record=record, followers=followers)
+        self.levels = Levels(streams, device)
+        followers = dict[str, list[Follower]]()
+        for track, columns in (("video", VIDEO_COLUMNS), ("audio", AUDIO_COLUMNS)) if device.type == "cuda" else ():
+            series = MeasureRing(streams, device)
+            series.bind(columns)
+            followers[track] = [self.levels.follower(track, columns), series]
+        self.measure = Measure(
+            device, streams, record=record, network=network,
+            followers=followers.get("video", ()), sound_followers=followers.get("audio", ()),
+        )  # fmt: skip
         self.judge = Judge(DETECTORS, device, streams)
         self.black = {slot: parameters.get("video.black", {}).get("pixel_black_th", 0.1) for slot in range(streams)}
         self.frames_judged = 0
@@ -179,8 +188,6 @@ class JudgedPath:
         if batch is not None:
             measures = self.measure.sound(batch)
             self._in_flight.append((self.judge.submit(measures), None))
-            if self.device.type == "cuda":
-                self.levels.add(measures)
             self.settle(1)
 
     def ticks(self, rows: list[tuple[int, StreamTick]]) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from benchmarks.harness import compare, quantiles, time_repeats
 from benchmarks.made_surfaces import copy_to_host, make_surface, picture_bytes
 from engine.batch import Batcher
-from engine.measure.network import CUDA_BATCH, PIECES
+from engine.measure.network import CUDA_BATCH, PIECES, network_dtype
 from engine.media import FrameBatch, Surface
 from engine.references import DeviceReferences, HostReferences, References
 from kernels.active_area import active_area
@@ -211,23 +211,23 @@ def measure_network(device: torch.device, streams: int, size: tuple[int, int], r
     frames, references = _tables(surfaces, device)
     corners = [(row, 16 * (row % 3), 16 * place, 0) for row in range(streams) for place in range(PIECES)]
     crops = torch.tensor(corners[:CUDA_BATCH], device=device)
-    half = device.type == "cuda"
-    got = to_network(frames, references, crops, half)
+    dtype = network_dtype(device)
+    got = to_network(frames, references, crops, dtype)
     torch.manual_seed(0)
     net = ArtifactNet().folded().eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     with torch.inference_mode():
-        if half:
+        if device.type == "cuda":
             few = [[copy_to_host(surface) for surface in pictures[:2]] for pictures in surfaces]
-            expected = to_network(*_tables(few, torch.device("cpu")), crops[: 2 * PIECES].cpu(), half)
+            expected = to_network(*_tables(few, torch.device("cpu")), crops[: 2 * PIECES].cpu(), dtype)
             if not torch.equal(got[: 2 * PIECES].cpu(), expected):
                 raise AssertionError(
                     "to_network on the GPU and on the CPU disagree; see tests/kernels/test_to_network.py"
                 )
-            net = net.to(torch.bfloat16)
+            net = net.to(dtype)
         seconds = compare(
             {
-                "to_network": lambda: to_network(frames, references, crops, half),
-                "both": lambda: net(to_network(frames, references, crops, half)),
+                "to_network": lambda: to_network(frames, references, crops, dtype),
+                "both": lambda: net(to_network(frames, references, crops, dtype)),
             },
             repeats=repeats,
             warm_up=3,

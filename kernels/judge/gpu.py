@@ -228,7 +228,7 @@ def _judge_kernel(
     tl.store(out + 3, until + zero * lane, mask=opens_and_closes)
     tl.store(out + 4, event_peak, mask=opens_and_closes)
     tl.store(out + 5, event_mean, mask=opens_and_closes)
-    tl.store(counts + row, tl.sum(mine_count, axis=0).to(tl.int32))
+    tl.store(counts + row, tl.sum(mine_count, axis=0).to(counts.dtype.element_ty))
 
 
 _constants: dict[torch.device, Tensor] = {}  # one small upload per device and process
