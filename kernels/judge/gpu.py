@@ -20,6 +20,7 @@ from kernels.judge.layout import (
     TIME_TOLERANCE,
     WORSE_BY,
 )
+from kernels.tuning import blocks_on
 
 _DETECTOR_FIELDS = tl.constexpr(DETECTOR_FIELDS)
 _RULE_FIELDS = tl.constexpr(RULE_FIELDS)
@@ -276,5 +277,5 @@ def judge(
         D=d,
         LANES=triton.next_power_of_2(d),
         DEPTH=depth,
-        num_warps=1,
+        num_warps=blocks_on("judge", device).warps,
     )

@@ -24,9 +24,7 @@ from kernels.to_network.layout import (
     OTHER_BITS,
     CropField,
 )
-
-# Places of a piece that a program fills: a ninth of them. It changes no number.
-BLOCK = 256
+from kernels.tuning import Blocks, blocks_on
 
 _FIELDS, _REFERENCE_FIELDS = tl.constexpr(FRAME_FIELDS), tl.constexpr(REFERENCE_FIELDS)
 _CROP_FIELDS, _CELLS, _INPUTS = tl.constexpr(CROP_FIELDS), tl.constexpr(CELLS), tl.constexpr(INPUTS)
@@ -153,11 +151,14 @@ def _piece_kernel(frames, references, crops, out, BLOCK: tl.constexpr):
                         _put(own + 10 + k, value, inside)
 
 
-def to_network(frames: Tensor, references: Tensor, crops: Tensor, dtype: torch.dtype) -> Tensor:
+def to_network(
+    frames: Tensor, references: Tensor, crops: Tensor, dtype: torch.dtype, *, blocks: Blocks | None = None
+) -> Tensor:
     """The op's CUDA implementation; see kernels/to_network/op.py. The tables are checked and contiguous."""
+    blocks = blocks or blocks_on("to_network", frames.device)
     count = crops.shape[0]
     out = torch.zeros((count, CELLS, CELLS, INPUTS), dtype=dtype, device=frames.device)
     if count:
-        grid = count, triton.cdiv(CELLS * CELLS, BLOCK)
-        _piece_kernel[grid](frames, references, crops, out, BLOCK=BLOCK)
+        grid = count, triton.cdiv(CELLS * CELLS, blocks.tile[0])
+        _piece_kernel[grid](frames, references, crops, out, BLOCK=blocks.tile[0], num_warps=blocks.warps)
     return out.permute(0, 3, 1, 2)
