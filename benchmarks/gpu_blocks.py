@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.gpu_kernels import Pairs, batch_of, on_a_side_stream, waiter
-from benchmarks.harness import compare, quantiles
+from benchmarks.gpu_kernels import Pairs, batch_of, on_a_side_stream
+from benchmarks.gpu_timing import device_seconds
+from benchmarks.harness import quantiles
 from benchmarks.progress import Progress
 from engine.measure.network import CUDA_BATCH, PIECES, network_dtype
 from engine.references import DeviceReferences
@@ -73,7 +74,7 @@ def measure_blocks(
         if not same:
             raise AssertionError(f"{kernel} gives other numbers in blocks of {name_of(blocks)}")
         sides[name_of(blocks)] = lambda blocks=blocks: launch(blocks)  # type: ignore[misc]
-    seconds = compare(sides, repeats=repeats, warm_up=2, wait=waiter(device))
+    seconds = device_seconds(sides, device, repeats)
     middle = {name: quantiles(found)["p50"] for name, found in seconds.items()}
     best, table = min(middle, key=middle.__getitem__), name_of(blocks_on(kernel, device))
     return {

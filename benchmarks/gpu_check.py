@@ -128,7 +128,8 @@ def _tests(device: str, quick: bool, clip: Path, progress: Progress) -> Found:
         # The project's own settings name plugins that are not needed here.
         config, report = Path(folder) / "pytest.ini", Path(folder) / "report.xml"
         settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
-        lines = ["[pytest]", "filterwarnings = error", "markers ="]
+        # Nor are its warnings errors here: that machine's libraries are not those that are pinned.
+        lines = ["[pytest]", "markers ="]
         lines += [f"    {marker}" for marker in settings["markers"]]
         lines += ["pythonpath =", *(f"    {ROOT / path}" for path in settings["pythonpath"])]
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")

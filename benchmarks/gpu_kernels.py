@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.harness import compare, quantiles, time_repeats
+from benchmarks.gpu_timing import device_seconds
+from benchmarks.harness import quantiles
 from benchmarks.made_surfaces import copy_to_host, make_surface, picture_bytes
 from benchmarks.progress import Progress
 from engine.batch import Batcher
@@ -87,15 +88,14 @@ def measure_frame_stats(device: torch.device, streams: int, size: tuple[int, int
     none, keep_none = torch.zeros_like(table), torch.zeros_like(keep)
     source = torch.empty(one, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    seconds = compare(
+    seconds = device_seconds(
         {
             "frame_stats": lambda: frame_stats(frames, table, keep),
             "copy": lambda: target.copy_(source),
             "without_reference": lambda: frame_stats(frames, none, keep_none),
         },
-        repeats=repeats,
-        warm_up=3,
-        wait=waiter(device),
+        device,
+        repeats,
     )
     moved = [3 * one / s for s in seconds["frame_stats"]]
     copied = [2 * one / s for s in seconds["copy"]]
@@ -130,7 +130,7 @@ def measure_edge_width(device: torch.device, streams: int, size: tuple[int, int]
         expected = edge_width(host.frames, largest)
         if not torch.allclose(got[:2].cpu(), expected, rtol=1e-6, atol=0, equal_nan=True):
             raise AssertionError("edge_width on the GPU and on the CPU disagree; see tests/kernels/test_edge_width.py")
-    seconds = time_repeats(lambda: edge_width(frames, largest), repeats=repeats, wait=waiter(device))
+    seconds = device_seconds({"kernel": lambda: edge_width(frames, largest)}, device, repeats)["kernel"]
     return {"streams": streams, "size": list(size), "frames_per_second": quantiles([streams / s for s in seconds])}
 
 
@@ -187,11 +187,8 @@ def measure_pictures(
             raise AssertionError(f"{name} on the GPU and on the CPU disagree; see its tests in tests/kernels")
     source = torch.empty(sum(picture_bytes(s) for s in pairs.surfaces[1]), dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    seconds = compare(
-        {"kernel": lambda: kernel(frames, references), "copy": lambda: target.copy_(source)},
-        repeats=repeats,
-        warm_up=3,
-        wait=waiter(device),
+    seconds = device_seconds(
+        {"kernel": lambda: kernel(frames, references), "copy": lambda: target.copy_(source)}, device, repeats
     )
     return {
         "streams": streams,
@@ -239,7 +236,7 @@ def measure_network(device: torch.device, streams: int, size: tuple[int, int], r
     dtype = network_dtype(device)
     got = to_network(frames, references, crops, dtype)
     net = random_network().to(device)
-    with torch.inference_mode():
+    with torch.no_grad():
         if device.type == "cuda":
             few = pairs.few_on_host()
             expected = to_network(few.frames, few.references, crops[: 2 * PIECES].cpu(), dtype)
@@ -248,14 +245,13 @@ def measure_network(device: torch.device, streams: int, size: tuple[int, int], r
                     "to_network on the GPU and on the CPU disagree; see tests/kernels/test_to_network.py"
                 )
             net = net.to(dtype)
-        seconds = compare(
+        seconds = device_seconds(
             {
                 "to_network": lambda: to_network(frames, references, crops, dtype),
                 "both": lambda: net(to_network(frames, references, crops, dtype)),
             },
-            repeats=repeats,
-            warm_up=3,
-            wait=waiter(device),
+            device,
+            repeats,
         )
     pieces = len(crops)
     return {
@@ -300,7 +296,7 @@ def measure_audio_stats(device: torch.device, streams: int, repeats: int, channe
             raise AssertionError(
                 "audio_stats on the GPU and on the CPU disagree; see tests/kernels/test_audio_stats.py"
             )
-    seconds = time_repeats(lambda: measure_audio(state, *arguments), repeats=repeats, wait=waiter(device))
+    seconds = device_seconds({"kernel": lambda: measure_audio(state, *arguments)}, device, repeats)["kernel"]
     return {
         "streams": streams,
         "channels": channels,

@@ -44,7 +44,7 @@ print(json.dumps([found, len(told), [name for name, _ in gpu.on_default_stream]]
 
 
 def run(over, *parts):
-    done = over(SCRIPT % (parts,))
+    done = over(SCRIPT % (parts,), seconds=280)
     assert done.returncode == 0, done.stderr[-3000:]
     found, told, on_default = json.loads(done.stdout.splitlines()[-1])
     assert on_default == []
