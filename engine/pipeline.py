@@ -45,7 +45,7 @@ from engine.judged_stream import JudgedStream
 from engine.levels import Levels
 from engine.lip_sync import LipSync, SyncRow
 from engine.listener import Listener, Silent
-from engine.measure import VIDEO_COLUMNS, Measure
+from engine.measure import AUDIO_COLUMNS, VIDEO_COLUMNS, Measure
 from engine.measure.graphs import record_on
 from engine.measure.network import NetworkUse
 from engine.media import AudioBlock, Follower, FrameBatch, Measures, StreamTick, Surface
@@ -125,7 +125,8 @@ class Engine:
             slates=settings.slates,
             network=network,
             record=record_on(self.device) if self.device.type == "cuda" and settings.graphs else None,
-            followers=self._followers(),
+            followers=self._followers("video", VIDEO_COLUMNS),
+            sound_followers=self._followers("audio", AUDIO_COLUMNS),
         )
         # What goes on for ever may wait for ever for its reference.
         most = LIVE_KEPT_SECONDS if settings.reconnect else math.inf
@@ -260,11 +261,11 @@ class Engine:
         if self._measure.network is not None:
             self._measure.network.told_tiles = lambda _, said: take(said)
 
-    def _followers(self) -> list[Follower]:
-        """Who keeps something of every picture's row, on a GPU together with the kernels' launches."""
+    def _followers(self, track: str, columns: tuple[str, ...]) -> list[Follower]:
+        """Who keeps something of every row of a track, on a GPU together with the kernels' launches."""
         if self.device.type == "cpu":
             return []  # it is done when verdicts are given out
-        found = [None if part is None else part.follower(VIDEO_COLUMNS) for part in (self._levels, self._recorder)]
+        found = [None if part is None else part.follower(track, columns) for part in (self._levels, self._recorder)]
         return [follower for follower in found if follower is not None]
 
     def evidence_totals(self) -> dict[str, int]:
@@ -553,7 +554,7 @@ class Engine:
                     stream.coverage.sound(starts[row], samples / 48000)
             if values is not None:
                 stream.rows.setdefault(measures.track, []).append((starts[row], ends[row], values[row].copy()))
-        if values is not None and self.device.type == "cuda":
+        if values is not None and measures.values.is_cuda:
             self.counters.device_to_host_bytes += values.nbytes
         if frames is not None:
             self.counters.batches += 1

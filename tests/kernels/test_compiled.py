@@ -88,7 +88,10 @@ LAUNCHES = {
     "fields": (lambda: fields_gpu.fields(FRAMES, REFERENCES), 1),
     "siti": (lambda: siti_gpu.siti(FRAMES, REFERENCES), 1),
     "torn_blocks": (lambda: torn_gpu.torn_blocks(FRAMES, REFERENCES), 2),
-    "to_network": (lambda: network_gpu.to_network(FRAMES, REFERENCES, torch.zeros((1, 4), dtype=torch.int64), True), 1),
+    "to_network": (
+        lambda: network_gpu.to_network(FRAMES, REFERENCES, torch.zeros((1, 4), dtype=torch.int64), torch.bfloat16),
+        1,
+    ),
     "audio_stats": (launch_audio, 5),
     "sound_features": (launch_features, 4),
     "sound_trends": (launch_trends, 1),
