@@ -231,7 +231,7 @@ def test_incidents_are_found_taken_on_and_spoken_of(service, visit, tmp_path):
     page.click("button:has-text('Acknowledge')")
     page.wait_for_selector("dd:has-text('by olga')")
     page.fill("textarea", "the <encoder> was restarted")
-    page.click("button:has-text('Say it')")
+    page.click("form.say button")
     page.wait_for_selector("blockquote:has-text('the <encoder> was restarted')")
     until(page, "[...document.querySelectorAll('.evidence img')].some(i => i.naturalWidth === 64)")
     assert "audio.loudness" in page.locator(".rows").inner_text()
