@@ -1,16 +1,6 @@
-"""A real browser, for tests of the page."""
+"""The page in a real browser."""
 
 import pytest
-from programs import program
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

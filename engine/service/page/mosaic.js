@@ -31,7 +31,7 @@ export async function show(main, _, query) {
   if (query.get("screen") === "full") document.body.classList.add("kiosk");
   const tiles = new Map();
   const wanted = new Set();
-  let text = "", size = SIZES.some(([one]) => one === localStorage.getItem("tiles")) ? localStorage.getItem("tiles") : "fit";
+  let text = "", size = SIZES.some(([one]) => one === localStorage.getItem("tiles")) ? localStorage.getItem("tiles") : window.innerWidth > 760 ? "fit" : "medium";
   let loading = 0, held = 0;
 
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Show only" });
