@@ -95,6 +95,7 @@ class Stream(Section):
         loop: a file is read again when it has ended, as if it were live.
         rendition: which variant of a master playlist is judged.
         reference: id of a stream of the same programme that this one is compared with.
+        subsets: which of its detectors are judged by different engines of a cluster.
         paused: known, but not opened.
         maintenance: when nobody is told of its incidents.
     """
@@ -119,6 +120,14 @@ class Stream(Section):
         str | None,
         Field(pattern=NAME, description="id of a stream of the same programme that this one is compared with"),
     ] = None
+    subsets: Annotated[
+        list[list[str]],
+        Field(
+            max_length=8,
+            description="on a cluster, patterns of detectors: as many engines judge the stream, each its own; "
+            "the first also those that no pattern names",
+        ),
+    ] = Field(default_factory=list)
     paused: bool = False
     maintenance: Annotated[list[Window], Field(max_length=100)] = Field(default_factory=list)
 

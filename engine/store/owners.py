@@ -353,18 +353,20 @@ class Owners:
                 done += 1
         return done
 
-    def owns(self, connection: Connection, stream: str, part: int, name: str, incarnation: int, at: float) -> bool:
-        """Whether what that engine found at a Unix second counts: for who writes it, in the same transaction."""
-        row = connection.execute(
-            select(*_SHORT).where(cluster_units.c.stream == stream, cluster_units.c.part == part)
-        ).mappings()
-        unit = row.first()
-        if unit is None:
-            return False
-        if (unit["owner"], unit["owner_incarnation"]) == (name, incarnation):
-            return bool(unit["owned_from"] <= at)
-        was = (unit["before"], unit["before_incarnation"]) == (name, incarnation)
-        return bool(was and unit["before_from"] <= at < unit["owned_from"])
+    def counts(self, connection: Connection, stream: str, name: str, incarnation: int, at: float) -> bool:
+        """Whether what an engine found on a stream at a Unix second counts: asked in the transaction that keeps it.
+
+        It is the second lock on the door: engines let out only what they own (engine/cluster/gate.py). A second is
+        allowed between the clocks.
+        """
+        these = select(*_SHORT).where(cluster_units.c.stream == stream)
+        for unit in _units(connection.execute(these).mappings().all()):
+            if (unit.owner, unit.owner_incarnation) == (name, incarnation):
+                return True
+            was = (unit.before, unit.before_incarnation) == (name, incarnation)
+            if was and at < unit.owned_from + 1.0:
+                return True
+        return False
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[tuple[Connection, float, dict[str, Any]]]:

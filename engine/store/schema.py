@@ -43,6 +43,7 @@ streams = Table(
     Column("loop", Boolean, nullable=False, server_default=false()),
     Column("rendition", String(16), nullable=False, server_default="best"),
     Column("reference", String(256)),
+    Column("subsets", JSON),
     Column("profile", String(256)),
     Column("detectors", JSON, nullable=False),
     Column("priority", Integer, nullable=False),

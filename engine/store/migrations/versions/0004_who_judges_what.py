@@ -13,6 +13,8 @@ _TIME = Double().with_variant(sa.Float(), "sqlite")
 
 
 def upgrade() -> None:
+    with op.batch_alter_table("streams", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("subsets", sa.JSON(), nullable=True))
     op.create_table(
         "cluster_engines",
         sa.Column("name", sa.String(length=128), nullable=False),
@@ -58,3 +60,5 @@ def downgrade() -> None:
         op.drop_index(op.f(f"ix_cluster_units_{column}"), table_name="cluster_units")
     op.drop_table("cluster_units")
     op.drop_table("cluster_engines")
+    with op.batch_alter_table("streams", schema=None) as batch_op:
+        batch_op.drop_column("subsets")
