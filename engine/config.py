@@ -18,6 +18,7 @@ from engine.config_document import Document, Path_, apply_environment, close_nam
 from engine.errors import AvjuryError, ConfigError
 from engine.settings.auth import AuthSection
 from engine.settings.canary import CANARY, CanarySection
+from engine.settings.cluster import ClusterSection
 from engine.settings.maintenance import Window
 from engine.settings.notify import NotifySection
 from engine.settings.processes import ProcessesSection
@@ -161,6 +162,7 @@ class Config(Section):
     storage: StorageSection = StorageSection()
     notify: NotifySection = NotifySection()
     canary: CanarySection = CanarySection()
+    cluster: ClusterSection = ClusterSection()
     shadow: ShadowSection = ShadowSection()
     detectors: DetectorTable = Field(default_factory=dict)
     slates: dict[str, Slate] = Field(default_factory=dict)

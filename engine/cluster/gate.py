@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from engine.service.contract import Change, EvidenceKind, FleetListener, StreamStatus
+from engine.store.records import Recorded
 from engine.verdicts import Incident, StreamSecond
 
 # Ten minutes of 256 streams, should the database be away for so long.
@@ -118,6 +119,10 @@ class Gate:
         """See FleetListener."""
         with self._lock:
             self._take(_Waiting(None, "updated", second, session, at))
+
+    def on_recorded(self, told: Recorded) -> None:
+        """Of a fleet that keeps what it finds itself; none does behind a gate."""
+        self._listener.on_recorded(told)
 
     def on_shadow(self, incident: Incident, change: Change, session: str, at: float) -> None:
         """What is only tried is told where it is found: nobody counts it twice."""

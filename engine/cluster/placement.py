@@ -10,7 +10,7 @@ Source: Thaler and Ravishankar, "Using name-based mappings to increase hit rates
 """
 
 import hashlib
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -32,7 +32,7 @@ class Unit:
         cost: in average streams.
         priority: 0 to 100; higher is placed first, and stays longer.
         labels: what the engine's labels have to be, by name.
-        apart: keys of units that another engine has to judge (the other subsets of the same stream).
+        apart: keys of units that another engine is to judge, where there is one (other subsets of the same stream).
     """
 
     key: str
@@ -79,6 +79,9 @@ class Limits:
     dwell_seconds: float = 300.0
 
 
+DEFAULT_LIMITS: Final = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Decisions:
     """What is to be done.
@@ -104,7 +107,7 @@ def decide(
     engines: Sequence[Engine],
     placed: Mapping[str, str],
     *,
-    limits: Limits = Limits(),
+    limits: Limits = DEFAULT_LIMITS,
     moving: Mapping[str, str] | None = None,
     age_seconds: Mapping[str, float] | None = None,
 ) -> Decisions:
@@ -174,7 +177,7 @@ class _Round:
             for row, unit in enumerate(lost):
                 i = self._best(unit, scores[row])
                 if i is None:
-                    i = self._make_room(unit, scores[row], evictable, refuse)
+                    i = self._make_room(unit, evictable, refuse)
                 if i is None:
                     refuse.add(unit.key)
                     wanted += unit.cost
@@ -252,19 +255,15 @@ class _Round:
     def _best(self, unit: Unit, scores: NDArray[np.float64]) -> int | None:
         """The engine with room that the unit prefers."""
         allowed = self.takes & self._fits(unit) & self._room(unit)
-        if unit.apart:
+        if unit.apart and (allowed & ~self._beside(unit)).any():
             allowed &= ~self._beside(unit)
         return int(np.argmax(np.where(allowed, scores, -np.inf))) if allowed.any() else None
 
-    def _make_room(
-        self, unit: Unit, scores: NDArray[np.float64], evictable: list[Unit], refuse: set[str]
-    ) -> int | None:
+    def _make_room(self, unit: Unit, evictable: list[Unit], refuse: set[str]) -> int | None:
         """An engine that has room once units of lower priority are judged no more; they are refused."""
         allowed = self.takes & self._fits(unit)
-        if unit.apart:
-            allowed &= ~self._beside(unit)
         gone: list[Unit] = []
-        freed: Counter[int] = Counter()
+        freed: defaultdict[int, float] = defaultdict(float)
         for other in evictable:
             if other.priority >= unit.priority:
                 break
@@ -272,7 +271,7 @@ class _Round:
             if i is None or other.key in refuse or not allowed[i]:
                 continue
             gone.append(other)
-            freed[i] += other.cost  # type: ignore[assignment]
+            freed[i] += other.cost
             if self.used[i] - freed[i] + unit.cost <= self.limits.fill * self.capacity[i]:
                 for one in gone:
                     if self.at[one.key] == i:

@@ -4,7 +4,7 @@ The *service* (API, storage, notifications) says what is to be judged; the *flee
 it and reports. Wall-clock times are Unix seconds, media times the stream's own seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -190,6 +190,9 @@ class Fleet(Protocol):
 
     def remove(self, stream_id: str) -> None:
         """Stop judging a stream; its open incidents are reported closed as "removed". Unknown ids are nothing."""
+
+    def keep_only(self, streams: Container[str]) -> None:
+        """Stop judging all other streams: an earlier service may have had them applied, where engines outlive it."""
 
     def status(self, stream_id: str) -> StreamStatus | None:
         """One stream; None if it was not applied."""

@@ -68,6 +68,7 @@ class Core:
         """
         with self._lock:
             self._take_over(self.config, strict=False)
+            self._fleet.keep_only(self._wanted)
 
     def reload(self, config: Config) -> dict[str, list[str]]:
         """Take another configuration; all of it, or none where it is wrong. Unchanged streams are not touched.

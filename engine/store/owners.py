@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, text, update
+from sqlalchemy import Connection, RowMapping, and_, delete, insert, or_, select, text, update
 
 from engine.store.database import Database
 from engine.store.schema import cluster_engines, cluster_units
@@ -126,6 +126,27 @@ class Mine:
     units: tuple[UnitRow, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything, as of one moment.
+
+    Args:
+        now: Unix seconds of the database.
+        engines: by name, the lost ones too.
+        units: all that are wanted.
+        alive: the engines whose lease holds, by name and incarnation.
+    """
+
+    now: float
+    engines: tuple[EngineRow, ...]
+    units: tuple[UnitRow, ...]
+    alive: Mapping[tuple[str, int], EngineRow] = field(default_factory=dict)
+
+    def owner(self, unit: UnitRow) -> EngineRow | None:
+        """The engine that judges a unit; None where nobody does, or it is lost."""
+        return None if unit.owner is None else self.alive.get((unit.owner, unit.owner_incarnation))
+
+
 # Without the plan, which is much longer than the rest and seldom changes.
 _SHORT: Final = [column for column in cluster_units.c if column.name != "plan"]
 
@@ -156,8 +177,9 @@ class Owners:
             row = self._engine_row(connection, name)
             if row is not None and row["lease_until"] > now and not died:
                 return None
+            incarnation = 1 if row is None else int(row["incarnation"]) + 1
             values = {
-                "incarnation": 1 if row is None else row["incarnation"] + 1,
+                "incarnation": incarnation,
                 "node": node,
                 "process": dict(process),
                 "labels": dict(labels),
@@ -170,7 +192,7 @@ class Owners:
             else:
                 # Whoever was before owns nothing from now on.
                 connection.execute(update(cluster_engines).where(cluster_engines.c.name == name).values(**values))
-            return int(values["incarnation"])
+            return incarnation
 
     def renew(self, name: str, incarnation: int, state: Mapping[str, Any]) -> bool:
         """Hold a lease for LEASE_SECONDS from now on. Returns: False if another process has the name by now."""
@@ -208,6 +230,16 @@ class Owners:
         with self._database.write(lock="cluster.engines") as connection:
             gone = and_(cluster_engines.c.name == name, cluster_engines.c.lease_until <= self._now(connection))
             return connection.execute(delete(cluster_engines).where(gone)).rowcount > 0
+
+    def overview(self) -> "Overview":
+        """Everything, as of one moment."""
+        with self._database.read() as connection:
+            now = self._now(connection)
+            rows = connection.execute(select(cluster_engines).order_by(cluster_engines.c.name)).mappings().all()
+            units = connection.execute(select(*_SHORT)).mappings().all()
+        engines = tuple(EngineRow(**row, alive=row["lease_until"] > now) for row in rows)
+        alive = {(engine.name, engine.incarnation): engine for engine in engines if engine.alive}
+        return Overview(now, engines, _units(units), alive)
 
     # What is wanted.
 
@@ -384,18 +416,16 @@ class Owners:
         return time.time()
 
 
-def _this(unit: Mapping[str, Any]) -> Any:
+def _this(unit: RowMapping) -> Any:
     return and_(cluster_units.c.stream == unit["stream"], cluster_units.c.part == unit["part"])
 
 
-def _at_epoch(connection: Connection, stream: str, part: int, epoch: int) -> Mapping[str, Any] | None:
+def _at_epoch(connection: Connection, stream: str, part: int, epoch: int) -> RowMapping | None:
     these = and_(cluster_units.c.stream == stream, cluster_units.c.part == part, cluster_units.c.epoch == epoch)
     return connection.execute(select(*_SHORT).where(these)).mappings().first()
 
 
-def _change_owner(
-    connection: Connection, unit: Mapping[str, Any], owner: str | None, incarnation: int, since: float
-) -> None:
+def _change_owner(connection: Connection, unit: RowMapping, owner: str | None, incarnation: int, since: float) -> None:
     connection.execute(
         update(cluster_units)
         .where(_this(unit))
