@@ -7,6 +7,7 @@ comes is told then.
 """
 
 import logging
+import math
 import os
 import threading
 from collections import Counter, deque
@@ -214,11 +215,13 @@ class Gate:
         if interval is None:
             # Just taken in, and not read yet; or read, and another's.
             return "unknown" if at >= self._known_until else "late"
-        if at < interval.since:
+        if at < interval.since < math.inf:
             return "early"
         if at >= interval.until:
             return "late"
-        return "now" if at < self._known_until else "unknown"
+        if at >= self._known_until:
+            return "unknown"
+        return "now" if interval.since < math.inf else "early"
 
 
 def _remove(content: bytes | Path) -> None:

@@ -159,7 +159,7 @@ def test_it_comes_to_rest_without_overload(capacities, wanted, seed, moves):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(2, 10), st.integers(10, 200), st.data())
 def test_a_loss_moves_no_more_than_it_has_to(count, wanted, data):
-    engines = fleet(count, capacity=float(wanted))
+    engines = fleet(count, capacity=2.0 * wanted)
     placed, _ = settle(streams(wanted), engines, {})
     gone = data.draw(st.sampled_from([engine.name for engine in engines]))
     left = [engine for engine in engines if engine.name != gone]
