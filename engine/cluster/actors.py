@@ -28,6 +28,7 @@ from engine.cluster.setup import Written, engine_folder, make_member
 from engine.config import Config
 from engine.errors import AvjuryError
 from engine.ingest.backoff import Backoff
+from engine.service import logs
 from engine.store.database import Database
 from engine.store.owners import Owners
 
@@ -50,6 +51,7 @@ class EngineActor:
     """
 
     def __init__(self, name: str, configuration: Written) -> None:
+        logs.configure("text", "info")  # to stderr, which Ray keeps for each process
         self._name = name
         self._configuration = configuration
         self._member: Member | None = None
@@ -110,6 +112,7 @@ class CoordinatorActor:
     """
 
     def __init__(self, configuration: Written) -> None:
+        logs.configure("text", "info")
         self._configuration = configuration
         self._coordinator: Coordinator | None = None
         self._problem = "it is starting"

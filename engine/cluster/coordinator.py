@@ -140,9 +140,12 @@ class Coordinator:
                     for unit in alone
                     if overview.owner(unit) is not None and unit.next is None
                 }
+        ready = any(engine.alive and engine.state.get("ready") for engine in overview.engines)
         refused = {
             unit.key: (unit.epoch, "no engine has room for it")
-            for key in decided.refuse
+            for key in (
+                decided.refuse if ready else ()
+            )  # while all engines start, nobody is to be told of want of room
             for unit in groups[key]
             if unit.refused is None or unit.owner is not None
         }
@@ -169,6 +172,8 @@ def _decide(overview: Overview, groups: dict[str, list[UnitRow]], limits: Limits
     for key, units in groups.items():
         for unit in units:
             parts[unit.stream].add(key)
+    # A stream's labels are for people too: those count that nodes have as well, whatever their values.
+    asked_for = {"group"} | {name for engine in overview.engines for name in engine.labels}
     placed: dict[str, str] = {}
     moving: dict[str, str] = {}
     ages: dict[str, float] = {}
@@ -176,7 +181,7 @@ def _decide(overview: Overview, groups: dict[str, list[UnitRow]], limits: Limits
     for key, units in groups.items():
         labels: dict[str, str] = {}
         for unit in units:
-            labels |= unit.labels
+            labels |= {name: value for name, value in unit.labels.items() if name in asked_for}
         owners = [engine.name for engine in map(overview.owner, units) if engine is not None]
         if owners:
             placed[key] = Counter(owners).most_common(1)[0][0]

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
+# An engine that cannot do what it has is helped sooner than one that is only fuller than others.
+_OVER_DWELL: Final = 0.1
 _MIX_2: Final = np.uint64(0x94D049BB133111EB)
 
 
@@ -174,8 +176,11 @@ class _Round:
         if lost:
             scores = self._scores(lost)
             evictable = self._evictable()
+            first = self._first_choices(lost, scores)
             for row, unit in enumerate(lost):
-                i = self._best(unit, scores[row])
+                i: int | None = first[row]
+                if unit.apart or i is None or self.used[i] + unit.cost > self.limits.fill * self.capacity[i]:
+                    i = self._best(unit, scores[row])
                 if i is None:
                     i = self._make_room(unit, evictable, refuse)
                 if i is None:
@@ -251,6 +256,14 @@ class _Round:
                 self._give(unit, i, moved=True)
                 move[unit.key] = i
         return move
+
+    def _first_choices(self, units: Sequence[Unit], scores: NDArray[np.float64]) -> list[int | None]:
+        """What each unit prefers of all that it may have, full or not; at once, as a start places thousands."""
+        if not self.engines:
+            return [None] * len(units)
+        allowed = np.stack([self._fits(unit) for unit in units]) & self.takes[None, :]
+        best = np.argmax(np.where(allowed, scores, -np.inf), axis=1)
+        return [int(i) if allowed[row, i] else None for row, i in enumerate(best)]
 
     def _best(self, unit: Unit, scores: NDArray[np.float64]) -> int | None:
         """The engine with room that the unit prefers."""
