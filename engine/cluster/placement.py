@@ -232,7 +232,9 @@ class _Round:
         candidates = [
             self.units[key]
             for key, i in self.at.items()
-            if i in givers and key not in self.moving and self.age_seconds.get(key, np.inf) >= self.limits.dwell_seconds
+            if i in givers
+            and key not in self.moving
+            and self.age_seconds.get(key, np.inf) >= self.limits.dwell_seconds * (_OVER_DWELL if over[i] else 1.0)
         ]
         # The least important first: a move is a small risk. Then in an order of their own, not of their names.
         candidates.sort(key=lambda unit: (unit.priority, _hash(unit.key)))
