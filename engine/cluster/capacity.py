@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-# Below it the share of a resource is mostly what it costs to be there at all.
-_LEAST_SHARE: Final = 0.05
+# Below it the share of a resource is mostly what it costs to be there at all, and not what streams cost.
+LEAST_SHARE: Final = 0.3
 # How full each may be: beyond it decoding queues up, or an allocation fails.
 LIMITS: Final[Mapping[str, float]] = {"loop": 0.9, "nvdec": 0.9, "memory": 0.9, "network": 0.7}
 
@@ -39,7 +39,7 @@ def capacity(streams: int, slots: int, shares: Mapping[str, float]) -> Capacity:
     if streams == 0:
         return most
     for name, share in shares.items():
-        if share >= _LEAST_SHARE:
+        if share >= LEAST_SHARE:
             possible = streams * LIMITS[name] / share
             if possible < most.streams:
                 most = Capacity(possible, name)

@@ -20,6 +20,8 @@ from engine.store.owners import Overview, Owners, UnitRow
 ROUND_SECONDS: Final = 0.5
 # Whoever was to take over and has not by then will not.
 _OVERDUE_SECONDS: Final = 30.0
+# What an engine is given before it has shown what a stream costs; from then on as many at a time as it has.
+_FIRST_STREAMS: Final = 8
 
 log = logging.getLogger(__name__)
 
@@ -199,6 +201,11 @@ def _decide(overview: Overview, groups: dict[str, list[UnitRow]], limits: Limits
                 apart=frozenset(apart),
             )
         )
+    # Of what an engine owns or is to have, what is not in its report yet.
+    fresh = Counter(unit.owner for unit in overview.units if overview.owner(unit) is not None and not unit.paused)
+    fresh.update(unit.next for unit in overview.units if unit.next is not None)
+    for row in overview.engines:
+        fresh[row.name] = max(0, fresh[row.name] - int(row.state.get("streams", 0)))
     engines = [
         Engine(
             row.name,
@@ -206,6 +213,7 @@ def _decide(overview: Overview, groups: dict[str, list[UnitRow]], limits: Limits
             dict(row.labels),
             takes=bool(row.state.get("ready")),
             emptied=row.emptied,
+            at_once=max(float(_FIRST_STREAMS), float(row.state.get("streams", 0))) - fresh[row.name],
         )
         for row in overview.engines
         if row.alive

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from engine.cluster.capacity import capacity, network_share, received
+from engine.cluster.capacity import LEAST_SHARE, capacity, network_share, received
 from engine.cluster.feed import Feed, News
 from engine.cluster.gate import Gate, Owned
 from engine.cluster.plans import local_name, plan_from
@@ -318,7 +318,8 @@ class Member:
         shares = {"loop": engine.load} | self._shares(engine.device)
         can = capacity(engine.streams, self._slots, shares)
         # The engine itself knows best when it is full.
-        streams = min(can.streams, engine.streams + engine.headroom_streams) if engine.up else can.streams
+        full = engine.up and engine.load >= LEAST_SHARE
+        streams = min(can.streams, engine.streams + engine.headroom_streams) if full else can.streams
         return {
             "ready": engine.up and self._parts.fleet.ready() is None,
             "detail": engine.detail,

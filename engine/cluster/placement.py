@@ -54,6 +54,7 @@ class Engine:
         labels: of its node.
         takes: it may be given more; false while it starts, or is being emptied.
         emptied: what it has is to go elsewhere, one after the other.
+        at_once: most average streams that it may be given now: what they cost shows only once it judges them.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Engine:
     labels: Mapping[str, str] = field(default_factory=dict)
     takes: bool = True
     emptied: bool = False
+    at_once: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ class _Round:
         self.capacity = np.array([max(0.0, engine.capacity) for engine in self.engines])
         self.takes = np.array([engine.takes and not engine.emptied for engine in self.engines], dtype=bool)
         self.used = np.zeros(len(self.engines))
+        self.left_now = np.array([engine.at_once for engine in self.engines])
         for key, i in (*self.at.items(), *self.moving.items()):
             self.used[i] += self.units[key].cost
         self.seeds = np.array([_hash(engine.name) for engine in self.engines], dtype=np.uint64)
@@ -179,8 +182,10 @@ class _Round:
             first = self._first_choices(lost, scores)
             for row, unit in enumerate(lost):
                 i: int | None = first[row]
-                if unit.apart or i is None or self.used[i] + unit.cost > self.limits.fill * self.capacity[i]:
+                if unit.apart or i is None or not self._room(unit)[i]:
                     i = self._best(unit, scores[row])
+                if i is None and self._has_room_later(unit):
+                    continue
                 if i is None:
                     i = self._make_room(unit, evictable, refuse)
                 if i is None:
@@ -302,11 +307,19 @@ class _Round:
 
     def _give(self, unit: Unit, engine: int, *, moved: bool = False) -> None:
         self.used[engine] += unit.cost
+        self.left_now[engine] -= unit.cost
         if not moved:
             self.at[unit.key] = engine
 
     def _room(self, unit: Unit) -> NDArray[np.bool_]:
+        return self._fits_in(unit) & ((unit.cost <= self.left_now) | (unit.cost == 0.0))
+
+    def _fits_in(self, unit: Unit) -> NDArray[np.bool_]:
         return self.used + unit.cost <= self.limits.fill * self.capacity
+
+    def _has_room_later(self, unit: Unit) -> bool:
+        """Whether engines have room that are only not given more at once."""
+        return bool((self.takes & self._fits(unit) & self._fits_in(unit)).any())
 
     def _beside(self, unit: Unit) -> NDArray[np.bool_]:
         there = np.zeros(len(self.engines), dtype=bool)

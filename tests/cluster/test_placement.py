@@ -129,6 +129,15 @@ def test_engines_that_are_not_ready_get_nothing():
     assert set(decide(streams(20), engines, {}).place.values()) == {"engine-1"}
 
 
+def test_an_engine_is_given_no_more_at_once_than_it_may_and_nobody_is_refused_for_that():
+    engines = [Engine("engine-0", 100.0, at_once=8.0)]
+    first = decide(streams(50), engines, {})
+    assert len(first.place) == 8
+    assert not first.refuse
+    then = decide(streams(50), [Engine("engine-0", 100.0, at_once=8.0)], first.place)
+    assert len(then.place) == 8
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.floats(1.0, 200.0), min_size=1, max_size=12),
