@@ -14,6 +14,7 @@ from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Final
 
+from engine import heap
 from engine.detectors import detector
 from engine.errors import AvjuryError
 from engine.service.contract import Fleet, StreamStatus
@@ -27,6 +28,7 @@ from engine.store.sql import Store
 ROUND_SECONDS: Final = 2.0
 REFUSED_SECONDS: Final = 15.0
 FORGET_SECONDS: Final = 3600.0
+GIVE_BACK_SECONDS: Final = 30.0
 DAY_SECONDS: Final = 86_400.0
 # What a new session needs beyond a detector's own duration until it has told again what still holds.
 GRACE_SECONDS: Final = 5.0
@@ -68,7 +70,7 @@ class Housekeeper:
         self._clock = clock
         self._began = clock()
         self._was_up_until = _modified(self._alive_file)
-        self._tried_refused = self._forgot = 0.0
+        self._tried_refused = self._forgot = self._gave_back = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeper")
 
@@ -115,6 +117,9 @@ class Housekeeper:
         if now - self._forgot >= FORGET_SECONDS:
             self._forgot = now
             self._forget(now)
+        if now - self._gave_back >= GIVE_BACK_SECONDS:
+            self._gave_back = now
+            heap.give_back()
         self._gone(self._core.all())
         self._unmute(now)
         self._close_orphans(now)

@@ -23,6 +23,7 @@ from typing import IO, Final
 
 import uvicorn
 
+from engine import heap
 from engine.config import Config
 from engine.configured import Known, load_config
 from engine.errors import AvjuryError, ConfigError, StoreError
@@ -74,6 +75,7 @@ def serve(
         makers: of the parts that may be another's.
     Raises: ConfigError; StoreError.
     """
+    heap.use_few_arenas()
     config, known = load_config(config_path)
     host, port = _address(listen or config.service.listen)
     gate = Gate(config.auth, host)

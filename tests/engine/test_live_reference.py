@@ -74,7 +74,10 @@ def known(found, offset):
     return [at for at, one in found if one.offset is not None and abs(one.offset - offset) < 0.02]
 
 
-@pytest.mark.parametrize("late", [0.5, 24.0, 50.0])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("late", [pytest.param(0.5, marks=SLOW), pytest.param(24.0, marks=SLOW), 50.0])
 def test_a_stream_that_is_much_later_is_no_other_programme_when_both_begin(late):
     programme = Programme(1)
     found = compared(Stream(programme, late, 0.2), Stream(programme), 130)
@@ -83,9 +86,11 @@ def test_a_stream_that_is_much_later_is_no_other_programme_when_both_begin(late)
     assert len(known(found, 0.2)) > 15
 
 
-@pytest.mark.parametrize("late", [0.5, 24.0])
-@pytest.mark.parametrize("seconds", [14, 60])
-def test_after_an_outage_of_the_reference_what_follows_is_compared_and_none_of_it_is_another_programme(late, seconds):
+@pytest.mark.parametrize(
+    ("seconds", "late"),
+    [(14, 0.5), *(pytest.param(*case, marks=SLOW) for case in ((14, 24.0), (60, 0.5), (60, 24.0)))],
+)
+def test_after_an_outage_of_the_reference_what_follows_is_compared_and_none_of_it_is_another_programme(seconds, late):
     """Its timeline goes by the wall clock meanwhile, and is then 0.6 s off."""
     programme = Programme(2)
     own, reference = Stream(programme, late, 0.2), Stream(programme)
