@@ -306,9 +306,9 @@ def latency(record: Record) -> Lines:
     yield ""
     rows = [row for row in figures["rows"] if "failed" not in row]
     yield from table(
-        ["channels", "defects", "missed", "median s", "p99 s", "longest s"],
-        [[r["channels"], r["defects"], r["missed"], *(f"{r['seconds'][q]:.2f}" for q in ("p50", "p99", "max"))]
-         for r in rows],
+        ["channels", "load of the machine", "defects", "missed", "median s", "p99 s", "longest s"],
+        [[r["channels"], r.get("load", ""), r["defects"], r["missed"],
+          *(f"{r['seconds'][q]:.2f}" for q in ("p50", "p99", "max"))] for r in rows],
     )  # fmt: skip
     for row in figures["rows"]:
         if "failed" in row:

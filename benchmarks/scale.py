@@ -60,7 +60,7 @@ def find_sustained(
             time.sleep(SETTLE_SECONDS)
             problem, row = _watch(service, watch_seconds)
             count += len(added)
-            steps.append({"channels": count, **row, **service.cost()})
+            steps.append({"channels": count, **row, **service.cost(), "load": round(os.getloadavg()[0], 2)})
             say(json.dumps(steps[-1]))
             if problem:
                 why = problem
