@@ -5,6 +5,7 @@ is a 99th percentile of half a second at 90 % of those.
 """
 
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -56,6 +57,7 @@ def measure_latency(folder: Path, clip: Path, channels: int, seconds: float) -> 
     ordered = sorted(found)
     return {
         "channels": channels,
+        "load": round(os.getloadavg()[0], 2),
         "defects": len(found) + missed,
         "missed": missed,
         "seconds": {**quantiles(found), "p99": round(ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))], 3),

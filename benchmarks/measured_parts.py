@@ -279,9 +279,11 @@ def scale(record: Record) -> Lines:
     for size, of in sizes.items():
         yield from table(
             [f"channels, {size}", "cores per channel", "without the idle service's", "MB per channel",
-             "$ per stream-hour of what is used", "$ if the instance held no more"],
+             "MB for each more", "$ per stream-hour of what is used", "$ if the instance held no more"],
             [[row["channels"], f"{row['cores_per_channel']:.3f}", f"{row['cores_per_channel_above_idle']:.3f}",
-              f"{row['mb_per_channel']:.0f}", f"{row['dollars_per_stream_hour_of_used_cores']:.4f}",
+              f"{row['mb_per_channel']:.0f}",
+              "" if row["mb_for_each_more"] is None else f"{row['mb_for_each_more']:.0f}",
+              f"{row['dollars_per_stream_hour_of_used_cores']:.4f}",
               f"{row['dollars_per_stream_hour_if_the_instance_held_no_more']:.4f}"] for row in of["rows"]],
         )  # fmt: skip
         idle = of["idle"]
@@ -306,9 +308,9 @@ def latency(record: Record) -> Lines:
     yield ""
     rows = [row for row in figures["rows"] if "failed" not in row]
     yield from table(
-        ["channels", "defects", "missed", "median s", "p99 s", "longest s"],
-        [[r["channels"], r["defects"], r["missed"], *(f"{r['seconds'][q]:.2f}" for q in ("p50", "p99", "max"))]
-         for r in rows],
+        ["channels", "load of the machine", "defects", "missed", "median s", "p99 s", "longest s"],
+        [[r["channels"], r.get("load", ""), r["defects"], r["missed"],
+          *(f"{r['seconds'][q]:.2f}" for q in ("p50", "p99", "max"))] for r in rows],
     )  # fmt: skip
     for row in figures["rows"]:
         if "failed" in row:

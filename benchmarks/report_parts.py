@@ -205,11 +205,17 @@ def _service(figures: Mapping[str, Any]) -> Parts:
 
 def _latency(figures: Mapping[str, Any]) -> Parts:
     yield table(
-        ["channels", "defects", "missed", "median s", "p99 s", "longest s"],
+        ["channels", "load of the machine", "defects", "missed", "median s", "p99 s", "longest s"],
         [
-            [r["channels"], r["defects"], r["missed"], *(f"{r['seconds'][q]:.2f}" for q in ("p50", "p99", "max"))]
+            [
+                r["channels"],
+                r.get("load", ""),
+                r["defects"],
+                r["missed"],
+                *(f"{r['seconds'][q]:.2f}" for q in ("p50", "p99", "max")),
+            ]
             if "seconds" in r
-            else [r["channels"], r["failed"], "", "", "", ""]
+            else [r["channels"], "", r["failed"], "", "", "", ""]
             for r in figures["rows"]
         ],
     )

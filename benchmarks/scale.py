@@ -60,7 +60,7 @@ def find_sustained(
             time.sleep(SETTLE_SECONDS)
             problem, row = _watch(service, watch_seconds)
             count += len(added)
-            steps.append({"channels": count, **row, **service.cost()})
+            steps.append({"channels": count, **row, **service.cost(), "load": round(os.getloadavg()[0], 2)})
             say(json.dumps(steps[-1]))
             if problem:
                 why = problem
@@ -122,10 +122,12 @@ def per_channel(sustained: Mapping[str, Any], hour: float, vcpus: int, cores: in
         sustained: of `find_sustained`.
         hour, vcpus: price and size of the instance that it is priced on.
         cores: of this machine; a core counts as a vCPU.
-    Returns: for each number of channels that held, cores, megabytes and dollars per channel, whole and without what the
-        service takes with no channel; how the last compares with the first; the price of a full instance.
+    Returns: for each number of channels that held, cores, megabytes and dollars per channel; cores also without what
+        the service takes with no channel, megabytes also for each more; how the last compares with the first; the price
+        of a full instance.
     """
     idle = next(step for step in sustained["steps"] if step["channels"] == 0)
+    first = next((step for step in sustained["steps"] if step["channels"]), idle)
     rows = []
     for step in sustained["steps"]:
         if not step["channels"] or step["channels"] > sustained["channels"]:
@@ -135,7 +137,11 @@ def per_channel(sustained: Mapping[str, Any], hour: float, vcpus: int, cores: in
             "channels": step["channels"],
             "cores_per_channel": round(busy, 4),
             "cores_per_channel_above_idle": round((step["cores_busy"] - idle["cores_busy"]) / step["channels"], 4),
-            "mb_per_channel": round((step["resident_mb"] - idle["resident_mb"]) / step["channels"], 1),
+            "mb_per_channel": round(step["resident_mb"] / step["channels"], 1),
+            # Above the first step with channels: without any, the engine still holds what compiling took.
+            "mb_for_each_more": None if step is first else round(
+                (step["resident_mb"] - first["resident_mb"]) / (step["channels"] - first["channels"]), 1
+            ),
             "dollars_per_stream_hour_of_used_cores": round(hour / vcpus * busy, 6),
             "dollars_per_stream_hour_if_the_instance_held_no_more": round(hour * cores / vcpus / step["channels"], 6),
         })  # fmt: skip

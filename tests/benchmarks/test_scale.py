@@ -22,7 +22,8 @@ def test_what_a_channel_costs_is_told_of_each_step_that_held():
     assert [row["channels"] for row in found["rows"]] == [2, 4]
     assert [row["cores_per_channel"] for row in found["rows"]] == [0.1, 0.125]
     assert [row["cores_per_channel_above_idle"] for row in found["rows"]] == [0.05, 0.1]
-    assert [row["mb_per_channel"] for row in found["rows"]] == [50.0, 55.0]
+    assert [row["mb_per_channel"] for row in found["rows"]] == [300.0, 180.0]
+    assert [row["mb_for_each_more"] for row in found["rows"]] == [None, 60.0]
     assert [row["dollars_per_stream_hour_of_used_cores"] for row in found["rows"]] == [0.005, 0.00625]
     assert found["cores_per_channel_last_over_first"] == 1.25
     # Half an instance of 0.20 an hour for four channels, or for two.
@@ -52,7 +53,7 @@ def test_the_scaled_chain_of_filters_sees_every_picture():
 
 @pytest.mark.slow  # starts the service, with a sender and a receiver
 def test_channels_are_added_to_the_real_service_and_looked_at(tmp_path):
-    clip = loop_clip(make("scale_bench.mp4", seconds=2.0), tmp_path / "channel.ts", 60.0)
+    clip = loop_clip(make("scale_bench.ts", seconds=2.0), tmp_path / "channel.ts", 60.0)
     found = find_sustained(tmp_path, clip, [1, 2], watch_seconds=2.0)
     assert [row["channels"] for row in found["steps"]][:2] == [0, 1]
     # How many are sustained is the machine's; what was seen of them is there.
