@@ -29,6 +29,9 @@ _HEADER_BYTES: Final = 64
 _COUNT_AT: Final = 32
 # By how much the stamp of a second may be off without something having been left out.
 _JITTER_SECONDS: Final = 0.8
+# By how many of the first stamps it is found where seconds lie, and how fast a drift of the stamps is followed.
+_FIRST_SECONDS: Final = 15
+_FOLLOWS: Final = 0.1
 OPEN: Final = 1
 CRITICAL: Final = 2
 
@@ -198,12 +201,17 @@ def _places(at: npt.NDArray[np.float64], step: float) -> npt.NDArray[np.int64]:
     """
     if step > 1.0 or not len(at):
         return at.astype(np.int64)
-    places, last = [], int(at[0])
-    for value in at.tolist()[1:]:
-        places.append(last)
-        due = last + 1
-        last = due if abs(value - 0.5 - due) <= _JITTER_SECONDS else max(last, int(value))
-    return np.array([*places, last], np.int64)
+    # Where the next second is due, by all that were before: one stamp alone may be most of a step off.
+    due = float(np.median(at[:_FIRST_SECONDS] - np.arange(len(at[:_FIRST_SECONDS]))))
+    places: list[int] = []
+    for value in at.tolist():
+        jumped = abs(value - due) > _JITTER_SECONDS
+        due = value if jumped else due + _FOLLOWS * (value - due)
+        last = places[-1] if places else int(due) - 1
+        next_one = not jumped and abs(due - 0.5 - (last + 1)) <= 1.0
+        places.append(last + 1 if next_one else max(last, int(due)))
+        due += 1.0
+    return np.array(places, np.int64)
 
 
 def series(rows: Rows, columns: Iterable[str], since: float, until: float, points: int) -> dict[str, Any]:

@@ -163,6 +163,7 @@ def test_a_new_stream_is_tested_before_it_is_saved(service, visit, tmp_path):
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         page = visit(service)
+        page.wait_for_selector(".tile")
         page.keyboard.press("n")
         page.wait_for_selector("h1:has-text('Add a stream')")
         at = f"http://127.0.0.1:{server.server_address[1]}"
