@@ -8,6 +8,7 @@ import torch
 
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import AUDIO_COLUMNS
+from engine.measure.host_sound import HostSound
 from engine.media import AudioBatch, Measures
 from kernels.audio_stats import COLUMNS as STATS_COLUMNS
 from kernels.audio_stats import AudioState, loudness_summary, measure_audio
@@ -44,6 +45,9 @@ class Sound:
         self._wants_trends: set[int] = set()
         self._targets: dict[int, float] = {}  # of the slots whose whole programme is judged, LUFS
         self._noise = torch.zeros(slots, dtype=torch.float64, device=device)
+        self._on_host: HostSound | None = None
+        if arithmetic.on_host:
+            self._on_host = HostSound(self._audio, self._features, self._trends, self._noise.numpy())
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         """A stream moves in; as `Part.open_slot`."""
@@ -89,6 +93,9 @@ class Sound:
 
     def measure(self, batch: AudioBatch) -> Measures:
         """Measure blocks."""
+        if self._on_host is not None:
+            values = self._on_host.rows(batch, trends=bool(self._wants_trends))
+            return Measures("audio", AUDIO_COLUMNS, batch.slots, batch.pts, batch.pts + batch.seconds, values)
         slots = batch.slots.to(self._device) if batch.device_rows is None else batch.device_rows[0]
         values = torch.full((len(slots), len(AUDIO_COLUMNS)), math.nan, dtype=torch.float64, device=self._device)
         values[:, :_STATS] = measure_audio(
