@@ -52,7 +52,7 @@ from engine.media import AudioBlock, Follower, FrameBatch, Measures, StreamTick,
 from engine.outcome import Outcome, Trace
 from engine.queues import Bell, BoundedQueue
 from engine.ranges import ranges_on
-from engine.reader import AUDIO_QUEUE_BLOCKS, STALL_SECONDS, StreamReader
+from engine.reader import AUDIO_QUEUE_BLOCKS, FILE_TOGETHER, STALL_SECONDS, StreamReader
 from engine.shadow_judge import Found, ShadowJudge
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from engine.verdicts import ClosedBy, Incident, Loudness, StreamSecond
@@ -141,6 +141,8 @@ class Engine:
         self._in_flight: deque[tuple[Pending, Pending | None, FrameBatch | None, Measures]] = deque()
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
+        # Pictures of files come so many at a time; what a pass does beside judging them costs as much as one of them.
+        self._batches_a_pass = FILE_TOGETHER if self.device.type == "cpu" else 1
         self._stopping = False
         self._looked_at = self._forgot_at = time.monotonic()
         self.waited_seconds = 0.0
@@ -337,9 +339,13 @@ class Engine:
         with self._range("wait"):
             self._batcher.wait_until_ready(self._bell, self._video, queues, IDLE_SECONDS)
         self.waited_seconds += time.monotonic() - began
-        with self._range("batch"):
-            frames = self._batcher.frames(self._video, self._pixel_black_th)
-        if frames is not None:
+        any_frames = False
+        for _ in range(self._batches_a_pass):
+            with self._range("batch"):
+                frames = self._batcher.frames(self._video, self._pixel_black_th)
+            if frames is None:
+                break
+            any_frames = True
             with self._range("pictures"):
                 self._judge_pictures(frames)
         with self._range("sound"):
@@ -352,7 +358,7 @@ class Engine:
             self._judge_ticks()
             self._judge_silence()
             self._judge_sync()
-            if frames is None:
+            if not any_frames:
                 self._settle(0)
             for stream in list(self._streams.values()):
                 self._tell(stream)
