@@ -237,7 +237,7 @@ def engine_actor(name: str, configuration: Written, config: Config) -> ActorHand
         "max_concurrency": 4,
         "scheduling_strategy": "SPREAD",
     }
-    handle: Any = ray.remote(EngineActor).options(**options).remote(name, configuration)
+    handle: ActorHandle[Any] = ray.remote(EngineActor).options(**options).remote(name, configuration)  # type: ignore[assignment]
     return handle
 
 
@@ -253,7 +253,7 @@ def coordinator_actor(configuration: Written) -> ActorHandle[Any]:
         "max_task_retries": 0,
         "max_concurrency": 4,
     }
-    handle: Any = ray.remote(CoordinatorActor).options(**options).remote(configuration)
+    handle: ActorHandle[Any] = ray.remote(CoordinatorActor).options(**options).remote(configuration)  # type: ignore[assignment]
     return handle
 
 
@@ -325,10 +325,10 @@ class RayLink:
         if handle is None:
             return None
         try:
-            jpeg: Any = ray.get(handle.thumbnail.remote(stream, part), timeout=timeout_seconds)
+            jpeg: bytes | None = ray.get(handle.thumbnail.remote(stream, part), timeout=timeout_seconds)
         except ray.exceptions.RayError:
             return None
-        return jpeg  # type: ignore[no-any-return]
+        return jpeg
 
     def _handle(self, name: str) -> ActorHandle[Any] | None:
         if name not in self._handles:

@@ -2,14 +2,14 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.types import Double
+from sqlalchemy.types import Double, TypeEngine
 
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-_TIME = Double().with_variant(sa.Float(), "sqlite")
+_TIME: TypeEngine[float] = Double().with_variant(sa.Float(), "sqlite")
 
 
 def upgrade() -> None:
