@@ -59,6 +59,8 @@ ANSWERS_SECONDS: Final = 1.0
 WRITES_SECONDS: Final = 2.0
 # Beyond the time to drain, before a service that hangs is ended.
 OVERTIME_SECONDS: Final = 5.0
+# Some tools signal a process and then its group: that is no second wish.
+IMPATIENT_SECONDS: Final = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +116,7 @@ class Service:
     ) -> None:
         settings = config.service
         self._ending = asyncio.Event()
+        self._ended_at = 0.0
         self._running: set[str] = set()
         self._drain_seconds = settings.drain_seconds
         self._max_connections = settings.max_connections
@@ -241,10 +244,12 @@ class Service:
 
     def end(self) -> None:
         """Drain and end; what a first SIGTERM does. From the event loop's thread."""
-        if self._ending.is_set():
+        if not self._ending.is_set():
+            self._ended_at = time.monotonic()
+            self._ending.set()
+        elif time.monotonic() - self._ended_at >= IMPATIENT_SECONDS:
             log.error("ended by a second signal")
             os._exit(128 + signal.SIGINT)
-        self._ending.set()
 
     def _forget_all_but(self, streams: Container[str]) -> None:
         """Streams that are gone leave nothing behind."""

@@ -256,8 +256,10 @@ def test_an_ingest_process_that_dies_behind_a_break_is_followed_by_one_that_read
     def dies(source, said, begin):
         if source.clock is not None and not died:
             died.append(time.monotonic())
-            os.kill(kit.reader.pid, signal.SIGKILL)
-            wait(lambda: not source._link.alive, 5)
+            gone = kit.reader
+            os.kill(gone.pid, signal.SIGKILL)
+            wait(lambda: not source._link.alive and gone.ended() is not None, 5)
+            gone.close()
             kit.start_reader()
         return opened(source, said, begin)
 
