@@ -76,18 +76,26 @@ def quantiles(samples: Sequence[float]) -> dict[str, Any]:
 def counted(figures: Any) -> dict[str, Any]:
     """What a run's figures are of.
 
-    Returns: the length of each list and each whole number that stands on top, and the fewest and the most samples of
-        any quantiles.
+    Returns: the length of each list and each whole number that stands on top or in a part, and the fewest and the most
+        samples of any quantiles.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = _lengths(figures)
     for name, value in figures.items():
-        if isinstance(value, (list, tuple)):
-            found[name] = len(value)
-        elif isinstance(value, int) and not isinstance(value, bool) and name != "seed":
-            found[name] = value
+        if isinstance(value, Mapping) and (inside := _lengths(value)):
+            found[name] = inside
     repeats = sorted(_repeats(figures))
     if repeats:
         found["samples_of_a_quantile"] = {"fewest": repeats[0], "most": repeats[-1]}
+    return found
+
+
+def _lengths(figures: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for name, value in figures.items():
+        if isinstance(value, (list, tuple)):
+            found[name] = len(value)
+        elif isinstance(value, int) and not isinstance(value, bool) and name not in ("seed", "n"):
+            found[name] = value
     return found
 
 
