@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -111,11 +112,16 @@ def _repeats(figures: Any) -> Iterator[int]:
 
 
 def command() -> str:
-    """The command that this process was started with, as a user types it."""
+    """The command that this process was started with, as a user types it, without where the result is kept."""
     module = Path(sys.argv[0]).stem
     if Path(sys.argv[0]).parent.name != "benchmarks":
         return shlex.join(["python", *sys.orig_argv[1:]])
-    return shlex.join(["avjury", "bench", module.replace("_", "-"), *sys.argv[1:]])
+    return without_folder(shlex.join(["avjury", "bench", module.replace("_", "-"), *sys.argv[1:]]))
+
+
+def without_folder(text: str) -> str:
+    """A command without its `--results`, which is one machine's and changes no figure."""
+    return re.sub(r" --results(=| )('[^']*'|\S+)", "", text)
 
 
 def time_repeats(
