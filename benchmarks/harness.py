@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -76,18 +77,26 @@ def quantiles(samples: Sequence[float]) -> dict[str, Any]:
 def counted(figures: Any) -> dict[str, Any]:
     """What a run's figures are of.
 
-    Returns: the length of each list and each whole number that stands on top, and the fewest and the most samples of
-        any quantiles.
+    Returns: the length of each list and each whole number that stands on top or in a part, and the fewest and the most
+        samples of any quantiles.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = _lengths(figures)
     for name, value in figures.items():
-        if isinstance(value, (list, tuple)):
-            found[name] = len(value)
-        elif isinstance(value, int) and not isinstance(value, bool) and name != "seed":
-            found[name] = value
+        if isinstance(value, Mapping) and (inside := _lengths(value)):
+            found[name] = inside
     repeats = sorted(_repeats(figures))
     if repeats:
         found["samples_of_a_quantile"] = {"fewest": repeats[0], "most": repeats[-1]}
+    return found
+
+
+def _lengths(figures: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for name, value in figures.items():
+        if isinstance(value, (list, tuple)):
+            found[name] = len(value)
+        elif isinstance(value, int) and not isinstance(value, bool) and name not in ("seed", "n"):
+            found[name] = value
     return found
 
 
@@ -103,11 +112,16 @@ def _repeats(figures: Any) -> Iterator[int]:
 
 
 def command() -> str:
-    """The command that this process was started with, as a user types it."""
+    """The command that this process was started with, as a user types it, without where the result is kept."""
     module = Path(sys.argv[0]).stem
     if Path(sys.argv[0]).parent.name != "benchmarks":
         return shlex.join(["python", *sys.orig_argv[1:]])
-    return shlex.join(["avjury", "bench", module.replace("_", "-"), *sys.argv[1:]])
+    return without_folder(shlex.join(["avjury", "bench", module.replace("_", "-"), *sys.argv[1:]]))
+
+
+def without_folder(text: str) -> str:
+    """A command without its `--results`, which is one machine's and changes no figure."""
+    return re.sub(r" --results(=| )('[^']*'|\S+)", "", text)
 
 
 def time_repeats(

@@ -30,7 +30,7 @@ def chain(record: Record) -> Lines:
     yield from table(
         ["way to build the chain", "$ per stream-hour", "orchestration, handoff, compute", "avjury's cost over it",
          "stops at", "incidents in both / only here / only there"],
-        [_row(of) for of in alike.values()],
+        [_row(name, of) for name, of in alike.items()],
     )  # fmt: skip
     cheapest = variants[figures["cheapest_variant"]]
     yield (
@@ -64,12 +64,12 @@ def chain(record: Record) -> Lines:
     yield from _objections(figures, cheapest, late)
 
 
-def _row(of: Mapping[str, Any]) -> list[object]:
+def _row(name: str, of: Mapping[str, Any]) -> list[object]:
     shares, same = of["cost"]["shares"], of["agreement"]
     return [
-        of["summary"],
+        f"*{name}*: {of['summary']}",
         f"{of['cost']['per_stream_hour']:.2f}",
-        ", ".join(f"{shares[name]:.0%}" for name in ("orchestration", "handoff", "compute")),
+        ", ".join(f"{shares[what]:.0%}" for what in ("orchestration", "handoff", "compute")),
         f"{of['cost_ratio']:.2%}",
         f"{of['limits']['at_streams']} streams",
         f"{same['in_both']} ({same['exact_to_the_last_bit']} to the last bit) / {len(same['only_avjury'])} / "

@@ -167,7 +167,7 @@ def service(record: Record) -> Lines:
         sustained = of["sustained"]
         last = next(step for step in sustained["steps"] if step["channels"] == sustained["channels"])
         told = [
-            f"{seen['seconds']['p50']:.2f}, {seen['seconds']['p99']:.2f}" if "seconds" in seen else "failed"
+            f"{seen['seconds']['p50']:.2f}, {seen['seconds']['p99']:.2f}" if "seconds" in seen else seen["failed"]
             for seen in of["latency"].values()
         ]
         rows.append([size, sustained["channels"], f"{last['cores_busy']:.2f}", f"{sustained['mb_per_channel']:.0f}",

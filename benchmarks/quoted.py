@@ -83,7 +83,8 @@ def problem(figure: Quoted, folder: Path = RESULTS) -> str | None:
         return f"{where}: {words[1]} is {value!r}, no number"
     value *= float(words[2][1:]) if len(words) == 3 else 1.0
     digits = len(figure.shown.partition(".")[2])
-    if f"{value:.{digits}f}" != figure.shown.replace(",", ""):
+    told = f"{value:.{digits}f}"
+    if (told if float(told) else told.lstrip("-")) != figure.shown.replace(",", ""):
         return f"{where}: the record says {value:.{digits + 2}f}"
     return None
 

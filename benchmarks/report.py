@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.harness import write_page
+from benchmarks.harness import without_folder, write_page
 from benchmarks.measured_page import PARTS, load
 from benchmarks.plan import PUBLISHED
 from benchmarks.report_parts import SECTIONS, table
@@ -39,11 +39,12 @@ def page(records: Mapping[str, dict[str, Any] | None]) -> str:
             body.append(f"<p>Not recorded yet: <code>{escape(part.command)}</code>.</p>")
             continue
         around = record["environment"]
+        command = without_folder(record.get("command") or record["figures"].get("command", part.command))
         body.append(
             f"<p><small>{escape(record['file'])}: {escape(str(around['cpu']))}, {around['cores']} cores, load "
             f"{around['load']} at the end, commit {escape(str(around['commit'])[:12])}"
             f"{', with changes' if around['changed'] else ''}; "
-            f"<code>{escape(record.get('command', part.command))}</code></small></p>"
+            f"<code>{escape(command)}</code></small></p>"
         )
         body += SECTIONS[key](record["figures"])
     published = json.loads(PUBLISHED.read_text(encoding="utf-8"))

@@ -169,12 +169,18 @@ def _ffmpeg(figures: Mapping[str, Any]) -> Parts:
 
 def _scale(figures: Mapping[str, Any]) -> Parts:
     sizes = {size: of for size, of in figures.items() if isinstance(of, Mapping) and of.get("rows")}
-    for what, unit in (
-        ("cores_per_channel", "cores"), ("cores_per_channel_above_idle", "cores"), ("mb_per_channel", "MB"),
-        ("dollars_per_stream_hour_of_used_cores", "$"),
-    ):  # fmt: skip
-        series = {size: [(row["channels"], row[what]) for row in of["rows"]] for size, of in sizes.items()}
-        yield lines_over(what.replace("_", " "), series, "channels", unit)
+    for what, title, unit in (
+        ("cores_per_channel", "Cores per channel", "cores"),
+        ("cores_per_channel_above_idle", "Cores per channel, without those of the idle service", "cores"),
+        ("mb_per_channel", "Memory of the service, per channel", "MB"),
+        ("mb_for_each_more", "Memory for each more channel", "MB"),
+        ("dollars_per_stream_hour_of_used_cores", "Dollars per stream-hour, of the cores that are used", "$"),
+    ):
+        series = {
+            size: [(row["channels"], row[what]) for row in of["rows"] if row[what] is not None]
+            for size, of in sizes.items()
+        }
+        yield lines_over(title, series, "channels", unit)
     yield table(
         ["size", "sustained", "ended by", "$ per stream-hour", "cores per channel, last over first"],
         [
@@ -195,10 +201,14 @@ def _service(figures: Mapping[str, Any]) -> Parts:
     yield table(
         ["size", "sustained channels", "load", "median s", "p99 s"],
         [
-            [size, of["sustained"]["channels"], load, *(f"{seen['seconds'][q]:.2f}" for q in ("p50", "p99"))]
+            [
+                size,
+                of["sustained"]["channels"],
+                load,
+                *((f"{seen['seconds'][q]:.2f}" for q in ("p50", "p99")) if "seconds" in seen else (seen["failed"], "")),
+            ]
             for size, of in sizes.items()
             for load, seen in of["latency"].items()
-            if "seconds" in seen
         ],
     )
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from benchmarks.harness import parser, quantiles, say, write_result
 from engine.store.directory import Directory
-from engine.store.questions import QUESTIONS, ask
+from engine.store.questions import QUESTIONS, Answer, ask
 from engine.store.second_rows import row_of
 from engine.store.spool import Spool
 from engine.store.upkeep import Upkeep
@@ -69,14 +69,15 @@ def verdicts(folder: Path, streams: int, minutes: int) -> dict[str, Any]:
     merging = _cpu(lambda: Upkeep(store, spool, None, clock=lambda: HOUR_BEGINS + 3 * 3600).merge())
     spool.close()
     merged_bytes = sum(stored.bytes for stored in store.walk())
-    reader, span = VerdictReader(store), {"since": HOUR_BEGINS, "until": HOUR_BEGINS + 3600}
-    if ask(reader, "SELECT count(*) FROM seconds", **span).rows != ((rows_in_all,),):
+    reader, since, until = VerdictReader(store), HOUR_BEGINS, HOUR_BEGINS + 3600
+
+    def asked(question: str) -> Callable[[], Answer]:
+        return lambda: ask(reader, question, since=since, until=until)
+
+    if asked("SELECT count(*) FROM seconds")().rows != ((rows_in_all,),):
         raise RuntimeError("rows were lost")
-    questions = {
-        name: quantiles([_cpu(lambda name=name: ask(reader, name, **span)) for _ in range(QUESTION_TURNS)])
-        for name in QUESTIONS
-    }
-    page = [_cpu(lambda: reader.seconds(names[0], limit=1000, **span)) for _ in range(QUESTION_TURNS)]
+    questions = {name: quantiles([_cpu(asked(name)) for _ in range(QUESTION_TURNS)]) for name in QUESTIONS}
+    page = [_cpu(lambda: reader.seconds(names[0], since=since, until=until, limit=1000)) for _ in range(QUESTION_TURNS)]
     return {
         "streams": streams,
         "rows": rows_in_all,
@@ -109,7 +110,8 @@ def main() -> int:
         figures: dict[str, Any] = {"verdicts": verdicts(Path(name), options.streams, options.minutes)}
         say(str(figures["verdicts"]))
         if not options.without_network:
-            from benchmarks.network import SHIPPED_WEIGHTS, cost
+            from benchmarks.network import cost
+            from models.artifact_weights import SHIPPED_WEIGHTS
 
             figures["network"] = cost(SHIPPED_WEIGHTS, Path(name))
             say(str(figures["network"]))

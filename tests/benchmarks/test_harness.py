@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.harness import compare, environment, quantiles, time_repeats, write_result
+from benchmarks.harness import compare, environment, quantiles, time_repeats, without_folder, write_result
 
 
 def test_results_of_the_same_second_are_kept_side_by_side(tmp_path):
@@ -40,3 +40,11 @@ def test_environment_names_the_installed_libraries():
     found = environment()
     assert found["numpy"] == pytest.importorskip("numpy").__version__
     assert found["cores"] >= 1
+
+
+@pytest.mark.parametrize(
+    "text", ["avjury bench x --results /tmp/a --seed 1", "avjury bench x --results='/a b' --seed 1",
+             "avjury bench x --seed 1 --results /tmp/a"],
+)  # fmt: skip
+def test_a_command_is_told_without_the_folder_of_its_results(text):
+    assert without_folder(text) == "avjury bench x --seed 1"

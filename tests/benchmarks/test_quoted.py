@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import measured_page
+from benchmarks.measured_chain import chain
 from benchmarks.measured_page import PAGE, PARTS, load, wrapped
 from benchmarks.quoted import problem, quoted, unmarked
 
@@ -34,6 +35,17 @@ def test_the_page_of_measurements_is_what_its_command_makes_of_the_records_that_
     assert list(named) == list(PARTS)
     files = {key: None if file == "none" else file for key, file in named.items()}
     assert text == measured_page.page(load(files)), "run `avjury bench measured-page` again"
+
+
+def test_a_goal_that_a_record_misses_is_called_missed():
+    record = load()["chain"]
+    assert record is not None
+    ratio = f"{record['figures']['cost_ratio']:.2%}"
+    text = " ".join(chain(record))
+    assert f"it is {ratio}" in text
+    assert "as the original did: reached" in text
+    worse = {**record, "figures": {**record["figures"], "cost_ratio": 0.0501}}
+    assert "as the original did: missed" in " ".join(chain(worse))
 
 
 def test_prose_is_wrapped_and_tables_are_not():

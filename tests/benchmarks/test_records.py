@@ -17,14 +17,24 @@ def test_a_recorded_result_is_whole(path):
 
 @pytest.fixture
 def written(tmp_path):
-    path = write_result("made", {"clips": [1, 2], "ms": quantiles([3.0, 1.0, 2.0]), "seed": 7}, tmp_path)
+    figures = {
+        "clips": [1, 2],
+        "ms": quantiles([3.0, 1.0, 2.0]),
+        "seed": 7,
+        "part": {"steps": [1], "kills": 5, "x": 0.5},
+    }
+    path = write_result("made", figures, tmp_path)
     return path, json.loads(path.read_text(encoding="utf-8"))
 
 
 def test_what_the_harness_writes_is_whole(written):
     path, record = written
     assert problems(path) == []
-    assert record["samples"] == {"clips": 2, "samples_of_a_quantile": {"fewest": 3, "most": 3}}
+    assert record["samples"] == {
+        "clips": 2,
+        "part": {"steps": 1, "kills": 5},
+        "samples_of_a_quantile": {"fewest": 3, "most": 3},
+    }
     assert "pytest" in record["command"]
 
 
