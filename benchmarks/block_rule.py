@@ -151,7 +151,9 @@ def compile_candidates(architecture: int, kernels: Sequence[str] = tuple(CANDIDA
 
 def newest_record(folder: Path = RESULTS) -> dict[int, dict[str, list[Taken]]]:
     """What the candidates took when they were last compiled, by architecture."""
-    newest = max(folder.glob("kernel-blocks-2*.json"))
+    newest = max(folder.glob("kernel-blocks-2*.json"), default=None)
+    if newest is None:
+        return {}
     figures = json.loads(newest.read_text(encoding="utf-8"))["figures"]
     return {
         int(architecture): {
