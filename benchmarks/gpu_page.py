@@ -76,8 +76,9 @@ every two seconds, and the loop waits for that.
 
 - *Out of memory* while measuring: the pictures of that batch are left out, which their seconds say, and batches
   are half as large from then on.
-- *Anything else that CUDA refuses*, also by way of Triton or of the convolutions' libraries: CUDA does not recover within a process. The engine ends with one line; the
-  service starts another within three seconds, and its streams go on.
+- *Anything else that CUDA refuses*, also by way of Triton or of the convolutions' libraries: CUDA does not recover
+  within a process. The engine ends with one line; the service starts another within three seconds, and its streams
+  go on.
 - *No session of NVDEC left*, or a codec that it does not decode: that stream is decoded in software and
   uploaded; its status, the log and a metric say so. Above about 200 sessions NVIDIA's kernel module needs
   settings that `avjury doctor` prints.
@@ -164,9 +165,9 @@ def _lines(record: Found | None) -> Iterator[str]:
         "## What the kernels cannot take less than",
         "",
         "One 1080p30 stream of 8 bit and stereo sound, nothing changing. Bytes are those of device memory; the time is",
-        "theirs at 4.8 TB/s, an H200's (NVIDIA's data sheet), so a floor and not a figure of any run. Launches are those",
-        "of a batch, however many streams are in it; on the way they are recorded. What runs 0 times a second runs for",
-        "streams that want it.",
+        "theirs at 4.8 TB/s, an H200's (NVIDIA's data sheet), so a floor and not a figure of any run. Launches are of",
+        "a batch, however many streams are in it; they are recorded. What runs 0 times a second runs for streams that",
+        "want it.",
         "",
         "| kernel | MB | million operations | a second | floor, us | launches | the bytes are |",
         "|---|---|---|---|---|---|---|",
@@ -199,8 +200,8 @@ def _block_lines() -> Iterator[str]:
         "## Block sizes",
         "",
         "How large a program of a kernel is follows a rule per architecture (decision 0074) from what the compiler and",
-        "the assembler say of each candidate, which needs no GPU: nothing on the stack, enough bytes on the way to keep",
-        "the memory busy, then most warps resident. `make gpu-check` measures the candidates on the GPU that is there.",
+        "the assembler say of each candidate, which needs no GPU: nothing on the stack, enough bytes on the way to",
+        "keep the memory busy, then most warps resident. `make gpu-check` measures the candidates on the GPU there is.",
         "",
         "| kernel | architecture | tile | warps | registers | shared bytes | warps resident |",
         "|---|---|---|---|---|---|---|",
