@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.compiled_kernels import ARCHITECTURES, launches_compiled
+from benchmarks.compiled_kernels import launches_compiled
 from benchmarks.harness import RESULTS, write_result
 from benchmarks.kernel_launches import LAUNCHES
 from kernels import tuning
@@ -55,11 +55,9 @@ class Processor:
 # CUDA C++ Programming Guide, "Technical Specifications per Compute Capability"; NVIDIA's data sheets.
 PROCESSORS: Final[Mapping[int, Processor]] = {
     75: Processor(32, 16, 64 << 10, 320e9, 40),  # T4
-    80: Processor(64, 32, 164 << 10, 1.555e12, 108),  # A100
     86: Processor(48, 16, 100 << 10, 600e9, 80),  # A10G
     89: Processor(48, 24, 100 << 10, 300e9, 58),  # L4
     90: Processor(64, 32, 228 << 10, 4.8e12, 132),  # H200
-    100: Processor(64, 32, 228 << 10, 8e12, 148),  # B200
 }
 _REGISTERS: Final = 65_536  # of a multiprocessor, on all of them
 _REGISTER_UNIT: Final = 256  # they are given to a warp by so many
@@ -151,7 +149,9 @@ def compile_candidates(architecture: int, kernels: Sequence[str] = tuple(CANDIDA
 
 def newest_record(folder: Path = RESULTS) -> dict[int, dict[str, list[Taken]]]:
     """What the candidates took when they were last compiled, by architecture."""
-    newest = max(folder.glob("kernel-blocks-2*.json"))
+    newest = max(folder.glob("kernel-blocks-2*.json"), default=None)
+    if newest is None:
+        return {}
     figures = json.loads(newest.read_text(encoding="utf-8"))["figures"]
     return {
         int(architecture): {
@@ -181,7 +181,7 @@ def _row(taken: Taken, architecture: int) -> dict[str, Any]:
 def main() -> int:
     """Compile, keep and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--architectures", type=int, nargs="+", default=list(ARCHITECTURES))
+    parser.add_argument("--architectures", type=int, nargs="+", default=list(PROCESSORS))
     options = parser.parse_args()
     record: dict[str, Any] = {}
     for architecture in options.architectures:

@@ -48,38 +48,41 @@ _CHANNELS, _VALID = torch.tensor([2]), torch.tensor([4800])
 _CROPS: Final = torch.zeros((1, 4), dtype=torch.int64)
 WIDTH: Final = 1920
 HEIGHT: Final = 1080
+# What lasts from launch to launch.
+_TEMPORAL: Final = new_state(1, "cpu")
+_AUDIO: Final = AudioState.allocate(1, _CPU).tensors()
+_FEATURES: Final = FeatureState.allocate(1, _CPU)
+_TRENDS: Final = TrendState.allocate(1, _CPU).values
+_DETECTORS: Final = sum(declared.track == "video" for declared in DETECTORS)
+_JUDGE: Final = new_judge_state(1, _DETECTORS)
 
 
 def _temporal() -> Tensor:
     tiles = torch.zeros((1, len(MEASURES), TILES), dtype=torch.float64)
-    return temporal_gpu.temporal(
-        tiles, _NUMBER, _NUMBER, _NUMBER, _SLOTS, _SLOTS, new_state(1, "cpu"), luminance_table(_CPU)
-    )
+    return temporal_gpu.temporal(tiles, _NUMBER, _NUMBER, _NUMBER, _SLOTS, _SLOTS, _TEMPORAL, luminance_table(_CPU))
 
 
 def _audio() -> Tensor:
     weights = torch.zeros((1, 8), dtype=torch.float64)
-    state = AudioState.allocate(1, _CPU).tensors()
-    return audio_gpu.audio_stats(_SAMPLES, _CHANNELS, _VALID, weights, _NUMBER, _SLOTS, _NUMBER, state)
+    return audio_gpu.audio_stats(_SAMPLES, _CHANNELS, _VALID, weights, _NUMBER, _SLOTS, _NUMBER, _AUDIO)
 
 
 def _features() -> Tensor:
-    state = FeatureState.allocate(1, _CPU)
-    return features_gpu.sound_features(_SAMPLES, _CHANNELS, _VALID, _SLOTS, state.history, state.known)
+    return features_gpu.sound_features(_SAMPLES, _CHANNELS, _VALID, _SLOTS, _FEATURES.history, _FEATURES.known)
 
 
 def _trends() -> None:
     features, weights = torch.zeros((1, FEATURES), dtype=torch.float64), torch.zeros((1, 8), dtype=torch.float64)
     out = torch.zeros((1, len(TREND_COLUMNS)), dtype=torch.float64)
-    trends_gpu.sound_trends(features, _VALID, weights, _NUMBER, _SLOTS, TrendState.allocate(1, _CPU).values, out)
+    trends_gpu.sound_trends(features, _VALID, weights, _NUMBER, _SLOTS, _TRENDS, out)
 
 
 def _judge() -> None:
-    d = sum(declared.track == "video" for declared in DETECTORS)
+    d = _DETECTORS
     judge_gpu.judge(
         _SLOTS, _NUMBER, _NUMBER, torch.zeros((1, 40), dtype=torch.float64),
         torch.zeros((d, DETECTOR_FIELDS), dtype=torch.int64), torch.zeros((1, d, RULE_FIELDS), dtype=torch.float64),
-        new_judge_state(1, d), torch.zeros((1, EVENTS_PER_DETECTOR * d, EVENT_FIELDS), dtype=torch.float64),
+        _JUDGE, torch.zeros((1, EVENTS_PER_DETECTOR * d, EVENT_FIELDS), dtype=torch.float64),
         torch.zeros(1, dtype=torch.uint8), 2,
     )  # fmt: skip
 

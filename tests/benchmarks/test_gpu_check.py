@@ -23,7 +23,7 @@ def run_check(*arguments, results):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=280,
     )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     return done.returncode, {line["part"]: line for line in lines}
