@@ -18,9 +18,11 @@ def visit(browser):
         page.set_default_timeout(10_000)
         page.on(
             "console",
-            lambda one: said.append(f"{one.text} {one.location}")
-            if one.type in ("error", "warning") and not (refused and refused in str(one.location))
-            else None,
+            lambda one: (
+                said.append(f"{one.text} {one.location}")
+                if one.type in ("error", "warning") and not (refused and refused in str(one.location))
+                else None
+            ),
         )
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: said.append(request.url) if not request.url.startswith(
