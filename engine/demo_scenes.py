@@ -7,7 +7,7 @@ still, flat or without an edge is a defect to detectors.
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ WIDTH: Final = 384
 HEIGHT: Final = 216
 
 Plane = npt.NDArray[np.float32]
+Distance = npt.NDArray[np.floating[Any]]
 Picture = npt.NDArray[np.float32]
 """(HEIGHT, WIDTH, 3) RGB, 0 to 255."""
 Colour = tuple[float, float, float]
@@ -27,9 +28,13 @@ def _places() -> tuple[Plane, Plane]:
     return x, y
 
 
-def _inside(distance: Plane) -> Plane:
+def _inside(distance: Distance) -> Plane:
     """1 within, 0 without, and a pixel and a half between them."""
     return np.clip(0.5 - distance / 1.5, 0.0, 1.0).astype(np.float32)
+
+
+def _colour(red: float, green: float, blue: float) -> npt.NDArray[np.float32]:
+    return np.array((red, green, blue), np.float32)
 
 
 def _cover(image: Picture, share: Plane, colour: Colour) -> None:
@@ -116,8 +121,8 @@ def studio(turn: float, cycles: int) -> Picture:
     _box(image, 14, 182, WIDTH - 14, 206, (236, 240, 246))
     _box(image, 14, 182, 74, 206, (200, 36, 48))
     line = np.roll(_letters(600, 3), -int(600 * cycles * turn / (2 * math.pi)), axis=1)[:, : WIDTH - 100]
-    image[188:200, 80 : 80 + line.shape[1]] -= line[..., None] * np.float32((190, 180, 160))
-    image[188:200, 22:70] += _letters(48, 9)[..., None] * np.float32((50, 200, 190))
+    image[188:200, 80 : 80 + line.shape[1]] -= line[..., None] * _colour(190, 180, 160)
+    image[188:200, 22:70] += _letters(48, 9)[..., None] * _colour(50, 200, 190)
     return image
 
 
@@ -128,7 +133,7 @@ def _globe(image: Picture, cx: float, cy: float, radius: float, turned: float) -
     depth = np.sqrt(np.clip(1 - across**2 - up**2, 0.0, 1.0))
     longitude = np.arctan2(across, depth) + turned
     land = np.sin(3 * longitude) + np.sin(2 * longitude + 4 * up) + np.cos(5 * up + longitude)
-    globe = np.where((land > 0.5)[..., None], np.float32((86, 190, 130)), np.float32((24, 70, 150)))
+    globe = np.where((land > 0.5)[..., None], _colour(86, 190, 130), _colour(24, 70, 150))
     globe = globe * (0.45 + 0.65 * depth)[..., None]
     image[window] += _inside((np.hypot(across, up) - 1.0) * radius)[..., None] * (globe - image[window])
 
@@ -167,7 +172,7 @@ def match(turn: float, cycles: int) -> Picture:
     _box(image, 14, 12, 128, 30, (24, 30, 40))
     _box(image, 18, 16, 30, 26, shirts[0])
     _box(image, 112, 16, 124, 26, shirts[1])
-    image[15:27, 36:106] += _letters(70, 5)[..., None] * np.float32((190, 190, 190))
+    image[15:27, 36:106] += _letters(70, 5)[..., None] * _colour(190, 190, 190)
     return image
 
 

@@ -199,7 +199,8 @@ def _verdict_table(outcome: Outcome) -> str:
 
 def _timelines(outcome: Outcome, until: float) -> str:
     told = {one.detector for one in outcome.incidents}
-    shown, folded = [], []
+    shown: list[str] = []
+    folded: list[str] = []
     for declared, line in lines(outcome):
         mine = [one for one in outcome.incidents if one.detector == declared.name]
         (shown if declared.name in told else folded).append(_timeline(outcome, declared, line, mine, until))
