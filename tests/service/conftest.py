@@ -5,17 +5,24 @@ import pytest
 
 @pytest.fixture
 def visit(browser):
-    """Opens pages; none of them may have said anything on its console, or looked elsewhere."""
+    """Opens pages; none of them may have said anything on its console, or looked elsewhere.
+
+    A browser tells every refused request there: `refused` is the address of one that is meant to be.
+    """
     said, contexts = [], []
 
-    def open_page(service, token=None, **options):
+    def open_page(service, token=None, refused=None, **options):
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
         page.on(
             "console",
-            lambda one: said.append(f"{one.text} {one.location}") if one.type in ("error", "warning") else None,
+            lambda one: (
+                said.append(f"{one.text} {one.location}")
+                if one.type in ("error", "warning") and not (refused and refused in str(one.location))
+                else None
+            ),
         )
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: said.append(request.url) if not request.url.startswith(

@@ -162,7 +162,7 @@ def test_a_new_stream_is_tested_before_it_is_saved(service, visit, tmp_path):
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=tmp_path)) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        page = visit(service)
+        page = visit(service, refused="/streams/probe")
         page.wait_for_selector(".tile")
         page.keyboard.press("n")
         page.wait_for_selector("h1:has-text('Add a stream')")

@@ -44,7 +44,7 @@ export async function show(main, _, query) {
     } }, shape(state, 16), count, ` ${WORDS[state]}`), count]];
   }));
   chips.append(...ORDER.map((state) => chipOf[state][0]));
-  const grid = h("div", { class: `wall ${size}`, role: "list" });
+  const grid = h("div", { class: `wall ${size}`, role: "group", "aria-label": "Streams" });
   const empty = h("div", { class: "empty" }, "…");
   const search = h("input", { type: "search", placeholder: "Find a stream ( / )", "aria-label": "Find a stream", oninput: () => { text = search.value.toLowerCase(); draw(); } });
   const sizes = h("div", { class: "segments", role: "group", "aria-label": "Size of tiles" }, SIZES.map(([one, letter, about]) =>
@@ -71,7 +71,7 @@ export async function show(main, _, query) {
       why: h("span", { class: "why" }), meter: h("i", {}), peak: h("b", {}),
     };
     const level = h("span", { class: "meter", "aria-hidden": "true" }, parts.meter, parts.peak);
-    const node = h("a", { class: "tile", role: "listitem", href: `#/streams/${encoded(id)}` },
+    const node = h("a", { class: "tile", href: `#/streams/${encoded(id)}` },
       h("span", { class: "screen" }, parts.picture, parts.blank, h("span", { class: "badge" }, parts.icon)),
       level, h("span", { class: "text" }, parts.name, parts.why));
     const tile = { id, node, parts, level, visible: false, at: -Infinity, url: null, state: null };
