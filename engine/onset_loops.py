@@ -1,7 +1,5 @@
 """What is done with every sample to find where sound sets in, compiled. Importing it loads numba."""
 
-import numpy as np
-
 from kernels.rows import compiled
 
 
