@@ -30,10 +30,11 @@ from engine.listener import Listener
 from engine.live_report import stream_counters, stream_report
 from engine.media import FrameBatch, Measures
 from engine.overload import Overload, OverloadSettings
-from engine.pipeline import Engine, watched
+from engine.pipeline import Engine
 from engine.queues import Bell
 from engine.service.messages import Report
 from engine.shadow_judge import Found
+from engine.slots import watched
 from engine.spec import EngineSettings, StreamSpec
 from engine.startup import nothing_is_garbage
 from engine.verdicts import ClosedBy, Incident
