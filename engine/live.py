@@ -330,7 +330,7 @@ class LiveEngine(Engine):
         if shed:
             suspended = frozenset(names)
         if suspended != stream.coverage.suspended:
-            stream.coverage.suspend(suspended, stream.reader.decoded_until)
+            stream.coverage.suspend(suspended, stream.reader.progress.decoded_until)
             self._change_rules(stream)
 
     def _publish(self, stream: JudgedStream, incident: Incident, change: Change) -> None:
@@ -371,7 +371,7 @@ class LiveEngine(Engine):
         if self._draining:
             return  # what is open stays open: it goes on when the service is back
         if stream.coverage.suspended:
-            stream.coverage.suspend((), stream.reader.decoded_until)
+            stream.coverage.suspend((), stream.reader.progress.decoded_until)
             self._change_rules(stream)
         super()._finish(stream, closed_by)
         name = stream.spec.id

@@ -221,8 +221,8 @@ class Engine(Slots):
         for stream in self._streams.values():
             reader = stream.reader
             if away > AWAY_SECONDS:
-                reader.excuse(away)
-            tick = reader.stall_tick()
+                reader.progress.excuse(away)
+            tick = reader.progress.stall_tick()
             if tick is not None:
                 silent.append((stream.slot, tick))
             if (tick is not None or reader.gap.is_set()) and not (len(reader.video) or len(reader.audio)):
@@ -239,8 +239,8 @@ class Engine(Slots):
             stream = self._streams[slot]
             for incident in stream.book.open():
                 # While it lasts more becomes known: first nothing comes, then the server refuses.
-                if incident.detector == "stream.stall" and incident.cause != stream.reader.cause:
-                    incident.cause = stream.reader.cause
+                if incident.detector == "stream.stall" and incident.cause != stream.reader.progress.cause:
+                    incident.cause = stream.reader.progress.cause
                     self._publish(stream, incident, "updated")
 
     def _judge_sync(self) -> None:

@@ -30,8 +30,9 @@ from engine.lip_sync import LipSync, SyncRow
 from engine.listener import Listener
 from engine.media import AudioBlock, StreamTick, Surface
 from engine.outcome import Outcome, Trace
+from engine.progress import STALL_SECONDS
 from engine.queues import Bell, BoundedQueue
-from engine.reader import STALL_SECONDS, StreamReader
+from engine.reader import StreamReader
 from engine.shadow_judge import ShadowJudge
 from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import ClosedBy, Loudness
