@@ -23,7 +23,7 @@ from engine.listener import Listener
 from engine.media import FrameBatch, StreamTick
 from engine.outcome import Outcome
 from engine.ranges import ranges_on
-from engine.reader import AUDIO_QUEUE_BLOCKS, FILE_TOGETHER
+from engine.reader import AUDIO_QUEUE_BLOCKS, MOST_TOGETHER
 from engine.slots import CAUSES, Slots
 from engine.spec import EngineSettings, StreamSpec
 
@@ -62,8 +62,8 @@ class Engine(Slots):
             wait = 0.005 if self.device.type == "cuda" else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
-        # Pictures of files come so many at a time; what a pass does beside judging them costs as much as one of them.
-        self._batches_a_pass = FILE_TOGETHER if self.device.type == "cpu" else 1
+        # Pictures of files come several at a time; what a pass does beside judging them costs as much as one of them.
+        self._batches_a_pass = MOST_TOGETHER if self.device.type == "cpu" else 1
         self._stopping = False
         self._looked_at = self._forgot_at = time.monotonic()
         self.waited_seconds = 0.0

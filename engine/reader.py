@@ -34,9 +34,11 @@ from engine.sampling import Sampling
 
 VIDEO_QUEUE_FRAMES = 4
 AUDIO_QUEUE_BLOCKS = 16
-# Of a file, whose pictures nobody waits for one by one, so many are handed over at a time.
-FILE_TOGETHER = 4
-FILE_QUEUE_FRAMES = 8
+# Of a file, whose pictures nobody waits for one by one, so many are handed over at a time, and twice as many held: as
+# few as four of a large size, which then are still in the processor's cache, and more of a small one.
+LEAST_TOGETHER = 4
+MOST_TOGETHER = 16
+TOGETHER_SAMPLES = LEAST_TOGETHER * 1920 * 1088
 TICK_QUEUE = 64
 # Pictures cannot be decoded before the first key frame. Some broadcast encoders send none, but refresh bit by bit.
 KEY_FRAME_SECONDS = 10.0
@@ -90,8 +92,8 @@ class StreamReader:
     ) -> None:
         self.stream = stream
         self._recorder = recorder
-        together = together and not (realtime or source.is_network)
-        frames, at_a_time = (FILE_QUEUE_FRAMES, FILE_TOGETHER) if together else (VIDEO_QUEUE_FRAMES, 1)
+        self._together = together and not (realtime or source.is_network)
+        frames, at_a_time = (2 * LEAST_TOGETHER, LEAST_TOGETHER) if self._together else (VIDEO_QUEUE_FRAMES, 1)
         self.video: BoundedQueue[Surface] = BoundedQueue(frames, bell, at_a_time)
         self.audio: BoundedQueue[AudioBlock] = BoundedQueue(AUDIO_QUEUE_BLOCKS, bell, at_a_time)
         self.ticks: BoundedQueue[StreamTick] = BoundedQueue(TICK_QUEUE, bell)
@@ -224,6 +226,10 @@ class StreamReader:
         if self._recorder is not None:
             self._recorder.opened(self.info)
         self.decoders = self._choose(self.info)
+        if self._together and self.info.video is not None:
+            samples = max(1, self.info.video.width * self.info.video.height)
+            at_a_time = min(max(TOGETHER_SAMPLES // samples, LEAST_TOGETHER), MOST_TOGETHER)
+            self.video.hold(2 * at_a_time, at_a_time)
         # Of this connection alone: what another sender counts does not go on where the last one's counting ended.
         self._watch(self._begin_at)
         self._offset = None
