@@ -18,14 +18,15 @@ class When(IntEnum):
     INTERVAL = 3
     GAIN = 4
     CREDIT = 5  # measures for which there was room after the last one
+    BESIDE = 6  # what was watched beside it, then
 
 
 _WIDTH, _HEIGHT, _CORRUPT = int(Fact.WIDTH), int(Fact.HEIGHT), int(Fact.CORRUPT)
-_WANTED, _AT, _WATCHED, _INTERVAL, _GAIN, _CREDIT = (int(column) for column in When)
+_WANTED, _AT, _WATCHED, _INTERVAL, _GAIN, _CREDIT, _BESIDE = (int(column) for column in When)
 
 
 @compiled
-def due_rows(state, loss, burst, rate, slots, pts, watched, due):
+def due_rows(state, loss, burst, rate, slots, pts, watched, beside, slack, part, due):
     """Schedule.due on the host: which rows are due, (N,) bool, filled; returns how many.
 
     The caller makes room for it: to make an array here takes numba as long as all the rest.
@@ -39,11 +40,13 @@ def due_rows(state, loss, burst, rate, slots, pts, watched, due):
         before, now = own[_WATCHED], watched[row]
         rested = abs(pts[row] - own[_AT])  # NaN where it was never measured
         same = now >= (1.0 - loss) * before and now <= (1.0 + own[_GAIN]) * before
+        same = same and not abs(beside[row] - own[_BESIDE]) > slack + part * own[_BESIDE]
         room = own[_CREDIT] + rested * rate
         if not (rested < own[_INTERVAL] and same) and not room < 1.0:
             due[row] = True
             own[_AT] = pts[row]
             own[_WATCHED] = now
+            own[_BESIDE] = beside[row]
             own[_CREDIT] = (room if room < burst else burst) - 1.0
             count += 1
     return count

@@ -89,12 +89,12 @@ class Measure:
         self._at_hand: FrameBatch | None = None
         self._damaged: dict[int, _Damaged] = {}  # of the last batch, by slot
         self._parts: tuple[Part, ...] = (
+            Change(arithmetic, slots),  # first: what it says of colour makes others due
             Blocks(arithmetic, slots),
             Edges(arithmetic, slots),
             Sharpness(arithmetic, slots),
             Texture(arithmetic, slots),
             Area(arithmetic, slots),
-            Change(arithmetic, slots),
             Slates(arithmetic, slots, slates),
             TornBlocks(arithmetic, slots),
             Tears(arithmetic, slots),

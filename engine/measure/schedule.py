@@ -27,6 +27,7 @@ class Schedule:
         interval: media seconds between two measures.
         loss, gain: share by which what is watched may have fallen or risen since the last measure.
         rate: most measures per media second in the long run; MEASURES_PER_SECOND unless given.
+        slack, part: what is watched beside it may have changed by so much, and this share of it.
     """
 
     def __init__(
@@ -38,10 +39,13 @@ class Schedule:
         loss: float,
         gain: float,
         rate: float | None = None,
+        slack: float = float("inf"),
+        part: float = 0.0,
     ) -> None:
         self._xp, self._on_host = arithmetic.xp, arithmetic.on_host
         self._usual = interval, gain
         self._wanted_by: set[int] = set()  # slots
+        self._slack, self._part = slack, part
         self._loss, self._rate = loss, MEASURES_PER_SECOND if rate is None else rate
         # A view: asking a tensor for it costs as much as the arithmetic itself.
         self._state = arithmetic.view(torch.zeros((slots, len(When)), dtype=torch.float64, device=arithmetic.device))
@@ -54,49 +58,60 @@ class Schedule:
         own[When.AT] = torch.nan
         own[When.INTERVAL], own[When.GAIN] = self._usual
         own[When.CREDIT] = BURST
+        own[When.BESIDE] = torch.nan
 
     @property
     def runs(self) -> bool:
         """Whether a slot needs the measure."""
         return bool(self._wanted_by)
 
-    def due(self, slots: Any, pts: Any, watched: Any) -> Any | None:
+    def due(self, slots: Any, pts: Any, watched: Any, beside: Any = None) -> Any | None:
         """The rows whose time has come; they count as measured from now on.
 
         Args:
             slots: (N,) int64, all different.
             pts: (N,) float64, media seconds.
             watched: (N,) float64: what shows a change, at small cost.
+            beside: (N,) float64: what shows others; NaN where it is not known.
         Returns: (N,) bool; None where none is and that is known without waiting for the device.
         """
         if not self._wanted_by:
             return None
         if self._on_host:
             due = np.empty(len(slots), np.bool_)
-            count = host.due_rows(self._state, self._loss, BURST, self._rate, slots, pts, watched, due)
+            beside = watched if beside is None else beside
+            count = host.due_rows(self._state, self._loss, BURST, self._rate, slots, pts, watched, beside, self._slack,
+                                  self._part, due)  # fmt: skip
             return due if count else None
         xp, state = self._xp, self._state
         own = state[slots]
         before, since = own[:, When.WATCHED], own[:, When.AT]
         rested = abs(pts - since)  # NaN where it was never measured
         same = (watched >= (1 - self._loss) * before) & (watched <= (1 + own[:, When.GAIN]) * before)
+        beside = watched if beside is None else beside
+        changed = abs(beside - own[:, When.BESIDE]) > self._slack + self._part * own[:, When.BESIDE]
+        same = same & ~changed
         room = own[:, When.CREDIT] + rested * self._rate
         due = (own[:, When.WANTED] != 0) & ~((rested < own[:, When.INTERVAL]) & same) & ~(room < 1)
         state[slots, When.CREDIT] = xp.where(due, xp.where(room < BURST, room, BURST) - 1, own[:, When.CREDIT])
         state[slots, When.AT] = xp.where(due, pts, since)
         state[slots, When.WATCHED] = xp.where(due, watched, before)
+        state[slots, When.BESIDE] = xp.where(due, beside, own[:, When.BESIDE])
         return due
 
-    def pace(self, slots: Any, due: Any, chosen: Any, *, interval: Any, gain: float) -> None:
+    def pace(self, slots: Any, due: Any, chosen: Any, *, interval: Any, gain: float, granted: Any = None) -> None:
         """Of the rows that were due: those that are `chosen`, (N,) bool, are measured at another interval from now on.
 
         Args:
             slots, due: of the rows.
             chosen: the others have the usual interval and gain.
             interval, gain: of these, as at construction; the interval may be (N,).
+            granted: (N,) bool: there is room for a measure of these at once, whatever was measured before.
         """
         where, own = self._xp.where, self._state[slots]
         # Of two numbers of Python's torch would make float32.
         usual_interval, usual_gain = (self._xp.zeros_like(own[:, 0]) + usual for usual in self._usual)
         self._state[slots, When.INTERVAL] = where(due, where(chosen, interval, usual_interval), own[:, When.INTERVAL])
         self._state[slots, When.GAIN] = where(due, where(chosen, gain, usual_gain), own[:, When.GAIN])
+        if granted is not None:
+            self._state[slots, When.CREDIT] = where(due & granted, BURST, own[:, When.CREDIT])

@@ -16,8 +16,13 @@ from kernels.texture import COLUMNS, texture
 # the pictures looked at walk through every rhythm in which pictures repeat.
 TEXTURE_INTERVAL_SECONDS: Final = 0.51
 # A picture with so many combed blocks is looked at again soon: one alone, as at a cut between two fields, is no defect.
+# The next two pictures at once, so that it is known; and then at intervals, as it comes and goes with motion.
 COMBED: Final = 0.002
 COMBED_INTERVAL_SECONDS: Final = 0.2
+COMBED_PICTURES: Final = 2.0
+# So much less or more of the colour, and this mean length of (U, V) besides, are looked at at once.
+COLOUR_CHANGE: Final = 0.25
+COLOUR_SLACK: Final = 2 / 256
 TEXTURE_GRADIENT_CHANGE: Final = 0.15
 # A picture that had a mean saturation of at least this much had colour, in shares of full scale (3 of 256).
 COLOURFUL: Final = 3 / 256
@@ -32,9 +37,10 @@ HIGHEST_CHROMA: Final = 240 / 256
 _GRADIENT, _TEXTURE = place("gradient"), places(COLUMNS)
 _U_MEAN, _V_MEAN, _SATURATION = place("u_mean"), place("v_mean"), place("saturation")
 _U_GRADIENT, _V_GRADIENT = place("u_gradient"), place("v_gradient")
-_COMBING, _CHROMA_LOSS = place("combing"), place("chroma_loss")
+_COMBING, _CHROMA_LOSS, _SINCE = place("combing"), place("chroma_loss"), place("combing_since")
+_COLOUR: Final = place("colour")
 _RANGES: Final = [place("out_of_range"), place("out_of_tolerance")]
-_NAMES: Final = frozenset((*COLUMNS, "chroma_loss"))
+_NAMES: Final = frozenset((*COLUMNS, "chroma_loss", "combing_since"))
 # Those that have to last, and what they judge.
 _DETECTORS: Final = ("video.noise", "video.banding", "video.levels", "video.chroma_loss", "video.bars")
 _JUDGED: Final = ("noise", "banding", "out_of_tolerance", "chroma_loss", "bars")
@@ -57,17 +63,26 @@ class Texture:
             loss=TEXTURE_GRADIENT_CHANGE,
             gain=TEXTURE_GRADIENT_CHANGE,
             rate=1 / COMBED_INTERVAL_SECONDS,
+            slack=COLOUR_SLACK,
+            part=COLOUR_CHANGE,
         )
         self._aim = Aim(arithmetic, slots, _DETECTORS, _JUDGED, TEXTURE_INTERVAL_SECONDS)
         self._colour = arithmetic.column(slots)  # saturation of the last colourful picture
         self._loss = arithmetic.column(slots)  # of colour, of the last picture that says something of it
-        self._combed = arithmetic.column(slots), arithmetic.column(slots)  # combing of the last picture, and before it
+        # Combing of the last picture, and before it, and when they were; what is combed; and how many pictures in a row
+        # were looked at because of it.
+        self._combed = arithmetic.column(slots), arithmetic.column(slots)
+        self._when = arithmetic.column(slots, torch.nan), arithmetic.column(slots, torch.nan)
+        self._enough, self._close = arithmetic.column(slots, torch.inf), arithmetic.column(slots)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
         self._aim.open_slot(slot, parameters)
-        for column in (self._colour, self._loss, *self._combed):
+        for column in (self._colour, self._loss, self._close, *self._combed):
             column[slot] = 0.0
+        for column in self._when:
+            column[slot] = torch.nan
+        self._enough[slot] = parameters.get("video.combing", {}).get("threshold", torch.inf)
 
     @property
     def runs(self) -> bool:
@@ -75,7 +90,7 @@ class Texture:
 
     def fill(self, rows: Rows) -> None:
         view, slots = rows.view, rows.slots
-        due = self._schedule.due(slots, rows.pts, view[:, _GRADIENT])
+        due = self._schedule.due(slots, rows.pts, view[:, _GRADIENT], view[:, _COLOUR])
         if due is None:
             return
         view[:, _TEXTURE] = self._arithmetic.view(texture(rows.only(due, self._arithmetic)))
@@ -83,20 +98,35 @@ class Texture:
         for column in _RANGES:
             view[:, column] *= limited  # nothing of full range can be outside; NaN, where it is not due, stays
         view[:, _COMBING] *= progressive  # as it should be: whoever shows it knows that it has two fields
-        self._comb(view, slots, due)
+        self._comb(view, slots, rows.pts, due)
         self._fade(view, slots, due)
         xp, interval = self._arithmetic.xp, self._aim.interval(view, slots, rows.pts, due)
         combed = self._combed[0][slots] >= COMBED
+        at_once = combed & (self._close[slots] < COMBED_PICTURES)
+        close = xp.where(combed, self._close[slots] + 1, 0.0)
+        self._close[slots] = xp.where(due, close, self._close[slots])
         interval = xp.where(combed & (interval > COMBED_INTERVAL_SECONDS), COMBED_INTERVAL_SECONDS, interval)
-        self._schedule.pace(slots, due, due, interval=interval, gain=TEXTURE_GRADIENT_CHANGE)
+        interval = xp.where(at_once, 0.0, interval)
+        self._schedule.pace(slots, due, due, interval=interval, gain=TEXTURE_GRADIENT_CHANGE, granted=at_once)
 
-    def _comb(self, view: Any, slots: Any, due: Any) -> None:
-        """The median of the last three pictures: only what moves is combed, and not all of the time."""
+    def _comb(self, view: Any, slots: Any, pts: Any, due: Any) -> None:
+        """The median of the last three pictures, as only what moves is combed, and not all of the time; and since when:
+        the first of the three that was as the median says.
+        """
         xp, (last, earlier) = self._arithmetic.xp, self._combed
         now, one, two = view[:, _COMBING], last[slots], earlier[slots]
         median = xp.maximum(xp.minimum(one, two), xp.minimum(xp.maximum(one, two), now))
+        at_one, at_two = (column[slots] for column in self._when)
+        enough = self._enough[slots]
+        is_combed = median >= enough
+        first = xp.where((now >= enough) == is_combed, pts, at_one)
+        first = xp.where((one >= enough) == is_combed, at_one, first)
+        first = xp.where(is_combed & (two >= enough), at_two, first)
         last[slots], earlier[slots] = xp.where(due, now, one), xp.where(due, one, two)
+        for column, value in zip(self._when, (pts, at_one), strict=True):
+            column[slots] = xp.where(due, value, column[slots])
         view[:, _COMBING] = xp.where(due, median, torch.nan)
+        view[:, _SINCE] = xp.where(due, pts - first, torch.nan)  # NaN where there was none: now
 
     def _fade(self, view: Any, slots: Any, due: Any) -> None:
         """What is lost of the colour that there was; of a plane that is lost, everything."""
