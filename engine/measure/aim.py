@@ -36,7 +36,7 @@ class Aim:
     ) -> None:
         self._arithmetic, self._names, self._usual = arithmetic, tuple(detectors), usual
         self._columns = [place(name) for name in columns]
-        self._earlier = [place(name) for name in since] or [None] * len(self._columns)
+        self._earlier: list[int | None] = [*map(place, since)] or [None] * len(self._columns)
         several = range(len(self._columns))
         self._enter = [arithmetic.column(slots, torch.inf) for _ in several]
         self._lasts = [arithmetic.column(slots) for _ in several]

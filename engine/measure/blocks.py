@@ -21,6 +21,9 @@ BLOCKY: Final = 0.02
 BLOCKY_INTERVAL_SECONDS: Final = 0.25
 MEAN_SECONDS: Final = 1.5
 RISE_SECONDS: Final = 0.5
+# What has had no blocks for so long is not between two key frames: the mean is forgotten in a third of the time.
+QUIET_SECONDS: Final = 1.0
+FORGETS_FASTER: Final = 3.0
 # The mean is late: what is blocky has been so since the first such picture. No onset is dated back further than this.
 BACK_SECONDS: Final = 0.6
 
@@ -76,7 +79,8 @@ class Blocks:
         now, before = view[:, _BLOCK_EDGES], self._mean[slots]
         step = rows.pts - self._at[slots]
         step = xp.where(step > 0, step, 0.0)  # NaN too
-        step = xp.where(now > before, step.clip(RISE_SECONDS, None), step)
+        quiet = (now < BLOCKY) & (self._blocky[slots] == 0) & (rows.pts - self._began[slots] >= QUIET_SECONDS)
+        step = xp.where(now > before, step.clip(RISE_SECONDS, None), xp.where(quiet, FORGETS_FASTER * step, step))
         mean = xp.where(due, before + (now - before) * (1 - xp.exp(-step / MEAN_SECONDS)), before)
         self._mean[slots], self._at[slots] = mean, xp.where(due, rows.pts, self._at[slots])
         view[:, _MEAN] = xp.where(due, mean, torch.nan)

@@ -73,9 +73,10 @@ def flicker_since(levels: list[float], times: list[float], periodic: bool) -> fl
         return 0.0
     steps = np.abs(np.diff(levels[-n:]))
     large = np.flatnonzero(steps >= at.FLICKER_STEP * steps.max()) + 1
-    if n - 1 - large[-1] <= at.FLICKER_RESTS:
-        return min(times[-1] - times[-n:][large[0]], at.FLICKER_BACK_SECONDS) if periodic else 0.0
-    return times[-1] - times[-n:][large[-1] + 1]
+    first, last = int(large[0]), int(large[-1])
+    if n - 1 - last <= at.FLICKER_RESTS:
+        return min(times[-1] - times[-n:][first], at.FLICKER_BACK_SECONDS) if periodic else 0.0
+    return times[-1] - times[-n:][last + 1]
 
 
 def flicker(levels: list[float]) -> float:
