@@ -79,9 +79,9 @@ class Texture:
         self._aim = Aim(arithmetic, slots, _DETECTORS, _JUDGED, TEXTURE_INTERVAL_SECONDS)
         known = torch.zeros((8, slots), dtype=torch.float64, device=arithmetic.device)
         self._known = arithmetic.view(known)
-        # Saturation of the last colourful picture; loss of colour, of the last one that says something of it; combing of
-        # the last picture, and before it, and when they were; what is combed; and how many pictures in a row were looked
-        # at because of it.
+        # Saturation of the last colourful picture; loss of colour, of the last one that says something of it; combing
+        # of the last picture, and before it, and when they were; what is combed; and how many pictures in a row were
+        # looked at because of it.
         self._colour, self._loss, *found = self._known
         self._combed, self._when, (self._enough, self._close) = found[:2], found[2:4], found[4:]
         self._enough[:], self._known[4:6] = torch.inf, torch.nan
