@@ -7,10 +7,11 @@ what is said of a stream depends on nothing but the stream.
 """
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,7 +48,7 @@ class Listening:
     """The audio network, and the last two seconds of each slot's sound.
 
     Args:
-        device: where the sound is.
+        device: where the network runs.
         slots: number of slots.
         use: how.
     """
@@ -59,9 +60,10 @@ class Listening:
             torch.set_num_threads(1)  # as for the artifact network
         self._net = copy.deepcopy(use.audio.net).to(device)
         self._spectra = copy.deepcopy(use.audio.spectra).to(device)
-        self._ring = torch.zeros((slots, 2, BLOCKS, BLOCK_SAMPLES), device=device)
-        self._host_ring = self._ring.numpy() if self._on_cpu else None
-        self._said = torch.full((slots, len(COLUMNS)), torch.nan, dtype=torch.float64, device=device)
+        # On the host, where sound is decoded; memory that nobody wrote to is none.
+        self._ring = np.zeros((slots, 2, BLOCKS, BLOCK_SAMPLES), np.float32)
+        self.said = torch.full((slots, len(COLUMNS)), torch.nan, dtype=torch.float64, device=device)
+        """What was said last, and still holds, by slot."""
         self._wanted: set[int] = set()
         self._blocks = [0] * slots  # of the ring that follow each other without a gap
         self._place = [0] * slots  # where the next block goes
@@ -75,7 +77,7 @@ class Listening:
         """A stream moves in; it is listened to where its detectors judge what the network knows of."""
         self._blocks[slot] = self._place[slot] = 0
         self._step[slot], self._holds[slot] = None, -1.0
-        self._said[slot] = torch.nan
+        self.said[slot] = torch.nan
         self._wanted.discard(slot)
         if not _NAMES.isdisjoint(wanted):
             self._wanted.add(slot)
@@ -88,29 +90,29 @@ class Listening:
     def runs(self) -> bool:
         return bool(self._wanted)
 
-    def fill(self, batch: AudioBatch, values: Tensor, slots: Tensor) -> None:
-        """Take blocks in, listen where it is time, and fill the columns with what was said last.
+    def hear(self, batch: AudioBatch) -> None:
+        """Take blocks in, and listen where it is time; what is said then stands in `said`.
 
         Args:
-            batch: at hand.
-            values: (N, len(COLUMNS)) float64 on the device, which is written to.
-            slots: (N,) int64, those of the batch on the device.
+            batch: at hand, on the host.
         """
         numbers, starts, seconds = batch.slots.tolist(), batch.pts.tolist(), batch.seconds.tolist()
-        places = [self._place[slot] for slot in numbers]
-        due = [
-            slot
-            for slot, pts, length in zip(numbers, starts, seconds, strict=True)
-            if slot in self._wanted and self._goes_on(slot, pts, length) and self._is_due(slot, self._until[slot])
-        ]
-        self._keep(batch, numbers, slots, places)
+        samples, channels = batch.samples.numpy(), batch.channels.tolist()
+        due = []
+        for row, (slot, pts, length) in enumerate(zip(numbers, starts, seconds, strict=True)):
+            if slot not in self._wanted:
+                continue
+            place = self._place[slot]
+            self._ring[slot, 0, place] = samples[row, 0]
+            self._ring[slot, 1, place] = samples[row, min(1, channels[row] - 1)]
+            if self._goes_on(slot, pts, length) and self._is_due(slot, self._until[slot]):
+                due.append(slot)
         if due:
             self._listen(due)
         for slot in numbers:
             if self._holds[slot] >= 0 and self._until[slot] > self._holds[slot]:
                 self._holds[slot] = -1.0
-                self._said[slot] = torch.nan
-        values[:] = self._said[slots]
+                self.said[slot] = torch.nan
 
     def _goes_on(self, slot: int, pts: float, length: float) -> bool:
         """Count a block; whether it was a whole one."""
@@ -124,20 +126,6 @@ class Listening:
         self._blocks[slot] = min(BLOCKS, self._blocks[slot] + 1)
         return True
 
-    def _keep(self, batch: AudioBatch, numbers: Sequence[int], slots: Tensor, places: Sequence[int]) -> None:
-        """Put the first two channels of each block into the ring; the only one twice."""
-        last = batch.samples.shape[1] - 1
-        if self._host_ring is not None:
-            samples, channels = batch.samples.numpy(), batch.channels.tolist()
-            for row, (slot, place) in enumerate(zip(numbers, places, strict=True)):
-                if slot in self._wanted:
-                    self._host_ring[slot, 0, place] = samples[row, 0]
-                    self._host_ring[slot, 1, place] = samples[row, min(1, channels[row] - 1)]
-            return
-        right = torch.where((batch.channels >= 2)[:, None], batch.samples[:, min(1, last)], batch.samples[:, 0])
-        at = torch.tensor(places, device=self._device)
-        self._ring[slots, 0, at], self._ring[slots, 1, at] = batch.samples[:, 0], right
-
     def _is_due(self, slot: int, until: float) -> bool:
         """The first full window at or after each step of the rate."""
         rate = self._rate * self.share
@@ -149,12 +137,13 @@ class Listening:
 
     def _listen(self, slots: list[int]) -> None:
         order = [[(self._place[slot] + k) % BLOCKS for k in range(BLOCKS)] for slot in slots]
-        index = torch.tensor(slots, device=self._device)
-        blocks = self._ring[index[:, None], :, torch.tensor(order, device=self._device)]  # (D, BLOCKS, 2, n)
-        windows = heard(blocks.transpose(1, 2).reshape(len(slots), 2, WINDOW_SAMPLES))
+        blocks = [
+            self._ring[slot][:, places].reshape(2, WINDOW_SAMPLES) for slot, places in zip(slots, order, strict=True)
+        ]
+        windows = heard(torch.from_numpy(np.stack(blocks)).to(self._device))
         said = self.said_of(windows).double()
         worst = said[:, : len(DEFECTS)].amax(dim=1, keepdim=True)
-        self._said[index] = torch.cat([said, worst], dim=1)
+        self.said[torch.tensor(slots, device=self._device)] = torch.cat([said, worst], dim=1)
         for slot in slots:
             self._holds[slot] = self._until[slot] + HOLD_INTERVALS / self._rate
 
