@@ -28,7 +28,7 @@ from engine.judge import Judge, Pending
 from engine.judged_stream import JudgedStream
 from engine.levels import Levels
 from engine.listener import Listener, Silent
-from engine.measure import VIDEO_COLUMNS, Measure
+from engine.measure import AUDIO_COLUMNS, VIDEO_COLUMNS, Measure
 from engine.measure.graphs import record_on
 from engine.measure.network import NetworkUse
 from engine.media import Follower, FrameBatch, Measures
@@ -77,7 +77,8 @@ class Emitter:
             slates=settings.slates,
             network=network,
             record=record_on(self.device) if self.device.type == "cuda" and settings.graphs else None,
-            followers=self._followers(),
+            followers=self._followers("video", VIDEO_COLUMNS),
+            sound_followers=self._followers("audio", AUDIO_COLUMNS),
         )
         # What goes on for ever may wait for ever for its reference.
         most = LIVE_KEPT_SECONDS if settings.reconnect else math.inf
@@ -87,11 +88,11 @@ class Emitter:
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
 
-    def _followers(self) -> list[Follower]:
-        """Who keeps something of every picture's row, on a GPU together with the kernels' launches."""
+    def _followers(self, track: str, columns: tuple[str, ...]) -> list[Follower]:
+        """Who keeps something of every row of a track, on a GPU together with the kernels' launches."""
         if self.device.type == "cpu":
             return []  # it is done when verdicts are given out
-        found = [None if part is None else part.follower(VIDEO_COLUMNS) for part in (self._levels, self._recorder)]
+        found = [None if part is None else part.follower(track, columns) for part in (self._levels, self._recorder)]
         return [follower for follower in found if follower is not None]
 
     def evidence_totals(self) -> dict[str, int]:
@@ -191,7 +192,7 @@ class Emitter:
                     stream.coverage.sound(starts[row], samples / 48000)
             if values is not None:
                 stream.rows.setdefault(measures.track, []).append((starts[row], ends[row], values[row].copy()))
-        if values is not None and self.device.type == "cuda":
+        if values is not None and measures.values.is_cuda:
             self.counters.device_to_host_bytes += values.nbytes
         if frames is not None:
             self.counters.batches += 1

@@ -64,6 +64,8 @@ class Progress:
         """Ticks were given for time in which nothing came of a live source."""
         self.failure: str | None = None
         """Since when nothing came: why, as far as the source said so."""
+        self.failure_detail = ""
+        """The same for people, and what to do; "" where the source said no more than that it ended."""
         self.wait_for_key = False
         """Nothing can be decoded before a key frame."""
         self.flushing = False

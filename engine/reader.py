@@ -153,6 +153,11 @@ class StreamReader:
         self.progress.stall_seconds = parameters.get("stream.stall", {}).get("duration", STALL_SECONDS)
         self._retuned = parameters
 
+    @property
+    def lost(self) -> bool:
+        """The source broke off, or cannot be opened, and nothing was decoded since; a stall is told later."""
+        return self.progress.failure is not None and self._reconnect
+
     def join(self, timeout_seconds: float) -> bool:
         """Wait for the thread's end; whether it came in time."""
         self._thread.join(timeout_seconds)
@@ -195,6 +200,7 @@ class StreamReader:
                 if not self._reconnect or self._stop.is_set() or (self.info is None and is_permanent(error)):
                     raise
                 self.progress.failure = cause_of(error)
+                self.progress.failure_detail = f"{error.why}; {error.remedy}"
                 _log.warning("%s (trying again)", error.line())
             else:
                 self._read_connection()
@@ -205,7 +211,8 @@ class StreamReader:
                     continue
                 if not (self._reconnect and self.progress.live):
                     break
-                self.progress.failure = self._source.why_ended()
+                self.progress.failure, lost = self._source.why_ended(), self._source.error
+                self.progress.failure_detail = f"{lost.why}; {lost.remedy}" if lost is not None else ""
                 _log.warning("%s: the source was lost (%s); opening it again", self.stream, self.progress.failure)
                 self._backoff.good_for(time.monotonic() - began)
                 self.gap.set()

@@ -60,7 +60,8 @@ class Measure:
         slates: pictures to look for.
         network: how the artifact network is used; None leaves it out.
         record: how launches are recorded to be played back; None launches everything one by one. Not for the CPU.
-        followers: who keeps something of the pictures' rows, where the arithmetic is not on the host.
+        followers, sound_followers: who keeps something of the pictures' rows, and of those of sound, where the
+            arithmetic is not on the host.
     """
 
     def __init__(
@@ -72,13 +73,14 @@ class Measure:
         network: NetworkUse | None = None,
         record: Record | None = None,
         followers: Sequence[Follower] = (),
+        sound_followers: Sequence[Follower] = (),
     ) -> None:
         arithmetic = arithmetic or Arithmetic(device)
         self._device, self._arithmetic = device, arithmetic
         self._spare_slot = slots  # of rows without a picture, which fill up a batch that is played back
         slots += 1
         self._followers = tuple(followers)
-        self._graphs = Graphs(device, record)
+        self._graphs: Graphs[Inputs] = Graphs(device, record)
         self._room = Room()
         self._seen: Sequence[tuple[int, ...]] = ()  # of the last batch on the host, with its facts
         self._facts: Any = None
@@ -88,7 +90,7 @@ class Measure:
         self._freeze_noise = arithmetic.column(slots)
         self.fingerprints = Fingerprints(device)
         """Of the streams that are compared with others."""
-        self.network = None if network is None else Network(arithmetic, slots, network)
+        self.network = None if network is None else Network(arithmetic, slots, network, record)
         self._damaged: dict[int, _Damaged] = {}  # of the last batch, by slot
         self._scheduled: tuple[ScheduledPart, ...] = (
             Blocks(arithmetic, slots),
@@ -102,11 +104,12 @@ class Measure:
         )
         change, torn, self._fields = Change(arithmetic, slots), TornBlocks(arithmetic, slots), Fields(arithmetic, slots)
         at_last = () if self.network is None else (self.network,)
-        self._parts: tuple[Part, ...] = (*self._scheduled, change, torn, self._fields, *at_last)
+        # Change comes first: what it says of colour makes others due.
+        self._parts: tuple[Part, ...] = (change, *self._scheduled, torn, self._fields, *at_last)
         if arithmetic.on_host:
             together = Together([part.schedule for part in self._scheduled])
             self._every_picture = EveryPicture(change, torn, together, slots)
-        self._sound = Sound(arithmetic, slots)
+        self._sound = Sound(arithmetic, slots - 1, record=record, followers=sound_followers)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         """A stream moves in.
@@ -153,12 +156,12 @@ class Measure:
         rows = self._graphs.rows(count)
         if self.network is not None:
             # Before what is recorded: it is due now and then only, and the earlier pictures are still there.
-            self.network.look(batch, lambda _, slots: self._references.rows(slots)[0])
+            self.network.look(batch, lambda slots: self._references.rows(slots)[0])
         staged = stage(batch, rows, self._spare_slot, pinned=self._device.type == "cuda")
         for follower in self._followers:
             follower.before(batch.slots.numpy(), batch.pts.numpy())
         kind = self._room, tuple(part.runs for part in self._parts)
-        values, inputs = self._graphs.run(kind, staged, rows, self._launch)
+        values, inputs = self._graphs.run(kind, rows, lambda: Inputs(rows, self._device), staged, self._launch)
         slots, pts = inputs.slots[:count], inputs.pts[:count]
         # Where their rows go is known on the host alone: no part of what is played back.
         self.fingerprints.take(batch, inputs.frames[:count])
@@ -178,7 +181,7 @@ class Measure:
             self._room, self._facts, batch.frames, references, values, view, slots, pts, self._reference_changes
         )
         if self.network is not None:
-            self.network.look(batch, lambda due, _: references[due])
+            self.network.look(batch, lambda due: references[due])
         due = self._every_picture.fill(rows, retain, batch.slots)
         for part in range(due.bit_length()):
             if due >> part & 1:
@@ -208,12 +211,18 @@ class Measure:
     @property
     def graph_problem(self) -> str:
         """Why a GPU's launches are not played back from a recording; "" where they are, and on the CPU."""
-        return self._graphs.problem
+        looks = "" if self.network is None else self.network.graph_problem
+        return self._graphs.problem or self._sound.graph_problem or looks
 
     @property
     def replays(self) -> int:
-        """Batches that were played back from a recording."""
+        """Batches of pictures that were played back from a recording."""
         return self._graphs.replays
+
+    @property
+    def sound_replays(self) -> int:
+        """Batches of sound that were played back from a recording."""
+        return self._sound.replays
 
     def map_of(self, slot: int, surface: Surface) -> Callable[[], Floats] | None:
         """What makes the map of damage of a slot's picture, from any thread.
@@ -242,5 +251,5 @@ class Measure:
         return self._sound.measure(batch)
 
     def ticks(self, ticks: Sequence[tuple[int, StreamTick]]) -> Measures:
-        """Put the counters of ingest and decode into rows, at most one per slot."""
-        return tick_rows(ticks, self._device)
+        """Put the counters of ingest and decode into rows, at most one per slot; on the host, as they are."""
+        return tick_rows(ticks)
