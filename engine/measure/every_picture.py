@@ -23,7 +23,9 @@ from kernels.workers import for_each_row
 _GRADIENT: Final = place("gradient")
 _TEMPORAL: Final = places(TEMPORAL_COLUMNS)
 _TORN: Final = places(TORN_COLUMNS)
+# Of compiled functions no types are known.
 _measure_samples: Final[Any] = measure_samples
+_follow: Final[Any] = follow
 # As engine/measure/host_pictures.py takes them.
 _COLUMNS: Final = (
     place("luma_difference"), _GRADIENT, place("black_ratio"), place("colour_spread"), _TEMPORAL.start, _TEMPORAL.stop,
@@ -74,7 +76,7 @@ class EveryPicture:
         else:
             for_each_row(lambda row: _measure_samples(row, *given), count)
         due = self._schedules.room(count)
-        found: int = follow(
+        found: int = _follow(
             view, _COLUMNS, BLACK_RATIO, rows.facts, rows.slots, rows.pts, self._tiles, *self._known, due
         )
         self._schedules.looked(found, due)
