@@ -34,11 +34,11 @@ from engine.sampling import Sampling
 
 VIDEO_QUEUE_FRAMES = 4
 AUDIO_QUEUE_BLOCKS = 16
-# Of a file, whose pictures nobody waits for one by one, so many are handed over at a time, and twice as many held: as
-# few as four of a large size, which then are still in the processor's cache, and more of a small one.
+# Of a file, whose pictures nobody waits for one by one, so many are handed over at a time, and twice as many held: few
+# of a large size, which take memory, and more of a small one.
 LEAST_TOGETHER = 4
 MOST_TOGETHER = 16
-TOGETHER_SAMPLES = LEAST_TOGETHER * 1920 * 1088
+TOGETHER_SAMPLES = 8 * 1920 * 1088
 TICK_QUEUE = 64
 # Pictures cannot be decoded before the first key frame. Some broadcast encoders send none, but refresh bit by bit.
 KEY_FRAME_SECONDS = 10.0
@@ -352,7 +352,8 @@ class StreamReader:
                 if audio.format is not None and packet.pts is not None:
                     watch.sound(*audio.format, packet.pts)
             self._count_errors(packet)
-            self._give_findings()
+            if self.progress.decoded_until >= watch.next_at:
+                self._give_findings()
             self.progress.tick()
         if not self._stop.is_set():
             self._flush()
