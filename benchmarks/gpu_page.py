@@ -4,6 +4,7 @@
 that no run has are left empty.
 """
 
+import argparse
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -219,6 +220,7 @@ def _block_lines() -> Iterator[str]:
 
 def main() -> int:
     """Write the page."""
+    argparse.ArgumentParser(prog="avjury bench gpu-page", description=__doc__).parse_args()
     PAGE.write_text(page(newest_run()), encoding="utf-8")
     return 0
 

@@ -15,12 +15,14 @@ from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
 from engine.measure.damage import TornBlocks
 from engine.measure.edges import Edges
+from engine.measure.every_picture import EveryPicture
 from engine.measure.fields import Fields
 from engine.measure.fingerprints import Fingerprints
 from engine.measure.graphs import Graphs, Inputs, Record, stage
 from engine.measure.information import Information
 from engine.measure.network import MAP_SHARE, Floats, Network, NetworkUse
 from engine.measure.rows import Part, Room, Rows, facts_array, facts_listed
+from engine.measure.schedule import ScheduledPart, Together
 from engine.measure.sharpness import Sharpness
 from engine.measure.slates import Slates
 from engine.measure.sound import Sound
@@ -85,28 +87,30 @@ class Measure:
         self._room = Room()
         self._seen: Sequence[tuple[int, ...]] = ()  # of the last batch on the host, with its facts
         self._facts: Any = None
-        self._references: References = HostReferences(slots) if arithmetic.on_host else DeviceReferences(slots, device)
+        on_host = HostReferences(slots)
+        self._reference_changes = on_host.changes
+        self._references: References = on_host if arithmetic.on_host else DeviceReferences(slots, device)
         self._freeze_noise = arithmetic.column(slots)
-        self._frame_stats_into: Any = _host_frame_stats() if arithmetic.on_host else None
         self.fingerprints = Fingerprints(device)
         """Of the streams that are compared with others."""
         self.network = None if network is None else Network(arithmetic, slots, network, record)
-        self._at_hand: FrameBatch | None = None
         self._damaged: dict[int, _Damaged] = {}  # of the last batch, by slot
-        self._parts: tuple[Part, ...] = (
+        self._scheduled: tuple[ScheduledPart, ...] = (
             Blocks(arithmetic, slots),
             Edges(arithmetic, slots),
             Sharpness(arithmetic, slots),
             Texture(arithmetic, slots),
             Area(arithmetic, slots),
-            Change(arithmetic, slots),
             Slates(arithmetic, slots, slates),
-            TornBlocks(arithmetic, slots),
             Tears(arithmetic, slots),
             Information(arithmetic, slots),
-            Fields(arithmetic, slots),
-            *(() if self.network is None else (self.network,)),
         )
+        change, torn, self._fields = Change(arithmetic, slots), TornBlocks(arithmetic, slots), Fields(arithmetic, slots)
+        at_last = () if self.network is None else (self.network,)
+        self._parts: tuple[Part, ...] = (*self._scheduled, change, torn, self._fields, *at_last)
+        if arithmetic.on_host:
+            together = Together([part.schedule for part in self._scheduled])
+            self._every_picture = EveryPicture(change, torn, together, slots)
         self._sound = Sound(arithmetic, slots - 1, record=record, followers=sound_followers)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
@@ -174,12 +178,22 @@ class Measure:
             self._room, self._facts, self._seen = Room().around(batch), facts_array(seen), seen
         references, retain = self._references.rows(batch.slots)
         values, view = self._arithmetic.nothing_measured(len(seen), len(VIDEO_COLUMNS))
-        self._frame_stats_into(batch.frames, references, retain, values.data_ptr(), view.strides[0])
         slots, pts = batch.slots.numpy(), batch.pts.numpy()
+        rows = Rows(
+            self._room, self._facts, batch.frames, references, values, view, slots, pts, self._reference_changes
+        )
         if self.network is not None:
             self.network.look(batch, lambda due: references[due])
-            self._at_hand = batch
-        self._fill(Rows(self._room, self._facts, batch.frames, references, values, view, slots, pts))
+        due = self._every_picture.fill(rows, retain, batch.slots)
+        for part in range(due.bit_length()):
+            if due >> part & 1:
+                self._scheduled[part].fill(rows)
+        self._fields.fill(rows)
+        if self.network is not None:
+            self.network.fill(rows)
+            self._damaged = self._damaged_of(batch, rows)
+        # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
+        self._references.update(slots, view[:, _MAFD], self._freeze_noise)
         return values
 
     def _launch(self, inputs: Inputs) -> Tensor:
@@ -187,18 +201,14 @@ class Measure:
         references, retain = self._references.rows(inputs.slots)
         frames, (values, view) = inputs.frames, self._arithmetic.nothing_measured(len(inputs.slots), len(VIDEO_COLUMNS))
         values[:, :_FRAME_COLUMNS] = frame_stats(frames, references, retain)
-        self._fill(Rows(self._room, inputs.facts, frames, references, values, view, inputs.slots, inputs.pts))
+        rows = Rows(self._room, inputs.facts, frames, references, values, view, inputs.slots, inputs.pts)
+        for part in self._parts:
+            part.fill(rows)
+        # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
+        self._references.update(rows.slots, view[:, _MAFD], self._freeze_noise)
         for follower in self._followers:
             follower.keep(inputs.slots, inputs.pts, values)
         return values
-
-    def _fill(self, rows: Rows) -> None:
-        for part in self._parts:
-            part.fill(rows)
-        if self.network is not None and self._arithmetic.on_host:
-            self._damaged = self._damaged_of(rows)
-        # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
-        self._references.update(rows.slots, rows.view[:, _MAFD], self._freeze_noise)
 
     @property
     def graph_problem(self) -> str:
@@ -228,10 +238,8 @@ class Measure:
         network = self.network
         return lambda: network.map_of(damaged.surface, damaged.frame, damaged.reference)
 
-    def _damaged_of(self, rows: Rows) -> dict[int, "_Damaged"]:
+    def _damaged_of(self, batch: FrameBatch, rows: Rows) -> dict[int, "_Damaged"]:
         """The pictures of a batch that a map may be wanted of."""
-        batch, self._at_hand = self._at_hand, None
-        assert batch is not None
         found = {}
         for row in np.flatnonzero(rows.view[:, _CORRUPTION] >= MAP_SHARE):
             slot, surface = batch.numbers[row], batch.surfaces[row]
@@ -247,10 +255,3 @@ class Measure:
     def ticks(self, ticks: Sequence[tuple[int, StreamTick]]) -> Measures:
         """Put the counters of ingest and decode into rows, at most one per slot; on the host, as they are."""
         return tick_rows(ticks)
-
-
-def _host_frame_stats() -> Any:
-    """What `frame_stats` runs on the CPU, without its check of the tables, which are our own, and without a copy."""
-    from kernels.frame_stats.cpu import frame_stats_into  # numba loads in a second: only where it is needed
-
-    return frame_stats_into

@@ -13,6 +13,7 @@ from torch import Tensor
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import AUDIO_COLUMNS
 from engine.measure.graphs import Graphs, Record
+from engine.measure.host_sound import HostSound
 from engine.measure.sound_table import SoundInputs, stage_sound
 from engine.media import AudioBatch, Follower, Measures
 from kernels.audio_stats import COLUMNS as STATS_COLUMNS
@@ -52,12 +53,12 @@ class Sound:
         followers: Sequence[Follower] = (),
     ) -> None:
         device = arithmetic.device
-        self._device, self._on_host = device, arithmetic.on_host
+        self._device = device
         self._graphs: Graphs[SoundInputs] = Graphs(device, record)
         self._followers = tuple(followers)
         self._spare_slot = slots
         self._channels = 1  # most of all blocks so far
-        if not self._on_host:
+        if not arithmetic.on_host:
             slots *= 2  # rows that fill up a batch are fewer than those of streams, and each has a slot of its own
         self._audio = AudioState.allocate(slots, device)
         self._features = FeatureState.allocate(slots, device)
@@ -65,6 +66,9 @@ class Sound:
         self._wants_trends: set[int] = set()
         self._targets: dict[int, float] = {}  # of the slots whose whole programme is judged, LUFS
         self._noise = torch.zeros(slots, dtype=torch.float64, device=device)
+        self._on_host: HostSound | None = None
+        if arithmetic.on_host:
+            self._on_host = HostSound(self._audio, self._features, self._trends, self._noise.numpy())
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         """A stream moves in; as `Part.open_slot`."""
@@ -121,10 +125,8 @@ class Sound:
     def measure(self, batch: AudioBatch) -> Measures:
         """Measure blocks."""
         until = batch.pts + batch.seconds
-        if self._on_host:
-            values = self._measured(
-                batch.samples, batch.channels, batch.valid, batch.weights, batch.clip_level, batch.slots
-            )
+        if self._on_host is not None:
+            values = self._on_host.rows(batch, trends=bool(self._wants_trends))
             return Measures("audio", AUDIO_COLUMNS, batch.slots, batch.pts, until, values)
         count = len(batch.slots)
         rows = self._graphs.rows(count)

@@ -128,7 +128,7 @@ def test_report_tells_missing_libraries_from_failures(tmp_path):
 def test_nothing_that_the_gpu_machine_lacks_is_loaded():
     script = """
 import sys
-for name in ("av", "pydantic", "typer", "rich", "plotly", "prometheus_client", "yaml", "PyNvVideoCodec"):
+for name in ("av", "pydantic", "typer", "rich", "prometheus_client", "yaml", "PyNvVideoCodec"):
     sys.modules[name] = None  # importing it raises ImportError
 import benchmarks.gpu_check, benchmarks.gpu_decode, benchmarks.gpu_kernels, benchmarks.gpu_streams
 import benchmarks.gpu_blocks, benchmarks.gpu_first_runs, benchmarks.host_costs
@@ -141,7 +141,7 @@ print("loaded")
 def test_gpu_tests_are_found_with_torch_triton_numba_numpy_and_pytest_alone(tmp_path):
     """Where anything else is missing no file of them may fall out."""
     refused = [
-        *("av", "pydantic", "typer", "rich", "plotly", "prometheus_client", "yaml", "sqlalchemy", "alembic", "msgspec"),
+        *("av", "pydantic", "typer", "rich", "prometheus_client", "yaml", "sqlalchemy", "alembic", "msgspec"),
         *("fastapi", "starlette", "uvicorn", "anyio", "httpx", "pyarrow", "duckdb", "obstore", "hypothesis", "psutil"),
     ]
     (tmp_path / "sitecustomize.py").write_text(
