@@ -121,7 +121,7 @@ class _Track:
         Raises: MeasureError if one is not there.
         """
         for d, declared in enumerate(self.detectors):
-            head, tail = declared.samples or (None, None)
+            head, tail = declared.samples or (declared.since, None)
             missing = [name for name in (declared.column, head, tail) if name is not None and name not in columns]
             if missing:
                 raise MeasureError(

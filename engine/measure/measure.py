@@ -107,7 +107,8 @@ class Measure:
         )
         change, torn, self._fields = Change(arithmetic, slots), TornBlocks(arithmetic, slots), Fields(arithmetic, slots)
         at_last = () if self.network is None else (self.network,)
-        self._parts: tuple[Part, ...] = (*self._scheduled, change, torn, self._fields, *at_last)
+        # Change comes first: what it says of colour makes others due.
+        self._parts: tuple[Part, ...] = (change, *self._scheduled, torn, self._fields, *at_last)
         if arithmetic.on_host:
             together = Together([part.schedule for part in self._scheduled])
             self._every_picture = EveryPicture(change, torn, together, slots)
