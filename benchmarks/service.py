@@ -31,14 +31,13 @@ from typing import Any, Final
 from benchmarks.cpu import decode_only
 from benchmarks.faulty_sources import FaultySources
 from benchmarks.harness import parser, say, show_children_this_tree, write_result
-from benchmarks.latency import measure_latency
+from benchmarks.latency import REFUSED_SECONDS, measure_latency
 from benchmarks.live.service import READY_SECONDS, SIZES, UNIT_SECONDS, make_channel, running, wait_until_running
 from benchmarks.looped import RATE, loop_clip
 from benchmarks.scale import find_sustained
 
 FIRST: Final = {"360p": 8, "1080p": 4}  # channels to begin with, then as many at a time as here:
 STEPS: Final = {"360p": 4, "1080p": 1}
-REFUSED_SECONDS: Final = 60.0  # no room for one channel for so long, after all others were taken out
 SOAK_CHANNELS: Final = 4  # where it is not known how many are sustained
 
 

@@ -7,6 +7,7 @@ benchmark.
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -129,10 +130,17 @@ class Service:
         receiver: of its webhooks.
         more: sections of its configuration beside those of the benchmark.
         patient: wait until it is ready.
+        environment: variables beside those of this process.
     """
 
     def __init__(
-        self, folder: Path, receiver: Receiver, more: Mapping[str, Any] | None = None, *, patient: bool = True
+        self,
+        folder: Path,
+        receiver: Receiver,
+        more: Mapping[str, Any] | None = None,
+        *,
+        patient: bool = True,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
@@ -148,7 +156,10 @@ class Service:
         (folder / "config.yaml").write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
         self._log = (folder / "log").open("ab")
         command = [sys.executable, "-m", "engine.cli", "serve", "--config", str(folder / "config.yaml")]
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)
+        self._process = subprocess.Popen(
+            command, stdout=self._log, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})}
+        )
+        self._children: list[psutil.Process] = []
         self.started = time.monotonic()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0)
         if patient:
@@ -229,12 +240,21 @@ class Service:
                 total["processes"] += 1
         return {name: round(value, 1) for name, value in total.items()}
 
+    @property
+    def alive(self) -> bool:
+        """Whether its supervisor runs; takes note of its processes."""
+        if self._process.poll() is not None:
+            return False
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._children = psutil.Process(self._process.pid).children(recursive=True) or self._children
+        return True
+
     def kill(self) -> None:
         """End it as the kernel does when memory runs out; returns when its processes are gone."""
-        children = psutil.Process(self._process.pid).children(recursive=True)
-        self._process.kill()
+        if self.alive:
+            self._process.kill()
         self._process.wait()
-        psutil.wait_procs(children, 15)
+        psutil.wait_procs(self._children, 15)
         self._log.close()
         self.client.close()
 

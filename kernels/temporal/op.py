@@ -61,6 +61,12 @@ def temporal(
     - broken_colour: share of the tiles whose U and V are both below LEAST_CHROMA; or 1 for the first picture after
       some of one colour, neither black nor white, that have lasted for SHORTEST_CARD_SECONDS at most, if its tiles
       differ by SAME_SCENE or less on average from those of the last picture before them.
+    - colour: mean of hypot(U - 0.5, V - 0.5) of the tiles; 0 without chroma.
+    - flash_since, stutter_since: seconds from the first of as many transitions of FLASH_TOGETHER tiles as the rate
+      counts, from the first hiccup of the window, to a picture that adds one; to others from the latest of them.
+      flicker_since: seconds from the first large step of the whole picture's luma within the 32 pictures
+      (FLICKER_BACK_SECONDS at most); or, after more than FLICKER_RESTS pictures without one, from the picture after
+      the last. 0 where neither is so.
     - colour_spread and scene_score are of this picture alone, and the one before: see layout.py.
 
     Args:
