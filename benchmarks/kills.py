@@ -39,8 +39,8 @@ import httpx
 import imageio_ffmpeg
 
 from benchmarks.harness import quantiles, write_result
+from benchmarks.live.service import Origin, Receiver, Service, changes_of
 from benchmarks.looped import RATE, loop_clip
-from benchmarks.service import Origin, Receiver, Service, changes_of
 
 CHANNELS: Final = ("one", "two")
 UNIT_SECONDS: Final = 8.0

@@ -18,6 +18,7 @@ from engine.config_document import Document, Path_, apply_environment, close_nam
 from engine.errors import AvjuryError, ConfigError
 from engine.settings.auth import AuthSection
 from engine.settings.canary import CANARY, CanarySection
+from engine.settings.cluster import ClusterSection
 from engine.settings.maintenance import Window
 from engine.settings.notify import NotifySection
 from engine.settings.processes import ProcessesSection
@@ -95,6 +96,7 @@ class Stream(Section):
         loop: a file is read again when it has ended, as if it were live.
         rendition: which variant of a master playlist is judged.
         reference: id of a stream of the same programme that this one is compared with.
+        subsets: which of its detectors are judged by different engines of a cluster.
         paused: known, but not opened.
         maintenance: when nobody is told of its incidents.
     """
@@ -121,6 +123,14 @@ class Stream(Section):
         str | None,
         Field(pattern=NAME, description="id of a stream of the same programme that this one is compared with"),
     ] = None
+    subsets: Annotated[
+        list[list[str]],
+        Field(
+            max_length=8,
+            description="on a cluster, patterns of detectors: as many engines judge the stream, each its own; "
+            "the first also those that no pattern names",
+        ),
+    ] = Field(default_factory=list)
     paused: bool = False
     maintenance: Annotated[list[Window], Field(max_length=100)] = Field(default_factory=list)
 
@@ -154,6 +164,7 @@ class Config(Section):
     storage: StorageSection = StorageSection()
     notify: NotifySection = NotifySection()
     canary: CanarySection = CanarySection()
+    cluster: ClusterSection = ClusterSection()
     shadow: ShadowSection = ShadowSection()
     detectors: DetectorTable = Field(default_factory=dict)
     slates: dict[str, Slate] = Field(default_factory=dict)

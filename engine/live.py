@@ -30,10 +30,11 @@ from engine.listener import Listener
 from engine.live_report import stream_counters, stream_report
 from engine.media import FrameBatch, Measures
 from engine.overload import Overload, OverloadSettings
-from engine.pipeline import Engine, watched
+from engine.pipeline import Engine
 from engine.queues import Bell
 from engine.service.messages import Report
 from engine.shadow_judge import Found
+from engine.slots import watched
 from engine.spec import EngineSettings, StreamSpec
 from engine.startup import nothing_is_garbage
 from engine.verdicts import ClosedBy, Incident
@@ -329,7 +330,7 @@ class LiveEngine(Engine):
         if shed:
             suspended = frozenset(names)
         if suspended != stream.coverage.suspended:
-            stream.coverage.suspend(suspended, stream.reader.decoded_until)
+            stream.coverage.suspend(suspended, stream.reader.progress.decoded_until)
             self._change_rules(stream)
 
     def _publish(self, stream: JudgedStream, incident: Incident, change: Change) -> None:
@@ -370,7 +371,7 @@ class LiveEngine(Engine):
         if self._draining:
             return  # what is open stays open: it goes on when the service is back
         if stream.coverage.suspended:
-            stream.coverage.suspend((), stream.reader.decoded_until)
+            stream.coverage.suspend((), stream.reader.progress.decoded_until)
             self._change_rules(stream)
         super()._finish(stream, closed_by)
         name = stream.spec.id
@@ -412,7 +413,7 @@ class LiveEngine(Engine):
         return frozenset(
             stream.spec.id
             for stream in self._streams.values()
-            if stream.reader.stalled
+            if stream.reader.progress.stalled
             and (source := self._sources.get(stream.spec.id)) is not None
             and source.arrivals.packets == self._arrived.get(stream.spec.id, (0, 0))[0]
         )

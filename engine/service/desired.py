@@ -42,6 +42,11 @@ class Wanted:
     part_of: str | None = None
 
     @property
+    def sent(self) -> StreamPlan:
+        """The plan as the fleet gets it."""
+        return replace(self.plan, windows=tuple(window.as_json() for window in self.windows))
+
+    @property
     def channel(self) -> str | None:
         """What its incidents are collapsed by; of a stream that is judged in all renditions at least itself."""
         return self.stream.channel or (self.stream.id if self.stream.rendition == "all" else None)
@@ -69,6 +74,7 @@ class Wanted:
             loop=stream.loop,
             rendition=stream.rendition,
             reference=stream.reference,
+            subsets=tuple(map(tuple, stream.subsets)),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -139,6 +145,7 @@ def stream_of(record: StreamRecord) -> Stream:
             "loop": record.loop,
             "rendition": record.rendition,
             "reference": record.reference,
+            "subsets": [list(patterns) for patterns in record.subsets],
             "paused": record.paused,
             "maintenance": [dict(window) for window in record.maintenance],
         }
@@ -210,6 +217,8 @@ def _plan(config: Config, known: Known, stream: Stream, paused: bool, *, private
         private_addresses=private_addresses,
         reference=stream.reference,
         shadow=_shadow(config, known, stream),
+        labels=stream.labels,
+        subsets=tuple(map(tuple, stream.subsets)),
     )
 
 

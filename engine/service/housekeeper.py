@@ -170,13 +170,13 @@ class Housekeeper:
         if wanted is None or (wanted.plan.paused and now - wanted.updated_at > GRACE_SECONDS):
             return now
         status = statuses.get(part.stream)
-        if status is None or status.session in ("", part.session):
+        if status is None or status.session == "" or status.judges(part.session):
             return None
         last_seen = status.since
         if part.opened_at < self._began and self._was_up_until is not None:
             last_seen = min(last_seen, self._was_up_until)
         again = [other for other in parts if other.incident_id == part.incident_id
-                 and (other.stream, other.session) == (part.stream, status.session)]  # fmt: skip
+                 and other.stream == part.stream and status.judges(other.session)]  # fmt: skip
         if again or status.state in ("ended", "failed"):
             return last_seen
         running_seconds = now - status.since if status.state == "running" else 0.0

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from msgspec import structs
@@ -209,7 +210,7 @@ class Roster:
         if place.session and engine is not None and stays and self._beside(plan) in (None, engine):
             place.plan = plan
             if _input_of(before) == _input_of(plan):
-                if engine.ready:
+                if engine.ready and _judged_of(before) != _judged_of(plan):
                     self.say(engine, self.order(place))
                 return
             place.end_session()
@@ -253,6 +254,11 @@ class Roster:
             with contextlib.suppress(ConnectionLost):
                 child.channel.send(Stop())
             self.leaving.append(child)
+
+
+def _judged_of(plan: StreamPlan) -> StreamPlan:
+    """The plan without what an engine is not told."""
+    return replace(plan, labels={}, subsets=(), windows=())
 
 
 def _input_of(plan: StreamPlan) -> tuple[str, bool, str, bool]:

@@ -34,7 +34,6 @@ from engine.service.canary import Canary, CanaryListener
 from engine.service.contract import FleetListener
 from engine.service.core import Core
 from engine.service.events import EventHub
-from engine.service.evidence_files import EvidenceFiles
 from engine.service.health import Health
 from engine.service.history import History
 from engine.service.housekeeper import Housekeeper
@@ -132,7 +131,7 @@ class Service:
         self._fleet = makers.fleet(config, data)
         self._hub = EventHub(settings.event_backlog, settings.max_event_clients)
         self._open = OpenIncidents(self._store.incidents.open_incidents())
-        files = EvidenceFiles(data)
+        files = makers.evidence(config, data)
         self._core = Core(config, known, self._store.streams, self._fleet)
         take = recorded(self._hub, self._open)
         self._recorder = Recorder(
@@ -144,7 +143,7 @@ class Service:
         )
         self._history = History(data / "history", settings.history_hours)
         self._wall = Wall(self._core, self._open)
-        self._listener = Listener(self._recorder, self._verdicts, self._hub, (self._history.put, self._wall.put))
+        self._listener = Listener(self._recorder, self._verdicts, self._hub, (self._history.put, self._wall.put), take)
         self._shadow = Shadow(data, self._core)
         self._canary = Canary(config.canary, data / "canary", self._fleet) if config.canary.enabled else None
         self._housekeeper = Housekeeper(

@@ -98,7 +98,7 @@ def test_detectors_change_without_opening_the_source_again(kit, name, clip):
     kit.take(name, clip, {"video.freeze": {}}, loop=True)
     kit.wait(lambda: (name, "closed", "video.black", "removed") in kit.heard.incidents, 10)
     assert kit.engine._sources[name] is source
-    assert not kit.engine._find(name).reader.stalled
+    assert not kit.engine._find(name).reader.progress.stalled
     with pytest.raises(ConfigError):
         kit.take(name, clip, {"video.freeze": {"noise": -1}}, loop=True)
     measured = kit.frames(name)
