@@ -334,7 +334,10 @@ class StreamReader:
                 if self._offset is not None:
                     self._flush()  # what is held back came before the silence
                 self._offset = packet.offset
-            watch.packet(packet, clock.found if clock is not None else ())
+            found = clock.found if clock is not None else ()
+            if self.progress.stalled:
+                watch.in_outage(found)
+            watch.packet(packet, found)
             if packet.track == "video" and video is not None:
                 if self.progress.wait_for_key and not packet.key and self.progress.packet_at < self._key_deadline:
                     continue
