@@ -24,6 +24,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from engine.compiling import told_of_compiling
+from engine.emitter import network_of
 from engine.errors import AvjuryError, ConfigError, DeviceError, SourceError
 from engine.evidence.recorder import EvidenceSettings
 from engine.handling import HandlingTable
@@ -36,7 +37,6 @@ from engine.live import LiveEngine, Order, policy_of
 from engine.nearby_cpus import stay_near
 from engine.outcome import Outcome
 from engine.overload import OverloadSettings
-from engine.pipeline import network_of
 from engine.played import Played
 from engine.remote_log import log_remotely
 from engine.service.messages import (

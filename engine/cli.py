@@ -358,6 +358,73 @@ def serve(
     run_service(config, data, listen, demo)
 
 
+cluster = typer.Typer(no_args_is_help=True, help="Engines on many machines, on Ray.")
+app.add_typer(cluster, name="cluster")
+ClusterConfig = Annotated[Path, typer.Option("--config", metavar="F", help="YAML configuration.")]
+EngineNames = Annotated[list[str] | None, typer.Argument(metavar="[ENGINE]...", help="Names of engines.")]
+NodeId = Annotated[str | None, typer.Option("--node", metavar="ID", help="All engines of a node; the start will do.")]
+
+
+@cluster.command("serve", epilog=epilog("cluster serve"))
+def cluster_serve(
+    config: ClusterConfig,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Folder of this process. [default: avjury-data]")
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Of API and metrics. [default: 127.0.0.1:8080]")
+    ] = None,
+) -> None:
+    """Start the engines that are not there yet, and serve API, page, metrics and notifications in front of them."""
+    from engine.cluster.command import serve as serve_cluster
+
+    serve_cluster(config, data, listen)
+
+
+@cluster.command("status", epilog=epilog("cluster status"))
+def cluster_status(
+    config: ClusterConfig,
+    format: Annotated[AnswerFormat, typer.Option("--format", help="How the answer is written.")] = AnswerFormat.TABLE,
+) -> None:
+    """Show the engines: where they are, how many streams they judge and can judge, and what binds."""
+    from engine.cluster.command import status
+    from engine.query_command import write_answer
+
+    write_answer(status(config), format.value, sys.stdout)
+
+
+@cluster.command("drain", epilog=epilog("cluster drain"))
+def cluster_drain(
+    config: ClusterConfig,
+    engines: EngineNames = None,
+    node: NodeId = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until no stream is judged there any more.")] = True,
+) -> None:
+    """Have the streams of engines judged by others, each one going on until another engine judges it."""
+    from engine.cluster.command import drain
+
+    drain(config, engines or [], node, wait=wait)
+
+
+@cluster.command("undrain", epilog=epilog("cluster undrain"))
+def cluster_undrain(config: ClusterConfig, engines: EngineNames = None, node: NodeId = None) -> None:
+    """Let engines have streams again."""
+    from engine.cluster.command import undrain
+
+    undrain(config, engines or [], node)
+
+
+@cluster.command("down", epilog=epilog("cluster down"))
+def cluster_down(
+    config: ClusterConfig,
+    drain_seconds: Annotated[float, typer.Option("--drain-seconds", min=0.5, help="For each engine to finish.")] = 10.0,
+) -> None:
+    """End the coordinator and all engines, in order. Incidents that are open stay open."""
+    from engine.cluster.command import down
+
+    down(config, drain_seconds)
+
+
 class Network(StrEnum):
     """What can be trained."""
 

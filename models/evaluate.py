@@ -10,7 +10,7 @@ import torch
 
 from models.artifact_net import LABELS, ArtifactNet, network_input
 from models.artifact_weights import load_artifact
-from models.synthesis.patches import UNKNOWN
+from models.synthesis.tile_truth import UNKNOWN
 from models.train import Pieces
 
 _BATCH: Final = 64

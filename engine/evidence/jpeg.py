@@ -27,7 +27,7 @@ class _DeviceBytes:
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
-        return {"shape": (self.size,), "typestr": "|u1", "data": (self.address, True), "version": 3}
+        return {"shape": (self.size,), "typestr": "|u1", "data": (self.address, False), "version": 3}
 
 
 def _plane(surface: Surface, address: int, pitch: int, step: int, width: int, height: int, target: int) -> Tensor:

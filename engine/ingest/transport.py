@@ -7,6 +7,7 @@ measures. A detector that is not enabled costs nothing here.
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any, Final
 
 from engine.ingest.base import Border, RawBytes
@@ -66,6 +67,7 @@ class TransportWatch:
         self._occurrences: list[Occurrences] = []
         self._absences: list[Absence] = []
         self._newest: dict[Track, float] = {}  # decoding time of the newest packet; empty for streams without times
+        self._ticks: dict[Track, tuple[int, int]] = {}  # seconds of a tick, as a fraction
         self._told = float(int(begin))  # up to where rows were given
         self._ended = False
         self._by_video = info.video is not None
@@ -142,7 +144,7 @@ class TransportWatch:
         """
         payload = packet.payload
         if self._timeline is not None:
-            self._timeline.packet(packet, float((payload.duration or 0) * (payload.time_base or 0)), found)
+            self._timeline.packet(packet, self._seconds_of(packet), found)
         if self._formats is not None and len(found) > self._jumps:
             for jump in found[self._jumps :]:
                 if jump.declared:
@@ -167,6 +169,19 @@ class TransportWatch:
             # In larger pieces a call costs less than the packets in it; and once a second, when rows are due.
             if packet.position - self._places[0][0] > _PIECE_BYTES:
                 self._read(self._ts, packet.position)
+
+    def _seconds_of(self, packet: Packet) -> float:
+        """Of a packet's content, as the container says; 0 where it does not."""
+        duration = packet.payload.duration
+        if not duration:
+            return 0.0
+        tick = self._ticks.get(packet.track)
+        if tick is None:
+            # A track keeps its time base, and to ask a packet for it takes as long as all else that is done here.
+            base = packet.payload.time_base or Fraction(0)
+            tick = self._ticks[packet.track] = base.numerator, base.denominator
+        seconds: float = duration * tick[0] / tick[1]
+        return seconds
 
     def picture(self, surface: Surface) -> None:
         """Look at a decoded picture, in the order of showing."""

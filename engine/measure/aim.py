@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from engine.measure.arithmetic import Arithmetic
@@ -29,10 +30,15 @@ class Aim:
     ) -> None:
         self._arithmetic, self._names, self._usual = arithmetic, tuple(detectors), usual
         self._columns = [place(name) for name in columns]
-        several = range(len(self._columns))
-        self._enter = [arithmetic.column(slots, torch.inf) for _ in several]
-        self._lasts = [arithmetic.column(slots) for _ in several]
-        self._since = [arithmetic.column(slots, torch.nan) for _ in several]
+        shape = len(self._columns), slots
+        table = torch.zeros((3, *shape), dtype=torch.float64, device=arithmetic.device)
+        self._enter, self._lasts, self._since = arithmetic.view(table)
+        self._enter[:], self._since[:] = torch.inf, torch.nan
+        self.host: Any = None
+        """As engine/measure/host.py takes it."""
+        if arithmetic.on_host:
+            held = np.array(self._columns), self._enter, self._lasts, self._since
+            self.host = *held, float(usual), SLACK_SECONDS, LEAST_SECONDS
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]]) -> None:
         """A stream moves in; as `Part.open_slot`."""

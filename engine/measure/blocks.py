@@ -8,6 +8,7 @@ import torch
 from engine.measure.aim import Aim
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
+from engine.measure.host_folds import fold_blocks
 from engine.measure.rows import Rows
 from engine.measure.schedule import Schedule
 from kernels.blockiness import COLUMNS, blockiness
@@ -25,6 +26,9 @@ RISE_SECONDS: Final = 0.5
 _GRADIENT, _BLOCKS, _BLOCK_EDGES = place("gradient"), places(COLUMNS), place("block_edges")
 _MEAN: Final = place("blocks")
 _NAMES: Final = frozenset((*COLUMNS, "blocks"))
+# As engine/measure/host_folds.py takes them.
+_COLUMNS: Final = _BLOCK_EDGES, _MEAN
+_LIMITS: Final = MEAN_SECONDS, RISE_SECONDS, BLOCKY, BLOCKY_INTERVAL_SECONDS, BLOCKS_GRADIENT_CHANGE
 
 
 class Blocks:
@@ -39,7 +43,7 @@ class Blocks:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(
+        self.schedule = Schedule(
             slots,
             arithmetic,
             interval=BLOCKS_INTERVAL_SECONDS,
@@ -51,21 +55,25 @@ class Blocks:
         self._mean, self._at = arithmetic.column(slots), arithmetic.column(slots, torch.nan)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
-        self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
+        self.schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
         self._aim.open_slot(slot, parameters)
         self._mean[slot], self._at[slot] = 0.0, torch.nan
 
     @property
     def runs(self) -> bool:
-        return self._schedule.runs
+        return self.schedule.runs
 
     def fill(self, rows: Rows) -> None:
-        due = self._schedule.due(rows.slots, rows.pts, rows.view[:, _GRADIENT])
+        due = self.schedule.due(rows.slots, rows.pts, rows.view[:, _GRADIENT])
         if due is None:
             return
         table = rows.only(due, self._arithmetic)
         view, slots, xp = rows.view, rows.slots, self._arithmetic.xp
         view[:, _BLOCKS] = self._arithmetic.view(blockiness(table, rows.room.side))
+        if self._arithmetic.on_host:
+            state, aim = self.schedule.state, self._aim.host
+            fold_blocks(view, _COLUMNS, slots, rows.pts, due, self._mean, self._at, _LIMITS, state, aim)
+            return
         now, before = view[:, _BLOCK_EDGES], self._mean[slots]
         step = rows.pts - self._at[slots]
         step = xp.where(step > 0, step, 0.0)  # NaN too
@@ -76,4 +84,4 @@ class Blocks:
         interval = self._aim.interval(view, slots, rows.pts, due)
         often = ((now >= BLOCKY) | (mean >= BLOCKY)) & (interval > BLOCKY_INTERVAL_SECONDS)
         interval = xp.where(often, BLOCKY_INTERVAL_SECONDS, interval)
-        self._schedule.pace(slots, due, due, interval=interval, gain=BLOCKS_GRADIENT_CHANGE)
+        self.schedule.pace(slots, due, due, interval=interval, gain=BLOCKS_GRADIENT_CHANGE)

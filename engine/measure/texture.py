@@ -8,6 +8,7 @@ import torch
 from engine.measure.aim import Aim
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
+from engine.measure.host_folds import fold_texture
 from engine.measure.rows import Fact, Rows
 from engine.measure.schedule import Schedule
 from kernels.texture import COLUMNS, texture
@@ -35,6 +36,14 @@ _U_GRADIENT, _V_GRADIENT = place("u_gradient"), place("v_gradient")
 _COMBING, _CHROMA_LOSS = place("combing"), place("chroma_loss")
 _RANGES: Final = [place("out_of_range"), place("out_of_tolerance")]
 _NAMES: Final = frozenset((*COLUMNS, "chroma_loss"))
+# As engine/measure/host_folds.py takes them.
+_COLUMNS: Final = (
+    _GRADIENT, _U_MEAN, _V_MEAN, _SATURATION, _U_GRADIENT, _V_GRADIENT, *_RANGES, _COMBING, _CHROMA_LOSS,
+)  # fmt: skip
+_LIMITS: Final = (
+    COLOURFUL, EMPTY_GRADIENT, LOST_GRADIENT, LOWEST_CHROMA, HIGHEST_CHROMA, COMBED, COMBED_INTERVAL_SECONDS,
+    TEXTURE_GRADIENT_CHANGE,
+)  # fmt: skip
 # Those that have to last, and what they judge.
 _DETECTORS: Final = ("video.noise", "video.banding", "video.levels", "video.chroma_loss", "video.bars")
 _JUDGED: Final = ("noise", "banding", "out_of_tolerance", "chroma_loss", "bars")
@@ -50,7 +59,7 @@ class Texture:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(
+        self.schedule = Schedule(
             slots,
             arithmetic,
             interval=TEXTURE_INTERVAL_SECONDS,
@@ -59,26 +68,31 @@ class Texture:
             rate=1 / COMBED_INTERVAL_SECONDS,
         )
         self._aim = Aim(arithmetic, slots, _DETECTORS, _JUDGED, TEXTURE_INTERVAL_SECONDS)
-        self._colour = arithmetic.column(slots)  # saturation of the last colourful picture
-        self._loss = arithmetic.column(slots)  # of colour, of the last picture that says something of it
-        self._combed = arithmetic.column(slots), arithmetic.column(slots)  # combing of the last picture, and before it
+        known = torch.zeros((4, slots), dtype=torch.float64, device=arithmetic.device)
+        self._known = arithmetic.view(known)
+        # Saturation of the last colourful picture; loss of colour, of the last one that says something of it; and
+        # combing of the last picture, and before it.
+        self._colour, self._loss, *self._combed = self._known
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
-        self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
+        self.schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
         self._aim.open_slot(slot, parameters)
-        for column in (self._colour, self._loss, *self._combed):
-            column[slot] = 0.0
+        self._known[:, slot] = 0.0
 
     @property
     def runs(self) -> bool:
-        return self._schedule.runs
+        return self.schedule.runs
 
     def fill(self, rows: Rows) -> None:
         view, slots = rows.view, rows.slots
-        due = self._schedule.due(slots, rows.pts, view[:, _GRADIENT])
+        due = self.schedule.due(slots, rows.pts, view[:, _GRADIENT])
         if due is None:
             return
         view[:, _TEXTURE] = self._arithmetic.view(texture(rows.only(due, self._arithmetic)))
+        if self._arithmetic.on_host:
+            state, aim = self.schedule.state, self._aim.host
+            fold_texture(view, _COLUMNS, rows.facts, slots, rows.pts, due, self._known, _LIMITS, state, aim)
+            return
         limited, progressive = 1 - rows.facts[Fact.FULL_RANGE], 1 - rows.facts[Fact.INTERLACED]
         for column in _RANGES:
             view[:, column] *= limited  # nothing of full range can be outside; NaN, where it is not due, stays
@@ -88,7 +102,7 @@ class Texture:
         xp, interval = self._arithmetic.xp, self._aim.interval(view, slots, rows.pts, due)
         combed = self._combed[0][slots] >= COMBED
         interval = xp.where(combed & (interval > COMBED_INTERVAL_SECONDS), COMBED_INTERVAL_SECONDS, interval)
-        self._schedule.pace(slots, due, due, interval=interval, gain=TEXTURE_GRADIENT_CHANGE)
+        self.schedule.pace(slots, due, due, interval=interval, gain=TEXTURE_GRADIENT_CHANGE)
 
     def _comb(self, view: Any, slots: Any, due: Any) -> None:
         """The median of the last three pictures: only what moves is combed, and not all of the time."""

@@ -20,6 +20,7 @@ from kernels.judge.layout import (
     TIME_TOLERANCE,
     WORSE_BY,
 )
+from kernels.tuning import blocks_on
 
 _DETECTOR_FIELDS = tl.constexpr(DETECTOR_FIELDS)
 _RULE_FIELDS = tl.constexpr(RULE_FIELDS)
@@ -228,7 +229,7 @@ def _judge_kernel(
     tl.store(out + 3, until + zero * lane, mask=opens_and_closes)
     tl.store(out + 4, event_peak, mask=opens_and_closes)
     tl.store(out + 5, event_mean, mask=opens_and_closes)
-    tl.store(counts + row, tl.sum(mine_count, axis=0).to(tl.int32))
+    tl.store(counts + row, tl.sum(mine_count, axis=0).to(counts.dtype.element_ty))
 
 
 _constants: dict[torch.device, Tensor] = {}  # one small upload per device and process
@@ -276,5 +277,5 @@ def judge(
         D=d,
         LANES=triton.next_power_of_2(d),
         DEPTH=depth,
-        num_warps=1,
+        num_warps=blocks_on("judge", device).warps,
     )

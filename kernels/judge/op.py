@@ -95,7 +95,7 @@ def check_layout(
         and counts.dim() == 1
         and counts.shape[0] >= n
         and slots.dtype == detectors.dtype == torch.int64
-        and counts.dtype == torch.int32
+        and counts.dtype in (torch.int32, torch.uint8)
         and all(t.dtype == torch.float64 for t in (start, known_until, values, rules, state, events))
         and all(t.is_contiguous() for t in (slots, start, known_until, detectors, rules, state, events, counts))
     )
@@ -200,7 +200,7 @@ def judge(
         state: (S, D, STATE_FIELDS) float64, from `new_state`.
         events: (>= N, 2 D, EVENT_FIELDS) float64; the first counts[n] of row n are written, ordered by detector,
             "opened" before "closed".
-        counts: (>= N,) int32; the first N are written.
+        counts: (>= N,) int32 or uint8; the first N are written.
         depth: longest chain of dominance counted in detectors, at least 1 (`dominance_depth`).
     """
     if slots.is_cuda:

@@ -312,7 +312,8 @@ def _broken_colour(tiles, state, spread, step, coloured):
 
 
 @compiled
-def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
+def step(tiles, mafd, gradient, pts, full_range, state, table, out):
+    """One row of `temporal`, of a slot's own state."""
     if np.isnan(tiles[0, 0]):
         out[:] = np.nan
         return
@@ -378,10 +379,10 @@ def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
 
 
 @compiled
-def steps(tiles, mafd, gradient, pts, ranges, slots, state, table, out):
+def _steps(tiles, mafd, gradient, pts, ranges, slots, state, table, out):
     """Every row in turn; the arrays are those of `temporal`, `out` its result."""
     for n in range(tiles.shape[0]):
-        _step(tiles[n], mafd[n], gradient[n], pts[n], ranges[n] == 1, state[slots[n]], table, out[n])
+        step(tiles[n], mafd[n], gradient[n], pts[n], ranges[n] == 1, state[slots[n]], table, out[n])
 
 
 def temporal(
@@ -397,5 +398,5 @@ def temporal(
     """The op's CPU implementation; see kernels/temporal/op.py."""
     out = torch.empty((tiles.shape[0], _N_COLUMNS), dtype=torch.float64)
     arrays = (tiles, mafd, gradient, pts, ranges, slots, state, table, out)
-    steps(*(tensor.numpy() for tensor in arrays))
+    _steps(*(tensor.numpy() for tensor in arrays))
     return out

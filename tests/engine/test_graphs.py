@@ -16,7 +16,7 @@ from engine.detectors import DETECTORS, resolve
 from engine.evidence.series import MeasureRing
 from engine.levels import Levels
 from engine.measure import VIDEO_COLUMNS, Measure
-from engine.measure.graphs import Graphs
+from engine.measure.graphs import Graphs, Inputs
 from engine.measure.network import NetworkUse
 from engine.measure.rows import Fact
 from engine.slates import SIZE, Slate
@@ -97,7 +97,7 @@ def test_levels_and_series_are_kept_by_what_is_played_back_as_on_the_host():
     here = Levels(SLOTS, CPU), MeasureRing(SLOTS, CPU, 16)
     there[1].bind(VIDEO_COLUMNS)
     held = [*there]
-    measure, _ = playing(lambda work: recorder(held)(work), (there[0].follower(VIDEO_COLUMNS), there[1]))
+    measure, _ = playing(lambda work: recorder(held)(work), (there[0].follower("video", VIDEO_COLUMNS), there[1]))
     held.append(measure)
     for slot in range(SLOTS):
         for keeper in (*there, *here):
@@ -146,9 +146,9 @@ def test_work_that_waits_for_the_device_cannot_be_recorded_and_is_launched_one_b
     def work(inputs):
         return inputs.slots * int(inputs.slots.sum())
 
-    first, _ = graphs.run("a", staged, rows, work)
+    first, _ = graphs.run("a", rows, lambda: Inputs(rows, CPU), staged, work)
     assert "not permitted" in graphs.problem
-    assert torch.equal(graphs.run("a", staged, rows, work)[0], first)
+    assert torch.equal(graphs.run("a", rows, lambda: Inputs(rows, CPU), staged, work)[0], first)
     assert graphs.replays == 0
     assert graphs.rows(3) == 3
 
@@ -166,7 +166,7 @@ def test_recordings_of_another_kind_are_forgotten():
     graphs = Graphs(CPU, record)
     staged = torch.arange(COLUMNS_OF_INPUTS)
     for key, factor in (("a", 2), ("a", 2), ("b", 3), ("b", 3), ("a", 2)):
-        got, _ = graphs.run(key, staged, 1, lambda inputs, factor=factor: inputs.slots * factor)
+        got, _ = graphs.run(key, 1, lambda: Inputs(1, CPU), staged, lambda inputs, factor=factor: inputs.slots * factor)
         assert int(got) == int(staged[FRAME_FIELDS]) * factor
     assert len(recorded) == 3
     assert graphs.replays == 2
