@@ -16,10 +16,12 @@ from kernels.texture import COLUMNS, texture
 # the pictures looked at walk through every rhythm in which pictures repeat.
 TEXTURE_INTERVAL_SECONDS: Final = 0.51
 # A picture with so many combed blocks is looked at again soon: one alone, as at a cut between two fields, is no defect.
-# The next two pictures at once, so that it is known; and then at intervals, as it comes and goes with motion.
+# The next five at once, which a pulldown that combs two of five does not get past; once a second, so that what is
+# combed all the time does not cost more than that.
 COMBED: Final = 0.002
 COMBED_INTERVAL_SECONDS: Final = 0.2
-COMBED_PICTURES: Final = 2.0
+COMBED_PICTURES: Final = 5.0
+COMBED_REST_SECONDS: Final = 1.0
 # So much less or more of the colour, and this mean length of (U, V) besides, are looked at at once.
 COLOUR_CHANGE: Final = 0.25
 COLOUR_SLACK: Final = 2 / 256
@@ -69,18 +71,19 @@ class Texture:
         self._aim = Aim(arithmetic, slots, _DETECTORS, _JUDGED, TEXTURE_INTERVAL_SECONDS)
         self._colour = arithmetic.column(slots)  # saturation of the last colourful picture
         self._loss = arithmetic.column(slots)  # of colour, of the last picture that says something of it
-        # Combing of the last picture, and before it, and when they were; what is combed; and how many pictures in a row
-        # were looked at because of it.
+        # Combing of the last picture, and before it, and when they were; what is combed; how many pictures are still to
+        # be looked at because of it, and since when.
         self._combed = arithmetic.column(slots), arithmetic.column(slots)
         self._when = arithmetic.column(slots, torch.nan), arithmetic.column(slots, torch.nan)
-        self._enough, self._close = arithmetic.column(slots, torch.inf), arithmetic.column(slots)
+        self._enough, self._left = arithmetic.column(slots, torch.inf), arithmetic.column(slots)
+        self._closely = arithmetic.column(slots, torch.nan)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
         self._aim.open_slot(slot, parameters)
-        for column in (self._colour, self._loss, self._close, *self._combed):
+        for column in (self._colour, self._loss, self._left, *self._combed):
             column[slot] = 0.0
-        for column in self._when:
+        for column in (self._closely, *self._when):
             column[slot] = torch.nan
         self._enough[slot] = parameters.get("video.combing", {}).get("threshold", torch.inf)
 
@@ -102,9 +105,12 @@ class Texture:
         self._fade(view, slots, due)
         xp, interval = self._arithmetic.xp, self._aim.interval(view, slots, rows.pts, due)
         combed = self._combed[0][slots] >= COMBED
-        at_once = combed & (self._close[slots] < COMBED_PICTURES)
-        close = xp.where(combed, self._close[slots] + 1, 0.0)
-        self._close[slots] = xp.where(due, close, self._close[slots])
+        rested = ~(abs(rows.pts - self._closely[slots]) < COMBED_REST_SECONDS)  # NaN too
+        begins = due & combed & rested
+        self._closely[slots] = xp.where(begins, rows.pts, self._closely[slots])
+        left = xp.where(begins, COMBED_PICTURES, (self._left[slots] - 1).clip(0.0, None))
+        self._left[slots] = xp.where(due, left, self._left[slots])
+        at_once = left > 0
         interval = xp.where(combed & (interval > COMBED_INTERVAL_SECONDS), COMBED_INTERVAL_SECONDS, interval)
         interval = xp.where(at_once, 0.0, interval)
         self._schedule.pace(slots, due, due, interval=interval, gain=TEXTURE_GRADIENT_CHANGE, granted=at_once)
