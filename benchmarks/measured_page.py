@@ -91,8 +91,8 @@ def page(records: Mapping[str, dict[str, Any] | None]) -> str:
         "## Others",
         "",
         "- `avjury bench detectors`: what is found of planted defects, and false alarms: docs/detectors.md.",
-        "- `avjury bench models`: the networks on held-out clips (`--network artifact|audio|sync`), with curves and what they "
-        "got",
+        "- `avjury bench models`: the networks on held-out clips (`--network artifact|audio|sync`), with curves "
+        "and what they got",
         "  wrong as pictures; `avjury bench network`: the artifact network on whole streams",
         "  (docs/network.md).",
         "- `avjury bench parity`: against FFmpeg (docs/parity.md); `bench sync`: how exactly offsets are "
