@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Final
 
-import torch
-
 from engine.comparing import Comparing
 from engine.counters import EngineCounters
 from engine.decode.driver import wait_by_blocking
@@ -122,7 +120,7 @@ class Emitter:
         while len(self._in_flight) > depth:
             pending, beside, frames, measures = self._in_flight.popleft()
             transitions = pending.transitions()
-            self._account(measures, frames)
+            self._account(measures, frames, pending)
             for transition in transitions:
                 stream = self._streams[transition.slot]
                 incident, change = stream.book.apply(transition)
@@ -162,14 +160,14 @@ class Emitter:
     def _judged(self, frames: FrameBatch) -> None:
         """The verdicts on these pictures are given out; they are not yet released."""
 
-    def _account(self, measures: Measures, frames: FrameBatch | None) -> None:
+    def _account(self, measures: Measures, frames: FrameBatch | None, pending: Pending) -> None:
         """Count what was measured, per stream and second, and keep it where a report or evidence wants it."""
         if self._recorder is not None:
             self._recorder.measures(measures)
         if self._levels is not None:
             self._levels.add(measures)
         values = measures.values.cpu().numpy() if self.settings.trace else None
-        brightness = self._brightness(measures)
+        brightness = self._brightness(measures, pending)
         starts, ends = measures.start.tolist(), measures.known_until.tolist()
         for row, slot in enumerate(measures.slots.tolist() if frames is None else frames.numbers):
             stream = self._streams[slot]
@@ -198,16 +196,14 @@ class Emitter:
             self.counters.batches += 1
             self.counters.batch_frames += len(frames.surfaces)
 
-    def _brightness(self, measures: Measures) -> list[float]:
+    def _brightness(self, measures: Measures, pending: Pending) -> list[float]:
         """Mean luma of each picture, in steps of 1/255 from a GPU: one byte of each crosses for it."""
         if measures.track != "video" or not any(self._wants_brightness(slot) for slot in measures.slots.tolist()):
             return []
         if self.device.type == "cpu":
             found: list[float] = measures.values.numpy()[:, _LUMA_MEAN].tolist()
             return found
-        means = measures.values[:, _LUMA_MEAN]
-        self.counters.device_to_host_bytes += len(means)
-        return [level / 255 for level in (255 * means.nan_to_num()).round().to(torch.uint8).cpu().tolist()]
+        return pending.brightness()
 
     def _wants_brightness(self, slot: int) -> bool:
         sync = self._streams[slot].sync

@@ -34,11 +34,11 @@ from engine.sampling import Sampling
 
 VIDEO_QUEUE_FRAMES = 4
 AUDIO_QUEUE_BLOCKS = 16
-# Of a file, whose pictures nobody waits for one by one, so many are handed over at a time, and twice as many held: as
-# few as four of a large size, which then are still in the processor's cache, and more of a small one.
+# Of a file, whose pictures nobody waits for one by one, so many are handed over at a time, and twice as many held: few
+# of a large size, which take memory, and more of a small one.
 LEAST_TOGETHER = 4
 MOST_TOGETHER = 16
-TOGETHER_SAMPLES = LEAST_TOGETHER * 1920 * 1088
+TOGETHER_SAMPLES = 8 * 1920 * 1088
 TICK_QUEUE = 64
 # Pictures cannot be decoded before the first key frame. Some broadcast encoders send none, but refresh bit by bit.
 KEY_FRAME_SECONDS = 10.0
@@ -334,7 +334,10 @@ class StreamReader:
                 if self._offset is not None:
                     self._flush()  # what is held back came before the silence
                 self._offset = packet.offset
-            watch.packet(packet, clock.found if clock is not None else ())
+            found = clock.found if clock is not None else ()
+            if self.progress.stalled:
+                watch.in_outage(found)
+            watch.packet(packet, found)
             if packet.track == "video" and video is not None:
                 if self.progress.wait_for_key and not packet.key and self.progress.packet_at < self._key_deadline:
                     continue
@@ -352,7 +355,8 @@ class StreamReader:
                 if audio.format is not None and packet.pts is not None:
                     watch.sound(*audio.format, packet.pts)
             self._count_errors(packet)
-            self._give_findings()
+            if self.progress.decoded_until >= watch.next_at:
+                self._give_findings()
             self.progress.tick()
         if not self._stop.is_set():
             self._flush()

@@ -27,6 +27,7 @@ from engine.measure.schedule import ScheduledPart, Together
 from engine.measure.sharpness import Sharpness
 from engine.measure.slates import Slates
 from engine.measure.sound import Sound
+from engine.measure.tally import Tally
 from engine.measure.tears import Tears
 from engine.measure.texture import Texture
 from engine.measure.ticks import tick_rows
@@ -82,7 +83,9 @@ class Measure:
         self._device, self._arithmetic = device, arithmetic
         self._spare_slot = slots  # of rows without a picture, which fill up a batch that is played back
         slots += 1
-        self._followers = tuple(followers)
+        self._tally = Tally(device)
+        self._followers = (*followers, self._tally)
+        self._followed = bool(followers)
         self._graphs: Graphs[Inputs] = Graphs(device, record)
         self._room = Room()
         self._seen: Sequence[tuple[int, ...]] = ()  # of the last batch on the host, with its facts
@@ -176,7 +179,7 @@ class Measure:
         self.fingerprints.take(batch, inputs.frames[:count])
         return Measures(
             "video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values[:count],
-            device_rows=(slots, pts, pts), kept=bool(self._followers),
+            device_rows=(slots, pts, pts), kept=self._followed, tally=self._tally.of(rows),
         )  # fmt: skip
 
     def _frames_on_host(self, batch: FrameBatch) -> Tensor:

@@ -182,6 +182,6 @@ def test_weights_that_cannot_be_used_are_an_error_with_a_remedy(tmp_path):
     path = tmp_path / "mine.safetensors"
     torch.save({"weights": torch.zeros(3)}, path)
     with pytest.raises(ConfigError, match="pickle"):
-        audio_network_of(AudioNetworkSettings(weights=path))
+        audio_network_of(AudioNetworkSettings(0.5, path))
     assert audio_network_of(AudioNetworkSettings(windows_per_second=0)) is None
     assert audio_network_of(None) is None
