@@ -16,7 +16,6 @@ from engine.counters import EngineCounters
 from engine.decode.driver import wait_by_blocking
 from engine.detectors import all_detectors
 from engine.devices import choose_device
-from engine.errors import ConfigError
 from engine.evidence import thumbnail
 from engine.evidence.overlay import overlay
 from engine.evidence.recorder import Recorder
@@ -28,14 +27,12 @@ from engine.levels import Levels
 from engine.listener import Listener, Silent
 from engine.measure import AUDIO_COLUMNS, VIDEO_COLUMNS, Measure
 from engine.measure.graphs import record_on
-from engine.measure.network import NetworkUse
 from engine.media import Follower, FrameBatch, Measures
+from engine.networks import audio_network_of, network_of, sync_network_of
 from engine.outcome import Outcome
 from engine.shadow_judge import Found, ShadowJudge
-from engine.spec import EngineSettings, NetworkSettings
+from engine.spec import EngineSettings
 from engine.verdicts import Incident, StreamSecond
-from models.artifact_weights import load_artifact
-from models.weight_files import WeightsError
 
 PROGRESS_SECONDS: Final = 0.1
 # Of live streams, the longest that may be asked for, and as much again.
@@ -58,6 +55,8 @@ class Emitter:
         self.settings = settings
         self.device = choose_device(settings.device)
         network = network_of(settings.network)  # it may fail: before anything is made that has to be let go
+        audio_network = audio_network_of(settings.audio_network)
+        self._sync_network = sync_network_of(settings.sync_network)
         if self.device.type == "cuda":
             # Before torch makes the context: reader threads that wait for the GPU must not burn the cores.
             wait_by_blocking(self.device.index or 0)
@@ -74,6 +73,7 @@ class Emitter:
             slots,
             slates=settings.slates,
             network=network,
+            audio_network=audio_network,
             record=record_on(self.device) if self.device.type == "cuda" and settings.graphs else None,
             followers=self._followers("video", VIDEO_COLUMNS),
             sound_followers=self._followers("audio", AUDIO_COLUMNS),
@@ -245,22 +245,3 @@ class Emitter:
         if sync is not None:
             second = replace(second, sync=sync)
         self._listener.on_second(second)
-
-
-def network_of(settings: NetworkSettings | None) -> NetworkUse | None:
-    """The artifact network for an engine, if it is to be used.
-
-    Raises: ConfigError if its weights are not what they should be.
-    """
-    if settings is None or settings.pictures_per_second <= 0:
-        return None
-    try:
-        artifact = load_artifact(settings.weights)
-    except WeightsError as error:
-        raise ConfigError(
-            "cannot use the network's weights",
-            stream="" if settings.weights is None else str(settings.weights),
-            why=str(error),
-            remedy="write weights with avjury train, or leave engine.network.weights out",
-        ) from error
-    return NetworkUse(artifact, settings.pictures_per_second, settings.judges)

@@ -20,6 +20,7 @@ from engine.measure.fields import Fields
 from engine.measure.fingerprints import Fingerprints
 from engine.measure.graphs import Graphs, Inputs, Record, stage
 from engine.measure.information import Information
+from engine.measure.listening import AudioNetworkUse, Listening
 from engine.measure.network import MAP_SHARE, Floats, Network, NetworkUse
 from engine.measure.rows import Part, Room, Rows, facts_array, facts_listed
 from engine.measure.schedule import ScheduledPart, Together
@@ -60,6 +61,7 @@ class Measure:
         arithmetic: of what is made of their results; that of the device unless told.
         slates: pictures to look for.
         network: how the artifact network is used; None leaves it out.
+        audio_network: how the audio network is used; None leaves it out.
         record: how launches are recorded to be played back; None launches everything one by one. Not for the CPU.
         followers, sound_followers: who keeps something of the pictures' rows, and of those of sound, where the
             arithmetic is not on the host.
@@ -72,6 +74,7 @@ class Measure:
         arithmetic: Arithmetic | None = None,
         slates: Sequence[Slate] = (),
         network: NetworkUse | None = None,
+        audio_network: AudioNetworkUse | None = None,
         record: Record | None = None,
         followers: Sequence[Follower] = (),
         sound_followers: Sequence[Follower] = (),
@@ -112,7 +115,7 @@ class Measure:
         if arithmetic.on_host:
             together = Together([part.schedule for part in self._scheduled])
             self._every_picture = EveryPicture(change, torn, together, slots)
-        self._sound = Sound(arithmetic, slots - 1, record=record, followers=sound_followers)
+        self._sound = Sound(arithmetic, slots - 1, audio_network, record=record, followers=sound_followers)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         """A stream moves in.
@@ -131,6 +134,7 @@ class Measure:
     def close_slot(self, slot: int) -> None:
         """The stream has moved out: let go of its pictures."""
         self.fingerprints.keep(slot, None)
+        self.fingerprints.keep_tiles(slot, None)
         self._sound.close_slot(slot)
         self._references.forget(slot)
 
@@ -145,6 +149,11 @@ class Measure:
     def programme(self, slot: int, end: float) -> Measures | None:
         """The row of sound that a programme's end adds; see Sound.programme."""
         return self._sound.programme(slot, end)
+
+    @property
+    def listening(self) -> Listening | None:
+        """The audio network at work; None where it is left out."""
+        return self._sound.listening
 
     def frames(self, batch: FrameBatch) -> Measures:
         """Measure pictures."""
