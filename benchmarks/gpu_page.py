@@ -216,9 +216,10 @@ def _block_lines() -> Iterator[str]:
                 f"| {kernel} | sm_{architecture} | {' x '.join(map(str, blocks.tile)) or 'a row'} | {blocks.warps} | "
                 f"{taken.registers} | {taken.shared_bytes} | {occupancy(taken, architecture):.0%} |"
             )
-    yield (
-        "\nThe others have one size everywhere. On sm_90 all of them keep to registers but one: `_mix` of sound_features\n"
-        "leaves 416 bytes of a thread on the stack, ten times a second."
+    yield from (
+        "",
+        "The others have one size everywhere. On sm_90 all of them keep to registers but one: `_mix` of",
+        "sound_features leaves 416 bytes of a thread on the stack, ten times a second.",
     )
 
 
