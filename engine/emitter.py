@@ -35,6 +35,7 @@ from engine.media import Follower, FrameBatch, Measures
 from engine.outcome import Outcome
 from engine.shadow_judge import Found, ShadowJudge
 from engine.spec import EngineSettings, NetworkSettings
+from engine.stale_kernels import forget_stale_kernels
 from engine.verdicts import Incident, StreamSecond
 from models.artifact_weights import load_artifact
 from models.weight_files import WeightsError
@@ -57,6 +58,7 @@ class Emitter:
     """
 
     def __init__(self, settings: EngineSettings, listener: Listener | None, slots: int, evidence: Sink | None) -> None:
+        forget_stale_kernels()
         self.settings = settings
         self.device = choose_device(settings.device)
         network = network_of(settings.network)  # it may fail: before anything is made that has to be let go
