@@ -129,6 +129,7 @@ class StreamReader:
         self.onsets: SoundOnsets | None = SoundOnsets() if "av.sync" in self._parameters else None
         """Where its sound sets in, for a test pattern of flashes and beeps. The engine's loop may set it."""
         self.print: SoundPrint | None = None
+        self.lips: SoundPrint | None = None
         """What its sound is known by, where it is compared with another stream. The engine's loop may set it."""
         self.anew = False
         """What follows the gap is not to be compared with what came before it."""
@@ -333,7 +334,10 @@ class StreamReader:
                 if self._offset is not None:
                     self._flush()  # what is held back came before the silence
                 self._offset = packet.offset
-            watch.packet(packet, clock.found if clock is not None else ())
+            found = clock.found if clock is not None else ()
+            if self.progress.stalled:
+                watch.in_outage(found)
+            watch.packet(packet, found)
             if packet.track == "video" and video is not None:
                 if self.progress.wait_for_key and not packet.key and self.progress.packet_at < self._key_deadline:
                     continue
@@ -418,7 +422,7 @@ class StreamReader:
             self.progress.goes_on(block.pts)
             self._pace(block.pts)
             self.progress.audio_until = max(self.progress.audio_until, block.pts + block.valid / 48000)
-            for listening in (self.onsets, self.print):
+            for listening in (self.onsets, self.print, self.lips):
                 if listening is not None:
                     listening.take(block)  # first: the block is then the engine's
             self.audio.put(block, self._stop.is_set)

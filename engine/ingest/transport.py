@@ -137,6 +137,11 @@ class TransportWatch:
         self._absences.append(made)
         return made
 
+    def in_outage(self, found: Sequence[Discontinuity]) -> None:
+        """An outage is told: steps of the timestamps before the next packet belong to it."""
+        if self._timeline is not None:
+            self._timeline.begin_anew(len(found))
+
     def packet(self, packet: Packet, found: Sequence[Discontinuity]) -> None:
         """Look at the next packet, before it is decoded.
 

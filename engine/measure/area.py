@@ -42,7 +42,7 @@ class Area:
         self._arithmetic = arithmetic
         self.schedule = Schedule(
             slots, arithmetic, interval=AREA_INTERVAL_SECONDS, loss=AREA_GRADIENT_CHANGE, gain=AREA_GRADIENT_CHANGE,
-            rate=1 / AREA_INTERVAL_SECONDS, slack=AREA_BLACK_CHANGE, beside=_BLACK,
+            rate=2 / AREA_INTERVAL_SECONDS, slack=AREA_BLACK_CHANGE, beside=_BLACK,
         )  # fmt: skip
         self._aim = Aim(arithmetic, slots, ("video.letterbox",), ("letterbox",), AREA_INTERVAL_SECONDS)
         # The bars that the stream has as a rule, of both directions, NaN until known; and since when it has others.

@@ -140,13 +140,14 @@ def fold_texture(view, columns, facts, slots, pts, due, known, limits, state, ai
         columns: gradient, u_mean, v_mean, saturation, u_gradient, v_gradient, out_of_range, out_of_tolerance, combing,
             chroma_loss, combing_since.
         facts: (len(Fact), N) float64.
-        known: (8, S) float64: saturation of the last colourful picture, loss of colour, combing of the last picture and
-            of the one before it, when they were, what is combed, and how many in a row were looked at because of it.
+        known: (9, S) float64: saturation of the last colourful picture, loss of colour, combing of the last picture and
+            of the one before it, when they were, what is combed, how many are still to be looked at because of it, and
+            since when.
         limits: colourful, empty gradient, lost gradient, lowest and highest chroma, combed, interval then, gain; how
-            many combed pictures are looked at at once, and the most credit.
+            many pictures are looked at at once, how long they rest then, and the most credit.
     """
     gradient, u, v, saturation, u_steps, v_steps, out_of_range, out_of_tolerance, combing, chroma_loss, since = columns
-    colourful, empty, lost, lowest, highest, combed, combed_seconds, gain, most_at_once, burst = limits
+    colourful, empty, lost, lowest, highest, combed, combed_seconds, gain, most_at_once, rest_seconds, burst = limits
     for row in range(slots.shape[0]):
         if not due[row]:
             continue
@@ -180,11 +181,13 @@ def fold_texture(view, columns, facts, slots, pts, due, known, limits, state, ai
                 known[0, slot] = colour
         known[1, slot] = own[chroma_loss] = loss
         interval = next_look(aim, view, row, slot, at)
-        close = known[7, slot]
-        known[7, slot] = close + 1.0 if now >= combed else 0.0
+        if now >= combed and not abs(at - known[8, slot]) < rest_seconds:  # NaN too
+            known[7, slot], known[8, slot] = most_at_once, at
+        else:
+            known[7, slot] = max(known[7, slot] - 1.0, 0.0)
         if now >= combed:
             interval = min(interval, combed_seconds)
-            if close < most_at_once:
-                interval = 0.0
-                grant(state, slot, burst)
+        if known[7, slot] > 0.0:
+            interval = 0.0
+            grant(state, slot, burst)
         set_pace(state, slot, interval, gain)

@@ -17,10 +17,12 @@ from kernels.texture import COLUMNS, texture
 # the pictures looked at walk through every rhythm in which pictures repeat.
 TEXTURE_INTERVAL_SECONDS: Final = 0.51
 # A picture with so many combed blocks is looked at again soon: one alone, as at a cut between two fields, is no defect.
-# The next two pictures at once, so that it is known; and then at intervals, as it comes and goes with motion.
+# The next five at once, which a pulldown that combs two of five does not get past; once a second, so that what is
+# combed all the time does not cost more than that.
 COMBED: Final = 0.002
 COMBED_INTERVAL_SECONDS: Final = 0.2
-COMBED_PICTURES: Final = 2.0
+COMBED_PICTURES: Final = 5.0
+COMBED_REST_SECONDS: Final = 1.0
 # So much less or more of the colour, and this mean length of (U, V) besides, are looked at at once.
 COLOUR_CHANGE: Final = 0.25
 COLOUR_SLACK: Final = 2 / 256
@@ -48,7 +50,7 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _LIMITS: Final = (
     COLOURFUL, EMPTY_GRADIENT, LOST_GRADIENT, LOWEST_CHROMA, HIGHEST_CHROMA, COMBED, COMBED_INTERVAL_SECONDS,
-    TEXTURE_GRADIENT_CHANGE, COMBED_PICTURES, float(BURST),
+    TEXTURE_GRADIENT_CHANGE, COMBED_PICTURES, COMBED_REST_SECONDS, float(BURST),
 )  # fmt: skip
 # Those that have to last, and what they judge.
 _DETECTORS: Final = ("video.noise", "video.banding", "video.levels", "video.chroma_loss", "video.bars")
@@ -77,20 +79,20 @@ class Texture:
             beside=_COLOUR,
         )
         self._aim = Aim(arithmetic, slots, _DETECTORS, _JUDGED, TEXTURE_INTERVAL_SECONDS)
-        known = torch.zeros((8, slots), dtype=torch.float64, device=arithmetic.device)
+        known = torch.zeros((9, slots), dtype=torch.float64, device=arithmetic.device)
         self._known = arithmetic.view(known)
         # Saturation of the last colourful picture; loss of colour, of the last one that says something of it; combing
-        # of the last picture, and before it, and when they were; what is combed; and how many pictures in a row were
-        # looked at because of it.
+        # of the last picture, and before it, and when they were; what is combed; how many pictures are still to be
+        # looked at because of it, and since when.
         self._colour, self._loss, *found = self._known
-        self._combed, self._when, (self._enough, self._close) = found[:2], found[2:4], found[4:]
-        self._enough[:], self._known[4:6] = torch.inf, torch.nan
+        self._combed, self._when, (self._enough, self._left, self._closely) = found[:2], found[2:4], found[4:]
+        self._enough[:], self._known[4:6], self._closely[:] = torch.inf, torch.nan, torch.nan
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self.schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
         self._aim.open_slot(slot, parameters)
         self._known[:, slot] = 0.0
-        self._known[4:6, slot] = torch.nan
+        self._known[4:6, slot] = self._closely[slot] = torch.nan
         self._enough[slot] = parameters.get("video.combing", {}).get("threshold", torch.inf)
 
     @property
@@ -115,9 +117,12 @@ class Texture:
         self._fade(view, slots, due)
         xp, interval = self._arithmetic.xp, self._aim.interval(view, slots, rows.pts, due)
         combed = self._combed[0][slots] >= COMBED
-        at_once = combed & (self._close[slots] < COMBED_PICTURES)
-        close = xp.where(combed, self._close[slots] + 1, 0.0)
-        self._close[slots] = xp.where(due, close, self._close[slots])
+        rested = ~(abs(rows.pts - self._closely[slots]) < COMBED_REST_SECONDS)  # NaN too
+        begins = due & combed & rested
+        self._closely[slots] = xp.where(begins, rows.pts, self._closely[slots])
+        left = xp.where(begins, COMBED_PICTURES, (self._left[slots] - 1).clip(0.0, None))
+        self._left[slots] = xp.where(due, left, self._left[slots])
+        at_once = left > 0
         interval = xp.where(combed & (interval > COMBED_INTERVAL_SECONDS), COMBED_INTERVAL_SECONDS, interval)
         interval = xp.where(at_once, 0.0, interval)
         self.schedule.pace(slots, due, due, interval=interval, gain=TEXTURE_GRADIENT_CHANGE, granted=at_once)

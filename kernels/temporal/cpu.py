@@ -33,7 +33,7 @@ _FLASH_WINDOW, _PEAK, _RED_SHARE, _RED_SCALE = (
 _PERIOD_MIN, _PERIOD_MAX, _PERIODIC, _OPPOSED = at.PERIOD_MIN, at.PERIOD_MAX, at.PERIODIC, at.OPPOSED
 _LEAST_POWER = at.LEAST_POWER
 _FLICKER_STEP, _FLICKER_RESTS, _FLICKER_BACK = at.FLICKER_STEP, at.FLICKER_RESTS, at.FLICKER_BACK_SECONDS
-_LEVEL_TIMES = at.LEVEL_TIMES
+_LEVEL_TIMES, _LEVEL_OFFSET, _ONE_WAY = at.LEVEL_TIMES, at.LEVEL_OFFSET, at.ONE_WAY
 _FLASH_TOGETHER, _FLASHES_AT, _FLASHES_SIZE, _FLASHES = at.FLASH_TOGETHER, at.FLASHES_AT, at.FLASHES_SIZE, at.FLASHES
 _REPEAT_SHARE, _LEAST_MOTION, _MOST_REPEATS = at.REPEAT_SHARE, at.LEAST_MOTION, at.MOST_REPEATS
 _GOES_ON, _REPEAT_MEMORY, _STUTTER_WINDOW = at.GOES_ON, at.REPEAT_MEMORY, at.STUTTER_WINDOW_SECONDS
@@ -341,10 +341,10 @@ def _stuck(state, luma, difference, motion, step, pts):
 
 
 @compiled
-def _broken_colour(tiles, state, spread, step, coloured):
+def _broken_colour(tiles, state, spread, step, coloured, redness):
     luma = tiles[0, 0]
     neutral = not coloured or (abs(tiles[2, 0] - 0.5) < _NEUTRAL and abs(tiles[3, 0] - 0.5) < _NEUTRAL)
-    if spread <= _UNIFORM_SPREAD and not (neutral and not (luma > _DARK and luma < _BRIGHT)):
+    if spread <= _UNIFORM_SPREAD and redness == 0.0 and not (neutral and not (luma > _DARK and luma < _BRIGHT)):
         state[_CARD_SECONDS] += step
     else:
         apart = 0.0
@@ -382,6 +382,7 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
     coloured = not np.isnan(tiles[2, 0])
     low, high = np.empty(3), np.empty(3)
     level_sum, motion_sum, colour_sum = 0.0, 0.0, 0.0
+    cut, change, apart = 0, 0.0, 0.0
     for plane in range(3):
         row = 0 if plane == 0 else plane + 1
         low[plane], high[plane] = tiles[row, 0], tiles[row, 0]
@@ -389,6 +390,9 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
         luma = tiles[0, tile] * 256.0 / 255.0 if full_range else (tiles[0, tile] * 256.0 - 16.0) / 219.0
         level_sum += luma
         motion_sum += tiles[1, tile]
+        cut += tiles[1, tile] > _CUT_DIFFERENCE
+        change += tiles[0, tile] - state[_LAST_LUMA + tile]
+        apart += abs(tiles[0, tile] - state[_LAST_LUMA + tile])
         for plane in range(3 if coloured else 1):
             row = 0 if plane == 0 else plane + 1
             low[plane] = min(low[plane], tiles[row, tile])
@@ -415,7 +419,11 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
     out[0] = max(out[1], _rate(state, _LUMINANCE_TURNS, _LUMINANCE_TIMES, pts))
     out[9] = _flashed_since(state, out[0], pts)
     state[_LEVEL_TIMES + int(state[_LEVELS]) % _LEVELS_SIZE] = pts
-    _push(state, _LEVELS, _LEVELS_AT, _LEVELS_SIZE, level_sum / TILES)
+    level = level_sum / TILES
+    cuts = not fresh and cut >= _CUT_TILES and motion_sum / TILES >= _CUT_RISE * state[_MOTION]
+    if cuts and abs(change) <= _ONE_WAY * apart:
+        state[_LEVEL_OFFSET] = state[_LEVELS_AT + (int(state[_LEVELS]) - 1) % _LEVELS_SIZE] - level
+    _push(state, _LEVELS, _LEVELS_AT, _LEVELS_SIZE, level + state[_LEVEL_OFFSET])
     out[2], out[10] = _flicker(state, pts)
     out[3], out[4], out[6], out[11] = 0.0, 0.0, 0.0, 0.0
     if not fresh and not np.isnan(motion_sum):
@@ -426,7 +434,7 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
         spread = max(spread, high[1] - low[1], high[2] - low[2])
     out[5] = spread + gradient
     out[8] = colour_sum / TILES
-    out[7] = _broken_colour(tiles, state, out[5], 0.0 if fresh else pts - last, coloured)
+    out[7] = _broken_colour(tiles, state, out[5], 0.0 if fresh else pts - last, coloured, redness)
     if not np.isnan(mafd):
         if not np.isnan(state[_LAST_MAFD]):
             out[6] = min(100.0 * mafd, 100.0 * abs(mafd - state[_LAST_MAFD]))

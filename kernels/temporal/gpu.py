@@ -57,6 +57,7 @@ _SHORTEST_CARD, _SAME_SCENE = tl.constexpr(at.SHORTEST_CARD_SECONDS), tl.constex
 _NEUTRAL, _DARK, _BRIGHT = tl.constexpr(at.NEUTRAL), tl.constexpr(at.DARK), tl.constexpr(at.BRIGHT)
 _FLICKER_STEP, _FLICKER_RESTS = tl.constexpr(at.FLICKER_STEP), tl.constexpr(at.FLICKER_RESTS)
 _FLASH_TOGETHER, _FLASHES = tl.constexpr(at.FLASH_TOGETHER), tl.constexpr(at.FLASHES)
+_LEVEL_OFFSET, _ONE_WAY = tl.constexpr(at.LEVEL_OFFSET), tl.constexpr(at.ONE_WAY)
 _FLASHES_AT, _FLASHES_SIZE = tl.constexpr(at.FLASHES_AT), tl.constexpr(at.FLASHES_SIZE)
 _FLICKER_BACK, _LEVEL_TIMES = tl.constexpr(at.FLICKER_BACK_SECONDS), tl.constexpr(at.LEVEL_TIMES)
 _RECTANGULAR, _FADING = tl.constexpr(at.RECTANGULAR), tl.constexpr(at.FADING)
@@ -368,11 +369,14 @@ def _span(values, inside):
 
 
 @triton.jit
-def _broken_colour(state, tile, inside, fresh, coloured, spread, luma, u, v, first_luma, first_u, first_v, step):
+def _broken_colour(
+    state, tile, inside, fresh, coloured, spread, luma, u, v, first_luma, first_u, first_v, redness, step
+):
     pale = (tl.abs(first_u - 0.5) < _NEUTRAL) & (tl.abs(first_v - 0.5) < _NEUTRAL)
     neutral = _flag(coloured == 0) | _flag(pale)
     extreme = _flag(((first_luma > _DARK) & (first_luma < _BRIGHT)) == 0)
-    card = _flag(spread <= _UNIFORM_SPREAD) & ((neutral & extreme) == 0)
+    red = tl.sum(tl.where(tile == _TILES - 1, redness, 0.0), axis=0)
+    card = _flag((spread <= _UNIFORM_SPREAD) & (red == 0.0)) & ((neutral & extreme) == 0)
     before = tl.load(state + _BEFORE_CARD + tile, mask=inside, other=0.0)
     before = tl.where(fresh, float("inf"), before)
     lasted = _scalar(state, _CARD_SECONDS, fresh, 0.0)
@@ -423,6 +427,15 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         tl.store(columns, tl.maximum(general, reds))
         tl.store(columns + 1, reds)
         level = tl.sum(tl.where(inside, luma, 0.0), axis=0) / _TILES
+        levels = _scalar(state, _LEVELS, fresh, 0.0).to(tl.int32)
+        change = tl.where(inside, code - tl.load(state + _LAST_LUMA + tile, mask=inside, other=0.0), 0.0)
+        mixed = tl.abs(tl.sum(change, axis=0)) <= _ONE_WAY * tl.sum(tl.abs(change), axis=0)
+        cut = _count(inside & (difference > _CUT_DIFFERENCE)) >= _CUT_TILES
+        cut = cut & (tl.sum(difference, axis=0) / _TILES >= _CUT_RISE * tl.load(state + _MOTION)) & (levels > 0)
+        before = tl.load(state + _LEVELS_AT + (levels + _LEVELS_SIZE - 1) % _LEVELS_SIZE)
+        offset = tl.where(_flag(cut & mixed), before - level, _scalar(state, _LEVEL_OFFSET, fresh, 0.0))
+        tl.store(state + _LEVEL_OFFSET, offset)
+        level += offset
         rate = tl.maximum(general, reds)
         tl.store(columns + 9, _flashed_since(state, fresh, turned | reddened, rate, pts))
         amplitude, flicker_since = _flicker(state, fresh, level, pts)
@@ -443,7 +456,7 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         spread += tl.load(gradients + n)
         tl.store(columns + 5, spread)
         tl.store(columns + 7, _broken_colour(state, tile, inside, fresh, coloured, spread, code, u_code, v_code,
-                                             first, first_u, tl.load(rows + 3 * _TILES), step))  # fmt: skip
+                                             first, first_u, tl.load(rows + 3 * _TILES), redness, step))  # fmt: skip
         mafd = tl.load(mafds + n)
         last_mafd = _scalar(state, _LAST_MAFD, fresh, float("nan"))
         comparable = _known(mafd) & _known(last_mafd)

@@ -44,6 +44,9 @@ PERIOD_MAX: Final = 10
 PERIODIC: Final = 0.7
 OPPOSED: Final = -0.2
 LEAST_POWER: Final = 1e-12  # of a level squared: below it there is only rounding
+# The step at a cut is taken out. Brightness that pumps changes all tiles one way, a cut to another scene does not: the
+# sum of its changes is less than this share of their sizes'.
+ONE_WAY: Final = 0.7
 # It began with the first step of this share of the largest one, and is over where there was none for some pictures: of
 # a sine of the longest period three pictures in a row have smaller steps at most. Onsets are not dated back further
 # than this: clean content flickers for a third of a second, and what lasts a second shall be seen for more than that.
@@ -69,7 +72,7 @@ REPEAT_MEMORY: Final = 32.0
 STUTTER_WINDOW_SECONDS: Final = 2.0
 LATE: Final = 1.5  # steps of the timestamps, in steps of an otherwise even stream
 EVEN: Final = 1.1
-MOST_OUTLIERS: Final = 3  # so many late steps in a row are a new rate
+MOST_OUTLIERS: Final = 4  # so many late steps in a row are a new rate
 
 # The noise below which FFmpeg's freezedetect takes two pictures for the same.
 STILL: Final = 0.001
@@ -96,8 +99,9 @@ REST_MOST: Final = 3.0
 # Chroma of a decoder that has nothing to show: both planes empty. Of all colours, limited or full range, the greenest
 # has a U of 43 and a V of 21.
 LEAST_CHROMA: Final = 16.0 / 256
-# A picture of one colour (UNIFORM_SPREAD at most between tiles, gradient included) that is neither black nor white, and
-# is gone again within this time, the scene as it was: in a cut or an animation another scene follows.
+# A picture of one colour (UNIFORM_SPREAD at most between tiles, gradient included) that is neither black nor white nor
+# saturated red, and is gone again within this time, the scene as it was: in a cut or an animation another scene
+# follows.
 UNIFORM_SPREAD: Final = 4.0 / 256
 SHORTEST_CARD_SECONDS: Final = 1.0
 SAME_SCENE: Final = 10.0 / 256
@@ -161,4 +165,5 @@ LEVEL_TIMES: Final = BEFORE_CARD + TILES  # of the pictures of LEVELS_AT
 FLASHES_AT: Final = LEVEL_TIMES + LEVELS_SIZE  # when FLASH_TOGETHER tiles made a transition, and how often so far
 FLASHES_SIZE: Final = TURN_TIMES
 FLASHES: Final = FLASHES_AT + FLASHES_SIZE
-STATE_SIZE: Final = FLASHES + 1
+LEVEL_OFFSET: Final = FLASHES + 1  # added to the levels, so that cuts leave no step
+STATE_SIZE: Final = LEVEL_OFFSET + 1

@@ -125,6 +125,7 @@ class Stream:
     luminances: list[Numbers] = field(default_factory=list)
     reds: list[Numbers] = field(default_factory=list)
     levels: list[float] = field(default_factory=list)
+    offset: float = 0.0
     mafd: float = np.nan
     # Of stutter.
     moves: list[float] = field(default_factory=list)
@@ -150,11 +151,11 @@ class Stream:
     card_seconds: float = 0.0
     before_card: Numbers = field(default_factory=lambda: np.full(TILES, np.inf))
 
-    def broken_colour(self, tiles: Numbers, spread: float, step: float, coloured: bool) -> float:
-        """The measure of that name; `step` is the time since the last picture."""
+    def broken_colour(self, tiles: Numbers, spread: float, step: float, coloured: bool, red: float) -> float:
+        """The measure of that name; `step` is the time since the last picture, `red` how red it is."""
         luma, u, v = tiles[0], tiles[2], tiles[3]
         neutral = not coloured or (abs(u[0] - 0.5) < at.NEUTRAL and abs(v[0] - 0.5) < at.NEUTRAL)
-        card = spread <= at.UNIFORM_SPREAD and not (neutral and not at.DARK < luma[0] < at.BRIGHT)
+        card = spread <= at.UNIFORM_SPREAD and red == 0 and not (neutral and not at.DARK < luma[0] < at.BRIGHT)
         if card:
             self.card_seconds += step
         else:
@@ -259,7 +260,12 @@ class Temporal:
         coloured = not np.isnan(u[0])
         s.luminances.append(luminance(luma))
         s.reds.append(redness(luma, u, v) if coloured else np.zeros(TILES))
-        s.levels.append(float(luma.mean()))
+        level, change = float(luma.mean()), tiles[0] - s.luma
+        many = s.times and (tiles[1] > at.CUT_DIFFERENCE).sum() >= at.CUT_TILES
+        mixed = abs(float(change.sum())) <= at.ONE_WAY * float(np.abs(change).sum())
+        if many and float(tiles[1].mean()) >= at.CUT_RISE * s.motion and mixed:
+            s.offset = s.levels[-1] - level
+        s.levels.append(level + s.offset)
         out: dict[str, Any] = dict.fromkeys(at.COLUMNS, 0.0)
         if s.times and not np.isnan(tiles[1]).any():
             out["stutter_rate"], out["stutter_since"] = s.stutter(float(tiles[1].mean()), pts)
@@ -267,7 +273,7 @@ class Temporal:
         step = pts - s.times[-1] if s.times else 0.0
         planes = (0, 2, 3) if coloured else (0,)
         out["colour_spread"] = max(float(np.ptp(tiles[plane])) for plane in planes) + gradient
-        out["broken_colour"] = s.broken_colour(tiles, out["colour_spread"], step, coloured)
+        out["broken_colour"] = s.broken_colour(tiles, out["colour_spread"], step, coloured, float(s.reds[-1][-1]))
         s.times.append(pts)
         general, red = (
             [transitions([float(row[t]) for row in rows], s.times, darkest) for t in range(TILES)]
