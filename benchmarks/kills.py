@@ -12,7 +12,8 @@ What is counted, against what was sent, what the API said before each kill, and 
 - *lost*: an incident that the API had shown and that is not there after the start, or was closed and is not any more; a
   beginning or an end that nobody was told of; an incident that is still open when the channels have been taken out; a
   black picture that was sent while the service judged the channel, from a second before it until three seconds after it
-  was due to be known, and that no incident spans.
+  was due to be known, and that no incident spans; unless the service said meanwhile that it was more than a second late
+  or left pictures out.
 - *doubled*: two incidents of one channel and detector at the same time; one change that was told under two keys.
 """
 
@@ -60,6 +61,7 @@ LAST_RUN_SECONDS: Final = 30.0
 BEFORE_SECONDS: Final = 1.0
 AFTER_SECONDS: Final = 3.0
 LOOK_SECONDS: Final = 0.25
+LATE_SECONDS: Final = 1.0
 OVER_SECONDS: Final = 60.0
 JUDGED_SECONDS: Final = 600.0  # a busy machine takes its time to start
 CONFIG: Final = {
@@ -86,12 +88,14 @@ class Seen:
 
     Args:
         judged: by channel, the Unix seconds between which its state was "running" at each look.
+        late: by channel, the Unix seconds of looks at which its status said that it was judged late, or not in full.
         incidents: as the API last showed them, by id.
         seconds: from the start of the process to the kill.
         ready: from its start to /readyz; None where it was killed before.
     """
 
     judged: dict[str, tuple[float, float]] = field(default_factory=dict)
+    late: dict[str, list[float]] = field(default_factory=dict)
     incidents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
     ready: float | None = None
@@ -124,6 +128,8 @@ def watch(service: Service, seconds: float, *, judging: bool) -> Seen:
             for name, status in service.statuses().items():
                 if status["state"] == "running":
                     seen.judged[name] = (seen.judged.get(name, (before, before))[0], before)
+                if status["lag_seconds"] > LATE_SECONDS or status["sampling"] < 1:
+                    seen.late.setdefault(name, []).append(before)
             seen.incidents = {one["id"]: one for one in service.incidents()}
         time.sleep(LOOK_SECONDS)
     seen.seconds = time.monotonic() - service.started
@@ -184,7 +190,8 @@ def due_in(seen: Seen, connections: Sequence[tuple[str, float]]) -> list[tuple[s
         begin, end = seen.judged.get(channel, (0.0, 0.0))
         at = first + BLACK_AT + SET_SECONDS
         while at < end:
-            if at - SET_SECONDS - BEFORE_SECONDS > begin and at + AFTER_SECONDS < end:
+            since, until = at - SET_SECONDS - BEFORE_SECONDS, at + AFTER_SECONDS
+            if since > begin and until < end and not any(since < look < until for look in seen.late.get(channel, ())):
                 found.append((channel, at))
             at += UNIT_SECONDS
     return found

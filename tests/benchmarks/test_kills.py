@@ -62,6 +62,8 @@ def test_a_black_picture_is_due_where_its_channel_was_judged_around_it():
     assert due_in(seen, [("one", 100.0)]) == [("one", 103.5), ("one", 111.5)]  # 119.5 is too near to the kill
     assert due_in(seen, [("one", 97.5)]) == [("one", 109.0)]  # at 101 it began too soon after the first look
     assert due_in(seen, [("two", 100.0)]) == []
+    late = Seen(judged={"one": (100.0, 120.0)}, late={"one": [104.0], "two": [111.0]})
+    assert due_in(late, [("one", 100.0)]) == [("one", 111.5)]  # it said that it could not keep up
 
 
 @pytest.mark.parametrize(
