@@ -14,7 +14,7 @@ Nothing here is measured: `make gpu-check` does that.
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -64,7 +64,7 @@ _REGISTER_UNIT: Final = 256  # they are given to a warp by so many
 _SHARED_OVERHEAD: Final = 1024  # per program, since Ampere
 
 # Bytes that a program of the kernel's largest launch asks for before it needs the first.
-ASKED_AT_ONCE: Final = {
+ASKED_AT_ONCE: Final[Mapping[str, Callable[[tuple[int, ...]], int]]] = {
     "frame_stats": lambda tile: 2 * tile[0] * tile[1],  # the picture's and its reference's tile
     "tile_stats": lambda tile: 2 * tile[0],  # a row of both
     "torn_blocks": lambda tile: 8 * 16 * tile[0],  # four rows of both

@@ -38,8 +38,7 @@ from benchmarks.plan import Figures, Wanted, plan
 
 # Large clips of the media folder whose pictures are 8-bit 4:2:0, with what they are coded in.
 MEDIA_CLIPS: Final = ("media3_bbb_2500ms_1080p24_mpeg2.ts", "latentsync_demo1_1080x1920_hevc.mp4")
-# Share of an instance that may be busy: the service refuses streams when its loop is that busy (docs/benchmarks.md has
-# 1.51 of 2 cores at its limit).
+# Share of an instance that may be busy: about there the service refuses streams; `bench service` has what is busy then.
 LOAD: Final = 0.75
 ASSUMPTIONS: Final = (
     "Functions are warm, keep each stream's decoder and detector state in memory from second to second, and always "
@@ -194,9 +193,7 @@ def compare(
         variants[name] = _figures(VARIANTS[name], found, ours, our_cost, prices)
         say(f"{name}: {variants[name]['cost']['per_stream_hour']:.4f} $ per stream-hour, "
              f"ratio {variants[name]['cost_ratio']:.4f}, {found['wall_seconds']:.0f} s")  # fmt: skip
-    # One that tells of a defect many seconds late is no other way to build the same thing.
-    alike = [name for name in variants if VARIANTS[name].like_the_original] or list(variants)
-    cheapest = min(alike, key=lambda name: variants[name]["cost"]["per_stream_hour"])
+    cheapest = cheapest_alike(variants)
     return {
         "clips": [clip.name for clip in clips],
         "inputs": [about(clip) for clip in clips],
@@ -223,6 +220,16 @@ def compare(
         "cost_ratio": variants[cheapest]["cost_ratio"],
         "cost_ratio_to_the_original": variants["jpeg"]["cost_ratio"] if "jpeg" in variants else None,
     }
+
+
+def cheapest_alike(variants: Mapping[str, Any]) -> str:
+    """The cheapest way that judges every second; one that tells of a defect late is no other way to do the same.
+
+    Args:
+        variants: figures by name; where all are late, the cheapest of these.
+    """
+    alike = [name for name, of in variants.items() if of["like_the_original"]] or list(variants)
+    return min(alike, key=lambda name: float(variants[name]["cost"]["per_stream_hour"]))
 
 
 def _figures(

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 _DRIVER_FOLDER = "/usr/local/nvidia/lib64"
 # Seconds that a part may take; together 8 minutes less the time to start and write.
 LIMITS = {
-    "machine": 25, "compile": 75, "kernels": 60, "blocks": 30, "path": 60, "decode": 85, "streams": 75, "tests": 60,
+    "machine": 20, "compile": 100, "kernels": 50, "blocks": 25, "path": 60, "decode": 85, "streams": 75, "tests": 55,
 }  # fmt: skip
 # Before its limit a part begins nothing new.
 _RESERVE = 12

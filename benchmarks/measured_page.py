@@ -91,7 +91,8 @@ def page(records: Mapping[str, dict[str, Any] | None]) -> str:
         "## Others",
         "",
         "- `avjury bench detectors`: what is found of planted defects, and false alarms: docs/detectors.md.",
-        "- `avjury bench models`: the artifact network on pieces of clips; `avjury bench network`: on whole streams.",
+        "- `avjury bench models`: the networks on held-out clips; `avjury bench network`: one of them on whole streams",
+        "  (docs/network.md).",
         "- `avjury bench parity`: against FFmpeg (docs/parity.md); `bench sync`: how exactly offsets are "
         "found (docs/sync.md).",
         "- `avjury bench cpu-seconds`: two trees in turns, on a machine that is busy.",

@@ -429,11 +429,13 @@ class Network(StrEnum):
     """What can be trained."""
 
     ARTIFACT = "artifact"
+    AUDIO = "audio"
+    SYNC = "sync"
 
 
 @app.command(epilog=epilog("train"))
 def train(
-    network: Annotated[Network, typer.Argument(help="Which network.")],
+    network: Annotated[Network, typer.Argument(metavar="NETWORK", help="Which: artifact, audio or sync.")],
     media: Annotated[Path, typer.Option("--media", metavar="DIR", help="Folder of clean clips.")],
     work: Annotated[
         Path, typer.Option("--work", metavar="DIR", help="Where pieces, state and curves are kept, to go on from.")
@@ -445,21 +447,19 @@ def train(
     skip: Annotated[
         list[str] | None, typer.Option("--skip", metavar="PREFIX", help="Clips that are left out; may be repeated.")
     ] = None,
-    windows: Annotated[int, typer.Option("--windows", min=1, help="Parts of each clip.")] = 4,
+    windows: Annotated[
+        int | None, typer.Option("--windows", min=1, help="Parts of each clip. [default: 4; of sound 24]")
+    ] = None,
     device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to train.")] = "cpu",
 ) -> None:
     """Train a detector network on clips of your own, spoilt in many ways."""
-    from models.train import TrainSettings, clips_of
-    from models.train import train as train_network
-
     if weights.suffix != ".safetensors":
         raise ConfigError("cannot write weights", stream=str(weights), why="they are written as safetensors only",
                           remedy="name a file that ends in .safetensors")  # fmt: skip
-    if not clips_of(media, tuple(skip or ())):
-        raise ConfigError("nothing to train on", stream=str(media), why="no clip is in this folder",
-                          remedy="name a folder of clips")  # fmt: skip
-    settings = TrainSettings(media, work, weights, minutes, seed, threads, tuple(skip or ()), windows, device)
-    typer.echo(train_network(settings, lambda text: typer.echo(text, err=True)))
+    from engine.train_command import Training, run_training
+
+    wanted = Training(network.value, media, work, weights, minutes, seed, threads, tuple(skip or ()), windows, device)
+    typer.echo(run_training(wanted, lambda text: typer.echo(text, err=True)))
 
 
 # No help option of its own: `avjury bench cpu --help` is the benchmark's to answer.

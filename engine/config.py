@@ -50,6 +50,26 @@ class NetworkSection(Section):
     ] = None
 
 
+class AudioNetworkSection(Section):
+    """The audio network, which hears defects of sound and what kind of sound it is."""
+
+    windows_per_second: Annotated[
+        float, Field(ge=0, le=2, description="how often it listens to two seconds of each stream; 0 leaves it out")
+    ] = 0.0
+    weights: Annotated[
+        Path | None, Field(description="weights of your own, as safetensors; null: those of the package")
+    ] = None
+
+
+class SyncNetworkSection(Section):
+    """The sync network, which judges lip sync where there is neither a test pattern nor a reference."""
+
+    judges: Annotated[bool, Field(description="it is used; off, because its measured quality does not suffice")] = False
+    weights: Annotated[
+        Path | None, Field(description="weights of your own, as safetensors; null: those of the package")
+    ] = None
+
+
 class EngineSection(Section):
     """How the engine runs."""
 
@@ -66,6 +86,8 @@ class EngineSection(Section):
         int | None, Field(ge=0, le=64, description="threads per software decoder; 0 takes all cores, null is 1")
     ] = None
     network: NetworkSection = NetworkSection()
+    audio_network: AudioNetworkSection = AudioNetworkSection()
+    sync_network: SyncNetworkSection = SyncNetworkSection()
 
 
 class Profile(Section):

@@ -11,14 +11,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Final
 
-import torch
-
 from engine.comparing import Comparing
 from engine.counters import EngineCounters
 from engine.decode.driver import wait_by_blocking
 from engine.detectors import all_detectors
 from engine.devices import choose_device
-from engine.errors import ConfigError
 from engine.evidence import thumbnail
 from engine.evidence.overlay import overlay
 from engine.evidence.recorder import Recorder
@@ -30,14 +27,12 @@ from engine.levels import Levels
 from engine.listener import Listener, Silent
 from engine.measure import AUDIO_COLUMNS, VIDEO_COLUMNS, Measure
 from engine.measure.graphs import record_on
-from engine.measure.network import NetworkUse
 from engine.media import Follower, FrameBatch, Measures
+from engine.networks import audio_network_of, network_of, sync_network_of
 from engine.outcome import Outcome
 from engine.shadow_judge import Found, ShadowJudge
-from engine.spec import EngineSettings, NetworkSettings
+from engine.spec import EngineSettings
 from engine.verdicts import Incident, StreamSecond
-from models.artifact_weights import load_artifact
-from models.weight_files import WeightsError
 
 PROGRESS_SECONDS: Final = 0.1
 # Of live streams, the longest that may be asked for, and as much again.
@@ -60,6 +55,8 @@ class Emitter:
         self.settings = settings
         self.device = choose_device(settings.device)
         network = network_of(settings.network)  # it may fail: before anything is made that has to be let go
+        audio_network = audio_network_of(settings.audio_network)
+        self._sync_network = sync_network_of(settings.sync_network)
         if self.device.type == "cuda":
             # Before torch makes the context: reader threads that wait for the GPU must not burn the cores.
             wait_by_blocking(self.device.index or 0)
@@ -76,6 +73,7 @@ class Emitter:
             slots,
             slates=settings.slates,
             network=network,
+            audio_network=audio_network,
             record=record_on(self.device) if self.device.type == "cuda" and settings.graphs else None,
             followers=self._followers("video", VIDEO_COLUMNS),
             sound_followers=self._followers("audio", AUDIO_COLUMNS),
@@ -122,7 +120,7 @@ class Emitter:
         while len(self._in_flight) > depth:
             pending, beside, frames, measures = self._in_flight.popleft()
             transitions = pending.transitions()
-            self._account(measures, frames)
+            self._account(measures, frames, pending)
             for transition in transitions:
                 stream = self._streams[transition.slot]
                 incident, change = stream.book.apply(transition)
@@ -162,14 +160,14 @@ class Emitter:
     def _judged(self, frames: FrameBatch) -> None:
         """The verdicts on these pictures are given out; they are not yet released."""
 
-    def _account(self, measures: Measures, frames: FrameBatch | None) -> None:
+    def _account(self, measures: Measures, frames: FrameBatch | None, pending: Pending) -> None:
         """Count what was measured, per stream and second, and keep it where a report or evidence wants it."""
         if self._recorder is not None:
             self._recorder.measures(measures)
         if self._levels is not None:
             self._levels.add(measures)
         values = measures.values.cpu().numpy() if self.settings.trace else None
-        brightness = self._brightness(measures)
+        brightness = self._brightness(measures, pending)
         starts, ends = measures.start.tolist(), measures.known_until.tolist()
         for row, slot in enumerate(measures.slots.tolist() if frames is None else frames.numbers):
             stream = self._streams[slot]
@@ -198,16 +196,14 @@ class Emitter:
             self.counters.batches += 1
             self.counters.batch_frames += len(frames.surfaces)
 
-    def _brightness(self, measures: Measures) -> list[float]:
+    def _brightness(self, measures: Measures, pending: Pending) -> list[float]:
         """Mean luma of each picture, in steps of 1/255 from a GPU: one byte of each crosses for it."""
         if measures.track != "video" or not any(self._wants_brightness(slot) for slot in measures.slots.tolist()):
             return []
         if self.device.type == "cpu":
             found: list[float] = measures.values.numpy()[:, _LUMA_MEAN].tolist()
             return found
-        means = measures.values[:, _LUMA_MEAN]
-        self.counters.device_to_host_bytes += len(means)
-        return [level / 255 for level in (255 * means.nan_to_num()).round().to(torch.uint8).cpu().tolist()]
+        return pending.brightness()
 
     def _wants_brightness(self, slot: int) -> bool:
         sync = self._streams[slot].sync
@@ -249,22 +245,3 @@ class Emitter:
         if sync is not None:
             second = replace(second, sync=sync)
         self._listener.on_second(second)
-
-
-def network_of(settings: NetworkSettings | None) -> NetworkUse | None:
-    """The artifact network for an engine, if it is to be used.
-
-    Raises: ConfigError if its weights are not what they should be.
-    """
-    if settings is None or settings.pictures_per_second <= 0:
-        return None
-    try:
-        artifact = load_artifact(settings.weights)
-    except WeightsError as error:
-        raise ConfigError(
-            "cannot use the network's weights",
-            stream="" if settings.weights is None else str(settings.weights),
-            why=str(error),
-            remedy="write weights with avjury train, or leave engine.network.weights out",
-        ) from error
-    return NetworkUse(artifact, settings.pictures_per_second, settings.judges)

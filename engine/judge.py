@@ -1,7 +1,7 @@
 """Measures -> Transitions: the slots' state on the device, and what of it crosses to the host.
 
-Per row one byte crosses from a GPU, the number of its events; the events themselves follow only where there are any,
-on a stream of their own, so that nothing waits for work that was queued later.
+Per row a byte or two cross from a GPU, the number of its events and how bright it is; the events themselves follow only
+where there are any, on a stream of their own, so that nothing waits for work that was queued later.
 
 Not thread-safe; called from the engine's loop only.
 """
@@ -44,11 +44,17 @@ class Pending(Protocol):
         For the CPU before the next `submit`; for one slot in the order of submission.
         """
 
+    def brightness(self) -> list[float]:
+        """Of pictures judged on a GPU, as a share of full scale each, in steps of 1/255; after `transitions`."""
+
 
 class _Nothing:
     """No detector judges this track."""
 
     def transitions(self) -> list[Transition]:
+        return []
+
+    def brightness(self) -> list[float]:
         return []
 
 
@@ -115,7 +121,7 @@ class _Track:
         Raises: MeasureError if one is not there.
         """
         for d, declared in enumerate(self.detectors):
-            head, tail = declared.samples or (None, None)
+            head, tail = declared.samples or (declared.since, None)
             missing = [name for name in (declared.column, head, tail) if name is not None and name not in columns]
             if missing:
                 raise MeasureError(
@@ -161,6 +167,9 @@ class _OnHost:
             found += track.read(slots[row], count, track.host_events[row])
         return found
 
+    def brightness(self) -> list[float]:
+        return []  # whoever wants it has the rows
+
 
 class _Told:
     """Rows whose transitions were read at once."""
@@ -173,22 +182,25 @@ class _Told:
     def transitions(self) -> list[Transition]:
         return self._transitions
 
+    def brightness(self) -> list[float]:
+        return []
+
 
 class _OnDevice:
     """Rows in flight on a GPU."""
 
-    def __init__(self, judge: "Judge", track: _Track, slots: Tensor, events: Tensor, counts: Tensor) -> None:
+    def __init__(self, judge: "Judge", track: _Track, slots: Tensor, events: Tensor, tally: Tensor) -> None:
         self._judge, self._track, self._slots, self._events = judge, track, slots, events
-        self._device_counts = counts
-        self._counts = torch.empty(counts.shape, dtype=torch.uint8, pin_memory=True)
-        self._counts.copy_(counts, non_blocking=True)
-        judge.device_to_host_bytes += self._counts.nbytes
-        self._done: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self._tally = torch.empty(tally.shape, dtype=torch.uint8, pin_memory=True)
+        self._tally.copy_(tally, non_blocking=True)
+        judge.device_to_host_bytes += self._tally.nbytes
+        # Blocking: a thread that waits for an event of the other kind spins, whatever the context's flag says.
+        self._done: Any = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         self._done.record()
 
     def transitions(self) -> list[Transition]:
         self._done.synchronize()
-        counts = self._counts.tolist()
+        counts = self._tally[-1, : len(self._slots)].tolist()
         found: list[Transition] = []
         if any(counts):
             rows = [row for row, count in enumerate(counts) if count]
@@ -200,6 +212,9 @@ class _OnDevice:
             for row, events in zip(rows, wanted, strict=True):
                 found += self._track.read(slots[row], counts[row], events.numpy())
         return found
+
+    def brightness(self) -> list[float]:
+        return [level / 255 for level in self._tally[0, : len(self._slots)].tolist()] if len(self._tally) > 1 else []
 
 
 class Judge:
@@ -369,7 +384,9 @@ class Judge:
             slots, start, until = measures.device_rows or self._upload(measures)
             shape = (n, EVENTS_PER_DETECTOR * len(track.names), EVENT_FIELDS)
             events = torch.empty(shape, dtype=torch.float64, device=self.device)
-            counts = torch.empty(n, dtype=torch.uint8, device=self.device)  # two per detector at most
+            tally = measures.tally
+            if tally is None:
+                tally = torch.empty((1, n), dtype=torch.uint8, device=self.device)
             op.judge(
                 slots,
                 start,
@@ -379,10 +396,10 @@ class Judge:
                 track.rules,
                 track.state,
                 events,
-                counts,
+                tally[-1],  # two per detector at most
                 track.depth,
             )
-            return _OnDevice(self, track, measures.slots, events, counts)
+            return _OnDevice(self, track, measures.slots, events, tally)
 
 
 def _masters_first(detectors: Sequence[Detector]) -> tuple[Detector, ...]:

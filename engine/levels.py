@@ -156,7 +156,7 @@ class _Track:
         self.device_to_host_bytes += rows.nbytes
         there = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
         there.copy_(rows, non_blocking=True)
-        done: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done: Any = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         done.record()
         crossing = _Crossing(there, done)
         return [(crossing, index) for index in range(rows.shape[0])]

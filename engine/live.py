@@ -124,7 +124,8 @@ class LiveEngine(Engine):
         self._wanted: dict[str, Order] = {}
         self._sources: dict[str, RemoteSource] = {}
         self._snaps: dict[str, None] = {}
-        self._overload = Overload(overload or OverloadSettings(), network=self._measure.network is not None)
+        networks = self._measure.network is not None or self._measure.listening is not None
+        self._overload = Overload(overload or OverloadSettings(), network=networks)
         self._arrived: dict[str, tuple[int, int]] = {}  # packets that had come, and been skipped, a second ago
         self._latency = Latency()  # from decoded to judged
         self._stages = {name: Latency() for name in ("ingest", "decode", "queue", "measure", "judge")}
@@ -404,6 +405,8 @@ class LiveEngine(Engine):
         self._overload.decide(now, max(judged, default=0.0), self.load, priorities, share, silent)
         if self._measure.network is not None:
             self._measure.network.share = self._overload.network_share
+        if self._measure.listening is not None:
+            self._measure.listening.share = self._overload.network_share
         for stream in list(self._streams.values()):
             self._sample(stream)
         self._told.on_report(self._report(lags))

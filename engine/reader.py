@@ -34,11 +34,11 @@ from engine.sampling import Sampling
 
 VIDEO_QUEUE_FRAMES = 4
 AUDIO_QUEUE_BLOCKS = 16
-# Of a file, whose pictures nobody waits for one by one, so many are handed over at a time, and twice as many held: as
-# few as four of a large size, which then are still in the processor's cache, and more of a small one.
+# Of a file, whose pictures nobody waits for one by one, so many are handed over at a time, and twice as many held: few
+# of a large size, which take memory, and more of a small one.
 LEAST_TOGETHER = 4
 MOST_TOGETHER = 16
-TOGETHER_SAMPLES = LEAST_TOGETHER * 1920 * 1088
+TOGETHER_SAMPLES = 8 * 1920 * 1088
 TICK_QUEUE = 64
 # Pictures cannot be decoded before the first key frame. Some broadcast encoders send none, but refresh bit by bit.
 KEY_FRAME_SECONDS = 10.0
@@ -129,6 +129,7 @@ class StreamReader:
         self.onsets: SoundOnsets | None = SoundOnsets() if "av.sync" in self._parameters else None
         """Where its sound sets in, for a test pattern of flashes and beeps. The engine's loop may set it."""
         self.print: SoundPrint | None = None
+        self.lips: SoundPrint | None = None
         """What its sound is known by, where it is compared with another stream. The engine's loop may set it."""
         self.anew = False
         """What follows the gap is not to be compared with what came before it."""
@@ -333,7 +334,10 @@ class StreamReader:
                 if self._offset is not None:
                     self._flush()  # what is held back came before the silence
                 self._offset = packet.offset
-            watch.packet(packet, clock.found if clock is not None else ())
+            found = clock.found if clock is not None else ()
+            if self.progress.stalled:
+                watch.in_outage(found)
+            watch.packet(packet, found)
             if packet.track == "video" and video is not None:
                 if self.progress.wait_for_key and not packet.key and self.progress.packet_at < self._key_deadline:
                     continue
@@ -351,7 +355,8 @@ class StreamReader:
                 if audio.format is not None and packet.pts is not None:
                     watch.sound(*audio.format, packet.pts)
             self._count_errors(packet)
-            self._give_findings()
+            if self.progress.decoded_until >= watch.next_at:
+                self._give_findings()
             self.progress.tick()
         if not self._stop.is_set():
             self._flush()
@@ -417,7 +422,7 @@ class StreamReader:
             self.progress.goes_on(block.pts)
             self._pace(block.pts)
             self.progress.audio_until = max(self.progress.audio_until, block.pts + block.valid / 48000)
-            for listening in (self.onsets, self.print):
+            for listening in (self.onsets, self.print, self.lips):
                 if listening is not None:
                     listening.take(block)  # first: the block is then the engine's
             self.audio.put(block, self._stop.is_set)

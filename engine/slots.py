@@ -29,6 +29,7 @@ from engine.judged_stream import JudgedStream
 from engine.lip_sync import LipSync, SyncRow
 from engine.listener import Listener
 from engine.media import AudioBlock, StreamTick, Surface
+from engine.network_sync import NetworkSync
 from engine.outcome import Outcome, Trace
 from engine.progress import STALL_SECONDS
 from engine.queues import Bell, BoundedQueue
@@ -141,10 +142,23 @@ class Slots(Emitter):
             stream.reader.onsets = None
         compares = not parameters.keys().isdisjoint(("av.sync", "av.reference_mismatch"))
         reference = self.comparing.compare(spec.id, spec.reference if compares else None)
+        network = self._listen_for_lips(stream, "av.sync" in parameters and reference is None)
         if pattern is None and reference is None:
             stream.sync = None
-        elif before is None or before.pattern is not pattern or before.reference is not reference:
-            stream.sync = LipSync(pattern, reference, spec.reference or "")
+        elif before is None or (before.pattern, before.reference, before.network) != (pattern, reference, network):
+            stream.sync = LipSync(pattern, reference, spec.reference or "", network)
+
+    def _listen_for_lips(self, stream: JudgedStream, wanted: bool) -> NetworkSync | None:
+        """What judges a stream's lip sync by the network, where it is used and nothing better is there."""
+        if self._sync_network is None or not wanted:
+            self._measure.fingerprints.keep_tiles(stream.slot, None)
+            stream.reader.lips = None
+            return None
+        network = stream.sync.network if stream.sync is not None else None
+        network = network or NetworkSync(self._sync_network, self.device)
+        self._measure.fingerprints.keep_tiles(stream.slot, network.tiles)
+        stream.reader.lips = network.print
+        return network
 
     def _columns_of(self, stream: JudgedStream) -> set[str]:
         """The measures that are taken of a stream."""

@@ -43,7 +43,18 @@ CANDIDATES: Final[dict[str, tuple[Blocks, ...]]] = {
 }
 """What is tried; the first of each is taken where nothing else is known."""
 
-TABLE: Final[dict[str, dict[int, Blocks]]] = {}
+TABLE: Final[dict[str, dict[int, Blocks]]] = {
+    "frame_stats": {
+        75: Blocks((8, 256), 4, 128),
+        86: Blocks((8, 256), 4, 128),
+        89: Blocks((8, 256), 4, 128),
+        90: Blocks((8, 256), 4, 128),
+    },
+    "tile_stats": {75: Blocks((128,), 1), 86: Blocks((128,), 1), 89: Blocks((128,), 1), 90: Blocks((128,), 1)},
+    "torn_blocks": {75: Blocks((32,), 4), 86: Blocks((32,), 4), 89: Blocks((32,), 4), 90: Blocks((32,), 4)},
+    "to_network": {75: Blocks((256,), 8), 86: Blocks((256,), 8), 89: Blocks((256,), 8), 90: Blocks((256,), 8)},
+    "judge": {75: Blocks((), 4), 86: Blocks((), 4), 89: Blocks((), 4), 90: Blocks((), 1)},
+}
 """By kernel and architecture (90 for sm_90)."""
 
 

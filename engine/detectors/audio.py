@@ -133,12 +133,12 @@ CLIPPING = Detector(
     track="audio",
     column="clipped",
     severity=Severity.WARNING,
-    summary="Runs of samples stick at full scale.",
+    summary="Tops of the waveform are cut off: runs of samples stick at full scale, or flat at any level.",
     viewer="hears harsh, crackling distortion in loud passages.",
     parameters=(
         Parameter("share", CLIPPED_SHARE, "ratio", 0.0001, 1.0, "share of clipped samples in a 100 ms block"),
         duration("duration", 0.1, "how long it has to clip"),
-        duration("hold", 2.0, "clipping closer together than this is one incident"),
+        duration("hold", 5.0, "clipping closer together than this is one incident"),
     ),
     make_rule=_clipping,
 )

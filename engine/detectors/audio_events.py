@@ -9,7 +9,7 @@ from kernels.judge.layout import OnsetRule
 
 # Clean clips stay below 17; 25 where sound is clipped, which is told as that.
 CLICK_RATIO = 26.0
-# The largest in the clean clips is 8.2 dB by this measure, between two advertisements; less is not looked for.
+# The largest in the clean clips is 8 dB by this measure, between two advertisements; less is not looked for.
 LEVEL_JUMP_DB = 9.0
 SHORTEST_GAP = 0.01
 LONGEST_GAP = 3.5
@@ -51,7 +51,7 @@ DROPOUT = Detector(
     track="audio",
     column="dropout",
     severity=Severity.WARNING,
-    summary="All channels fall below -66 dBFS at once, or to nothing at all, and come back at once; what lasts is "
+    summary="All channels fall by 26 dB or more at once, or to nothing at all, and come back at once; what lasts is "
     "audio.silence.",
     viewer="hears a gap: a syllable or a beat is missing.",
     parameters=(

@@ -85,7 +85,11 @@ def _stream_beside(device: str) -> Any:
 
 def small_picture(surface: Surface, width: int = THUMBNAIL_WIDTH) -> Tensor:
     """`small_picture_there`, on the CPU."""
-    return small_picture_there(surface, width).cpu()
+    picture = small_picture_there(surface, width)
+    if surface.device == "cpu":
+        return picture
+    with torch.cuda.stream(_stream_beside(surface.device)):  # whose it is; nothing runs on the default one
+        return picture.cpu()
 
 
 def small_picture_there(surface: Surface, width: int = THUMBNAIL_WIDTH) -> Tensor:

@@ -69,6 +69,8 @@ class TransportWatch:
         self._newest: dict[Track, float] = {}  # decoding time of the newest packet; empty for streams without times
         self._ticks: dict[Track, tuple[int, int]] = {}  # seconds of a tick, as a fraction
         self._told = float(int(begin))  # up to where rows were given
+        self.next_at = self._told + TICK_SECONDS
+        """Media second before which `rows` gives none."""
         self._ended = False
         self._by_video = info.video is not None
         self._codec = info.video.codec if info.video is not None else ""
@@ -134,6 +136,11 @@ class TransportWatch:
         made = Absence(column)
         self._absences.append(made)
         return made
+
+    def in_outage(self, found: Sequence[Discontinuity]) -> None:
+        """An outage is told: steps of the timestamps before the next packet belong to it."""
+        if self._timeline is not None:
+            self._timeline.begin_anew(len(found))
 
     def packet(self, packet: Packet, found: Sequence[Discontinuity]) -> None:
         """Look at the next packet, before it is decoded.
@@ -244,7 +251,7 @@ class TransportWatch:
             until: up to where pictures or sound were decoded.
             last: nothing comes after it.
         """
-        if not last and until < self._told + TICK_SECONDS:
+        if not last and until < self.next_at:
             return []
         known = until if last else min(until, self._settled())
         rows: list[Row] = []
@@ -255,6 +262,7 @@ class TransportWatch:
             self._ended = last and end >= known
             rows += self._rows(self._told, end, last=self._ended)
             self._told = end
+        self.next_at = self._told + TICK_SECONDS
         return rows
 
     def _settled(self) -> float:

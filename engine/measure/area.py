@@ -16,6 +16,8 @@ from kernels.active_area import COLUMNS, active_area
 
 AREA_INTERVAL_SECONDS: Final = 0.2
 AREA_GRADIENT_CHANGE: Final = 0.1
+# Bars that come or go make so much more or less of the picture black.
+AREA_BLACK_CHANGE: Final = 0.03
 # Bars lie in the middle of nothing: the same on both sides, to this share. What is dark on one side only is a scene.
 BAR_SYMMETRY: Final = 0.03
 # A shape that has been kept for so long is the stream's own.
@@ -40,7 +42,7 @@ class Area:
         self._arithmetic = arithmetic
         self.schedule = Schedule(
             slots, arithmetic, interval=AREA_INTERVAL_SECONDS, loss=AREA_GRADIENT_CHANGE, gain=AREA_GRADIENT_CHANGE,
-            rate=1 / AREA_INTERVAL_SECONDS,
+            rate=2 / AREA_INTERVAL_SECONDS, slack=AREA_BLACK_CHANGE, beside=_BLACK,
         )  # fmt: skip
         self._aim = Aim(arithmetic, slots, ("video.letterbox",), ("letterbox",), AREA_INTERVAL_SECONDS)
         # The bars that the stream has as a rule, of both directions, NaN until known; and since when it has others.
@@ -64,7 +66,7 @@ class Area:
         bars on all four sides, the smaller of both.
         """
         xp, view, slots, pts = self._arithmetic.xp, rows.view, rows.slots, rows.pts
-        due = self.schedule.due(slots, pts, view[:, _GRADIENT])
+        due = self.schedule.due(slots, pts, view[:, _GRADIENT], view[:, _BLACK])
         if due is None:
             return
         view[:, _AREA] = self._arithmetic.view(active_area(rows.only(due, self._arithmetic)))

@@ -17,7 +17,8 @@ BLACK_RATIO: Final = 0.98
 
 _LUMA, _GRADIENT, _BLACK = place("luma_difference"), place("gradient"), place("black_ratio")
 _SPREAD, _TEMPORAL = place("colour_spread"), places(COLUMNS)
-_NAMES: Final = frozenset((*COLUMNS, "corruption"))  # which is also told by the colours that tiles have
+# Corruption is also told by the colours that tiles have, and a loss of colour looked for when they change.
+_NAMES: Final = frozenset((*COLUMNS, "corruption", "chroma_loss"))
 
 
 class Change:

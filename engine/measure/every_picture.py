@@ -4,7 +4,7 @@ Each call from Python, each array that is handed over and each view of one costs
 what `frame_stats`, `Change` and `TornBlocks` do one after the other on a GPU is here done together.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from torch import Tensor
@@ -23,7 +23,10 @@ from kernels.workers import for_each_row
 _GRADIENT: Final = place("gradient")
 _TEMPORAL: Final = places(TEMPORAL_COLUMNS)
 _TORN: Final = places(TORN_COLUMNS)
-# As engine/measure/host.py takes them.
+# Of compiled functions no types are known.
+_measure_samples: Final[Any] = measure_samples
+_follow: Final[Any] = follow
+# As engine/measure/host_pictures.py takes them.
 _COLUMNS: Final = (
     place("luma_difference"), _GRADIENT, place("black_ratio"), place("colour_spread"), _TEMPORAL.start, _TEMPORAL.stop,
     _TORN.start, place("broken_colour"), place("corruption"),
@@ -69,11 +72,11 @@ class EveryPicture:
             rows.values.data_ptr(), view.strides[0], _TORN.start * view.itemsize, *self._addresses,
         )  # fmt: skip
         if count == 1:
-            measure_samples(0, *given)
+            _measure_samples(0, *given)
         else:
-            for_each_row(lambda row: measure_samples(row, *given), count)
+            for_each_row(lambda row: _measure_samples(row, *given), count)
         due = self._schedules.room(count)
-        found: int = follow(
+        found: int = _follow(
             view, _COLUMNS, BLACK_RATIO, rows.facts, rows.slots, rows.pts, self._tiles, *self._known, due
         )
         self._schedules.looked(found, due)

@@ -27,7 +27,6 @@ from kernels.layout import FRAME_FIELDS
 _log: Final = logging.getLogger(__name__)
 # Rows of a batch are filled up to one of these.
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-_OTHERS: Final = 2 + len(Fact)  # slot, pts, facts
 
 
 class Uploaded(Protocol):
@@ -49,23 +48,29 @@ class Inputs:
     """
 
     def __init__(self, rows: int, device: torch.device) -> None:
-        self.table = torch.zeros(rows * (FRAME_FIELDS + _OTHERS), dtype=torch.int64, device=device)
-        self.frames, self.slots, self.pts, self.facts = _parts(self.table, rows)
+        frames, slots, pts, facts = _places(rows)
+        self.table = torch.zeros(facts.stop, dtype=torch.int64, device=device)
+        self.frames, self.slots = self.table[frames].view(rows, FRAME_FIELDS), self.table[slots]
+        self.pts = self.table[pts].view(torch.float64)
+        self.facts = self.table[facts].view(torch.float64).view(len(Fact), rows)
 
     def fill(self, staged: Tensor) -> None:
         """Upload what `stage` made."""
         self.table.copy_(staged, non_blocking=True)
 
 
-def _parts(table: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The frames' rows, slots, pts and facts in a table: views."""
-    slots, pts, facts = rows * FRAME_FIELDS, rows * (FRAME_FIELDS + 1), rows * (FRAME_FIELDS + 2)
-    return (
-        table[:slots].view(rows, FRAME_FIELDS),
-        table[slots:pts],
-        table[pts:facts].view(torch.float64),
-        table[facts:].view(torch.float64).view(len(Fact), rows),
-    )
+def _places(rows: int) -> tuple[slice, slice, slice, slice]:
+    """Where the frames' rows, slots, pts and facts lie in a table, in words.
+
+    Each begins at a multiple of 16 bytes whatever the number of rows: Triton compiles a kernel once for addresses that
+    do and once for those that do not, and nobody should wait for that when the first batch of another size comes.
+    """
+    found, begin = [], 0
+    for size in (rows * FRAME_FIELDS, rows, rows, rows * len(Fact)):
+        found.append(slice(begin, begin + size))
+        begin += size + size % 2
+    frames, slots, pts, facts = found
+    return frames, slots, pts, facts
 
 
 def stage(batch: FrameBatch, rows: int, spare_slot: int, *, pinned: bool) -> Tensor:
@@ -77,10 +82,10 @@ def stage(batch: FrameBatch, rows: int, spare_slot: int, *, pinned: bool) -> Ten
         spare_slot: nobody's.
         pinned: page-locked, so that the upload does not wait.
     """
-    count = len(batch.numbers)
-    staged = torch.zeros(rows * (FRAME_FIELDS + _OTHERS), dtype=torch.int64, pin_memory=pinned)
+    count, places = len(batch.numbers), _places(rows)
+    staged = torch.zeros(places[-1].stop, dtype=torch.int64, pin_memory=pinned)
     whole: npt.NDArray[np.int64] = staged.numpy()  # numpy writes a few numbers in a tenth of the time
-    frames, slots, pts, facts = np.split(whole, np.cumsum([rows * FRAME_FIELDS, rows, rows]))
+    frames, slots, pts, facts = (whole[place] for place in places)
     frames.reshape(rows, FRAME_FIELDS)[:count] = batch.frames.numpy()
     slots[:count], slots[count:] = batch.slots.numpy(), spare_slot
     pts.view(np.float64)[:count] = batch.pts.numpy()

@@ -18,15 +18,16 @@ class When(IntEnum):
     INTERVAL = 3
     GAIN = 4
     CREDIT = 5  # measures for which there was room after the last one
+    BESIDE = 6  # what was watched beside it, then
 
 
 _WIDTH, _HEIGHT = int(Fact.WIDTH), int(Fact.HEIGHT)
 _CORRUPT, _INTERLACED = int(Fact.CORRUPT), int(Fact.INTERLACED)
-_WANTED, _AT, _WATCHED, _INTERVAL, _GAIN, _CREDIT = (int(column) for column in When)
+_WANTED, _AT, _WATCHED, _INTERVAL, _GAIN, _CREDIT, _BESIDE = (int(column) for column in When)
 
 
 @compiled
-def due_rows(state, loss, burst, rate, slots, pts, watched, due):
+def due_rows(state, loss, burst, rate, slots, pts, watched, beside, slack, part, due):
     """Schedule.due on the host: which rows are due, (N,) bool, filled; returns how many.
 
     The caller makes room for it: to make an array here takes numba as long as all the rest.
@@ -40,11 +41,13 @@ def due_rows(state, loss, burst, rate, slots, pts, watched, due):
         before, now = own[_WATCHED], watched[row]
         rested = abs(pts[row] - own[_AT])  # NaN where it was never measured
         same = now >= (1.0 - loss) * before and now <= (1.0 + own[_GAIN]) * before
+        same = same and not abs(beside[row] - own[_BESIDE]) > slack + part * own[_BESIDE]
         room = own[_CREDIT] + rested * rate
         if not (rested < own[_INTERVAL] and same) and not room < 1.0:
             due[row] = True
             own[_AT] = pts[row]
             own[_WATCHED] = now
+            own[_BESIDE] = beside[row]
             own[_CREDIT] = (room if room < burst else burst) - 1.0
             count += 1
     return count
@@ -56,18 +59,21 @@ def due_of_all(states, settings, burst, view, column, slots, pts, due):
 
     Args:
         states: (P, S, len(When)) float64.
-        settings: (P, 3) float64: loss, rate, and whether the column is watched; else nothing is, and 1 stands for it.
+        settings: (P, 6) float64: loss, rate, and whether the column is watched; else nothing is, and 1 stands for it;
+            slack and part of what is watched beside it, and its column: below 0 it is the same.
         view: (N, columns) float64.
         due: (P, N) bool, filled.
     Returns: bit p is set where the p-th has rows that are due.
     """
     found = 0
-    watched = np.empty(slots.shape[0])
+    watched, beside = np.empty(slots.shape[0]), np.empty(slots.shape[0])
     for part in range(states.shape[0]):
-        watches = settings[part, 2] != 0.0
+        own = settings[part]
+        watches, other = own[2] != 0.0, int(own[5])
         for row in range(slots.shape[0]):
             watched[row] = view[row, column] if watches else 1.0
-        if due_rows(states[part], settings[part, 0], burst, settings[part, 1], slots, pts, watched, due[part]):
+            beside[row] = view[row, other] if other >= 0 else watched[row]
+        if due_rows(states[part], own[0], burst, own[1], slots, pts, watched, beside, own[3], own[4], due[part]):
             found |= 1 << part
     return found
 
@@ -79,18 +85,28 @@ def set_pace(state, slot, interval, gain):
 
 
 @compiled
+def grant(state, slot, burst):
+    """Schedule.pace's `granted` on the host, of one slot."""
+    state[slot, _CREDIT] = burst
+
+
+@compiled
 def next_look(aim, view, row, slot, at):
     """Aim.interval on the host, of one row that is due.
 
     Args:
-        aim: columns (K,) int64; enter, lasts, since: (K, S) float64; and the usual seconds, slack and least seconds.
+        aim: columns (K,) int64, and those of the seconds since when, -1 where there is none; enter, lasts, since:
+            (K, S) float64; and the usual seconds, slack and least seconds.
     """
-    columns, enter, lasts, since, usual, slack, least = aim
+    columns, earlier, enter, lasts, since, usual, slack, least = aim
     found = usual
     for k in range(columns.shape[0]):
         now = np.nan
         if view[row, columns[k]] >= enter[k, slot]:
-            now = at if math.isnan(since[k, slot]) else since[k, slot]
+            began = at
+            if earlier[k] >= 0 and view[row, earlier[k]] > 0.0:
+                began = at - view[row, earlier[k]]
+            now = began if math.isnan(since[k, slot]) else since[k, slot]
         since[k, slot] = now
         left = now + lasts[k, slot] - at - slack  # NaN where it is not bad
         if 0.0 < left < found:
@@ -193,11 +209,11 @@ def look_for_tears(values, luma, least_motion, facts, slots, due, changes, looke
 
 
 @compiled
-def fold_tears(values, columns, counted, facts, slots, pts, due, last, heights, evidence, usual, limits, state):
+def fold_tears(values, columns, counted, facts, slots, pts, due, last, heights, evidence, usual, grown, limits, state):
     """Tears.fill on the host: what the counts of `tear` say of each row, added to what was known of it.
 
     Args:
-        values: (N, columns) float64; columns: tear_place, tearing.
+        values: (N, columns) float64; columns: tear_place, tearing, tearing_since.
         counted: (N, 4, rows) int32, the columns of `tear`.
         facts: (len(Fact), N) float64.
         slots, pts: (N,).
@@ -206,15 +222,19 @@ def fold_tears(values, columns, counted, facts, slots, pts, due, last, heights, 
         evidence: (S, 2, R) float64, R at least `rows`; by row, that what is below is late, and that it is ahead.
         usual: (S, 2, 3) float64: blocks that seem torn and those that move, in rows that are no multiple of four, those
             that are, and multiples of eight.
+        grown: four of (S,) float64: the most evidence of a row and which row, as a share of the height; when it began
+            there; when it ceased to grow, NaN while it grows.
         limits: share of torn blocks, least usual share, most for, most against, most evidence, rows at the edge, and
             the share of the height that the edge is at least; how many blocks that fit worse across time are
             many, and what they say; seconds of evidence and of what is usual; evidence that is suspected, and the
-            interval where there is less.
+            interval where there is less; evidence that is some; and the share of the height within which a row is the
+            same.
         state: of the schedule.
     """
     torn_share, least_usual, most_for, most_against, most_evidence, edge_rows, edge_share, many, worse = limits[:9]
-    evidence_seconds, usual_seconds, suspected, interval = limits[9:]
-    place_column, tearing_column = columns
+    evidence_seconds, usual_seconds, suspected, interval, some, same_row = limits[9:]
+    place_column, tearing_column, since_column = columns
+    most, where, began, rests = grown
     gain, loss = np.zeros(3), np.zeros(3)
     for n in range(slots.shape[0]):
         if not due[n]:
@@ -265,5 +285,15 @@ def fold_tears(values, columns, counted, facts, slots, pts, due, last, heights, 
                 own[direction, y] = value
                 if value > best:
                     best, place = value, y
-        values[n, tearing_column], values[n, place_column] = best, place / whole
+        at_row, before = place / whole, most[slot]
+        if before < some or abs(at_row - where[slot]) > same_row:
+            began[slot] = pts[n]
+        grows = best >= before * kept + some
+        if grows:
+            rests[slot] = np.nan
+        elif math.isnan(rests[slot]):
+            rests[slot] = pts[n]
+        most[slot], where[slot] = best, at_row
+        values[n, tearing_column], values[n, place_column] = best, at_row
+        values[n, since_column] = pts[n] - (began[slot] if grows else rests[slot])
         set_pace(state, slot, 0.0 if best >= suspected else interval, 0.0)

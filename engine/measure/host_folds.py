@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from engine.measure.host import next_look, set_pace
+from engine.measure.host import grant, next_look, set_pace
 from engine.measure.rows import Fact
 from kernels.rows import compiled
 
@@ -56,17 +56,19 @@ def fold_area(view, columns, slots, pts, due, usual, since, limits, state, aim):
 
 
 @compiled
-def fold_blocks(view, columns, slots, pts, due, mean, last, limits, state, aim):
+def fold_blocks(view, columns, slots, pts, due, mean, last, began, was_blocky, limits, state, aim):
     """Blocks.fill on the host.
 
     Args:
         view, slots, pts, due, state, aim: as for `fold_area`.
-        columns: block_edges and their mean.
+        columns: block_edges, their mean, and the seconds since they are as they are.
         mean, last: (S,) float64: the mean, and when it was taken.
-        limits: seconds of the mean, least seconds that a rise counts for, what is blocky, interval then, gain.
+        began, was_blocky: (S,) float64: when pictures began to be blocky, or not to be, and which (1 or 0).
+        limits: seconds of the mean, least seconds that a rise counts for, what is blocky, interval then, gain; seconds
+            without blocks after which the mean is forgotten so many times as fast; and the most that is dated back.
     """
-    edges, told = columns
-    mean_seconds, rise_seconds, blocky, blocky_seconds, gain = limits
+    edges, told, since = columns
+    mean_seconds, rise_seconds, blocky, blocky_seconds, gain, quiet_seconds, faster, back_seconds = limits
     for row in range(slots.shape[0]):
         if not due[row]:
             continue
@@ -74,11 +76,18 @@ def fold_blocks(view, columns, slots, pts, due, mean, last, limits, state, aim):
         step = at - last[slot]
         if not step > 0.0:  # NaN too
             step = 0.0
+        is_blocky = 1.0 if now >= blocky else 0.0
         if now > mean[slot]:
             step = max(step, rise_seconds)
+        elif is_blocky == 0.0 and was_blocky[slot] == 0.0 and at - began[slot] >= quiet_seconds:
+            step *= faster
         mean[slot] += (now - mean[slot]) * (1.0 - math.exp(-step / mean_seconds))
         last[slot] = at
         view[row, told] = mean[slot]
+        if not (is_blocky == was_blocky[slot] and at >= began[slot]):  # NaN too
+            began[slot] = at
+        was_blocky[slot] = is_blocky
+        view[row, since] = min(at - began[slot], back_seconds) if is_blocky == 1.0 else at - began[slot]
         interval = next_look(aim, view, row, slot, at)
         if (now >= blocky or mean[slot] >= blocky) and interval > blocky_seconds:
             interval = blocky_seconds
@@ -129,14 +138,16 @@ def fold_texture(view, columns, facts, slots, pts, due, known, limits, state, ai
     Args:
         view, slots, pts, due, state, aim: as for `fold_area`.
         columns: gradient, u_mean, v_mean, saturation, u_gradient, v_gradient, out_of_range, out_of_tolerance, combing,
-            chroma_loss.
+            chroma_loss, combing_since.
         facts: (len(Fact), N) float64.
-        known: (4, S) float64: saturation of the last colourful picture, loss of colour, combing of the last picture and
-            of the one before it.
-        limits: colourful, empty gradient, lost gradient, lowest and highest chroma, combed, interval then, gain.
+        known: (9, S) float64: saturation of the last colourful picture, loss of colour, combing of the last picture and
+            of the one before it, when they were, what is combed, how many are still to be looked at because of it, and
+            since when.
+        limits: colourful, empty gradient, lost gradient, lowest and highest chroma, combed, interval then, gain; how
+            many pictures are looked at at once, how long they rest then, and the most credit.
     """
-    gradient, u, v, saturation, u_steps, v_steps, out_of_range, out_of_tolerance, combing, chroma_loss = columns
-    colourful, empty, lost, lowest, highest, combed, combed_seconds, gain = limits
+    gradient, u, v, saturation, u_steps, v_steps, out_of_range, out_of_tolerance, combing, chroma_loss, since = columns
+    colourful, empty, lost, lowest, highest, combed, combed_seconds, gain, most_at_once, rest_seconds, burst = limits
     for row in range(slots.shape[0]):
         if not due[row]:
             continue
@@ -145,8 +156,17 @@ def fold_texture(view, columns, facts, slots, pts, due, known, limits, state, ai
         own[out_of_range] *= 1.0 - facts[_FULL_RANGE, row]
         own[out_of_tolerance] *= 1.0 - facts[_FULL_RANGE, row]
         now, one, two = own[combing] * (1.0 - facts[_INTERLACED, row]), known[2, slot], known[3, slot]
-        own[combing] = max(min(one, two), min(max(one, two), now))
-        known[2, slot], known[3, slot] = now, one
+        median = max(min(one, two), min(max(one, two), now))
+        at_one, at_two, enough = known[4, slot], known[5, slot], known[6, slot]
+        is_combed = median >= enough
+        # The first of the three that was as the median says.
+        first = at_one
+        if is_combed and two >= enough:
+            first = at_two
+        elif (one >= enough) != is_combed and (now >= enough) == is_combed:
+            first = at
+        own[combing], own[since] = median, at - first
+        known[2, slot], known[3, slot], known[4, slot], known[5, slot] = now, one, at, at_one
         colour, loss = own[saturation], known[1, slot]
         if not math.isnan(colour):
             impossible = min(own[u], own[v]) < lowest or max(own[u], own[v]) > highest
@@ -161,6 +181,13 @@ def fold_texture(view, columns, facts, slots, pts, due, known, limits, state, ai
                 known[0, slot] = colour
         known[1, slot] = own[chroma_loss] = loss
         interval = next_look(aim, view, row, slot, at)
-        if now >= combed and interval > combed_seconds:
-            interval = combed_seconds
+        if now >= combed and not abs(at - known[8, slot]) < rest_seconds:  # NaN too
+            known[7, slot], known[8, slot] = most_at_once, at
+        else:
+            known[7, slot] = max(known[7, slot] - 1.0, 0.0)
+        if now >= combed:
+            interval = min(interval, combed_seconds)
+        if known[7, slot] > 0.0:
+            interval = 0.0
+            grant(state, slot, burst)
         set_pace(state, slot, interval, gain)

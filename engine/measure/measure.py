@@ -20,12 +20,14 @@ from engine.measure.fields import Fields
 from engine.measure.fingerprints import Fingerprints
 from engine.measure.graphs import Graphs, Inputs, Record, stage
 from engine.measure.information import Information
+from engine.measure.listening import AudioNetworkUse, Listening
 from engine.measure.network import MAP_SHARE, Floats, Network, NetworkUse
 from engine.measure.rows import Part, Room, Rows, facts_array, facts_listed
 from engine.measure.schedule import ScheduledPart, Together
 from engine.measure.sharpness import Sharpness
 from engine.measure.slates import Slates
 from engine.measure.sound import Sound
+from engine.measure.tally import Tally
 from engine.measure.tears import Tears
 from engine.measure.texture import Texture
 from engine.measure.ticks import tick_rows
@@ -59,6 +61,7 @@ class Measure:
         arithmetic: of what is made of their results; that of the device unless told.
         slates: pictures to look for.
         network: how the artifact network is used; None leaves it out.
+        audio_network: how the audio network is used; None leaves it out.
         record: how launches are recorded to be played back; None launches everything one by one. Not for the CPU.
         followers, sound_followers: who keeps something of the pictures' rows, and of those of sound, where the
             arithmetic is not on the host.
@@ -71,6 +74,7 @@ class Measure:
         arithmetic: Arithmetic | None = None,
         slates: Sequence[Slate] = (),
         network: NetworkUse | None = None,
+        audio_network: AudioNetworkUse | None = None,
         record: Record | None = None,
         followers: Sequence[Follower] = (),
         sound_followers: Sequence[Follower] = (),
@@ -79,7 +83,9 @@ class Measure:
         self._device, self._arithmetic = device, arithmetic
         self._spare_slot = slots  # of rows without a picture, which fill up a batch that is played back
         slots += 1
-        self._followers = tuple(followers)
+        self._tally = Tally(device)
+        self._followers = (*followers, self._tally)
+        self._followed = bool(followers)
         self._graphs: Graphs[Inputs] = Graphs(device, record)
         self._room = Room()
         self._seen: Sequence[tuple[int, ...]] = ()  # of the last batch on the host, with its facts
@@ -104,11 +110,12 @@ class Measure:
         )
         change, torn, self._fields = Change(arithmetic, slots), TornBlocks(arithmetic, slots), Fields(arithmetic, slots)
         at_last = () if self.network is None else (self.network,)
-        self._parts: tuple[Part, ...] = (*self._scheduled, change, torn, self._fields, *at_last)
+        # Change comes first: what it says of colour makes others due.
+        self._parts: tuple[Part, ...] = (change, *self._scheduled, torn, self._fields, *at_last)
         if arithmetic.on_host:
             together = Together([part.schedule for part in self._scheduled])
             self._every_picture = EveryPicture(change, torn, together, slots)
-        self._sound = Sound(arithmetic, slots - 1, record=record, followers=sound_followers)
+        self._sound = Sound(arithmetic, slots - 1, audio_network, record=record, followers=sound_followers)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         """A stream moves in.
@@ -127,6 +134,7 @@ class Measure:
     def close_slot(self, slot: int) -> None:
         """The stream has moved out: let go of its pictures."""
         self.fingerprints.keep(slot, None)
+        self.fingerprints.keep_tiles(slot, None)
         self._sound.close_slot(slot)
         self._references.forget(slot)
 
@@ -141,6 +149,11 @@ class Measure:
     def programme(self, slot: int, end: float) -> Measures | None:
         """The row of sound that a programme's end adds; see Sound.programme."""
         return self._sound.programme(slot, end)
+
+    @property
+    def listening(self) -> Listening | None:
+        """The audio network at work; None where it is left out."""
+        return self._sound.listening
 
     def frames(self, batch: FrameBatch) -> Measures:
         """Measure pictures."""
@@ -166,7 +179,7 @@ class Measure:
         self.fingerprints.take(batch, inputs.frames[:count])
         return Measures(
             "video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values[:count],
-            device_rows=(slots, pts, pts), kept=bool(self._followers),
+            device_rows=(slots, pts, pts), kept=self._followed, tally=self._tally.of(rows),
         )  # fmt: skip
 
     def _frames_on_host(self, batch: FrameBatch) -> Tensor:

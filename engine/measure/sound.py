@@ -14,6 +14,8 @@ from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import AUDIO_COLUMNS
 from engine.measure.graphs import Graphs, Record
 from engine.measure.host_sound import HostSound
+from engine.measure.listening import COLUMNS as LISTENING_COLUMNS
+from engine.measure.listening import AudioNetworkUse, Listening
 from engine.measure.sound_table import SoundInputs, stage_sound
 from engine.media import AudioBatch, Follower, Measures
 from kernels.audio_stats import COLUMNS as STATS_COLUMNS
@@ -31,6 +33,7 @@ _STATS: Final = len(STATS_COLUMNS)
 _TRENDS: Final = slice(_STATS, _STATS + len(TREND_COLUMNS))
 _MOMENTARY: Final = STATS_COLUMNS.index("momentary")
 _PROGRAMME_ERROR: Final = AUDIO_COLUMNS.index("programme_error")
+_LISTENING: Final = slice(AUDIO_COLUMNS.index(LISTENING_COLUMNS[0]), AUDIO_COLUMNS.index(LISTENING_COLUMNS[-1]) + 1)
 _TREND_NAMES: Final = frozenset(TREND_COLUMNS)
 
 
@@ -40,6 +43,7 @@ class Sound:
     Args:
         arithmetic: of the device.
         slots: number of slots.
+        network: how the audio network is used; None leaves it out.
         record: how launches are recorded to be played back; None launches everything one by one.
         followers: who keeps something of the rows, where the arithmetic is not on the host.
     """
@@ -48,6 +52,7 @@ class Sound:
         self,
         arithmetic: Arithmetic,
         slots: int,
+        network: AudioNetworkUse | None = None,
         *,
         record: Record | None = None,
         followers: Sequence[Follower] = (),
@@ -66,6 +71,7 @@ class Sound:
         self._wants_trends: set[int] = set()
         self._targets: dict[int, float] = {}  # of the slots whose whole programme is judged, LUFS
         self._noise = torch.zeros(slots, dtype=torch.float64, device=device)
+        self.listening = None if network is None else Listening(device, slots, network)
         self._on_host: HostSound | None = None
         if arithmetic.on_host:
             self._on_host = HostSound(self._audio, self._features, self._trends, self._noise.numpy())
@@ -85,11 +91,15 @@ class Sound:
         if "programme_error" in wanted:
             self._targets[slot] = parameters.get("audio.programme_loudness", {}).get("target", TARGET_LUFS)
         self._noise[slot] = silence.get("noise", 0.001)
+        if self.listening is not None:
+            self.listening.open_slot(slot, wanted)
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out."""
         self._wants_trends.discard(slot)
         self._targets.pop(slot, None)
+        if self.listening is not None:
+            self.listening.close_slot(slot)
 
     def loudness(self, slot: int) -> dict[str, float | None]:
         """Programme loudness of all that the slot's stream has played; see kernels.audio_stats.LoudnessSummary."""
@@ -125,8 +135,14 @@ class Sound:
     def measure(self, batch: AudioBatch) -> Measures:
         """Measure blocks."""
         until = batch.pts + batch.seconds
+        listening = self.listening if self.listening is not None and self.listening.runs else None
+        if listening is not None:
+            # Before what is recorded: it is due now and then only, and what it says waits in the slots' memory.
+            listening.hear(batch)
         if self._on_host is not None:
             values = self._on_host.rows(batch, trends=bool(self._wants_trends))
+            if listening is not None:
+                values[:, _LISTENING] = listening.said[batch.slots]
             return Measures("audio", AUDIO_COLUMNS, batch.slots, batch.pts, until, values)
         count = len(batch.slots)
         rows = self._graphs.rows(count)
@@ -136,7 +152,7 @@ class Sound:
             follower.before(batch.slots.numpy(), batch.pts.numpy())
         staged = stage_sound(batch, rows, channels, self._spare_slot, pinned=self._device.type == "cuda")
         values, inputs = self._graphs.run(
-            (channels, bool(self._wants_trends)),
+            (channels, bool(self._wants_trends), listening is not None),
             rows,
             lambda: SoundInputs(rows, channels, self._device),
             staged,
@@ -169,4 +185,6 @@ class Sound:
             features = sound_features(self._features, samples, channels, valid, slots)
             momentary, trends = values[:, _MOMENTARY], values[:, _TRENDS]
             sound_trends(self._trends, features, valid, weights, momentary, slots, trends)
+        if self.listening is not None and self.listening.runs:
+            values[:, _LISTENING] = self.listening.said[slots]
         return values

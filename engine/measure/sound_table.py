@@ -11,13 +11,17 @@ from engine.media import AudioBatch
 
 # int64: slot, channels, valid, the slot under which it is followed; float64: pts, until, clip level, weights.
 _WHOLE: Final = 4
-_REAL: Final = 3 + MAX_CHANNELS
 _WORDS_PER_BLOCK: Final = BLOCK_SAMPLES // 2  # two samples of float32 in one int64
-_ALIGNMENT: Final = 2  # words: samples begin at a multiple of 16 bytes, for loads of 128 bits
+_ALIGNMENT: Final = 2  # words
+
+
+def _width(rows: int) -> int:
+    """Of a column of numbers: each begins at a multiple of 16 bytes, as those of pictures do (graphs.py)."""
+    return -(-rows // _ALIGNMENT) * _ALIGNMENT
 
 
 def _numbers_size(rows: int) -> int:
-    return -(-rows * (_WHOLE + _REAL) // _ALIGNMENT) * _ALIGNMENT
+    return (_WHOLE + 3) * _width(rows) + rows * MAX_CHANNELS
 
 
 class SoundInputs:
@@ -30,14 +34,14 @@ class SoundInputs:
     """
 
     def __init__(self, rows: int, channels: int, device: torch.device) -> None:
-        numbers = _numbers_size(rows)
+        numbers, width = _numbers_size(rows), _width(rows)
         size = numbers + rows * channels * _WORDS_PER_BLOCK
         self.table = torch.zeros(size, dtype=torch.int64, device=device)
-        whole = self.table[: _WHOLE * rows].view(_WHOLE, rows)
-        real = self.table[_WHOLE * rows : (_WHOLE + _REAL) * rows].view(torch.float64)
+        whole = self.table[: _WHOLE * width].view(_WHOLE, width)[:, :rows]
+        real = self.table[_WHOLE * width : numbers].view(torch.float64)
         self.slots, self.channels, self.valid, self.followed = whole
-        self.pts, self.until, self.clip_level = real[: 3 * rows].view(3, rows)
-        self.weights = real[3 * rows :].view(rows, MAX_CHANNELS)
+        self.pts, self.until, self.clip_level = real[: 3 * width].view(3, width)[:, :rows]
+        self.weights = real[3 * width :].view(rows, MAX_CHANNELS)
         self.samples = self.table[numbers:].view(torch.float32).view(rows, channels, BLOCK_SAMPLES)
 
     def fill(self, staged: Tensor) -> None:
@@ -56,11 +60,12 @@ def stage_sound(batch: AudioBatch, rows: int, channels: int, spare_slot: int, *,
         pinned: page-locked, so that the upload does not wait.
     """
     count = len(batch.slots)
-    numbers = _numbers_size(rows)
+    numbers, width = _numbers_size(rows), _width(rows)
     staged = torch.empty(numbers + count * channels * _WORDS_PER_BLOCK, dtype=torch.int64, pin_memory=pinned)
-    whole = staged[: _WHOLE * rows].numpy().reshape(_WHOLE, rows)
-    real = staged[_WHOLE * rows : (_WHOLE + _REAL) * rows].numpy().view(np.float64)
-    times, weights = real[: 3 * rows].reshape(3, rows), real[3 * rows :].reshape(rows, MAX_CHANNELS)
+    whole = staged[: _WHOLE * width].numpy().reshape(_WHOLE, width)[:, :rows]
+    real = staged[_WHOLE * width : numbers].numpy().view(np.float64)
+    times = real[: 3 * width].reshape(3, width)[:, :rows]
+    weights = real[3 * width :].reshape(rows, MAX_CHANNELS)
     whole[0, count:] = spare_slot + np.arange(rows - count)
     whole[1, count:], whole[2, count:], whole[3, count:] = 1, BLOCK_SAMPLES, spare_slot
     times[:, count:], weights[count:] = 1.0, 0.0

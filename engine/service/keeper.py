@@ -78,6 +78,8 @@ class Keeper:
                     "evidence": dict(self._settings.evidence),
                     "slates": {name: dict(slate) for name, slate in self._settings.slates.items()},
                     "network": dict(self._settings.network),
+                    "audio_network": dict(self._settings.audio_network),
+                    "sync_network": dict(self._settings.sync_network),
                     "handover": None if self._settings.handover is None else str(self._settings.handover / group.name),
                 }
             )

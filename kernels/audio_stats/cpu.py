@@ -18,6 +18,15 @@ from kernels.audio_stats.filters import (
     CLIP_MIN_SAMPLES,
     CLIP_SHOULDER,
     CLIP_TOP,
+    FLAT_CORNER,
+    FLAT_HALVES,
+    FLAT_HIGH,
+    FLAT_LEAP,
+    FLAT_LEAST,
+    FLAT_LOW,
+    FLAT_RUN,
+    FLAT_STEP,
+    FLAT_TOP,
     HIGH_PASS,
     HISTOGRAM_BINS,
     HISTOGRAM_STEPS_PER_LU,
@@ -208,6 +217,36 @@ def _count_clipped(extended, valid, level):
 
 
 @_jit
+def _is_flat(one, other):
+    return abs(np.float64(one) - np.float64(other)) <= FLAT_STEP
+
+
+@_jit
+def _count_flat(extended, valid, peak):
+    """Samples in tops that are cut off flat, at any level."""
+    top = FLAT_TOP * peak
+    near = 0  # most blocks have none, and vector instructions find that out
+    for i in range(HISTORY, HISTORY + valid - 1):
+        near += (np.float64(abs(extended[i])) >= top) & _is_flat(extended[i], extended[i + 1])
+    if near == 0:
+        return 0
+    high, low, leap = FLAT_HIGH * peak, FLAT_LOW * peak, FLAT_LEAP * peak
+    flat = below = begins = ends = 0
+    for i in range(HISTORY + 1, HISTORY + valid - 1):
+        size = np.float64(abs(extended[i]))
+        if size < low:
+            continue
+        as_before, as_after = _is_flat(extended[i], extended[i - 1]), _is_flat(extended[i], extended[i + 1])
+        below += as_before and as_after and size < high
+        if size >= top:
+            flat += as_before and as_after
+            begins += as_after and FLAT_CORNER <= size - np.float64(abs(extended[i - 1])) <= leap
+            ends += as_before and FLAT_CORNER <= size - np.float64(abs(extended[i + 1])) <= leap
+    tops = min(begins, ends)
+    return max(min(3 * flat, flat + 2 * tops, FLAT_RUN * tops) - 2 * below, 0)
+
+
+@_jit
 def _interpolated_peak(extended, valid, segment_peaks, taps, sums, peak):
     """The larger of `peak` and the largest |value| between the samples whose neighbours are all known."""
     for segment in range((valid + _SEGMENT - 1) // _SEGMENT):
@@ -347,6 +386,8 @@ def measure(
                 channel_excess, full = _count_clipped(extended, valid, level)
                 excess = max(excess, channel_excess)
                 most_full = max(most_full, full)
+            if channel_peak >= FLAT_LEAST:
+                excess = max(excess, FLAT_HALVES * _count_flat(extended, valid, np.float64(channel_peak)))
             for i in range(first_loud):
                 if np.float64(abs(extended[HISTORY + i])) >= threshold:
                     first_loud = i

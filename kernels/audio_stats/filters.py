@@ -48,6 +48,20 @@ HUMP_SHOULDER: Final = 0.55
 HUMP_TOP: Final = 0.80
 HUMP_CEILING: Final = 1.15
 CLIP_BANDS: Final = (CLIP_SHOULDER, CLIP_TOP, CLIP_CEILING, HUMP_LOW, HUMP_SHOULDER, HUMP_TOP, HUMP_CEILING)
+# Clipped and then turned down, or clipped a little: tops that are flat to the last bit of 16, whatever their level.
+# Each begins and ends with a corner, where sound that rises to its top has none, and none that leaps there like a
+# square wave; and there is no such flatness further down, as samples of few bits or repeated ones would have.
+FLAT_TOP: Final = 0.97  # of the block's largest sample
+FLAT_HIGH: Final = 0.90
+FLAT_LOW: Final = 0.30
+FLAT_LEAP: Final = 0.50
+FLAT_LEAST: Final = 0.03  # -30 dBFS: below, a step of 16 bits is no longer small against the sound
+FLAT_STEP: Final = 1.5 * 2.0**-15
+FLAT_CORNER: Final = 5 * FLAT_STEP
+FLAT_BANDS: Final = (FLAT_TOP, FLAT_HIGH, FLAT_LOW, FLAT_LEAP, FLAT_LEAST, FLAT_STEP, FLAT_CORNER)
+FLAT_RUN: Final = 64  # samples of a top at most that count: 1.3 ms
+# A flat sample counts two and a half times: 38 of them in 100 ms are as much as 2 % of it at full scale.
+FLAT_HALVES: Final = 5
 CLIP_MIN_SAMPLES: Final = BIN  # a shorter block is judged as if it had this many samples
 
 TRUE_PEAK_FLOOR: Final = 1e-10  # a peak of 0 has no level in decibels; this is below the noise of any format

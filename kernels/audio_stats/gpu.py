@@ -19,6 +19,9 @@ from kernels.audio_stats.filters import (
     BLOCK,
     CLIP_BANDS,
     CLIP_MIN_SAMPLES,
+    FLAT_BANDS,
+    FLAT_HALVES,
+    FLAT_RUN,
     HISTOGRAM_BINS,
     HISTOGRAM_STEPS_PER_LU,
     INTERPOLATOR,
@@ -44,7 +47,10 @@ _BIN_COLUMNS = 16
 _PARTIAL_COLUMNS = 24
 # Float64 constants that the kernels load, because Triton makes literals float32: K-weighting, the transition matrix,
 # then these.
-_SCALARS = (LUFS_OFFSET, POWER_FLOOR, ABSOLUTE_GATE, STATE_FLOOR, *CLIP_BANDS, TRUE_PEAK_FLOOR, 20 / math.log(10))
+_SCALARS = (LUFS_OFFSET, POWER_FLOOR, ABSOLUTE_GATE, STATE_FLOOR, *CLIP_BANDS, TRUE_PEAK_FLOOR, 20 / math.log(10),
+            *FLAT_BANDS)  # fmt: skip
+# Where the flat tops' begin, from the first of CLIP_BANDS.
+_FLAT_FROM = tl.constexpr(len(CLIP_BANDS) + 2)
 _constants: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
 
@@ -215,11 +221,30 @@ def _in_band(size, here, level, band):
 
 
 @triton.jit
+def _flat_samples(middle, before, after, inner, peak, bands, RUN: tl.constexpr):
+    """Samples in tops that are cut off flat, at any level."""
+    step, corner, leap = tl.load(bands + 5), tl.load(bands + 6), tl.load(bands + 3) * peak
+    size = tl.abs(middle)
+    as_before, as_after = tl.abs(middle - before) <= step, tl.abs(middle - after) <= step
+    top = inner & (size >= tl.load(bands) * peak)
+    low = inner & (size >= tl.load(bands + 2) * peak) & (size < tl.load(bands + 1) * peak)
+    rise, fall = size - tl.abs(before), size - tl.abs(after)
+    begins = tl.sum((top & as_after & (rise >= corner) & (rise <= leap)).to(tl.int32), axis=0)
+    ends = tl.sum((top & as_before & (fall >= corner) & (fall <= leap)).to(tl.int32), axis=0)
+    tops = tl.minimum(begins, ends)
+    flat = tl.sum((top & as_before & as_after).to(tl.int32), axis=0)
+    below = tl.sum((low & as_before & as_after).to(tl.int32), axis=0)
+    count = tl.maximum(tl.minimum(tl.minimum(3 * flat, flat + 2 * tops), RUN * tops) - 2 * below, 0)
+    return tl.where(peak >= tl.load(bands + 4), count, 0)
+
+
+@triton.jit
 def _sample_measures(
     samples, row_stride, channel_stride, channels, valid, slots, clip_level, threshold, clip_bands, taps, history,
     partial,
     CHANNELS: tl.constexpr, SAMPLES: tl.constexpr, STEP: tl.constexpr, STEPS: tl.constexpr, LIMIT: tl.constexpr,
     TAPS: tl.constexpr, MIN_SAMPLES: tl.constexpr, FIRST_COLUMN: tl.constexpr, PARTIAL_COLUMNS: tl.constexpr,
+    RUN: tl.constexpr, HALVES: tl.constexpr,
 ):  # fmt: skip
     """Peaks, sums, clipping counts and first and last loud sample of one channel."""
     HISTORY: tl.constexpr = TAPS - 1
@@ -258,6 +283,8 @@ def _sample_measures(
         tonality = tl.where(both > 0, along * along / tl.where(both > 0, both, 1.0), 0.0)
         spread = tl.where(10 * hump >= tl.maximum(limit, MIN_SAMPLES), 2 * hump - weight * hump_shoulder, 0)
         excess = tl.maximum(tl.where(tonality < 0.95, 2 * top - 4 * shoulder, 0), tl.where(tonality < 0.5, spread, 0))
+        flat = _flat_samples(middle, before, after, inner, peak, clip_bands + _FLAT_FROM, RUN)
+        excess = tl.maximum(excess, HALVES * flat)
         tl.store(out + 4, excess.to(tl.float64))
         tl.store(out + 5, tl.sum(((size >= level) & here).to(tl.int32), axis=0).to(tl.float64))
         tl.store(out + 6, tl.min(tl.where(loud, index, limit), axis=0).to(tl.float64))
@@ -449,7 +476,7 @@ def audio_stats(
         history, partial,
         CHANNELS=MAX_CHANNELS, SAMPLES=triton.next_power_of_2(BLOCK), STEP=1024, STEPS=triton.cdiv(BLOCK, 1024),
         LIMIT=SAMPLE_LIMIT, TAPS=TAPS, MIN_SAMPLES=CLIP_MIN_SAMPLES, FIRST_COLUMN=_BIN_COLUMNS,
-        PARTIAL_COLUMNS=_PARTIAL_COLUMNS, num_warps=8,
+        PARTIAL_COLUMNS=_PARTIAL_COLUMNS, RUN=FLAT_RUN, HALVES=FLAT_HALVES, num_warps=8,
     )  # fmt: skip
     _row_measures[(rows,)](
         channels, valid, weights, slots, partial, scalars, bins, unfinished, progress, histograms, kept_power, maxima,

@@ -19,7 +19,9 @@ COLUMNS: Final = (
     "short_term_max",
     "quiet_lead",  # samples before the first that reaches the silence threshold in any channel
     "quiet_tail",  # samples after the last such one; both are `valid` where there is none
-    "clipped",  # share of samples at full scale in excess of what an unclipped waveform puts there, 0..1
+    # Share of samples at full scale in excess of what an unclipped waveform puts there, or two and a half times that of
+    # samples in flat tops at any level; of the channel with most, 0..2.5.
+    "clipped",
     "full_scale",  # share of samples at or above the clip level, 0..1, of the channel with most
     "quiet",  # 1 where no sample reaches the silence threshold, else 0
     "true_peak_db",  # true_peak in dBTP, at least -200

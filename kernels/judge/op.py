@@ -10,7 +10,8 @@ The rules, per slot and detector:
   a good row decides too: if it was bad long enough up to that row's first good moment, the detector opens and closes
   at once (blackdetect judges so; freezedetect does it for a picture that was held across a hole).
 - open -> clearing at a row that is good by EXIT; clearing -> ok when that has held for CLEAR_SECONDS, and the end is
-  the first good moment, not the moment of the decision; a bad row before that reopens it.
+  the first good moment, not the moment of the decision; a bad row before that reopens it. Where a row dates its change
+  back (EARLIER), the end is that moment, but what has to hold is counted from the row.
 - Dominance: a detector does not open while one of its enabled masters is pending, open or clearing on that slot; when
   the last one lets go, what was bad before does not count (onset >= the master's end). One that is already open closes
   in its own time. Masters come earlier in the column order, so one pass over a row settles it.

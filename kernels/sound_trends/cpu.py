@@ -44,13 +44,27 @@ _LOW_FLOOR, _LOW_SHARE = at.LOW_FLOOR, at.LOW_SHARE
 _HUM_BLOCKS, _HUM_COHERENCE, _HUM_COLUMNS, _HISS_BLOCKS = (
     at.HUM_BLOCKS, at.HUM_COHERENCE, at.HUM_COLUMNS, at.HISS_BLOCKS,
 )  # fmt: skip
-_TONE_ANGLE, _TONE_LEVEL = at.TONE_ANGLE, at.TONE_LEVEL_DB
-_LOUD_LEVEL, _DEEP_LEVEL = at.GAP_LEVELS
-_LOUD_EDGE, _DEEP_EDGE = at.GAP_EDGES
-_LOUD_SHORTEST, _DEEP_SHORTEST = at.GAP_SHORTEST
-_DELAY, _EDGE_BINS, _NEVER = at.GAP_DELAY, at.GAP_EDGE_BINS, at.NEVER
+_TONE_ANGLE, _TONE_LEVEL, _TONE_LONG, _TONE_PURE, _TONE_DROP, _TONE_BREAK_MOST = (
+    at.TONE_ANGLE, at.TONE_LEVEL_DB, at.TONE_RUN, at.TONE_PURE, at.TONE_DROP_DB, at.TONE_BREAK,
+)  # fmt: skip
+_RUN_OF_TONE, _BREAK, _OWN_ANGLE, _OWN_LEVEL, _OWN_PURITY = (
+    int(scalar)
+    for scalar in (
+        at.Scalar.TONE_RUN, at.Scalar.TONE_BREAK, at.Scalar.TONE_ANGLE, at.Scalar.TONE_LEVEL, at.Scalar.TONE_PURITY,
+    )
+)  # fmt: skip
+_GAP_LEVELS, _GAP_EDGES, _GAP_SHORTEST, _GAPS = at.GAP_LEVELS, at.GAP_EDGES, at.GAP_SHORTEST, len(at.GAP_LEVELS)
+_CODED_LEVEL, _CODED_SOUND, _CODED_EDGE, _CODED_SHORTEST, _CODED_REACH, _CODED_FALL = (
+    at.CODED_LEVEL, at.CODED_SOUND, at.CODED_EDGE, at.CODED_SHORTEST, at.CODED_REACH, at.CODED_FALL,
+)  # fmt: skip
+_CODED_LOUD, _CODED_PEAK, _CODED_FELL = (
+    int(scalar) for scalar in (at.Scalar.CODED_LOUD, at.Scalar.CODED_PEAK, at.Scalar.CODED_FELL)
+)
+_GAP_END, _DEEP = int(at.Scalar.GAP_END), len(at.GAP_LEVELS) - 1
+_DELAY, _EDGE_BINS, _EDGE_MOST, _NEVER = at.GAP_DELAY, at.GAP_EDGE_BINS, at.GAP_EDGE_MOST, at.NEVER
 _LEVEL_BLOCKS, _PART, _RATE = at.LEVEL_BLOCKS, at.LEVEL_PART, at.SAMPLE_RATE
-_LOW_RANK, _MIDDLE_RANK, _HIGH_RANK = at.LEVEL_RANKS
+_MIDDLE_RANK, _HIGH_RANK = at.LEVEL_RANKS
+_ACTIVE, _ACTIVE_RANK, _CLOSE, _CLOSE_RANK = at.ACTIVE_DB, at.ACTIVE_RANK, at.CLOSE_BLOCKS, at.CLOSE_RANK
 _CHANGE_LEAST, _NEAR, _NEAR_RANK, _NEAR_SHARE, _REACH, _BORDER_BLOCKS = (
     at.CHANGE_LEAST_DB, at.NEAR_BLOCKS, at.NEAR_RANK, at.NEAR_SHARE, at.BORDER_REACH, at.BORDER_BLOCKS,
 )  # fmt: skip
@@ -263,12 +277,31 @@ def _hiss(row, state, count, out):
 
 @_jit
 def _tone(row, state, count, level, out):
-    angle = row[_F_TONE]
+    angle, purity = row[_F_TONE], row[_F_PURITY]
     same = count > 0 and abs(angle - state[_ANGLE]) <= _TONE_ANGLE and abs(level - state[_LEVEL]) <= _TONE_LEVEL
-    out[_TONE_AT] = row[_F_PURITY] if same and level >= _SOUNDING_DB else 0.0
+    steady = same and level >= _SOUNDING_DB
     # Known from the second whole block on; it begins and ends anywhere in the block before.
     _delay(out, _TONE_AT, count, 2, 1.5, 0.5)
     state[_ANGLE], state[_LEVEL] = angle, level
+    lasted = count > 0 and state[_RUN_OF_TONE] >= _TONE_LONG
+    own = purity >= _TONE_PURE and abs(angle - state[_OWN_ANGLE]) <= _TONE_ANGLE
+    louder = level - state[_OWN_LEVEL]
+    if steady and purity >= _TONE_PURE:
+        state[_RUN_OF_TONE] = state[_RUN_OF_TONE] + 1.0 if count > 0 and own else 1.0
+        state[_BREAK] = 0.0
+        state[_OWN_ANGLE], state[_OWN_LEVEL], state[_OWN_PURITY] = angle, level, purity
+        out[_TONE_AT] = purity
+    elif lasted and own and -_TONE_DROP <= louder <= _TONE_LEVEL:
+        state[_BREAK] = 0.0
+        out[_TONE_AT] = state[_OWN_PURITY]  # that of an edge is lower
+    elif lasted and louder <= _TONE_LEVEL and state[_BREAK] < _TONE_BREAK_MOST:
+        state[_BREAK] += 1.0
+        out[_TONE_AT] = state[_OWN_PURITY]
+    else:
+        out[_TONE_AT] = purity if steady else 0.0
+        if lasted:
+            out[_TONE_AT + 1] = (0.5 - state[_BREAK]) * BLOCK
+        state[_RUN_OF_TONE] = state[_BREAK] = 0.0
 
 
 @_jit
@@ -284,22 +317,29 @@ def _beside_gap(both, place):
             before = max(before, both[k])
         elif 1 < distance < _DELAY:
             after = max(after, both[k])
-    return (before >= _LOUD_LEVEL) != (after >= _LOUD_LEVEL)
+    louder, quieter = max(before, after), min(before, after)
+    beside = quieter < _GAP_LEVELS[0] <= louder
+    for which in range(1, _DEEP):  # what fills these may be a pause as well
+        beside = beside or (quieter < _GAP_LEVELS[which] and louder >= _GAP_EDGES[which])
+    return beside
 
 
 @_jit
-def _edge(both, first):
+def _edge(both, first, most):
     total = 0.0
     for k in range(first, first + _EDGE_BINS):
-        total += both[k]
+        total += min(both[k], most)
     return total / _EDGE_BINS
 
 
 @_jit
-def _find_gap(both, state, which, goes_on, level, edge, shortest):
-    """Length in ms of the longest gap below `level` that is known to have ended, and the bin after it."""
+def _find_gap(both, state, which, goes_on):
+    """Length in ms of the longest gap below a level that is known to have ended, and the bin after it."""
+    level, edge, shortest = _GAP_LEVELS[which], _GAP_EDGES[which], _GAP_SHORTEST[which]
+    most = _EDGE_MOST * edge
     last_loud = state[_LAST_LOUD + which] if goes_on else _NEVER
     earlier = state[_BEFORE + which]
+    told = state[_GAP_END] if goes_on else _NEVER
     length = 0.0
     end = 0
     # Bins are numbered from the start of the block before; those from `first` up to `last` are decided now.
@@ -308,15 +348,55 @@ def _find_gap(both, state, which, goes_on, level, edge, shortest):
         if both[k] < level:
             continue
         gap = k - 1 - last_loud
-        if k >= first and shortest <= gap <= state[_LONGEST] and gap > length:
-            fallen = _edge(both, int(last_loud) - _EDGE_BINS + 1) if last_loud >= _EDGE_BINS else earlier
-            if fallen >= edge and _edge(both, k) >= edge:
+        if k >= first and shortest <= gap < state[_LONGEST] and gap > length and k - gap >= told:
+            inside = last_loud >= _EDGE_BINS
+            fallen = _edge(both, int(last_loud) - _EDGE_BINS + 1, most) if inside else earlier
+            if fallen >= edge and _edge(both, k, most) >= edge:
                 length = gap
                 end = k
         last_loud = max(last_loud, float(k))
     if last_loud >= _EDGE_BINS:
-        state[_BEFORE + which] = _edge(both, int(last_loud) - _EDGE_BINS + 1)
+        state[_BEFORE + which] = _edge(both, int(last_loud) - _EDGE_BINS + 1, most)
     state[_LAST_LOUD + which] = last_loud - ENVELOPE_BINS
+    return length, end
+
+
+@_jit
+def _fall(both, last_loud):
+    """Loudest of the bins up to the last loud one, and the first bin after it had fallen."""
+    peak = 0.0
+    for k in range(last_loud - _CODED_REACH + 1, last_loud + 1):
+        peak = max(peak, both[k])
+    fell = last_loud + 1
+    while both[fell - 1] < _CODED_FALL * peak:
+        fell -= 1
+    return peak, float(fell)
+
+
+@_jit
+def _find_coded_gap(both, state, goes_on):
+    """As `_find_gap`, of gaps that are not as sharp at their beginning."""
+    last_loud = state[_CODED_LOUD] if goes_on else _NEVER
+    told = state[_GAP_END] if goes_on else _NEVER
+    peak, fell = state[_CODED_PEAK], state[_CODED_FELL]
+    length = 0.0
+    end = 0
+    first, last = ENVELOPE_BINS - _DELAY, 2 * ENVELOPE_BINS - _DELAY
+    for k in range(last):
+        if both[k] < _CODED_LEVEL:
+            continue
+        if k >= first and k - 1 - last_loud >= _CODED_SHORTEST and last_loud > _NEVER / 2:
+            if last_loud >= _CODED_REACH:
+                peak, fell = _fall(both, int(last_loud))
+            gap = k - fell
+            sharp = peak >= _CODED_SOUND and _edge(both, k, _EDGE_MOST * _CODED_EDGE) >= _CODED_EDGE
+            if sharp and length < gap < state[_LONGEST] and fell >= told:
+                length = gap
+                end = k
+        last_loud = max(last_loud, float(k))
+    if last_loud >= _CODED_REACH:
+        peak, fell = _fall(both, int(last_loud))
+    state[_CODED_LOUD], state[_CODED_PEAK], state[_CODED_FELL] = last_loud - ENVELOPE_BINS, peak, fell - ENVELOPE_BINS
     return length, end
 
 
@@ -331,11 +411,20 @@ def _gaps_and_clicks(row, state, count, both, out):
     out[_CLICK_AT + 1] = place - CLICK_BIN / 2
     out[_CLICK_AT + 2] = place + CLICK_BIN / 2
 
-    length, end = _find_gap(both, state, 0, count > 0, _LOUD_LEVEL, _LOUD_EDGE, _LOUD_SHORTEST)
-    deep, deep_end = _find_gap(both, state, 1, count > 0, _DEEP_LEVEL, _DEEP_EDGE, _DEEP_SHORTEST)
+    length = 0.0
+    end = 0
+    for which in range(_GAPS):
+        found, found_end = _find_gap(both, state, which, count > 0)
+        if length == 0.0:
+            length, end = found, found_end
+    found, found_end = _find_coded_gap(both, state, count > 0)
     if length == 0.0:
-        length, end = deep, deep_end
-    until = float((end - ENVELOPE_BINS) * ENVELOPE_BIN) if length > 0.0 else 0.0
+        length, end = found, found_end
+    told = state[_GAP_END] if count > 0 else _NEVER
+    state[_GAP_END] = (end if length > 0.0 else told) - ENVELOPE_BINS
+    # It begins and ends anywhere in the milliseconds beside the whole ones.
+    until = (end - ENVELOPE_BINS + 0.5) * ENVELOPE_BIN if length > 0.0 else 0.0
+    length = length + 1.0 if length > 0.0 else 0.0
     out[_DROPOUT_AT] = length * ENVELOPE_BIN / _RATE
     out[_DROPOUT_AT + 1] = until - length * ENVELOPE_BIN
     out[_DROPOUT_AT + 2] = until
@@ -351,6 +440,18 @@ def _in_order(state, first, count, part):
             part[place] = part[place - 1]
             place -= 1
         part[place] = value
+
+
+@_jit
+def _active(part, size, rank):
+    """Mean level of the sound among the first `size` levels of a part, which lie in order."""
+    total = 0.0
+    count = 0
+    for k in range(size):
+        if part[k] >= part[rank] - _ACTIVE:
+            total += part[k]
+            count += 1
+    return total / count
 
 
 @_jit
@@ -396,16 +497,17 @@ def _level_jump(state, count, level, part, other, out):
         return
     _in_order(state, oldest, _PART, part)
     _in_order(state, oldest + _LEVEL_BLOCKS + 1, _PART, other)
-    change = min(
-        sign * (other[_LOW_RANK] - part[_LOW_RANK]),
-        sign * (other[_MIDDLE_RANK] - part[_MIDDLE_RANK]),
-        sign * (other[_HIGH_RANK] - part[_HIGH_RANK]),
-    )
+    change = sign * (_active(other, _PART, _ACTIVE_RANK) - _active(part, _PART, _ACTIVE_RANK))
+    usual_before, usual_after = part[_MIDDLE_RANK], other[_MIDDLE_RANK]
+    change = min(change, sign * (usual_after - usual_before), sign * (other[_HIGH_RANK] - part[_HIGH_RANK]))
     louder, quieter = max(part[_HIGH_RANK], other[_HIGH_RANK]), min(part[_HIGH_RANK], other[_HIGH_RANK])
+    _in_order(state, oldest + _PART - _CLOSE, _CLOSE, part)
+    _in_order(state, oldest + _LEVEL_BLOCKS + 1, _CLOSE, other)
+    change = min(change, sign * (_active(other, _CLOSE, _CLOSE_RANK) - _active(part, _CLOSE, _CLOSE_RANK)))
     at_once = _STEP_SHARE * change <= step <= change + _STEP_MORE
     if change < _CHANGE_LEAST or not at_once or louder < _SOUNDING_DB or quieter < _QUIETEST:
         return
-    if not _border_is_here(state, oldest, part[_MIDDLE_RANK], other[_MIDDLE_RANK], change):
+    if not _border_is_here(state, oldest, usual_before, usual_after, change):
         return
     _in_order(state, oldest + _PART - _NEAR, _NEAR, part)
     _in_order(state, oldest + _LEVEL_BLOCKS + 1, _NEAR, other)

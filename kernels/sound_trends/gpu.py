@@ -49,11 +49,17 @@ _RING_LANES = tl.constexpr(triton.next_power_of_2(max(at.HUM_BLOCKS, at.HISS_BLO
 _TONE_LEVEL_DB, _SOUNDING_DB = tl.constexpr(at.TONE_LEVEL_DB), tl.constexpr(round(10 * math.log10(at.SOUNDING_POWER)))
 _SILENT_DB = tl.constexpr(round(10 * math.log10(at.POWER_FLOOR)))
 _DELAY, _EDGE_BINS, _NEVER = tl.constexpr(at.GAP_DELAY), tl.constexpr(at.GAP_EDGE_BINS), tl.constexpr(at.NEVER)
+_EDGE_MOST = tl.constexpr(at.GAP_EDGE_MOST)
 _RATE, _CHUNK = tl.constexpr(at.SAMPLE_RATE), tl.constexpr(32)
 _HALF, _LEVELS_SIZE = tl.constexpr(at.LEVEL_BLOCKS), tl.constexpr(2 * at.LEVEL_BLOCKS)
 _PART, _PART_LANES = tl.constexpr(at.LEVEL_PART), tl.constexpr(triton.next_power_of_2(at.LEVEL_PART))
-_LOW_RANK, _MIDDLE_RANK = tl.constexpr(at.LEVEL_RANKS[0]), tl.constexpr(at.LEVEL_RANKS[1])
-_HIGH_RANK, _STEP_MORE = tl.constexpr(at.LEVEL_RANKS[2]), tl.constexpr(at.STEP_MORE_DB)
+_MIDDLE_RANK, _HIGH_RANK = (tl.constexpr(rank) for rank in at.LEVEL_RANKS)
+_STEP_MORE, _ACTIVE, _ACTIVE_RANK = (
+    tl.constexpr(at.STEP_MORE_DB),
+    tl.constexpr(at.ACTIVE_DB),
+    tl.constexpr(at.ACTIVE_RANK),
+)
+_CLOSE, _CLOSE_RANK = tl.constexpr(at.CLOSE_BLOCKS), tl.constexpr(at.CLOSE_RANK)
 _STEP_LEAST, _QUIETEST = tl.constexpr(at.STEP_LEAST_DB), tl.constexpr(at.QUIETEST_DB)
 _MINUTE_BLOCKS, _MINUTE_LANES = tl.constexpr(at.MINUTE_BLOCKS), tl.constexpr(triton.next_power_of_2(at.MINUTE_BLOCKS))
 _MINUTE_EVERY = tl.constexpr(at.MINUTE_EVERY)
@@ -71,14 +77,25 @@ _COLUMNS, _COLUMN_LANES = tl.constexpr(len(at.COLUMNS)), tl.constexpr(triton.nex
 _SCALARS: Final = (
     10 / math.log(10), at.POWER_FLOOR, at.SOUNDING_POWER, at.LOST_POWER, at.LOW_FLOOR, at.LOW_SHARE, at.HUM_COHERENCE,
     at.TONE_ANGLE, at.NEAR_SHARE, at.STEP_SHARE, at.LUFS_OFFSET, at.ABSOLUTE_GATE_POWER, at.RELATIVE_GATE,
-    *at.GAP_LEVELS, *at.GAP_EDGES, at.PAIR_WEIGHT, at.LOW_STEPS, at.WIDE_STEPS, at.LOW_POWER,
-    feature.BLOCK / at.SAMPLE_RATE, at.AROUND_SHARE,
+    at.PAIR_WEIGHT, at.LOW_STEPS, at.WIDE_STEPS, at.LOW_POWER, feature.BLOCK / at.SAMPLE_RATE, at.AROUND_SHARE,
+    at.TONE_PURE, *at.GAP_LEVELS, *at.GAP_EDGES, at.CODED_LEVEL, at.CODED_SOUND, at.CODED_EDGE, at.CODED_FALL,
 )  # fmt: skip
 _DECIBEL, _FLOOR, _SOUNDING, _LOST, _LOW_FLOOR, _LOW_SHARE, _COHERENCE = (tl.constexpr(k) for k in range(7))
 _TONE_ANGLE, _NEAR_SHARE, _STEP_SHARE, _OFFSET, _GATE, _RELATIVE = (tl.constexpr(k) for k in range(7, 13))
-_GAP_LEVELS, _GAP_EDGES = tl.constexpr(13), tl.constexpr(15)
-_PAIR_WEIGHT, _LOW_STEPS, _WIDE_STEPS, _LOW_POWER, _BLOCK_SECONDS = (tl.constexpr(k) for k in range(17, 22))
-_AROUND_SHARE, _AROUND = tl.constexpr(22), tl.constexpr(at.AROUND)
+_PAIR_WEIGHT, _LOW_STEPS, _WIDE_STEPS, _LOW_POWER, _BLOCK_SECONDS = (tl.constexpr(k) for k in range(13, 18))
+_AROUND_SHARE, _TONE_PURE, _GAP_LEVELS = tl.constexpr(18), tl.constexpr(19), tl.constexpr(20)
+_GAPS, _GAP_EDGES = tl.constexpr(len(at.GAP_LEVELS)), tl.constexpr(20 + len(at.GAP_LEVELS))
+_GAP_SHORTEST, _GAP_END = tuple(map(tl.constexpr, at.GAP_SHORTEST)), tl.constexpr(int(at.Scalar.GAP_END))
+_CODED_LEVEL = tl.constexpr(20 + 2 * len(at.GAP_LEVELS))
+_CODED_SOUND, _CODED_EDGE, _CODED_FALL = (tl.constexpr(21 + k + 2 * len(at.GAP_LEVELS)) for k in range(3))
+_CODED_SHORTEST, _CODED_REACH = tl.constexpr(at.CODED_SHORTEST), tl.constexpr(at.CODED_REACH)
+_CODED_LOUD, _CODED_PEAK = tl.constexpr(int(at.Scalar.CODED_LOUD)), tl.constexpr(int(at.Scalar.CODED_PEAK))
+_CODED_FELL = tl.constexpr(int(at.Scalar.CODED_FELL))
+_AROUND = tl.constexpr(at.AROUND)
+_TONE_LONG, _TONE_BREAK_MOST = tl.constexpr(at.TONE_RUN), tl.constexpr(at.TONE_BREAK)
+_TONE_DROP, _RUN_OF_TONE = tl.constexpr(at.TONE_DROP_DB), tl.constexpr(int(at.Scalar.TONE_RUN))
+_BREAK, _OWN_ANGLE = tl.constexpr(int(at.Scalar.TONE_BREAK)), tl.constexpr(int(at.Scalar.TONE_ANGLE))
+_OWN_LEVEL, _OWN_PURITY = tl.constexpr(int(at.Scalar.TONE_LEVEL)), tl.constexpr(int(at.Scalar.TONE_PURITY))
 _CHANGE_LEAST, _NEAR, _NEAR_RANK = (
     tl.constexpr(at.CHANGE_LEAST_DB),
     tl.constexpr(at.NEAR_BLOCKS),
@@ -86,7 +103,6 @@ _CHANGE_LEAST, _NEAR, _NEAR_RANK = (
 )
 _BORDER_BLOCKS = tl.constexpr(at.BORDER_BLOCKS)
 _QUIET, _QUIET_BLOCKS = tl.constexpr(int(at.Scalar.QUIET)), tl.constexpr(at.QUIET_BLOCKS)
-_LOUD_SHORTEST, _DEEP_SHORTEST = tl.constexpr(at.GAP_SHORTEST[0]), tl.constexpr(at.GAP_SHORTEST[1])
 _REACH, _LEVELS_LANES = tl.constexpr(at.BORDER_REACH), tl.constexpr(triton.next_power_of_2(2 * at.LEVEL_BLOCKS))
 _constants: dict[torch.device, Tensor] = {}
 
@@ -277,10 +293,29 @@ def _tone(row, state, count, level, scalars, result):
     turned = tl.abs(angle - tl.load(state + _ANGLE))
     louder = tl.abs(level - tl.load(state + _LEVEL))
     same = (count > 0) & _flag(turned <= tl.load(scalars + _TONE_ANGLE)) & _flag(louder <= _TONE_LEVEL_DB)
-    same = same & _flag(level >= _SOUNDING_DB)
-    tl.store(result + _TONE_AT, tl.where(same, tl.load(row + _F_PURITY), 0.0))
-    tl.store(result + _TONE_AT + 1, _BLOCK * 0.5)
+    steady = same & _flag(level >= _SOUNDING_DB)
     tl.store(result + _TONE_AT + 2, tl.where(count > 0, 1.5, 1.0) * _BLOCK)
+    purity, pure = tl.load(row + _F_PURITY), tl.load(scalars + _TONE_PURE)
+    run, missing = tl.load(state + _RUN_OF_TONE), tl.load(state + _BREAK)
+    own_angle, own_level = tl.load(state + _OWN_ANGLE), tl.load(state + _OWN_LEVEL)
+    own_purity = tl.load(state + _OWN_PURITY)
+    lasted = (count > 0) & _flag(run >= _TONE_LONG)
+    off = tl.abs(angle - own_angle)
+    own = _flag(purity >= pure) & _flag(off <= tl.load(scalars + _TONE_ANGLE))
+    more = level - own_level
+    again = lasted & own & _flag(more >= -_TONE_DROP) & _flag(more <= _TONE_LEVEL_DB)
+    waits = lasted & _flag(more <= _TONE_LEVEL_DB) & _flag(missing < _TONE_BREAK_MOST)
+    heard = steady & _flag(purity >= pure)
+    held = heard | again | waits
+    value = tl.where(heard, purity, tl.where(again | waits, own_purity, tl.where(steady, purity, 0.0)))
+    tl.store(result + _TONE_AT, value)
+    tl.store(result + _TONE_AT + 1, tl.where(lasted & (held == 0), 0.5 - missing, 0.5) * _BLOCK)
+    grown = tl.where((count > 0) & own, run + 1.0, 1.0)
+    tl.store(state + _RUN_OF_TONE, tl.where(heard, grown, tl.where(held, run, 0.0)))
+    tl.store(state + _BREAK, tl.where(heard | again, 0.0, tl.where(held, missing + 1.0, 0.0)))
+    tl.store(state + _OWN_ANGLE, tl.where(heard, angle, own_angle))
+    tl.store(state + _OWN_LEVEL, tl.where(heard, level, own_level))
+    tl.store(state + _OWN_PURITY, tl.where(heard, purity, own_purity))
     tl.store(state + _ANGLE, angle)
     tl.store(state + _LEVEL, level)
 
@@ -294,10 +329,10 @@ def _envelope_at(row, state, count, bin, mask):
 
 
 @triton.jit
-def _edge(row, state, count, first, mask):
-    total = _envelope_at(row, state, count, first, mask)
+def _edge(row, state, count, first, most, mask):
+    total = tl.minimum(_envelope_at(row, state, count, first, mask), most)
     for k in tl.static_range(1, _EDGE_BINS):
-        total += _envelope_at(row, state, count, first + k, mask)
+        total += tl.minimum(_envelope_at(row, state, count, first + k, mask), most)
     return total / _EDGE_BINS
 
 
@@ -305,8 +340,10 @@ def _edge(row, state, count, first, mask):
 def _find_gap(row, state, count, which, SHORTEST: tl.constexpr, scalars):
     """Length in ms and end of the longest gap that is known to have ended, and what the state is to hold after it."""
     level, edge = tl.load(scalars + _GAP_LEVELS + which), tl.load(scalars + _GAP_EDGES + which)
+    most = edge * _EDGE_MOST
     heard = tl.where(count > 0, tl.load(state + _LAST_LOUD + which), _NEVER)
     earlier = tl.load(state + _BEFORE + which)
+    told = tl.where(count > 0, tl.load(state + _GAP_END), _NEVER)
     lane = _BINS - _DELAY + tl.arange(0, _BIN_LANES)
     decided = lane < 2 * _BINS - _DELAY
     until = tl.zeros([_BIN_LANES], tl.float64) + heard
@@ -320,17 +357,70 @@ def _find_gap(row, state, count, which, SHORTEST: tl.constexpr, scalars):
         until = tl.maximum(until, tl.max(tl.where(before, bin.to(tl.float64)[None, :], heard), axis=1))
     length = lane - 1 - until
     loud = decided & (_envelope_at(row, state, count, lane, decided) >= level)
-    candidate = loud & (length >= SHORTEST) & (length <= tl.load(state + _LONGEST))
+    candidate = loud & (length >= SHORTEST) & (length < tl.load(state + _LONGEST)) & (lane - length >= told)
     inside = until >= _EDGE_BINS
     place = tl.where(inside, until, _EDGE_BINS).to(tl.int32) - _EDGE_BINS + 1
-    fallen = tl.where(inside, _edge(row, state, count, place, candidate & inside), earlier)
-    risen = _edge(row, state, count, lane, candidate)
+    fallen = tl.where(inside, _edge(row, state, count, place, most, candidate & inside), earlier)
+    risen = _edge(row, state, count, lane, most, candidate)
     length = tl.where(candidate & (fallen >= edge) & (risen >= edge), length, 0.0)
     longest = tl.max(length, axis=0)
     end = tl.min(tl.where(length == longest, lane, 2 * _BINS), axis=0)
     last = tl.zeros([2], tl.int32) + tl.where(newest >= _EDGE_BINS, newest, _EDGE_BINS).to(tl.int32)
-    there = tl.max(_edge(row, state, count, last - _EDGE_BINS + 1, last >= 0), axis=0)
+    there = tl.max(_edge(row, state, count, last - _EDGE_BINS + 1, most, last >= 0), axis=0)
     return longest, end, newest - _BINS, tl.where(_flag(newest >= _EDGE_BINS), there, earlier)
+
+
+@triton.jit
+def _fall(row, state, count, last_loud, mask, scalars):
+    """Loudest of the bins up to the last loud one, and the first bin after it had fallen."""
+    peak = _envelope_at(row, state, count, last_loud, mask)
+    for k in tl.static_range(1, _CODED_REACH):
+        peak = tl.maximum(peak, _envelope_at(row, state, count, last_loud - k, mask))
+    fell = last_loud - _CODED_REACH + 1
+    for back in tl.static_range(1, _CODED_REACH + 1):
+        place = last_loud - _CODED_REACH + back
+        loud = _envelope_at(row, state, count, place, mask) >= tl.load(scalars + _CODED_FALL) * peak
+        fell = tl.where(loud, place + 1, fell)
+    return peak, fell.to(tl.float64)
+
+
+@triton.jit
+def _find_coded_gap(row, state, count, scalars):
+    """As `_find_gap`, of gaps that are not as sharp at their beginning."""
+    level, edge = tl.load(scalars + _CODED_LEVEL), tl.load(scalars + _CODED_EDGE)
+    heard = tl.where(count > 0, tl.load(state + _CODED_LOUD), _NEVER)
+    told = tl.where(count > 0, tl.load(state + _GAP_END), _NEVER)
+    peak_before, fell_before = tl.load(state + _CODED_PEAK), tl.load(state + _CODED_FELL)
+    lane = _BINS - _DELAY + tl.arange(0, _BIN_LANES)
+    decided = lane < 2 * _BINS - _DELAY
+    until = tl.zeros([_BIN_LANES], tl.float64) + heard
+    newest = heard
+    for start in tl.static_range(0, 2 * _BINS - _DELAY, _CHUNK):
+        bin = start + tl.arange(0, _CHUNK)
+        in_time = bin < 2 * _BINS - _DELAY
+        loud = (_envelope_at(row, state, count, bin, in_time) >= level) & in_time
+        newest = tl.maximum(newest, tl.max(tl.where(loud, bin.to(tl.float64), heard), axis=0))
+        before = loud[None, :] & (bin[None, :] < lane[:, None])
+        until = tl.maximum(until, tl.max(tl.where(before, bin.to(tl.float64)[None, :], heard), axis=1))
+    loud = decided & (_envelope_at(row, state, count, lane, decided) >= level)
+    candidate = loud & (lane - 1 - until >= _CODED_SHORTEST) & (until > _NEVER / 2)
+    inside = until >= _CODED_REACH
+    place = tl.where(inside, until, _CODED_REACH).to(tl.int32)
+    peak, fell = _fall(row, state, count, place, candidate & inside, scalars)
+    peak, fell = tl.where(inside, peak, peak_before), tl.where(inside, fell, fell_before)
+    risen = _edge(row, state, count, lane, edge * _EDGE_MOST, candidate)
+    length = lane - fell
+    sharp = candidate & (peak >= tl.load(scalars + _CODED_SOUND)) & (risen >= edge) & (fell >= told)
+    length = tl.where(sharp & (length < tl.load(state + _LONGEST)), length, 0.0)
+    longest = tl.max(length, axis=0)
+    end = tl.min(tl.where(length == longest, lane, 2 * _BINS), axis=0)
+    here = newest >= _CODED_REACH
+    last = tl.zeros([2], tl.int32) + tl.where(here, newest, _CODED_REACH).to(tl.int32)
+    peak_now, fell_now = _fall(row, state, count, last, last >= 0, scalars)
+    peak_now, fell_now = tl.max(peak_now, axis=0), tl.max(fell_now, axis=0)
+    peak_now = tl.where(_flag(newest >= _CODED_REACH), peak_now, peak_before)
+    fell_now = tl.where(_flag(newest >= _CODED_REACH), fell_now, fell_before)
+    return longest, end, newest - _BINS, peak_now, fell_now - _BINS
 
 
 @triton.jit
@@ -340,29 +430,50 @@ def _gaps_and_clicks(row, state, count, scalars, result):
     here = bin < 2 * _BINS
     both = _envelope_at(row, state, count, bin, here)
     distance = bin - (_BINS + click_at / _BIN)
-    level = tl.load(scalars + _GAP_LEVELS)
     before = tl.max(tl.where(here & (distance > -_DELAY) & (distance < -2), both, 0.0), axis=0)
     after = tl.max(tl.where(here & (distance > 1) & (distance < _DELAY), both, 0.0), axis=0)
-    beside = tl.where(before >= level, 1, 0) != tl.where(after >= level, 1, 0)
+    louder, quieter = tl.maximum(before, after), tl.minimum(before, after)
+    level = tl.load(scalars + _GAP_LEVELS)
+    beside = _flag(quieter < level) & _flag(louder >= level)
+    for which in tl.static_range(1, _GAPS - 1):
+        filled = _flag(quieter < tl.load(scalars + _GAP_LEVELS + which))
+        beside = beside | (filled & _flag(louder >= tl.load(scalars + _GAP_EDGES + which)))
     tl.store(result + _CLICK_AT, tl.where(beside, 0.0, tl.load(row + _F_CLICK)))
     tl.store(result + _CLICK_AT + 1, click_at - _CLICK_HALF)
     tl.store(result + _CLICK_AT + 2, click_at + _CLICK_HALF)
 
-    gap, end, loud_until, loud_level = _find_gap(row, state, count, 0, _LOUD_SHORTEST, scalars)
-    deep, deep_end, deep_until, deep_level = _find_gap(row, state, count, 1, _DEEP_SHORTEST, scalars)
-    length = tl.where(gap > 0, gap, deep)
-    until = ((tl.where(gap > 0, end, deep_end) - _BINS) * _BIN).to(tl.float64)
-    until = tl.where(length > 0, until, 0.0)
+    length, end, until_0, before_0 = _find_gap(row, state, count, 0, _GAP_SHORTEST[0], scalars)
+    more, more_end, until_1, before_1 = _find_gap(row, state, count, 1, _GAP_SHORTEST[1], scalars)
+    end, length = tl.where(length > 0, end, more_end), tl.where(length > 0, length, more)
+    more, more_end, until_2, before_2 = _find_gap(row, state, count, 2, _GAP_SHORTEST[2], scalars)
+    end, length = tl.where(length > 0, end, more_end), tl.where(length > 0, length, more)
+    more, more_end, until_3, before_3 = _find_gap(row, state, count, 3, _GAP_SHORTEST[3], scalars)
+    end, length = tl.where(length > 0, end, more_end), tl.where(length > 0, length, more)
+    more, more_end, coded_until, coded_peak, coded_fell = _find_coded_gap(row, state, count, scalars)
+    end, length = tl.where(length > 0, end, more_end), tl.where(length > 0, length, more)
+    told = tl.where(count > 0, tl.load(state + _GAP_END), _NEVER)
+    told = tl.where(length > 0, end.to(tl.float64), told) - _BINS
+    # It begins and ends anywhere in the milliseconds beside the whole ones.
+    until = tl.where(length > 0, ((end - _BINS) * _BIN + _BIN // 2).to(tl.float64), 0.0)
+    length = tl.where(length > 0, length + 1, 0.0)
     tl.store(result + _DROPOUT_AT, length * _BIN / _RATE)
     tl.store(result + _DROPOUT_AT + 1, until - length * _BIN)
     tl.store(result + _DROPOUT_AT + 2, until)
     lane = tl.arange(0, _BIN_LANES)
     current = tl.load(row + _F_ENVELOPE + lane, mask=lane < _BINS, other=0.0)
     tl.debug_barrier()  # every read of the block before comes before it is overwritten
-    tl.store(state + _LAST_LOUD, loud_until)
-    tl.store(state + _LAST_LOUD + 1, deep_until)
-    tl.store(state + _BEFORE, loud_level)
-    tl.store(state + _BEFORE + 1, deep_level)
+    tl.store(state + _LAST_LOUD, until_0)
+    tl.store(state + _LAST_LOUD + 1, until_1)
+    tl.store(state + _LAST_LOUD + 2, until_2)
+    tl.store(state + _LAST_LOUD + 3, until_3)
+    tl.store(state + _BEFORE, before_0)
+    tl.store(state + _BEFORE + 1, before_1)
+    tl.store(state + _BEFORE + 2, before_2)
+    tl.store(state + _BEFORE + 3, before_3)
+    tl.store(state + _GAP_END, told)
+    tl.store(state + _CODED_LOUD, coded_until)
+    tl.store(state + _CODED_PEAK, coded_peak)
+    tl.store(state + _CODED_FELL, coded_fell)
     tl.store(state + _ENVELOPE + lane, current, mask=lane < _BINS)
 
 
@@ -384,6 +495,15 @@ def _ranked(state, first, rank, COUNT: tl.constexpr):
     below = (value[None, :] < value[:, None]) | ((value[None, :] == value[:, None]) & (lane[None, :] < lane[:, None]))
     rank_of = tl.sum(below.to(tl.int32), axis=1)
     return tl.sum(tl.where(rank_of == rank, value, 0.0), axis=0)
+
+
+@triton.jit
+def _active(state, first, rank, COUNT: tl.constexpr):
+    """Mean level of the sound among COUNT levels that begin at `first` in the ring."""
+    lane = tl.arange(0, _PART_LANES)
+    value = tl.load(state + _LEVELS + (first + lane) % _LEVELS_SIZE, mask=lane < COUNT, other=float("-inf"))
+    kept = value >= _ranked(state, first, rank, COUNT) - _ACTIVE
+    return tl.sum(tl.where(kept, value, 0.0), axis=0) / tl.sum(kept.to(tl.int32), axis=0)
 
 
 @triton.jit
@@ -413,13 +533,16 @@ def _level_jump(state, count, level, scalars, result):
     change = level * 0
     if known:
         after = oldest + _HALF + 1
-        low = sign * (_ranked(state, after, _LOW_RANK, _PART) - _ranked(state, oldest, _LOW_RANK, _PART))
         usual_before, usual_after = (
             _ranked(state, oldest, _MIDDLE_RANK, _PART),
             _ranked(state, after, _MIDDLE_RANK, _PART),
         )
         high_before, high_after = _ranked(state, oldest, _HIGH_RANK, _PART), _ranked(state, after, _HIGH_RANK, _PART)
-        moved = tl.minimum(tl.minimum(low, sign * (usual_after - usual_before)), sign * (high_after - high_before))
+        whole = _active(state, after, _ACTIVE_RANK, _PART) - _active(state, oldest, _ACTIVE_RANK, _PART)
+        near = _active(state, after, _CLOSE_RANK, _CLOSE)
+        near -= _active(state, oldest + _PART - _CLOSE, _CLOSE_RANK, _CLOSE)
+        moved = tl.minimum(tl.minimum(sign * whole, sign * near), sign * (usual_after - usual_before))
+        moved = tl.minimum(moved, sign * (high_after - high_before))
         near_before = _ranked(state, oldest + _PART - _NEAR, _NEAR_RANK, _NEAR)
         near = sign * (_ranked(state, after, _NEAR_RANK, _NEAR) - near_before)
         heard = _border_is_here(state, oldest, usual_before, usual_after, moved)

@@ -86,23 +86,45 @@ HUM_COLUMNS: Final = 2 * len(HUM_FREQUENCIES)
 HISS_BLOCKS: Final = 30
 TONE_ANGLE: Final = 0.01  # cosine: 3 Hz at 1 kHz
 TONE_LEVEL_DB: Final = 1.0
+# Line-up tones are interrupted to tell the channels by, one channel at a time, 250 ms for each (EBU Tech 3304, GLITS).
+# A tone that has lasted goes on through that: what comes back at its frequency, in one channel or both, is it again.
+TONE_RUN: Final = 5  # blocks that it lasts first
+TONE_PURE: Final = 0.9
+TONE_DROP_DB: Final = 7.0
+TONE_BREAK: Final = 5  # blocks of a break, those of its edges included
 
-# Gaps: below a level, with sound of another level up to 5 ms before and after. What falls to nothing at all (below the
-# last bit of 16) is one out of quieter sound too, unless it is shorter than any coded frame: microphones that are blown
-# into have such gaps.
-GAP_LEVELS: Final = (0.0005, 0.00003)  # -66 and -90 dBFS
-GAP_EDGES: Final = (0.01, 0.001)
-GAP_SHORTEST: Final = (10, 18)  # ms
+# Gaps: below a level, with sound 26 dB above it up to 5 ms before and after; what fills them may be noise. What falls
+# to nothing at all (below the last bit of 16) is one out of quieter sound too, unless it is shorter than any coded
+# frame: microphones that are blown into have such gaps. Of several levels the first that has one counts.
+GAP_LEVELS: Final = (0.0005, 0.0014, 0.004, 0.00003)  # -66, -57, -48 and -90 dBFS
+GAP_EDGES: Final = (0.01, 0.028, 0.08, 0.001)
+# Whole milliseconds: a gap has one less on average, and 10 ms are the shortest that is told.
+GAP_SHORTEST: Final = (9, 9, 9, 18)
+# A gap that was coded with loss: the last frame before it dies away for up to 20 ms at 20 dB below the sound. So a
+# longer one is known by any sound in the 24 ms before it, and begins where that fell by 12 dB.
+CODED_LEVEL: Final = 0.0005
+CODED_SOUND: Final = 0.02  # -34 dBFS
+CODED_EDGE: Final = 0.005
+CODED_SHORTEST: Final = 40  # ms
+CODED_REACH: Final = 24
+CODED_FALL: Final = 0.25
 GAP_LONGEST_SECONDS: Final = 3.5
 SAMPLE_RATE: Final = 48_000
 GAP_DELAY: Final = 10  # ms that are looked at on either side of a gap's edge, or a click
 GAP_EDGE_BINS: Final = 5  # ms of which the level beside a gap is the mean
+GAP_EDGE_MOST: Final = 2.0  # times the level wanted, that one ms counts at most: two clicks have no gap between them
 NEVER: Final = -1e9
 
 LEVEL_BLOCKS: Final = 40  # 4 s before, and 4 s after
 LEVEL_PART: Final = LEVEL_BLOCKS - 1  # of them without the block in which it changes
-# Of a part's levels, in order: a gain moves them all, a voice that stops only the higher ones. The least moved counts.
-LEVEL_RANKS: Final = (11, 19, 27)
+# Of a part's levels, in order: what lies up to 15 dB below the fourth loudest is the sound, the rest are its pauses. A
+# gain moves the mean of the sound, however much of the four seconds is pause; and it moves that of the nearest two
+# seconds as much, where a fade does not, and the levels in the middle and above it. The least moved counts.
+LEVEL_RANKS: Final = (19, 27)
+ACTIVE_DB: Final = 15.0
+ACTIVE_RANK: Final = 35
+CLOSE_BLOCKS: Final = 20
+CLOSE_RANK: Final = 17
 # The step itself, over two blocks, has to be a share of the change, and not so large that sound began or ended there.
 STEP_SHARE: Final = 0.4
 STEP_MORE_DB: Final = 20.0
@@ -133,15 +155,24 @@ class Scalar(IntEnum):
     ANGLE = 1  # of the last block's tone
     LEVEL = 2  # of the last block, dB
     LONGEST = 3  # gap, ms
-    LAST_LOUD = 4  # two: for each of GAP_LEVELS ms from the start of the next block, below 0
-    BEFORE = 6  # two: level there
-    PAIRS = 8  # blocks in POLARITY so far
-    MINUTES = 9  # blocks in MINUTE so far
-    TARGET = 10  # LUFS
-    QUIET = 11  # blocks in a row in which neither of the first two channels sounds
+    LAST_LOUD = 4  # four: for each of GAP_LEVELS ms from the start of this block, which the next one looks back to
+    BEFORE = 8  # four: level there
+    PAIRS = 12  # blocks in POLARITY so far
+    MINUTES = 13  # blocks in MINUTE so far
+    TARGET = 14  # LUFS
+    QUIET = 15  # blocks in a row in which neither of the first two channels sounds
+    GAP_END = 16  # of the last gap that was told, as LAST_LOUD
+    TONE_RUN = 17  # blocks in which a tone was heard since it began, without its breaks
+    TONE_BREAK = 18  # blocks since it was heard last
+    TONE_ANGLE = 19  # its own, and its level and purity, of the last steady block
+    TONE_LEVEL = 20
+    TONE_PURITY = 21
+    CODED_LOUD = 22  # as LAST_LOUD, above CODED_LEVEL
+    CODED_PEAK = 23  # of the CODED_REACH before it
+    CODED_FELL = 24  # the first ms after which that had fallen
 
 
-MEANS: Final = 16
+MEANS: Final = 32
 SOUNDED: Final = MEANS + MAX_CHANNELS  # blocks that each channel has sounded for
 RUN: Final = SOUNDED + MAX_CHANNELS  # blocks that LFE was wide for, or another channel low, less what spoke against it
 SINCE: Final = RUN + MAX_CHANNELS  # blocks since LFE was wide first

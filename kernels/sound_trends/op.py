@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kernels.sound_features.layout import FEATURES, MAX_CHANNELS
-from kernels.sound_trends.layout import COLUMNS, GAP_LONGEST_SECONDS, NEVER, STATE_SIZE, Scalar
+from kernels.sound_trends.layout import COLUMNS, GAP_LEVELS, GAP_LONGEST_SECONDS, NEVER, STATE_SIZE, Scalar
 
 _library: Any = torch.library.Library("avjury", "FRAGMENT")  # type: ignore[no-untyped-call]
 # Not `torch.library.custom_op`, for the reason that kernels/judge/op.py gives.
@@ -42,7 +42,8 @@ class TrendState:
         """
         row = self.values[slot]
         row.zero_()
-        row[Scalar.LAST_LOUD : Scalar.LAST_LOUD + 2] = NEVER
+        row[Scalar.LAST_LOUD : Scalar.LAST_LOUD + len(GAP_LEVELS)] = NEVER
+        row[Scalar.GAP_END] = row[Scalar.CODED_LOUD] = row[Scalar.CODED_FELL] = NEVER
         row[Scalar.LONGEST] = 1000.0 * longest_gap_seconds
         row[Scalar.TARGET] = target_lufs
 

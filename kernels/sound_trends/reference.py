@@ -29,25 +29,42 @@ def _hum(run: list[_Array]) -> float:
     return _decibels(max(kept[:3].sum(), kept[3:].sum()))
 
 
-def _gap(envelope: _Array, begin: int, shortest: int, longest: float, level: float, edge: float) -> tuple[float, int]:
+def _gap(
+    envelope: _Array, begin: int, told: float, shortest: int, longest: float, level: float, edge: float
+) -> tuple[float, int]:  # fmt: skip
     """Length in ms and end of the longest gap that ended in the 100 bins up to 10 before the end of `envelope`.
 
     Args:
         envelope: of every millisecond since the last hole.
         begin: of the last block, in `envelope`.
+        told: end of the last gap that was told.
     """
     best, end = 0.0, 0
     loud = np.flatnonzero(envelope >= level)
     for last, first in itertools.pairwise(loud):
         length = first - last - 1
-        if not (begin - 10 <= first < begin + 90 and shortest <= length <= longest and last >= 4):
+        if not (begin - 10 <= first < begin + 90 and shortest <= length < longest and last >= max(4, told - 1)):
             continue
         if (
-            envelope[last - 4 : last + 1].mean() >= edge
-            and envelope[first : first + 5].mean() >= edge
+            np.minimum(envelope[last - 4 : last + 1], 2 * edge).mean() >= edge
+            and np.minimum(envelope[first : first + 5], 2 * edge).mean() >= edge
             and length > best
         ):
             best, end = float(length), int(first)
+    return best, end
+
+
+def _coded_gap(envelope: _Array, begin: int, told: float, longest: float) -> tuple[float, int]:
+    """As `_gap`, of gaps that are not as sharp at their beginning."""
+    best, end = 0.0, 0
+    for last, first in itertools.pairwise(np.flatnonzero(envelope >= 5e-4)):
+        if not (begin - 10 <= first < begin + 90 and first - last - 1 >= 40) or last < 24:
+            continue
+        before = envelope[last - 23 : last + 1]
+        fell = last - 23 + int(np.flatnonzero(before >= 0.25 * before.max())[-1]) + 1
+        sharp = before.max() >= 0.02 and np.minimum(envelope[first : first + 5], 0.01).mean() >= 5e-3
+        if sharp and fell >= told and best < first - fell < longest:
+            best, end = float(first - fell), int(first)
     return best, end
 
 
@@ -56,7 +73,37 @@ def _beside_gap(envelope: _Array, begin: int, place: float) -> bool:
     distance = np.arange(200) - (100 + place / 48)
     before = padded[(distance > -10) & (distance < -2)].max(initial=0.0)
     after = padded[(distance > 1) & (distance < 10)].max(initial=0.0)
-    return bool((before >= 0.0005) != (after >= 0.0005))
+    louder, quieter = max(before, after), min(before, after)
+    return bool(
+        (quieter < 0.0005 <= louder) or (quieter < 0.0014 and louder >= 0.028) or (quieter < 0.004 and louder >= 0.08)
+    )
+
+
+class _Tone:
+    """A steady tone, through the breaks that tell its channels."""
+
+    def __init__(self) -> None:
+        self.run = self.missing = 0
+        self.angle = self.level = self.purity = 0.0
+
+    def follow(self, angle: float, purity: float, level: float, *, steady: bool) -> tuple[float, float]:
+        """Value, and blocks at the head that were still it."""
+        lasted = self.run >= 5
+        own = purity >= 0.9 and abs(angle - self.angle) <= 0.01
+        louder = level - self.level
+        if steady and purity >= 0.9:
+            self.run, self.missing = self.run + 1 if own else 1, 0
+            self.angle, self.level, self.purity = angle, level, purity
+            return purity, 0.5
+        if lasted and own and -7 <= louder <= 1:
+            self.missing = 0
+            return self.purity, 0.5
+        if lasted and louder <= 1 and self.missing < 5:
+            self.missing += 1
+            return self.purity, 0.5
+        head = 0.5 - self.missing if lasted else 0.5
+        self.run = self.missing = 0
+        return purity if steady else 0.0, head
 
 
 def _level_jump(levels: list[float]) -> float:
@@ -67,7 +114,13 @@ def _level_jump(levels: list[float]) -> float:
     sign = 1.0 if steps[1] > 0 else -1.0
     earlier, step, later = (sign * value for value in steps)
     before, after = np.sort(r[:39]), np.sort(r[41:])
-    change = min(sign * (after[k] - before[k]) for k in (11, 19, 27))
+
+    def active(part: _Array, rank: int) -> float:
+        return float(part[part >= np.sort(part)[rank] - 15].mean())
+
+    whole = active(after, 35) - active(before, 35)
+    close = active(r[41:61], 17) - active(r[19:39], 17)
+    change = min(sign * moved for moved in (whole, close, after[19] - before[19], after[27] - before[27]))
     high = sorted([before[27], after[27]])
     here = step >= 1 and step >= earlier and step > later and 0.4 * change <= step <= change + 20
     near = sign * (np.sort(r[41:49])[6] - np.sort(r[31:39])[6])
@@ -151,7 +204,7 @@ def follow(
     quiet = 0
     sounded = np.zeros(8)
     means = np.zeros(8)
-    order = _Order()
+    order, tone, told = _Order(), _Tone(), -math.inf
     late = np.zeros(8)
     result = []
     for row, length, weight, loudness in zip(rows, valid, weights, momentary, strict=True):
@@ -199,7 +252,7 @@ def follow(
         ]
         if not whole:
             result.append(columns + [nan] * 21)
-            run, levels, pairs = [], [], []
+            run, levels, pairs, tone, told = [], [], [], _Tone(), -math.inf
             continue
         run.append(row)
         level = _decibels(row[:8].sum() / max(1, int((row[:8] > 0).sum())))
@@ -209,16 +262,24 @@ def follow(
         quietest = min(float(r[37:47].min()) for r in run[-30:])
         columns += [_decibels(quietest) if enough else -120.0, 0.0, (29 if enough else len(run)) * 4800]
         same = count > 0 and abs(row[22] - run[-2][22]) <= 0.01 and abs(level - levels[-2]) <= 1
-        columns += [row[21] if same and level >= -60 else 0.0, 0.5 * 4800, (1.5 if count else 1) * 4800]
+        value, head = tone.follow(row[22], row[21], level, steady=same and level >= -60)
+        columns += [value, head * 4800, (1.5 if count else 1) * 4800]
         envelope = np.concatenate([r[47:147] for r in run])
         begin = 100 * count
         ratio = 0.0 if row[23] > 0 and _beside_gap(envelope, begin, row[24]) else row[23]
         columns += [ratio, row[24] - 12, row[24] + 12]
         longest = 1000 * longest_gap_seconds
-        gap, end = _gap(envelope, begin, 10, longest, 5e-4, 1e-2)
+        gap, end = 0.0, 0
+        for level_and_edge in ((9, 5e-4, 1e-2), (9, 1.4e-3, 2.8e-2), (9, 4e-3, 8e-2), (18, 3e-5, 1e-3)):
+            shortest, below, edge = level_and_edge
+            found, found_end = _gap(envelope, begin, told, shortest, longest, below, edge)
+            if gap == 0:
+                gap, end = found, found_end
         if gap == 0:
-            gap, end = _gap(envelope, begin, 18, longest, 3e-5, 1e-3)
-        until = 48.0 * (end - begin) if gap else 0.0
+            gap, end = _coded_gap(envelope, begin, told, longest)
+        until = 48.0 * (end - begin) + 24 if gap else 0.0
+        told = end if gap else told
+        gap = gap + 1 if gap else 0.0
         columns += [gap / 1000, until - 48 * gap, until]
         columns += [_level_jump(levels), -39 * 4800, -38 * 4800]
         if not math.isnan(loudness):

@@ -44,7 +44,7 @@ print(json.dumps([found, len(told), [name for name, _ in gpu.on_default_stream]]
 
 
 def run(over, *parts):
-    done = over(SCRIPT % (parts,), seconds=280)
+    done = over(SCRIPT % (parts,), seconds=1100)
     assert done.returncode == 0, done.stderr[-3000:]
     found, told, on_default = json.loads(done.stdout.splitlines()[-1])
     assert on_default == []
@@ -52,6 +52,7 @@ def run(over, *parts):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_kernels_and_blocks_run_as_on_a_gpu(over_fake_driver):  # noqa: F811
     found, told = run(over_fake_driver, "machine", "kernels", "blocks")
     assert found["machine"]["devices"][0]["nvdec"]["h264 8 bit"] == 7
@@ -67,6 +68,7 @@ def test_kernels_and_blocks_run_as_on_a_gpu(over_fake_driver):  # noqa: F811
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_way_after_decoding_runs_as_on_a_gpu(over_fake_driver):  # noqa: F811
     found, told = run(over_fake_driver, "path")
     path = found["path"]
@@ -82,6 +84,7 @@ def test_the_way_after_decoding_runs_as_on_a_gpu(over_fake_driver):  # noqa: F81
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_decoding_and_paced_streams_run_as_on_a_gpu(over_fake_driver):  # noqa: F811
     found, told = run(over_fake_driver, "decode", "streams")
     decode, streams = found["decode"], found["streams"]

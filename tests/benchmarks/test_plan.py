@@ -160,7 +160,7 @@ def test_detectors_are_chosen_as_check_chooses_them(capsys):
     rate=st.floats(0.01, 1000.0),
     names=st.none() | st.lists(st.sampled_from(("video.black", "audio.hum", "stream.stall")), unique=True).map(tuple),
 )
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_asked_a_plan_is_sound(figures, codec, width, height, rate, names):
     wanted = Wanted(codec, width, height, rate, names)
     found = plans(wanted, figures)

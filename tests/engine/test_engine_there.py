@@ -56,6 +56,7 @@ print(json.dumps({
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_an_engine_runs_as_on_a_gpu_and_finds_what_the_cpu_finds(over_fake_driver, tmp_path):  # noqa: F811
     sources = ("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=4", "-f", "lavfi", "-i", "sine=duration=4")
     black = r"drawbox=t=fill:color=black:enable=between(t\,0.99\,3)"
@@ -64,7 +65,7 @@ def test_an_engine_runs_as_on_a_gpu_and_finds_what_the_cpu_finds(over_fake_drive
         subprocess.run(
             [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *sources, "-vf", drawn, *coded], check=True, timeout=120
         )
-    done = over_fake_driver(SCRIPT % (str(tmp_path / "nvdec.mp4"), str(tmp_path / "software.mp4")), seconds=280)
+    done = over_fake_driver(SCRIPT % (str(tmp_path / "nvdec.mp4"), str(tmp_path / "software.mp4")), seconds=1100)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     # NVDEC decodes no H.264 of 10 bit.

@@ -128,7 +128,7 @@ def test_a_click_across_the_border_of_two_blocks_is_found():
         assert start == pytest.approx(place / 48_000, abs=0.001)
 
 
-@pytest.mark.parametrize("seconds", [0.012, 0.05, 0.1, 0.45, 1.7])
+@pytest.mark.parametrize("seconds", [0.01, 0.012, 0.05, 0.1, 0.45, 1.7])
 @pytest.mark.parametrize("name", ["music", "noise"])
 def test_a_gap_is_found_to_the_millisecond_and_is_no_click(carriers, name, seconds):
     made, [planted] = sound.plant_dropout(carriers[name], 5.237, seconds)
@@ -151,6 +151,89 @@ def test_a_pause_that_fades_is_no_gap():
     fade[98_400:110_000] = 0
     fade[110_000:112_400] = np.linspace(0, 1, 2400) ** 2
     assert judged(signal * fade) == []
+
+
+def loud_music(seconds=8.0):
+    music = music_like(seconds)
+    return music * np.float32(0.5 / np.abs(music).max())
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.4, 1.5])
+def test_a_gap_that_is_filled_with_noise_is_found_and_is_no_click(seconds):
+    made = loud_music()
+    span = slice(250_000, 250_000 + round(seconds * 48_000))
+    noise = np.random.default_rng(1).standard_normal((2, span.stop - span.start))
+    made[:, span] = (10 ** (-70 / 20) * noise).astype(np.float32)
+    [(detector, start, end)] = judged(made)
+    assert detector == "audio.dropout"
+    assert start == pytest.approx(span.start / 48_000, abs=0.002)
+    assert end == pytest.approx(span.stop / 48_000, abs=0.002)
+
+
+@pytest.mark.parametrize("tail_ms", [5, 12, 20])
+def test_a_gap_that_dies_away_as_a_lossy_coder_leaves_it_begins_where_the_sound_fell(tail_ms):
+    made = loud_music()
+    span = slice(250_000, 275_000)
+    tail = np.geomspace(0.1, 1e-3, tail_ms * 48) * made[:, span.start : span.start + tail_ms * 48]
+    made[:, span] = 0.0
+    made[:, span.start : span.start + tail_ms * 48] = tail
+    [(detector, start, end)] = judged(made)
+    assert detector == "audio.dropout"
+    assert start == pytest.approx(span.start / 48_000, abs=0.01)
+    assert end == pytest.approx(span.stop / 48_000, abs=0.002)
+
+
+@pytest.mark.parametrize("drive", [4.0, 12.0])
+@pytest.mark.parametrize("turned_down", [0.0, 3.0, 20.0])
+def test_clipped_sound_is_found_however_far_it_was_turned_down(drive, turned_down):
+    made, [planted] = sound.plant_clipping(music_like(10.0), 2.0, 8.0, drive)
+    made = np.rint(made * 10 ** (-turned_down / 20) * 2**15).astype(np.float32) / 2**15
+    found = [f for f in judged(made) if f[0] == "audio.clipping"]
+    assert found
+    assert planted.start - 0.1 <= found[0][1]
+    assert found[-1][2] <= planted.end + 0.1
+
+
+def sine(frequency, level, seconds=4.0):
+    wave = level * np.sin(2 * np.pi * frequency * np.arange(round(48_000 * seconds)) / 48_000)
+    return np.tile(wave.astype(np.float32), (2, 1))
+
+
+@pytest.mark.parametrize("frequency", [20.0, 50.0, 1000.0, 6000.0, 8000.0, 12_000.0])
+@pytest.mark.parametrize("level", [0.05, 0.3, 0.8])
+def test_a_tone_has_no_flat_tops(frequency, level):
+    coded = np.rint(sine(frequency, level) * 2**15).astype(np.float32) / 2**15
+    assert "audio.clipping" not in {f[0] for f in judged(coded)}
+
+
+def test_square_waves_few_bits_and_repeated_samples_have_no_flat_tops():
+    square = 0.3 * np.sign(sine(440.0, 1.0) + np.float32(1e-4))
+    few_bits = np.rint(0.5 * loud_music(4.0) * 2**7).astype(np.float32) / 2**7
+    repeated = np.repeat(loud_music(4.0)[:, ::6], 6, axis=1)
+    for made in (square.astype(np.float32), few_bits, repeated):
+        assert "audio.clipping" not in {f[0] for f in judged(made)}
+
+
+def test_a_line_up_tone_goes_on_through_the_breaks_that_tell_its_channels():
+    time = np.arange(12 * 48_000) / 48_000
+    glits, ident = sine(1000.0, 0.125, 12.0), sine(1000.0, 0.125, 12.0)
+    cycle = time % 4
+    glits[0, cycle < 0.25] = 0.0
+    glits[1, ((cycle >= 0.5) & (cycle < 0.75)) | ((cycle >= 1.0) & (cycle < 1.25))] = 0.0
+    ident[0, (time + 1.5) % 3 < 0.25] = 0.0
+    for made in (glits, ident):
+        before, after = music_like(4.0), music_like(4.0, seed=7)
+        tones = [f for f in judged(np.concatenate([before, made, after], axis=1)) if f[0] == "audio.tone"]
+        [(_, start, end)] = tones
+        assert 3.9 <= start <= 5.5  # GLITS begins with its breaks, before which no tone has lasted
+        assert end == pytest.approx(16.0, abs=0.1)
+
+
+def test_an_offset_of_two_percent_is_found():
+    made, [planted] = sound.plant_offset(speech_like(14.0), 3.0, 12.0, 0.02)
+    [(detector, start, end)] = judged(made)
+    assert detector == "audio.dc"
+    assert (start, end) == (pytest.approx(planted.start, abs=0.1), pytest.approx(planted.end, abs=0.1))
 
 
 @pytest.mark.parametrize("decibels", [-18.0, 18.0])

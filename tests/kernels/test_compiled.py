@@ -62,8 +62,6 @@ def test_what_is_launched_can_be_recorded(kernel):
 
 def test_the_table_is_what_the_rule_takes_of_what_was_compiled():
     record = newest_record()
-    if not record:
-        pytest.skip("nothing was compiled yet")
     assert set(record) == set(PROCESSORS) == set(ISSUED_FOR)
     for architecture, kernels in record.items():
         assert set(kernels) == set(CANDIDATES) == set(MAIN)
@@ -74,8 +72,6 @@ def test_the_table_is_what_the_rule_takes_of_what_was_compiled():
 
 
 def test_every_kernel_of_the_table_has_blocks_for_each_promised_architecture():
-    if not TABLE:
-        pytest.skip("nothing was chosen yet")
     assert set(TABLE) == set(CANDIDATES)
     for blocks in TABLE.values():
         assert set(ISSUED_FOR) <= set(blocks)
