@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON3) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,postgresql,notify,mqtt]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,postgresql,notify,mqtt,cluster]'
 	touch $@
 
 run: $(READY)

@@ -216,6 +216,11 @@ def _block_lines() -> Iterator[str]:
                 f"| {kernel} | sm_{architecture} | {' x '.join(map(str, blocks.tile)) or 'a row'} | {blocks.warps} | "
                 f"{taken.registers} | {taken.shared_bytes} | {occupancy(taken, architecture):.0%} |"
             )
+    yield from (
+        "",
+        "The others have one size everywhere. On sm_90 all of them keep to registers but one: `_mix` of",
+        "sound_features leaves 416 bytes of a thread on the stack, ten times a second.",
+    )
 
 
 def main() -> int:

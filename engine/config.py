@@ -55,7 +55,7 @@ class AudioNetworkSection(Section):
 
     windows_per_second: Annotated[
         float, Field(ge=0, le=2, description="how often it listens to two seconds of each stream; 0 leaves it out")
-    ] = 0.0
+    ] = 0.1
     weights: Annotated[
         Path | None, Field(description="weights of your own, as safetensors; null: those of the package")
     ] = None

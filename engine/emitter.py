@@ -32,6 +32,7 @@ from engine.networks import audio_network_of, network_of, sync_network_of
 from engine.outcome import Outcome
 from engine.shadow_judge import Found, ShadowJudge
 from engine.spec import EngineSettings
+from engine.stale_kernels import forget_stale_kernels
 from engine.verdicts import Incident, StreamSecond
 
 PROGRESS_SECONDS: Final = 0.1
@@ -52,6 +53,7 @@ class Emitter:
     """
 
     def __init__(self, settings: EngineSettings, listener: Listener | None, slots: int, evidence: Sink | None) -> None:
+        forget_stale_kernels()
         self.settings = settings
         self.device = choose_device(settings.device)
         network = network_of(settings.network)  # it may fail: before anything is made that has to be let go

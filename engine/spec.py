@@ -33,7 +33,7 @@ class AudioNetworkSettings:
         weights: its weights; those of the package unless told.
     """
 
-    windows_per_second: float = 0.0
+    windows_per_second: float = 0.1
     weights: Path | None = None
 
 

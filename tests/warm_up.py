@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 
 from media import ffmpeg_exe
-from stale_caches import drop_stale_caches
 
 from engine.pipeline import check
 from engine.spec import EngineSettings, StreamSpec
@@ -16,7 +15,6 @@ from engine.spec import EngineSettings, StreamSpec
 
 def main() -> None:
     """Make the clips, and judge them."""
-    drop_stale_caches()
     with tempfile.TemporaryDirectory(prefix="avjury-warm-") as folder:
         clips = []
         for pixels in ("yuv420p", "yuv420p10le"):

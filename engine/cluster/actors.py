@@ -97,6 +97,10 @@ class EngineActor:
         """Of its process."""
         return os.getpid()
 
+    def node(self) -> str:
+        """The node that it runs on, by Ray's id."""
+        return str(ray.get_runtime_context().get_node_id())
+
     def stop(self, drain_seconds: float) -> None:
         """End in order: what was judged is kept, what is owned is free. The actor itself is to be killed after it."""
         self._stop.set()

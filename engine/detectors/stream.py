@@ -52,7 +52,7 @@ def _missing_track(track: str, what: str, viewer: str) -> Detector:
         ),
         make_rule=_missing,
         onset=OnsetRule.BACKDATED,
-        dominated_by=("stream.stall",),
+        dominated_by=("stream.stall", "stream.timestamps"),
     )
 
 
@@ -124,8 +124,9 @@ TIMESTAMPS = Detector(
     summary="Timestamps jump, go back, are missing or drift away from the sound; a wrap of the 33-bit clock is none.",
     viewer="sees jumps, stalls or lips out of step, differently from player to player.",
     parameters=(
-        # A player's buffer rides out less; a picture rate as low as one a second has gaps of that length.
-        duration("jump", 1.0, "smallest gap that is a fault", 0.001),
+        # Viewers see half a second; Opus leaves out up to 0.4 s of silence. Where pictures come at any distance, a gap
+        # is also four times the longest of late (engine/ingest/timeline.py).
+        duration("jump", 0.5, "smallest gap that is a fault", 0.001),
         # ITU-R BT.1359-1: sound 0.09 s early or 0.185 s late is no longer acceptable.
         duration("drift", 0.09, "how far the sound's timestamps may depart from the sound", 0.001),
         duration("hold", 2.0, "faults closer together than this are one incident"),
@@ -161,6 +162,7 @@ GOP = Detector(
     ),
     make_rule=_missing,
     onset=OnsetRule.BACKDATED,
+    dominated_by=("stream.missing_video",),
 )
 
 BITRATE = Detector(

@@ -4,6 +4,7 @@ A row says something of one measure only, at its own times, so that incidents be
 and not at the tick. Everything comes from packets in demux order, so it is the same on every run.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -90,10 +91,13 @@ class Absence:
 
     Args:
         column: the measure.
+        due_seconds: after so many without it, a row is due at once: the detector may open.
     """
 
     column: str
+    due_seconds: float
     last: float | None = None
+    _due: bool = True
     _rows: list[Row] = field(default_factory=list)
 
     def seen(self, at: float) -> None:
@@ -102,6 +106,7 @@ class Absence:
             self._rows.append(Row(at, at, {self.column: at - self.last}))
             self._rows.append(Row(at, at, {self.column: 0.0}))
         self.last = at if self.last is None else max(at, self.last)
+        self._due = True
 
     def rows(self, now: float) -> list[Row]:
         """The rows up to media second `now`, from when on nothing is known yet."""
@@ -109,6 +114,22 @@ class Absence:
         if self.last is not None and now >= self.last:
             rows.append(Row(now, now, {self.column: now - self.last}))
         return rows
+
+    def due(self, now: float) -> list[Row]:
+        """The row at media second `now`, once, if it is the first at which it has been gone for long."""
+        if not self.is_due(now):
+            return []
+        self._due = False
+        return self.rows(now)
+
+    def is_due(self, now: float) -> bool:
+        """Whether `due` has a row."""
+        return self._due and self.last is not None and now - self.last >= self.due_seconds
+
+    @property
+    def due_at(self) -> float:
+        """Media second before which it is not due; infinite where it has been told already."""
+        return self.last + self.due_seconds if self._due and self.last is not None else math.inf
 
 
 def in_order(rows: list[Row]) -> list[Row]:

@@ -45,6 +45,7 @@ class Formats:
         self._pts: deque[float] = deque()
         self._rate: float | None = None
         self._breaks: deque[float] = deque(maxlen=_MOST_BREAKS)
+        self._switched: float | None = None  # when the pictures' size or kind changed last
 
     def announce(self, at: float) -> None:
         """A playlist announces that other material begins at media second `at`: what changes there was meant to."""
@@ -62,6 +63,7 @@ class Formats:
             return
         size, kind = f"{surface.width}x{surface.height}", pixels(surface)
         if self._geometry is not None:
+            self._switched = surface.pts
             if size != self._size:
                 self._changed(surface.pts, f"{self._size} -> {size}")
             if kind != self._pixels:
@@ -104,6 +106,8 @@ class Formats:
         if self._rate is None:
             self._rate = rate
         elif abs(rate / self._rate - 1) > self._rate_change:
-            self._changed(times[0], f"{self._rate:.5g} -> {rate:.5g} pictures/s")
+            # Known seconds after the size that came with it, which was told already.
+            if self._switched is None or abs(times[0] - self._switched) > _BEFORE_BREAK_SECONDS:
+                self._changed(times[0], f"{self._rate:.5g} -> {rate:.5g} pictures/s")
             self._rate = rate
         times.popleft()

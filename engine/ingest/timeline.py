@@ -3,6 +3,7 @@
 The media clock has taken the jumps out already (clock.py); here they are told, and so is what it left as it was.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -14,6 +15,12 @@ from engine.media import Packet, Track
 _ROUNDING_SECONDS: Final = 0.0015
 # ISO/IEC 13818-1, 2.7.4 (and TR 101 290, 2.5): a timestamp comes every 0.7 s at least; packets between may have none.
 _UNTIMED_SECONDS: Final = 0.7
+# Where pictures come at any distance, a gap is one that is so many times the longest of late.
+_USUAL_TIMES: Final = 4.0
+_USUAL_STEPS: Final = 16
+# A jump that the timestamps and the clock of the transport make together; they are some pictures apart.
+_SAME_JUMP_SECONDS: Final = 0.3
+_MOST_JUMPS: Final = 4
 # A sound packet that is off by more than half of itself is a step, not drift.
 _STEP_SHARE: Final = 0.5
 _COLUMN: Final = "av_offset_seconds"
@@ -22,7 +29,7 @@ _COLUMN: Final = "av_offset_seconds"
 class _TrackTimes:
     """What one track's next time should be."""
 
-    __slots__ = ("anchor", "by_decoding", "expected", "last", "off", "since", "timed")
+    __slots__ = ("anchor", "by_decoding", "expected", "last", "off", "since", "steps", "timed")
 
     def __init__(self) -> None:
         self.last: float | None = None
@@ -32,6 +39,7 @@ class _TrackTimes:
         self.anchor: float | None = None  # of the sound: time and decoded seconds since
         self.since = 0.0
         self.off = 0.0
+        self.steps: deque[float] = deque(maxlen=_USUAL_STEPS)  # seconds from one packet to the next, of late
 
 
 class Timeline:
@@ -50,6 +58,7 @@ class Timeline:
         self._tracks: dict[Track, _TrackTimes] = {"video": _TrackTimes(), "audio": _TrackTimes()}
         self.told = 0
         """How many of the clock's jumps were reported."""
+        self._jumps: deque[float] = deque(maxlen=_MOST_JUMPS)  # that were told last
         self.sound_seconds = 0.0
         """Of one packet of sound, exactly: the container's own duration is rounded. 0 where that is not known."""
 
@@ -73,6 +82,7 @@ class Timeline:
             if jump.declared:
                 continue  # an advertisement begins or ends: players know
             self._report(jump.at, f"{jump.track} timestamps jump by {jump.jump_seconds:+.3f} s", jump.at)
+            self._jumps.append(jump.jump_seconds)
         self.told = len(found)
         at = packet.pts if packet.dts is None else packet.dts
         if at is None:
@@ -90,13 +100,25 @@ class Timeline:
         if last is not None and at < last - _ROUNDING_SECONDS:
             self._report(last, f"{packet.track} timestamps go back by {last - at:.3f} s", last)
             times.anchor = None
-        elif expected is not None and at - expected > self._jump_seconds:
+        elif expected is not None and at - expected > self._shortest_gap(packet.track, times):
             self._report(expected, f"{packet.track} timestamps skip {at - expected:.3f} s", at)
+            self._jumps.append(at - expected)
             times.anchor = None
+        if last is not None and at > last:
+            times.steps.append(at - last)
         if packet.track == "audio":
             self._follow(times, at)
         times.last = at
         times.expected = at + seconds
+
+    def told_jump(self, seconds: float) -> bool:
+        """Whether a jump of about so many seconds, back or forth, was among the last that were told."""
+        return any(abs(jump - seconds) < _SAME_JUMP_SECONDS for jump in self._jumps)
+
+    def _shortest_gap(self, track: Track, times: _TrackTimes) -> float:
+        """What is longer is a gap. Pictures of screens and of slides come when something changes."""
+        usual = _USUAL_TIMES * max(times.steps, default=0.0) if track == "video" else 0.0
+        return max(self._jump_seconds - _ROUNDING_SECONDS, usual)
 
     def _untimed(self, track: Track, times: _TrackTimes, seconds: float) -> None:
         """A packet without a time. Streams without a container have none at all, and lose none."""

@@ -69,8 +69,6 @@ class TransportWatch:
         self._newest: dict[Track, float] = {}  # decoding time of the newest packet; empty for streams without times
         self._ticks: dict[Track, tuple[int, int]] = {}  # seconds of a tick, as a fraction
         self._told = float(int(begin))  # up to where rows were given
-        self.next_at = self._told + TICK_SECONDS
-        """Media second before which `rows` gives none."""
         self._ended = False
         self._by_video = info.video is not None
         self._codec = info.video.codec if info.video is not None else ""
@@ -110,9 +108,9 @@ class TransportWatch:
             self._limits = given["minimum"], given["maximum"]
         joined = info.live or realtime or info.container in _JOINED_IN_THE_MIDDLE
         if "stream.gop" in parameters and self._by_video and joined:
-            self._key = self._absence("key_distance_seconds")
-        if "stream.captions_missing" in parameters and self._by_video and can_carry(self._codec):
-            self._captions = self._absence("captions_missing_seconds")
+            self._key = self._absence("key_distance_seconds", parameters["stream.gop"])
+        if (given := parameters.get("stream.captions_missing")) and self._by_video and can_carry(self._codec):
+            self._captions = self._absence("captions_missing_seconds", given)
         if self._raw is None:
             return
         if given := parameters.get("stream.continuity"):
@@ -120,8 +118,8 @@ class TransportWatch:
             self._ts = TransportStream(Limits(given["table"], given["pcr"], given["pcr_jitter"]))
         if "stream.scte35" in parameters:
             self._markers = self._count("splice_markers", single=True)
-        if "stream.scte35_missing" in parameters:
-            self._splice = self._absence("splice_missing_seconds")
+        if given := parameters.get("stream.scte35_missing"):
+            self._splice = self._absence("splice_missing_seconds", given)
         if self._ts is None and (self._markers or self._splice or self._captions):
             self._ts = TransportStream()
         if self._ts is None:
@@ -132,8 +130,8 @@ class TransportWatch:
         self._occurrences.append(made)
         return made
 
-    def _absence(self, column: str) -> Absence:
-        made = Absence(column)
+    def _absence(self, column: str, given: Mapping[str, float]) -> Absence:
+        made = Absence(column, given["duration"])
         self._absences.append(made)
         return made
 
@@ -223,7 +221,9 @@ class TransportWatch:
             ts.feed(piece.data)
             if self._continuity is not None:
                 for fault in ts.faults:
-                    self._continuity.add(self._time_of(fault.position), fault.text)
+                    jump = fault.clock_jump_seconds
+                    if jump is None or self._timeline is None or not self._timeline.told_jump(jump):
+                        self._continuity.add(self._time_of(fault.position), fault.text)
             ts.faults.clear()
             if self._markers is not None:
                 for marker in ts.markers:
@@ -251,8 +251,8 @@ class TransportWatch:
             until: up to where pictures or sound were decoded.
             last: nothing comes after it.
         """
-        if not last and until < self.next_at:
-            return []
+        if not last and until < self._told + TICK_SECONDS:
+            return self._due(until)
         known = until if last else min(until, self._settled())
         rows: list[Row] = []
         if self._ts is not None and self._places and self._told + TICK_SECONDS <= known:
@@ -262,8 +262,22 @@ class TransportWatch:
             self._ended = last and end >= known
             rows += self._rows(self._told, end, last=self._ended)
             self._told = end
-        self.next_at = self._told + TICK_SECONDS
         return rows
+
+    @property
+    def next_at(self) -> float:
+        """Media second before which `rows` gives none."""
+        return min([self._told + TICK_SECONDS, *(each.due_at for each in self._absences)])
+
+    def _due(self, until: float) -> list[Row]:
+        """Rows between two ticks, of what has just been gone for as long as its detector waits."""
+        if not self._absences:
+            return []
+        known = min(until, self._settled())
+        due = [each for each in self._absences if each.is_due(known)]
+        if due and self._ts is not None and self._places:  # what is looked for may lie in what was not read yet
+            self._read(self._ts, self._places[-1][0])
+        return [row for each in due for row in each.due(known)]
 
     def _settled(self) -> float:
         """Media time that every track has passed; one that stays out for long is not waited for."""

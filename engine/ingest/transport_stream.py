@@ -74,12 +74,14 @@ class Fault:
         kind: which rule was broken.
         pid: where; -1 where no PID can be named.
         text: one line for people.
+        clock_jump_seconds: by how much the PCR jumped, where that is the fault.
     """
 
     position: int
     kind: FaultKind
     pid: int
     text: str
+    clock_jump_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +278,7 @@ class TransportStream:
         usual = max(self._intervals, default=0.0)
         limit = max(self.limits.pcr_seconds, _HABIT * usual)
         if ticks < 0 or (seconds > limit and len(self._intervals) >= _REGULAR):
-            self._fault(position, "pcr", pid, f"PCR jumps by {seconds:.3f} s")
+            self.faults.append(Fault(position, "pcr", pid, f"PCR jumps by {seconds:.3f} s", seconds))
             self._intervals.clear()
             self._steps.clear()
             self._advance(position, 0.0)

@@ -50,6 +50,7 @@ def counted(streams, pictures, first):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_launches_per_batch_are_few_and_do_not_grow_with_streams(monkeypatch):
     monkeypatch.setattr(network, "CUDA_BATCH", 4)  # a network of 64 pieces takes a CPU long
     with cuda_on_cpu() as gpu, on_a_side_stream(DEVICE):

@@ -12,6 +12,7 @@ import pytest
 from media import ffmpeg_exe, media_dir
 
 from engine.detectors import detector
+from engine.ingest.formats import Formats
 from engine.ingest.source import Source
 from engine.ingest.timeline import Timeline, TrackOffset
 from engine.ingest.transport import TransportWatch
@@ -264,6 +265,18 @@ def test_a_changed_picture_size_opens_and_closes_at_once(folder):
     assert incident.cause == "320x180 -> 160x96"
 
 
+def test_a_picture_size_that_brings_another_rate_is_one_change():
+    told = []
+    formats = Formats(lambda at, what: told.append((at, what)), 0.02)
+    for index in range(400):
+        new, at = index >= 200, index / 25 if index < 200 else 8 + (index - 200) / 50
+        formats.picture(SimpleNamespace(
+            pts=at, width=640 if new else 320, height=180, chroma_width=320 if new else 160, chroma_height=90,
+            bit_depth=8, geometry=(new,),
+        ))  # fmt: skip
+    assert told == [(8.0, "320x180 -> 640x180")]
+
+
 def test_a_changed_picture_rate_is_found_where_it_changed(folder):
     path = folder / "rate.ts"
     plant.changed_rate(path, 8.0, 18.0, (50, 25))
@@ -459,8 +472,8 @@ DAMAGED = {
     "shaka_hls-gap_2-4_6-8_720p59.94.ts": {"stream.timestamps", "stream.continuity"},
     # "DTS jumps back": two segments with the same timestamps and counters, joined.
     "shaka_text-no-discontinuity_0-1_144p25.ts": {"stream.timestamps", "stream.continuity"},
-    # "large PTS jump": two timelines, joined; so the PCR jumps too.
-    "shaka_text-offset_69-73_360p24.ts": {"stream.timestamps", "stream.continuity"},
+    # "large PTS jump": two timelines, joined; that the PCR jumps too is not told again.
+    "shaka_text-offset_69-73_360p24.ts": {"stream.timestamps"},
     # "resolution switches mid-stream".
     "vpf_test_res_change.h264": {"stream.format_change"},
     # "broken SPS": the size that it says changes.

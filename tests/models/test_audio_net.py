@@ -208,3 +208,19 @@ def test_weights_of_another_network_are_refused(tmp_path):
     write_weights(path, AudioNet().state_dict(), {"network": "audio"})  # not folded
     with pytest.raises(WeightsError, match="another shape"):
         load_audio(path)
+
+
+def test_the_shipped_weights_hear_hum_and_noise_that_they_were_not_shown():
+    audio = load_audio()
+    time = np.arange(WINDOW_SAMPLES) / 48_000
+    rng = np.random.default_rng(11)
+    tune_ = music(2.0, rng)[:, :WINDOW_SAMPLES]
+    hum = 0.1 * tune_ + 0.05 * sum(np.sin(2 * np.pi * 50 * k * time) / k for k in (1, 2, 3, 5)).astype(np.float32)
+    quiet = 0.05 * tune_ + 0.02 * rng.standard_normal((2, WINDOW_SAMPLES)).astype(np.float32)
+    said = []
+    for samples in (tune_, hum, quiet):
+        with torch.inference_mode():
+            logits = audio.net(audio.spectra(heard(torch.from_numpy(samples.astype(np.float32))[None])))
+        said.append(torch.sigmoid(logits)[0])
+    assert said[1][LABELS.index("hum")] > 0.5 > said[0][LABELS.index("hum")]
+    assert said[2][LABELS.index("noise")] > 0.5 > said[0][LABELS.index("noise")]

@@ -223,7 +223,7 @@ export async function show(main, id) {
     return h("div", { class: "bigmeter" }, h("span", {}, name),
       h("div", { class: there && value > limit ? "track over" : "track" }, h("i", { style: { "clip-path": `inset(0 ${100 - 100 * (there ? share(value) : 0)}% 0 0)` } }),
         marks.map((at) => h("u", { style: { left: `${100 * share(at)}%` } })), h("s", { title: `limit ${number(limit)} ${unit}`, style: { left: `${100 * share(limit)}%` } })),
-      h("b", {}, there ? `${value.toFixed(1)} ${unit}` : "–"));
+      h("b", {}, !there ? "–" : value < -70 ? "silent" : `${value.toFixed(1)} ${unit}`));
   }
 
   const again = calm(250, () => load().catch((error) => toast(error.message)));
