@@ -39,7 +39,7 @@ def parsed(command):
     """Has the command taken apart by what would run it; raises where it would be refused."""
     plain = command.replace("[OPTIONS]", "").replace("[", " ").replace("]", " ").replace("...", "")
     words = shlex.split(plain)
-    if words[-1] == "--profile":
+    if words[-1] in ("--profile", "--node"):
         words.append("x")  # prose names the option without its value
     group = typer.main.get_command(app)
     while hasattr(group, "commands") and words and words[0] in group.commands:
@@ -47,10 +47,14 @@ def parsed(command):
         group = group.commands[name]
         if name in HANDED_ON:
             return
+    if hasattr(group, "commands") and not words:
+        return  # a group of commands is named
     assert not hasattr(group, "commands"), f"no such command: {command}"
     words = ["1" if word == "N" else word for word in words]
     needed = [one for one in group.params if one.required]
-    if "[OPTIONS]" in command or (needed and not words):
+    # Prose leaves out what an option has to say each time.
+    left_out = [one for one in needed if one.param_type_name == "option" and not {*one.opts} & {*words}]
+    if "[OPTIONS]" in command or left_out or (needed and not words):
         return  # it is named, not written out
     group.make_context("avjury", words)
 
