@@ -22,8 +22,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import quantiles, write_result
-from benchmarks.looped import loop_clip, make_clip
+from benchmarks.harness import parser, quantiles, say, write_result
+from benchmarks.looped import loop_clip, make_clip, named_clips
 
 # Real clips of the media folder that differ in codec and are long enough to be looped: large ones, and one of 360p.
 MEDIA_CLIPS = (
@@ -98,9 +98,9 @@ def judged(clip: Path, streams: int, decode_threads: int = 1) -> dict[str, float
     return {**timed, "frames": sum(outcome.summary.frames_measured for outcome in outcomes)}
 
 
-def ffmpeg_chain(clip: Path, program: str) -> dict[str, float]:
+def ffmpeg_chain(clip: Path, program: str, filters: str = VIDEO_FILTERS) -> dict[str, float]:
     """Run FFmpeg's filters of the same defects in one chain; it uses what cores it likes."""
-    command = [program, "-hide_banner", "-nostats", "-i", str(clip), "-vf", VIDEO_FILTERS, "-af", AUDIO_FILTERS]
+    command = [program, "-hide_banner", "-nostats", "-i", str(clip), "-vf", filters, "-af", AUDIO_FILTERS]
     log = ""
 
     def work() -> None:
@@ -229,23 +229,17 @@ def _ffmpeg() -> str | None:
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - progress of a command
-
-
 def main() -> int:
     """Parse the command line, run, and keep the result."""
-    parser = argparse.ArgumentParser(prog="avjury bench cpu", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("clips", nargs="*", type=Path, help="besides the made clip; default: large ones of --media")
-    parser.add_argument("--media", type=Path, default=os.environ.get("AVJURY_MEDIA"), help="folder of real clips")
-    parser.add_argument("--seconds", type=float, default=20.0, help="media seconds that clips are looped to")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--memory-seconds", type=float, default=3600.0, help="media seconds of the memory run")
-    parser.add_argument("--only", choices=("speed", "memory"), help="one half; default: both")
-    parser.add_argument("--results", type=Path, help="folder for the result; default: benchmarks/results")
-    parser.add_argument("--measure-memory", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    arguments = parser("cpu", __doc__)
+    arguments.add_argument("clips", nargs="*", type=Path, help="besides the made clip; default: large ones of --media")
+    arguments.add_argument("--media", type=Path, default=os.environ.get("AVJURY_MEDIA"), help="folder of real clips")
+    arguments.add_argument("--seconds", type=float, default=20.0, help="media seconds that clips are looped to")
+    arguments.add_argument("--repeats", type=int, default=5)
+    arguments.add_argument("--memory-seconds", type=float, default=3600.0, help="media seconds of the memory run")
+    arguments.add_argument("--only", choices=("speed", "memory"), help="one half; default: both")
+    arguments.add_argument("--measure-memory", type=Path, help=argparse.SUPPRESS)
+    options = arguments.parse_args()
     if options.measure_memory is not None:
         print(json.dumps(measure_memory(options.measure_memory)))  # noqa: T201 - read by the parent
         return 0
@@ -256,26 +250,21 @@ def main() -> int:
         made = make_clip(folder / "made_1080p25_h264.mp4")
         if options.only != "memory":
             figures |= {"ffmpeg": _version_line(program), "filters": [VIDEO_FILTERS, AUDIO_FILTERS], "clips": []}
-            for clip in [made, *(options.clips or _media_clips(options.media))]:
+            for clip in [made, *(options.clips or named_clips(options.media, MEDIA_CLIPS))]:
                 looped = loop_clip(clip, folder / f"looped_{clip.stem}.mkv", options.seconds)
                 figure = {**compare_clip(looped, repeats=options.repeats, program=program), "clip": clip.name}
                 figures["clips"].append(figure)
-                _say(json.dumps(figure))
+                say(json.dumps(figure))
         if options.only != "speed":
-            _say(f"memory: judging {options.memory_seconds:.0f} s of media")
+            say(f"memory: judging {options.memory_seconds:.0f} s of media")
             looped = loop_clip(made, folder / "long.mkv", options.memory_seconds)
             child = [sys.executable, "-m", "benchmarks.cpu", "--measure-memory", str(looped)]
             done = subprocess.run(child, stdout=subprocess.PIPE, text=True, check=True)
             figures["memory"] = json.loads(done.stdout)
-            _say(done.stdout)
-    path = write_result("cpu", figures, **({"folder": options.results} if options.results else {}))
+            say(done.stdout)
+    path = write_result("cpu", figures, options.results)
     print(path)  # noqa: T201 - the command's result
     return 0
-
-
-def _media_clips(folder: str | Path | None) -> list[Path]:
-    found = {path.name: path for path in Path(folder).rglob("*")} if folder else {}
-    return [found[name] for name in MEDIA_CLIPS if name in found]
 
 
 def _version_line(program: str | None) -> str | None:

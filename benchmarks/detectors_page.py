@@ -1,5 +1,6 @@
 """`avjury bench detectors-page`: docs/detectors.md with its chart, from the declarations and recorded results."""
 
+import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -276,6 +277,7 @@ def page(
 
 def main() -> None:
     """Write the page, and its chart."""
+    argparse.ArgumentParser(prog="avjury bench detectors-page", description=__doc__).parse_args()
     CHART.write_text(chart(together(newest()), "detectors"), encoding="utf-8")
     PAGE.write_text(page(DETECTORS, newest(), newest_costs()), encoding="utf-8")
     print(PAGE)  # noqa: T201 - the command's output

@@ -18,28 +18,34 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu_kernels import on_a_side_stream, waiter
-from benchmarks.harness import quantiles
-from benchmarks.made_surfaces import make_surface
+from benchmarks.gpu_kernels import on_a_side_stream, random_network, waiter
+from benchmarks.harness import quantiles, time_repeats
+from benchmarks.made_surfaces import copy_to_host, make_surface, picture_bytes
+from benchmarks.progress import Progress
 from engine.batch import Batcher
 from engine.decode.driver import wait_by_blocking
 from engine.decode.headers import HeaderWatch
 from engine.decode.nal import Codec, split_access_units
 from engine.decode.nvdec import NvdecDecoder
 from engine.decode.nvdec_pool import DecoderPool
+from engine.decode.upload import Uploader
 from engine.detectors import DETECTORS, resolve
 from engine.errors import AvjuryError
 from engine.evidence.series import MeasureRing
 from engine.judge import Judge
 from engine.levels import Levels
-from engine.measure import VIDEO_COLUMNS, Measure
+from engine.measure import AUDIO_COLUMNS, VIDEO_COLUMNS, Measure
 from engine.measure.graphs import record_on
-from engine.media import AudioBlock, FrameBatch, Packet, StreamTick, Surface, VideoInfo
+from engine.measure.network import NetworkUse
+from engine.media import AudioBlock, Follower, FrameBatch, Packet, StreamTick, Surface, VideoInfo
 from engine.queues import Bell, BoundedQueue, QueueClosed
+from models.artifact_weights import Artifact, OperatingPoint
 
 _CLIPS = Path(__file__).parents[1] / "tests" / "clips"
 CLIP = _CLIPS / "h264_1920x1080_8bit.h264"
 OTHER_CLIPS = (_CLIPS / "hevc_1920x1080_8bit.hevc", _CLIPS / "hevc_1920x1080_10bit.hevc")
+BATCH_WINDOW_SECONDS = 0.005
+"""The engine's own on a GPU."""
 _SURFACES_IN_FLIGHT = 4
 _JOIN_SECONDS = 30.0
 
@@ -147,16 +153,24 @@ def decode_only(pool: DecoderPool, clip: Clip, sessions: int, seconds: float) ->
 class JudgedPath:
     """What comes after decoding: batch, measure, judge; verdicts are read one batch later, as in the engine."""
 
-    def __init__(self, device: torch.device, streams: int, *, graphs: bool = True) -> None:
+    def __init__(
+        self, device: torch.device, streams: int, *, graphs: bool = True, network: NetworkUse | None = None
+    ) -> None:
         detectors, parameters = resolve(None)
         self.device = device
-        self.batcher = Batcher(device, streams, 0.005)
+        self.batcher = Batcher(device, streams, BATCH_WINDOW_SECONDS)
         record = record_on(device) if graphs and device.type == "cuda" else None
         # What the engine keeps beside its verdicts; on the CPU that is no part of what is measured here.
-        self.levels, self.series = Levels(streams, device), MeasureRing(streams, device)
-        self.series.bind(VIDEO_COLUMNS)
-        followers = [self.levels.follower(VIDEO_COLUMNS), self.series] if device.type == "cuda" else []
-        self.measure = Measure(device, streams, record=record, followers=followers)
+        self.levels = Levels(streams, device)
+        followers = dict[str, list[Follower]]()
+        for track, columns in (("video", VIDEO_COLUMNS), ("audio", AUDIO_COLUMNS)) if device.type == "cuda" else ():
+            series = MeasureRing(streams, device)
+            series.bind(columns)
+            followers[track] = [self.levels.follower(track, columns), series]
+        self.measure = Measure(
+            device, streams, record=record, network=network,
+            followers=followers.get("video", ()), sound_followers=followers.get("audio", ()),
+        )  # fmt: skip
         self.judge = Judge(DETECTORS, device, streams)
         self.black = {slot: parameters.get("video.black", {}).get("pixel_black_th", 0.1) for slot in range(streams)}
         self.frames_judged = 0
@@ -179,8 +193,6 @@ class JudgedPath:
         if batch is not None:
             measures = self.measure.sound(batch)
             self._in_flight.append((self.judge.submit(measures), None))
-            if self.device.type == "cuda":
-                self.levels.add(measures)
             self.settle(1)
 
     def ticks(self, rows: list[tuple[int, StreamTick]]) -> None:
@@ -247,7 +259,15 @@ def pipeline(pool: DecoderPool, clip: Clip, device: torch.device, sessions: int,
 
 
 def judge_made_surfaces(
-    device: torch.device, streams: int, size: tuple[int, int], seconds: int, rate: int = 30, *, graphs: bool = True
+    device: torch.device,
+    streams: int,
+    size: tuple[int, int],
+    seconds: int,
+    rate: int = 30,
+    *,
+    graphs: bool = True,
+    network: NetworkUse | None = None,
+    uploaded: int = 0,
 ) -> dict[str, Any]:
     """What follows decoding, on surfaces made beforehand: speed, and bytes to the host per stream-second.
 
@@ -260,26 +280,30 @@ def judge_made_surfaces(
         seconds: of media to judge, after one that warms up.
         rate: pictures per second.
         graphs: play recorded launches back.
+        network: used so; None leaves it out.
+        uploaded: of the streams, those whose pictures come from host memory, as the software decoder's do.
     """
-    path = JudgedPath(device, streams, graphs=graphs)
+    path = JudgedPath(device, streams, graphs=graphs, network=network)
+    uploader = Uploader(device) if uploaded else None
     # Two pictures per stream take turns, so that nothing freezes.
     pictures = [[make_surface(f"s{i}", device, *size, seed=2 * i + k) for k in range(2)] for i in range(streams)]
     noise = (torch.rand((2, 4800), generator=torch.Generator().manual_seed(0)) - 0.5).numpy()
     bell = Bell()
     wait = waiter(device) or (lambda: None)
     rows: list[float] = []
-    before, cpu = 0, 0.0
+    pictures[:uploaded] = [[copy_to_host(surface) for surface in turn] for turn in pictures[:uploaded]]
+    before, cpu, loop = 0, 0.0, 0.0
     for second in range(seconds + 1):
         wait()
         began = time.perf_counter()
         if second == 1:
-            before, cpu = path.device_to_host_bytes(), time.process_time()
+            before, cpu, loop = path.device_to_host_bytes(), time.process_time(), time.thread_time()
         for n in range(rate):
             pts = second + n / rate
-            batch = path.batcher.assemble(
-                [(i, replace(pictures[i][n % 2], pts=pts)) for i in range(streams)], path.black
-            )
-            path.frames(batch)
+            shown = [replace(pictures[i][n % 2], pts=pts) for i in range(streams)]
+            if uploader is not None:
+                shown[:uploaded] = [uploader.upload(surface) for surface in shown[:uploaded]]
+            path.frames(path.batcher.assemble(list(enumerate(shown)), path.black))
             if n * 10 // rate != (n - 1) * 10 // rate:
                 audio: dict[int, BoundedQueue[AudioBlock]] = {}
                 for i in range(streams):
@@ -292,47 +316,59 @@ def judge_made_surfaces(
         wait()
         if second:
             rows.append(time.perf_counter() - began)
-    crossed, cpu = path.device_to_host_bytes() - before, time.process_time() - cpu
+    crossed = path.device_to_host_bytes() - before
+    cpu, loop = time.process_time() - cpu, time.thread_time() - loop
     return {
         "streams": streams,
         "size": list(size),
         "frames_per_second": quantiles([streams * rate / s for s in rows]),
         "host_cpu_us_per_frame": round(1e6 * cpu / (streams * seconds * rate), 2),
+        # Of the loop's thread alone; what it holds Python's lock for is no more.
+        "loop_us_per_frame": round(1e6 * loop / (streams * seconds * rate), 2),
         "batches_played_back": path.measure.replays,
+        "batches_of_sound_played_back": path.measure.sound_replays,
         "recording_problem": path.measure.graph_problem,
         "device_to_host_bytes_per_stream_second": round(crossed / (streams * seconds), 1),
     }
 
 
-def run_decode(device: torch.device, clip_path: Path, *, quick: bool) -> dict[str, Any]:
+def run_decode(device: torch.device, clip_path: Path, *, quick: bool, progress: Progress) -> dict[str, Any]:
     """Decode-only and the pipeline at several session counts, turn by turn, and their ratio."""
     if device.type != "cuda":
         return {"skipped": "NVDEC needs a GPU; what follows decoding is measured on made surfaces"}
     note = wait_by_blocking(device.index or 0)
     clip = Clip(clip_path)
     pool = DecoderPool(device.index or 0, max_idle=128)
-    seconds, counts, turns = (0.5, (2,), 1) if quick else (3.0, (1, 7, 28, 56), 2)
-    with on_a_side_stream(device):
-        rows = [_both(pool, clip, device, sessions, seconds, turns) for sessions in counts]
-        others: dict[str, Any] = {}
-        for path in OTHER_CLIPS:
-            try:
-                others[path.name] = _both(pool, Clip(path), device, counts[-1], seconds, turns)
-            except RuntimeError as failure:  # a codec or depth that this GPU does not decode
-                others[path.name] = {"problem": str(failure)[:300]}
-    pool.close()
-    one, most = rows[0]["decode_rate"], rows[-1]
     engines = next((c.engines for c in pool.caps.codecs if (c.codec, c.bit_depth) == (clip.info.codec, 8)), 0)
-    return {
+    # One, one per engine, and as many as fill them; the HEVC ones in between, as they are promised too.
+    seconds, counts = (0.5, (2,)) if quick else (2.5, (1, max(engines, 2), 8 * max(engines, 2)))
+    took = 2 * (2.5 * seconds + 1)
+    progress.found |= {
         "clip": clip_path.name,
         "waiting_threads": f"spin: {note}" if note else "block",
         "damage_reports": pool.damage_problem or "seen",
-        "counts": rows,
-        "others": others,
         "engines": engines,
-        # Two sessions fill an engine, one does not: with as many sessions as engines this says how evenly they share.
-        "decode_over_engines_times_one": round(most["decode_rate"] / (engines * one), 4) if engines and one else None,
     }
+    rows: list[dict[str, Any]] = []
+    others: dict[str, Any] = {}
+    with on_a_side_stream(device):
+        for sessions in counts:
+            if progress.has_time_for(f"{sessions} sessions", took):
+                rows.append(_both(pool, clip, device, sessions, seconds, turns=2 if sessions == counts[-1] else 1))
+                progress.add("counts", rows)
+        for path in OTHER_CLIPS:
+            if progress.has_time_for(path.name, took):
+                try:
+                    others[path.name] = _both(pool, Clip(path), device, counts[-1], seconds, turns=1)
+                except RuntimeError as failure:  # a codec or depth that this GPU does not decode
+                    others[path.name] = {"problem": str(failure)[:300]}
+                progress.add("others", others)
+    pool.close()
+    one, most = rows[0]["decode_rate"], rows[-1]
+    # Two sessions fill an engine, one does not: with as many sessions as engines this says how evenly they share.
+    share = round(most["decode_rate"] / (engines * one), 4) if engines and one else None
+    progress.add("decode_over_engines_times_one", share)
+    return progress.found
 
 
 def _both(
@@ -354,14 +390,62 @@ def _both(
     }
 
 
-def run_path(device: torch.device, *, quick: bool) -> dict[str, Any]:
-    """The way after decoding, on surfaces made in the device's memory."""
-    streams, size, seconds = (2, (320, 180), 2) if quick else (64, (1920, 1080), 4)
+def run_path(device: torch.device, clip: Path, *, quick: bool, progress: Progress) -> dict[str, Any]:
+    """The way after decoding, on surfaces made in the device's memory, and what the host spends on a picture."""
+    streams, size, seconds = (2, (320, 180), 1) if quick else (64, (1920, 1080), 3)
+    if device.type == "cuda":
+        wait_by_blocking(device.index or 0)
+    from benchmarks.host_costs import reader_costs  # which needs what is above
+
     with on_a_side_stream(device):
-        return {
-            "recorded": judge_made_surfaces(device, streams, size, seconds),
-            "one_by_one": judge_made_surfaces(device, streams, size, seconds, graphs=False),
-        }
+        recorded = judge_made_surfaces(device, streams, size, seconds)
+        progress.add("recorded", recorded)
+        reader = reader_costs(Clip(clip), *((20, 2) if quick else ()))
+        progress.add("reader", reader)
+        progress.add(
+            "under_the_lock_us_per_frame_at_most",
+            round(recorded["loop_us_per_frame"] + reader["us_per_picture"]["p50"], 2),
+        )
+        if progress.has_time_for("network", 8.0):
+            network = NetworkUse(Artifact(random_network(), OperatingPoint(0.5, 0.5, 2), "random"), 1.0)
+            progress.add("with_network", judge_made_surfaces(device, streams, size, seconds, network=network))
+        if device.type == "cuda" and progress.has_time_for("uploads", 8.0):
+            progress.add("uploads", _uploads(device, streams, size, seconds, recorded))
+        if progress.has_time_for("one_by_one", 15.0):
+            progress.add("one_by_one", judge_made_surfaces(device, streams, size, seconds, graphs=False))
+    return progress.found
+
+
+def _uploads(
+    device: torch.device, streams: int, size: tuple[int, int], seconds: int, without: dict[str, Any], rate: int = 30
+) -> dict[str, Any]:
+    """A quarter of the streams decoded in software: how much of their upload is hidden behind everything else.
+
+    Args:
+        device, streams, size, seconds, rate: as for `judge_made_surfaces`.
+        without: its figures with all pictures on the device.
+    """
+    share = max(1, streams // 4)
+    both = judge_made_surfaces(device, streams, size, seconds, rate, uploaded=share)
+    uploader = Uploader(device)
+    pictures = [copy_to_host(make_surface(f"u{i}", device, *size, seed=i)) for i in range(share)]
+    wait = waiter(device) or (lambda: None)
+
+    def upload_all() -> None:
+        for surface in [uploader.upload(picture) for picture in pictures]:
+            surface.release()
+
+    alone = quantiles(time_repeats(upload_all, repeats=15, wait=wait))["p50"] * rate
+    second, with_them = (streams * rate / figures["frames_per_second"]["p50"] for figures in (without, both))
+    return {
+        "streams": share,
+        "of": streams,
+        "bytes_per_second_alone": round(share * rate * picture_bytes(pictures[0]) / alone),
+        "seconds_per_stream_second_alone": round(alone / share, 6),
+        "frames_per_second": both["frames_per_second"],
+        # 1: all of the shorter of both is hidden behind the longer one; 0: they take turns.
+        "hidden": round((second + alone - with_them) / min(second, alone), 3),
+    }
 
 
 def main() -> int:
@@ -373,8 +457,7 @@ def main() -> int:
     options = parser.parse_args()
     device = torch.device(options.device)
     found = {
-        "decode": run_decode(device, options.clip, quick=options.quick),
-        "path": run_path(device, quick=options.quick),
+        "path": run_path(device, options.clip, quick=options.quick, progress=Progress()),
     }
     print(json.dumps(found, indent=1))  # noqa: T201 - the command's output
     return 0

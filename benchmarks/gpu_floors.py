@@ -5,19 +5,30 @@ operations are of the arithmetic units, rounded to what its inner loop does per 
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+import torch
+from torch import Tensor, nn
+
+from engine.detectors import DETECTORS
 from engine.measure.area import AREA_INTERVAL_SECONDS
 from engine.measure.blocks import BLOCKS_INTERVAL_SECONDS
+from engine.measure.columns import AUDIO_COLUMNS, VIDEO_COLUMNS
+from engine.measure.edges import EDGES_INTERVAL_SECONDS
+from engine.measure.information import INFORMATION_INTERVAL_SECONDS
 from engine.measure.network import PIECES
 from engine.measure.sharpness import SHARPNESS_INTERVAL_SECONDS
 from engine.measure.tears import TEAR_INTERVAL_SECONDS
 from engine.measure.texture import TEXTURE_INTERVAL_SECONDS
+from kernels.fields.layout import SAMPLED_PAIRS
+from kernels.judge.layout import RULE_FIELDS, STATE_FIELDS
 from kernels.sharpness.layout import LARGEST_CELL, LINES
+from kernels.sound_trends.layout import STATE_SIZE as TREND_STATE_SIZE
 from kernels.tear.layout import BLOCK, block_step, blocks
 from kernels.temporal.layout import STATE_SIZE
 from kernels.tile_stats.grid import MEASURES, TILES, row_step
 from kernels.to_network import INPUTS, PIECE
+from models.artifact_net import ArtifactNet
 
 SOUND_BLOCK_BYTES: Final = 4800 * 4
 
@@ -30,7 +41,9 @@ class Floor:
         kernel: its name.
         moved: bytes.
         operations: integer or floating-point.
-        runs_per_second: of a stream on which nothing changes, at 30 pictures a second.
+        runs_per_second: of a stream on which nothing changes, at 30 pictures a second; 0 where no detector asks for it
+            or the pictures are not of its kind.
+        launches: kernels of ours in one run of a batch, whatever the number of streams; torch's own fill and copy.
         why: what the bytes are.
     """
 
@@ -38,6 +51,7 @@ class Floor:
     moved: int
     operations: int
     runs_per_second: float
+    launches: int
     why: str
 
 
@@ -57,28 +71,77 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
     cell = min(max((min(width, height) + LINES // 2) // LINES, 1), LARGEST_CELL)
     cells = luma // (cell * cell)
     seen = PIECES * PIECE * PIECE
+    pairs = min(height // 2, SAMPLED_PAIRS)
+    network_bytes, network_operations = network_costs()
     return (
-        Floor("copy out of the decoder", 2 * picture, 0, rate, "the picture, read and written (decision of the pool)"),
-        Floor("frame_stats", 3 * picture, 15 * luma, rate, "the picture, its reference, and the copy that is kept"),
-        Floor("tile_stats", tiles, 3 * tiles, rate, "of both luma planes and of chroma the rows that are looked at"),
-        Floor("temporal", (2 * STATE_SIZE + len(MEASURES) * TILES) * 8, 60 * TILES, rate, "tiles, state in and out"),
-        Floor("torn_blocks", 2 * luma * sample_bytes, 4 * luma, rate, "both luma planes, at most"),
-        Floor(
-            "tear", 2 * looked * sample_bytes, 40 * looked, 1 / TEAR_INTERVAL_SECONDS,
-            "every second block or fewer of both luma planes",
-        ),
-        Floor("texture", picture + luma * sample_bytes, 60 * luma, 1 / TEXTURE_INTERVAL_SECONDS,
+        Floor("copy out of the decoder", 2 * picture, 0, rate, 1,
+              "the picture, read and written (decision of the pool)"),
+        Floor("frame_stats", 3 * picture, 15 * luma, rate, 2, "the picture, its reference, and the copy that is kept"),
+        Floor("tile_stats", tiles, 3 * tiles, rate, 1, "of both luma planes and of chroma the rows that are looked at"),
+        Floor("temporal", (2 * STATE_SIZE + len(MEASURES) * TILES) * 8, 60 * TILES, rate, 1, "tiles, state in and out"),
+        Floor("torn_blocks", 2 * luma * sample_bytes, 4 * luma, rate, 3, "both luma planes, at most"),
+        Floor("tear", 2 * looked * sample_bytes, 40 * looked, 1 / TEAR_INTERVAL_SECONDS, 2,
+              "every second block or fewer of both luma planes"),
+        Floor("texture", picture + luma * sample_bytes, 60 * luma, 1 / TEXTURE_INTERVAL_SECONDS, 4,
               "the picture, and its luma once more by blocks"),
-        Floor("blockiness", 2 * luma * sample_bytes, 12 * luma, 1 / BLOCKS_INTERVAL_SECONDS, "luma, across and down"),
-        Floor("sharpness", luma * sample_bytes + 2 * cells, 2 * luma + 30 * cells, 1 / SHARPNESS_INTERVAL_SECONDS,
-              "luma, and its cells written and read"),
-        Floor("active_area", 2 * (width + height) * sample_bytes, 2 * (width + height), 1 / AREA_INTERVAL_SECONDS,
+        Floor("blockiness", 2 * luma * sample_bytes, 12 * luma, 1 / BLOCKS_INTERVAL_SECONDS, 5,
+              "luma, across and down"),
+        Floor("sharpness", luma * sample_bytes + 2 * cells, 2 * luma + 30 * cells, 1 / SHARPNESS_INTERVAL_SECONDS, 3,
+              "luma, and its cells written and read; two launches for each eight pictures"),
+        Floor("active_area", 2 * (width + height) * sample_bytes, 2 * (width + height), 1 / AREA_INTERVAL_SECONDS, 1,
               "one line of each side, where there are no bars"),
-        Floor("to_network", seen * (3 * sample_bytes + 2 * INPUTS // 4), 12 * seen, 1.0,
+        Floor("fields", 4 * pairs * width * sample_bytes, 36 * pairs * width, 0.0, 1,
+              "pairs of lines of both luma planes; interlaced pictures alone, each of them"),
+        Floor("edge_width", luma * (sample_bytes + 2 * (1 + 2 + 1)), 60 * luma, 0.0, 5,
+              f"luma, and three planes written and read; every {EDGES_INTERVAL_SECONDS:.0f} s for `--report`; four "
+              "launches for each eight pictures"),
+        Floor("siti", 2 * luma * sample_bytes, 30 * luma, 0.0, 1,
+              f"both luma planes; every {INFORMATION_INTERVAL_SECONDS:.0f} s for `--report`"),
+        Floor("to_network", seen * (3 * sample_bytes + 2 * INPUTS // 4), 12 * seen, 1.0, 1,
               "pieces of both pictures, and the network's input"),
-        Floor("audio_stats", 3 * 2 * SOUND_BLOCK_BYTES, 2 * 4800 * 120, 10.0, "stereo samples, in three passes"),
-        Floor("sound_features", 2 * SOUND_BLOCK_BYTES, 2 * 4800 * 60, 10.0, "stereo samples"),
+        Floor("the artifact network", network_bytes, network_operations, 1.0, 0,
+              "of four pieces every layer's values written and read, in 16 bits; the libraries' own launches"),
+        Floor("judge, pictures", judge_bytes("video", len(VIDEO_COLUMNS)), judge_operations("video"), rate, 1,
+              "rules, and state in and out, of each detector, and the row"),
+        Floor("audio_stats", 3 * 2 * SOUND_BLOCK_BYTES, 2 * 4800 * 120, 10.0, 5, "stereo samples, in three passes"),
+        Floor("sound_features", 2 * SOUND_BLOCK_BYTES, 2 * 4800 * 60, 10.0, 4, "stereo samples"),
+        Floor("sound_trends", 2 * 8 * TREND_STATE_SIZE, 20 * TREND_STATE_SIZE, 10.0, 1, "state in and out, at most"),
+        Floor("judge, sound", judge_bytes("audio", len(AUDIO_COLUMNS)), judge_operations("audio"), 10.0, 1,
+              "as of pictures"),
     )  # fmt: skip
+
+
+def _detectors(track: str) -> int:
+    return sum(declared.track == track for declared in DETECTORS)
+
+
+def judge_bytes(track: str, columns: int) -> int:
+    """Of one row: the rules and the state of each detector, state written again, and the row's measures."""
+    return 8 * (_detectors(track) * (RULE_FIELDS + 2 * STATE_FIELDS) + columns)
+
+
+def judge_operations(track: str) -> int:
+    """Of one row: some sixty per detector and level of dominance, and each with each for who dominates whom."""
+    count, levels = _detectors(track), 3
+    return levels * count * (60 + 3 * count)
+
+
+def network_costs(pieces: int = PIECES) -> tuple[int, int]:
+    """Bytes and operations of the artifact network for so many pieces of a picture, in 16 bits."""
+    moved = operations = 0
+
+    def counted(layer: Any, given: tuple[Tensor, ...], result: Tensor) -> None:
+        nonlocal moved, operations
+        moved += 2 * (given[0].numel() + result.numel())
+        operations += 2 * result.numel() * layer.weight[0].numel()
+
+    net = ArtifactNet().folded()
+    hooks = [m.register_forward_hook(counted) for m in net.modules() if isinstance(m, nn.Conv2d)]
+    with torch.no_grad():
+        net(torch.zeros((pieces, INPUTS, PIECE // 2, PIECE // 2)))
+    for hook in hooks:
+        hook.remove()
+    return moved, operations
 
 
 def bytes_per_stream_second(given: tuple[Floor, ...]) -> float:

@@ -4,20 +4,23 @@ what the others take. No decoder takes part.
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.harness import compare, quantiles, time_repeats
+from benchmarks.gpu_timing import device_seconds
+from benchmarks.harness import quantiles
 from benchmarks.made_surfaces import copy_to_host, make_surface, picture_bytes
+from benchmarks.progress import Progress
 from engine.batch import Batcher
-from engine.measure.network import CUDA_BATCH, PIECES
+from engine.measure.network import CUDA_BATCH, PIECES, network_dtype
 from engine.media import FrameBatch, Surface
-from engine.references import DeviceReferences, HostReferences, References
+from engine.references import DeviceReferences
 from kernels.active_area import active_area
 from kernels.audio_stats import AudioState, measure_audio
 from kernels.blockiness import blockiness
@@ -85,15 +88,14 @@ def measure_frame_stats(device: torch.device, streams: int, size: tuple[int, int
     none, keep_none = torch.zeros_like(table), torch.zeros_like(keep)
     source = torch.empty(one, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    seconds = compare(
+    seconds = device_seconds(
         {
             "frame_stats": lambda: frame_stats(frames, table, keep),
             "copy": lambda: target.copy_(source),
             "without_reference": lambda: frame_stats(frames, none, keep_none),
         },
-        repeats=repeats,
-        warm_up=3,
-        wait=waiter(device),
+        device,
+        repeats,
     )
     moved = [3 * one / s for s in seconds["frame_stats"]]
     copied = [2 * one / s for s in seconds["copy"]]
@@ -124,29 +126,44 @@ def measure_edge_width(device: torch.device, streams: int, size: tuple[int, int]
     largest = size[0] * size[1]
     got = edge_width(frames, largest)
     if device.type == "cuda":
-        expected = edge_width(batch_of([copy_to_host(s) for s in surfaces[:2]], torch.device("cpu")).frames, largest)
+        host = batch_of([copy_to_host(s) for s in surfaces[:2]], torch.device("cpu"))  # which holds its pictures
+        expected = edge_width(host.frames, largest)
         if not torch.allclose(got[:2].cpu(), expected, rtol=1e-6, atol=0, equal_nan=True):
             raise AssertionError("edge_width on the GPU and on the CPU disagree; see tests/kernels/test_edge_width.py")
-    seconds = time_repeats(lambda: edge_width(frames, largest), repeats=repeats, wait=waiter(device))
+    seconds = device_seconds({"kernel": lambda: edge_width(frames, largest)}, device, repeats)["kernel"]
     return {"streams": streams, "size": list(size), "frames_per_second": quantiles([streams / s for s in seconds])}
 
 
-def _tables(surfaces: list[list[Surface]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Rows of the second pictures, and of the first ones as what they are compared with.
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Two pictures of each stream, and the tables of the second ones with the first ones as their references.
 
     Args:
-        surfaces: the first and the second picture of each slot.
-        device: where they lie.
+        surfaces: the first and the second pictures; whoever reads the tables has to hold them.
+        frames, references: (streams, fields) int64 on the device.
     """
-    slots = len(surfaces[0])
-    references: References = DeviceReferences(slots, device) if device.type == "cuda" else HostReferences(slots)
-    first, second = (batch_of(pictures, device) for pictures in surfaces)
-    numbers = first.slots.to(device)
-    references.prepare(first)
-    stats = frame_stats(first.frames.to(device), *references.rows(numbers))
-    references.update(numbers, stats[:, 0], torch.zeros(slots, dtype=torch.float64, device=device))
-    references.prepare(second)
-    return second.frames.to(device), references.rows(numbers)[0]
+
+    surfaces: list[list[Surface]]
+    frames: Tensor
+    references: Tensor
+
+    @classmethod
+    def of(cls, surfaces: list[list[Surface]], device: torch.device) -> "Pairs":
+        """Of pictures that lie on the device."""
+        rows = [[*s.addresses, s.luma_pitch, s.chroma_pitch] for s in surfaces[0]]
+        frames = batch_of(surfaces[1], device).frames.to(device)
+        return cls(surfaces, frames, torch.tensor(rows, dtype=torch.int64).to(device))
+
+    @classmethod
+    def made(cls, device: torch.device, streams: int, size: tuple[int, int]) -> "Pairs":
+        """Of random pictures of one size."""
+        return cls.of(
+            [[make_surface(f"s{i}", device, *size, seed=2 * i + k) for i in range(streams)] for k in (0, 1)], device
+        )
+
+    def few_on_host(self) -> "Pairs":
+        """Those of the first two streams in host memory."""
+        return Pairs.of([[copy_to_host(s) for s in pictures[:2]] for pictures in self.surfaces], torch.device("cpu"))
 
 
 def measure_pictures(
@@ -160,21 +177,18 @@ def measure_pictures(
         kernel: takes rows of pictures and of their references.
         device, streams, size, repeats: as for `measure_frame_stats`.
     """
-    surfaces = [[make_surface(f"s{i}", device, *size, seed=2 * i + k) for i in range(streams)] for k in (0, 1)]
-    frames, references = _tables(surfaces, device)
+    pairs = Pairs.made(device, streams, size)
+    frames, references = pairs.frames, pairs.references
     got = kernel(frames, references)
     if device.type == "cuda":
-        few = [[copy_to_host(surface) for surface in pictures[:2]] for pictures in surfaces]
-        expected = kernel(*_tables(few, torch.device("cpu")))
+        few = pairs.few_on_host()
+        expected = kernel(few.frames, few.references)
         if not torch.allclose(got[:2].cpu(), expected, rtol=1e-6, atol=0, equal_nan=True):
             raise AssertionError(f"{name} on the GPU and on the CPU disagree; see its tests in tests/kernels")
-    source = torch.empty(sum(picture_bytes(s) for s in surfaces[1]), dtype=torch.uint8, device=device)
+    source = torch.empty(sum(picture_bytes(s) for s in pairs.surfaces[1]), dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    seconds = compare(
-        {"kernel": lambda: kernel(frames, references), "copy": lambda: target.copy_(source)},
-        repeats=repeats,
-        warm_up=3,
-        wait=waiter(device),
+    seconds = device_seconds(
+        {"kernel": lambda: kernel(frames, references), "copy": lambda: target.copy_(source)}, device, repeats
     )
     return {
         "streams": streams,
@@ -199,6 +213,14 @@ def picture_kernels(size: tuple[int, int]) -> dict[str, Callable[[Tensor, Tensor
     }
 
 
+def random_network() -> ArtifactNet:
+    """The artifact network for use, with weights that mean nothing: they are no matter of speed."""
+    torch.manual_seed(0)
+    net = ArtifactNet().folded().eval().requires_grad_(False)
+    moved: ArtifactNet = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return moved
+
+
 def measure_network(device: torch.device, streams: int, size: tuple[int, int], repeats: int) -> dict[str, Any]:
     """Pieces per second of `to_network` alone, and of the artifact network behind it as the engine runs it.
 
@@ -207,31 +229,29 @@ def measure_network(device: torch.device, streams: int, size: tuple[int, int], r
     Args:
         device, streams, size, repeats: as for `measure_frame_stats`.
     """
-    surfaces = [[make_surface(f"s{i}", device, *size, seed=2 * i + k) for i in range(streams)] for k in (0, 1)]
-    frames, references = _tables(surfaces, device)
+    pairs = Pairs.made(device, streams, size)
+    frames, references = pairs.frames, pairs.references
     corners = [(row, 16 * (row % 3), 16 * place, 0) for row in range(streams) for place in range(PIECES)]
     crops = torch.tensor(corners[:CUDA_BATCH], device=device)
-    half = device.type == "cuda"
-    got = to_network(frames, references, crops, half)
-    torch.manual_seed(0)
-    net = ArtifactNet().folded().eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    with torch.inference_mode():
-        if half:
-            few = [[copy_to_host(surface) for surface in pictures[:2]] for pictures in surfaces]
-            expected = to_network(*_tables(few, torch.device("cpu")), crops[: 2 * PIECES].cpu(), half)
+    dtype = network_dtype(device)
+    got = to_network(frames, references, crops, dtype)
+    net = random_network().to(device)
+    with torch.no_grad():
+        if device.type == "cuda":
+            few = pairs.few_on_host()
+            expected = to_network(few.frames, few.references, crops[: 2 * PIECES].cpu(), dtype)
             if not torch.equal(got[: 2 * PIECES].cpu(), expected):
                 raise AssertionError(
                     "to_network on the GPU and on the CPU disagree; see tests/kernels/test_to_network.py"
                 )
-            net = net.to(torch.bfloat16)
-        seconds = compare(
+            net = net.to(dtype)
+        seconds = device_seconds(
             {
-                "to_network": lambda: to_network(frames, references, crops, half),
-                "both": lambda: net(to_network(frames, references, crops, half)),
+                "to_network": lambda: to_network(frames, references, crops, dtype),
+                "both": lambda: net(to_network(frames, references, crops, dtype)),
             },
-            repeats=repeats,
-            warm_up=3,
-            wait=waiter(device),
+            device,
+            repeats,
         )
     pieces = len(crops)
     return {
@@ -276,7 +296,7 @@ def measure_audio_stats(device: torch.device, streams: int, repeats: int, channe
             raise AssertionError(
                 "audio_stats on the GPU and on the CPU disagree; see tests/kernels/test_audio_stats.py"
             )
-    seconds = time_repeats(lambda: measure_audio(state, *arguments), repeats=repeats, wait=waiter(device))
+    seconds = device_seconds({"kernel": lambda: measure_audio(state, *arguments)}, device, repeats)["kernel"]
     return {
         "streams": streams,
         "channels": channels,
@@ -284,8 +304,10 @@ def measure_audio_stats(device: torch.device, streams: int, repeats: int, channe
     }
 
 
-def run(device: torch.device, *, quick: bool) -> dict[str, Any]:
-    """All of it; `quick` proves the script on small pictures and says nothing of speed."""
+def run(
+    device: torch.device, *, quick: bool, only: Collection[str] = (), progress: Progress | None = None
+) -> dict[str, Any]:
+    """All of it, or some kernels; `quick` proves the script on small pictures and says nothing of speed."""
     streams, size, repeats = (2, (320, 180), 2) if quick else (64, (1920, 1080), 30)
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "frame_stats": lambda: measure_frame_stats(device, streams, size, repeats),
@@ -295,14 +317,17 @@ def run(device: torch.device, *, quick: bool) -> dict[str, Any]:
     }
     for name, kernel in picture_kernels(size).items():
         parts[name] = partial(measure_pictures, name, kernel, device, streams, size, max(2, repeats // 2))
-    found: dict[str, Any] = {}
+    progress = progress or Progress()
     with on_a_side_stream(device):
         for name, part in parts.items():
+            if (only and name not in only) or not progress.has_time_for(name, 1.0):
+                continue
             try:
-                found[name] = part()
+                found = part()
             except Exception as error:  # noqa: BLE001 - one kernel that fails is a finding; the others are still measured
-                found[name] = {"error": f"{type(error).__name__}: {error}"[:500]}
-    return found
+                found = {"error": f"{type(error).__name__}: {error}"[:500]}
+            progress.add(name, found)
+    return progress.found
 
 
 def main() -> int:
@@ -310,8 +335,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", nargs="+", default=(), help="kernels")
     options = parser.parse_args()
-    found = run(torch.device(options.device), quick=options.quick)
+    found = run(torch.device(options.device), quick=options.quick, only=options.only)
     print(json.dumps(found, indent=1))  # noqa: T201 - the command's output
     return int(any("error" in part for part in found.values()))
 

@@ -1,11 +1,15 @@
 """What every benchmark does: check first, warm up, repeat, keep quantiles, and write the machine beside the figures."""
 
+import argparse
 import json
 import os
 import platform
+import re
+import shlex
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +18,8 @@ from typing import Any
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
+# Of a record: 2 has the command and the samples beside the figures, and quantiles say how many samples they are of.
+FORM = 2
 _PACKAGES = ("torch", "triton", "numpy", "numba", "av", "PyNvVideoCodec")
 
 
@@ -57,14 +63,65 @@ def _run(*command: str) -> str | None:
     return done.stdout.strip() or None
 
 
-def quantiles(samples: Sequence[float]) -> dict[str, float]:
-    """The 20th, 50th and 80th percentile of repeated measurements, to six digits.
+def quantiles(samples: Sequence[float]) -> dict[str, Any]:
+    """The 20th, 50th and 80th percentile of repeated measurements, to six digits, and how many these were.
 
     Args:
         samples: at least one.
     """
     values = np.quantile(np.asarray(samples, dtype=np.float64), (0.2, 0.5, 0.8))
-    return {name: float(f"{value:.6g}") for name, value in zip(("p20", "p50", "p80"), values, strict=True)}
+    found = {name: float(f"{value:.6g}") for name, value in zip(("p20", "p50", "p80"), values, strict=True)}
+    return {**found, "n": len(samples)}
+
+
+def counted(figures: Any) -> dict[str, Any]:
+    """What a run's figures are of.
+
+    Returns: the length of each list and each whole number that stands on top or in a part, and the fewest and the most
+        samples of any quantiles.
+    """
+    found: dict[str, Any] = _lengths(figures)
+    for name, value in figures.items():
+        if isinstance(value, Mapping) and (inside := _lengths(value)):
+            found[name] = inside
+    repeats = sorted(_repeats(figures))
+    if repeats:
+        found["samples_of_a_quantile"] = {"fewest": repeats[0], "most": repeats[-1]}
+    return found
+
+
+def _lengths(figures: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for name, value in figures.items():
+        if isinstance(value, (list, tuple)):
+            found[name] = len(value)
+        elif isinstance(value, int) and not isinstance(value, bool) and name not in ("seed", "n"):
+            found[name] = value
+    return found
+
+
+def _repeats(figures: Any) -> Iterator[int]:
+    if isinstance(figures, Mapping):
+        if "p50" in figures and isinstance(figures.get("n"), int):
+            yield figures["n"]
+        for value in figures.values():
+            yield from _repeats(value)
+    elif isinstance(figures, (list, tuple)):
+        for value in figures:
+            yield from _repeats(value)
+
+
+def command() -> str:
+    """The command that this process was started with, as a user types it, without where the result is kept."""
+    module = Path(sys.argv[0]).stem
+    if Path(sys.argv[0]).parent.name != "benchmarks":
+        return shlex.join(["python", *sys.orig_argv[1:]])
+    return without_folder(shlex.join(["avjury", "bench", module.replace("_", "-"), *sys.argv[1:]]))
+
+
+def without_folder(text: str) -> str:
+    """A command without its `--results`, which is one machine's and changes no figure."""
+    return re.sub(r" --results(=| )('[^']*'|\S+)", "", text)
 
 
 def time_repeats(
@@ -113,6 +170,45 @@ def compare(
     return found
 
 
+def say(text: str) -> None:
+    """Progress of a command, for whoever waits for it."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - progress of a command
+
+
+def parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """The command line of a benchmark, with the option that all have.
+
+    Args:
+        name: of the benchmark, as `avjury bench` has it.
+        description: of its module.
+    """
+    found = argparse.ArgumentParser(prog=f"avjury bench {name}", description=description,
+                                    formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    found.add_argument("--results", type=Path, default=RESULTS, help="folder for the result")
+    return found
+
+
+def write_page(name: str, description: str | None, output: Path, make: Callable[[Path], str]) -> int:
+    """The command line of a page that is made from results.
+
+    Args:
+        name, description: as for `parser`.
+        output: where it is kept.
+        make: the page, from a folder of results.
+    """
+    arguments = parser(name, description)
+    arguments.add_argument("--output", type=Path, default=output, help="the page")
+    options = arguments.parse_args()
+    options.output.write_text(make(options.results), encoding="utf-8")
+    print(options.output)  # noqa: T201 - the command's result
+    return 0
+
+
+def show_children_this_tree() -> None:
+    """Have processes that are started from here import the packages beside this one, wherever they are started."""
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(RESULTS.parent.parent), os.environ.get("PYTHONPATH", "")])
+
+
 def write_result(name: str, figures: Mapping[str, Any], folder: Path = RESULTS) -> Path:
     """Keep a run's figures with its environment, in a file of its own; nothing is ever overwritten.
 
@@ -123,7 +219,14 @@ def write_result(name: str, figures: Mapping[str, Any], folder: Path = RESULTS) 
     Returns: the new file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    record = {"benchmark": name, "environment": environment(), "figures": figures}
+    record = {
+        "form": FORM,
+        "benchmark": name,
+        "command": command(),
+        "environment": environment(),
+        "samples": counted(figures),
+        "figures": figures,
+    }
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     for attempt in range(1000):
         path = folder / f"{name}-{stamp}{f'-{attempt}' if attempt else ''}.json"

@@ -4,6 +4,8 @@ Two channels over HTTP, black for two seconds out of every eight, are judged by 
 receiver takes its webhooks. The supervisor gets SIGKILL at a random moment (one time in five within eight seconds of
 its start, else within twelve seconds of the first verdicts), its children die with it, and it is started again on the
 same data, `--kills` times, or until this benchmark gets SIGTERM. Then it runs for a while, and ends by SIGTERM itself.
+One kill in four is at a chosen write instead: just before or after one of the first 100 calls of fsync, fdatasync or
+rename (benchmarks/kill_at_write.c, which takes a C compiler).
 
 What is counted, against what was sent, what the API said before each kill, and what the receiver has:
 
@@ -18,6 +20,7 @@ import argparse
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,8 +39,8 @@ import httpx
 import imageio_ffmpeg
 
 from benchmarks.harness import quantiles, write_result
+from benchmarks.live.service import Origin, Receiver, Service, changes_of
 from benchmarks.looped import RATE, loop_clip
-from benchmarks.service import READY_SECONDS, Origin, Receiver, Service, changes_of
 
 CHANNELS: Final = ("one", "two")
 UNIT_SECONDS: Final = 8.0
@@ -48,12 +51,17 @@ SET_SECONDS: Final = 0.5
 EARLY_SHARE: Final = 0.2
 EARLY_SECONDS: Final = 8.0
 LATEST_SECONDS: Final = 12.0
+WRITES_SHARE: Final = 0.25
+WRITES: Final = 100
+# A service that has not come to its write by then is killed all the same.
+WRITES_SECONDS: Final = 60.0
 LAST_RUN_SECONDS: Final = 30.0
 # A second before the black begins, and after it is due to be known.
 BEFORE_SECONDS: Final = 1.0
 AFTER_SECONDS: Final = 3.0
 LOOK_SECONDS: Final = 0.25
 OVER_SECONDS: Final = 60.0
+JUDGED_SECONDS: Final = 600.0  # a busy machine takes its time to start
 CONFIG: Final = {
     "detectors": {"*": False, "video.black": {"black_min_duration": SET_SECONDS}, "stream.stall": True},
 }
@@ -89,17 +97,28 @@ class Seen:
     ready: float | None = None
 
 
+def build_killer(folder: Path) -> Path | None:
+    """The library that ends a service at a chosen write; None where there is no compiler."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        return None
+    library, source = folder / "kill_at_write.so", Path(__file__).with_name("kill_at_write.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)
+    return library
+
+
 def watch(service: Service, seconds: float, *, judging: bool) -> Seen:
-    """Look at the service often until so long after its start, or after every channel ran for the first time."""
+    """Look at the service often until it is gone, so long after its start, or after every channel ran for the first
+    time."""
     seen = Seen()
     begin = None if judging else service.started
-    while begin is None or time.monotonic() - begin < seconds:
+    while service.alive and (begin is None or time.monotonic() - begin < seconds):
         with contextlib.suppress(httpx.HTTPError):
             if seen.ready is None and service.client.get("/readyz").status_code == 200:
                 seen.ready = time.monotonic() - service.started
             if begin is None and len(seen.judged) == len(CHANNELS):
                 begin = time.monotonic()
-            if time.monotonic() - service.started > READY_SECONDS and begin is None:
+            if time.monotonic() - service.started > JUDGED_SECONDS and begin is None:
                 raise RuntimeError("the channels are not judged")
             before = time.time()
             for name, status in service.statuses().items():
@@ -187,8 +206,9 @@ def _closed_at(incident: Mapping[str, Any]) -> float:
 
 def measure_kills(folder: Path, kills: int, rng: random.Random, enough: threading.Event) -> dict[str, Any]:
     """Kill it so often, or until it is enough, and count what is wrong."""
-    clip = make_black(folder)
+    clip, killer = make_black(folder), build_killer(folder)
     receiver, origin = Receiver(), Origin(clip)
+    at_writes = 0
     lost: list[str] = []
     runs: list[Seen] = []
     due: list[tuple[str, float]] = []
@@ -200,11 +220,16 @@ def measure_kills(folder: Path, kills: int, rng: random.Random, enough: threadin
         for number in range(kills + 1):
             last = number == kills or enough.is_set()
             before = len(origin.connections)
-            service = Service(place, receiver, config, patient=False)
+            at_write = killer is not None and rng.random() < WRITES_SHARE and not last
+            write = rng.randint(1, WRITES) * rng.choice((1, -1))
+            chosen = {"LD_PRELOAD": str(killer), "KILL_AT_WRITE": str(write)} if at_write else {}
+            service = Service(place, receiver, config, patient=False, environment=chosen)
             try:
                 early = rng.random() < EARLY_SHARE and not last
                 most = EARLY_SECONDS if early else LATEST_SECONDS
-                seen = watch(service, LAST_RUN_SECONDS if last else rng.uniform(0.0, most), judging=not early)
+                wait = LAST_RUN_SECONDS if last else WRITES_SECONDS if at_write else rng.uniform(0.0, most)
+                seen = watch(service, wait, judging=not early and not at_write)
+                at_writes += at_write and not service.alive
                 if last:
                     seen.incidents = _when_all_is_over(service, receiver)
             finally:
@@ -230,6 +255,7 @@ def measure_kills(folder: Path, kills: int, rng: random.Random, enough: threadin
     ready = [run.ready for run in runs if run.ready is not None]
     return {
         "kills": kills,
+        "kills_at_chosen_writes": at_writes,
         "kills_before_ready": sum(run.ready is None for run in runs),
         "kills_with_open_incidents": sum(
             any(one["state"] == "open" for one in run.incidents.values()) for run in runs[:-1]

@@ -1,5 +1,6 @@
 """Input for benchmarks: a made 1080p clip, and any clip repeated to a length without touching its packets."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,12 @@ def make_clip(path: Path, seconds: float = 8.0, bit_rate: int = 6_000_000) -> Pa
             container.mux(sound.encode(part))
         container.mux(sound.encode(None))
     return path
+
+
+def named_clips(folder: str | Path | None, names: Sequence[str]) -> list[Path]:
+    """The clips of these names that are anywhere in a folder, in the order of the names; without those not there."""
+    found = {path.name: path for path in Path(folder).rglob("*")} if folder else {}
+    return [found[name] for name in names if name in found]
 
 
 def loop_clip(clip: Path, path: Path, seconds: float) -> Path:

@@ -1,42 +1,110 @@
-"""`avjury bench models`: the artifact network on held-out clips; its figures go to benchmarks/results.
+"""`avjury bench models`: the networks on held-out clips; their figures go to benchmarks/results.
 
-avjury bench models --media FOLDER [--weights FILE] [--work FOLDER]
+avjury bench models --media FOLDER [--network artifact|audio|sync] [--weights FILE] [--work FOLDER]
 """
 
 import argparse
 import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
 import torch
 
+from benchmarks.curves import draw_curves
+from benchmarks.failure_pictures import draw_artifact_failures, draw_audio_failures
 from benchmarks.harness import write_result
+from models.audio_weights import SHIPPED_AUDIO, load_audio
 from models.evaluate import evaluate, load_artifact_net
+from models.evaluate_audio import evaluate_audio
+from models.evaluate_sync import evaluate_sync
+from models.sync_weights import SHIPPED_SYNC, load_sync
 from models.train import TrainSettings, make_shards
-from models.weight_files import SHIPPED
+from models.train_audio import AudioTrainSettings, make_sound_shards
+from models.train_sync import SyncTrainSettings, sync_rows
+from models.weight_files import SHIPPED, read_weights, write_weights
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - progress
+
+
+def _artifact(options: argparse.Namespace, work: Path) -> Path:
+    settings = TrainSettings(options.media, work, options.weights, seed=options.seed, skip=tuple(options.skip))
+    settings = replace(settings, windows=options.windows or settings.windows)
+    paths = make_shards(settings, held_out=True, say=_say)
+    figures = dict(evaluate(load_artifact_net(options.weights), paths))
+    record = _record("models", figures, options)
+    draw_curves(figures["tiles"], record.with_suffix(".svg"))
+    draw_artifact_failures(figures, paths, record.with_suffix(".jpg"))
+    _tell_labels(figures["tiles"])
+    _say(f"damaged pieces: average precision {figures['damaged_pieces']['average_precision']}")
+    return record
+
+
+def _audio(options: argparse.Namespace, work: Path) -> Path:
+    settings = AudioTrainSettings(options.media, work, options.weights, seed=options.seed, skip=tuple(options.skip))
+    settings = replace(settings, windows=options.windows or settings.windows)
+    paths = make_sound_shards(settings, held_out=True, say=_say)
+    figures = dict(evaluate_audio(load_audio(options.weights).net, paths))
+    record = _record("models_audio", figures, options)
+    draw_curves(figures["labels"], record.with_suffix(".svg"))
+    draw_audio_failures(figures, paths, record.with_suffix(".jpg"))
+    _tell_labels(figures["labels"])
+    return record
+
+
+def _sync(options: argparse.Namespace, work: Path) -> Path:
+    settings = SyncTrainSettings(options.media, work, options.weights, seed=options.seed, skip=tuple(options.skip))
+    figures = dict(evaluate_sync(load_sync(options.weights).net, sync_rows(settings, held_out=True, say=_say)))
+    record = _record("models_sync", figures, options)
+    for row in figures["at"]:
+        _say(f"margin {row['margin']}: judges {row['judged'] or 0:.0%}, within 40 ms {row['within_40_ms'] or 0:.0%}, "
+             f"judges foreign sound {row['foreign_sound_judged'] or 0:.0%}")  # fmt: skip
+    if options.write_margin:
+        tensors, about = read_weights(options.weights, "sync")
+        margin = figures["margin_that_reaches_the_goal"]
+        told = {"margin": "inf" if margin is None else f"{margin:g}", "slope": f"{figures['slope']:g}",
+                "bias": f"{figures['bias']:g}"}  # fmt: skip
+        write_weights(options.weights, tensors, about | told)
+    return record
+
+
+def _record(name: str, figures: Mapping[str, Any], options: argparse.Namespace) -> Path:
+    return write_result(name, {**figures, "weights": options.weights.name, "seed": options.seed})
+
+
+def _tell_labels(labels: Mapping[str, Mapping[str, Any]]) -> None:
+    for label, found in labels.items():
+        _say(f"{label}: average precision {found['average_precision']}, {found['positive']} of {found['known']}")
+
+
+# By the network: how it is tried, and its shipped weights.
+NETWORKS: Final[Mapping[str, tuple[Callable[[argparse.Namespace, Path], Path], Path]]] = {
+    "artifact": (_artifact, SHIPPED / "artifact.safetensors"),
+    "audio": (_audio, SHIPPED_AUDIO),
+    "sync": (_sync, SHIPPED_SYNC),
+}
 
 
 def main() -> None:
     """Make the pieces of the held-out clips, and judge them."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", choices=sorted(NETWORKS), default="artifact")
     parser.add_argument("--media", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, default=SHIPPED / "artifact.safetensors")
+    parser.add_argument("--weights", type=Path)
     parser.add_argument("--work", type=Path, help="where pieces are kept, and found again")
     parser.add_argument("--skip", action="append", default=[], metavar="PREFIX", help="clips that are damaged")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--windows", type=int, default=4)
+    parser.add_argument("--windows", type=int)
+    parser.add_argument("--write-margin", action="store_true", help="keep in sync weights how sure they have to be")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    net = load_artifact_net(options.weights)
+    run, shipped = NETWORKS[options.network]
+    options.weights = options.weights or shipped
     with tempfile.TemporaryDirectory(prefix="avjury-models-") as folder:
-        settings = TrainSettings(options.media, options.work or Path(folder), options.weights, seed=options.seed,
-                                 skip=tuple(options.skip), windows=options.windows)  # fmt: skip
-        paths = make_shards(settings, held_out=True, say=lambda text: print(text, flush=True))  # noqa: T201 - progress
-        figures = dict(evaluate(net, paths))
-    path = write_result("models", figures | {"weights": options.weights.name, "seed": options.seed})
-    for label, found in figures["tiles"].items():
-        print(f"{label}: average precision {found['average_precision']}, {found['positive']} tiles")  # noqa: T201
-    print(f"damaged pieces: average precision {figures['damaged_pieces']['average_precision']}")  # noqa: T201
-    print(path)  # noqa: T201 - the command's output
+        _say(str(run(options, options.work or Path(folder))))
 
 
 if __name__ == "__main__":

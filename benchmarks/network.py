@@ -37,7 +37,7 @@ from engine.pipeline import Engine
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from models.artifact_weights import SHIPPED_WEIGHTS, OperatingPoint, load_artifact
 from models.synthesis.coded_damage import CODECS, KINDS, plant_damage
-from models.synthesis.patches import is_held_out
+from models.synthesis.held_out import is_held_out
 from models.synthesis.picture_clip import read_pictures
 from models.synthesis.planted import Planted
 from models.train import clips_of

@@ -18,11 +18,18 @@ from typing import Any, Final
 
 from benchmarks.function_chain.account import load_prices
 from benchmarks.harness import RESULTS
+from benchmarks.records import newest
+from engine.config import parse_selection, select
+from engine.detectors import all_detectors
+from engine.errors import ConfigError
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "capacity.md"
 PUBLISHED: Final = Path(__file__).parent / "published.json"
 RATE: Final = 25.0
+MOST_SIDE: Final = 16384
+MOST_RATE: Final = 1000.0
 SIZES: Final = {"360p": 640 * 360, "1080p": 1920 * 1080}
+SUSTAINED: Final = tuple(f"{size}.sustained.channels" for size in SIZES)
 H264_CLIP: Final = "made_1080p25_h264.mp4"
 # The clip of `bench cpu` that shows a codec's cost, per picture and sample.
 CLIPS: Final = {
@@ -49,6 +56,7 @@ class Wanted:
         width, height: of the pictures.
         rate: pictures per second.
         detectors: names; None for all.
+    Raises: ValueError for sizes and rates that no stream has.
     """
 
     codec: str = "h264"
@@ -56,6 +64,12 @@ class Wanted:
     height: int = 1080
     rate: float = 25.0
     detectors: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.width <= MOST_SIDE and 1 <= self.height <= MOST_SIDE):
+            raise ValueError(f"a picture has 1 to {MOST_SIDE} samples a side, not {self.width}x{self.height}")
+        if not 0 < self.rate <= MOST_RATE:
+            raise ValueError(f"a rate is above 0 and at most {MOST_RATE:g} pictures a second, not {self.rate:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +91,6 @@ class Plan:
     measured: bool
 
 
-def recorded(name: str, needs: str, folder: Path = RESULTS, file: str | None = None) -> dict[str, Any]:
-    """The newest result of a benchmark that has some part, or a named one, with its file's name.
-
-    Raises: FileNotFoundError if there is none.
-    """
-    for path in sorted(folder.glob(f"{name}-2*.json"), reverse=True):
-        if file in (None, path.name):
-            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if needs in record["figures"]:
-                return {**record, "file": path.name}
-    raise FileNotFoundError(f"no recorded result of {name} with {needs}")
-
-
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What was recorded, and the lists of prices and published figures."""
@@ -105,9 +106,11 @@ class Figures:
         """The newest, or those of these files by benchmark."""
         files = files or {}
         return cls(
-            recorded("service", "1080p", folder, files.get("service")),
-            recorded("cpu", "clips", folder, files.get("cpu")),
-            recorded("kernels-cpu", "detectors", folder, files.get("kernels-cpu")),
+            newest(
+                "service", *(f"{size}.sustained.channels" for size in SIZES), folder=folder, file=files.get("service")
+            ),
+            newest("cpu", "clips", folder=folder, file=files.get("cpu")),
+            newest("kernels-cpu", "detectors", folder=folder, file=files.get("kernels-cpu")),
             load_prices(),
             json.loads(PUBLISHED.read_text(encoding="utf-8")),
         )
@@ -135,7 +138,7 @@ def _between(small: float, large: float, samples: float) -> float:
 def cores_per_stream(wanted: Wanted, figures: Figures) -> float:
     """Cores that one stream takes on a CPU.
 
-    Raises: ValueError for a codec or detector that was not measured.
+    Raises: ValueError for a codec that was not measured.
     """
     samples = wanted.width * wanted.height
     cores = _between(_sustained(figures, "360p")[0], _sustained(figures, "1080p")[0], samples) * wanted.rate / RATE
@@ -153,13 +156,9 @@ def cores_per_stream(wanted: Wanted, figures: Figures) -> float:
 
 
 def _spared(wanted: Wanted, figures: Figures) -> float:
-    """Cores that detectors left out would have taken."""
+    """Cores that detectors left out would have taken; those whose cost was not measured by itself spare none."""
     costs = figures.kernels["figures"]["detectors"]
-    known = {name for track in ("video", "audio") for name in costs[track]}
     names = set(wanted.detectors or ())
-    unknown = sorted(name for name in names if name not in known and not name.startswith("stream."))
-    if unknown:
-        raise ValueError(f"no such detector was measured: {', '.join(unknown)}")
 
     def left_out(track: str) -> float:
         """Milliseconds; detectors that share a kernel pay for it once, so never more than all together."""
@@ -174,7 +173,7 @@ def _spared(wanted: Wanted, figures: Figures) -> float:
 def plan(wanted: Wanted, instance: str, figures: Figures) -> Plan:
     """What an instance type can do.
 
-    Raises: ValueError for an instance type, codec or detector that is not known.
+    Raises: ValueError for an instance type or codec that is not known.
     """
     types = figures.prices["instances"]
     if instance not in types:
@@ -243,6 +242,7 @@ def said(found: Sequence[Plan]) -> list[str]:
     """Which is the cheapest."""
     lines = []
     ours, theirs = cheapest(found, measured=True), cheapest(found, measured=False)
+    lines += [f"{one.instance}: not even one stream; {one.binds} binds." for one in found if one.streams == 0]
     if ours is not None:
         lines.append(f"Cheapest of what was measured: {ours.instance}, {ours.cost:.4f} $ per stream-hour.")
     if theirs is not None:
@@ -290,6 +290,24 @@ def page(figures: Figures) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _chosen(text: str | None) -> tuple[str, ...] | None:
+    """Names of detectors, chosen as `avjury check --detectors` does. Raises: ConfigError for one that is not known."""
+    if text is None:
+        return None
+    known = [declared.name for declared in all_detectors()]
+    return tuple(select(known, [parse_selection(text, known)]))
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """With "--detectors -video.blur" as one word, as argparse would take what begins with a minus for an option."""
+    words = list(arguments)
+    for index, word in enumerate(words[:-1]):
+        if word == "--detectors":
+            words[index : index + 2] = [f"{word}={words[index + 1]}"]
+            break
+    return words
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and print, or write the page."""
     parser = argparse.ArgumentParser(prog="avjury plan", description=__doc__,
@@ -297,24 +315,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--codec", choices=tuple(CLIPS), default="h264")
     parser.add_argument("--size", default="1920x1080", help="WIDTHxHEIGHT of the pictures")
     parser.add_argument("--rate", type=float, default=25.0, help="pictures per second")
-    parser.add_argument("--detectors", help="names, with commas; default: all")
+    parser.add_argument("--detectors", help="as for check: video.freeze,audio.* or -video.blur; default: all")
     parser.add_argument("--instance", help="only this type; default: all that have a price")
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.add_argument("--page", action="store_true", help="write docs/capacity.md")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     figures = Figures.load()
     if options.page:
         PAGE.write_text(page(figures), encoding="utf-8")
         print(PAGE)  # noqa: T201 - the command's result
         return 0
-    width, _, height = options.size.partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height) and options.rate > 0):
-        parser.error("a size is WIDTHxHEIGHT as 1920x1080, and a rate is above 0")
-    names = None if options.detectors is None else tuple(filter(None, options.detectors.split(",")))
-    wanted = Wanted(options.codec, int(width), int(height), options.rate, names)
     try:
+        width, _, height = options.size.lower().partition("x")
+        if not (width.isdecimal() and height.isdecimal()):
+            raise ValueError(f"a size is WIDTHxHEIGHT as 1920x1080, not {options.size}")
+        wanted = Wanted(options.codec, int(width), int(height), options.rate, _chosen(options.detectors))
         found = [plan(wanted, options.instance, figures)] if options.instance else plans(wanted, figures)
-    except ValueError as error:
+    except (ConfigError, ValueError) as error:
         print(f"avjury: {error}", file=sys.stderr)  # noqa: T201 - the command's own error line
         return 2
     if options.format == "json":

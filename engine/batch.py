@@ -163,8 +163,6 @@ class Batcher:
             return None
         n = len(taken)
         blocks = [block for _, block in taken]
-        if self._device.type == "cuda":
-            return self._upload_sound([slot for slot, _ in taken], blocks)
         if n == 1:
             samples = blocks[0].samples[None]
         else:
@@ -187,39 +185,6 @@ class Batcher:
             valid=valid,
             weights=torch.from_numpy(weights),
             clip_level=clip_level,
-        )
-
-    def _upload_sound(self, slots: Sequence[int], blocks: Sequence[AudioBlock]) -> AudioBatch:
-        """The same on a GPU, in two uploads that nobody waits for: the samples, and everything else."""
-        n, pinned = len(blocks), self._device.type == "cuda"
-        samples = torch.empty((n, _most_channels(blocks), BLOCK_SAMPLES), dtype=torch.float32, pin_memory=pinned)
-        _put_samples(blocks, samples.numpy())
-        whole = np.array(
-            [(slot, block.samples.shape[0], block.valid) for slot, block in zip(slots, blocks, strict=True)]
-        )
-        real = np.zeros((4 + MAX_CHANNELS, n))
-        for row, block in enumerate(blocks):
-            seconds = block.valid / SAMPLE_RATE
-            real[:4, row] = block.pts, seconds, block.pts + seconds, block.clip_level
-        weights = real[4:].reshape(n, MAX_CHANNELS)
-        for row, block in enumerate(blocks):
-            weights[row, : len(block.weights)] = block.weights
-        staged = torch.empty((3 + len(real)) * n, dtype=torch.int64, pin_memory=pinned)
-        staged.numpy()[: 3 * n] = whole.T.ravel()
-        staged.numpy()[3 * n :] = real.ravel().view(np.int64)
-        there = staged.to(self._device, non_blocking=True)
-        numbers, values = there[: 3 * n].view(3, n), there[3 * n :].view(torch.float64)
-        pts, _, until, clip_level = values[: 4 * n].view(4, n)
-        return AudioBatch(
-            slots=_integers(slots),
-            pts=torch.from_numpy(real[0].copy()),
-            seconds=torch.from_numpy(real[1].copy()),
-            samples=samples.to(self._device, non_blocking=True),
-            channels=numbers[1],
-            valid=numbers[2],
-            weights=values[4 * n :].view(n, MAX_CHANNELS),
-            clip_level=clip_level,
-            device_rows=(numbers[0], pts, until),
         )
 
     def _in_turn(self, queues: Mapping[int, object]) -> list[int]:

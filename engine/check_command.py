@@ -130,7 +130,7 @@ def prepare(options: CheckOptions) -> tuple["EngineSettings", list["StreamSpec"]
     from engine.devices import choose_device
     from engine.evidence.recorder import EvidenceSettings
     from engine.slate_images import configured
-    from engine.spec import EngineSettings, NetworkSettings, StreamSpec
+    from engine.spec import AudioNetworkSettings, EngineSettings, NetworkSettings, StreamSpec, SyncNetworkSettings
 
     if options.inputs:
         chosen = configuration.select(list(known), [*config.tables(), *selection])
@@ -169,6 +169,10 @@ def prepare(options: CheckOptions) -> tuple["EngineSettings", list["StreamSpec"]
             config.engine.network.judges,
             options.weights or config.engine.network.weights,
         ),
+        audio_network=AudioNetworkSettings(
+            config.engine.audio_network.windows_per_second, config.engine.audio_network.weights
+        ),
+        sync_network=SyncNetworkSettings(config.engine.sync_network.judges, config.engine.sync_network.weights),
     )
     choose_device(settings.device)  # before any input is opened
     return settings, specs

@@ -34,9 +34,9 @@ from engine.ingest.link import Links
 from engine.listener import Silent
 from engine.live import LiveEngine, Order, policy_of
 from engine.nearby_cpus import stay_near
+from engine.networks import audio_network_of, network_of, sync_network_of
 from engine.outcome import Outcome
 from engine.overload import OverloadSettings
-from engine.pipeline import network_of
 from engine.played import Played
 from engine.remote_log import log_remotely
 from engine.service.messages import (
@@ -60,7 +60,7 @@ from engine.service.messages import (
 )
 from engine.slate_images import slate_of
 from engine.slates import Slate
-from engine.spec import EngineSettings, NetworkSettings, StreamSpec
+from engine.spec import AudioNetworkSettings, EngineSettings, NetworkSettings, StreamSpec, SyncNetworkSettings
 from engine.verdicts import Incident, StreamSecond
 from engine.wire import Channel, ConnectionLost
 
@@ -85,6 +85,8 @@ class ChildSettings(msgspec.Struct, frozen=True):
         slates: pictures to look for, by name: each an image's path or a hash.
         levels: tell the lowest and highest value of each measure with every second.
         network: see NetworkSettings, by name; empty leaves the network out.
+        audio_network: see AudioNetworkSettings, by name; empty leaves that network out.
+        sync_network: see SyncNetworkSettings, by name; empty leaves that network out.
     """
 
     device: str = "auto"
@@ -100,6 +102,8 @@ class ChildSettings(msgspec.Struct, frozen=True):
     slates: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
     levels: bool = True
     network: dict[str, Any] = msgspec.field(default_factory=dict)
+    audio_network: dict[str, Any] = msgspec.field(default_factory=dict)
+    sync_network: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class EngineProcess(Silent):
@@ -134,6 +138,8 @@ class EngineProcess(Silent):
                 slates=_slates(settings),
                 levels=settings.levels,
                 network=_network(settings),
+                audio_network=_audio_network(settings),
+                sync_network=_sync_network(settings),
             ),
             self,
             self._links,
@@ -295,6 +301,34 @@ def _network(settings: ChildSettings) -> NetworkSettings | None:
         network_of(wanted)
     except ConfigError as error:
         _log.error("no picture is seen by the network: %s", error)
+        return None
+    return wanted
+
+
+def _sync_network(settings: ChildSettings) -> SyncNetworkSettings | None:
+    """As `_network`, of lip sync."""
+    if not settings.sync_network:
+        return None
+    weights = settings.sync_network.get("weights")
+    wanted = SyncNetworkSettings(**(settings.sync_network | {"weights": None if weights is None else Path(weights)}))
+    try:
+        sync_network_of(wanted)
+    except ConfigError as error:
+        _log.error("no lip sync is judged by the network: %s", error)
+        return None
+    return wanted
+
+
+def _audio_network(settings: ChildSettings) -> AudioNetworkSettings | None:
+    """As `_network`, of sound."""
+    if not settings.audio_network:
+        return None
+    weights = settings.audio_network.get("weights")
+    wanted = AudioNetworkSettings(**(settings.audio_network | {"weights": None if weights is None else Path(weights)}))
+    try:
+        audio_network_of(wanted)
+    except ConfigError as error:
+        _log.error("no sound is heard by the network: %s", error)
         return None
     return wanted
 

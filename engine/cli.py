@@ -358,15 +358,84 @@ def serve(
     run_service(config, data, listen, demo)
 
 
+cluster = typer.Typer(no_args_is_help=True, help="Engines on many machines, on Ray.")
+app.add_typer(cluster, name="cluster")
+ClusterConfig = Annotated[Path, typer.Option("--config", metavar="F", help="YAML configuration.")]
+EngineNames = Annotated[list[str] | None, typer.Argument(metavar="[ENGINE]...", help="Names of engines.")]
+NodeId = Annotated[str | None, typer.Option("--node", metavar="ID", help="All engines of a node; the start will do.")]
+
+
+@cluster.command("serve", epilog=epilog("cluster serve"))
+def cluster_serve(
+    config: ClusterConfig,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Folder of this process. [default: avjury-data]")
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Of API and metrics. [default: 127.0.0.1:8080]")
+    ] = None,
+) -> None:
+    """Start the engines that are not there yet, and serve API, page, metrics and notifications in front of them."""
+    from engine.cluster.command import serve as serve_cluster
+
+    serve_cluster(config, data, listen)
+
+
+@cluster.command("status", epilog=epilog("cluster status"))
+def cluster_status(
+    config: ClusterConfig,
+    format: Annotated[AnswerFormat, typer.Option("--format", help="How the answer is written.")] = AnswerFormat.TABLE,
+) -> None:
+    """Show the engines: where they are, how many streams they judge and can judge, and what binds."""
+    from engine.cluster.command import status
+    from engine.query_command import write_answer
+
+    write_answer(status(config), format.value, sys.stdout)
+
+
+@cluster.command("drain", epilog=epilog("cluster drain"))
+def cluster_drain(
+    config: ClusterConfig,
+    engines: EngineNames = None,
+    node: NodeId = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until no stream is judged there any more.")] = True,
+) -> None:
+    """Have the streams of engines judged by others, each one going on until another engine judges it."""
+    from engine.cluster.command import drain
+
+    drain(config, engines or [], node, wait=wait)
+
+
+@cluster.command("undrain", epilog=epilog("cluster undrain"))
+def cluster_undrain(config: ClusterConfig, engines: EngineNames = None, node: NodeId = None) -> None:
+    """Let engines have streams again."""
+    from engine.cluster.command import undrain
+
+    undrain(config, engines or [], node)
+
+
+@cluster.command("down", epilog=epilog("cluster down"))
+def cluster_down(
+    config: ClusterConfig,
+    drain_seconds: Annotated[float, typer.Option("--drain-seconds", min=0.5, help="For each engine to finish.")] = 10.0,
+) -> None:
+    """End the coordinator and all engines, in order. Incidents that are open stay open."""
+    from engine.cluster.command import down
+
+    down(config, drain_seconds)
+
+
 class Network(StrEnum):
     """What can be trained."""
 
     ARTIFACT = "artifact"
+    AUDIO = "audio"
+    SYNC = "sync"
 
 
 @app.command(epilog=epilog("train"))
 def train(
-    network: Annotated[Network, typer.Argument(help="Which network.")],
+    network: Annotated[Network, typer.Argument(metavar="NETWORK", help="Which: artifact, audio or sync.")],
     media: Annotated[Path, typer.Option("--media", metavar="DIR", help="Folder of clean clips.")],
     work: Annotated[
         Path, typer.Option("--work", metavar="DIR", help="Where pieces, state and curves are kept, to go on from.")
@@ -378,21 +447,19 @@ def train(
     skip: Annotated[
         list[str] | None, typer.Option("--skip", metavar="PREFIX", help="Clips that are left out; may be repeated.")
     ] = None,
-    windows: Annotated[int, typer.Option("--windows", min=1, help="Parts of each clip.")] = 4,
+    windows: Annotated[
+        int | None, typer.Option("--windows", min=1, help="Parts of each clip. [default: 4; of sound 24]")
+    ] = None,
     device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to train.")] = "cpu",
 ) -> None:
     """Train a detector network on clips of your own, spoilt in many ways."""
-    from models.train import TrainSettings, clips_of
-    from models.train import train as train_network
-
     if weights.suffix != ".safetensors":
         raise ConfigError("cannot write weights", stream=str(weights), why="they are written as safetensors only",
                           remedy="name a file that ends in .safetensors")  # fmt: skip
-    if not clips_of(media, tuple(skip or ())):
-        raise ConfigError("nothing to train on", stream=str(media), why="no clip is in this folder",
-                          remedy="name a folder of clips")  # fmt: skip
-    settings = TrainSettings(media, work, weights, minutes, seed, threads, tuple(skip or ()), windows, device)
-    typer.echo(train_network(settings, lambda text: typer.echo(text, err=True)))
+    from engine.train_command import Training, run_training
+
+    wanted = Training(network.value, media, work, weights, minutes, seed, threads, tuple(skip or ()), windows, device)
+    typer.echo(run_training(wanted, lambda text: typer.echo(text, err=True)))
 
 
 # No help option of its own: `avjury bench cpu --help` is the benchmark's to answer.

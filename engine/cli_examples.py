@@ -31,11 +31,20 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("avjury serve --demo", "three channels made here, for a first look"),
         ("avjury serve --config streams.yaml --listen 0.0.0.0:8080", "yours"),
     ),
+    "cluster serve": (("avjury cluster serve --config streams.yaml", "in front of the Ray cluster of this machine"),),
+    "cluster status": (("avjury cluster status --config streams.yaml", "its engines, and what they judge"),),
+    "cluster drain": (
+        ("avjury cluster drain engine-2 --config streams.yaml", "have its streams go elsewhere, and wait"),
+        ("avjury cluster drain --node 5f2c --config streams.yaml", "of all engines of a node, by the start of its id"),
+    ),
+    "cluster undrain": (("avjury cluster undrain engine-2 --config streams.yaml", "let it have streams again"),),
+    "cluster down": (("avjury cluster down --config streams.yaml", "end all engines, in order"),),
     "train": (
         (
             "avjury train artifact --media clips --work work --weights artifact.safetensors --minutes 60",
             "on clips of your own",
         ),
+        ("avjury train audio --media clips --work work --weights audio.safetensors --minutes 60", "the same of sound"),
     ),
     "bench": (("avjury bench cpu", "speed and memory of this machine"),),
     "plan": (("avjury plan --codec hevc --size 1280x720", "streams per instance"),),

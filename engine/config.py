@@ -14,10 +14,11 @@ from typing import Annotated, Final
 
 from pydantic import Field, ValidationError, field_validator
 
-from engine.config_document import Document, Path_, apply_environment, close_name, explain, spell
+from engine.config_document import Document, Path_, apply_environment, close_name, explain, spell, telling_first
 from engine.errors import AvjuryError, ConfigError
 from engine.settings.auth import AuthSection
 from engine.settings.canary import CANARY, CanarySection
+from engine.settings.cluster import ClusterSection
 from engine.settings.maintenance import Window
 from engine.settings.notify import NotifySection
 from engine.settings.processes import ProcessesSection
@@ -49,6 +50,26 @@ class NetworkSection(Section):
     ] = None
 
 
+class AudioNetworkSection(Section):
+    """The audio network, which hears defects of sound and what kind of sound it is."""
+
+    windows_per_second: Annotated[
+        float, Field(ge=0, le=2, description="how often it listens to two seconds of each stream; 0 leaves it out")
+    ] = 0.0
+    weights: Annotated[
+        Path | None, Field(description="weights of your own, as safetensors; null: those of the package")
+    ] = None
+
+
+class SyncNetworkSection(Section):
+    """The sync network, which judges lip sync where there is neither a test pattern nor a reference."""
+
+    judges: Annotated[bool, Field(description="it is used; off, because its measured quality does not suffice")] = False
+    weights: Annotated[
+        Path | None, Field(description="weights of your own, as safetensors; null: those of the package")
+    ] = None
+
+
 class EngineSection(Section):
     """How the engine runs."""
 
@@ -65,6 +86,8 @@ class EngineSection(Section):
         int | None, Field(ge=0, le=64, description="threads per software decoder; 0 takes all cores, null is 1")
     ] = None
     network: NetworkSection = NetworkSection()
+    audio_network: AudioNetworkSection = AudioNetworkSection()
+    sync_network: SyncNetworkSection = SyncNetworkSection()
 
 
 class Profile(Section):
@@ -95,6 +118,7 @@ class Stream(Section):
         loop: a file is read again when it has ended, as if it were live.
         rendition: which variant of a master playlist is judged.
         reference: id of a stream of the same programme that this one is compared with.
+        subsets: which of its detectors are judged by different engines of a cluster.
         paused: known, but not opened.
         maintenance: when nobody is told of its incidents.
     """
@@ -105,7 +129,9 @@ class Stream(Section):
     group: Annotated[str, Field(pattern=r"^[\w.\-]{0,64}$", description="letters, digits, _ . -")] = ""
     profile: str | None = None
     detectors: DetectorTable = Field(default_factory=dict)
-    priority: Annotated[int, Field(ge=0, le=100, description="who is kept under overload; higher stays longer")] = 50
+    priority: Annotated[
+        int, Field(ge=0, le=100, description="0 to 100: who is kept under overload; higher stays longer")
+    ] = 50
     labels: dict[str, str] = Field(default_factory=dict)
     loop: bool = False
     rendition: Annotated[
@@ -119,6 +145,14 @@ class Stream(Section):
         str | None,
         Field(pattern=NAME, description="id of a stream of the same programme that this one is compared with"),
     ] = None
+    subsets: Annotated[
+        list[list[str]],
+        Field(
+            max_length=8,
+            description="on a cluster, patterns of detectors: as many engines judge the stream, each its own; "
+            "the first also those that no pattern names",
+        ),
+    ] = Field(default_factory=list)
     paused: bool = False
     maintenance: Annotated[list[Window], Field(max_length=100)] = Field(default_factory=list)
 
@@ -152,6 +186,7 @@ class Config(Section):
     storage: StorageSection = StorageSection()
     notify: NotifySection = NotifySection()
     canary: CanarySection = CanarySection()
+    cluster: ClusterSection = ClusterSection()
     shadow: ShadowSection = ShadowSection()
     detectors: DetectorTable = Field(default_factory=dict)
     slates: dict[str, Slate] = Field(default_factory=dict)
@@ -266,8 +301,9 @@ def load(
     try:
         config = Config.model_validate(document.value)
     except ValidationError as error:
-        problems = [explain(item, Config, document.value) for item in error.errors()]
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        problems = [explain(item, Config, document.value) for item in telling_first(error.errors())]
+        others = len({path for path, _, _ in problems}) - 1
+        more = f" (and {others} more)" if others else ""
         raise document.error(*problems[0], more=more) from error
     _check_detectors(config, document, known, check_parameters)
     _check_streams(config, document)

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin
@@ -162,6 +162,22 @@ def _read_variable(variable: str, text: str, kinds: list[Any]) -> Any:
     return text if str in kinds and value is not None and not isinstance(value, str) else value
 
 
+def telling_first(items: Sequence[Any]) -> list[Any]:
+    """Pydantic's errors, those first that say what was written wrong, and those last that follow from others."""
+    return sorted(items, key=_weight)
+
+
+def _weight(item: Any) -> int:
+    kind, location = item["type"], tuple(item["loc"])
+    if kind in ("extra_forbidden", "finite_number"):
+        return 0
+    if kind == "missing":
+        return 2  # often what was called otherwise by mistake
+    arm = location[location.index("detectors") + 2 :] if "detectors" in location else ()
+    # Parameters that are wrong are also no switch.
+    return 3 if arm[:1] == ("bool",) and isinstance(item["input"], Mapping) else 1
+
+
 def explain(item: Any, model: type[BaseModel], value: Any = None) -> tuple[Path_, str, str]:
     """Path, reason and remedy of one of pydantic's errors. Secrets and addresses are not repeated.
 
@@ -181,7 +197,8 @@ def explain(item: Any, model: type[BaseModel], value: Any = None) -> tuple[Path_
             keep = after + 1
             if len(location) > keep + 1 and str(location[keep]).startswith("dict"):
                 keep_path = (*location[:keep], location[keep + 1])
-                return keep_path, f"{_shown(got)} is not allowed", "write a number, text, true or false"
+                why = "is not a finite number" if kind == "finite_number" else "is not allowed"
+                return keep_path, f"{_shown(got)} {why}", "write a number, text, true or false"
             return location[:keep], f"{_shown(got)} is not allowed", "write true, false, or the detector's parameters"
     if kind == "extra_forbidden":
         allowed = list((_model(field_annotation(model, location[:-1])) or model).model_fields)

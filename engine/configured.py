@@ -15,13 +15,15 @@ def known_detectors() -> Known:
     return {declared.name: [parameter.name for parameter in declared.parameters] for declared in all_detectors()}
 
 
-def load_config(path: Path | None) -> tuple[Config, Known]:
+def load_config(path: Path | None, environment: Mapping[str, str] | None = None) -> tuple[Config, Known]:
     """The configuration of a file (None: of the environment alone), and every detector with its parameters.
 
+    Args:
+        environment: of the process unless given.
     Raises: ConfigError naming line, key and what is allowed.
     """
     known = known_detectors()
-    return configuration.load(path, known, check_parameters), known
+    return configuration.load(path, known, check_parameters, environment), known
 
 
 def check_parameters(name: str, values: Mapping[str, object]) -> None:

@@ -16,9 +16,12 @@ import numpy.typing as npt
 from av.video.frame import PictureType
 
 from engine.demo import SAMPLE_RATE
+from engine.demo_scenes import HEIGHT, SCENES, WIDTH
 from engine.errors import ConfigError
 
-WIDTH, HEIGHT, FRAME_RATE = 384, 216, 25
+FRAME_RATE: Final = 25
+# How much of the texture lies over a scene.
+_GRAIN: Final = 0.3
 # Long enough for nobody to notice a loop, and a whole number of AAC frames (1024 samples), of pictures and of cycles.
 LOOP_SECONDS: Final = 32
 TROUBLED_SECONDS: Final = 80
@@ -123,6 +126,9 @@ def picture(channel: Channel, at: float, ground: npt.NDArray[np.float32]) -> npt
     cycles = channel.seconds // 8  # of the slowest motion, which takes about eight seconds
     across, down = int(24 * np.sin(cycles * turn)), int(-ground.shape[1] * cycles * at / channel.seconds / 2)
     drift = np.roll(ground, (across, 2 * down), axis=(0, 1))[:HEIGHT, :WIDTH]
+    if channel.name in SCENES:
+        image = SCENES[channel.name](turn, cycles) + _GRAIN * drift[..., None]
+        return np.clip(image, 0, 255).astype(np.uint8)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     shade = 0.5 + 0.25 * np.sin(x / 55 + cycles * turn) + 0.25 * np.cos(y / 42 - cycles * turn)
     layers = [60 + 90 * shade, 70 + 60 * (1 - shade), 110 + 50 * np.sin(shade * 3)]

@@ -4,12 +4,17 @@ CUDA never recovers from most errors: every later call fails too, also those of 
 error that says so, and whoever runs it starts another process (the service within seconds).
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import torch
 
 from engine.errors import DeviceError
+
+# Triton and the libraries of convolutions raise plain errors.
+_OF_CUDA: Final = re.compile(r"Triton Error \[CUDA\]|CUDA error|cuDNN error|CUBLAS_STATUS|NVRTC")
 
 
 @contextmanager
@@ -22,8 +27,10 @@ def gpu_failures_told(device: torch.device) -> Iterator[None]:
     """
     try:
         yield
-    except (torch.AcceleratorError, torch.OutOfMemoryError) as error:
+    except RuntimeError as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if not isinstance(error, (torch.AcceleratorError, torch.OutOfMemoryError)) and not _OF_CUDA.search(first):
+            raise  # of something else
         raise DeviceError(
             "the GPU failed",
             stream=str(device),

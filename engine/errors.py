@@ -68,6 +68,10 @@ class StoreError(AvjuryError):
     """What has to be kept cannot be kept or read."""
 
 
+class NotOursError(StoreError):
+    """What is to be kept is of a stream that another engine judges by now."""
+
+
 class QueryError(StoreError):
     """A question to the store that cannot be answered: a cursor that is none, a filter that is not allowed."""
 

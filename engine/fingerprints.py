@@ -32,6 +32,8 @@ _SPAN: Final = 1024
 _QUIET: Final = 1e-6
 _MOST_WAITING: Final = 4096
 _FIRST_CAPACITY: Final = 1024
+# Rows further apart than this have a break between them, over which a live source's timeline goes by the wall clock.
+_BREAK_SECONDS: Final = 0.5
 
 
 class Rows:
@@ -48,6 +50,8 @@ class Rows:
         self._first = self._end = 0
         self.until = -math.inf
         """Media second of the last one."""
+        self.since = math.inf
+        """And of the first one behind the last break."""
 
     @property
     def capacity(self) -> int:
@@ -72,6 +76,9 @@ class Rows:
         self._times[self._end : self._end + count] = times
         self._values[self._end : self._end + count] = values
         self._end += count
+        breaks = np.flatnonzero(np.diff(times, prepend=self.until) > _BREAK_SECONDS)
+        if len(breaks):
+            self.since = float(times[breaks[-1]])
         self.until = float(times[-1])
 
     def between(self, since: float, until: float) -> tuple[npt.NDArray[np.float64], Tensor]:
@@ -171,6 +178,16 @@ class Fingerprint:
     def began_at(self) -> float:
         """Monotonic second at which media second 0 came, by the promptest picture of the last minute or two."""
         return min(self._early)
+
+    @property
+    def since(self) -> float:
+        """Media second from which on there was no break; by the sound where there is any, as no load thins that out."""
+        return self.sound.since if self.sound.until > -math.inf else self.pictures.since
+
+    @property
+    def until(self) -> float:
+        """Media second up to which each of its tracks is known."""
+        return min((rows.until for rows in (self.pictures, self.sound) if rows.until > -math.inf), default=-math.inf)
 
     def forget(self, before: float) -> None:
         """Nobody asks for earlier media seconds any more."""

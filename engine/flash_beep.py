@@ -8,7 +8,7 @@ the same pairs on every run. Where they do not agree with each other, nothing is
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ _QUIET_STEPS: Final = 150
 _SMEARED_STEPS: Final = 30
 _RISE: Final = 10.0
 _LEAST_LEVEL: Final = 0.02
+# As engine/onset_loops.py takes them, in the precision of samples.
+_LEAST: Final = np.float32(_LEAST_LEVEL)
+_RISE_32: Final = np.float32(_RISE)
 # Its first moment is the first sample of this share of its peak; what is smeared before it is softer.
 _ONSET_SHARE: Final = 0.4
 _PEAK_STEPS: Final = _SMEARED_STEPS + 6
@@ -47,6 +50,10 @@ class SoundOnsets:
     """Where the sound of one stream sets in. `take` from the reader's thread; the rest from the engine's loop."""
 
     def __init__(self) -> None:
+        from engine.onset_loops import loudness_of, rising_steps  # numba loads in a second: only where it is needed
+
+        self._loudness_of: Any = loudness_of
+        self._rising_steps: Any = rising_steps
         self.found: deque[float] = deque(maxlen=_MOST_KEPT)
         self.until = 0.0
         """Media second up to which every onset was found."""
@@ -57,7 +64,8 @@ class SoundOnsets:
 
     def take(self, block: AudioBlock) -> None:
         """The next block; the one before it is looked at, which may go on into this one."""
-        loudness = np.abs(block.samples).max(axis=0)
+        loudness = np.empty(block.samples.shape[1], np.float32)
+        self._loudness_of(block.samples, loudness)
         waiting, end = self._waiting, self._start + (0 if self._waiting is None else len(self._waiting)) / SAMPLE_RATE
         if waiting is not None:
             follows = abs(block.pts - end) < 0.002
@@ -75,21 +83,20 @@ class SoundOnsets:
         steps = len(now) // _STEP
         if not steps:
             return
-        levels = now[: steps * _STEP].reshape(steps, _STEP).max(axis=1)
-        both = np.concatenate([self._before, levels])
-        if levels.max() >= _LEAST_LEVEL:
-            before = both[: -_SMEARED_STEPS - 1]
-            quiet = np.lib.stride_tricks.sliding_window_view(before, _QUIET_STEPS).max(axis=1)
-            for step in np.flatnonzero((levels >= _LEAST_LEVEL) & (levels >= _RISE * quiet)):
-                at = self._start + int(step) * _STEP / SAMPLE_RATE
-                if at - self._last < _QUIET_STEPS * _STEP / SAMPLE_RATE:
-                    continue  # the same sound goes on
-                begin = max(0, int(step) - 1) * _STEP
-                part = np.concatenate([now[begin:], later])[: (_PEAK_STEPS + 1) * _STEP]
-                first = int(np.argmax(part >= _ONSET_SHARE * part.max()))
-                self._last = self._start + (begin + first) / SAMPLE_RATE
-                self.found.append(self._last)
-        self._before = both[-len(self._before) :]
+        held = len(self._before)
+        both, rising = np.empty(held + steps, np.float32), np.empty(steps, np.int64)
+        both[:held] = self._before
+        count = self._rising_steps(now, _STEP, both, _QUIET_STEPS, _SMEARED_STEPS, _LEAST, _RISE_32, rising)
+        for step in rising[:count].tolist():
+            at = self._start + step * _STEP / SAMPLE_RATE
+            if at - self._last < _QUIET_STEPS * _STEP / SAMPLE_RATE:
+                continue  # the same sound goes on
+            begin = max(0, step - 1) * _STEP
+            part = np.concatenate([now[begin:], later])[: (_PEAK_STEPS + 1) * _STEP]
+            first = int(np.argmax(part >= _ONSET_SHARE * part.max()))
+            self._last = self._start + (begin + first) / SAMPLE_RATE
+            self.found.append(self._last)
+        self._before = both[steps:]
         self.until = self._start + len(now) / SAMPLE_RATE
 
 

@@ -1,7 +1,7 @@
 """Measures -> Transitions: the slots' state on the device, and what of it crosses to the host.
 
-Per row one int32 crosses from a GPU, the number of its events; the events themselves follow only where there are any,
-on a stream of their own, so that nothing waits for work that was queued later.
+Per row a byte or two cross from a GPU, the number of its events and how bright it is; the events themselves follow only
+where there are any, on a stream of their own, so that nothing waits for work that was queued later.
 
 Not thread-safe; called from the engine's loop only.
 """
@@ -44,11 +44,17 @@ class Pending(Protocol):
         For the CPU before the next `submit`; for one slot in the order of submission.
         """
 
+    def brightness(self) -> list[float]:
+        """Of pictures judged on a GPU, as a share of full scale each, in steps of 1/255; after `transitions`."""
+
 
 class _Nothing:
     """No detector judges this track."""
 
     def transitions(self) -> list[Transition]:
+        return []
+
+    def brightness(self) -> list[float]:
         return []
 
 
@@ -115,7 +121,7 @@ class _Track:
         Raises: MeasureError if one is not there.
         """
         for d, declared in enumerate(self.detectors):
-            head, tail = declared.samples or (None, None)
+            head, tail = declared.samples or (declared.since, None)
             missing = [name for name in (declared.column, head, tail) if name is not None and name not in columns]
             if missing:
                 raise MeasureError(
@@ -161,22 +167,40 @@ class _OnHost:
             found += track.read(slots[row], count, track.host_events[row])
         return found
 
+    def brightness(self) -> list[float]:
+        return []  # whoever wants it has the rows
+
+
+class _Told:
+    """Rows whose transitions were read at once."""
+
+    __slots__ = ("_transitions",)
+
+    def __init__(self, transitions: list[Transition]) -> None:
+        self._transitions = transitions
+
+    def transitions(self) -> list[Transition]:
+        return self._transitions
+
+    def brightness(self) -> list[float]:
+        return []
+
 
 class _OnDevice:
     """Rows in flight on a GPU."""
 
-    def __init__(self, judge: "Judge", track: _Track, slots: Tensor, events: Tensor, counts: Tensor) -> None:
+    def __init__(self, judge: "Judge", track: _Track, slots: Tensor, events: Tensor, tally: Tensor) -> None:
         self._judge, self._track, self._slots, self._events = judge, track, slots, events
-        self._device_counts = counts
-        self._counts = torch.empty(counts.shape, dtype=torch.uint8, pin_memory=True)  # two per detector at most
-        self._counts.copy_(counts.to(torch.uint8), non_blocking=True)
-        judge.device_to_host_bytes += self._counts.nbytes
-        self._done: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self._tally = torch.empty(tally.shape, dtype=torch.uint8, pin_memory=True)
+        self._tally.copy_(tally, non_blocking=True)
+        judge.device_to_host_bytes += self._tally.nbytes
+        # Blocking: a thread that waits for an event of the other kind spins, whatever the context's flag says.
+        self._done: Any = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         self._done.record()
 
     def transitions(self) -> list[Transition]:
         self._done.synchronize()
-        counts = self._counts.tolist()
+        counts = self._tally[-1, : len(self._slots)].tolist()
         found: list[Transition] = []
         if any(counts):
             rows = [row for row, count in enumerate(counts) if count]
@@ -188,6 +212,9 @@ class _OnDevice:
             for row, events in zip(rows, wanted, strict=True):
                 found += self._track.read(slots[row], counts[row], events.numpy())
         return found
+
+    def brightness(self) -> list[float]:
+        return [level / 255 for level in self._tally[0, : len(self._slots)].tolist()] if len(self._tally) > 1 else []
 
 
 class Judge:
@@ -204,9 +231,11 @@ class Judge:
         self.device = torch.device(device)
         self.device_to_host_bytes = 0
         self._copies: torch.cuda.Stream | None = None
+        # Ticks are made on the host; to hand them to a GPU would take longer than to judge them.
+        where = {"video": self.device, "audio": self.device, "stream": torch.device("cpu")}
         self._tracks = {
-            track: _Track([d for d in detectors if d.track == track], self.device, capacity)
-            for track in ("video", "audio", "stream")
+            track: _Track([d for d in detectors if d.track == track], at, capacity)
+            for track, at in where.items()
             if any(d.track == track for d in detectors)
         }
 
@@ -227,7 +256,7 @@ class Judge:
             )
         for track in self._tracks.values():
             track.set_rules(slot, rules)
-            track.state[slot] = op.new_state(1, len(track.names), self.device)[0]
+            track.state[slot] = op.new_state(1, len(track.names), track.device)[0]
 
     def change_rules(
         self, slot: int, rules: Mapping[str, Rule], at: Mapping[str, float], suspended: Collection[str] = ()
@@ -257,8 +286,8 @@ class Judge:
             ]
             state[gone] = ended[gone]
             track.set_rules(slot, {of: rule for of, rule in rules.items() if of not in suspended})
-            track.state[slot] = torch.from_numpy(state).to(self.device)
-            if self.device.type == "cuda":
+            track.state[slot] = torch.from_numpy(state).to(track.device)
+            if track.device.type == "cuda":
                 self.device_to_host_bytes += state.nbytes
         return found
 
@@ -275,7 +304,7 @@ class Judge:
         if measures.columns is not track.columns and measures.columns != track.columns:
             track.bind(measures.columns)
         n = measures.slots.shape[0]
-        if self.device.type == "cpu":
+        if track.device.type == "cpu":
             if n > track.room:
                 track.reserve(n)
             start = measures.start.numpy()
@@ -290,7 +319,9 @@ class Judge:
                 track.host_events,
                 track.host_counts,
             )
-            return _OnHost(track, measures.slots)
+            judged = _OnHost(track, measures.slots)
+            # On a GPU they are asked for when the batches before them are done, and by then others were judged.
+            return judged if self.device.type == "cpu" else _Told(judged.transitions())
         return self._launch(track, measures, n)
 
     def judge(self, measures: Measures) -> list[Transition]:
@@ -315,7 +346,7 @@ class Judge:
                 Transition(slot, track.names[d], _KINDS[kind], when, decided_at, peak, mean)
                 for d, kind, when, decided_at, peak, mean in events
             ]
-            if self.device.type == "cuda":
+            if track.device.type == "cuda":
                 self.device_to_host_bytes += state.nbytes
         self.open_slot(slot, {})
         return found
@@ -353,7 +384,9 @@ class Judge:
             slots, start, until = measures.device_rows or self._upload(measures)
             shape = (n, EVENTS_PER_DETECTOR * len(track.names), EVENT_FIELDS)
             events = torch.empty(shape, dtype=torch.float64, device=self.device)
-            counts = torch.empty(n, dtype=torch.int32, device=self.device)
+            tally = measures.tally
+            if tally is None:
+                tally = torch.empty((1, n), dtype=torch.uint8, device=self.device)
             op.judge(
                 slots,
                 start,
@@ -363,10 +396,10 @@ class Judge:
                 track.rules,
                 track.state,
                 events,
-                counts,
+                tally[-1],  # two per detector at most
                 track.depth,
             )
-            return _OnDevice(self, track, measures.slots, events, counts)
+            return _OnDevice(self, track, measures.slots, events, tally)
 
 
 def _masters_first(detectors: Sequence[Detector]) -> tuple[Detector, ...]:

@@ -47,7 +47,7 @@ class JudgedStream:
 
     def known_until(self) -> float:
         """Media time up to which every track that still runs was judged, or up to which nothing came of a live one."""
-        if self.reader.stalled or self.reader.sampling.shed:
+        if self.reader.progress.stalled or self.reader.sampling.shed:
             return self.ends["stream"]
         running = [end for track, end in self.ends.items() if track != "stream" and self._runs(track)]
         if not running:
@@ -72,7 +72,7 @@ class JudgedStream:
         said = self.causes.get(detector(incident.detector).column, ())
         incident.cause = next((cause for at, cause in said if at >= incident.start), incident.cause)
         if incident.detector == "stream.stall":
-            incident.cause = self.reader.cause
+            incident.cause = self.reader.progress.cause
         self.coverage.opened(incident.detector, incident.start, incident.severity)
 
     def _mark_absent_track(self, incident: Incident) -> None:

@@ -13,7 +13,7 @@ TRACKS: Final = ("video", "audio", "stream")
 # What no detector judges and people want to see.
 SHOWN: Final[dict[str, tuple[str, ...]]] = {
     "video": ("luma_mean", "network_corruption"),
-    "audio": ("momentary",),
+    "audio": ("momentary", "network_sound"),
     "stream": (),
 }
 

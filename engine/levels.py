@@ -55,6 +55,8 @@ class _Track:
         shape = (slots + (not host), 2, len(columns))  # on a GPU one more, for rows without a picture
         self._sums: Any = np.full(shape, np.nan, np.float32) if host else torch.full(shape, math.nan, device=device)
         self._second = np.full(slots, -1, np.int64)
+        # Of what adds up on a device, where a row of another second begins anew: no launch of its own for that.
+        self._begun: Any = None if host else torch.full(shape[:1], -1.0, dtype=torch.float64, device=device)
         self._waiting: dict[int, dict[int, Row | tuple[_Crossing, int]]] = {}
         self._bound: tuple[str, ...] | None = None
         self._places: Any = None
@@ -64,6 +66,8 @@ class _Track:
         """Another stream moves in, or this one begins anew."""
         self._second[slot] = -1
         self._sums[slot] = math.nan
+        if self._begun is not None:
+            self._begun[slot] = -1.0
         self._waiting.pop(slot, None)
 
     def add(self, measures: Measures) -> None:
@@ -72,15 +76,17 @@ class _Track:
         slots = measures.slots.numpy()
         self.before(slots, measures.start.numpy())
         if self._host:
-            values = measures.values if measures.host_values is None else measures.host_values
-            chosen = values.numpy()[:, self._places].astype(np.float32)
+            chosen = measures.values.numpy()[:, self._places].astype(np.float32)
             sums = self._sums[slots]
             np.fmin(sums[:, 0], chosen, out=sums[:, 0])
             np.fmax(sums[:, 1], chosen, out=sums[:, 1])
             self._sums[slots] = sums
         else:
-            where = self._moved(measures.slots) if measures.device_rows is None else measures.device_rows[0]
-            self.keep(where, where, measures.values)
+            if measures.device_rows is None:
+                where, start = self._moved(measures.slots), self._moved(measures.start)
+            else:
+                where, start, _ = measures.device_rows
+            self.keep(where, start, measures.values)
 
     def bind(self, columns: tuple[str, ...]) -> None:
         """Find the columns in rows that have these."""
@@ -100,9 +106,13 @@ class _Track:
     def keep(self, slots: torch.Tensor, start: torch.Tensor, values: torch.Tensor) -> None:
         """As `Follower.keep`."""
         rows = values.index_select(1, self._places).to(torch.float32)
+        second = torch.floor(start)
+        goes_on = (self._begun.index_select(0, slots) == second)[:, None]
         before = self._sums.index_select(0, slots)
-        after = torch.stack((torch.fmin(before[:, 0], rows), torch.fmax(before[:, 1], rows)), dim=1)
+        lowest, highest = torch.fmin(before[:, 0], rows), torch.fmax(before[:, 1], rows)
+        after = torch.stack((torch.where(goes_on, lowest, rows), torch.where(goes_on, highest, rows)), dim=1)
         self._sums.index_copy_(0, slots, after)
+        self._begun.index_copy_(0, slots, second)
 
     def take(self, slot: int, second: int) -> Row | None:
         """The row of a second, which is forgotten with all before it; None where nothing was measured in it."""
@@ -127,9 +137,7 @@ class _Track:
             rows = list(self._sums[slots])
             self._sums[slots] = np.nan
         else:
-            where = self._moved(torch.from_numpy(slots))
-            rows = self._fetched(self._sums.index_select(0, where))
-            self._sums.index_fill_(0, where, math.nan)
+            rows = self._fetched(self._sums.index_select(0, self._moved(torch.from_numpy(slots))))
         for slot, second, row in zip(slots.tolist(), of.tolist(), rows, strict=True):
             waiting = self._waiting.setdefault(slot, {})
             kept = waiting.get(second)
@@ -148,7 +156,7 @@ class _Track:
         self.device_to_host_bytes += rows.nbytes
         there = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
         there.copy_(rows, non_blocking=True)
-        done: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done: Any = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         done.record()
         crossing = _Crossing(there, done)
         return [(crossing, index) for index in range(rows.shape[0])]
@@ -188,15 +196,16 @@ class Levels:
         if not measures.kept:
             self._tracks[measures.track].add(measures)
 
-    def follower(self, columns: tuple[str, ...]) -> Follower:
-        """Who adds up the rows of pictures where they are measured, on a GPU.
+    def follower(self, track: str, columns: tuple[str, ...]) -> Follower:
+        """Who adds up the rows of pictures or of sound where they are measured, on a GPU.
 
         Args:
+            track: "video" or "audio".
             columns: of these rows.
         """
-        track = self._tracks["video"]
-        track.bind(columns)
-        return track
+        found = self._tracks[track]
+        found.bind(columns)
+        return found
 
     def take(self, slot: int, second: int) -> bytes:
         """A second's values, packed (engine/level_columns.py); empty where nothing was measured in it."""

@@ -1,4 +1,4 @@
-"""Sound against picture of one stream: what its test pattern says, else what its reference says.
+"""Sound against picture of one stream: what its test pattern says, else its reference, else the sync network.
 
 Called from the engine's loop only.
 """
@@ -7,15 +7,16 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from engine.flash_beep import FlashBeep, sync_error, words
+from engine.network_sync import NetworkSync
 from engine.reference_sync import Compared, ReferenceSync, sync_words
 from engine.verdicts import SyncVerdict
 
 # The first of these that tells is believed: a pattern is exact to 2 ms, and says how the stream itself is; a reference
-# says how much the stream differs from it.
-PRECEDENCE: Final = ("pattern", "reference")
+# says how much the stream differs from it; the network may be wrong.
+PRECEDENCE: Final = ("pattern", "reference", "network")
 # Where the pattern told no longer than this ago, or has told this soon after, the reference is not asked.
 PATTERN_HOLDS_SECONDS: Final = 60.0
 _PATTERN_FOLLOWS_SECONDS: Final = 10.0
@@ -48,12 +49,18 @@ class LipSync:
         pattern: looks for a test pattern; None does not.
         reference: compares with a reference stream; None without one.
         reference_name: for people.
+        network: listens to what moves; None does not.
     """
 
     def __init__(
-        self, pattern: FlashBeep | None, reference: ReferenceSync | None = None, reference_name: str = ""
+        self,
+        pattern: FlashBeep | None,
+        reference: ReferenceSync | None = None,
+        reference_name: str = "",
+        network: NetworkSync | None = None,
     ) -> None:
         self.pattern = pattern
+        self.network = network
         self.reference = reference
         self.reference_name = reference_name
         self._patterned: deque[float] = deque(maxlen=_MOST_TOLD)  # media seconds of which the pattern has told
@@ -80,6 +87,13 @@ class LipSync:
         if self.reference is not None:
             for window in self.reference.settled(known_until):
                 found += self._compared(self.reference, window, limits)
+        if self.network is not None:
+            for heard in self.network.settled(known_until, last=last):
+                if limits is None or heard.at <= self._offset_told_at or self._has_pattern(heard.at):
+                    continue
+                self._offset_told_at = heard.at
+                error = sync_error(heard.offset, limits["late"], limits["early"])
+                found.append(SyncRow(heard.at, sync_error=error, cause=f"{words(heard.offset)} (by what moves)"))
         return found
 
     def _compared(
@@ -114,11 +128,17 @@ class LipSync:
         same = None if window is None else window.same
         known = next((one.latency for one in (window, told) if one is not None and one.latency is not None), None)
         latency = _milliseconds(known)
-        offset, confidence, way = None, 0.0, None
+        offset: float | None = None
+        confidence = 0.0
+        way: Literal["pattern", "reference", "network"] | None = None
         if self._latest is not None and at - self._latest[0] <= FRESH_SECONDS:
             offset, confidence, way = self._latest[1], 1.0, "pattern"
         elif told is not None:
             offset, confidence, way = told.offset, told.confidence, "reference"
+        elif self.network is not None and self.network.latest is not None:
+            heard = self.network.latest
+            if at - heard.at <= FRESH_SECONDS:
+                offset, confidence, way = heard.offset, heard.confidence, "network"
         if offset is None:
             return SyncVerdict("unknown", latency_ms=latency, same_programme=same)
         inside = -limits["early"] <= offset <= limits["late"]
@@ -126,7 +146,7 @@ class LipSync:
             verdict="in_sync" if inside else "out_of_sync",
             offset_ms=_milliseconds(offset),
             confidence=round(confidence, 3),
-            way="pattern" if way == "pattern" else "reference",
+            way=way,
             latency_ms=latency,
             same_programme=same,
         )
@@ -139,6 +159,9 @@ class LipSync:
         """
         late, early = limits["late"], limits["early"]
         pattern = self.pattern.verdict(late, early) if self.pattern is not None else None
+        if self.network is not None and (pattern is None or pattern["verdict"] == "unknown"):
+            heard = self.network.verdict(limits)
+            return {**heard, "way": None if heard["verdict"] == "unknown" else "network"}
         if self.reference is None:
             return pattern or {"offset_ms": None, "confidence": 0.0, "verdict": "unknown"}
         compared = self.reference.verdict(late, early)

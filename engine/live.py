@@ -30,10 +30,11 @@ from engine.listener import Listener
 from engine.live_report import stream_counters, stream_report
 from engine.media import FrameBatch, Measures
 from engine.overload import Overload, OverloadSettings
-from engine.pipeline import Engine, watched
+from engine.pipeline import Engine
 from engine.queues import Bell
 from engine.service.messages import Report
 from engine.shadow_judge import Found
+from engine.slots import watched
 from engine.spec import EngineSettings, StreamSpec
 from engine.startup import nothing_is_garbage
 from engine.verdicts import ClosedBy, Incident
@@ -123,7 +124,8 @@ class LiveEngine(Engine):
         self._wanted: dict[str, Order] = {}
         self._sources: dict[str, RemoteSource] = {}
         self._snaps: dict[str, None] = {}
-        self._overload = Overload(overload or OverloadSettings(), network=self._measure.network is not None)
+        networks = self._measure.network is not None or self._measure.listening is not None
+        self._overload = Overload(overload or OverloadSettings(), network=networks)
         self._arrived: dict[str, tuple[int, int]] = {}  # packets that had come, and been skipped, a second ago
         self._latency = Latency()  # from decoded to judged
         self._stages = {name: Latency() for name in ("ingest", "decode", "queue", "measure", "judge")}
@@ -329,7 +331,7 @@ class LiveEngine(Engine):
         if shed:
             suspended = frozenset(names)
         if suspended != stream.coverage.suspended:
-            stream.coverage.suspend(suspended, stream.reader.decoded_until)
+            stream.coverage.suspend(suspended, stream.reader.progress.decoded_until)
             self._change_rules(stream)
 
     def _publish(self, stream: JudgedStream, incident: Incident, change: Change) -> None:
@@ -370,7 +372,7 @@ class LiveEngine(Engine):
         if self._draining:
             return  # what is open stays open: it goes on when the service is back
         if stream.coverage.suspended:
-            stream.coverage.suspend((), stream.reader.decoded_until)
+            stream.coverage.suspend((), stream.reader.progress.decoded_until)
             self._change_rules(stream)
         super()._finish(stream, closed_by)
         name = stream.spec.id
@@ -398,12 +400,26 @@ class LiveEngine(Engine):
         lags = {name: source.arrivals.age(now) for name, source in self._sources.items()}
         judged = [lag for name, lag in lags.items() if name not in self._overload.shed]
         priorities = {name: wanted.priority for name, wanted in self._wanted.items()}
-        self._overload.decide(now, max(judged, default=0.0), self.load, priorities, self._skipped_share())
+        silent = self._silent()  # first: the other one counts anew
+        share = self._skipped_share()
+        self._overload.decide(now, max(judged, default=0.0), self.load, priorities, share, silent)
         if self._measure.network is not None:
             self._measure.network.share = self._overload.network_share
+        if self._measure.listening is not None:
+            self._measure.listening.share = self._overload.network_share
         for stream in list(self._streams.values()):
             self._sample(stream)
         self._told.on_report(self._report(lags))
+
+    def _silent(self) -> frozenset[str]:
+        """The streams that are stalled, and of which not one packet came in this second."""
+        return frozenset(
+            stream.spec.id
+            for stream in self._streams.values()
+            if stream.reader.progress.stalled
+            and (source := self._sources.get(stream.spec.id)) is not None
+            and source.arrivals.packets == self._arrived.get(stream.spec.id, (0, 0))[0]
+        )
 
     def _skipped_share(self) -> float:
         """Of the packets that came in this second of the streams that are judged, what was skipped."""
@@ -473,14 +489,15 @@ class LiveEngine(Engine):
         return 0.0 if stream is None else max(stream.ends.values())
 
     def headroom(self) -> int:
-        """How many more streams of the present mean cost it can take."""
-        judged = len(self._streams) - len(self._overload.shed)
+        """How many more streams of the present mean cost it can take, beside those that are silent now."""
+        judged = self._overload.judged(self._wanted)
         free = len(self._free)
         if judged < 1 or self.load < _FEW_STREAMS_LOAD:
             return free
         if self._overload.level or self._overload.shed:
             return 0
-        return max(0, min(free, int((self._load_limit - self.load) / (self.load / judged))))
+        silent = len(self._wanted) - judged
+        return max(0, min(free, int((self._load_limit - self.load) / (self.load / judged)) - silent))
 
 
 def policy_of(private_addresses: bool) -> UrlPolicy:

@@ -28,7 +28,7 @@ def stream_report(stream: JudgedStream, session: str, source: RemoteSource | Non
     state: Literal["starting", "running", "stalled", "shed"] = "running"
     if sampling.shed:
         state = "shed"
-    elif reader.stalled:
+    elif reader.progress.stalled or reader.lost:
         state = "stalled"
     elif not (reader.counters.frames_decoded or stream.audio_samples):
         state = "starting"
@@ -44,7 +44,8 @@ def stream_report(stream: JudgedStream, session: str, source: RemoteSource | Non
         id=stream.spec.id,
         session=session,
         state=state,
-        cause=reader.cause if state == "stalled" else "overload" if state == "shed" else None,
+        cause=reader.progress.cause if state == "stalled" else "overload" if state == "shed" else None,
+        detail=reader.progress.failure_detail if state == "stalled" and reader.lost else "",
         media_seconds=round(stream.known_until(), 3),
         lag_seconds=round(lag, 3),
         sampling=round(share, 4),

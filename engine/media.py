@@ -307,12 +307,11 @@ class AudioBatch:
         slots: (N,) int64, CPU: all different.
         pts: (N,) float64, CPU: media time of the first sample.
         seconds: (N,) float64, CPU: how much of each block is real.
-        samples: (N, C, 4800) float32 on the device, C 1 to 8; what lies beyond a stream's own channels is not read.
-        channels: (N,) int64 on the device: real channels, 1..8.
-        valid: (N,) int64 on the device: real samples per channel, 1..4800.
-        weights: (N, 8) float64 on the device: loudness weights, 0 beyond the real channels.
-        clip_level: (N,) float64 on the device.
-        device_rows: slots, pts and ends, (N,) each, on a GPU; None on the CPU.
+        samples: (N, C, 4800) float32, CPU, C 1 to 8; what lies beyond a stream's own channels is not read.
+        channels: (N,) int64, CPU: real channels, 1..8.
+        valid: (N,) int64, CPU: real samples per channel, 1..4800.
+        weights: (N, 8) float64, CPU: loudness weights, 0 beyond the real channels.
+        clip_level: (N,) float64, CPU.
     """
 
     slots: Tensor
@@ -323,7 +322,6 @@ class AudioBatch:
     valid: Tensor
     weights: Tensor
     clip_level: Tensor
-    device_rows: tuple[Tensor, Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -337,11 +335,13 @@ class Measures:
         start: (N,) float64, CPU: media time at which the row's picture, block or tick begins.
         known_until: (N,) float64, CPU: media time up to which the row's values are known to hold: `start` for a
             picture (one instant), the end of the block or tick otherwise.
-        values: (N, len(columns)) float64 on the device; NaN where a quantity has no value (no reference, not due).
-        host_values: the same on the CPU, where the host made them; None elsewhere.
+        values: (N, len(columns)) float64 on the device, ticks on the CPU; NaN where a quantity has no value (no
+            reference, not due).
         device_rows: slots, start and known_until, where they lie on a GPU already; None elsewhere. They
             hold until the next batch of the track is measured: judge the rows before.
         kept: whoever follows the rows on a GPU (`Follower`) has kept them already.
+        tally: (2, R) uint8 of pictures on a GPU, R at least N: how bright each is, in steps of 1/255, and room for the
+            judge's counts, so that both cross at once. It holds as long as `device_rows`.
     """
 
     track: Literal["video", "audio", "stream"]
@@ -350,9 +350,9 @@ class Measures:
     start: Tensor
     known_until: Tensor
     values: Tensor
-    host_values: Tensor | None = None
     device_rows: tuple[Tensor, Tensor, Tensor] | None = None
     kept: bool = False
+    tally: Tensor | None = None
 
 
 class Follower(Protocol):

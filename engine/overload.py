@@ -4,10 +4,14 @@ back again.
 Pure decisions, asked once a second by the engine's loop. Lowering is fast and raising slow, and slower each time that
 it was too early, so that the engine does not swing. What is shed, and what comes back, is in proportion: to the
 share of the packets that had to be skipped, and to the room that the load leaves.
+
+A stream of which nothing comes costs nothing: it is never shed, so that its outage is told, and takes no place of
+another one. When it comes back while others of its priority are shed, it waits with them. See
+docs/decisions/0070-what-is-shed.md.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,6 +73,7 @@ class Overload:
         self._raised_at = -math.inf
         self._caution = 1.0
         self._skipped_share = 0.0  # since the last change; the last seconds count most
+        self._silent: frozenset[str] = frozenset()
 
     @property
     def rate(self) -> float | None:
@@ -81,7 +86,13 @@ class Overload:
         return 1.0 if self._network and self.level == 0 else 0.0
 
     def decide(
-        self, now: float, lag: float, load: float, priorities: Mapping[str, int], skipped_share: float = 0.0
+        self,
+        now: float,
+        lag: float,
+        load: float,
+        priorities: Mapping[str, int],
+        skipped_share: float = 0.0,
+        silent: Collection[str] = (),
     ) -> bool:
         """Look at the last second.
 
@@ -91,11 +102,13 @@ class Overload:
             load: share of its time that the engine is busy.
             priorities: of its streams, by id; higher stays longer.
             skipped_share: of the packets that came of the streams that are judged, what was skipped for want of time.
+            silent: streams of which nothing comes.
         Returns: whether something changed.
         """
         settings = self._settings
-        gone = [stream for stream in self.shed if stream not in priorities]
-        self.shed = [stream for stream in self.shed if stream in priorities]
+        before = list(self.shed)
+        self._part(priorities, frozenset(silent))
+        changed = self.shed != before
         self._skipped_share = (self._skipped_share + skipped_share) / 2
         skips = skipped_share > _SKIPS_SHARE
         # A stream that has just skipped is not behind, and yet too late.
@@ -104,16 +117,44 @@ class Overload:
         self._late_since = (self._late_since or now) if late else None
         self._calm_since = (self._calm_since or now) if calm else None
         if now - self._changed_at < settings.settle_seconds:
-            return bool(gone)
+            return changed
         if self._late_since is not None and now - self._late_since >= settings.patience_seconds:
-            return self._lower(now, priorities) or bool(gone)
+            return self._lower(now, priorities) or changed
         wait = settings.calm_seconds * self._caution
         if self._calm_since is not None and now - self._calm_since >= wait:
-            return self._raise(now, load, priorities) or bool(gone)
-        return bool(gone)
+            return self._raise(now, load, priorities) or changed
+        return changed
+
+    def judged(self, streams: Collection[str]) -> int:
+        """How many streams cost something: they are not shed, and something comes of them."""
+        return sum(stream not in self._silent and stream not in self.shed for stream in streams)
+
+    def _part(self, priorities: Mapping[str, int], silent: frozenset[str]) -> None:
+        """Bring what is shed to what there is now: who has gone, has fallen silent, came back, or counts otherwise."""
+        back = [stream for stream in self._silent - silent if stream in priorities]
+        self._silent = silent
+        self.shed = [stream for stream in self.shed if stream in priorities and stream not in silent]
+        if not self.shed:
+            return
+
+        def rank(stream: str) -> tuple[int, str]:
+            return priorities[stream], stream
+
+        highest = max(priorities[stream] for stream in self.shed)
+        self.shed += sorted((stream for stream in back if priorities[stream] <= highest), key=rank)
+        kept = sorted((s for s in priorities if s not in self.shed and s not in silent), key=rank)
+        shed = sorted(self.shed, key=rank)
+        if not kept:
+            self.shed.remove(shed[-1])  # an engine always judges something
+            return
+        # Who counts for more than one that is judged, takes its place.
+        for mine, its in zip(kept, reversed(shed), strict=False):
+            if priorities[its] <= priorities[mine]:
+                return
+            self.shed[self.shed.index(its)] = mine
 
     def _lower(self, now: float, priorities: Mapping[str, int]) -> bool:
-        left = sorted((p, s) for s, p in priorities.items() if s not in self.shed)
+        left = sorted((p, s) for s, p in priorities.items() if s not in self.shed and s not in self._silent)
         if self.level < len(self._levels) - 1:
             self.level = self.level + 1 if self._skipped_share < _HALF else len(self._levels) - 1
         elif len(left) > 1:
@@ -129,8 +170,7 @@ class Overload:
 
     def _raise(self, now: float, load: float, priorities: Mapping[str, int]) -> bool:
         if self.shed:
-            judged = len(priorities) - len(self.shed)
-            room = int(judged * (_BACK_LOAD / max(load, _LEAST_LOAD) - 1.0))
+            room = int(self.judged(priorities) * (_BACK_LOAD / max(load, _LEAST_LOAD) - 1.0))
             if room < 1:
                 return False
             # Half of the room: what comes back may cost more than what is judged.

@@ -66,6 +66,11 @@ class BoundedQueue(Generic[T]):
         self.failure: BaseException | None = None
         self.put_wait_seconds = 0.0  # long waits here: the consumer is the slow one
 
+    def hold(self, capacity: int, together: int) -> None:
+        """Hold so many from now on, and wake both sides for so many; from the producer."""
+        with self._space:
+            self._capacity, self._together = capacity, together
+
     def put(self, item: T, stopped: Callable[[], bool], deadline_seconds: float = 600.0) -> None:
         """Add an item, waiting for space.
 

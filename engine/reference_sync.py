@@ -45,6 +45,8 @@ _NEARBY_SECONDS: Final = 12.0
 # makes the first one a guess.
 LEAST_FIT: Final = 0.5
 _MOST_SECOND: Final = 0.8
+# A window behind a break may be so much shorter than the least, as no track begins with the other one to the row.
+_SLACK_SECONDS: Final = 0.5
 # Less of a change than this is nothing to judge by; and it takes more to say that a programme is another one.
 LEAST_ACTIVITY: Final = 0.02
 _BUSY: Final = 0.08
@@ -110,6 +112,7 @@ class ReferenceSync:
         self._end = LEAST_WINDOW_SECONDS
         self._known_until = 0.0  # of the stream
         self._near: float | None = None
+        self._latency = 0.0  # of live streams, where it was found last
         self._before: Compared | None = None
         self._all: deque[Compared] = deque(maxlen=_SUMMED_WINDOWS)
         self._told: deque[float] = deque(maxlen=_SUMMED_WINDOWS)
@@ -201,7 +204,13 @@ class ReferenceSync:
     def _look(self, other: Fingerprint, end: float) -> Compared:
         begin = max(0.0, end - WINDOW_SECONDS)
         shift = self._shift(other)
-        earliest = EARLIEST_SECONDS if self._live() else EARLIEST_SECONDS_OF_FILES
+        live = self._live()
+        if live:
+            # Over a break each timeline goes by the wall clock: what came before it fits at another place.
+            begin = max(begin, self._own.since, other.since + shift + self._latency)
+            if end - begin < LEAST_WINDOW_SECONDS - _SLACK_SECONDS:
+                return Compared(end, end, None, None, 0.0, None)
+        earliest = EARLIEST_SECONDS if live else EARLIEST_SECONDS_OF_FILES
         whole = shift - earliest, shift + LATEST_SECONDS
         found: tuple[Track, Track] | None = None
         if self._near is not None:
@@ -214,16 +223,23 @@ class ReferenceSync:
         if pictures.delay is None and sound.delay is None:
             self._near = None
             other_programme = (pictures.busy or sound.busy) and self._both_busy_or_absent(pictures, sound)
+            if live and not self._all_there(other, middle - shift):
+                other_programme = False  # it may lie where the reference was not there yet, or is not any more
             return Compared(middle, end, None, None, 0.0, False if other_programme else None)
         delay = pictures.delay if pictures.delay is not None else sound.delay
         assert delay is not None
-        self._near = delay
+        self._near, self._latency = delay, delay - shift
         if pictures.delay is None or sound.delay is None:
             # Sound alone, of a stream that has pictures, may be late for itself.
             sure = pictures.delay is not None or self._own.pictures.until == -math.inf
             return Compared(middle, end, None, delay - shift if sure else None, 0.0, True)
         confidence = min(1.0, pictures.fit, sound.fit)
         return Compared(middle, end, sound.delay - pictures.delay, delay - shift, confidence, True)
+
+    @staticmethod
+    def _all_there(other: Fingerprint, middle: float) -> bool:
+        """Whether a live reference is known wherever half of a window may lie whose middle is that media second."""
+        return other.since <= middle - LATEST_SECONDS and other.until >= middle + EARLIEST_SECONDS
 
     def _both_busy_or_absent(self, pictures: Track, sound: Track) -> bool:
         """Whether each track that the stream has says that it is another one's."""
@@ -232,12 +248,13 @@ class ReferenceSync:
 
     def _tracks(self, other: Fingerprint, begin: float, end: float, low: float, high: float) -> tuple[Track, Track]:
         """Where the pictures and the sound of a window are found, delayed by `low` to `high`."""
+        since = other.since if self._live() else -math.inf
         sound = _Search(
-            self._own.sound, other.sound, sound_signal, begin, end, low - OFFSET_SECONDS, high + OFFSET_SECONDS
+            self._own.sound, other.sound, sound_signal, begin, end, low - OFFSET_SECONDS, high + OFFSET_SECONDS, since
         )
         heard = sound.places([(low - OFFSET_SECONDS, high + OFFSET_SECONDS)])
         by_sound = sound.track(heard, 0)
-        pictures = _Search(self._own.pictures, other.pictures, picture_signal, begin, end, low, high)
+        pictures = _Search(self._own.pictures, other.pictures, picture_signal, begin, end, low, high, since)
         ranges = [(low, high)]
         if by_sound.delay is not None:
             ranges.append((by_sound.delay - OFFSET_SECONDS, by_sound.delay + OFFSET_SECONDS))
@@ -286,13 +303,13 @@ class _Search:
 
     def __init__(
         self, own: Rows, other: Rows, signal: Callable[[npt.NDArray[np.float64], Tensor, int, int], Signal],
-        begin: float, end: float, low: float, high: float,
+        begin: float, end: float, low: float, high: float, since_second: float,
     ) -> None:  # fmt: skip
         first, count = round(begin / GRID_SECONDS), round((end - begin) / GRID_SECONDS)
         from_step, to_step = math.floor((begin - high) / GRID_SECONDS), math.ceil((end - low) / GRID_SECONDS)
         window = signal(*own.between(begin - MARGIN_SECONDS, end + MARGIN_SECONDS), first, count)
         since, until = from_step * GRID_SECONDS - MARGIN_SECONDS, to_step * GRID_SECONDS + MARGIN_SECONDS
-        reference = signal(*other.between(since, until), from_step, to_step - from_step)
+        reference = signal(*other.between(max(since, since_second), until), from_step, to_step - from_step)
         self._first = first
         self._place, self._fits = correlation(window, reference)
         self._known = torch.stack((window.activity(), window.share(), reference.activity(), reference.share()))

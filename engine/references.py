@@ -61,6 +61,8 @@ class HostReferences:
         self._kept: list[tuple[Surface, tuple[int, ...]] | None] = [None] * slots  # with its geometry
         self._keep_nothing = torch.zeros((0, REFERENCE_FIELDS), dtype=torch.int64)
         self._batch: FrameBatch | None = None  # at hand
+        self.changes = np.zeros(slots, np.int64)
+        """How often the reference of each slot has changed."""
 
     def prepare(self, batch: FrameBatch) -> None:
         self._batch = batch
@@ -85,6 +87,7 @@ class HostReferences:
             # `not <=` instead of `>`: NaN, where there was nothing to compare with, makes the picture the reference.
             if not apart <= noise[slot]:
                 self._kept[slot] = batch.surfaces[row], batch.surfaces[row].geometry
+                self.changes[slot] += 1
 
     def forget(self, slot: int) -> None:
         self._kept[slot] = None

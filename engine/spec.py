@@ -25,6 +25,32 @@ class NetworkSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioNetworkSettings:
+    """How an engine uses the audio network.
+
+    Args:
+        windows_per_second: of two seconds, of each stream that it listens to; 0 leaves it out.
+        weights: its weights; those of the package unless told.
+    """
+
+    windows_per_second: float = 0.0
+    weights: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncNetworkSettings:
+    """How an engine uses the sync network, on streams that have no reference.
+
+    Args:
+        judges: it is used at all.
+        weights: its weights; those of the package unless told.
+    """
+
+    judges: bool = False
+    weights: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EngineSettings:
     """How an engine runs.
 
@@ -43,6 +69,8 @@ class EngineSettings:
         graphs: on a GPU, record the launches of a batch once and play them back for the others.
         levels: keep the lowest and highest value of each measure in every second.
         network: how the artifact network is used; None leaves it out.
+        audio_network: how the audio network is used; None leaves it out.
+        sync_network: how lip sync is judged without a reference; None does not.
     """
 
     device: str = "auto"
@@ -58,6 +86,8 @@ class EngineSettings:
     graphs: bool = True
     levels: bool = False
     network: NetworkSettings | None = None
+    audio_network: AudioNetworkSettings | None = None
+    sync_network: SyncNetworkSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

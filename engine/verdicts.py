@@ -90,7 +90,8 @@ class SyncVerdict:
         verdict: "unknown" where there is nothing to judge by.
         offset_ms: milliseconds by which sound is late; negative where it is early; None where unknown.
         confidence: 0 to 1.
-        way: how it is known: by a test pattern, or by comparing with a reference; None where unknown.
+        way: how it is known: by a test pattern, by comparing with a reference, or by the sync network; None where
+            unknown.
         latency_ms: milliseconds by which the stream is later than its reference; None without one, or where unknown.
         same_programme: it is its reference's programme; None without one, or where unknown.
     """
@@ -98,7 +99,7 @@ class SyncVerdict:
     verdict: Literal["in_sync", "out_of_sync", "unknown"]
     offset_ms: float | None = None
     confidence: float = 0.0
-    way: Literal["pattern", "reference"] | None = None
+    way: Literal["pattern", "reference", "network"] | None = None
     latency_ms: float | None = None
     same_programme: bool | None = None
 

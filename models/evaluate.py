@@ -10,7 +10,7 @@ import torch
 
 from models.artifact_net import LABELS, ArtifactNet, network_input
 from models.artifact_weights import load_artifact
-from models.synthesis.patches import UNKNOWN
+from models.synthesis.tile_truth import UNKNOWN
 from models.train import Pieces
 
 _BATCH: Final = 64
@@ -123,4 +123,24 @@ def evaluate(net: ArtifactNet, paths: list[Path]) -> Mapping[str, Any]:
             "clean": int((~truth[of]).sum()), "false": int((score[of & ~truth] >= 0.5).sum()),
         }  # fmt: skip
     return {"clips": [path.stem for path in paths], "pieces": len(told), "tiles": tiles, "confusion": confusion,
-            "damaged_pieces": figures_of(score[sure], truth[sure]), "pieces_by_kind": kinds}  # fmt: skip
+            "damaged_pieces": figures_of(score[sure], truth[sure]), "pieces_by_kind": kinds,
+            "failures": failures_of(score, truth, sure, data.kind)}  # fmt: skip
+
+
+def failures_of(
+    scores: Floats, truth: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_], kinds: npt.NDArray[Any], most: int = 8
+) -> dict[str, list[dict[str, Any]]]:
+    """The true ones with the lowest scores, and the others with the highest, of those that are known.
+
+    Args:
+        scores, truth, known: (n,).
+        kinds: (n,) how each was made.
+        most: of each.
+    Returns: by "missed" and "false" which they are, how they were made, and what was said; the worst first.
+    """
+    found = {}
+    for name, of, sign in (("missed", known & truth, 1), ("false", known & ~truth, -1)):
+        index = np.flatnonzero(of)
+        worst = index[np.argsort(sign * scores[index], kind="stable")[:most]]
+        found[name] = [{"number": int(n), "kind": str(kinds[n]), "said": round(float(scores[n]), 4)} for n in worst]
+    return found

@@ -5,7 +5,6 @@ it goes on when it is started again), and its curves. Nothing in it is a pickle.
 """
 
 import copy
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -16,13 +15,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.artifact_net import LABELS, ArtifactNet, network_input
-from models.synthesis.patches import UNKNOWN, is_held_out, make_shard
+from models.synthesis.held_out import is_held_out
+from models.synthesis.patches import make_shard
+from models.synthesis.tile_truth import UNKNOWN
+from models.training_state import load_state, save_state, write_curve
 from models.weight_files import write_weights
 
 MEDIA_SUFFIXES: Final = frozenset(
@@ -190,7 +191,7 @@ def train(settings: TrainSettings, say: Say) -> Path:
     net = ArtifactNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(net.parameters(), lr=settings.rate, weight_decay=1e-3)
     state = settings.work / "state.safetensors"
-    spent, step, epoch = _load(state, net, optimizer) if state.exists() else (0.0, 0, 0)
+    spent, step, epoch = load_state(state, net, optimizer) if state.exists() else (0.0, 0, 0)
     average = get_ema_multi_avg_fn(1 - 1 / AVERAGED_STEPS)  # type: ignore[no-untyped-call]
     mean = AveragedModel(net, multi_avg_fn=average, use_buffers=True)
     whole, turn, data = settings.minutes * 60, -1, None
@@ -227,7 +228,7 @@ def train(settings: TrainSettings, say: Say) -> Path:
             if spent >= whole:
                 break
         epoch += 1
-        _save(state, net, optimizer, (spent, step, epoch))
+        save_state(state, net, optimizer, (spent, step, epoch))
     _export(mean.module, settings)
     return settings.weights
 
@@ -239,11 +240,10 @@ def _keep(
     """Write the state, the weights so far, and a line of the curve."""
     spent, step, epoch = place
     row = {"seconds": round(spent, 1), "step": step, "epoch": epoch, "loss": float(np.mean(curve)), "rate": rate}
-    with (settings.work / "curve.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    write_curve(settings.work / "curve.jsonl", row)
     say(f"{spent / 60:.1f} min, step {step}, epoch {epoch}: loss {row['loss']:.4f}")
     curve.clear()
-    _save(settings.work / "state.safetensors", net, optimizer, place)
+    save_state(settings.work / "state.safetensors", net, optimizer, place)
     _export(mean.module, settings)
 
 
@@ -259,27 +259,3 @@ def _export(net: torch.nn.Module, settings: TrainSettings) -> None:
     folded = copy.deepcopy(net).to("cpu").folded()
     about = {"network": "artifact", "version": "2", "labels": ",".join(LABELS), "seed": str(settings.seed)}
     write_weights(settings.weights, folded.state_dict(), about)
-
-
-def _save(path: Path, net: ArtifactNet, optimizer: torch.optim.Optimizer, place: tuple[float, int, int]) -> None:
-    tensors = {f"net.{name}": tensor.contiguous() for name, tensor in net.state_dict().items()}
-    for index, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value).contiguous() for name, value in moments.items()}
-    unfinished = path.with_suffix(".part")
-    save_file(tensors, unfinished, metadata={"place": json.dumps(place)})
-    unfinished.replace(path)
-
-
-def _load(path: Path, net: ArtifactNet, optimizer: torch.optim.Optimizer) -> tuple[float, int, int]:
-    tensors = load_file(path)
-    net.load_state_dict({name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")})
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, moment = name.split(".")
-            moments.setdefault(int(index), {})[moment] = tensor
-    optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
-    with path.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    spent, step, epoch = json.loads(header["__metadata__"]["place"])
-    return spent, step, epoch

@@ -5,6 +5,7 @@ import os
 import pytest
 import torch
 from media import media_dir
+from programs import program
 
 
 def pytest_collection_modifyitems(items):
@@ -24,3 +25,13 @@ def media():
     if folder is None:
         pytest.skip("no real clips (set AVJURY_MEDIA)")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real browser."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -52,7 +52,7 @@ def over_fake_driver(tmp_path_factory):
     folder = tmp_path_factory.mktemp("driver")
     build(folder)
 
-    def run(script, *, libraries=None, **environment):
+    def run(script, *, libraries=None, seconds=120, **environment):
         paths = os.pathsep.join([str(_HERE), str(_HERE.parent)])
         env = {
             **os.environ,
@@ -61,7 +61,7 @@ def over_fake_driver(tmp_path_factory):
             **environment,
         }
         return subprocess.run(
-            [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=120, env=env
+            [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=seconds, env=env
         )
 
     return run

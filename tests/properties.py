@@ -6,7 +6,7 @@ The other tests of their files run there, and so do those that take helpers from
 import pytest
 
 try:
-    from hypothesis import given, settings
+    from hypothesis import HealthCheck, given, settings
     from hypothesis import strategies as st
 except ModuleNotFoundError:
 
@@ -26,5 +26,6 @@ except ModuleNotFoundError:
         return lambda test: test
 
     st = _Nothing()
+    HealthCheck = _Nothing()
 
-__all__ = ["given", "settings", "st"]
+__all__ = ["HealthCheck", "given", "settings", "st"]

@@ -20,11 +20,13 @@ from engine.measure import (
     fields,
     information,
     measure,
+    network,
     sharpness,
     slates,
     tears,
     texture,
 )
+from kernels.to_network.layout import TYPES
 
 # The kernels call their CPU versions past torch's dispatcher, which is faster; here every call has to be seen.
 _KERNELS = {
@@ -34,7 +36,7 @@ _KERNELS = {
     "sharpness": (sharpness,),
     "texture": (texture,),
     "active_area": (area,),
-    "tile_stats": (change, slates),
+    "tile_stats": (change, slates, network),
     "temporal": (change,),
     "torn_blocks": (damage,),
     "tear": (tears,),
@@ -53,21 +55,35 @@ _VIEWS = (
 
 
 class RecordedOps(TorchDispatchMode):
-    """Runs ops and remembers them; `replay` runs them again."""
+    """Runs ops and remembers them; `replay` runs them again.
 
-    def __init__(self):
+    Args:
+        undone: remember what they wrote over, so that `undo` can put it back: a recording runs nothing.
+    """
+
+    def __init__(self, undone=False):
         super().__init__()
         self.ops = []
+        self._undone = undone
+        self._before = []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         name = str(function)
         if name.startswith(_REFUSED):
             raise RuntimeError(f"operation not permitted when stream is capturing: {name}")
+        if self._undone:
+            self._before += [(tensor, tensor.clone()) for tensor in _written(function, args, kwargs)]
         result = function(*args, **kwargs)
         if not name.startswith(_VIEWS):
             self.ops.append((function, args, kwargs, result))
         return result
+
+    def undo(self):
+        """Put back what was written over."""
+        while self._before:
+            tensor, value = self._before.pop()
+            tensor.copy_(value)
 
     def replay(self):
         for function, args, kwargs, result in self.ops:
@@ -75,6 +91,19 @@ class RecordedOps(TorchDispatchMode):
             for one, other in zip(_tensors(result), _tensors(again), strict=True):
                 if one is not other:
                     one.copy_(other)
+
+
+def _written(function, args, kwargs):
+    """The arguments that an op changes."""
+    named = zip(function._schema.arguments, args, strict=False)
+    given = [(one, value) for one, value in named] + [
+        (one, kwargs[one.name]) for one in function._schema.arguments if one.name in kwargs
+    ]
+    return [
+        value
+        for one, value in given
+        if one.alias_info is not None and one.alias_info.is_write and isinstance(value, torch.Tensor)
+    ]
 
 
 def _tensors(result):
@@ -88,7 +117,12 @@ def kernels_seen():
         for name, modules in _KERNELS.items():
             for module in modules:
                 stack.enter_context(mock.patch.object(module, name, getattr(torch.ops.avjury, name)))
+        stack.enter_context(mock.patch.object(network, "to_network", _to_network))
         yield
+
+
+def _to_network(frames, references, crops, dtype):
+    return torch.ops.avjury.to_network(frames, references, crops, TYPES.index(dtype))
 
 
 def keep_state(states, work):

@@ -66,8 +66,8 @@ class Running:
 
     def start(self):
         self._thread.start()
-        self._started.wait(20)
-        wait_until(lambda: self._failure or self._answers(), 20)
+        self._started.wait(60)
+        wait_until(lambda: self._failure or self._answers(), 60)
         if self._failure is not None:
             raise self._failure
         return self

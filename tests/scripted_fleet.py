@@ -25,7 +25,9 @@ class ScriptedFleet:
         self.sessions = {}
         self.state = {}
         self.not_ready = None
+        self.load = 0.5
         self.stopped = False
+        self.unheeded_now = frozenset()
         self._lock = threading.Lock()
 
     def start(self, listener):
@@ -46,6 +48,12 @@ class ScriptedFleet:
             self.log.append(("remove", stream_id))
             self.plans.pop(stream_id, None)
 
+    def unheeded(self, streams):
+        self.unheeded_now = frozenset(streams)
+
+    def keep_only(self, streams):
+        self.log.append(("keep_only", sorted(streams)))
+
     def status(self, stream_id):
         if stream_id not in self.plans:
             return None
@@ -60,7 +68,7 @@ class ScriptedFleet:
     def engines(self):
         counters = {i: {"frames_decoded": 100, "frames_measured": 99, "decode_errors": 1} for i in self.plans}
         return (
-            EngineStatus("cpu", "cpu", 1234, True, 2, len(self.plans), 0.5, self.room - len(self.plans), 1 << 30,
+            EngineStatus("cpu", "cpu", 1234, True, 2, len(self.plans), self.load, self.room - len(self.plans), 1 << 30,
                          {"device_to_host_bytes": 4096}, counters, {0.1: 5, 1.0: 9, float("inf"): 10}, 3.5, 4.0, 7,
                          stage_buckets={"decode": {0.1: 6, float("inf"): 8}}, stage_sums={"decode": 1.5}),
         )  # fmt: skip

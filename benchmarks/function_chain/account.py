@@ -6,6 +6,7 @@ machine stands beside it. The state machine and the object store are services: w
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +45,7 @@ def chain_cost(counts: Mapping[str, Any], prices: Mapping[str, Any]) -> dict[str
     }
     parts = {name: value * per_hour for name, value in parts.items()}
     whole = sum(parts.values())
+    express = express_cost(counts, prices) * per_hour
     waited = (total(counts, "wall_seconds") - total(counts, "cpu_seconds")) * second * per_hour
     return {
         "per_stream_hour": whole,
@@ -54,7 +56,24 @@ def chain_cost(counts: Mapping[str, Any], prices: Mapping[str, Any]) -> dict[str
             "compute": (parts["compute"] + parts["invocations"]) / whole,
         },
         "per_stream_hour_if_waiting_were_charged": whole + max(0.0, waited),
+        "orchestration_by_express_workflows": express,
+        "per_stream_hour_by_express_workflows": whole - parts["orchestration"] + express,
     }
+
+
+def express_cost(counts: Mapping[str, Any], prices: Mapping[str, Any]) -> float:
+    """US dollars for the executions of a run if they were express workflows: each request, and how long it lasts.
+
+    An execution is taken to last as long as its functions compute, one after another, and to need the least memory that
+    is charged. Express workflows run an execution at least once, where standard ones run it exactly once, and keep no
+    state that a broken-off one could go on from.
+    """
+    executions = counts["executions"]
+    step = prices["step_functions_express_step_seconds"]
+    lasts = math.ceil(total(counts, "cpu_seconds") / executions / step) * step
+    gb = prices["step_functions_express_mb"] / 1024
+    each = prices["step_functions_express_request"] + lasts * gb * prices["step_functions_express_gb_second"]
+    return float(executions * each)
 
 
 def one_process_cost(cpu_seconds: float, stream_seconds: float, load: float, prices: Mapping[str, Any]) -> float:
@@ -69,14 +88,27 @@ def one_process_cost(cpu_seconds: float, stream_seconds: float, load: float, pri
     return float(instance["hour"] / instance["vcpus"] / load * cpu_seconds / stream_seconds)
 
 
+def instance_cost_by_streams(cpu_seconds_per_stream_second: float, load: float, prices: Mapping[str, Any]) -> list[Any]:
+    """What a stream-hour costs on one whole instance that judges only so many streams; the last row is a full one.
+
+    Args:
+        cpu_seconds_per_stream_second: of the one process.
+        load: share of the instance's vCPUs that may be busy before streams are refused.
+        prices: the price list.
+    """
+    instance = prices["instances"][INSTANCE]
+    most = int(instance["vcpus"] * load / cpu_seconds_per_stream_second)
+    counts = sorted({count for count in (1, 2, 5, 10, most) if 0 < count <= most})
+    return [{"streams": count, "per_stream_hour": instance["hour"] / count} for count in counts]
+
+
 def limits(counts: Mapping[str, Any], prices: Mapping[str, Any]) -> dict[str, Any]:
     """Streams at which each default limit of an account and region stops the chain, and which comes first."""
     allowed = prices["limits"]
     seconds = counts["stream_seconds"]
     need = {
         "state_transitions_per_second": counts["transitions"] / seconds,
-        # One execution begins per stream-second.
-        "executions_started_per_second": 1.0,
+        "executions_started_per_second": counts["executions"] / seconds,
         # As if no function ever waited; with waiting it is fewer streams.
         "concurrent_function_executions": total(counts, "cpu_seconds") / seconds,
     }
@@ -89,6 +121,14 @@ def limits(counts: Mapping[str, Any], prices: Mapping[str, Any]) -> dict[str, An
         "at_streams_other_regions": int(
             allowed["state_transitions_per_second_other_regions"] / need["state_transitions_per_second"]
         ),
+        "needs_of_1000_streams": {
+            **{name: round(1000 * each, 1) for name, each in need.items()},
+            "object_puts_per_second": round(1000 * counts["store"].get("PUT", 0) / seconds, 1),
+            "object_gets_per_second": round(1000 * counts["store"].get("GET", 0) / seconds, 1),
+            "object_gigabytes_per_second": round(
+                (total(counts, "store_put_bytes") + total(counts, "store_get_bytes")) / seconds / 1e6, 1
+            ),
+        },
     }
 
 

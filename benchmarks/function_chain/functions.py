@@ -9,6 +9,7 @@ moving through it, and decoding again.
 
 import http.client
 import json
+import math
 import threading
 import time
 from collections import deque
@@ -81,6 +82,27 @@ class _Spent:
         return {"handoff": handoff, "media": max(0.0, time.process_time() - handoff)}
 
 
+class _WithStore:
+    """A function that reads from the object store or writes to it.
+
+    Args:
+        store: its url.
+    """
+
+    def __init__(self, store: str) -> None:
+        self._client, self._spent = Client(store), _Spent()
+
+    def spent(self) -> dict[str, float]:
+        return self._spent.totals()
+
+    def counted(self) -> dict[str, int]:
+        return dict(self._client.counted)
+
+    def close(self) -> None:
+        """End it."""
+        self._client.close()
+
+
 class _Conversion:
     """A stream that is being cut into seconds."""
 
@@ -96,9 +118,8 @@ class _Conversion:
         self.ends = {"video": 0.0, "audio": 0.0, "stream": 0.0}
         self._reader.start()
 
-    def second(self, second: int) -> tuple[list[Surface], list[AudioBlock], bool]:
-        """The pictures and blocks that begin in a media second, and whether they are the last."""
-        until = float(second + 1)
+    def before(self, until: float) -> tuple[list[Surface], list[AudioBlock], bool]:
+        """Pictures and blocks that begin before a media time and were not had yet, and whether they are the last."""
         while True:
             rings = self._bell.rings
             moved = self._take()
@@ -150,20 +171,22 @@ class _Conversion:
         self._reader.join(20.0)
 
 
-class Converter:
-    """Cuts a second of a stream into pictures and sound, and puts them into the store.
+class Converter(_WithStore):
+    """Cuts a segment of a stream into pictures and sound, and puts them into the store.
 
     Args:
         store: url of the object store.
         image: how pictures are encoded.
-        bundled: all pictures of the second in one object.
+        bundled: all pictures of the segment in one object.
+        segment_seconds: its length.
     """
 
-    def __init__(self, store: str, image: Image, bundled: bool) -> None:
-        self._client, self._image, self._bundled = Client(store), image, bundled
+    def __init__(self, store: str, image: Image, bundled: bool, segment_seconds: int) -> None:
+        super().__init__(store)
+        self._image, self._bundled = image, bundled
+        self._segment_seconds = segment_seconds
         self._streams: dict[str, _Conversion] = {}
         self._ended: set[str] = set()
-        self._spent = _Spent()
 
     def handle(self, event: Event) -> dict[str, Any]:
         stream, second = event["stream"], event["second"]
@@ -172,7 +195,8 @@ class Converter:
         if stream not in self._streams:
             self._streams[stream] = _Conversion(stream, event["url"], self._image)
         conversion = self._streams[stream]
-        pictures, blocks, last = conversion.second(second)
+        begin = second * self._segment_seconds
+        pictures, blocks, last = conversion.before(float(begin + self._segment_seconds))
         prefix = f"{stream}/{second}"
         with self._spent.handoff():
             coded = [conversion.writer.encode(surface) for surface in pictures]
@@ -198,22 +222,17 @@ class Converter:
             "stream": stream, "second": second, "last": last, "prefix": prefix, "pictures": about,
             "header": conversion.writer.header, "sound": sound_about, "objects": list(objects),
             "ends": conversion.ends,
+            # The last segment may be shorter.
+            "seconds": max(0, min(self._segment_seconds, math.ceil(max(conversion.ends.values()) - begin - 1e-6))),
         }  # fmt: skip
 
-    def spent(self) -> dict[str, float]:
-        return self._spent.totals()
-
-    def counted(self) -> dict[str, int]:
-        return dict(self._client.counted)
-
     def close(self) -> None:
-        """End what is open."""
         for conversion in self._streams.values():
             conversion.stop()
-        self._client.close()
+        super().close()
 
 
-class Detectors:
+class Detectors(_WithStore):
     """A detector function: fetches a second's pictures or sound, and judges them.
 
     Args:
@@ -229,7 +248,8 @@ class Detectors:
         self, store: str, image: Image, bundled: bool, names: tuple[str, ...], results_in_store: bool, function: str
     ) -> None:
         torch.set_num_threads(1)
-        self._client, self._image, self._bundled = Client(store), image, bundled
+        super().__init__(store)
+        self._image, self._bundled = image, bundled
         self._own, self._in_store, self._function = frozenset(names), results_in_store, function
         self._detectors, self._parameters = resolve({name: {} for name in with_masters(names)})
         self._tracks = {detector.track for detector in self._detectors}
@@ -239,7 +259,6 @@ class Detectors:
         self._slots: dict[str, int] = {}
         self._readers: dict[str, PictureReader] = {}
         self._free = list(range(SLOTS - 1, -1, -1))
-        self._spent = _Spent()
 
     def handle(self, event: Event) -> dict[str, Any]:
         stream = event["stream"]
@@ -321,18 +340,8 @@ class Detectors:
             [t.detector, t.kind, t.at, t.decided_at, t.peak, t.mean] for t in transitions if t.detector in self._own
         ]
 
-    def spent(self) -> dict[str, float]:
-        return self._spent.totals()
 
-    def counted(self) -> dict[str, int]:
-        return dict(self._client.counted)
-
-    def close(self) -> None:
-        """End it."""
-        self._client.close()
-
-
-class Aggregator:
+class Aggregator(_WithStore):
     """Puts the results of a second together, keeps the streams' incidents, writes the verdict, deletes what is used.
 
     Args:
@@ -340,9 +349,8 @@ class Aggregator:
     """
 
     def __init__(self, store: str) -> None:
-        self._client = Client(store)
+        super().__init__(store)
         self._books: dict[str, IncidentBook] = {}
-        self._spent = _Spent()
 
     def handle(self, event: Event) -> dict[str, Any]:
         stream, second = event["stream"], event["second"]
@@ -375,16 +383,6 @@ class Aggregator:
         if event["last"]:
             incidents = [[i.detector, i.start, i.end] for i in self._books.pop(stream).all()]
         return {"changes": told, "verdict": verdict, "incidents": incidents}
-
-    def spent(self) -> dict[str, float]:
-        return self._spent.totals()
-
-    def counted(self) -> dict[str, int]:
-        return dict(self._client.counted)
-
-    def close(self) -> None:
-        """End it."""
-        self._client.close()
 
 
 class Notifier:

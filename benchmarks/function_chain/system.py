@@ -27,7 +27,7 @@ from benchmarks.function_chain.state_machine import StateMachine
 from benchmarks.function_chain.store import BUCKET
 from benchmarks.function_chain.variants import Variant
 
-# Seconds of a stream that are on their way at the same time.
+# Segments of a stream that are on their way at the same time.
 AHEAD: Final = 2
 ANSWER_SECONDS: Final = 300.0
 _END_SECONDS: Final = 20.0
@@ -177,8 +177,9 @@ class Chain:
         self.entry = EntryPoint()
         url, image, bundled = self.store.url, variant.image, variant.bundled
         media: dict[str, tuple[str, dict[str, Any]]] = {
-            "convert": ("convert", {"store": url, "image": image, "bundled": bundled})
-        }
+            "convert": ("convert", {"store": url, "image": image, "bundled": bundled,
+                                    "segment_seconds": variant.segment_seconds})
+        }  # fmt: skip
         for name, detectors in variant.functions.items():
             arguments = {"store": url, "image": image, "bundled": bundled, "names": detectors,
                          "results_in_store": variant.results_in_store, "function": name}  # fmt: skip
@@ -189,7 +190,7 @@ class Chain:
         self._streams: dict[str, _Stream] = {}
         self._executions: dict[str, _Execution] = {}
         self.incidents: dict[str, list[Any]] = {}
-        self.seconds = self.pictures = 0
+        self.seconds = self.segments = self.pictures = 0
         self.invocations: Counter[str] = Counter()
         self.wall_seconds: Counter[str] = Counter()
         self.payload_bytes = 0
@@ -287,7 +288,8 @@ class Chain:
     def _end(self, name: str) -> None:
         execution = self._executions.pop(name)
         self.machine.end(name)
-        self.seconds += 1
+        self.seconds += execution.manifest["seconds"]
+        self.segments += 1
         self._streams[execution.stream].done += 1
         self._begin_seconds()
 
@@ -308,6 +310,7 @@ class Chain:
             functions[name]["resident_mb_largest"] = max(one["resident_mb"] for one in used)
         return {
             "stream_seconds": self.seconds,
+            "executions": self.segments,
             "pictures": self.pictures,
             "transitions": self.machine.transitions,
             "state_bytes": self.machine.bytes,

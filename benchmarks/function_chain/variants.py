@@ -1,4 +1,5 @@
-"""Ways to build the chain: as the original was, without loss of picture, and as lean as it could have been."""
+"""Ways to build the chain: as the original was, without loss of picture, as lean as it could have been; and one that
+gives up what the original was for, knowing within seconds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Variant:
         functions: names of the detectors of each detector function.
         results_in_store: detector functions write their results to the store; else they answer with them.
         summary: one line for the report.
+        segment_seconds: of the stream that one execution judges.
     """
 
     name: str
@@ -58,6 +60,12 @@ class Variant:
     functions: Mapping[str, tuple[str, ...]]
     results_in_store: bool
     summary: str
+    segment_seconds: int = 1
+
+    @property
+    def like_the_original(self) -> bool:
+        """An execution for each second of a stream, so that what is wrong is known within seconds."""
+        return self.segment_seconds == 1
 
 
 VARIANTS: Final[Mapping[str, Variant]] = {
@@ -70,6 +78,11 @@ VARIANTS: Final[Mapping[str, Variant]] = {
         Variant(
             "lean", "lossless", True, BY_TRACK, False,
             "as lean as it gets: one object a second, one function for all pictures, results in the answers",
+        ),
+        Variant(
+            "patient", "lossless", True, BY_TRACK, False,
+            "leaner still, but late: the same with an execution for every five seconds instead of each",
+            segment_seconds=5,
         ),
     )
 }  # fmt: skip

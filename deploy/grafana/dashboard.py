@@ -31,10 +31,19 @@ ROWS: Final[tuple[tuple[str, tuple[tuple[str, str, str, tuple[tuple[str, str], .
     ("Engines", (
         ("timeseries", "Load", "percentunit", (("avjury_engine_load_ratio", "{{engine}}"),)),
         ("timeseries", "From picture to verdict, p99", "s", (("avjury:verdict_latency_seconds:p99_5m", "{{engine}}"),)),
+        ("timeseries", "Where the time goes, mean of each stage", "s",
+         (("sum by (stage) (rate(avjury_stage_latency_seconds_sum[5m])) "
+           "/ sum by (stage) (rate(avjury_stage_latency_seconds_count[5m]))", "{{stage}}"),)),
+        ("timeseries", "Pictures and sound that wait", "short", (("avjury_engine_queue_depth", "{{engine}}"),)),
         ("timeseries", "Memory", "bytes", (("avjury_engine_resident_memory_bytes", "{{engine}}"),
                                           ("process_resident_memory_bytes", "supervisor {{instance}}"))),
         ("timeseries", "From the device to the host", "Bps",
          (("rate(avjury_device_to_host_bytes_total[1m])", "{{engine}}"),)),
+        ("timeseries", "Decoders of GPUs (NVDEC) busy", "percentunit",
+         (("avjury_gpu_nvdec_utilization_ratio", "{{instance}} GPU {{gpu}}"),)),
+        ("timeseries", "Kernels and memory of GPUs", "percentunit",
+         (("avjury_gpu_utilization_ratio", "kernels {{instance}} GPU {{gpu}}"),
+          ("avjury_gpu_memory_used_bytes / avjury_gpu_memory_bytes", "memory {{instance}} GPU {{gpu}}"))),
     )),
     ("Service", (
         ("timeseries", "Notifications a minute", "short",
@@ -50,6 +59,17 @@ ROWS: Final[tuple[tuple[str, tuple[tuple[str, str, str, tuple[tuple[str, str], .
          (("avjury:canary_detect_seconds:p95_1h", "{{detector}}"),)),
     )),
 )  # fmt: skip
+
+
+# Of these, anything above nothing is in this colour.
+ALARMING: Final = {"Streams not judged": "red", "Open incidents": "orange"}
+
+
+def _alarming(title: str) -> dict[str, Any]:
+    if title not in ALARMING:
+        return {}
+    steps = [{"color": "green", "value": None}, {"color": ALARMING[title], "value": 1}]
+    return {"thresholds": {"mode": "absolute", "steps": steps}}
 
 
 def dashboard() -> dict[str, Any]:
@@ -72,7 +92,7 @@ def dashboard() -> dict[str, Any]:
                     "title": name,
                     "datasource": SOURCE,
                     "gridPos": place,
-                    "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
+                    "fieldConfig": {"defaults": {"unit": unit, "min": 0, **_alarming(name)}, "overrides": []},
                     "targets": [
                         {"refId": chr(65 + n), "expr": expression, "legendFormat": legend, "datasource": SOURCE}
                         for n, (expression, legend) in enumerate(expressions)

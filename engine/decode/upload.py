@@ -129,7 +129,7 @@ class Uploader:
         else:
             with torch.cuda.stream(self._stream):
                 buffer[:size].copy_(staging.buffer[:size], non_blocking=True)
-                done: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+                done: Any = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
                 done.record(self._stream)
             staging.done = done
             torch.cuda.current_stream(self._device).wait_event(done)

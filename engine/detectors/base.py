@@ -125,6 +125,7 @@ class Detector:
         onset: how onset and end are found.
         samples: for OnsetRule.SAMPLES columns of the bad samples at the head and at the tail of a good block; for
             OnsetRule.PASSING of the samples from the block's start to onset and end.
+        since: for OnsetRule.EARLIER the column of how many seconds before the row the change lay.
         closing_counts: the time up to the first good moment counts as bad (blackdetect, silencedetect).
         dominated_by: detectors of the same track that keep this one from opening.
         optional: it judges only where it is asked for by name or pattern.
@@ -139,6 +140,7 @@ class Detector:
     make_rule: Callable[[Mapping[str, float]], Rule] = field(repr=False)
     onset: OnsetRule = OnsetRule.INSTANT
     samples: tuple[str, str] | None = None
+    since: str | None = None
     closing_counts: bool = False
     dominated_by: tuple[str, ...] = ()
     optional: bool = False
@@ -147,11 +149,12 @@ class Detector:
     def __post_init__(self) -> None:
         named = re.fullmatch(r"[a-z]+\.[a-z][a-z0-9_]*", self.name)
         by_samples = self.onset in (OnsetRule.SAMPLES, OnsetRule.PASSING)
-        if not named or by_samples != bool(self.samples):
+        dated = self.onset is OnsetRule.EARLIER
+        if not named or by_samples != bool(self.samples) or dated != bool(self.since):
             raise ConfigError(
                 "not a detector",
-                why=f"name {self.name!r}, onset {self.onset.name}, samples {self.samples}",
-                remedy='a name is "area.defect"; `samples` goes with OnsetRule.SAMPLES and PASSING and with no other',
+                why=f"name {self.name!r}, onset {self.onset.name}, samples {self.samples}, since {self.since}",
+                remedy='a name is "area.defect"; `samples` goes with SAMPLES and PASSING, `since` with EARLIER',
             )
 
     def settle(self, given: Mapping[str, object] | None = None) -> dict[str, float]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from engine.detectors.base import Detector, Parameter, Rule
 from engine.detectors.video import duration
 from engine.verdicts import Severity
+from kernels.judge.layout import OnsetRule
 
 # Share of the picture from which planted damage counts as visible.
 CORRUPT_SHARE = 0.01
@@ -50,6 +51,8 @@ TEARING = Detector(
         duration("hold", 1.0, "tearing closer together than this is one incident"),
     ),
     make_rule=_torn,
+    onset=OnsetRule.EARLIER,
+    since="tearing_since",
     # Pictures woven of two fields are torn at every other row.
     dominated_by=(
         "video.corruption",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from engine.detectors.base import Detector, Parameter, Rule
 from engine.detectors.video import SHORTEST_SECONDS, duration
 from engine.verdicts import Severity
+from kernels.judge.layout import OnsetRule
 
 # ITU-R BT.1702-3: a sequence of flashes is not to go on at more than three a second. The measure counts transitions in
 # the last second, two to a flash: the seventh makes more than three.
@@ -70,6 +71,8 @@ FLASH = Detector(
         duration("hold", 1.0, "sequences closer together than this are one incident"),
     ),
     make_rule=_flash,
+    onset=OnsetRule.EARLIER,
+    since="flash_since",
 )
 
 FLICKER = Detector(
@@ -85,6 +88,8 @@ FLICKER = Detector(
         duration("hold", 1.0, "flicker closer together than this is one incident"),
     ),
     make_rule=_above,
+    onset=OnsetRule.EARLIER,
+    since="flicker_since",
     dominated_by=("video.flash",),
 )
 
@@ -101,8 +106,10 @@ STUTTER = Detector(
         duration("hold", 2.0, "stutter closer together than this is one incident"),
     ),
     make_rule=_above,
-    # Lost pictures are concealed by repeats.
-    dominated_by=("video.freeze", "video.corruption"),
+    onset=OnsetRule.EARLIER,
+    since="stutter_since",
+    # Lost pictures are concealed by repeats. A freeze is none of it: it counts where motion goes on, once.
+    dominated_by=("video.corruption",),
 )
 
 PARTIAL_FREEZE = Detector(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from engine.detectors.base import Detector, Parameter, Rule
 from engine.detectors.video import duration, lasting
 from engine.verdicts import Severity
+from kernels.judge.layout import OnsetRule
 
 # Shares of blocks, of pixels or of points, or 8-bit codes: what is measured is in kernels/texture/op.py, what real
 # clips have of it in docs/decisions/0006-texture-thresholds.md.
@@ -44,6 +45,8 @@ COMBING = Detector(
         duration("hold", 3.0, "combing closer together than this is one incident"),
     ),
     make_rule=_comes_and_goes,
+    onset=OnsetRule.EARLIER,
+    since="combing_since",
     dominated_by=("video.bars", "video.uniform"),
 )
 

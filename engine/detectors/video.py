@@ -91,6 +91,8 @@ BLOCKINESS = Detector(
         duration("duration", 2.0, "how long it has to be blocky"),
     ),
     make_rule=_blocky,
+    onset=OnsetRule.EARLIER,
+    since="blocks_since",
     # A test pattern's bars and fields lie on a grid by design.
     dominated_by=("video.bars", "video.uniform", "video.slate", "video.corruption"),
 )

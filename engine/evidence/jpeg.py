@@ -27,7 +27,7 @@ class _DeviceBytes:
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
-        return {"shape": (self.size,), "typestr": "|u1", "data": (self.address, True), "version": 3}
+        return {"shape": (self.size,), "typestr": "|u1", "data": (self.address, False), "version": 3}
 
 
 def _plane(surface: Surface, address: int, pitch: int, step: int, width: int, height: int, target: int) -> Tensor:
@@ -85,7 +85,11 @@ def _stream_beside(device: str) -> Any:
 
 def small_picture(surface: Surface, width: int = THUMBNAIL_WIDTH) -> Tensor:
     """`small_picture_there`, on the CPU."""
-    return small_picture_there(surface, width).cpu()
+    picture = small_picture_there(surface, width)
+    if surface.device == "cpu":
+        return picture
+    with torch.cuda.stream(_stream_beside(surface.device)):  # whose it is; nothing runs on the default one
+        return picture.cpu()
 
 
 def small_picture_there(surface: Surface, width: int = THUMBNAIL_WIDTH) -> Tensor:

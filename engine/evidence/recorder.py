@@ -155,7 +155,9 @@ class Recorder:
     def __init__(self, settings: EvidenceSettings, sink: Sink, device: torch.device, slots: int) -> None:
         self.settings = settings
         self._streams: dict[int, StreamRecorder] = {}
-        self._rings = {track: MeasureRing(slots, device) for track in ("video", "audio", "stream")}
+        # The ticks of ingest are made on the host.
+        devices = {"video": device, "audio": device, "stream": torch.device("cpu")}
+        self._rings = {track: MeasureRing(slots, where) for track, where in devices.items()}
         self._worker = EvidenceWorker(sink, patient=settings.patient)
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         if settings.folder is None:
@@ -199,16 +201,17 @@ class Recorder:
         stream = self._streams[slot]
         stream.watched = {**stream.watched, **watched}
 
-    def follower(self, columns: tuple[str, ...]) -> Follower | None:
-        """Who keeps the rows of pictures where they are measured, on a GPU; None where no series is kept.
+    def follower(self, track: str, columns: tuple[str, ...]) -> Follower | None:
+        """Who keeps the rows of pictures or of sound where they are measured, on a GPU; None where no series is kept.
 
         Args:
+            track: "video" or "audio".
             columns: of these rows.
         """
         if not self.settings.series:
             return None
-        self._rings["video"].bind(columns)
-        return self._rings["video"]
+        self._rings[track].bind(columns)
+        return self._rings[track]
 
     def measures(self, measures: Measures) -> None:
         """Rows were judged."""

@@ -4,6 +4,7 @@ A row says something of one measure only, at its own times, so that incidents be
 and not at the tick. Everything comes from packets in demux order, so it is the same on every run.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -123,7 +124,12 @@ class Absence:
 
     def is_due(self, now: float) -> bool:
         """Whether `due` has a row."""
-        return self._due and self.last is not None and now - self.last >= self.due_seconds
+        return now >= self.due_at
+
+    @property
+    def due_at(self) -> float:
+        """Media second from which on `due` has a row, as far as is known now."""
+        return self.last + self.due_seconds if self._due and self.last is not None else math.inf
 
 
 def in_order(rows: list[Row]) -> list[Row]:

@@ -20,6 +20,7 @@ import sys
 import time
 from typing import Final
 
+from engine import heap
 from engine.handling import HandlingTable
 from engine.hardening import die_with_parent, give_up_privileges
 from engine.ingest.control import IngestReport, Ready, Stop, SupervisorSays, TakeLink
@@ -62,6 +63,7 @@ class IngestProcess:
         self._feeders: list[Feeder] = []
         self._orphaned_at: float | None = None
         self._stopping = False
+        self._left = False  # a stream did, since memory was given back last
         self._reported = 0.0
 
     def wake(self) -> None:
@@ -109,7 +111,8 @@ class IngestProcess:
                 self._lose_engine()
         if self._control.pending_bytes:
             self._control.flush()
-        self._feeders = [feeder for feeder in self._feeders if feeder.alive]
+        there, self._feeders = len(self._feeders), [feeder for feeder in self._feeders if feeder.alive]
+        self._left |= len(self._feeders) < there
         now = time.monotonic()
         if self._orphaned_at is not None and now - self._orphaned_at > ORPHAN_SECONDS:
             self._orphaned_at = None
@@ -119,6 +122,9 @@ class IngestProcess:
         if now - self._reported >= REPORT_SECONDS:
             self._reported = now
             self._report()
+            if self._left:
+                self._left = False
+                heap.give_back()
 
     def _take_link(self) -> None:
         fds = self._control.fds
@@ -198,6 +204,7 @@ def main() -> None:
     parser.add_argument("--most-memory-bytes", type=int, default=0)
     given = parser.parse_args()
     die_with_parent(given.parent)
+    heap.use_few_arenas()
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's is for the supervisor, which then says what to do
     give_up_privileges(given.most_memory_bytes)

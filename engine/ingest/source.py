@@ -15,7 +15,7 @@ from typing import Any, Final
 import av.error
 
 from engine.errors import SourceError
-from engine.ingest import interrupt
+from engine.ingest import classify, interrupt
 from engine.ingest.after_silence import AfterSilence
 from engine.ingest.base import RawBytes
 from engine.ingest.causes import cause_of
@@ -145,6 +145,10 @@ class Source:
             self.close()
             if isinstance(error, SourceError) and self._stop.is_set():
                 raise self._stopped() from error
+            if isinstance(error, SourceError) and self._break_off.is_set():
+                # Given up, as what drips ends by no limit of libav's.
+                seconds = self._open_timeout_seconds
+                raise classify.explain(TimeoutError(), self._url, self.stream, self._policy, seconds) from error
             raise
         self._opened += 1
         self._live = info.live

@@ -62,6 +62,12 @@ class Timeline:
         self.sound_seconds = 0.0
         """Of one packet of sound, exactly: the container's own duration is rounded. 0 where that is not known."""
 
+    def begin_anew(self, told: int) -> None:
+        """What comes next is compared with nothing before it; nor are so many of the clock's jumps told."""
+        self.told = told
+        for each in self._tracks.values():
+            each.anchor = each.expected = each.last = None
+
     def packet(self, packet: Packet, seconds: float, found: Sequence[Discontinuity]) -> None:
         """Look at the next packet.
 
@@ -84,8 +90,7 @@ class Timeline:
             return
         times.timed = at
         if jumped:
-            for each in self._tracks.values():
-                each.anchor = each.expected = each.last = None
+            self.begin_anew(self.told)
         by_decoding = packet.dts is not None
         if by_decoding != times.by_decoding:
             # Containers without decoding times have them guessed, but not those of the first pictures.

@@ -7,6 +7,7 @@ measures. A detector that is not enabled costs nothing here.
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any, Final
 
 from engine.ingest.base import Border, RawBytes
@@ -66,7 +67,10 @@ class TransportWatch:
         self._occurrences: list[Occurrences] = []
         self._absences: list[Absence] = []
         self._newest: dict[Track, float] = {}  # decoding time of the newest packet; empty for streams without times
+        self._ticks: dict[Track, tuple[int, int]] = {}  # seconds of a tick, as a fraction
         self._told = float(int(begin))  # up to where rows were given
+        self.next_at = self._told + TICK_SECONDS
+        """Media second before which `rows` gives none."""
         self._ended = False
         self._by_video = info.video is not None
         self._codec = info.video.codec if info.video is not None else ""
@@ -133,6 +137,11 @@ class TransportWatch:
         self._absences.append(made)
         return made
 
+    def in_outage(self, found: Sequence[Discontinuity]) -> None:
+        """An outage is told: steps of the timestamps before the next packet belong to it."""
+        if self._timeline is not None:
+            self._timeline.begin_anew(len(found))
+
     def packet(self, packet: Packet, found: Sequence[Discontinuity]) -> None:
         """Look at the next packet, before it is decoded.
 
@@ -142,7 +151,7 @@ class TransportWatch:
         """
         payload = packet.payload
         if self._timeline is not None:
-            self._timeline.packet(packet, float((payload.duration or 0) * (payload.time_base or 0)), found)
+            self._timeline.packet(packet, self._seconds_of(packet), found)
         if self._formats is not None and len(found) > self._jumps:
             for jump in found[self._jumps :]:
                 if jump.declared:
@@ -167,6 +176,19 @@ class TransportWatch:
             # In larger pieces a call costs less than the packets in it; and once a second, when rows are due.
             if packet.position - self._places[0][0] > _PIECE_BYTES:
                 self._read(self._ts, packet.position)
+
+    def _seconds_of(self, packet: Packet) -> float:
+        """Of a packet's content, as the container says; 0 where it does not."""
+        duration = packet.payload.duration
+        if not duration:
+            return 0.0
+        tick = self._ticks.get(packet.track)
+        if tick is None:
+            # A track keeps its time base, and to ask a packet for it takes as long as all else that is done here.
+            base = packet.payload.time_base or Fraction(0)
+            tick = self._ticks[packet.track] = base.numerator, base.denominator
+        seconds: float = duration * tick[0] / tick[1]
+        return seconds
 
     def picture(self, surface: Surface) -> None:
         """Look at a decoded picture, in the order of showing."""
@@ -231,8 +253,8 @@ class TransportWatch:
             until: up to where pictures or sound were decoded.
             last: nothing comes after it.
         """
-        if not last and until < self._told + TICK_SECONDS:
-            return self._due(until)
+        if not last and until < self.next_at:
+            return []
         known = until if last else min(until, self._settled())
         rows: list[Row] = []
         if self._ts is not None and self._places and self._told + TICK_SECONDS <= known:
@@ -242,13 +264,13 @@ class TransportWatch:
             self._ended = last and end >= known
             rows += self._rows(self._told, end, last=self._ended)
             self._told = end
+        if not last and self._absences:
+            rows += self._due(known)
+        self.next_at = min([self._told + TICK_SECONDS, *(each.due_at for each in self._absences)])
         return rows
 
-    def _due(self, until: float) -> list[Row]:
+    def _due(self, known: float) -> list[Row]:
         """Rows between two ticks, of what has just been gone for as long as its detector waits."""
-        if not self._absences:
-            return []
-        known = min(until, self._settled())
         due = [each for each in self._absences if each.is_due(known)]
         if due and self._ts is not None and self._places:  # what is looked for may lie in what was not read yet
             self._read(self._ts, self._places[-1][0])

@@ -192,7 +192,9 @@ class UrlPolicy:
                 raise SourceError(
                     "address not allowed",
                     stream=stream,
-                    why=f"{host} is {address}, which is not a public address",
+                    why=f"{host} is not a public address"
+                    if host == str(address)
+                    else f"{host} is {address}, which is not a public address",
                     remedy="streams in private networks have to be named in the operator's own configuration",
                 )
         return [str(address) for address in found]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from engine.measure.arithmetic import Arithmetic
@@ -22,17 +23,31 @@ class Aim:
         detectors: names; each is bad from its `threshold` on, and opens after its `duration`.
         columns: what each of them judges.
         usual: seconds from one look to the next.
+        since: columns of seconds since when each is bad, where the detector is dated back.
     """
 
     def __init__(
-        self, arithmetic: Arithmetic, slots: int, detectors: Sequence[str], columns: Sequence[str], usual: float
+        self,
+        arithmetic: Arithmetic,
+        slots: int,
+        detectors: Sequence[str],
+        columns: Sequence[str],
+        usual: float,
+        since: Sequence[str] = (),
     ) -> None:
         self._arithmetic, self._names, self._usual = arithmetic, tuple(detectors), usual
         self._columns = [place(name) for name in columns]
-        several = range(len(self._columns))
-        self._enter = [arithmetic.column(slots, torch.inf) for _ in several]
-        self._lasts = [arithmetic.column(slots) for _ in several]
-        self._since = [arithmetic.column(slots, torch.nan) for _ in several]
+        self._earlier: list[int | None] = [*map(place, since)] or [None] * len(self._columns)
+        shape = len(self._columns), slots
+        table = torch.zeros((3, *shape), dtype=torch.float64, device=arithmetic.device)
+        self._enter, self._lasts, self._since = arithmetic.view(table)
+        self._enter[:], self._since[:] = torch.inf, torch.nan
+        self.host: Any = None
+        """As engine/measure/host.py takes it."""
+        if arithmetic.on_host:
+            earlier = np.array([-1 if column is None else column for column in self._earlier])
+            held = np.array(self._columns), earlier, self._enter, self._lasts, self._since
+            self.host = *held, float(usual), SLACK_SECONDS, LEAST_SECONDS
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]]) -> None:
         """A stream moves in; as `Part.open_slot`."""
@@ -50,10 +65,14 @@ class Aim:
         """
         xp = self._arithmetic.xp
         found = xp.zeros_like(pts) + self._usual
-        for column, enter, lasts, since in zip(self._columns, self._enter, self._lasts, self._since, strict=True):
+        states = zip(self._columns, self._earlier, self._enter, self._lasts, self._since, strict=True)
+        for column, earlier, enter, lasts, since in states:
+            began = pts
+            if earlier is not None:
+                began = pts - xp.where(view[:, earlier] > 0, view[:, earlier], 0.0)
             bad = view[:, column] >= enter[slots]
             before = since[slots]
-            now = xp.where(bad, xp.where(xp.isnan(before), pts, before), torch.nan)
+            now = xp.where(bad, xp.where(xp.isnan(before), began, before), torch.nan)
             since[slots] = xp.where(due, now, before)
             left = now + lasts[slots] - pts - SLACK_SECONDS  # NaN where it is not bad
             found = xp.where((left > 0) & (left < found), left, found)

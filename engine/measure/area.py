@@ -9,12 +9,15 @@ from engine.measure.aim import Aim
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.change import BLACK_RATIO
 from engine.measure.columns import place, places
+from engine.measure.host_folds import fold_area
 from engine.measure.rows import Rows
 from engine.measure.schedule import Schedule
 from kernels.active_area import COLUMNS, active_area
 
 AREA_INTERVAL_SECONDS: Final = 0.2
 AREA_GRADIENT_CHANGE: Final = 0.1
+# Bars that come or go make so much more or less of the picture black.
+AREA_BLACK_CHANGE: Final = 0.03
 # Bars lie in the middle of nothing: the same on both sides, to this share. What is dark on one side only is a scene.
 BAR_SYMMETRY: Final = 0.03
 # A shape that has been kept for so long is the stream's own.
@@ -22,6 +25,9 @@ ADOPT_SECONDS: Final = 60.0
 
 _GRADIENT, _BLACK, _AREA, _LETTERBOX = place("gradient"), place("black_ratio"), places(COLUMNS), place("letterbox")
 _NAMES: Final = frozenset((*COLUMNS, "letterbox"))
+# As engine/measure/host_folds.py takes them.
+_COLUMNS: Final = _AREA.start, _BLACK, _LETTERBOX
+_LIMITS: Final = BLACK_RATIO, BAR_SYMMETRY, ADOPT_SECONDS, AREA_GRADIENT_CHANGE
 
 
 class Area:
@@ -34,24 +40,24 @@ class Area:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(
+        self.schedule = Schedule(
             slots, arithmetic, interval=AREA_INTERVAL_SECONDS, loss=AREA_GRADIENT_CHANGE, gain=AREA_GRADIENT_CHANGE,
-            rate=1 / AREA_INTERVAL_SECONDS,
+            rate=2 / AREA_INTERVAL_SECONDS, slack=AREA_BLACK_CHANGE, beside=_BLACK,
         )  # fmt: skip
         self._aim = Aim(arithmetic, slots, ("video.letterbox",), ("letterbox",), AREA_INTERVAL_SECONDS)
         # The bars that the stream has as a rule, of both directions, NaN until known; and since when it has others.
-        self._usual = arithmetic.column(slots), arithmetic.column(slots)
+        self._usual = arithmetic.view(torch.zeros((2, slots), dtype=torch.float64, device=arithmetic.device))
         self._since = arithmetic.column(slots)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
-        self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
+        self.schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
         self._aim.open_slot(slot, parameters)
         for column in (*self._usual, self._since):
             column[slot] = torch.nan
 
     @property
     def runs(self) -> bool:
-        return self._schedule.runs
+        return self.schedule.runs
 
     def fill(self, rows: Rows) -> None:
         """Fill the columns of the rows that are due.
@@ -60,10 +66,14 @@ class Area:
         bars on all four sides, the smaller of both.
         """
         xp, view, slots, pts = self._arithmetic.xp, rows.view, rows.slots, rows.pts
-        due = self._schedule.due(slots, pts, view[:, _GRADIENT])
+        due = self.schedule.due(slots, pts, view[:, _GRADIENT], view[:, _BLACK])
         if due is None:
             return
         view[:, _AREA] = self._arithmetic.view(active_area(rows.only(due, self._arithmetic)))
+        if self._arithmetic.on_host:
+            state, aim = self.schedule.state, self._aim.host
+            fold_area(view, _COLUMNS, slots, pts, due, self._usual, self._since, _LIMITS, state, aim)
+            return
         top, bottom, left, right = (view[:, column] for column in range(_AREA.start, _AREA.stop))
         black = view[:, _BLACK] >= BLACK_RATIO  # says nothing of the shape
         judged = due & ~black
@@ -86,4 +96,4 @@ class Area:
         score = xp.maximum(xp.where(adopted, 0.0, more), windowed)
         view[:, _LETTERBOX] = xp.where(judged, score, torch.nan)
         interval = self._aim.interval(view, slots, pts, due)
-        self._schedule.pace(slots, due, due, interval=interval, gain=AREA_GRADIENT_CHANGE)
+        self.schedule.pace(slots, due, due, interval=interval, gain=AREA_GRADIENT_CHANGE)

@@ -15,18 +15,21 @@ from kernels.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.temporal import COLUMNS as TEMPORAL_COLUMNS
 from kernels.texture import COLUMNS as TEXTURE_COLUMNS
 from kernels.torn_blocks import COLUMNS as TORN_COLUMNS
+from models.audio_labels import LABELS as AUDIO_LABELS
 
 # A kernel's columns lie together, in its own order; what is put together from them follows.
 VIDEO_COLUMNS: Final = (
     *FRAME_COLUMNS,
     *BLOCK_COLUMNS,
     "blocks",
+    "blocks_since",
     *EDGE_COLUMNS,
     *SHARPNESS_COLUMNS,
     "blur",
     *TEMPORAL_COLUMNS,
     *TEXTURE_COLUMNS,
     "chroma_loss",
+    "combing_since",
     *AREA_COLUMNS,
     "letterbox",
     "slate_distance",
@@ -35,11 +38,18 @@ VIDEO_COLUMNS: Final = (
     "network_corruption",
     "tear_place",
     "tearing",
+    "tearing_since",
     *INFORMATION_COLUMNS,
     *FIELD_COLUMNS,
     "field_order",
 )
-AUDIO_COLUMNS: Final = (*AUDIO_KERNEL_COLUMNS, *TREND_COLUMNS, "programme_error")
+AUDIO_COLUMNS: Final = (
+    *AUDIO_KERNEL_COLUMNS,
+    *TREND_COLUMNS,
+    "programme_error",
+    *(f"network_{label}" for label in AUDIO_LABELS),
+    "network_sound",
+)
 TICK_COLUMNS: Final = (
     "decode_errors", "video_missing_seconds", "audio_missing_seconds", "stall_seconds", "sync_error",
     "reference_mismatch",

@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from engine.measure import host
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
 from engine.measure.rows import Fact, Rows
@@ -72,16 +71,17 @@ class Clock:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._xp = arithmetic.xp
-        self._last = arithmetic.column(slots, torch.nan)
+        self.last = arithmetic.column(slots, torch.nan)
+        """Media seconds of the last picture of each slot; NaN where there was none."""
 
     def forget(self, slot: int) -> None:
-        self._last[slot] = torch.nan
+        self.last[slot] = torch.nan
 
     def since(self, slots: Any, pts: Any, seen: Any) -> Any:
         """(N,) seconds, 0 for the first and where time goes back; where `seen` the clock starts anew."""
-        before = self._last[slots]
+        before = self.last[slots]
         step = pts - before
-        self._last[slots] = self._xp.where(seen, pts, before)
+        self.last[slots] = self._xp.where(seen, pts, before)
         return self._xp.where(step > 0, step, 0.0)  # NaN too
 
 
@@ -98,7 +98,8 @@ class TornBlocks:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._wanted = arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=arithmetic.device))
+        self.wanted = arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=arithmetic.device))
+        """(S,) bool."""
         self._any: set[int] = set()  # slots
         self._clock = Clock(arithmetic, slots)
         self._evidence, self._share = arithmetic.column(slots), arithmetic.column(slots)
@@ -111,16 +112,15 @@ class TornBlocks:
         self._window, self._began = arithmetic.column(slots, torch.nan), arithmetic.column(slots, torch.nan)
         self._corners, self._sides, self._constant = _weights()
         self._host_state = np.zeros((slots, 12))
-        self._fitted = np.array((self._corners, self._sides, self._constant))
-        self._limits = np.array(_LIMITS, np.float64)
+        self.host: Any = None
+        """What engine/measure/host.py goes by: the state, the fitted weights, the limits."""
         if arithmetic.on_host:
-            from kernels.torn_blocks.cpu import torn_blocks_into  # numba loads in a second: only where it is needed
-
-            self._torn_blocks_into: Any = torn_blocks_into
+            fitted = np.array((self._corners, self._sides, self._constant))
+            self.host = self._host_state, fitted, np.array(_LIMITS, np.float64)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         needed = not _BLOCK_NAMES.isdisjoint(wanted)
-        self._wanted[slot] = needed
+        self.wanted[slot] = needed
         (self._any.add if needed else self._any.discard)(slot)
         self._clock.forget(slot)
         for column in (self._evidence, self._share, self._usual_corners, self._usual_sides):
@@ -135,15 +135,13 @@ class TornBlocks:
         return bool(self._any)
 
     def fill(self, rows: Rows) -> None:
+        """On tensors; on the host see engine/measure/every_picture.py."""
         if not self._any:
             return
         arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
-        if arithmetic.on_host:
-            self._fill_on_host(rows)
-            return
         xp = arithmetic.xp
         marked = rows.facts[Fact.CORRUPT] != 0
-        wanted, step = self._wanted[slots], self._clock.since(slots, pts, pts == pts)
+        wanted, step = self.wanted[slots], self._clock.since(slots, pts, pts == pts)
         view[:, _BLOCKS] = arithmetic.view(torn_blocks(rows.only(wanted, arithmetic), rows.references))
         corners, corners_off, sides, sides_off = (view[:, k] for k in range(_BLOCKS.start, _BLOCKS.stop))
         usual_corners, long_enough = self._usual_of(slots, pts, step)
@@ -207,24 +205,3 @@ class TornBlocks:
         ):
             column[slots] = value
         return lasts
-
-    def _fill_on_host(self, rows: Rows) -> None:
-        """The same by one compiled loop: fifty calls of numpy on one value take as long as the kernel."""
-        view = rows.view
-        wanted = self._wanted[rows.slots]
-        frames = rows.only(wanted, self._arithmetic)
-        first = rows.values.data_ptr() + _BLOCKS.start * view.itemsize
-        self._torn_blocks_into(frames, rows.references, first, view.strides[0])
-        host.fold_damage(
-            view,
-            _BLOCKS.start,
-            _BROKEN_COLOUR,
-            _CORRUPTION,
-            rows.facts,
-            self._wanted,
-            rows.slots,
-            rows.pts,
-            self._host_state,
-            self._fitted,
-            self._limits,
-        )

@@ -25,12 +25,12 @@ class Edges:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(slots, arithmetic, interval=EDGES_INTERVAL_SECONDS, loss=0.0, gain=0.0)
+        self.schedule = Schedule(slots, arithmetic, interval=EDGES_INTERVAL_SECONDS, loss=0.0, gain=0.0, watches=False)
         self._any: set[int] = set()  # slots
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         needed = not _NAMES.isdisjoint(wanted)
-        self._schedule.open_slot(slot, needed)
+        self.schedule.open_slot(slot, needed)
         (self._any.add if needed else self._any.discard)(slot)
 
     @property
@@ -40,7 +40,7 @@ class Edges:
     def fill(self, rows: Rows) -> None:
         if not self._any:
             return
-        due = self._schedule.due(rows.slots, rows.pts, self._arithmetic.xp.ones_like(rows.pts))
+        due = self.schedule.due(rows.slots, rows.pts, self._arithmetic.xp.ones_like(rows.pts))
         if due is None:
             return
         table = rows.only(due, self._arithmetic)

@@ -1,7 +1,7 @@
 """Whether the fields of interlaced pictures follow each other in the order that the stream says."""
 
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -39,6 +39,7 @@ class Fields:
         self._arithmetic = arithmetic
         self._any: set[int] = set()  # slots
         self._wanted = arithmetic.column(slots)  # 1 where it is
+        self._without: Any = None  # the facts, on the host, of pictures none of which has an order
         self._last = arithmetic.column(slots, torch.nan)  # media time of the last picture that counted
         # Sums over the last pictures: of what speaks against the order that is said, for it, and of their weights.
         self._against, self._for = arithmetic.column(slots), arithmetic.column(slots)
@@ -57,11 +58,15 @@ class Fields:
 
     def fill(self, rows: Rows) -> None:
         """Fill the columns of the rows that have an order to judge; the others stay NaN."""
-        if not self._any:
+        if not self._any or rows.facts is self._without:
             return
         arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
         xp, orders = arithmetic.xp, rows.facts[Fact.TOP_FIELD_FIRST]
-        judged = (orders >= 0) & (rows.facts[Fact.INTERLACED] > 0) & (self._wanted[slots] > 0)
+        ordered = (orders >= 0) & (rows.facts[Fact.INTERLACED] > 0)
+        if arithmetic.on_host and True not in ordered.tolist():
+            self._without = rows.facts
+            return
+        judged = ordered & (self._wanted[slots] > 0)
         if arithmetic.on_host and True not in judged.tolist():
             return
         looked = judged & (view[:, _LUMA] >= LEAST_MOTION)

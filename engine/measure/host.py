@@ -18,14 +18,16 @@ class When(IntEnum):
     INTERVAL = 3
     GAIN = 4
     CREDIT = 5  # measures for which there was room after the last one
+    BESIDE = 6  # what was watched beside it, then
 
 
-_WIDTH, _HEIGHT, _CORRUPT = int(Fact.WIDTH), int(Fact.HEIGHT), int(Fact.CORRUPT)
-_WANTED, _AT, _WATCHED, _INTERVAL, _GAIN, _CREDIT = (int(column) for column in When)
+_WIDTH, _HEIGHT = int(Fact.WIDTH), int(Fact.HEIGHT)
+_CORRUPT, _INTERLACED = int(Fact.CORRUPT), int(Fact.INTERLACED)
+_WANTED, _AT, _WATCHED, _INTERVAL, _GAIN, _CREDIT, _BESIDE = (int(column) for column in When)
 
 
 @compiled
-def due_rows(state, loss, burst, rate, slots, pts, watched, due):
+def due_rows(state, loss, burst, rate, slots, pts, watched, beside, slack, part, due):
     """Schedule.due on the host: which rows are due, (N,) bool, filled; returns how many.
 
     The caller makes room for it: to make an array here takes numba as long as all the rest.
@@ -39,22 +41,77 @@ def due_rows(state, loss, burst, rate, slots, pts, watched, due):
         before, now = own[_WATCHED], watched[row]
         rested = abs(pts[row] - own[_AT])  # NaN where it was never measured
         same = now >= (1.0 - loss) * before and now <= (1.0 + own[_GAIN]) * before
+        same = same and not abs(beside[row] - own[_BESIDE]) > slack + part * own[_BESIDE]
         room = own[_CREDIT] + rested * rate
         if not (rested < own[_INTERVAL] and same) and not room < 1.0:
             due[row] = True
             own[_AT] = pts[row]
             own[_WATCHED] = now
+            own[_BESIDE] = beside[row]
             own[_CREDIT] = (room if room < burst else burst) - 1.0
             count += 1
     return count
 
 
 @compiled
-def set_where_at_least(values, column, threshold, target, value):
-    """values[row, target] = value for the rows whose `column` is at least the threshold."""
-    for row in range(values.shape[0]):
-        if values[row, column] >= threshold:
-            values[row, target] = value
+def due_of_all(states, settings, burst, view, column, slots, pts, due):
+    """`due_rows` of several schedules, some of which watch a column of the rows.
+
+    Args:
+        states: (P, S, len(When)) float64.
+        settings: (P, 6) float64: loss, rate, and whether the column is watched; else nothing is, and 1 stands for it;
+            slack and part of what is watched beside it, and its column: below 0 it is the same.
+        view: (N, columns) float64.
+        due: (P, N) bool, filled.
+    Returns: bit p is set where the p-th has rows that are due.
+    """
+    found = 0
+    watched, beside = np.empty(slots.shape[0]), np.empty(slots.shape[0])
+    for part in range(states.shape[0]):
+        own = settings[part]
+        watches, other = own[2] != 0.0, int(own[5])
+        for row in range(slots.shape[0]):
+            watched[row] = view[row, column] if watches else 1.0
+            beside[row] = view[row, other] if other >= 0 else watched[row]
+        if due_rows(states[part], own[0], burst, own[1], slots, pts, watched, beside, own[3], own[4], due[part]):
+            found |= 1 << part
+    return found
+
+
+@compiled
+def set_pace(state, slot, interval, gain):
+    """Schedule.pace on the host, of one slot."""
+    state[slot, _INTERVAL], state[slot, _GAIN] = interval, gain
+
+
+@compiled
+def grant(state, slot, burst):
+    """Schedule.pace's `granted` on the host, of one slot."""
+    state[slot, _CREDIT] = burst
+
+
+@compiled
+def next_look(aim, view, row, slot, at):
+    """Aim.interval on the host, of one row that is due.
+
+    Args:
+        aim: columns (K,) int64, and those of the seconds since when, -1 where there is none; enter, lasts, since:
+            (K, S) float64; and the usual seconds, slack and least seconds.
+    """
+    columns, earlier, enter, lasts, since, usual, slack, least = aim
+    found = usual
+    for k in range(columns.shape[0]):
+        now = np.nan
+        if view[row, columns[k]] >= enter[k, slot]:
+            began = at
+            if earlier[k] >= 0 and view[row, earlier[k]] > 0.0:
+                began = at - view[row, earlier[k]]
+            now = began if math.isnan(since[k, slot]) else since[k, slot]
+        since[k, slot] = now
+        left = now + lasts[k, slot] - at - slack  # NaN where it is not bad
+        if 0.0 < left < found:
+            found = left
+    return max(found, least)
 
 
 @compiled
@@ -132,31 +189,66 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
 
 
 @compiled
-def fold_tears(counted, heights, due, slots, kept, kept_usual, evidence, usual, limits):
+def look_for_tears(values, luma, least_motion, facts, slots, due, changes, looked_at, looked):
+    """Of the rows that are due: which to look at for tears, (N,) bool, filled.
+
+    Args:
+        values: (N, columns) float64, of which `luma` is the column of `luma_difference`.
+        changes: (S,) int64, how often each slot's reference has changed; looked_at: (S,), that number when it was due.
+    """
+    for row in range(slots.shape[0]):
+        slot = slots[row]
+        looked[row] = (
+            due[row]
+            and looked_at[slot] != changes[slot]
+            and values[row, luma] >= least_motion
+            and facts[_INTERLACED, row] == 0.0
+        )
+        if due[row]:
+            looked_at[slot] = changes[slot]
+
+
+@compiled
+def fold_tears(values, columns, counted, facts, slots, pts, due, last, heights, evidence, usual, grown, limits, state):
     """Tears.fill on the host: what the counts of `tear` say of each row, added to what was known of it.
 
     Args:
+        values: (N, columns) float64; columns: tear_place, tearing, tearing_since.
         counted: (N, 4, rows) int32, the columns of `tear`.
-        heights: (N,) float64, rows of each picture.
+        facts: (len(Fact), N) float64.
+        slots, pts: (N,).
         due: (N,) bool; nothing is done of the others.
-        slots: (N,).
-        kept, kept_usual: (N,) share of the evidence, and of what is usual, that is not forgotten.
+        last, heights: (S,) float64: time and height of the last picture that was due.
         evidence: (S, 2, R) float64, R at least `rows`; by row, that what is below is late, and that it is ahead.
         usual: (S, 2, 3) float64: blocks that seem torn and those that move, in rows that are no multiple of four, those
             that are, and multiples of eight.
+        grown: four of (S,) float64: the most evidence of a row and which row, as a share of the height; when it began
+            there; when it ceased to grow, NaN while it grows.
         limits: share of torn blocks, least usual share, most for, most against, most evidence, rows at the edge, and
             the share of the height that the edge is at least; how many blocks that fit worse across time are
-            many, and what they say.
-    Returns: (N,) the most evidence of a row, and (N,) that row over the height.
+            many, and what they say; seconds of evidence and of what is usual; evidence that is suspected, and the
+            interval where there is less; evidence that is some; and the share of the height within which a row is the
+            same.
+        state: of the schedule.
     """
-    torn_share, least_usual, most_for, most_against, most_evidence, edge_rows, edge_share, many, worse = limits
-    most, where = np.zeros(slots.shape[0]), np.zeros(slots.shape[0])
+    torn_share, least_usual, most_for, most_against, most_evidence, edge_rows, edge_share, many, worse = limits[:9]
+    evidence_seconds, usual_seconds, suspected, interval, some, same_row = limits[9:]
+    place_column, tearing_column, since_column = columns
+    most, where, began, rests = grown
     gain, loss = np.zeros(3), np.zeros(3)
     for n in range(slots.shape[0]):
         if not due[n]:
             continue
-        whole, own, lately = int(heights[n]), evidence[slots[n]], usual[slots[n]]
+        slot = slots[n]
+        whole, own, lately = int(facts[_HEIGHT, n]), evidence[slot], usual[slot]
         height = min(whole, counted.shape[2])
+        step = pts[n] - last[slot]
+        if not step > 0.0:  # NaN too
+            step = 0.0
+        kept, kept_usual = math.exp(-step / evidence_seconds), math.exp(-step / usual_seconds)
+        if heights[slot] != whole:  # rows of another size are other rows
+            kept = kept_usual = 0.0
+        last[slot], heights[slot] = pts[n], whole
         for kind in range(3):
             # Without the row that has the most, which may be torn.
             total, highest, moving = 0, 0, 0
@@ -168,8 +260,8 @@ def fold_tears(counted, heights, due, slots, kept, kept_usual, evidence, usual, 
                 total += either
                 highest = max(highest, either)
                 moving += counted[n, 3, y]
-            lately[0, kind] = lately[0, kind] * kept_usual[n] + (total - highest)
-            lately[1, kind] = lately[1, kind] * kept_usual[n] + moving
+            lately[0, kind] = lately[0, kind] * kept_usual + (total - highest)
+            lately[1, kind] = lately[1, kind] * kept_usual + moving
             q = min(max(2 * lately[0, kind] / max(lately[1, kind], 1.0), least_usual), 0.5)
             p = max(min(3 * q, 0.9), torn_share)
             gain[kind], loss[kind] = math.log(p / q), math.log((1 - p) / (1 - q))
@@ -177,7 +269,7 @@ def fold_tears(counted, heights, due, slots, kept, kept_usual, evidence, usual, 
         best, place = 0.0, 0
         for direction in range(2):
             for y in range(height):
-                value = own[direction, y] * kept[n]
+                value = own[direction, y] * kept
                 moving = counted[n, 3, y]
                 if moving > 0 and edge <= y < whole - edge:
                     kind = 2 if y % 8 == 0 else 1 if y % 4 == 0 else 0
@@ -193,5 +285,15 @@ def fold_tears(counted, heights, due, slots, kept, kept_usual, evidence, usual, 
                 own[direction, y] = value
                 if value > best:
                     best, place = value, y
-        most[n], where[n] = best, place / whole
-    return most, where
+        at_row, before = place / whole, most[slot]
+        if before < some or abs(at_row - where[slot]) > same_row:
+            began[slot] = pts[n]
+        grows = best >= before * kept + some
+        if grows:
+            rests[slot] = np.nan
+        elif math.isnan(rests[slot]):
+            rests[slot] = pts[n]
+        most[slot], where[slot] = best, at_row
+        values[n, tearing_column], values[n, place_column] = best, at_row
+        values[n, since_column] = pts[n] - (began[slot] if grows else rests[slot])
+        set_pace(state, slot, 0.0 if best >= suspected else interval, 0.0)

@@ -27,12 +27,14 @@ class Information:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(slots, arithmetic, interval=INFORMATION_INTERVAL_SECONDS, loss=0.0, gain=0.0)
+        self.schedule = Schedule(
+            slots, arithmetic, interval=INFORMATION_INTERVAL_SECONDS, loss=0.0, gain=0.0, watches=False
+        )
         self._any: set[int] = set()  # slots
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         needed = not set(COLUMNS).isdisjoint(wanted)
-        self._schedule.open_slot(slot, needed)
+        self.schedule.open_slot(slot, needed)
         (self._any.add if needed else self._any.discard)(slot)
 
     @property
@@ -44,7 +46,7 @@ class Information:
         if not self._any:
             return
         arithmetic, view, xp = self._arithmetic, rows.view, self._arithmetic.xp
-        due = self._schedule.due(rows.slots, rows.pts, xp.ones_like(rows.pts))
+        due = self.schedule.due(rows.slots, rows.pts, xp.ones_like(rows.pts))
         if due is None:
             return
         found = arithmetic.view(siti(rows.only(due, arithmetic), rows.references))

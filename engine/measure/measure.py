@@ -15,15 +15,19 @@ from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
 from engine.measure.damage import TornBlocks
 from engine.measure.edges import Edges
+from engine.measure.every_picture import EveryPicture
 from engine.measure.fields import Fields
 from engine.measure.fingerprints import Fingerprints
 from engine.measure.graphs import Graphs, Inputs, Record, stage
 from engine.measure.information import Information
+from engine.measure.listening import AudioNetworkUse, Listening
 from engine.measure.network import MAP_SHARE, Floats, Network, NetworkUse
 from engine.measure.rows import Part, Room, Rows, facts_array, facts_listed
+from engine.measure.schedule import ScheduledPart, Together
 from engine.measure.sharpness import Sharpness
 from engine.measure.slates import Slates
 from engine.measure.sound import Sound
+from engine.measure.tally import Tally
 from engine.measure.tears import Tears
 from engine.measure.texture import Texture
 from engine.measure.ticks import tick_rows
@@ -57,8 +61,10 @@ class Measure:
         arithmetic: of what is made of their results; that of the device unless told.
         slates: pictures to look for.
         network: how the artifact network is used; None leaves it out.
+        audio_network: how the audio network is used; None leaves it out.
         record: how launches are recorded to be played back; None launches everything one by one. Not for the CPU.
-        followers: who keeps something of the pictures' rows, where the arithmetic is not on the host.
+        followers, sound_followers: who keeps something of the pictures' rows, and of those of sound, where the
+            arithmetic is not on the host.
     """
 
     def __init__(
@@ -68,41 +74,48 @@ class Measure:
         arithmetic: Arithmetic | None = None,
         slates: Sequence[Slate] = (),
         network: NetworkUse | None = None,
+        audio_network: AudioNetworkUse | None = None,
         record: Record | None = None,
         followers: Sequence[Follower] = (),
+        sound_followers: Sequence[Follower] = (),
     ) -> None:
         arithmetic = arithmetic or Arithmetic(device)
         self._device, self._arithmetic = device, arithmetic
         self._spare_slot = slots  # of rows without a picture, which fill up a batch that is played back
         slots += 1
-        self._followers = tuple(followers)
-        self._graphs = Graphs(device, record)
+        self._tally = Tally(device)
+        self._followers = (*followers, self._tally)
+        self._followed = bool(followers)
+        self._graphs: Graphs[Inputs] = Graphs(device, record)
         self._room = Room()
         self._seen: Sequence[tuple[int, ...]] = ()  # of the last batch on the host, with its facts
         self._facts: Any = None
-        self._references: References = HostReferences(slots) if arithmetic.on_host else DeviceReferences(slots, device)
+        on_host = HostReferences(slots)
+        self._reference_changes = on_host.changes
+        self._references: References = on_host if arithmetic.on_host else DeviceReferences(slots, device)
         self._freeze_noise = arithmetic.column(slots)
-        self._frame_stats_into: Any = _host_frame_stats() if arithmetic.on_host else None
         self.fingerprints = Fingerprints(device)
         """Of the streams that are compared with others."""
-        self.network = None if network is None else Network(arithmetic, slots, network)
-        self._at_hand: FrameBatch | None = None
+        self.network = None if network is None else Network(arithmetic, slots, network, record)
         self._damaged: dict[int, _Damaged] = {}  # of the last batch, by slot
-        self._parts: tuple[Part, ...] = (
+        self._scheduled: tuple[ScheduledPart, ...] = (
             Blocks(arithmetic, slots),
             Edges(arithmetic, slots),
             Sharpness(arithmetic, slots),
             Texture(arithmetic, slots),
             Area(arithmetic, slots),
-            Change(arithmetic, slots),
             Slates(arithmetic, slots, slates),
-            TornBlocks(arithmetic, slots),
             Tears(arithmetic, slots),
             Information(arithmetic, slots),
-            Fields(arithmetic, slots),
-            *(() if self.network is None else (self.network,)),
         )
-        self._sound = Sound(arithmetic, slots)
+        change, torn, self._fields = Change(arithmetic, slots), TornBlocks(arithmetic, slots), Fields(arithmetic, slots)
+        at_last = () if self.network is None else (self.network,)
+        # Change comes first: what it says of colour makes others due.
+        self._parts: tuple[Part, ...] = (change, *self._scheduled, torn, self._fields, *at_last)
+        if arithmetic.on_host:
+            together = Together([part.schedule for part in self._scheduled])
+            self._every_picture = EveryPicture(change, torn, together, slots)
+        self._sound = Sound(arithmetic, slots - 1, audio_network, record=record, followers=sound_followers)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         """A stream moves in.
@@ -121,6 +134,7 @@ class Measure:
     def close_slot(self, slot: int) -> None:
         """The stream has moved out: let go of its pictures."""
         self.fingerprints.keep(slot, None)
+        self.fingerprints.keep_tiles(slot, None)
         self._sound.close_slot(slot)
         self._references.forget(slot)
 
@@ -136,6 +150,11 @@ class Measure:
         """The row of sound that a programme's end adds; see Sound.programme."""
         return self._sound.programme(slot, end)
 
+    @property
+    def listening(self) -> Listening | None:
+        """The audio network at work; None where it is left out."""
+        return self._sound.listening
+
     def frames(self, batch: FrameBatch) -> Measures:
         """Measure pictures."""
         self._references.prepare(batch)
@@ -149,18 +168,18 @@ class Measure:
         rows = self._graphs.rows(count)
         if self.network is not None:
             # Before what is recorded: it is due now and then only, and the earlier pictures are still there.
-            self.network.look(batch, lambda _, slots: self._references.rows(slots)[0])
+            self.network.look(batch, lambda slots: self._references.rows(slots)[0])
         staged = stage(batch, rows, self._spare_slot, pinned=self._device.type == "cuda")
         for follower in self._followers:
             follower.before(batch.slots.numpy(), batch.pts.numpy())
         kind = self._room, tuple(part.runs for part in self._parts)
-        values, inputs = self._graphs.run(kind, staged, rows, self._launch)
+        values, inputs = self._graphs.run(kind, rows, lambda: Inputs(rows, self._device), staged, self._launch)
         slots, pts = inputs.slots[:count], inputs.pts[:count]
         # Where their rows go is known on the host alone: no part of what is played back.
         self.fingerprints.take(batch, inputs.frames[:count])
         return Measures(
             "video", VIDEO_COLUMNS, batch.slots, batch.pts, batch.pts, values[:count],
-            device_rows=(slots, pts, pts), kept=bool(self._followers),
+            device_rows=(slots, pts, pts), kept=self._followed, tally=self._tally.of(rows),
         )  # fmt: skip
 
     def _frames_on_host(self, batch: FrameBatch) -> Tensor:
@@ -169,12 +188,22 @@ class Measure:
             self._room, self._facts, self._seen = Room().around(batch), facts_array(seen), seen
         references, retain = self._references.rows(batch.slots)
         values, view = self._arithmetic.nothing_measured(len(seen), len(VIDEO_COLUMNS))
-        self._frame_stats_into(batch.frames, references, retain, values.data_ptr(), view.strides[0])
         slots, pts = batch.slots.numpy(), batch.pts.numpy()
+        rows = Rows(
+            self._room, self._facts, batch.frames, references, values, view, slots, pts, self._reference_changes
+        )
         if self.network is not None:
-            self.network.look(batch, lambda due, _: references[due])
-            self._at_hand = batch
-        self._fill(Rows(self._room, self._facts, batch.frames, references, values, view, slots, pts))
+            self.network.look(batch, lambda due: references[due])
+        due = self._every_picture.fill(rows, retain, batch.slots)
+        for part in range(due.bit_length()):
+            if due >> part & 1:
+                self._scheduled[part].fill(rows)
+        self._fields.fill(rows)
+        if self.network is not None:
+            self.network.fill(rows)
+            self._damaged = self._damaged_of(batch, rows)
+        # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
+        self._references.update(slots, view[:, _MAFD], self._freeze_noise)
         return values
 
     def _launch(self, inputs: Inputs) -> Tensor:
@@ -182,28 +211,30 @@ class Measure:
         references, retain = self._references.rows(inputs.slots)
         frames, (values, view) = inputs.frames, self._arithmetic.nothing_measured(len(inputs.slots), len(VIDEO_COLUMNS))
         values[:, :_FRAME_COLUMNS] = frame_stats(frames, references, retain)
-        self._fill(Rows(self._room, inputs.facts, frames, references, values, view, inputs.slots, inputs.pts))
+        rows = Rows(self._room, inputs.facts, frames, references, values, view, inputs.slots, inputs.pts)
+        for part in self._parts:
+            part.fill(rows)
+        # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
+        self._references.update(rows.slots, view[:, _MAFD], self._freeze_noise)
         for follower in self._followers:
             follower.keep(inputs.slots, inputs.pts, values)
         return values
 
-    def _fill(self, rows: Rows) -> None:
-        for part in self._parts:
-            part.fill(rows)
-        if self.network is not None and self._arithmetic.on_host:
-            self._damaged = self._damaged_of(rows)
-        # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
-        self._references.update(rows.slots, rows.view[:, _MAFD], self._freeze_noise)
-
     @property
     def graph_problem(self) -> str:
         """Why a GPU's launches are not played back from a recording; "" where they are, and on the CPU."""
-        return self._graphs.problem
+        looks = "" if self.network is None else self.network.graph_problem
+        return self._graphs.problem or self._sound.graph_problem or looks
 
     @property
     def replays(self) -> int:
-        """Batches that were played back from a recording."""
+        """Batches of pictures that were played back from a recording."""
         return self._graphs.replays
+
+    @property
+    def sound_replays(self) -> int:
+        """Batches of sound that were played back from a recording."""
+        return self._sound.replays
 
     def map_of(self, slot: int, surface: Surface) -> Callable[[], Floats] | None:
         """What makes the map of damage of a slot's picture, from any thread.
@@ -217,10 +248,8 @@ class Measure:
         network = self.network
         return lambda: network.map_of(damaged.surface, damaged.frame, damaged.reference)
 
-    def _damaged_of(self, rows: Rows) -> dict[int, "_Damaged"]:
+    def _damaged_of(self, batch: FrameBatch, rows: Rows) -> dict[int, "_Damaged"]:
         """The pictures of a batch that a map may be wanted of."""
-        batch, self._at_hand = self._at_hand, None
-        assert batch is not None
         found = {}
         for row in np.flatnonzero(rows.view[:, _CORRUPTION] >= MAP_SHARE):
             slot, surface = batch.numbers[row], batch.surfaces[row]
@@ -234,12 +263,5 @@ class Measure:
         return self._sound.measure(batch)
 
     def ticks(self, ticks: Sequence[tuple[int, StreamTick]]) -> Measures:
-        """Put the counters of ingest and decode into rows, at most one per slot."""
-        return tick_rows(ticks, self._device)
-
-
-def _host_frame_stats() -> Any:
-    """What `frame_stats` runs on the CPU, without its check of the tables, which are our own, and without a copy."""
-    from kernels.frame_stats.cpu import frame_stats_into  # numba loads in a second: only where it is needed
-
-    return frame_stats_into
+        """Put the counters of ingest and decode into rows, at most one per slot; on the host, as they are."""
+        return tick_rows(ticks)

@@ -2,8 +2,8 @@
 
 A picture is looked at as often as the stream's rate says, by its own time, in PIECES places: where it changed most from
 the picture before, and elsewhere by chance, which the stream's name and the picture's time decide. So what is said of a
-stream depends on nothing but the stream. On the CPU each picture goes through the network by itself, on a GPU in
-batches of one size that are filled up with empty pieces.
+stream depends on nothing but the stream. On the CPU each picture goes through the network by itself; on a GPU in
+batches of one size that are filled up with empty pieces, by launches that are recorded and played back (graphs.py).
 
 Pictures that are interlaced are not looked at: nobody has measured what it would say of them.
 """
@@ -21,8 +21,11 @@ from torch import Tensor
 
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place
+from engine.measure.graphs import Graphs, Record
+from engine.measure.network_table import LookInputs, stage_looks
 from engine.measure.rows import Rows
 from engine.media import FrameBatch, Surface
+from kernels.layout import Field
 from kernels.tile_stats import MEASURES, TILE_COLUMNS, TILE_ROWS, TILES, tile_stats
 from kernels.to_network import PIECE, to_network
 from models.artifact_net import LABELS, TILE
@@ -64,6 +67,13 @@ class NetworkUse:
     judges: bool = False
 
 
+def network_dtype(device: torch.device) -> torch.dtype:
+    """What the network's numbers are in on a device: of 16 bits on a GPU, in the form that its tensor cores know."""
+    if device.type == "cpu":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+
+
 class Network:
     """The part of `to_network` and the network.
 
@@ -71,18 +81,23 @@ class Network:
         arithmetic: of the device.
         slots: number of slots.
         use: how.
+        record: how launches are recorded to be played back; None launches everything one by one. Not for the CPU.
     """
 
-    def __init__(self, arithmetic: Arithmetic, slots: int, use: NetworkUse) -> None:
+    def __init__(self, arithmetic: Arithmetic, slots: int, use: NetworkUse, record: Record | None = None) -> None:
         self._arithmetic, self._use = arithmetic, use
+        self._graphs: Graphs[LookInputs] = Graphs(arithmetic.device, record)
+        self._spare_slot = slots - 1  # of rows without a picture
         self._on_cpu = arithmetic.device.type == "cpu"
         if self._on_cpu:
             # A handful of small convolutions: handing them to other threads costs more than it saves, and with one
             # thread the sums are the same on every machine, however many cores it has.
             torch.set_num_threads(1)
-        self._half = not self._on_cpu
-        net = copy.deepcopy(use.artifact.net).to(arithmetic.device)
-        self._net = net.to(torch.bfloat16) if self._half else net
+        self._together = CPU_BATCH if self._on_cpu else CUDA_BATCH
+        self._dtype = network_dtype(arithmetic.device)
+        self._net = copy.deepcopy(use.artifact.net).to(arithmetic.device, self._dtype)
+        # Constants, where launches that are recorded find them.
+        self._grid = torch.tensor([TILE_ROWS, TILE_COLUMNS], device=arithmetic.device)
         self._rate = [0.0] * slots  # as it is for now; 0 does not look
         self._wanted: set[int] = set()
         self._seen: list[int | None] = [None] * slots  # the last step of the rate that was looked at
@@ -109,20 +124,32 @@ class Network:
     def runs(self) -> bool:
         return bool(self._wanted)
 
-    def look(self, batch: FrameBatch, references: Callable[[Tensor, Tensor], Tensor]) -> None:
+    @property
+    def replays(self) -> int:
+        """Looks that were played back from a recording."""
+        return self._graphs.replays
+
+    @property
+    def graph_problem(self) -> str:
+        """As `Measure.graph_problem`."""
+        return self._graphs.problem
+
+    def look(self, batch: FrameBatch, references: Callable[[Tensor], Tensor]) -> None:
         """Look at those pictures of a batch whose time has come, before anything else is made of it.
 
         Args:
             batch: at hand.
-            references: rows of the pictures before, by rows of the batch and by their slots, both on the device.
+            references: rows of the pictures before: on the CPU by rows of the batch, on a GPU by slots there.
         """
         self.looked = tuple(
             row
             for row, (slot, surface) in enumerate(zip(batch.numbers, batch.surfaces, strict=True))
             if self._is_due(slot, surface)
         )
-        if self.looked:
+        if self.looked and self._arithmetic.on_host:
             self._look(batch, self.looked, references)
+        elif self.looked:
+            self._look_there(batch, self.looked, references)
 
     def fill(self, rows: Rows) -> None:
         """Fill the columns with what was seen just now; they stay NaN for pictures that were not looked at."""
@@ -143,43 +170,70 @@ class Network:
         before, self._seen[slot] = self._seen[slot], step
         return before is not None and step != before and not surface.interlaced
 
-    def _look(
-        self, batch: FrameBatch, due: Sequence[int], references_of: Callable[[Tensor, Tensor], Tensor]
-    ) -> None:  # fmt: skip
-        arithmetic, device = self._arithmetic, self._arithmetic.device
+    def _look(self, batch: FrameBatch, due: Sequence[int], references_of: Callable[[Tensor], Tensor]) -> None:
         surfaces = [batch.surfaces[row] for row in due]
         index = torch.tensor(due)
-        slots = batch.slots[index].to(device)
-        frames = batch.frames[index].to(device)
-        references = references_of(index.to(device), slots)
-        sizes = torch.tensor([[s.height, s.width] for s in surfaces])
+        slots, frames = batch.slots[index], batch.frames[index]
         chance = torch.tensor([_places_by_chance(s, PIECES - POINTED) for s in surfaces])
         ranges = torch.tensor([int(s.full_range) for s in surfaces])
-        sizes, chance, ranges = (t.to(device, non_blocking=True) for t in (sizes, chance, ranges))
-        change = tile_stats(frames, references)[:, _DIFFERENCE].nan_to_num()
-        corners = torch.cat([_places_of_change(change, sizes), chance], dim=1)  # (D, PIECES, 2)
-        row = torch.arange(len(due), device=device)
-        crops = torch.empty((len(due), PIECES, 4), dtype=torch.int64, device=device)
-        crops[..., 0], crops[..., 1:3], crops[..., 3] = row[:, None], corners, ranges[:, None]
-        said = self._said(frames, references, crops.reshape(-1, 4)).reshape(len(due), PIECES, PIECE_TILES, PIECE_TILES)
-        inside = _inside(corners, sizes)
+        with torch.inference_mode():
+            said, area = self._seen_of(frames, references_of(index), chance, ranges)
         if self.told_tiles is not None:
-            self.told_tiles(due, torch.where(inside, said, torch.nan))
+            self.told_tiles(due, said)
+        self._area[slots.numpy()] = area.numpy()
+
+    def _look_there(self, batch: FrameBatch, due: Sequence[int], references_of: Callable[[Tensor], Tensor]) -> None:
+        device = self._arithmetic.device
+        at_once = self._together // PIECES
+        rows = self._graphs.rows(-(-len(due) // at_once)) * at_once
+        chance = [_places_by_chance(batch.surfaces[row], PIECES - POINTED) for row in due]
+        staged = stage_looks(batch, due, chance, rows, self._spare_slot, pinned=device.type == "cuda")
+
+        def launch(inputs: LookInputs) -> Tensor:
+            with torch.no_grad():
+                said, area = self._seen_of(inputs.frames, references_of(inputs.slots), inputs.chance, inputs.ranges)
+                self._area[inputs.slots] = area
+                return said
+
+        said, _ = self._graphs.run(
+            "looks", rows, lambda: LookInputs(rows, PIECES - POINTED, device), staged, launch,
+            copied=self.told_tiles is not None,
+        )  # fmt: skip
+        if self.told_tiles is not None:
+            self.told_tiles(due, said[: len(due)])
+
+    def _seen_of(self, frames: Tensor, references: Tensor, chance: Tensor, ranges: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network says of pieces of pictures.
+
+        Args:
+            frames, references: (D, fields): rows of the pictures and of those before.
+            chance: (D, PIECES - POINTED, 2): corners that were chosen by chance.
+            ranges: (D,): 1 for full range, else 0.
+        Returns: (D, PIECES, tiles, tiles) float32, how probable damage is in each tile, NaN beyond the picture; and
+            (D,) float64, the share of those within that are damaged.
+        """
+        sizes = torch.stack([frames[:, Field.HEIGHT], frames[:, Field.WIDTH]], dim=1)
+        change = tile_stats(frames, references)[:, _DIFFERENCE].nan_to_num()
+        corners = torch.cat([_places_of_change(change, sizes, self._grid), chance], dim=1)  # (D, PIECES, 2)
+        row = torch.arange(len(frames), device=frames.device)
+        crops = torch.empty((len(frames), PIECES, 4), dtype=torch.int64, device=frames.device)
+        crops[..., 0], crops[..., 1:3], crops[..., 3] = row[:, None], corners, ranges[:, None]
+        said = self._said(frames, references, crops.reshape(-1, 4)).reshape(-1, PIECES, PIECE_TILES, PIECE_TILES)
+        inside = _inside(corners, sizes)
         over = (said >= self._use.artifact.point.tile) & inside
         area = over.sum(dim=(1, 2, 3)).double() / inside.sum(dim=(1, 2, 3)).clamp(min=1)
-        self._area[arithmetic.view(slots)] = arithmetic.view(area)
+        return torch.where(inside, said, torch.nan), area
 
     def _said(self, frames: Tensor, references: Tensor, crops: Tensor) -> Tensor:
         """(M, PIECE_TILES, PIECE_TILES) float32: how probable damage is in each tile of each piece."""
-        size = CPU_BATCH if self._on_cpu else CUDA_BATCH
         count = crops.shape[0]
-        room = -count % size
+        room = -count % self._together
         if room:
             crops = torch.cat([crops, crops.new_full((room, crops.shape[1]), -1)])
-        with torch.inference_mode():
+        with torch.no_grad():
             said = [
-                self._net(to_network(frames, references, part, self._half))[:, _LABEL].float().sigmoid()
-                for part in torch.split(crops, size)
+                self._net(to_network(frames, references, part, self._dtype))[:, _LABEL].float().sigmoid()
+                for part in torch.split(crops, self._together)
             ]
         return torch.cat(said)[:count].clone()
 
@@ -254,16 +308,16 @@ def _places_by_chance(surface: Surface, count: int) -> list[tuple[int, int]]:
     return found
 
 
-def _places_of_change(change: Tensor, sizes: Tensor) -> Tensor:
+def _places_of_change(change: Tensor, sizes: Tensor, grid: Tensor) -> Tensor:
     """Corners of pieces around the tiles that changed most, apart from each other.
 
     Args:
         change: (D, TILES) float64, mean change of each tile as a share of full scale.
         sizes: (D, 2) int64, height and width.
+        grid: TILE_ROWS and TILE_COLUMNS.
     Returns: (D, POINTED, 2) int64, multiples of TILE.
     """
     tiles = torch.arange(TILES, device=change.device)
-    grid = torch.tensor([TILE_ROWS, TILE_COLUMNS], device=change.device)
     at = torch.stack([tiles // TILE_COLUMNS, tiles % TILE_COLUMNS], dim=1)  # (TILES, 2)
     middles = (2 * at[None] + 1) * sizes[:, None] // (2 * grid)  # (D, TILES, 2)
     # All different, so that the largest is the same one everywhere.

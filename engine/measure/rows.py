@@ -86,6 +86,7 @@ class Rows:
         values: (N, len(VIDEO_COLUMNS)) float64 on the device; NaN where nothing was measured yet.
         view: `values`, as the arithmetic wants it.
         slots, pts: (N,) int64 and float64, as the arithmetic wants them.
+        reference_changes: (S,) int64, how often each slot's reference has changed; None where the host does not know.
     """
 
     room: Room
@@ -96,6 +97,7 @@ class Rows:
     view: Any
     slots: Any
     pts: Any
+    reference_changes: Any = None
 
     def only(self, due: Any, arithmetic: Arithmetic) -> Tensor:
         """The table of frames, with the rows that are not due to be skipped; it is only read."""

@@ -8,6 +8,7 @@ import torch
 from engine.measure.aim import Aim
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
+from engine.measure.host_folds import fold_sharpness
 from engine.measure.rows import Fact, Rows
 from engine.measure.schedule import Schedule
 from kernels.sharpness import COLUMNS, sharpness
@@ -30,6 +31,11 @@ MEMORY_SECONDS: Final = 600.0
 _GRADIENT, _BLUR, _SHARPNESS = place("gradient"), place("blur"), places(COLUMNS)
 _SPAN, _DEVIATION = place("edge_span"), place("cell_deviation")
 _NAMES: Final = frozenset((*COLUMNS, "blur"))
+# As engine/measure/host_folds.py takes them.
+_COLUMNS: Final = _SPAN, _DEVIATION, _BLUR
+_LIMITS: Final = (
+    LINES, LARGEST_CELL, FEWEST_LINES, CONTRAST, NO_EDGE, SOFTER, MEMORY_SECONDS, SHARPNESS_GRADIENT_CHANGE,
+)  # fmt: skip
 
 
 class Sharpness:
@@ -44,7 +50,7 @@ class Sharpness:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(
+        self.schedule = Schedule(
             slots,
             arithmetic,
             interval=SHARPNESS_INTERVAL_SECONDS,
@@ -57,23 +63,27 @@ class Sharpness:
         self._at = arithmetic.column(slots, torch.nan)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
-        self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
+        self.schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
         self._aim.open_slot(slot, parameters)
         self._steepest[slot] = self._at[slot] = torch.nan
 
     @property
     def runs(self) -> bool:
-        return self._schedule.runs
+        return self.schedule.runs
 
     def fill(self, rows: Rows) -> None:
         """Fill the columns of the rows that are due; the others stay NaN."""
         arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
-        due = self._schedule.due(slots, pts, view[:, _GRADIENT])
+        due = self.schedule.due(slots, pts, view[:, _GRADIENT])
         if due is None:
             return
         xp = arithmetic.xp
         table = rows.only(due, arithmetic)
         view[:, _SHARPNESS] = arithmetic.view(sharpness(table, rows.room.pixels))
+        if arithmetic.on_host:
+            known, state, aim = (self._steepest, self._at), self.schedule.state, self._aim.host
+            fold_sharpness(view, _COLUMNS, rows.facts, slots, pts, due, *known, _LIMITS, state, aim)
+            return
         shorter = xp.minimum(rows.facts[Fact.WIDTH], rows.facts[Fact.HEIGHT])
         lines = shorter / ((shorter + LINES // 2) // LINES).clip(1.0, float(LARGEST_CELL))
         scale = (LINES / lines.clip(FEWEST_LINES, LINES)) ** 0.5
@@ -81,7 +91,7 @@ class Sharpness:
         score = xp.where(xp.isnan(view[:, _SPAN]), empty, view[:, _SPAN] * scale)
         score = self._less_where_usual(slots, pts, due, score)
         view[:, _BLUR] = xp.where(due, score, torch.nan)
-        self._schedule.pace(
+        self.schedule.pace(
             slots, due, due, interval=self._aim.interval(view, slots, pts, due), gain=SHARPNESS_GRADIENT_CHANGE
         )
 

@@ -32,7 +32,7 @@ class Slates:
 
     def __init__(self, arithmetic: Arithmetic, slots: int, slates: Sequence[Slate] = ()) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(
+        self.schedule = Schedule(
             slots,
             arithmetic,
             interval=SLATE_INTERVAL_SECONDS,
@@ -44,7 +44,7 @@ class Slates:
         self._known = arithmetic.view(torch.from_numpy(known).to(arithmetic.device))
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
-        self._schedule.open_slot(slot, self._any and NAME in wanted)
+        self.schedule.open_slot(slot, self._any and NAME in wanted)
 
     @property
     def runs(self) -> bool:
@@ -55,7 +55,7 @@ class Slates:
         if not self._any:
             return
         arithmetic, view = self._arithmetic, rows.view
-        due = self._schedule.due(rows.slots, rows.pts, view[:, _GRADIENT])
+        due = self.schedule.due(rows.slots, rows.pts, view[:, _GRADIENT])
         if due is None:
             return
         tiles = arithmetic.view(tile_stats(rows.only(due, arithmetic), rows.references))

@@ -1,14 +1,23 @@
-"""100 ms blocks of sound -> their columns."""
+"""100 ms blocks of sound -> their columns.
+
+On a GPU what is launched for a batch is recorded once per size and played back, as for pictures (graphs.py).
+"""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import torch
+from torch import Tensor
 
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import AUDIO_COLUMNS
-from engine.media import AudioBatch, Measures
+from engine.measure.graphs import Graphs, Record
+from engine.measure.host_sound import HostSound
+from engine.measure.listening import COLUMNS as LISTENING_COLUMNS
+from engine.measure.listening import AudioNetworkUse, Listening
+from engine.measure.sound_table import SoundInputs, stage_sound
+from engine.media import AudioBatch, Follower, Measures
 from kernels.audio_stats import COLUMNS as STATS_COLUMNS
 from kernels.audio_stats import AudioState, loudness_summary, measure_audio
 from kernels.sound_features import FeatureState, sound_features
@@ -24,6 +33,7 @@ _STATS: Final = len(STATS_COLUMNS)
 _TRENDS: Final = slice(_STATS, _STATS + len(TREND_COLUMNS))
 _MOMENTARY: Final = STATS_COLUMNS.index("momentary")
 _PROGRAMME_ERROR: Final = AUDIO_COLUMNS.index("programme_error")
+_LISTENING: Final = slice(AUDIO_COLUMNS.index(LISTENING_COLUMNS[0]), AUDIO_COLUMNS.index(LISTENING_COLUMNS[-1]) + 1)
 _TREND_NAMES: Final = frozenset(TREND_COLUMNS)
 
 
@@ -33,17 +43,38 @@ class Sound:
     Args:
         arithmetic: of the device.
         slots: number of slots.
+        network: how the audio network is used; None leaves it out.
+        record: how launches are recorded to be played back; None launches everything one by one.
+        followers: who keeps something of the rows, where the arithmetic is not on the host.
     """
 
-    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
+    def __init__(
+        self,
+        arithmetic: Arithmetic,
+        slots: int,
+        network: AudioNetworkUse | None = None,
+        *,
+        record: Record | None = None,
+        followers: Sequence[Follower] = (),
+    ) -> None:
         device = arithmetic.device
         self._device = device
+        self._graphs: Graphs[SoundInputs] = Graphs(device, record)
+        self._followers = tuple(followers)
+        self._spare_slot = slots
+        self._channels = 1  # most of all blocks so far
+        if not arithmetic.on_host:
+            slots *= 2  # rows that fill up a batch are fewer than those of streams, and each has a slot of its own
         self._audio = AudioState.allocate(slots, device)
         self._features = FeatureState.allocate(slots, device)
         self._trends = TrendState.allocate(slots, device)
         self._wants_trends: set[int] = set()
         self._targets: dict[int, float] = {}  # of the slots whose whole programme is judged, LUFS
         self._noise = torch.zeros(slots, dtype=torch.float64, device=device)
+        self.listening = None if network is None else Listening(device, slots, network)
+        self._on_host: HostSound | None = None
+        if arithmetic.on_host:
+            self._on_host = HostSound(self._audio, self._features, self._trends, self._noise.numpy())
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         """A stream moves in; as `Part.open_slot`."""
@@ -60,11 +91,15 @@ class Sound:
         if "programme_error" in wanted:
             self._targets[slot] = parameters.get("audio.programme_loudness", {}).get("target", TARGET_LUFS)
         self._noise[slot] = silence.get("noise", 0.001)
+        if self.listening is not None:
+            self.listening.open_slot(slot, wanted)
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out."""
         self._wants_trends.discard(slot)
         self._targets.pop(slot, None)
+        if self.listening is not None:
+            self.listening.close_slot(slot)
 
     def loudness(self, slot: int) -> dict[str, float | None]:
         """Programme loudness of all that the slot's stream has played; see kernels.audio_stats.LoudnessSummary."""
@@ -87,23 +122,69 @@ class Sound:
         start, until = torch.zeros(1, dtype=torch.float64), torch.tensor([end], dtype=torch.float64)
         return Measures("audio", AUDIO_COLUMNS, torch.tensor([slot]), start, until, values)
 
+    @property
+    def graph_problem(self) -> str:
+        """As `Measure.graph_problem`."""
+        return self._graphs.problem
+
+    @property
+    def replays(self) -> int:
+        """Batches that were played back from a recording."""
+        return self._graphs.replays
+
     def measure(self, batch: AudioBatch) -> Measures:
         """Measure blocks."""
-        slots = batch.slots.to(self._device) if batch.device_rows is None else batch.device_rows[0]
+        until = batch.pts + batch.seconds
+        listening = self.listening if self.listening is not None and self.listening.runs else None
+        if listening is not None:
+            # Before what is recorded: it is due now and then only, and what it says waits in the slots' memory.
+            listening.hear(batch)
+        if self._on_host is not None:
+            values = self._on_host.rows(batch, trends=bool(self._wants_trends))
+            if listening is not None:
+                values[:, _LISTENING] = listening.said[batch.slots]
+            return Measures("audio", AUDIO_COLUMNS, batch.slots, batch.pts, until, values)
+        count = len(batch.slots)
+        rows = self._graphs.rows(count)
+        # Room is never given back: what was recorded with it can be played again.
+        channels = self._channels = max(self._channels, batch.samples.shape[1])
+        for follower in self._followers:
+            follower.before(batch.slots.numpy(), batch.pts.numpy())
+        staged = stage_sound(batch, rows, channels, self._spare_slot, pinned=self._device.type == "cuda")
+        values, inputs = self._graphs.run(
+            (channels, bool(self._wants_trends), listening is not None),
+            rows,
+            lambda: SoundInputs(rows, channels, self._device),
+            staged,
+            self._launch,
+        )
+        there = inputs.slots[:count], inputs.pts[:count], inputs.until[:count]
+        return Measures(
+            "audio", AUDIO_COLUMNS, batch.slots, batch.pts, until, values[:count],
+            device_rows=there, kept=bool(self._followers),
+        )  # fmt: skip
+
+    def _launch(self, inputs: SoundInputs) -> Tensor:
+        """What runs on a device for a batch, launch by launch."""
+        values = self._measured(
+            inputs.samples, inputs.channels, inputs.valid, inputs.weights, inputs.clip_level, inputs.slots
+        )
+        for follower in self._followers:
+            follower.keep(inputs.followed, inputs.pts, values)
+        return values
+
+    def _measured(
+        self, samples: Tensor, channels: Tensor, valid: Tensor, weights: Tensor, clip_level: Tensor, slots: Tensor
+    ) -> Tensor:
+        """(N, columns) of N blocks; arguments as those of `measure_audio`."""
         values = torch.full((len(slots), len(AUDIO_COLUMNS)), math.nan, dtype=torch.float64, device=self._device)
         values[:, :_STATS] = measure_audio(
-            self._audio,
-            batch.samples,
-            batch.channels,
-            batch.valid,
-            batch.weights,
-            batch.clip_level,
-            slots,
-            self._noise[slots],
+            self._audio, samples, channels, valid, weights, clip_level, slots, self._noise[slots]
         )
         if self._wants_trends:
-            features = sound_features(self._features, batch.samples, batch.channels, batch.valid, slots)
+            features = sound_features(self._features, samples, channels, valid, slots)
             momentary, trends = values[:, _MOMENTARY], values[:, _TRENDS]
-            sound_trends(self._trends, features, batch.valid, batch.weights, momentary, slots, trends)
-        until = batch.pts + batch.seconds
-        return Measures("audio", AUDIO_COLUMNS, batch.slots, batch.pts, until, values, device_rows=batch.device_rows)
+            sound_trends(self._trends, features, valid, weights, momentary, slots, trends)
+        if self.listening is not None and self.listening.runs:
+            values[:, _LISTENING] = self.listening.said[slots]
+        return values

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from engine.measure import host
@@ -16,6 +17,10 @@ from kernels.tear import tear
 # Tears are looked for so often; and with every picture as long as a row has so much evidence.
 TEAR_INTERVAL_SECONDS: Final = 0.2
 SUSPECTED: Final = 3.0
+# Evidence begins at this, and grows by this with what is torn.
+SOME: Final = 0.5
+# It is the same row's within this share of the height.
+SAME_ROW: Final = 0.003
 # A picture's blocks at a torn row seem torn in this share of those that move, at least; elsewhere in LEAST_USUAL, or in
 # as many as in the rows of its kind: multiples of eight, of four, and others, as coding leaves steps on its own grid.
 TORN_SHARE: Final = 0.1
@@ -37,12 +42,14 @@ EDGE_SHARE: Final = 50
 LEAST_MOTION: Final = 0.25 / 256
 
 _MAFD, _LUMA = place("mafd"), place("luma_difference")
-_PLACE, _TEARING = place("tear_place"), place("tearing")
-_NAMES: Final = frozenset(("tear_place", "tearing"))
+_PLACE, _TEARING, _SINCE = place("tear_place"), place("tearing"), place("tearing_since")
+_NAMES: Final = frozenset(("tear_place", "tearing", "tearing_since"))
 # As engine/measure/host.py takes them.
 _LIMITS: Final = (
     TORN_SHARE, LEAST_USUAL, MOST_FOR, MOST_AGAINST, MOST_EVIDENCE, EDGE_ROWS, EDGE_SHARE, MANY_AGAINST, FITS_WORSE,
+    EVIDENCE_SECONDS, USUAL_SECONDS, SUSPECTED, TEAR_INTERVAL_SECONDS, SOME, SAME_ROW,
 )  # fmt: skip
+_COLUMNS: Final = _PLACE, _TEARING, _SINCE
 # Rows for which evidence is kept; of a taller picture those below are not looked at.
 _ROWS: Final = 2176
 
@@ -51,7 +58,8 @@ class Tears:
     """The part of `tear`.
 
     `tearing` is the evidence that a row is torn, of the row that has the most: how much likelier the last pictures are
-    with a tear at that row than without one, as a logarithm. `tear_place` is that row over the height.
+    with a tear at that row than without one, as a logarithm. `tear_place` is that row over the height. `tearing_since`
+    is how long ago the evidence began, while it grows; or since the picture after the last with which it grew.
 
     Args:
         arithmetic: of the device.
@@ -61,13 +69,20 @@ class Tears:
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
         # `rate` is no bound: every picture may be looked at.
-        self._schedule = Schedule(slots, arithmetic, interval=TEAR_INTERVAL_SECONDS, loss=0.0, gain=0.0, rate=1000.0)
+        self.schedule = Schedule(
+            slots, arithmetic, interval=TEAR_INTERVAL_SECONDS, loss=0.0, gain=0.0, rate=1000.0, watches=False
+        )
         self._clock = Clock(arithmetic, slots)
         self._any: set[int] = set()  # slots
         # Pictures that repeat keep their reference (engine/references.py), and say the same of it again and again: the
         # one of a slot that is `used` is not looked at twice. `noise`: what is a repeat.
         self._used, self._noise = arithmetic.column(slots), arithmetic.column(slots)
+        # The same on the host, which knows when references change: the one that was looked at by its number.
+        self._looked_at = np.full(slots, -1, np.int64)
         self._height = arithmetic.column(slots)  # of the last picture
+        # The most evidence of a row, and which row; when it began there; when it ceased to grow, NaN while it grows.
+        self._most, self._began = arithmetic.column(slots), arithmetic.column(slots, torch.nan)
+        self._rests, self._where = arithmetic.column(slots, torch.nan), arithmetic.column(slots)
         # Evidence of each row that the part below it is late, and that it is ahead.
         self._evidence = arithmetic.view(torch.zeros((slots, 2, _ROWS), dtype=torch.float64, device=arithmetic.device))
         # Blocks that seem torn, and those that move, lately and by the kind of row.
@@ -76,11 +91,12 @@ class Tears:
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         needed = not _NAMES.isdisjoint(wanted)
         (self._any.add if needed else self._any.discard)(slot)
-        self._schedule.open_slot(slot, needed)
-        self._used[slot] = 0.0
+        self.schedule.open_slot(slot, needed)
+        self._used[slot], self._looked_at[slot] = 0.0, -1
         self._noise[slot] = parameters.get("video.freeze", {}).get("noise", 0.001)
         self._clock.forget(slot)
-        self._height[slot] = 0.0
+        self._height[slot] = self._most[slot] = 0.0
+        self._began[slot] = self._rests[slot] = torch.nan
         self._evidence[slot] = 0.0
         self._usual[slot] = 0.0
 
@@ -93,13 +109,14 @@ class Tears:
         if not self._any:
             return
         arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
+        if arithmetic.on_host:
+            self._fill_on_host(rows)
+            return
         xp = arithmetic.xp
-        due = self._schedule.due(slots, pts, xp.ones_like(pts))
+        due = self.schedule.due(slots, pts, xp.ones_like(pts))
         kept_reference = view[:, _MAFD] <= self._noise[slots]
         used = self._used[slots] > 0
-        self._used[slots] = (kept_reference & (used if due is None else used | due)) * xp.ones_like(pts)
-        if due is None:
-            return
+        self._used[slots] = (kept_reference & (used | due)) * xp.ones_like(pts)
         height = rows.facts[Fact.HEIGHT]
         # The fields of an interlaced picture are two moments as well, row by row.
         whole = rows.facts[Fact.INTERLACED] == 0
@@ -109,15 +126,38 @@ class Tears:
         same = (height == self._height[slots]) * xp.ones_like(pts)  # rows of another size are other rows
         self._height[slots] = xp.where(due, height, self._height[slots])
         kept, kept_usual = xp.exp(-step / EVIDENCE_SECONDS) * same, xp.exp(-step / USUAL_SECONDS) * same
-        if arithmetic.on_host:
-            most, where = host.fold_tears(
-                counted.numpy(), height, due, slots, kept, kept_usual, self._evidence, self._usual, _LIMITS
-            )
-        else:
-            most, where = self._fold(counted, height, slots, due, kept, kept_usual)
+        most, where = self._fold(counted, height, slots, due, kept, kept_usual)
         view[:, _TEARING] = xp.where(due, most, torch.nan)
         view[:, _PLACE] = xp.where(due, where, torch.nan)
-        self._schedule.pace(slots, due, most >= SUSPECTED, interval=xp.zeros_like(pts), gain=0.0)
+        view[:, _SINCE] = self._since(slots, pts, due, most, where, kept)
+        self.schedule.pace(slots, due, most >= SUSPECTED, interval=xp.zeros_like(pts), gain=0.0)
+
+    def _fill_on_host(self, rows: Rows) -> None:
+        view, slots, pts = rows.view, rows.slots, rows.pts
+        due = self.schedule.due(slots, pts, np.ones_like(pts))
+        if due is None:
+            return
+        looked = np.empty_like(due)
+        host.look_for_tears(
+            view, _LUMA, LEAST_MOTION, rows.facts, slots, due, rows.reference_changes, self._looked_at, looked
+        )
+        counted = tear(rows.only(looked, self._arithmetic), rows.references, min(rows.room.height, _ROWS)).numpy()
+        known = self._clock.last, self._height, self._evidence, self._usual
+        grown = self._most, self._where, self._began, self._rests
+        host.fold_tears(view, _COLUMNS, counted, rows.facts, slots, pts, due, *known, grown, _LIMITS,
+                        self.schedule.state)  # fmt: skip
+
+    def _since(self, slots: Any, pts: Any, due: Any, most: Any, where: Any, kept: Any) -> Any:
+        """(N,) `tearing_since` of the rows that are due."""
+        xp, before = self._arithmetic.xp, self._most[slots]
+        elsewhere = abs(where - self._where[slots]) > SAME_ROW
+        began = xp.where((before < SOME) | elsewhere, pts, self._began[slots])
+        grows = most >= before * kept + SOME
+        known = xp.isnan(self._rests[slots])
+        rests = xp.where(grows, torch.nan, xp.where(known, pts, self._rests[slots]))
+        for column, value in ((self._most, most), (self._where, where), (self._began, began), (self._rests, rests)):
+            column[slots] = xp.where(due, value, column[slots])
+        return xp.where(due, pts - xp.where(grows, began, rests), torch.nan)
 
     def _fold(self, counted: Any, height: Any, slots: Any, due: Any, kept: Any, kept_usual: Any) -> tuple[Any, Any]:
         """`host.fold_tears` on tensors."""

@@ -8,16 +8,24 @@ import torch
 from engine.measure.aim import Aim
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
+from engine.measure.host_folds import fold_texture
 from engine.measure.rows import Fact, Rows
-from engine.measure.schedule import Schedule
+from engine.measure.schedule import BURST, Schedule
 from kernels.texture import COLUMNS, texture
 
 # What it shows lasts, and most of what brings it changes the gradient. It is a little more than half a second, so that
 # the pictures looked at walk through every rhythm in which pictures repeat.
 TEXTURE_INTERVAL_SECONDS: Final = 0.51
 # A picture with so many combed blocks is looked at again soon: one alone, as at a cut between two fields, is no defect.
+# The next five at once, which a pulldown that combs two of five does not get past; once a second, so that what is
+# combed all the time does not cost more than that.
 COMBED: Final = 0.002
 COMBED_INTERVAL_SECONDS: Final = 0.2
+COMBED_PICTURES: Final = 5.0
+COMBED_REST_SECONDS: Final = 1.0
+# So much less or more of the colour, and this mean length of (U, V) besides, are looked at at once.
+COLOUR_CHANGE: Final = 0.25
+COLOUR_SLACK: Final = 2 / 256
 TEXTURE_GRADIENT_CHANGE: Final = 0.15
 # A picture that had a mean saturation of at least this much had colour, in shares of full scale (3 of 256).
 COLOURFUL: Final = 3 / 256
@@ -32,9 +40,18 @@ HIGHEST_CHROMA: Final = 240 / 256
 _GRADIENT, _TEXTURE = place("gradient"), places(COLUMNS)
 _U_MEAN, _V_MEAN, _SATURATION = place("u_mean"), place("v_mean"), place("saturation")
 _U_GRADIENT, _V_GRADIENT = place("u_gradient"), place("v_gradient")
-_COMBING, _CHROMA_LOSS = place("combing"), place("chroma_loss")
+_COMBING, _CHROMA_LOSS, _SINCE = place("combing"), place("chroma_loss"), place("combing_since")
+_COLOUR: Final = place("colour")
 _RANGES: Final = [place("out_of_range"), place("out_of_tolerance")]
-_NAMES: Final = frozenset((*COLUMNS, "chroma_loss"))
+_NAMES: Final = frozenset((*COLUMNS, "chroma_loss", "combing_since"))
+# As engine/measure/host_folds.py takes them.
+_COLUMNS: Final = (
+    _GRADIENT, _U_MEAN, _V_MEAN, _SATURATION, _U_GRADIENT, _V_GRADIENT, *_RANGES, _COMBING, _CHROMA_LOSS, _SINCE,
+)  # fmt: skip
+_LIMITS: Final = (
+    COLOURFUL, EMPTY_GRADIENT, LOST_GRADIENT, LOWEST_CHROMA, HIGHEST_CHROMA, COMBED, COMBED_INTERVAL_SECONDS,
+    TEXTURE_GRADIENT_CHANGE, COMBED_PICTURES, COMBED_REST_SECONDS, float(BURST),
+)  # fmt: skip
 # Those that have to last, and what they judge.
 _DETECTORS: Final = ("video.noise", "video.banding", "video.levels", "video.chroma_loss", "video.bars")
 _JUDGED: Final = ("noise", "banding", "out_of_tolerance", "chroma_loss", "bars")
@@ -50,53 +67,84 @@ class Texture:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self._schedule = Schedule(
+        self.schedule = Schedule(
             slots,
             arithmetic,
             interval=TEXTURE_INTERVAL_SECONDS,
             loss=TEXTURE_GRADIENT_CHANGE,
             gain=TEXTURE_GRADIENT_CHANGE,
             rate=1 / COMBED_INTERVAL_SECONDS,
+            slack=COLOUR_SLACK,
+            part=COLOUR_CHANGE,
+            beside=_COLOUR,
         )
         self._aim = Aim(arithmetic, slots, _DETECTORS, _JUDGED, TEXTURE_INTERVAL_SECONDS)
-        self._colour = arithmetic.column(slots)  # saturation of the last colourful picture
-        self._loss = arithmetic.column(slots)  # of colour, of the last picture that says something of it
-        self._combed = arithmetic.column(slots), arithmetic.column(slots)  # combing of the last picture, and before it
+        known = torch.zeros((9, slots), dtype=torch.float64, device=arithmetic.device)
+        self._known = arithmetic.view(known)
+        # Saturation of the last colourful picture; loss of colour, of the last one that says something of it; combing
+        # of the last picture, and before it, and when they were; what is combed; how many pictures are still to be
+        # looked at because of it, and since when.
+        self._colour, self._loss, *found = self._known
+        self._combed, self._when, (self._enough, self._left, self._closely) = found[:2], found[2:4], found[4:]
+        self._enough[:], self._known[4:6], self._closely[:] = torch.inf, torch.nan, torch.nan
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
-        self._schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
+        self.schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
         self._aim.open_slot(slot, parameters)
-        for column in (self._colour, self._loss, *self._combed):
-            column[slot] = 0.0
+        self._known[:, slot] = 0.0
+        self._known[4:6, slot] = self._closely[slot] = torch.nan
+        self._enough[slot] = parameters.get("video.combing", {}).get("threshold", torch.inf)
 
     @property
     def runs(self) -> bool:
-        return self._schedule.runs
+        return self.schedule.runs
 
     def fill(self, rows: Rows) -> None:
         view, slots = rows.view, rows.slots
-        due = self._schedule.due(slots, rows.pts, view[:, _GRADIENT])
+        due = self.schedule.due(slots, rows.pts, view[:, _GRADIENT], view[:, _COLOUR])
         if due is None:
             return
         view[:, _TEXTURE] = self._arithmetic.view(texture(rows.only(due, self._arithmetic)))
+        if self._arithmetic.on_host:
+            state, aim = self.schedule.state, self._aim.host
+            fold_texture(view, _COLUMNS, rows.facts, slots, rows.pts, due, self._known, _LIMITS, state, aim)
+            return
         limited, progressive = 1 - rows.facts[Fact.FULL_RANGE], 1 - rows.facts[Fact.INTERLACED]
         for column in _RANGES:
             view[:, column] *= limited  # nothing of full range can be outside; NaN, where it is not due, stays
         view[:, _COMBING] *= progressive  # as it should be: whoever shows it knows that it has two fields
-        self._comb(view, slots, due)
+        self._comb(view, slots, rows.pts, due)
         self._fade(view, slots, due)
         xp, interval = self._arithmetic.xp, self._aim.interval(view, slots, rows.pts, due)
         combed = self._combed[0][slots] >= COMBED
+        rested = ~(abs(rows.pts - self._closely[slots]) < COMBED_REST_SECONDS)  # NaN too
+        begins = due & combed & rested
+        self._closely[slots] = xp.where(begins, rows.pts, self._closely[slots])
+        left = xp.where(begins, COMBED_PICTURES, (self._left[slots] - 1).clip(0.0, None))
+        self._left[slots] = xp.where(due, left, self._left[slots])
+        at_once = left > 0
         interval = xp.where(combed & (interval > COMBED_INTERVAL_SECONDS), COMBED_INTERVAL_SECONDS, interval)
-        self._schedule.pace(slots, due, due, interval=interval, gain=TEXTURE_GRADIENT_CHANGE)
+        interval = xp.where(at_once, 0.0, interval)
+        self.schedule.pace(slots, due, due, interval=interval, gain=TEXTURE_GRADIENT_CHANGE, granted=at_once)
 
-    def _comb(self, view: Any, slots: Any, due: Any) -> None:
-        """The median of the last three pictures: only what moves is combed, and not all of the time."""
+    def _comb(self, view: Any, slots: Any, pts: Any, due: Any) -> None:
+        """The median of the last three pictures, as only what moves is combed, and not all of the time; and since when:
+        the first of the three that was as the median says.
+        """
         xp, (last, earlier) = self._arithmetic.xp, self._combed
         now, one, two = view[:, _COMBING], last[slots], earlier[slots]
         median = xp.maximum(xp.minimum(one, two), xp.minimum(xp.maximum(one, two), now))
+        at_one, at_two = (column[slots] for column in self._when)
+        enough = self._enough[slots]
+        is_combed = median >= enough
+        first = xp.where((now >= enough) == is_combed, pts, at_one)
+        first = xp.where((one >= enough) == is_combed, at_one, first)
+        first = xp.where(is_combed & (two >= enough), at_two, first)
         last[slots], earlier[slots] = xp.where(due, now, one), xp.where(due, one, two)
+        for column, value in zip(self._when, (pts, at_one), strict=True):
+            column[slots] = xp.where(due, value, column[slots])
         view[:, _COMBING] = xp.where(due, median, torch.nan)
+        view[:, _SINCE] = xp.where(due, pts - first, torch.nan)  # NaN where there was none: now
 
     def _fade(self, view: Any, slots: Any, due: Any) -> None:
         """What is lost of the colour that there was; of a plane that is lost, everything."""

@@ -24,6 +24,7 @@ from engine.detectors import all_detectors, detector
 from engine.errors import AvjuryError
 from engine.service.contract import Change, EvidenceKind, Fleet, FleetListener, StreamPlan, StreamStatus
 from engine.settings.canary import CANARY, CanarySection
+from engine.store.records import Recorded
 from engine.verdicts import Incident, StreamSecond
 
 LATENCY_BOUNDS: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 15.0)
@@ -269,6 +270,10 @@ class CanaryListener:
         if change == "opened":
             self._ours.append(incident.id)
             self._book.told(incident.detector, time.time())
+
+    def on_recorded(self, told: Recorded) -> None:
+        """Handed on: the canary's are kept nowhere."""
+        self._beyond.on_recorded(told)
 
     def on_shadow(self, incident: Incident, change: Change, session: str, at: float) -> None:
         """Nothing is tried on the canary."""

@@ -4,11 +4,12 @@ The *service* (API, storage, notifications) says what is to be judged; the *flee
 it and reports. Wall-clock times are Unix seconds, media times the stream's own seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from engine.store.records import Recorded
 from engine.verdicts import Incident, StreamSecond, SyncVerdict
 
 Change = Literal["opened", "updated", "closed"]
@@ -33,6 +34,10 @@ class StreamPlan:
         private_addresses: loopback and private addresses may be opened (streams of the operator's own configuration).
         reference: id of the stream that it is compared with, which the same engine has to judge; None without one.
         shadow: detectors that are tried beside these, of which nobody is told; None tries none.
+        labels: of the stream; where there are many engines, they may choose among them.
+        subsets: where there are many engines, as many of them judge the stream, each these of its detectors (patterns);
+            the first one also what no pattern names. Empty: one judges all.
+        windows: its maintenance windows, as they are kept (engine/settings/maintenance.py).
     """
 
     id: str
@@ -46,6 +51,9 @@ class StreamPlan:
     private_addresses: bool = False
     reference: str | None = None
     shadow: Mapping[str, Mapping[str, object]] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    subsets: tuple[tuple[str, ...], ...] = ()
+    windows: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,7 @@ class StreamStatus:
 
     Args:
         id: the stream's.
-        state: "stalled" while its source gives nothing; "shed" while load keeps it from being judged.
+        state: "stalled" while its source is lost or gives nothing; "shed" while load keeps it from being judged.
         since: Unix seconds at which that state began.
         cause: why, in one word ("http_404", "crashed_5_times"); None where there is nothing to explain.
         detail: the same for people; secrets hidden.
@@ -70,6 +78,7 @@ class StreamStatus:
         restarts: how often a process died under it.
         renditions: rules of those that its source offers, the one that is judged first; see ingest/renditions.py.
         sync: sound against picture, as far as it is known; None where nobody asked, or a track is missing.
+        sessions: all sessions that judge it now, where it is more than that one (StreamPlan.subsets).
     """
 
     id: str
@@ -90,6 +99,11 @@ class StreamStatus:
     restarts: int = 0
     renditions: tuple[str, ...] = ()
     sync: SyncVerdict | None = None
+    sessions: tuple[str, ...] = ()
+
+    def judges(self, session: str) -> bool:
+        """Whether that session is a present one."""
+        return session == self.session or session in self.sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +160,9 @@ class FleetListener(Protocol):
     def on_incident(self, incident: Incident, change: Change, session: str, at: float) -> None:
         """An incident changed at Unix second `at`. The same report may come twice."""
 
+    def on_recorded(self, told: Recorded) -> None:
+        """An incident changed, and has been kept by whoever judges it: where engines have a store of their own."""
+
     def on_shadow(self, incident: Incident, change: Change, session: str, at: float) -> None:
         """As on_incident, of the detectors that are tried beside (StreamPlan.shadow)."""
 
@@ -173,6 +190,12 @@ class Fleet(Protocol):
 
     def remove(self, stream_id: str) -> None:
         """Stop judging a stream; its open incidents are reported closed as "removed". Unknown ids are nothing."""
+
+    def unheeded(self, streams: Collection[str]) -> None:
+        """The streams, and no others, of whose incidents nobody is told now: under load they go first."""
+
+    def keep_only(self, streams: Container[str]) -> None:
+        """Stop judging all other streams: an earlier service may have had them applied, where engines outlive it."""
 
     def status(self, stream_id: str) -> StreamStatus | None:
         """One stream; None if it was not applied."""

@@ -68,6 +68,7 @@ class Core:
         """
         with self._lock:
             self._take_over(self.config, strict=False)
+            self._fleet.keep_only(self._wanted)
 
     def reload(self, config: Config) -> dict[str, list[str]]:
         """Take another configuration; all of it, or none where it is wrong. Unchanged streams are not touched.
@@ -124,7 +125,7 @@ class Core:
         self._wanted = wanted
         gone = [stream_id for stream_id in before if stream_id not in wanted]
         added = [stream_id for stream_id in wanted if stream_id not in before]
-        changed = [i for i, one in wanted.items() if i in before and before[i].plan != one.plan]
+        changed = [i for i, one in wanted.items() if i in before and before[i].sent != one.sent]
         for stream_id in gone:
             self._refused.pop(stream_id, None)
             self._fleet.remove(stream_id)
@@ -178,6 +179,14 @@ class Core:
         wanted = self._wanted.get(stream_id)
         return wanted is not None and suppressed(wanted.windows, at)
 
+    def all_suppressed(self, at: float) -> frozenset[str]:
+        """The streams of which that is so."""
+        return frozenset(
+            stream_id
+            for stream_id, wanted in self._wanted.items()
+            if suppressed((*wanted.stream.maintenance, *wanted.windows_here), at)
+        )
+
     def add(self, stream: Stream) -> tuple[Wanted, bool]:
         """Take a stream of the API in. The same one again changes nothing.
 
@@ -211,7 +220,7 @@ class Core:
                 )
             kept = self._keep(wanted)
             try:
-                self._fleet.apply(kept.plan)
+                self._fleet.apply(kept.sent)
             except AvjuryError:
                 self._streams.delete(stream.id)
                 raise
@@ -419,9 +428,9 @@ class Core:
         stream_id = wanted.stream.id
         before = self.get(stream_id)
         kept = self._keep(wanted)
-        if before.plan != kept.plan:
+        if before.sent != kept.sent:
             try:
-                self._fleet.apply(kept.plan)
+                self._fleet.apply(kept.sent)
             except AvjuryError:
                 self._keep(before)
                 raise
@@ -442,7 +451,7 @@ class Core:
         """Hand a stream to the fleet; one that it has no room for stays wanted."""
         stream_id = wanted.stream.id
         try:
-            self._fleet.apply(wanted.plan)
+            self._fleet.apply(wanted.sent)
         except AvjuryError as error:
             if stream_id not in self._refused:
                 log.warning("not taken in: %s", error, extra={"stream": stream_id})

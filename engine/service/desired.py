@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.config import Config, Stream, check_stream
-from engine.config_document import explain, spell
+from engine.config_document import explain, spell, telling_first
 from engine.configured import Known, check_parameters, chosen_detectors
 from engine.errors import ConfigError
 from engine.ingest.url_policy import redact
@@ -42,6 +42,11 @@ class Wanted:
     part_of: str | None = None
 
     @property
+    def sent(self) -> StreamPlan:
+        """The plan as the fleet gets it."""
+        return replace(self.plan, windows=tuple(window.as_json() for window in self.windows))
+
+    @property
     def channel(self) -> str | None:
         """What its incidents are collapsed by; of a stream that is judged in all renditions at least itself."""
         return self.stream.channel or (self.stream.id if self.stream.rendition == "all" else None)
@@ -69,6 +74,7 @@ class Wanted:
             loop=stream.loop,
             rendition=stream.rendition,
             reference=stream.reference,
+            subsets=tuple(map(tuple, stream.subsets)),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -139,6 +145,7 @@ def stream_of(record: StreamRecord) -> Stream:
             "loop": record.loop,
             "rendition": record.rendition,
             "reference": record.reference,
+            "subsets": [list(patterns) for patterns in record.subsets],
             "paused": record.paused,
             "maintenance": [dict(window) for window in record.maintenance],
         }
@@ -153,9 +160,10 @@ def parse_stream(value: Mapping[str, Any]) -> Stream:
     try:
         return Stream.model_validate(dict(value))
     except ValidationError as error:
-        problems = error.errors()
-        path, why, remedy = explain(problems[0], Stream)
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        problems = [explain(item, Stream) for item in telling_first(error.errors())]
+        path, why, remedy = problems[0]
+        others = len({where for where, _, _ in problems}) - 1
+        more = f" (and {others} more)" if others else ""
         key = spell(path)
         raise ConfigError("wrong stream", why=f"{key}: {why}{more}" if key else f"{why}{more}", remedy=remedy) from None
 
@@ -209,6 +217,8 @@ def _plan(config: Config, known: Known, stream: Stream, paused: bool, *, private
         private_addresses=private_addresses,
         reference=stream.reference,
         shadow=_shadow(config, known, stream),
+        labels=stream.labels,
+        subsets=tuple(map(tuple, stream.subsets)),
     )
 
 

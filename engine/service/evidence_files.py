@@ -5,7 +5,7 @@ import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from engine.service.contract import EvidenceKind
 from engine.store.records import IncidentRecord
@@ -19,6 +19,32 @@ MEDIA_TYPES: Final = {
     ".mkv": "video/x-matroska",
     ".ts": "video/mp2t",
 }
+
+
+class KeepsEvidence(Protocol):
+    """Where evidence is kept."""
+
+    def keep(self, record: IncidentRecord, kind: EvidenceKind, content: bytes | Path) -> tuple[str, int]:
+        """Write a piece; it takes the place of an older one of its kind.
+
+        Returns: its place, and its size in bytes.
+        Raises: OSError.
+        """
+
+    def path(self, place: str) -> Path | None:
+        """A file with the piece; None if it is not there any more."""
+
+    def remove(self, place: str) -> None:
+        """Delete a piece, if it is there."""
+
+
+def evidence_place(record: IncidentRecord, kind: EvidenceKind, content: bytes | Path) -> str:
+    """Where a piece is kept: evidence/day/incident/kind.suffix."""
+    suffix = _SUFFIXES[kind]
+    if kind == "clip" and isinstance(content, Path) and content.suffix in _CLIP_SUFFIXES:
+        suffix = content.suffix
+    day = datetime.fromtimestamp(record.opened_at, UTC).strftime("%Y-%m-%d")
+    return f"evidence/{day}/{record.id}/{kind}{suffix}"
 
 
 class EvidenceFiles:
@@ -39,11 +65,7 @@ class EvidenceFiles:
         Returns: its place relative to the data folder, and its size in bytes.
         Raises: OSError.
         """
-        suffix = _SUFFIXES[kind]
-        if kind == "clip" and isinstance(content, Path) and content.suffix in _CLIP_SUFFIXES:
-            suffix = content.suffix
-        day = datetime.fromtimestamp(record.opened_at, UTC).strftime("%Y-%m-%d")
-        target = self._data / "evidence" / day / record.id / f"{kind}{suffix}"
+        target = self._data / evidence_place(record, kind, content)
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{target.name}.part")
         try:

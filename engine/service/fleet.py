@@ -11,7 +11,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Container, Mapping
 from typing import Final
 
 from engine.detectors import resolve
@@ -83,6 +83,15 @@ class LocalFleet:
                 self._roster.halt(place)
                 self._pictures.pop(stream_id, None)
         self._roster.wake()
+
+    def unheeded(self, streams: Collection[str]) -> None:
+        """The streams, and no others, of whose incidents nobody is told now: under load they go first."""
+        with self._guard:
+            self._roster.set_unheeded(frozenset(streams))
+        self._roster.wake()
+
+    def keep_only(self, streams: Container[str]) -> None:
+        """Nothing to do: these engines began with this service."""
 
     def status(self, stream_id: str) -> StreamStatus | None:
         """One stream; None if it was not applied."""

@@ -32,6 +32,8 @@ class FleetSettings:
         handover: folder in which engines leave clips; None keeps none.
         slates: of the configuration, by name: each an image or a hash.
         network: values of NetworkSettings; empty leaves the network out.
+        audio_network: values of AudioNetworkSettings; empty leaves that network out.
+        sync_network: values of SyncNetworkSettings; empty leaves that network out.
     """
 
     groups: tuple[Group, ...] = (Group("main"),)
@@ -47,6 +49,8 @@ class FleetSettings:
     handover: Path | None = None
     slates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     network: Mapping[str, float | bool | str | None] = field(default_factory=dict)
+    audio_network: Mapping[str, float | str | None] = field(default_factory=dict)
+    sync_network: Mapping[str, bool | str | None] = field(default_factory=dict)
 
 
 def settings_of(config: Config, data: Path) -> FleetSettings:
@@ -100,6 +104,8 @@ def settings_of(config: Config, data: Path) -> FleetSettings:
         handover=data / HANDOVER,
         slates={name: slate.model_dump(exclude_none=True) for name, slate in config.slates.items()},
         network=engine.network.model_dump(mode="json"),
+        audio_network=engine.audio_network.model_dump(mode="json"),
+        sync_network=engine.sync_network.model_dump(mode="json"),
     )
 
 

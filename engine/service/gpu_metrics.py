@@ -39,6 +39,19 @@ class GpuMetrics:
             self._tell(str(error))  # a GPU fell off the bus: what was read of the others stands
         yield from families
 
+    def used(self, index: int) -> dict[str, float] | None:
+        """Share in use of a GPU's decoders ("nvdec") and memory ("memory"); None where it is not known."""
+        library = self._opened()
+        if library is None:
+            return None
+        try:
+            handle = library.nvmlDeviceGetHandleByIndex(index)
+            memory = library.nvmlDeviceGetMemoryInfo(handle)
+            return {"nvdec": _decoders_busy(library, handle), "memory": memory.used / memory.total}
+        except library.NVMLError as error:
+            self._tell(str(error))
+            return None
+
     def _add(self, library: Any, index: int, families: list[GaugeMetricFamily]) -> None:
         handle = library.nvmlDeviceGetHandleByIndex(index)
         labels = [str(index), library.nvmlDeviceGetUUID(handle)]

@@ -27,6 +27,11 @@ _MAGIC: Final = b"AVJHIST1"
 _HEADER: Final = struct.Struct("<8s16sQQ")
 _HEADER_BYTES: Final = 64
 _COUNT_AT: Final = 32
+# By how much the stamp of a second may be off without something having been left out.
+_JITTER_SECONDS: Final = 0.8
+# By how many of the first stamps it is found where seconds lie, and how fast a drift of the stamps is followed.
+_FIRST_SECONDS: Final = 15
+_FOLLOWS: Final = 0.1
 OPEN: Final = 1
 CRITICAL: Final = 2
 
@@ -183,6 +188,32 @@ class History:
         return 0
 
 
+def _places(at: npt.NDArray[np.float64], step: float) -> npt.NDArray[np.int64]:
+    """In which step each row lies.
+
+    A second is stamped when it is known to have been played, which is early or late by some tenths. In steps of a
+    second that would show holes and doubles where each second came once, so one after the other take steps one after
+    the other, as long as they are not most of a second off.
+
+    Args:
+        at: steps since the first one, in order.
+        step: seconds.
+    """
+    if step > 1.0 or not len(at):
+        return at.astype(np.int64)
+    # Where the next second is due, by all that were before: one stamp alone may be most of a step off.
+    due = float(np.median(at[:_FIRST_SECONDS] - np.arange(len(at[:_FIRST_SECONDS]))))
+    places: list[int] = []
+    for value in at.tolist():
+        jumped = abs(value - due) > _JITTER_SECONDS
+        due = value if jumped else due + _FOLLOWS * (value - due)
+        last = places[-1] if places else int(due) - 1
+        next_one = not jumped and abs(due - 0.5 - (last + 1)) <= 1.0
+        places.append(last + 1 if next_one else max(last, int(due)))
+        due += 1.0
+    return np.array(places, np.int64)
+
+
 def series(rows: Rows, columns: Iterable[str], since: float, until: float, points: int) -> dict[str, Any]:
     """Rows as lines to plot: in each of at most `points` equal steps the lowest and highest value, null where none was.
 
@@ -192,7 +223,7 @@ def series(rows: Rows, columns: Iterable[str], since: float, until: float, point
     """
     step = max(1.0, float(np.ceil((until - since) / points)))
     count = int(np.ceil((until - since) / step))
-    index = np.clip(((rows["at"] - since) / step).astype(np.int64), 0, count - 1)
+    index = np.clip(_places((rows["at"] - since) / step, step), 0, count - 1)
     names = level_names()
 
     def gathered(values: Any, how: Any) -> list[float | None]:

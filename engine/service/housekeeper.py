@@ -1,4 +1,5 @@
-"""Regular work: incidents that no engine will close, those that a window kept quiet, streams without room, the disk.
+"""Regular work: incidents that no engine will close, streams in a window and what it kept quiet, those without room,
+the disk.
 
 Run by: one thread, every few seconds. It owns the file `alive`, whose time says until when the service was up, and lays
 by the disk's reserve. It ends by `stop`. A round that fails is told and tried again; if the thread dies, /healthz says
@@ -13,6 +14,7 @@ from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Final
 
+from engine import heap
 from engine.detectors import detector
 from engine.errors import AvjuryError
 from engine.service.contract import Fleet, StreamStatus
@@ -26,6 +28,7 @@ from engine.store.sql import Store
 ROUND_SECONDS: Final = 2.0
 REFUSED_SECONDS: Final = 15.0
 FORGET_SECONDS: Final = 3600.0
+GIVE_BACK_SECONDS: Final = 30.0
 DAY_SECONDS: Final = 86_400.0
 # What a new session needs beyond a detector's own duration until it has told again what still holds.
 GRACE_SECONDS: Final = 5.0
@@ -67,7 +70,7 @@ class Housekeeper:
         self._clock = clock
         self._began = clock()
         self._was_up_until = _modified(self._alive_file)
-        self._tried_refused = self._forgot = 0.0
+        self._tried_refused = self._forgot = self._gave_back = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeper")
 
@@ -110,9 +113,13 @@ class Housekeeper:
             self._tried_refused = now
             self._core.retry_refused()
         self._core.follow_renditions()
+        self._fleet.unheeded(self._core.all_suppressed(now))
         if now - self._forgot >= FORGET_SECONDS:
             self._forgot = now
             self._forget(now)
+        if now - self._gave_back >= GIVE_BACK_SECONDS:
+            self._gave_back = now
+            heap.give_back()
         self._gone(self._core.all())
         self._unmute(now)
         self._close_orphans(now)
@@ -163,13 +170,13 @@ class Housekeeper:
         if wanted is None or (wanted.plan.paused and now - wanted.updated_at > GRACE_SECONDS):
             return now
         status = statuses.get(part.stream)
-        if status is None or status.session in ("", part.session):
+        if status is None or status.session == "" or status.judges(part.session):
             return None
         last_seen = status.since
         if part.opened_at < self._began and self._was_up_until is not None:
             last_seen = min(last_seen, self._was_up_until)
         again = [other for other in parts if other.incident_id == part.incident_id
-                 and (other.stream, other.session) == (part.stream, status.session)]  # fmt: skip
+                 and other.stream == part.stream and status.judges(other.session)]  # fmt: skip
         if again or status.state in ("ended", "failed"):
             return last_seen
         running_seconds = now - status.since if status.state == "running" else 0.0

@@ -11,7 +11,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,6 +78,8 @@ class Keeper:
                     "evidence": dict(self._settings.evidence),
                     "slates": {name: dict(slate) for name, slate in self._settings.slates.items()},
                     "network": dict(self._settings.network),
+                    "audio_network": dict(self._settings.audio_network),
+                    "sync_network": dict(self._settings.sync_network),
                     "handover": None if self._settings.handover is None else str(self._settings.handover / group.name),
                 }
             )
@@ -152,7 +154,7 @@ class Keeper:
                 if ingest.engine is engine:
                     self._link(ingest)
             for place in roster.judged_by(engine):
-                roster.say(engine, place.order())
+                roster.say(engine, roster.order(place))
             roster.tell_waiting(engine)
         elif isinstance(message, EngineCompiles):
             engine.compiles = True
@@ -179,7 +181,7 @@ class Keeper:
             content = shown.content if shown.content is not None else Path(shown.path or "")
             roster.calls.append(lambda to: to.on_evidence(shown.incident_id, shown.session, shown.kind, content))
         elif isinstance(message, LogLine):
-            _log_of(message)
+            self._write_down(message)
 
     def _take_streams(self, engine: EnginePlace, report: Report) -> None:
         for said in report.streams:
@@ -191,7 +193,7 @@ class Keeper:
             cause = said.cause
             if state == "starting":
                 cause = place.cause  # why it has to start again
-            self._roster.set_state(place, state, cause, place.detail if state == "starting" else "")
+            self._roster.set_state(place, state, cause, place.detail if state == "starting" else said.detail)
 
     def _take_end(self, message: Ended) -> None:
         place = self._roster.streams.get(message.id)
@@ -246,6 +248,13 @@ class Keeper:
                 self._roster.begin(place, engine)
                 self._roster.set_state(place, "starting", "engine_restart", f"its engine ended ({ending(code)})")
 
+    def _write_down(self, line: LogLine) -> None:
+        """A child's line of the log, with its stream where there is one."""
+        stream = _speaker(line.text, self._roster.streams)
+        more = f" ({line.dropped} lines before it were dropped)" if line.dropped else ""
+        text = line.text.removeprefix(f"{stream}: ") if stream else line.text
+        logging.getLogger(line.name).log(line.level, "%s%s", text, more, extra={"stream": stream})
+
     # Ingest processes.
 
     def _hear_ingest(self, ingest: IngestPlace, ready: set[int]) -> None:
@@ -255,7 +264,7 @@ class Keeper:
                 if isinstance(message, IngestReport):
                     ingest.dropped = message.dropped
                 elif isinstance(message, LogLine):
-                    _log_of(message)
+                    self._write_down(message)
 
     def _keep_ingest(self, ingest: IngestPlace, now: float) -> None:
         child = ingest.child
@@ -463,6 +472,12 @@ def _flush(child: Child[Any]) -> None:
         child.lost = True
 
 
-def _log_of(line: LogLine) -> None:
-    more = f" ({line.dropped} lines before it were dropped)" if line.dropped else ""
-    logging.getLogger(line.name).log(line.level, "%s%s", line.text, more)
+def _speaker(text: str, streams: Container[str]) -> str:
+    """The stream that a child's line is about, with whose id it begins; "" where it is about none."""
+    found = ""
+    end = text.find(": ")
+    while end >= 0:
+        if text[:end] in streams:
+            found = text[:end]  # the longest one: an id may hold a colon itself
+        end = text.find(": ", end + 1)
+    return found

@@ -46,6 +46,7 @@ class Listener:
         verdicts: store of seconds.
         hub: whom watchers read.
         seconds: who else takes each second, and when it was played.
+        take: told of incidents that were kept elsewhere.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class Listener:
         verdicts: VerdictSink,
         hub: EventHub,
         seconds: Sequence[Callable[[StreamSecond, float], None]] = (),
+        take: Callable[[Recorded], None] = lambda told: None,
     ) -> None:
+        self._take = take
         self._recorder = recorder
         self._verdicts = verdicts
         self._hub = hub
@@ -64,6 +67,10 @@ class Listener:
     def on_incident(self, incident: Incident, change: Change, session: str, at: float) -> None:
         """Watchers hear of it when it has been kept."""
         self._recorder.report(incident, change, session, at)
+
+    def on_recorded(self, told: Recorded) -> None:
+        """Watchers hear of it."""
+        self._take(told)
 
     def on_shadow(self, incident: Incident, change: Change, session: str, at: float) -> None:
         """What is only tried is kept elsewhere (shadow.py)."""

@@ -8,6 +8,7 @@ from typing import Final
 from engine.config import Config
 from engine.notify.notifier import Notifier as OutboxNotifier
 from engine.service.contract import Fleet
+from engine.service.evidence_files import EvidenceFiles, KeepsEvidence
 from engine.service.fleet import LocalFleet
 from engine.service.fleet_settings import settings_of
 from engine.service.sinks import Notifier, SecondsReader, VerdictSink
@@ -24,11 +25,13 @@ class Makers:
         fleet: from the configuration and the data folder.
         notifier: from the configuration; None where nobody is to be told.
         verdicts: the store of stream-seconds and its reader, from the configuration and the data folder.
+        evidence: where evidence is kept, from the configuration and the data folder.
     """
 
     fleet: Callable[[Config, Path], Fleet]
     notifier: Callable[[Config], Notifier | None]
     verdicts: Callable[[Config, Path], tuple[VerdictSink, SecondsReader]]
+    evidence: Callable[[Config, Path], KeepsEvidence] = lambda config, data: EvidenceFiles(data)
 
 
 def _fleet(config: Config, data: Path) -> Fleet:

@@ -151,6 +151,7 @@ class StreamSaid(msgspec.Struct, frozen=True):
     counters: dict[str, float]
     renditions: tuple[str, ...] = ()
     sync: SyncVerdict | None = None
+    detail: str = ""
 
 
 class Report(msgspec.Struct, tag=True, frozen=True):

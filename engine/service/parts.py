@@ -10,7 +10,7 @@ from engine.service.canary import Canary
 from engine.service.contract import Fleet
 from engine.service.core import Core
 from engine.service.events import EventHub
-from engine.service.evidence_files import EvidenceFiles
+from engine.service.evidence_files import KeepsEvidence
 from engine.service.health import Health
 from engine.service.history import History
 from engine.service.open_incidents import OpenIncidents
@@ -43,7 +43,7 @@ class Parts:
     fleet: Fleet
     store: Store
     seconds: SecondsReader
-    files: EvidenceFiles
+    files: KeepsEvidence
     hub: EventHub
     open_incidents: OpenIncidents
     gate: Gate

@@ -16,14 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from engine.errors import StoreError
 from engine.queues import Bell, BoundedQueue, QueueClosed
 from engine.service.contract import Change, EvidenceKind
-from engine.service.evidence_files import EvidenceFiles
+from engine.service.evidence_files import KeepsEvidence
 from engine.store.incidents import Incidents, part_key
 from engine.store.records import Recorded
 from engine.verdicts import Incident
@@ -38,6 +39,13 @@ UPDATES_SHARE: Final = 0.5
 _AWAY: Final = (OperationalError, InternalError, InterfaceError)
 
 log = logging.getLogger(__name__)
+
+
+class Counts(Protocol):
+    """Whether what was found on a stream at a Unix second is ours to keep."""
+
+    def __call__(self, connection: Connection, *, stream: str, at: float) -> bool:
+        """Asked in the transaction that would keep it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +73,21 @@ class Recorder:
         muted: whether nobody is to be told of what begins on a stream at a moment (Unix seconds).
         recorded: told, in the recording thread, what each report came to.
         backlog: reports kept while the database is away.
+        counts: asked in the transaction of each report whether what was found on a stream at a Unix second is ours to
+            keep; everything is, unless given.
     """
 
     def __init__(
         self,
         incidents: Incidents,
-        files: EvidenceFiles,
+        files: KeepsEvidence,
         *,
         muted: Callable[[str, float], bool],
         recorded: Callable[[Recorded], None],
         backlog: int,
+        counts: Counts | None = None,
     ) -> None:
+        self._counts = counts
         self._incidents = incidents
         self._files = files
         self._muted = muted
@@ -178,10 +190,14 @@ class Recorder:
         incident = report.incident
         told: list[Recorded] = []
 
+        counts = None if self._counts is None else partial(self._counts, stream=incident.stream, at=report.at)
+
         def write() -> None:
             muted = self._muted(incident.stream, report.at)
             told.append(
-                self._incidents.record(incident, report.change, session=report.session, at=report.at, muted=muted)
+                self._incidents.record(
+                    incident, report.change, session=report.session, at=report.at, muted=muted, counts=counts
+                )
             )
 
         self._persist(write, incident.stream, f"{incident.detector} {report.change}")

@@ -11,17 +11,22 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
+
+from msgspec import structs
 
 from engine.errors import CapacityError, ConfigError
 from engine.ingest.control import IngestSays, Stop
 from engine.service.children import Child
 from engine.service.contract import FleetListener, StreamPlan, StreamState
 from engine.service.fleet_settings import FleetSettings
-from engine.service.messages import DropIngest, Remove, SupervisorSays
+from engine.service.messages import DropIngest, Judge, Remove, SupervisorSays
 from engine.service.places import WAITS, EnginePlace, IngestPlace, StreamPlace
 from engine.wire import ConnectionLost
 
+# Below every priority, the order among them kept.
+UNHEEDED: Final = -101
 _log: Final = logging.getLogger(__name__)
 
 Call = Callable[[FleetListener], None]
@@ -42,6 +47,8 @@ class Roster:
         self.streams: dict[str, StreamPlace] = {}
         self.leaving: list[Child[IngestSays]] = []
         """Ingest processes that are ending as they should."""
+        self.unheeded: frozenset[str] = frozenset()
+        """Streams of whose incidents nobody is told now."""
         self.calls: list[Call] = []
         """What the listener is to be told."""
         self.woken, self._wake_end = socket.socketpair()
@@ -88,6 +95,18 @@ class Roster:
         for place in self.judged_by(engine):
             if place.state == "starting" and place.cause in (None, WAITS):
                 self.set_state(place, "starting", *engine.waiting())
+
+    def order(self, place: StreamPlace) -> Judge:
+        """What a stream's engine is told."""
+        order = place.order()
+        return structs.replace(order, priority=order.priority + UNHEEDED) if place.plan.id in self.unheeded else order
+
+    def set_unheeded(self, streams: frozenset[str]) -> None:
+        """Nobody is told of these streams' incidents now; under load they go first."""
+        changed, self.unheeded = streams ^ self.unheeded, streams
+        for place in self.streams.values():
+            if place.plan.id in changed and place.session and place.engine is not None and place.engine.ready:
+                self.say(place.engine, self.order(place))
 
     def judged_by(self, engine: EnginePlace) -> list[StreamPlace]:
         """The streams of an engine."""
@@ -154,7 +173,7 @@ class Roster:
         if place.ingest is None:
             place.ingest = self._ingest_for(engine)
         if engine.ready:
-            self.say(engine, place.order())
+            self.say(engine, self.order(place))
 
     def halt(self, place: StreamPlace) -> None:
         """Judge a stream no more."""
@@ -191,8 +210,8 @@ class Roster:
         if place.session and engine is not None and stays and self._beside(plan) in (None, engine):
             place.plan = plan
             if _input_of(before) == _input_of(plan):
-                if engine.ready:
-                    self.say(engine, place.order())
+                if engine.ready and _judged_of(before) != _judged_of(plan):
+                    self.say(engine, self.order(place))
                 return
             place.end_session()
             self.begin(place, engine)
@@ -235,6 +254,11 @@ class Roster:
             with contextlib.suppress(ConnectionLost):
                 child.channel.send(Stop())
             self.leaving.append(child)
+
+
+def _judged_of(plan: StreamPlan) -> StreamPlan:
+    """The plan without what an engine is not told."""
+    return replace(plan, labels={}, subsets=(), windows=())
 
 
 def _input_of(plan: StreamPlan) -> tuple[str, bool, str, bool]:

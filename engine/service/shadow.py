@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 from engine.detectors import detector
 from engine.service.contract import Change, EvidenceKind, FleetListener, StreamPlan, StreamStatus
 from engine.service.core import Core
-from engine.store.records import wall_text
+from engine.store.records import Recorded, wall_text
 from engine.verdicts import Incident, StreamSecond
 
 FILE: Final = "shadow.jsonl"
@@ -285,6 +285,10 @@ class ShadowListener:
         if book is not None and self._shadow.tried(incident.stream):
             book.take("live", incident, change, session, at)
         self._beyond.on_incident(incident, change, session, at)
+
+    def on_recorded(self, told: Recorded) -> None:
+        """Handed on."""
+        self._beyond.on_recorded(told)
 
     def on_shadow(self, incident: Incident, change: Change, session: str, at: float) -> None:
         """Compared, and nothing else."""

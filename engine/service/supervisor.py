@@ -23,6 +23,7 @@ from typing import IO, Final
 
 import uvicorn
 
+from engine import heap
 from engine.config import Config
 from engine.configured import Known, load_config
 from engine.errors import AvjuryError, ConfigError, StoreError
@@ -33,7 +34,6 @@ from engine.service.canary import Canary, CanaryListener
 from engine.service.contract import FleetListener
 from engine.service.core import Core
 from engine.service.events import EventHub
-from engine.service.evidence_files import EvidenceFiles
 from engine.service.health import Health
 from engine.service.history import History
 from engine.service.housekeeper import Housekeeper
@@ -59,6 +59,8 @@ ANSWERS_SECONDS: Final = 1.0
 WRITES_SECONDS: Final = 2.0
 # Beyond the time to drain, before a service that hangs is ended.
 OVERTIME_SECONDS: Final = 5.0
+# Some tools signal a process and then its group: that is no second wish.
+IMPATIENT_SECONDS: Final = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ def serve(
         makers: of the parts that may be another's.
     Raises: ConfigError; StoreError.
     """
+    heap.use_few_arenas()
     config, known = load_config(config_path)
     host, port = _address(listen or config.service.listen)
     gate = Gate(config.auth, host)
@@ -113,6 +116,7 @@ class Service:
     ) -> None:
         settings = config.service
         self._ending = asyncio.Event()
+        self._ended_at = 0.0
         self._running: set[str] = set()
         self._drain_seconds = settings.drain_seconds
         self._max_connections = settings.max_connections
@@ -127,7 +131,7 @@ class Service:
         self._fleet = makers.fleet(config, data)
         self._hub = EventHub(settings.event_backlog, settings.max_event_clients)
         self._open = OpenIncidents(self._store.incidents.open_incidents())
-        files = EvidenceFiles(data)
+        files = makers.evidence(config, data)
         self._core = Core(config, known, self._store.streams, self._fleet)
         take = recorded(self._hub, self._open)
         self._recorder = Recorder(
@@ -139,7 +143,7 @@ class Service:
         )
         self._history = History(data / "history", settings.history_hours)
         self._wall = Wall(self._core, self._open)
-        self._listener = Listener(self._recorder, self._verdicts, self._hub, (self._history.put, self._wall.put))
+        self._listener = Listener(self._recorder, self._verdicts, self._hub, (self._history.put, self._wall.put), take)
         self._shadow = Shadow(data, self._core)
         self._canary = Canary(config.canary, data / "canary", self._fleet) if config.canary.enabled else None
         self._housekeeper = Housekeeper(
@@ -240,10 +244,12 @@ class Service:
 
     def end(self) -> None:
         """Drain and end; what a first SIGTERM does. From the event loop's thread."""
-        if self._ending.is_set():
+        if not self._ending.is_set():
+            self._ended_at = time.monotonic()
+            self._ending.set()
+        elif time.monotonic() - self._ended_at >= IMPATIENT_SECONDS:
             log.error("ended by a second signal")
             os._exit(128 + signal.SIGINT)
-        self._ending.set()
 
     def _forget_all_but(self, streams: Container[str]) -> None:
         """Streams that are gone leave nothing behind."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, tuple_, update
 
-from engine.errors import QueryError
+from engine.errors import NotOursError, QueryError
 from engine.store import cursor as cursors
 from engine.store.database import Database
 from engine.store.outbox import add_notices, hush, who_knows, withdraw
@@ -64,7 +64,14 @@ class Incidents:
         self._committed = committed
 
     def record(
-        self, incident: Incident, change: Change, *, session: str = "", at: float | None = None, muted: bool = False
+        self,
+        incident: Incident,
+        change: Change,
+        *,
+        session: str = "",
+        at: float | None = None,
+        muted: bool = False,
+        counts: Callable[[Connection], bool] | None = None,
     ) -> Recorded:
         """Keep what an engine reported. The same report again changes nothing.
 
@@ -74,14 +81,22 @@ class Incidents:
             session: tells apart runs of one stream whose media times both begin at 0; "" where they do not.
             at: Unix seconds of the change; now unless given.
             muted: nobody is told (maintenance, mute).
+            counts: asked within the transaction; False keeps nothing of it, because the stream is another engine's.
         Returns: the incident that the report belongs to, and what users see of it.
-        Raises: StoreError.
+        Raises: StoreError; NotOursError where it does not count.
         """
         now = self._clock() if at is None else at
         key = part_key(incident.id, session)
         if incident.cause is not None and "\0" in incident.cause:  # PostgreSQL's texts cannot hold it
             incident = replace(incident, cause=incident.cause.replace("\0", ""))
         with self._database.write() as connection:
+            if counts is not None and not counts(connection):
+                raise NotOursError(
+                    "the report does not count",
+                    stream=incident.stream,
+                    why="another engine judges the stream by now",
+                    remedy="nothing is to be done",
+                )
             part = connection.execute(select(incident_parts).where(incident_parts.c.key == key)).mappings().first()
             if part is None:
                 recorded = self._join(connection, key, incident, session, now, muted)

@@ -44,7 +44,7 @@ class StreamRecord:
         id: unique.
         url: its secrets hidden, except where `Streams.sources` gave it out.
         channel: streams with the same channel are renditions of it; their incidents are collapsed into one.
-        group, loop, rendition, reference, profile, detectors, priority, labels: as in the configuration.
+        group, loop, rendition, reference, subsets, profile, detectors, priority, labels: as in the configuration.
         origin: "config" from the operator's file, "api" added while running.
         paused: not opened for the time being.
         maintenance: windows and schedules, as the API took them.
@@ -67,6 +67,7 @@ class StreamRecord:
     loop: bool = False
     rendition: str = "best"
     reference: str | None = None
+    subsets: tuple[tuple[str, ...], ...] = ()
 
     @property
     def subject(self) -> str:

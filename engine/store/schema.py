@@ -43,6 +43,7 @@ streams = Table(
     Column("loop", Boolean, nullable=False, server_default=false()),
     Column("rendition", String(16), nullable=False, server_default="best"),
     Column("reference", String(256)),
+    Column("subsets", JSON),
     Column("profile", String(256)),
     Column("detectors", JSON, nullable=False),
     Column("priority", Integer, nullable=False),
@@ -152,4 +153,46 @@ outbox = Table(
     Column("error", Text),
     Index(None, "state", "sink", "due_at"),
     Index(None, "sink", "incident_id", "state"),
+)
+
+# Many engines on many machines (engine/cluster). An engine's `incarnation` grows with every start of its process; what
+# it owns it owns until its lease ends, or somebody else was made the owner.
+cluster_engines = Table(
+    "cluster_engines",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("incarnation", Integer, nullable=False),
+    Column("node", String(128), nullable=False),
+    Column("process", JSON, nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("state", JSON, nullable=False),
+    Column("emptied", Boolean, nullable=False, server_default=false()),
+    Column("registered_at", _Time, nullable=False),
+    Column("lease_until", _Time, nullable=False),
+)
+
+# What is judged as one, and by whom: a stream, or one of the subsets of its detectors. `epoch` grows with every change
+# of the owner, and only grows.
+cluster_units = Table(
+    "cluster_units",
+    metadata,
+    Column("stream", String(256), primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("plan", JSON, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("together", String(256), nullable=False),
+    Column("paused", Boolean, nullable=False, server_default=false()),
+    Column("epoch", Integer, nullable=False),
+    Column("owner", String(128), index=True),
+    Column("owner_incarnation", Integer, nullable=False, server_default="0"),
+    Column("owned_from", _Time, nullable=False, server_default="0"),
+    Column("before", String(128), index=True),
+    Column("before_incarnation", Integer, nullable=False, server_default="0"),
+    Column("before_from", _Time, nullable=False, server_default="0"),
+    Column("next", String(128), index=True),
+    Column("next_incarnation", Integer, nullable=False, server_default="0"),
+    Column("next_since", _Time, nullable=False, server_default="0"),
+    Column("refused", Text),
 )

@@ -42,6 +42,7 @@ class Streams:
                 "loop": stream.loop,
                 "rendition": stream.rendition,
                 "reference": stream.reference,
+                "subsets": [list(patterns) for patterns in stream.subsets],
                 "profile": stream.profile,
                 "detectors": dict(stream.detectors),
                 "priority": stream.priority,
@@ -102,7 +103,8 @@ class Streams:
 
 
 def _stream(row: Any) -> StreamRecord:
-    return StreamRecord(**{**row, "maintenance": tuple(row["maintenance"])})
+    subsets = tuple(tuple(patterns) for patterns in row["subsets"] or ())
+    return StreamRecord(**{**row, "maintenance": tuple(row["maintenance"]), "subsets": subsets})
 
 
 def _hidden(stream: StreamRecord) -> StreamRecord:

@@ -59,7 +59,7 @@ def alarms(trace: Trace, declared: Detector, rule: Rule, others: Mapping[str, Ru
     assert trace.until is not None
     masters = [one for one in masters_of(declared) if one.name in others]
     judged = [declared, *masters]
-    names = {column for one in judged for column in (one.column, *(one.samples or ()))}
+    names = {column for one in judged for column in (one.column, *(one.samples or ()), *filter(None, (one.since,)))}
     if not names <= set(trace.columns):
         return 0
     columns = tuple(name for name in trace.columns if name in names)

@@ -17,7 +17,7 @@ _N_COLUMNS: Final = len(COLUMNS)
 _LUMA, _LUMA_PITCH, _SHIFT = int(Field.LUMA_ADDRESS), int(Field.LUMA_PITCH), int(Field.SHIFT)
 _WIDTH, _HEIGHT, _BIT_DEPTH = int(Field.WIDTH), int(Field.HEIGHT), int(Field.BIT_DEPTH)
 _LIMIT: Final = LIMIT
-# Columns are summed so many at a time: a row's next samples come with its first.
+# Rows of a column that are added up before it is asked whether that is enough.
 _GROUP: Final = 16
 
 
@@ -31,17 +31,38 @@ def _black_row(address, width, shift, limit, like):
 
 
 @compiled
-def _black_columns(luma, pitch, first, count, height, shift, limit, size, from_right, like):
-    """How many of a group's columns are black, from its outer side up to the first that is not."""
-    sums = np.zeros(_GROUP, np.int64)
+def _black_column(luma, pitch, column, height, shift, limit, size, like):
+    """Most are not, and the first part of one says so."""
+    total, least = np.int64(0), (limit + 1) * height
+    at = luma + column * size
+    for first in range(0, height, _GROUP):
+        for y in range(first, min(first + _GROUP, height)):
+            total += samples_at(at + y * pitch, like)[0] >> shift
+        if total >= least:
+            return False
+    return True
+
+
+@compiled
+def _add_row(address, width, shift, like, sums):
+    row = samples_at(address, like)
+    for x in range(width):
+        sums[x] = np.uint32(sums[x] + np.uint32(row[x] >> shift))
+
+
+@compiled
+def _black_sides(luma, pitch, width, height, shift, limit, like):
+    """How many columns are black from the left and from the right. Sums of 65,536 rows of 16 bits fit their words."""
+    sums = np.zeros(width, np.uint32)
     for y in range(height):
-        row = samples_at(luma + y * pitch + first * size, like)
-        for x in range(count):
-            sums[x] += row[x] >> shift
-    for k in range(count):
-        if sums[count - 1 - k if from_right else k] >= (limit + 1) * height:
-            return k
-    return count
+        _add_row(luma + y * pitch, width, shift, like, sums)
+    least = (limit + 1) * height
+    left, right = 0, 0
+    while left < width and np.int64(sums[left]) < least:
+        left += 1
+    while right < width and np.int64(sums[width - 1 - right]) < least:
+        right += 1
+    return left, right
 
 
 @compiled
@@ -56,18 +77,10 @@ def _measure(frame, like, size, out):
     while bottom < height and _black_row(luma + (height - 1 - bottom) * pitch, width, shift, limit, like):
         bottom += 1
     left, right = 0, 0
-    while left < width:
-        count = min(_GROUP, width - left)
-        black = _black_columns(luma, pitch, left, count, height, shift, limit, size, False, like)
-        left += black
-        if black < count:
-            break
-    while right < width:
-        count = min(_GROUP, width - right)
-        black = _black_columns(luma, pitch, width - right - count, count, height, shift, limit, size, True, like)
-        right += black
-        if black < count:
-            break
+    if _black_column(luma, pitch, 0, height, shift, limit, size, like) or _black_column(
+        luma, pitch, width - 1, height, shift, limit, size, like
+    ):
+        left, right = _black_sides(luma, pitch, width, height, shift, limit, like)
     out[0], out[1] = top / height, bottom / height
     out[2], out[3] = left / width, right / width
 

@@ -331,7 +331,7 @@ def _count(power, loudness, histogram, kept_power, which):
 
 
 @_jit
-def _measure(
+def measure(
     samples,
     channels,
     valid_samples,
@@ -350,6 +350,7 @@ def _measure(
     taps,
     out,
 ):
+    """The op's work on arrays; `taps` is INTERPOLATOR, `out` (N, len(COLUMNS)) float64."""
     pair = np.zeros((2, _EXTENDED), np.float32)
     segment_peaks = np.zeros(_SEGMENTS + 2, np.float32)
     sums = np.zeros((3, _SEGMENT), np.float32)
@@ -455,5 +456,5 @@ def audio_stats(
     out = torch.empty((samples.shape[0], 14), dtype=torch.float64)
     inputs = (samples, channels, valid, weights, clip_level, slots, silence_threshold, *state)
     arrays = [tensor.numpy() for tensor in inputs]
-    _measure(*arrays, INTERPOLATOR, out.numpy())
+    measure(*arrays, INTERPOLATOR, out.numpy())
     return out

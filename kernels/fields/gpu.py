@@ -4,6 +4,8 @@ Bytes of an 8-bit picture of 1920x1080: half of its luma and of its reference, 2
 programs through the cache. Worked out, not measured.
 """
 
+from functools import cache
+
 import torch
 import triton
 import triton.language as tl
@@ -85,6 +87,12 @@ def _fields_kernel(frames, references, sums, PROGRAMS: tl.constexpr, SAMPLES: tl
         tl.store(own + 4, within)
 
 
+@cache
+def _lines(device: torch.device) -> Tensor:
+    """Of each sum, how many there are of a pair; made once, as nothing may come from the host when it is recorded."""
+    return torch.tensor([1, 1, 1, 1, 2], dtype=torch.int64, device=device)
+
+
 def fields(frames: Tensor, references: Tensor) -> Tensor:
     """The op's CUDA implementation; see kernels/fields/op.py. The tables are checked and contiguous."""
     count, device = frames.shape[0], frames.device
@@ -97,6 +105,5 @@ def fields(frames: Tensor, references: Tensor) -> Tensor:
     looked = (pairs - step // 2 + step - 1) // step
     many = (2 * looked * width) << (depth - 8).clip(min=0)
     found = (frames[:, Field.LUMA_ADDRESS] != 0) & (references[:, ReferenceField.LUMA_ADDRESS] != 0) & (pairs > 0)
-    lines = torch.tensor([1, 1, 1, 1, 2], dtype=torch.int64, device=device)
-    means = sums.sum(dim=1).to(torch.float64) / (many[:, None] * lines).to(torch.float64)
+    means = sums.sum(dim=1).to(torch.float64) / (many[:, None] * _lines(device)).to(torch.float64)
     return torch.where(found[:, None], means, torch.nan)

@@ -149,7 +149,8 @@ def _measure(frame, reference, retain, like, top, black_level, sample_bytes, cod
 
 
 @compiled
-def _measure_row(frames_address, references_address, retain_address, index, out_address, out_pitch):
+def measure_row(frames_address, references_address, retain_address, index, out_address, out_pitch):
+    """One row; the tables, and where the first row of the results is, by their addresses."""
     frame = carray(samples_at(frames_address + index * (8 * FRAME_FIELDS), np.int64(0)), (FRAME_FIELDS,))
     reference = carray(
         samples_at(references_address + index * (8 * REFERENCE_FIELDS), np.int64(0)), (REFERENCE_FIELDS,)
@@ -180,4 +181,4 @@ def frame_stats_into(frames: Tensor, references: Tensor, retain: Tensor, address
     """As `frame_stats`, with the rows written to float64 memory of the caller's, `pitch` bytes apart."""
     count = frames.shape[0]
     tables = frames.data_ptr(), references.data_ptr(), retain.data_ptr()
-    for_each_row(lambda row: _measure_row(*tables, row, address, pitch), count)
+    for_each_row(lambda row: measure_row(*tables, row, address, pitch), count)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from kernels.frame_stats.columns import COLUMNS
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
+from kernels.tuning import Blocks, blocks_on
 
 PROGRAMS = 128  # per picture; at 64 pictures and more than 60 multiprocessors each has many to choose from
 
@@ -263,25 +264,26 @@ def frame_stats(
     retain: Tensor,
     *,
     programs: int = PROGRAMS,
-    tile: tuple[int, int] = (16, 256),
+    blocks: Blocks | None = None,
 ) -> Tensor:
     """The op's CUDA implementation; see kernels/frame_stats/op.py. The tables are checked and contiguous.
 
     Args:
         frames, references, retain: the tables, on the device.
         programs: how many share the tiles of one picture; they change no number.
-        tile: rows and columns of a tile, powers of two, 16 columns at least; they change no number.
+        blocks: their tile is rows and columns, powers of two, 16 columns at least; they change no number. None takes
+            the device's.
     """
     count, device = frames.shape[0], frames.device
     out = torch.full((count, len(COLUMNS)), torch.nan, dtype=torch.float64, device=device)
     if count == 0:
         return out
     sums = torch.zeros((count, _SUMS.value), dtype=torch.int64, device=device)
-    rows, columns = tile
-    # Left alone ptxas takes 194 registers, so that one block fills a multiprocessor; 128 do without a spill.
+    blocks = blocks or blocks_on("frame_stats", device)
+    rows, columns = blocks.tile
     _read_planes[(programs, count)](
         frames, references, retain, sums,
-        PROGRAMS=programs, ROWS=rows, COLS=columns, num_warps=8, maxnreg=128,
+        PROGRAMS=programs, ROWS=rows, COLS=columns, num_warps=blocks.warps, maxnreg=blocks.registers,
     )  # fmt: skip
     _finish[(count,)](frames, references, sums, out, num_warps=1)
     return out

@@ -21,14 +21,17 @@ from kernels.judge.layout import (
 # numba folds plain integers of the module into the code; members of an IntEnum it would look up.
 _COLUMN, _ONSET_RULE, _AUX0, _AUX1, _CLOSING_COUNTS, _MASTERS = (int(f) for f in DetectorField)
 _ENABLED, _BELOW, _ENTER, _EXIT, _SET, _CLEAR = (int(f) for f in RuleField)
-_PHASE, _ONSET, _CLEAR_ONSET, _PEAK, _SUM, _COUNT, _RELEASED, _REPORTED, _SEEN_UNTIL = (int(f) for f in StateField)
+_PHASE, _ONSET, _CLEAR_ONSET, _PEAK, _SUM, _COUNT, _RELEASED, _REPORTED, _SEEN_UNTIL, _CLEARS_FROM = (
+    int(f) for f in StateField
+)
 _OK, _PENDING, _OPEN, _CLEARING = (float(p) for p in Phase)
 _OPENED, _WORSE, _CLOSED = (float(k) for k in EventKind)
-_SINCE_PREVIOUS, _SAMPLES, _BACKDATED, _PASSING = (
+_SINCE_PREVIOUS, _SAMPLES, _BACKDATED, _PASSING, _EARLIER = (
     int(OnsetRule.SINCE_PREVIOUS),
     int(OnsetRule.SAMPLES),
     int(OnsetRule.BACKDATED),
     int(OnsetRule.PASSING),
+    int(OnsetRule.EARLIER),
 )
 _E_DETECTOR, _E_KIND, _E_AT, _E_DECIDED, _E_PEAK, _E_MEAN = (int(f) for f in EventField)
 
@@ -80,6 +83,12 @@ def judge(slots, start, known_until, values, detectors, rules, state, events, co
                         now[_ONSET] = math.nan
                 elif onset_rule == _BACKDATED:
                     own_onset = until - value
+                earlier = onset_rule == _EARLIER
+                if earlier:
+                    seconds = values[row, detectors[d, _AUX0]]
+                    if seconds > 0.0:  # NaN: now
+                        own_onset = began - seconds
+                        ended_at = own_onset
                 passing = onset_rule == _PASSING
                 passed_at = began
                 if passing:
@@ -94,6 +103,8 @@ def judge(slots, start, known_until, values, detectors, rules, state, events, co
                 held = False
                 floor = -math.inf
                 masters = detectors[d, _MASTERS]
+                if earlier:
+                    floor = now[_RELEASED]
                 if masters != 0:
                     for m in range(d):
                         if (masters >> m) & 1 and rules[slot, m, _ENABLED] != 0.0:
@@ -111,6 +122,7 @@ def judge(slots, start, known_until, values, detectors, rules, state, events, co
                         now[_PHASE] = _CLEARING if passing else _OPEN
                         if passing:
                             now[_CLEAR_ONSET] = passed_at
+                            now[_CLEARS_FROM] = passed_at
                     elif phase == _OK:
                         now[_PHASE] = _PENDING
                         now[_COUNT] = 0.0
@@ -138,6 +150,7 @@ def judge(slots, start, known_until, values, detectors, rules, state, events, co
                         now[_PHASE] = _CLEARING if passing else _OPEN
                         if passing:
                             now[_CLEAR_ONSET] = passed_at
+                            now[_CLEARS_FROM] = passed_at
                         now[_REPORTED] = peak
                         n = _write(events, row, n, d, _OPENED, now[_ONSET], until, peak, now[_SUM] / now[_COUNT])
                     continue
@@ -146,8 +159,9 @@ def judge(slots, start, known_until, values, detectors, rules, state, events, co
                     phase = _CLEARING
                     now[_PHASE] = _CLEARING
                     now[_CLEAR_ONSET] = ended_at
+                    now[_CLEARS_FROM] = began if earlier else ended_at
                 if phase == _CLEARING:
-                    if until - now[_CLEAR_ONSET] < rule[_CLEAR] - TIME_TOLERANCE:
+                    if until - now[_CLEARS_FROM] < rule[_CLEAR] - TIME_TOLERANCE:
                         continue
                     end = max(now[_CLEAR_ONSET], now[_ONSET])
                     n = _write(events, row, n, d, _CLOSED, end, until, now[_PEAK], now[_SUM] / now[_COUNT])

@@ -20,6 +20,7 @@ from kernels.judge.layout import (
     TIME_TOLERANCE,
     WORSE_BY,
 )
+from kernels.tuning import blocks_on
 
 _DETECTOR_FIELDS = tl.constexpr(DETECTOR_FIELDS)
 _RULE_FIELDS = tl.constexpr(RULE_FIELDS)
@@ -37,6 +38,7 @@ _SINCE_PREVIOUS = tl.constexpr(1)
 _SAMPLES = tl.constexpr(2)
 _BACKDATED = tl.constexpr(3)
 _PASSING = tl.constexpr(4)
+_EARLIER = tl.constexpr(5)
 
 
 @triton.jit
@@ -98,6 +100,7 @@ def _judge_kernel(
     released = tl.load(before + 6, mask=used, other=0.0)
     reported = tl.load(before + 7, mask=used, other=0.0)
     seen_until = tl.load(before + 8, mask=used, other=0.0)
+    clears_from = tl.load(before + 9, mask=used, other=0.0)
 
     began = tl.load(start + row)
     until = tl.load(known_until + row)
@@ -115,6 +118,11 @@ def _judge_kernel(
     own_onset = tl.where(passing, began + head / sample_rate, own_onset)
     passed_at = began + at_tail / sample_rate
     ended_at = tl.where(by_samples, began + head / sample_rate, began)
+    dated = onset_rule == _EARLIER
+    seconds = tl.load(cells + head_column * values_column_stride, mask=used & dated, other=0.0)
+    changed_at = began - tl.where(seconds > 0.0, seconds, zero)  # NaN: now
+    own_onset = tl.where(dated, changed_at, own_onset)
+    ended_at = tl.where(dated, changed_at, ended_at)
     tail = tl.where(since_previous, began, tl.where(by_samples & (at_tail > 0.0), until - at_tail / sample_rate, nan))
     onset = tl.where(active & by_samples & (phase == _OK) & (tl.abs(began - seen_until) > gap), nan, onset)
 
@@ -129,6 +137,7 @@ def _judge_kernel(
     new_phase = phase
     new_onset = onset
     new_clear_onset = clear_onset
+    new_clears_from = clears_from
     new_peak = peak
     new_total = total
     new_count = count
@@ -144,6 +153,7 @@ def _judge_kernel(
         holding = tl.where(new_phase != _OK, 1, 0)
         held = tl.max(tl.where(dominates, holding[None, :], 0), axis=1)
         floor = tl.max(tl.where(dominates, new_released[None, :], never), axis=1)
+        floor = tl.where(dated & (released > floor), released, floor)
         held = (held != 0) | (passing & bad & (passed_at <= floor))
 
         # bad rows
@@ -163,7 +173,8 @@ def _judge_kernel(
         # good rows
         good = active & (bad == 0)
         clear_from = tl.where(phase == _OPEN, ended_at, clear_onset)
-        closes = good & is_open & (until - clear_from >= clear_seconds - tolerance)
+        counted_from = tl.where(phase == _OPEN, tl.where(dated, began, ended_at), clears_from)
+        closes = good & is_open & (until - counted_from >= clear_seconds - tolerance)
         stays = good & is_open & (closes == 0)
         end = tl.where(onset > clear_from, onset, clear_from)
         waited = tl.where(floor > onset, floor, onset)
@@ -185,8 +196,11 @@ def _judge_kernel(
         new_phase = tl.where(stays, 3.0 * one, tl.where(rests, zero, new_phase))
         new_onset = tl.where(is_bad, pending_onset, tl.where(rests, tail, onset))
         new_clear_onset = tl.where(good & is_open, clear_from, clear_onset)
+        new_clears_from = tl.where(good & is_open, counted_from, clears_from)
         later = tl.where(is_open & (clear_onset > passed_at), clear_onset, passed_at)
-        new_clear_onset = tl.where(passing & is_bad & (is_open | opens), later, new_clear_onset)
+        passes = passing & is_bad & (is_open | opens)
+        new_clear_onset = tl.where(passes, later, new_clear_onset)
+        new_clears_from = tl.where(passes, later, new_clears_from)
         new_peak = tl.where(gathers, gathered_peak, peak)
         new_total = tl.where(gathers, gathered_total, total)
         new_count = tl.where(gathers, kept + one, tl.where(is_bad, zero, count))
@@ -205,6 +219,7 @@ def _judge_kernel(
     tl.store(before + 6, new_released, mask=mine)
     tl.store(before + 7, new_reported, mask=mine)
     tl.store(before + 8, until + zero * lane, mask=mine)
+    tl.store(before + 9, new_clears_from, mask=mine)
 
     unseen = opens_and_closes & ((phase == _OK) | (count == 0.0))
     event_peak = tl.where(unseen, enter, new_peak)
@@ -228,7 +243,7 @@ def _judge_kernel(
     tl.store(out + 3, until + zero * lane, mask=opens_and_closes)
     tl.store(out + 4, event_peak, mask=opens_and_closes)
     tl.store(out + 5, event_mean, mask=opens_and_closes)
-    tl.store(counts + row, tl.sum(mine_count, axis=0).to(tl.int32))
+    tl.store(counts + row, tl.sum(mine_count, axis=0).to(counts.dtype.element_ty))
 
 
 _constants: dict[torch.device, Tensor] = {}  # one small upload per device and process
@@ -276,5 +291,5 @@ def judge(
         D=d,
         LANES=triton.next_power_of_2(d),
         DEPTH=depth,
-        num_warps=1,
+        num_warps=blocks_on("judge", device).warps,
     )

@@ -25,6 +25,9 @@ class OnsetRule(IntEnum):
     # What came and went within or before the row: AUX0 and AUX1 are samples from the row's start (below 0: before it)
     # to the first bad moment and to the first good one after it.
     PASSING = 4
+    # AUX0 is how many seconds before the row's start the change lay that the row shows: the first bad moment where the
+    # row is bad, the first good one where it is good. 0 or NaN: the row's start. Never before the last incident's end.
+    EARLIER = 5
 
 
 class DetectorField(IntEnum):
@@ -32,7 +35,9 @@ class DetectorField(IntEnum):
 
     COLUMN = 0  # of the measures
     ONSET = 1  # an OnsetRule
-    AUX0 = 2  # measure column of the samples at the head (SAMPLES), of the onset (PASSING), else -1
+    AUX0 = (
+        2  # measure column of the samples at the head (SAMPLES), of the onset (PASSING), of seconds (EARLIER), else -1
+    )
     AUX1 = 3  # measure column of the samples at the tail (SAMPLES), of the end (PASSING), else -1
     CLOSING_COUNTS = 4  # 1: the time up to the first good moment counts as bad
     MASTERS = 5  # bit m: detector m dominates this one
@@ -50,17 +55,18 @@ class RuleField(IntEnum):
 
 
 class StateField(IntEnum):
-    """Columns of the state table, (S, D, 9) float64; a new slot's row is NEW."""
+    """Columns of the state table, (S, D, 10) float64; a new slot's row is NEW."""
 
     PHASE = 0  # a Phase
     ONSET = 1  # first bad moment; while ok: onset to use if the next row is bad, NaN: that row's own
-    CLEAR_ONSET = 2  # while clearing: the first good moment
+    CLEAR_ONSET = 2  # while clearing: the first good moment, which will be the end
     PEAK = 3  # worst value of the bad rows
     SUM = 4  # of the values of the bad rows
     COUNT = 5  # of the bad rows
     RELEASED = 6  # end of the last time that this detector held back those it dominates; -inf: never
     REPORTED = 7  # worst value that an event has carried
     SEEN_UNTIL = 8  # `known_until` of the last row; NaN: none yet
+    CLEARS_FROM = 9  # while clearing: from when CLEAR_SECONDS count; CLEAR_ONSET, but for EARLIER the row's own start
 
 
 class Phase(IntEnum):
@@ -98,7 +104,7 @@ EVENT_FIELDS: Final = len(EventField)
 EVENTS_PER_DETECTOR: Final = 2
 # MASTERS is a mask in an int64.
 MOST_DETECTORS: Final = 62
-NEW: Final = (0.0, float("nan"), 0.0, 0.0, 0.0, 0.0, float("-inf"), 0.0, float("nan"))
+NEW: Final = (0.0, float("nan"), 0.0, 0.0, 0.0, 0.0, float("-inf"), 0.0, float("nan"), 0.0)
 
 SAMPLE_RATE: Final = 48_000.0
 # Times are differences of pts that were multiplied by a time base in floating point, so a duration that is exactly

@@ -10,7 +10,8 @@ The rules, per slot and detector:
   a good row decides too: if it was bad long enough up to that row's first good moment, the detector opens and closes
   at once (blackdetect judges so; freezedetect does it for a picture that was held across a hole).
 - open -> clearing at a row that is good by EXIT; clearing -> ok when that has held for CLEAR_SECONDS, and the end is
-  the first good moment, not the moment of the decision; a bad row before that reopens it.
+  the first good moment, not the moment of the decision; a bad row before that reopens it. Where a row dates its change
+  back (EARLIER), the end is that moment, but what has to hold is counted from the row.
 - Dominance: a detector does not open while one of its enabled masters is pending, open or clearing on that slot; when
   the last one lets go, what was bad before does not count (onset >= the master's end). One that is already open closes
   in its own time. Masters come earlier in the column order, so one pass over a row settles it.
@@ -95,7 +96,7 @@ def check_layout(
         and counts.dim() == 1
         and counts.shape[0] >= n
         and slots.dtype == detectors.dtype == torch.int64
-        and counts.dtype == torch.int32
+        and counts.dtype in (torch.int32, torch.uint8)
         and all(t.dtype == torch.float64 for t in (start, known_until, values, rules, state, events))
         and all(t.is_contiguous() for t in (slots, start, known_until, detectors, rules, state, events, counts))
     )
@@ -200,7 +201,7 @@ def judge(
         state: (S, D, STATE_FIELDS) float64, from `new_state`.
         events: (>= N, 2 D, EVENT_FIELDS) float64; the first counts[n] of row n are written, ordered by detector,
             "opened" before "closed".
-        counts: (>= N,) int32; the first N are written.
+        counts: (>= N,) int32 or uint8; the first N are written.
         depth: longest chain of dominance counted in detectors, at least 1 (`dominance_depth`).
     """
     if slots.is_cuda:

@@ -29,6 +29,7 @@ class _State:
     phase: Phase = Phase.OK
     onset: float | None = None
     clear_onset: float = 0.0
+    clears_from: float = 0.0
     values: list[float] = field(default_factory=list)
     released: float = -math.inf
     reported: float = 0.0
@@ -70,6 +71,8 @@ class ReferenceJudge:
                 state.onset = None
         elif detector.onset_rule == OnsetRule.BACKDATED:
             own_onset = known_until - value
+        elif detector.onset_rule == OnsetRule.EARLIER and values[detector.aux[0]] > 0:
+            own_onset = ended_at = start - values[detector.aux[0]]
         passed_at = None
         if detector.onset_rule == OnsetRule.PASSING:
             own_onset = start + values[detector.aux[0]] / SAMPLE_RATE
@@ -81,14 +84,17 @@ class ReferenceJudge:
         masters = [self.states[m] for m in detector.masters if self.detectors[m].enabled]
         held = any(master.phase != Phase.OK for master in masters)
         floor = max([master.released for master in masters], default=-math.inf)
+        if detector.onset_rule == OnsetRule.EARLIER:
+            floor = max(floor, state.released)
         if bad:
             held = held or (passed_at is not None and passed_at <= floor)
             events = self._bad(index, value, own_onset, start, known_until, held, floor)
             if passed_at is not None and state.phase == Phase.OPEN:
                 state.phase = Phase.CLEARING
                 state.clear_onset = passed_at if not is_open else max(passed_at, state.clear_onset)
+                state.clears_from = state.clear_onset
             return events
-        return self._good(index, ended_at, tail, known_until, held, floor)
+        return self._good(index, start, ended_at, tail, known_until, held, floor)
 
     def _bad(
         self, index: int, value: float, own_onset: float, start: float, known_until: float, held: bool, floor: float
@@ -122,15 +128,23 @@ class ReferenceJudge:
         return []
 
     def _good(
-        self, index: int, ended_at: float, tail: float | None, known_until: float, held: bool, floor: float
+        self,
+        index: int,
+        start: float,
+        ended_at: float,
+        tail: float | None,
+        known_until: float,
+        held: bool,
+        floor: float,
     ) -> list[Event]:
         detector, state = self.detectors[index], self.states[index]
         events: list[Event] = []
         if state.phase == Phase.OPEN:
             state.phase = Phase.CLEARING
             state.clear_onset = ended_at
+            state.clears_from = start if detector.onset_rule == OnsetRule.EARLIER else ended_at
         if state.phase == Phase.CLEARING:
-            if known_until - state.clear_onset < detector.clear_seconds - TIME_TOLERANCE:
+            if known_until - state.clears_from < detector.clear_seconds - TIME_TOLERANCE:
                 return []
             assert state.onset is not None
             end = max(state.clear_onset, state.onset)

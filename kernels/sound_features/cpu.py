@@ -230,7 +230,8 @@ def _find_click(x, energies, first):
 
 
 @_jit
-def _measure(samples, channels, valid_samples, slots, history, known, hum_table, out):
+def measure(samples, channels, valid_samples, slots, history, known, hum_table, out):
+    """The op's work on arrays; `hum_table` is HUM_TABLE, `out` (N, FEATURES) float64."""
     block = np.zeros((2, BLOCK), np.float32)
     mean = np.zeros(HISTORY + BLOCK)
     energies = np.zeros(2 * ALL_BINS)
@@ -307,5 +308,5 @@ def sound_features(
     """The CPU implementation of `avjury::sound_features`; arguments as there."""
     out = torch.empty((samples.shape[0], FEATURES), dtype=torch.float64)
     arrays = [tensor.numpy() for tensor in (samples, channels, valid, slots, history, known)]
-    _measure(*arrays, HUM_TABLE, out.numpy())
+    measure(*arrays, HUM_TABLE, out.numpy())
     return out

@@ -547,7 +547,8 @@ def _minute(state, momentary, out):
 
 
 @_jit
-def _follow(features, valid, weights, momentary, slots, states, out):
+def follow(features, valid, weights, momentary, slots, states, out):
+    """The op's work on arrays."""
     sums = np.zeros((2, _HUM_COLUMNS))
     both = np.zeros(2 * ENVELOPE_BINS)
     part, other = np.zeros(_PART), np.zeros(_PART)
@@ -586,6 +587,6 @@ def sound_trends(
     features: Tensor, valid: Tensor, weights: Tensor, momentary: Tensor, slots: Tensor, state: Tensor, out: Tensor
 ) -> None:
     """The CPU implementation of `avjury::sound_trends`; arguments as there."""
-    _follow(
+    follow(
         features.numpy(), valid.numpy(), weights.numpy(), momentary.numpy(), slots.numpy(), state.numpy(), out.numpy()
     )

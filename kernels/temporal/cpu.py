@@ -32,6 +32,9 @@ _FLASH_WINDOW, _PEAK, _RED_SHARE, _RED_SCALE = (
 )  # fmt: skip
 _PERIOD_MIN, _PERIOD_MAX, _PERIODIC, _OPPOSED = at.PERIOD_MIN, at.PERIOD_MAX, at.PERIODIC, at.OPPOSED
 _LEAST_POWER = at.LEAST_POWER
+_FLICKER_STEP, _FLICKER_RESTS, _FLICKER_BACK = at.FLICKER_STEP, at.FLICKER_RESTS, at.FLICKER_BACK_SECONDS
+_LEVEL_TIMES, _LEVEL_OFFSET, _ONE_WAY = at.LEVEL_TIMES, at.LEVEL_OFFSET, at.ONE_WAY
+_FLASH_TOGETHER, _FLASHES_AT, _FLASHES_SIZE, _FLASHES = at.FLASH_TOGETHER, at.FLASHES_AT, at.FLASHES_SIZE, at.FLASHES
 _REPEAT_SHARE, _LEAST_MOTION, _MOST_REPEATS = at.REPEAT_SHARE, at.LEAST_MOTION, at.MOST_REPEATS
 _GOES_ON, _REPEAT_MEMORY, _STUTTER_WINDOW = at.GOES_ON, at.REPEAT_MEMORY, at.STUTTER_WINDOW_SECONDS
 _LATE, _EVEN, _MOST_OUTLIERS = at.LATE, at.EVEN, at.MOST_OUTLIERS
@@ -97,20 +100,49 @@ def _rate(state, turns, times, pts):
 
 
 @compiled
+def _turned_now(state, turns, times, tile, pts):
+    count = int(state[turns + tile])
+    return count > 0 and state[times + tile * _TURN_TIMES + (count - 1) % _TURN_TIMES] == pts
+
+
+@compiled
+def _flashed_since(state, rate, pts):
+    """Note a transition of many tiles; seconds since the first of those that the rate counts, or since the latest."""
+    together = 0
+    for tile in range(TILES):
+        together += _turned_now(state, _LUMINANCE_TURNS, _LUMINANCE_TIMES, tile, pts) or _turned_now(
+            state, _RED_TURNS, _RED_TIMES, tile, pts
+        )
+    if together >= _FLASH_TOGETHER:
+        state[_FLASHES_AT + int(state[_FLASHES]) % _FLASHES_SIZE] = pts
+        state[_FLASHES] += 1.0
+    made = int(state[_FLASHES])
+    if made == 0 or rate == 0.0:
+        return 0.0
+    if together < _FLASH_TOGETHER:
+        return pts - state[_FLASHES_AT + (made - 1) % _FLASHES_SIZE]
+    recent = 0
+    for k in range(min(made, _FLASHES_SIZE)):
+        recent += pts - state[_FLASHES_AT + k] < _FLASH_WINDOW
+    return pts - state[_FLASHES_AT + (made - min(int(2.0 * rate), recent)) % _FLASHES_SIZE]
+
+
+@compiled
 def _push(state, count, first, size, value):
     state[first + int(state[count]) % size] = value
     state[count] += 1.0
 
 
 @compiled
-def _flicker(state):
+def _flicker(state, pts):
     n = _LEVELS_SIZE
     if state[_LEVELS] < n:
-        return 0.0
+        return 0.0, 0.0
     values = np.empty(n)
     newest = int(state[_LEVELS])
     for i in range(n):
         values[i] = state[_LEVELS_AT + (newest + i) % n]
+    since = _flickered_since(state, values, newest, pts)
     middle = (n - 1) / 2.0
     mean, slope, spread = 0.0, 0.0, 0.0
     for i in range(n):
@@ -124,7 +156,7 @@ def _flicker(state):
         values[i] -= mean + slope * (i - middle)
         power += values[i] * values[i]
     if power <= n * _LEAST_POWER:
-        return 0.0
+        return 0.0, max(since, 0.0)
     opposed = False
     for distance in range(1, _PERIOD_MAX + 1):
         product = 0.0
@@ -132,9 +164,25 @@ def _flicker(state):
             product += values[i] * values[i + distance]
         likeness = product * n / (power * (n - distance))
         if opposed and distance >= _PERIOD_MIN and likeness >= _PERIODIC:
-            return 100.0 * np.sqrt(2.0 * power / n)
+            return 100.0 * np.sqrt(2.0 * power / n), abs(since)
         opposed = opposed or likeness <= _OPPOSED
-    return 0.0
+    return 0.0, max(since, 0.0)
+
+
+@compiled
+def _flickered_since(state, values, newest, pts):
+    """Seconds since the first large step of the levels, below 0; or since they rest, not below 0."""
+    n = _LEVELS_SIZE
+    largest = 0.0
+    for i in range(1, n):
+        largest = max(largest, abs(values[i] - values[i - 1]))
+    first, last = n, -1
+    for i in range(1, n):
+        if abs(values[i] - values[i - 1]) >= _FLICKER_STEP * largest:
+            first, last = min(first, i), i
+    if n - 1 - last <= _FLICKER_RESTS:
+        return max(state[_LEVEL_TIMES + (newest + first) % n] - pts, -_FLICKER_BACK)
+    return pts - state[_LEVEL_TIMES + (newest + last + 1) % n]
 
 
 @compiled
@@ -186,11 +234,15 @@ def _stutter(state, motion, pts):
         _push(state, _STEPS, _STEPS_AT, _STEPS_SIZE, step)
     if event:
         _push(state, _EVENTS, _EVENTS_AT, _EVENTS_SIZE, pts)
-    recent = 0
+    recent, first, latest = 0, pts, -np.inf
     for k in range(min(int(state[_EVENTS]), _EVENTS_SIZE)):
-        if pts - state[_EVENTS_AT + k] < _STUTTER_WINDOW:
+        at_event = state[_EVENTS_AT + k]
+        latest = max(latest, at_event)
+        if pts - at_event < _STUTTER_WINDOW:
             recent += 1
-    return recent / _STUTTER_WINDOW
+            first = min(first, at_event)
+    since = pts - first if event else 0.0 if state[_EVENTS] == 0.0 else pts - latest
+    return recent / _STUTTER_WINDOW, since
 
 
 @compiled
@@ -289,10 +341,10 @@ def _stuck(state, luma, difference, motion, step, pts):
 
 
 @compiled
-def _broken_colour(tiles, state, spread, step, coloured):
+def _broken_colour(tiles, state, spread, step, coloured, redness):
     luma = tiles[0, 0]
     neutral = not coloured or (abs(tiles[2, 0] - 0.5) < _NEUTRAL and abs(tiles[3, 0] - 0.5) < _NEUTRAL)
-    if spread <= _UNIFORM_SPREAD and not (neutral and not (luma > _DARK and luma < _BRIGHT)):
+    if spread <= _UNIFORM_SPREAD and redness == 0.0 and not (neutral and not (luma > _DARK and luma < _BRIGHT)):
         state[_CARD_SECONDS] += step
     else:
         apart = 0.0
@@ -312,7 +364,8 @@ def _broken_colour(tiles, state, spread, step, coloured):
 
 
 @compiled
-def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
+def step(tiles, mafd, gradient, pts, full_range, state, table, out):
+    """One row of `temporal`, of a slot's own state."""
     if np.isnan(tiles[0, 0]):
         out[:] = np.nan
         return
@@ -328,7 +381,8 @@ def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
         state[_BEFORE_CARD : _BEFORE_CARD + TILES] = np.inf
     coloured = not np.isnan(tiles[2, 0])
     low, high = np.empty(3), np.empty(3)
-    level_sum, motion_sum = 0.0, 0.0
+    level_sum, motion_sum, colour_sum = 0.0, 0.0, 0.0
+    cut, change, apart = 0, 0.0, 0.0
     for plane in range(3):
         row = 0 if plane == 0 else plane + 1
         low[plane], high[plane] = tiles[row, 0], tiles[row, 0]
@@ -336,6 +390,9 @@ def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
         luma = tiles[0, tile] * 256.0 / 255.0 if full_range else (tiles[0, tile] * 256.0 - 16.0) / 219.0
         level_sum += luma
         motion_sum += tiles[1, tile]
+        cut += tiles[1, tile] > _CUT_DIFFERENCE
+        change += tiles[0, tile] - state[_LAST_LUMA + tile]
+        apart += abs(tiles[0, tile] - state[_LAST_LUMA + tile])
         for plane in range(3 if coloured else 1):
             row = 0 if plane == 0 else plane + 1
             low[plane] = min(low[plane], tiles[row, tile])
@@ -343,6 +400,7 @@ def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
         luminance = _luminance(luma, table)
         redness = 0.0
         if coloured:
+            colour_sum += np.sqrt((tiles[2, tile] - 0.5) ** 2 + (tiles[3, tile] - 0.5) ** 2)
             scale = 255.0 if full_range else 224.0
             u, v = (tiles[2, tile] * 256.0 - 128.0) / scale, (tiles[3, tile] * 256.0 - 128.0) / scale
             red = _luminance(luma + 1.5748 * v, table) / _PEAK
@@ -359,17 +417,24 @@ def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
             _turn(state, tile, _RED_EXTREME, _RED_WAY, _RED_TURNS, _RED_TIMES, redness, np.inf, pts)
     out[1] = _rate(state, _RED_TURNS, _RED_TIMES, pts)
     out[0] = max(out[1], _rate(state, _LUMINANCE_TURNS, _LUMINANCE_TIMES, pts))
-    _push(state, _LEVELS, _LEVELS_AT, _LEVELS_SIZE, level_sum / TILES)
-    out[2] = _flicker(state)
-    out[3], out[4], out[6] = 0.0, 0.0, 0.0
+    out[9] = _flashed_since(state, out[0], pts)
+    state[_LEVEL_TIMES + int(state[_LEVELS]) % _LEVELS_SIZE] = pts
+    level = level_sum / TILES
+    cuts = not fresh and cut >= _CUT_TILES and motion_sum / TILES >= _CUT_RISE * state[_MOTION]
+    if cuts and abs(change) <= _ONE_WAY * apart:
+        state[_LEVEL_OFFSET] = state[_LEVELS_AT + (int(state[_LEVELS]) - 1) % _LEVELS_SIZE] - level
+    _push(state, _LEVELS, _LEVELS_AT, _LEVELS_SIZE, level + state[_LEVEL_OFFSET])
+    out[2], out[10] = _flicker(state, pts)
+    out[3], out[4], out[6], out[11] = 0.0, 0.0, 0.0, 0.0
     if not fresh and not np.isnan(motion_sum):
-        out[3] = _stutter(state, motion_sum / TILES, pts)
+        out[3], out[11] = _stutter(state, motion_sum / TILES, pts)
         out[4] = _stuck(state, tiles[0], tiles[1], motion_sum / TILES, pts - last, pts)
     spread = high[0] - low[0]
     if coloured:
         spread = max(spread, high[1] - low[1], high[2] - low[2])
     out[5] = spread + gradient
-    out[7] = _broken_colour(tiles, state, out[5], 0.0 if fresh else pts - last, coloured)
+    out[8] = colour_sum / TILES
+    out[7] = _broken_colour(tiles, state, out[5], 0.0 if fresh else pts - last, coloured, redness)
     if not np.isnan(mafd):
         if not np.isnan(state[_LAST_MAFD]):
             out[6] = min(100.0 * mafd, 100.0 * abs(mafd - state[_LAST_MAFD]))
@@ -378,10 +443,10 @@ def _step(tiles, mafd, gradient, pts, full_range, state, table, out):
 
 
 @compiled
-def steps(tiles, mafd, gradient, pts, ranges, slots, state, table, out):
+def _steps(tiles, mafd, gradient, pts, ranges, slots, state, table, out):
     """Every row in turn; the arrays are those of `temporal`, `out` its result."""
     for n in range(tiles.shape[0]):
-        _step(tiles[n], mafd[n], gradient[n], pts[n], ranges[n] == 1, state[slots[n]], table, out[n])
+        step(tiles[n], mafd[n], gradient[n], pts[n], ranges[n] == 1, state[slots[n]], table, out[n])
 
 
 def temporal(
@@ -397,5 +462,5 @@ def temporal(
     """The op's CPU implementation; see kernels/temporal/op.py."""
     out = torch.empty((tiles.shape[0], _N_COLUMNS), dtype=torch.float64)
     arrays = (tiles, mafd, gradient, pts, ranges, slots, state, table, out)
-    steps(*(tensor.numpy() for tensor in arrays))
+    _steps(*(tensor.numpy() for tensor in arrays))
     return out

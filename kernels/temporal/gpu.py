@@ -55,6 +55,11 @@ _CARD_SECONDS, _BEFORE_CARD = tl.constexpr(int(at.Scalar.CARD_SECONDS)), tl.cons
 _LEAST_CHROMA, _UNIFORM_SPREAD = tl.constexpr(at.LEAST_CHROMA), tl.constexpr(at.UNIFORM_SPREAD)
 _SHORTEST_CARD, _SAME_SCENE = tl.constexpr(at.SHORTEST_CARD_SECONDS), tl.constexpr(at.SAME_SCENE)
 _NEUTRAL, _DARK, _BRIGHT = tl.constexpr(at.NEUTRAL), tl.constexpr(at.DARK), tl.constexpr(at.BRIGHT)
+_FLICKER_STEP, _FLICKER_RESTS = tl.constexpr(at.FLICKER_STEP), tl.constexpr(at.FLICKER_RESTS)
+_FLASH_TOGETHER, _FLASHES = tl.constexpr(at.FLASH_TOGETHER), tl.constexpr(at.FLASHES)
+_LEVEL_OFFSET, _ONE_WAY = tl.constexpr(at.LEVEL_OFFSET), tl.constexpr(at.ONE_WAY)
+_FLASHES_AT, _FLASHES_SIZE = tl.constexpr(at.FLASHES_AT), tl.constexpr(at.FLASHES_SIZE)
+_FLICKER_BACK, _LEVEL_TIMES = tl.constexpr(at.FLICKER_BACK_SECONDS), tl.constexpr(at.LEVEL_TIMES)
 _RECTANGULAR, _FADING = tl.constexpr(at.RECTANGULAR), tl.constexpr(at.FADING)
 _FIRST_REPEATS = tl.constexpr(at.FIRST_REPEATS)
 _LOW_SHARE, _HIGH_FADES = tl.constexpr(at.LOW_SHARE), tl.constexpr(at.HIGH_FADES)
@@ -91,7 +96,9 @@ def _luminance(level, table):
 @triton.jit
 def _turns(state, tile, inside, fresh, value, darkest, pts, EXTREME: tl.constexpr, WAY: tl.constexpr,
            TURNS: tl.constexpr, TIMES: tl.constexpr):  # fmt: skip
-    """Follow every tile's value between its turning points; the rate of transitions of the last second."""
+    """Follow every tile's value between its turning points; the rate of transitions of the last second, and which turn
+    now.
+    """
     extreme = tl.load(state + EXTREME + tile, mask=inside, other=0.0)
     extreme = tl.where(fresh, value, extreme)
     way = tl.load(state + WAY + tile, mask=inside, other=0.0)
@@ -117,7 +124,25 @@ def _turns(state, tile, inside, fresh, value, darkest, pts, EXTREME: tl.constexp
     rate = pts * 0.0
     for count in tl.static_range(1, _TURN_TIMES + 1):
         rate = tl.where(_count(recent >= count) >= _FLASH_TILES, 0.5 * count, rate)
-    return rate
+    return rate, turned
+
+
+@triton.jit
+def _flashed_since(state, fresh, turned, rate, pts):
+    """Note a transition of many tiles; seconds since the first of those that the rate counts, or since the latest."""
+    together = _flag(_count(turned) >= _FLASH_TOGETHER)
+    made = tl.where(fresh, 0.0, tl.load(state + _FLASHES))
+    newest = made.to(tl.int32) % _FLASHES_SIZE
+    tl.store(state + _FLASHES_AT + newest, pts, mask=together)
+    k = tl.arange(0, _FLASHES_SIZE)
+    times = tl.load(state + _FLASHES_AT + k)
+    times = tl.where(together & (k == newest), pts, times)
+    made += tl.where(together, 1.0, 0.0)
+    tl.store(state + _FLASHES, made)
+    recent = _count((k < made) & (pts - times < _FLASH_WINDOW))
+    back = tl.where(together, tl.minimum(2.0 * rate, recent), 1.0)
+    at_that = tl.sum(tl.where(k == (made - back).to(tl.int32) % _FLASHES_SIZE, times, 0.0), axis=0)
+    return tl.where((made > 0.0) & (rate > 0.0), pts - at_that, 0.0)
 
 
 @triton.jit
@@ -126,12 +151,22 @@ def _scalar(state, which, fresh, initial):
 
 
 @triton.jit
-def _flicker(state, fresh, level):
+def _flicker(state, fresh, level, pts):
     count = _scalar(state, _LEVELS, fresh, 0.0)
     newest = count.to(tl.int32) % _LEVELS_SIZE
     i = tl.arange(0, _LEVELS_SIZE)
     place = (newest + 1 + i) % _LEVELS_SIZE
     values = tl.where(place == newest, level, tl.load(state + _LEVELS_AT + place))
+    before = (place + _LEVELS_SIZE - 1) % _LEVELS_SIZE
+    earlier = tl.where(i == 0, values, tl.load(state + _LEVELS_AT + before))
+    steps = tl.abs(values - earlier)
+    large = (i > 0) & (steps >= _FLICKER_STEP * tl.max(steps, axis=0))
+    first, last = tl.min(tl.where(large, i, _LEVELS_SIZE), axis=0), tl.max(tl.where(large, i, -1), axis=0)
+    goes_on = _LEVELS_SIZE - 1 - last <= _FLICKER_RESTS
+    times = tl.where(place == newest, pts, tl.load(state + _LEVEL_TIMES + place))
+    since = pts - tl.sum(tl.where(i == tl.where(goes_on, first, last + 1), times, 0.0), axis=0)
+    since = tl.where(goes_on & (since > _FLICKER_BACK), _FLICKER_BACK, since)
+    tl.store(state + _LEVEL_TIMES + newest, pts)
     middle = (_LEVELS_SIZE - 1) / 2.0
     x = i.to(tl.float64) - middle
     mean = tl.sum(values, axis=0) / _LEVELS_SIZE
@@ -152,7 +187,9 @@ def _flicker(state, fresh, level):
     tl.store(state + _LEVELS_AT + newest, level)
     tl.store(state + _LEVELS, count + 1.0)
     periodic = found & (count + 1.0 >= _LEVELS_SIZE) & (power > _LEVELS_SIZE * _LEAST_POWER)
-    return tl.where(periodic, 100.0 * tl.sqrt(2.0 * power / _LEVELS_SIZE), 0.0)
+    amplitude = tl.where(periodic, 100.0 * tl.sqrt(2.0 * power / _LEVELS_SIZE), 0.0)
+    known = (count + 1.0 >= _LEVELS_SIZE) & (periodic | (goes_on == 0))
+    return amplitude, tl.where(known, since, 0.0)
 
 
 @triton.jit
@@ -225,6 +262,10 @@ def _stutter(state, valid, fresh, motion, step, pts):
     events += tl.where(event, 1.0, 0.0)
     recent = _count((k < events) & (pts - times < _STUTTER_WINDOW))
 
+    oldest = tl.min(tl.where((k < events) & (pts - times < _STUTTER_WINDOW), times, pts), axis=0)
+    latest = tl.max(tl.where(k < events, times, float("-inf")), axis=0)
+    ago = tl.where(event, pts - oldest, tl.where(events > 0.0, pts - latest, 0.0))
+
     tl.store(state + _MOVES, moves)
     tl.store(state + _GAPS, gaps)
     tl.store(state + _EVENTS, events)
@@ -235,7 +276,7 @@ def _stutter(state, valid, fresh, motion, step, pts):
     tl.store(state + _SUSPECT, suspect)
     tl.store(state + _HIGH_MOTION, high)
     tl.store(state + _OUTLIERS, outliers)
-    return tl.where(valid, recent / _STUTTER_WINDOW, 0.0)
+    return tl.where(valid, recent / _STUTTER_WINDOW, 0.0), tl.where(valid, ago, 0.0)
 
 
 @triton.jit
@@ -328,11 +369,14 @@ def _span(values, inside):
 
 
 @triton.jit
-def _broken_colour(state, tile, inside, fresh, coloured, spread, luma, u, v, first_luma, first_u, first_v, step):
+def _broken_colour(
+    state, tile, inside, fresh, coloured, spread, luma, u, v, first_luma, first_u, first_v, redness, step
+):
     pale = (tl.abs(first_u - 0.5) < _NEUTRAL) & (tl.abs(first_v - 0.5) < _NEUTRAL)
     neutral = _flag(coloured == 0) | _flag(pale)
     extreme = _flag(((first_luma > _DARK) & (first_luma < _BRIGHT)) == 0)
-    card = _flag(spread <= _UNIFORM_SPREAD) & ((neutral & extreme) == 0)
+    red = tl.sum(tl.where(tile == _TILES - 1, redness, 0.0), axis=0)
+    card = _flag((spread <= _UNIFORM_SPREAD) & (red == 0.0)) & ((neutral & extreme) == 0)
     before = tl.load(state + _BEFORE_CARD + tile, mask=inside, other=0.0)
     before = tl.where(fresh, float("inf"), before)
     lasted = _scalar(state, _CARD_SECONDS, fresh, 0.0)
@@ -376,18 +420,35 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         blue = _luminance(luma + 1.8556 * u, table) / _PEAK
         saturated = coloured & (red > 0.0) & (red >= _RED_SHARE * (red + green + blue))
         redness = tl.where(saturated, tl.maximum(0.0, red - green - blue) * _RED_SCALE, 0.0)
-        general = _turns(state, tile, inside, fresh, _luminance(luma, table), _DARKEST_BRIGHT, pts,
+        general, turned = _turns(state, tile, inside, fresh, _luminance(luma, table), _DARKEST_BRIGHT, pts,
                          _LUMINANCE_EXTREME, _LUMINANCE_WAY, _LUMINANCE_TURNS, _LUMINANCE_TIMES)  # fmt: skip
-        reds = _turns(state, tile, inside, fresh, redness, float("inf"), pts,
+        reds, reddened = _turns(state, tile, inside, fresh, redness, float("inf"), pts,
                       _RED_EXTREME, _RED_WAY, _RED_TURNS, _RED_TIMES)  # fmt: skip
         tl.store(columns, tl.maximum(general, reds))
         tl.store(columns + 1, reds)
         level = tl.sum(tl.where(inside, luma, 0.0), axis=0) / _TILES
-        tl.store(columns + 2, _flicker(state, fresh, level))
+        levels = _scalar(state, _LEVELS, fresh, 0.0).to(tl.int32)
+        change = tl.where(inside, code - tl.load(state + _LAST_LUMA + tile, mask=inside, other=0.0), 0.0)
+        mixed = tl.abs(tl.sum(change, axis=0)) <= _ONE_WAY * tl.sum(tl.abs(change), axis=0)
+        cut = _count(inside & (difference > _CUT_DIFFERENCE)) >= _CUT_TILES
+        cut = cut & (tl.sum(difference, axis=0) / _TILES >= _CUT_RISE * tl.load(state + _MOTION)) & (levels > 0)
+        before = tl.load(state + _LEVELS_AT + (levels + _LEVELS_SIZE - 1) % _LEVELS_SIZE)
+        offset = tl.where(_flag(cut & mixed), before - level, _scalar(state, _LEVEL_OFFSET, fresh, 0.0))
+        tl.store(state + _LEVEL_OFFSET, offset)
+        level += offset
+        rate = tl.maximum(general, reds)
+        tl.store(columns + 9, _flashed_since(state, fresh, turned | reddened, rate, pts))
+        amplitude, flicker_since = _flicker(state, fresh, level, pts)
+        tl.store(columns + 2, amplitude)
+        tl.store(columns + 10, flicker_since)
+        colour = tl.sqrt((u_code - 0.5) * (u_code - 0.5) + (v_code - 0.5) * (v_code - 0.5))
+        tl.store(columns + 8, tl.sum(tl.where(inside & coloured, colour, 0.0), axis=0) / _TILES)
         motion = tl.sum(difference, axis=0) / _TILES
         valid = (fresh == 0) & _known(motion)
         step = pts - last
-        tl.store(columns + 3, _stutter(state, valid, fresh, motion, step, pts))
+        stutter, stutter_since = _stutter(state, valid, fresh, motion, step, pts)
+        tl.store(columns + 3, stutter)
+        tl.store(columns + 11, stutter_since)
         tl.store(columns + 4, _stuck(state, tile, inside, valid, fresh, code, difference, motion, step, pts))
         spread = _span(code, inside)
         if coloured:
@@ -395,7 +456,7 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         spread += tl.load(gradients + n)
         tl.store(columns + 5, spread)
         tl.store(columns + 7, _broken_colour(state, tile, inside, fresh, coloured, spread, code, u_code, v_code,
-                                             first, first_u, tl.load(rows + 3 * _TILES), step))  # fmt: skip
+                                             first, first_u, tl.load(rows + 3 * _TILES), redness, step))  # fmt: skip
         mafd = tl.load(mafds + n)
         last_mafd = _scalar(state, _LAST_MAFD, fresh, float("nan"))
         comparable = _known(mafd) & _known(last_mafd)

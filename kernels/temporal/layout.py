@@ -14,6 +14,11 @@ COLUMNS: Final = (
     "colour_spread",  # largest difference of luma, U or V between tiles, plus the gradient: 0 for one colour
     "scene_score",  # FFmpeg's scdet, 0 to 100
     "broken_colour",  # share of the tiles with a colour that no picture has; 1 where one colour has interrupted a scene
+    "colour",  # mean length of (U, V) of the tiles, of full scale: what shows at once that colour is gone
+    # Seconds since what is bad began, or since it was over: see op.py.
+    "flash_since",
+    "flicker_since",
+    "stutter_since",
 )
 
 # A hole of more than this ends everything that is remembered of a stream.
@@ -27,6 +32,8 @@ FLASH_STEP: Final = 20.0
 DARKEST_BRIGHT: Final = 160.0
 FLASH_TILES: Final = TILES // 4
 FLASH_WINDOW_SECONDS: Final = 1.0
+# So many tiles that make a transition at once are one of the picture, by which a sequence is dated.
+FLASH_TOGETHER: Final = FLASH_TILES // 2
 # WCAG 2.2, "general flash and red flash thresholds": R/(R+G+B) >= 0.8, and (R-G-B) * 320 changing by more than 20.
 RED_SHARE: Final = 0.8
 RED_SCALE: Final = 320.0
@@ -37,6 +44,15 @@ PERIOD_MAX: Final = 10
 PERIODIC: Final = 0.7
 OPPOSED: Final = -0.2
 LEAST_POWER: Final = 1e-12  # of a level squared: below it there is only rounding
+# The step at a cut is taken out. Brightness that pumps changes all tiles one way, a cut to another scene does not: the
+# sum of its changes is less than this share of their sizes'.
+ONE_WAY: Final = 0.7
+# It began with the first step of this share of the largest one, and is over where there was none for some pictures: of
+# a sine of the longest period three pictures in a row have smaller steps at most. Onsets are not dated back further
+# than this: clean content flickers for a third of a second, and what lasts a second shall be seen for more than that.
+FLICKER_STEP: Final = 0.3
+FLICKER_RESTS: Final = 3
+FLICKER_BACK_SECONDS: Final = 0.6
 
 # A picture repeats the one before if it differs by less than this share of what its neighbours differ by, while those
 # move by at least half an 8-bit code on average (ACTIVE, but of the whole picture).
@@ -56,7 +72,7 @@ REPEAT_MEMORY: Final = 32.0
 STUTTER_WINDOW_SECONDS: Final = 2.0
 LATE: Final = 1.5  # steps of the timestamps, in steps of an otherwise even stream
 EVEN: Final = 1.1
-MOST_OUTLIERS: Final = 3  # so many late steps in a row are a new rate
+MOST_OUTLIERS: Final = 4  # so many late steps in a row are a new rate
 
 # The noise below which FFmpeg's freezedetect takes two pictures for the same.
 STILL: Final = 0.001
@@ -83,8 +99,9 @@ REST_MOST: Final = 3.0
 # Chroma of a decoder that has nothing to show: both planes empty. Of all colours, limited or full range, the greenest
 # has a U of 43 and a V of 21.
 LEAST_CHROMA: Final = 16.0 / 256
-# A picture of one colour (UNIFORM_SPREAD at most between tiles, gradient included) that is neither black nor white, and
-# is gone again within this time, the scene as it was: in a cut or an animation another scene follows.
+# A picture of one colour (UNIFORM_SPREAD at most between tiles, gradient included) that is neither black nor white nor
+# saturated red, and is gone again within this time, the scene as it was: in a cut or an animation another scene
+# follows.
 UNIFORM_SPREAD: Final = 4.0 / 256
 SHORTEST_CARD_SECONDS: Final = 1.0
 SAME_SCENE: Final = 10.0 / 256
@@ -144,4 +161,9 @@ TURN_TIMES: Final = 8
 LUMINANCE_TIMES: Final = STUCK + TILES
 RED_TIMES: Final = LUMINANCE_TIMES + TILES * TURN_TIMES
 BEFORE_CARD: Final = RED_TIMES + TILES * TURN_TIMES  # luma of each tile of the last picture that was not of one colour
-STATE_SIZE: Final = BEFORE_CARD + TILES
+LEVEL_TIMES: Final = BEFORE_CARD + TILES  # of the pictures of LEVELS_AT
+FLASHES_AT: Final = LEVEL_TIMES + LEVELS_SIZE  # when FLASH_TOGETHER tiles made a transition, and how often so far
+FLASHES_SIZE: Final = TURN_TIMES
+FLASHES: Final = FLASHES_AT + FLASHES_SIZE
+LEVEL_OFFSET: Final = FLASHES + 1  # added to the levels, so that cuts leave no step
+STATE_SIZE: Final = LEVEL_OFFSET + 1

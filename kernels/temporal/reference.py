@@ -53,6 +53,32 @@ def rate(per_tile: list[list[float]], now: float) -> float:
     return counts[at.FLASH_TILES - 1] / 2
 
 
+def flash_since(general: list[list[float]], red: list[list[float]], rate: float, now: float) -> float:
+    """Seconds since the first transition of many tiles that the rate counts, or since the latest."""
+    tiles = [set(one) | set(other) for one, other in zip(general, red, strict=True)]
+    times = sorted({time for own in tiles for time in own})
+    together = [time for time in times if sum(time in own for own in tiles) >= at.FLASH_TOGETHER]
+    if not together or rate == 0:
+        return 0.0
+    if together[-1] < now:
+        return now - together[-1]
+    recent = [time for time in together[-at.FLASHES_SIZE :] if now - time < at.FLASH_WINDOW_SECONDS]
+    return now - recent[-min(round(2 * rate), len(recent))]
+
+
+def flicker_since(levels: list[float], times: list[float], periodic: bool) -> float:
+    """Seconds since the latest levels began to flicker, or since they rest."""
+    n = at.LEVELS_SIZE
+    if len(levels) < n:
+        return 0.0
+    steps = np.abs(np.diff(levels[-n:]))
+    large = np.flatnonzero(steps >= at.FLICKER_STEP * steps.max()) + 1
+    first, last = int(large[0]), int(large[-1])
+    if n - 1 - last <= at.FLICKER_RESTS:
+        return min(times[-1] - times[-n:][first], at.FLICKER_BACK_SECONDS) if periodic else 0.0
+    return times[-1] - times[-n:][last + 1]
+
+
 def flicker(levels: list[float]) -> float:
     """Amplitude in percent of the periodic part of the latest levels; 0 if there is none."""
     n = at.LEVELS_SIZE
@@ -99,6 +125,7 @@ class Stream:
     luminances: list[Numbers] = field(default_factory=list)
     reds: list[Numbers] = field(default_factory=list)
     levels: list[float] = field(default_factory=list)
+    offset: float = 0.0
     mafd: float = np.nan
     # Of stutter.
     moves: list[float] = field(default_factory=list)
@@ -124,11 +151,11 @@ class Stream:
     card_seconds: float = 0.0
     before_card: Numbers = field(default_factory=lambda: np.full(TILES, np.inf))
 
-    def broken_colour(self, tiles: Numbers, spread: float, step: float, coloured: bool) -> float:
-        """The measure of that name; `step` is the time since the last picture."""
+    def broken_colour(self, tiles: Numbers, spread: float, step: float, coloured: bool, red: float) -> float:
+        """The measure of that name; `step` is the time since the last picture, `red` how red it is."""
         luma, u, v = tiles[0], tiles[2], tiles[3]
         neutral = not coloured or (abs(u[0] - 0.5) < at.NEUTRAL and abs(v[0] - 0.5) < at.NEUTRAL)
-        card = spread <= at.UNIFORM_SPREAD and not (neutral and not at.DARK < luma[0] < at.BRIGHT)
+        card = spread <= at.UNIFORM_SPREAD and red == 0 and not (neutral and not at.DARK < luma[0] < at.BRIGHT)
         if card:
             self.card_seconds += step
         else:
@@ -140,8 +167,8 @@ class Stream:
                 return 1.0
         return float(((u < at.LEAST_CHROMA) & (v < at.LEAST_CHROMA)).mean()) if coloured else 0.0
 
-    def stutter(self, motion: float, now: float) -> float:
-        """The measure of that name; `motion` is the mean difference of all tiles."""
+    def stutter(self, motion: float, now: float) -> tuple[float, float]:
+        """The measure of that name, and since when; `motion` is the mean difference of all tiles."""
         usual = sorted(self.moves[-at.MOVES_SIZE :])[at.MOVES_SIZE // 2] if len(self.moves) >= at.MOVES_SIZE else 0.0
         repeat = usual >= at.LEAST_MOTION and motion <= at.REPEAT_SHARE * usual
         low = repeat or motion <= at.LOW_SHARE * self.high
@@ -179,7 +206,8 @@ class Stream:
         if event:
             self.events.append(now)
         recent = [time for time in self.events[-at.EVENTS_SIZE :] if now - time < at.STUTTER_WINDOW_SECONDS]
-        return len(recent) / at.STUTTER_WINDOW_SECONDS
+        known = self.events[-1] if self.events else now
+        return len(recent) / at.STUTTER_WINDOW_SECONDS, now - (min(recent) if event else known)
 
     def stuck_share(self, luma: Numbers, difference: Numbers, now: float) -> float:
         """The measure of that name."""
@@ -232,15 +260,20 @@ class Temporal:
         coloured = not np.isnan(u[0])
         s.luminances.append(luminance(luma))
         s.reds.append(redness(luma, u, v) if coloured else np.zeros(TILES))
-        s.levels.append(float(luma.mean()))
+        level, change = float(luma.mean()), tiles[0] - s.luma
+        many = s.times and (tiles[1] > at.CUT_DIFFERENCE).sum() >= at.CUT_TILES
+        mixed = abs(float(change.sum())) <= at.ONE_WAY * float(np.abs(change).sum())
+        if many and float(tiles[1].mean()) >= at.CUT_RISE * s.motion and mixed:
+            s.offset = s.levels[-1] - level
+        s.levels.append(level + s.offset)
         out: dict[str, Any] = dict.fromkeys(at.COLUMNS, 0.0)
         if s.times and not np.isnan(tiles[1]).any():
-            out["stutter_rate"] = s.stutter(float(tiles[1].mean()), pts)
+            out["stutter_rate"], out["stutter_since"] = s.stutter(float(tiles[1].mean()), pts)
             out["stuck_share"] = s.stuck_share(tiles[0], tiles[1], pts)
         step = pts - s.times[-1] if s.times else 0.0
         planes = (0, 2, 3) if coloured else (0,)
         out["colour_spread"] = max(float(np.ptp(tiles[plane])) for plane in planes) + gradient
-        out["broken_colour"] = s.broken_colour(tiles, out["colour_spread"], step, coloured)
+        out["broken_colour"] = s.broken_colour(tiles, out["colour_spread"], step, coloured, float(s.reds[-1][-1]))
         s.times.append(pts)
         general, red = (
             [transitions([float(row[t]) for row in rows], s.times, darkest) for t in range(TILES)]
@@ -248,7 +281,10 @@ class Temporal:
         )
         out["red_flash_rate"] = rate(red, pts)
         out["flash_rate"] = max(rate(general, pts), out["red_flash_rate"])
+        out["flash_since"] = flash_since(general, red, out["flash_rate"], pts)
         out["flicker"] = flicker(s.levels)
+        out["flicker_since"] = flicker_since(s.levels, s.times, out["flicker"] > 0)
+        out["colour"] = float(np.hypot(tiles[2] - 0.5, tiles[3] - 0.5).mean()) if coloured else 0.0
         if not np.isnan(mafd):
             if not np.isnan(s.mafd):
                 out["scene_score"] = 100 * min(mafd, abs(mafd - s.mafd))

@@ -132,7 +132,8 @@ def _measure(frame, reference, like, word, zero, wide, buffers, sums, out):
 
 
 @compiled
-def _measure_row(frames_address, references_address, index, out_address):
+def measure_row(frames_address, references_address, index, out_address):
+    """One row; the tables and the results by their addresses."""
     frame = carray(samples_at(frames_address + index * (8 * FRAME_FIELDS), np.int64(0)), (FRAME_FIELDS,))
     reference = carray(
         samples_at(references_address + index * (8 * REFERENCE_FIELDS), np.int64(0)), (REFERENCE_FIELDS,)
@@ -167,4 +168,4 @@ def tile_stats_into(frames: Tensor, references: Tensor, address: int) -> None:
     """As `tile_stats`, with the result written to float64 memory of the caller's, one row after the other."""
     count = frames.shape[0]
     tables = frames.data_ptr(), references.data_ptr()
-    for_each_row(lambda row: _measure_row(*tables, row, address), count)
+    for_each_row(lambda row: measure_row(*tables, row, address), count)

@@ -19,8 +19,7 @@ from kernels.tile_stats.grid import (
     TILE_ROWS,
     TILES,
 )
-
-BLOCK = 128
+from kernels.tuning import Blocks, blocks_on
 
 _FIELDS = tl.constexpr(FRAME_FIELDS)
 _REFERENCE_FIELDS = tl.constexpr(REFERENCE_FIELDS)
@@ -118,10 +117,11 @@ def _tile_kernel(frames, references, out, BLOCK: tl.constexpr):
             tl.store(row + 3 * _TILES, v.to(tl.float64) / weight)
 
 
-def tile_stats(frames: Tensor, references: Tensor) -> Tensor:
+def tile_stats(frames: Tensor, references: Tensor, *, blocks: Blocks | None = None) -> Tensor:
     """The op's CUDA implementation; see kernels/tile_stats/op.py. The tables are checked and contiguous."""
+    blocks = blocks or blocks_on("tile_stats", frames.device)
     count = frames.shape[0]
     out = torch.full((count, len(MEASURES), TILES), torch.nan, dtype=torch.float64, device=frames.device)
     if count:
-        _tile_kernel[(count, TILES)](frames, references, out, BLOCK=BLOCK)
+        _tile_kernel[(count, TILES)](frames, references, out, BLOCK=blocks.tile[0], num_warps=blocks.warps)
     return out

@@ -131,11 +131,11 @@ def _fill_piece(frames_address, references_address, crops_address, index, out_ad
         _fill(frame, reference, crop, np.uint16(0), out)
 
 
-def to_network(frames: Tensor, references: Tensor, crops: Tensor, half: bool) -> Tensor:
+def to_network(frames: Tensor, references: Tensor, crops: Tensor, dtype: torch.dtype) -> Tensor:
     """The op's CPU implementation; see kernels/to_network/op.py. The tables are checked and contiguous."""
     count = crops.shape[0]
     out = torch.empty((count, CELLS, CELLS, INPUTS), dtype=torch.float32)
     tables = frames.data_ptr(), references.data_ptr(), crops.data_ptr()
     target = out.data_ptr()
     for_each_row(lambda index: _fill_piece(*tables, index, target), count)
-    return (out.to(torch.bfloat16) if half else out).permute(0, 3, 1, 2)
+    return out.to(dtype).permute(0, 3, 1, 2)

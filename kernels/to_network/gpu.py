@@ -24,9 +24,7 @@ from kernels.to_network.layout import (
     OTHER_BITS,
     CropField,
 )
-
-# Places of a piece that a program fills: a ninth of them. It changes no number.
-BLOCK = 256
+from kernels.tuning import Blocks, blocks_on
 
 _FIELDS, _REFERENCE_FIELDS = tl.constexpr(FRAME_FIELDS), tl.constexpr(REFERENCE_FIELDS)
 _CROP_FIELDS, _CELLS, _INPUTS = tl.constexpr(CROP_FIELDS), tl.constexpr(CELLS), tl.constexpr(INPUTS)
@@ -71,9 +69,9 @@ def _limited(value, most):
 
 
 @triton.jit
-def _put(address, value, mask, HALF: tl.constexpr):
-    """Store float32, or the nearest bfloat16, ties to even: spelt out, as not every Triton rounds so."""
-    if HALF:
+def _put(address, value, mask):
+    """Store float32, or the nearest 16-bit float, ties to even: spelt out for bfloat16, as not every Triton rounds."""
+    if address.dtype.element_ty == tl.bfloat16:
         bits = value.to(tl.int32, bitcast=True)
         bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & -0x10000
         tl.store(address, bits.to(tl.float32, bitcast=True).to(tl.bfloat16), mask=mask)
@@ -92,7 +90,7 @@ def _four(address, pitch, step, depth, shift, y, y_next, x, x_next, mask):
 
 
 @triton.jit
-def _piece_kernel(frames, references, crops, out, HALF: tl.constexpr, BLOCK: tl.constexpr):
+def _piece_kernel(frames, references, crops, out, BLOCK: tl.constexpr):
     piece = tl.program_id(0).to(tl.int64)
     place = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = place < _CELLS * _CELLS
@@ -125,11 +123,11 @@ def _piece_kernel(frames, references, crops, out, HALF: tl.constexpr, BLOCK: tl.
                 x = tl.minimum(left + k % 2, width - 1)
                 now = _codes(luma, y * pitch + x, depth, shift, inside)
                 value = (now * luma_gain - offset).to(tl.float32) * scale * _power(excess + _LUMA_BITS)
-                _put(own + k, value, inside, HALF)
+                _put(own + k, value, inside)
                 if earlier != 0:
                     change = (now - _codes(earlier, y * earlier_pitch + x, depth, shift, inside)) * luma_gain
                     value = _limited(change, most).to(tl.float32) * scale * _power(excess + _OTHER_BITS)
-                    _put(own + 4 + k, value, inside, HALF)
+                    _put(own + 4 + k, value, inside)
             columns, rows = tl.load(frame + _CHROMA_WIDTH), tl.load(frame + _CHROMA_HEIGHT)
             if columns > 0:
                 step = tl.load(frame + _CHROMA_STEP)
@@ -145,20 +143,22 @@ def _piece_kernel(frames, references, crops, out, HALF: tl.constexpr, BLOCK: tl.
                     plane = tl.load(frame + (_U if k == 0 else _V))
                     colour = _four(plane, pitch, step, depth, shift, y, y_next, x, x_next, inside)
                     value = ((colour - 4 * _MIDDLE * one) * chroma_gain).to(tl.float32) * scale * power
-                    _put(own + 8 + k, value, inside, HALF)
+                    _put(own + 8 + k, value, inside)
                     if earlier != 0:
                         plane = tl.load(reference + (_R_U if k == 0 else _R_V))
                         was = _four(plane, earlier_pitch, step, depth, shift, y, y_next, x, x_next, inside)
                         value = _limited((colour - was) * chroma_gain, 4 * most).to(tl.float32) * scale * power
-                        _put(own + 10 + k, value, inside, HALF)
+                        _put(own + 10 + k, value, inside)
 
 
-def to_network(frames: Tensor, references: Tensor, crops: Tensor, half: bool) -> Tensor:
+def to_network(
+    frames: Tensor, references: Tensor, crops: Tensor, dtype: torch.dtype, *, blocks: Blocks | None = None
+) -> Tensor:
     """The op's CUDA implementation; see kernels/to_network/op.py. The tables are checked and contiguous."""
+    blocks = blocks or blocks_on("to_network", frames.device)
     count = crops.shape[0]
-    dtype = torch.bfloat16 if half else torch.float32
     out = torch.zeros((count, CELLS, CELLS, INPUTS), dtype=dtype, device=frames.device)
     if count:
-        grid = count, triton.cdiv(CELLS * CELLS, BLOCK)
-        _piece_kernel[grid](frames, references, crops, out, HALF=half, BLOCK=BLOCK)
+        grid = count, triton.cdiv(CELLS * CELLS, blocks.tile[0])
+        _piece_kernel[grid](frames, references, crops, out, BLOCK=blocks.tile[0], num_warps=blocks.warps)
     return out.permute(0, 3, 1, 2)

@@ -3,6 +3,10 @@
 from enum import IntEnum
 from typing import Final
 
+import torch
+
+TYPES: Final = (torch.float32, torch.bfloat16, torch.float16)
+"""What a network may be in. Tensor cores of GPUs before Ampere know no bfloat16."""
 PIECE: Final = 96
 """Luma samples of a piece, across and down."""
 CELLS: Final = PIECE // 2

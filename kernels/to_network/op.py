@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from kernels.frame_tables import check_frame_tables
-from kernels.to_network.layout import CELLS, CROP_FIELDS, INPUTS
+from kernels.to_network.layout import CELLS, CROP_FIELDS, INPUTS, TYPES
 
 
 def _check(frames: Tensor, references: Tensor, crops: Tensor) -> None:
@@ -21,11 +21,11 @@ def _check(frames: Tensor, references: Tensor, crops: Tensor) -> None:
         )
 
 
-def _cpu(frames: Tensor, references: Tensor, crops: Tensor, half: bool) -> Tensor:
+def _cpu(frames: Tensor, references: Tensor, crops: Tensor, kind: int) -> Tensor:
     from kernels.to_network import cpu  # numba loads in a second: only where it is needed
 
     _check(frames, references, crops)
-    return cpu.to_network(frames, references, crops, half)
+    return cpu.to_network(frames, references, crops, TYPES[kind])
 
 
 _to_network = torch.library.custom_op(
@@ -33,25 +33,24 @@ _to_network = torch.library.custom_op(
     _cpu,
     mutates_args=(),
     device_types="cpu",
-    schema="(Tensor frames, Tensor references, Tensor crops, bool half) -> Tensor",
+    schema="(Tensor frames, Tensor references, Tensor crops, int kind) -> Tensor",
 )
 
 
 @_to_network.register_kernel("cuda")
-def _(frames: Tensor, references: Tensor, crops: Tensor, half: bool) -> Tensor:
+def _(frames: Tensor, references: Tensor, crops: Tensor, kind: int) -> Tensor:
     from kernels.to_network import gpu  # Triton is not there on every machine
 
     _check(frames, references, crops)
-    return gpu.to_network(frames, references, crops, half)
+    return gpu.to_network(frames, references, crops, TYPES[kind])
 
 
 @_to_network.register_fake
-def _(frames: Tensor, references: Tensor, crops: Tensor, half: bool) -> Tensor:
-    dtype = torch.bfloat16 if half else torch.float32
-    return frames.new_empty((crops.shape[0], CELLS, CELLS, INPUTS), dtype=dtype).permute(0, 3, 1, 2)
+def _(frames: Tensor, references: Tensor, crops: Tensor, kind: int) -> Tensor:
+    return frames.new_empty((crops.shape[0], CELLS, CELLS, INPUTS), dtype=TYPES[kind]).permute(0, 3, 1, 2)
 
 
-def to_network(frames: Tensor, references: Tensor, crops: Tensor, half: bool = False) -> Tensor:
+def to_network(frames: Tensor, references: Tensor, crops: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Pieces of N pictures of any sizes and formats, at their own resolution.
 
     Codes are brought to 8 bit (with their fraction) and to limited range. Samples beyond the picture's last row or
@@ -75,11 +74,13 @@ def to_network(frames: Tensor, references: Tensor, crops: Tensor, half: bool = F
             LUMA_ADDRESS 0 where there is none.
         crops: (M, CROP_FIELDS) int64, same device, see `CropField`; TOP and LEFT even and at least 0; ROW below 0 is
             an empty piece, all 0. Several pieces may be of one picture.
-        half: bfloat16 instead of float32.
+        dtype: of the result, one of TYPES: 16-bit floats are the float32 ones, rounded to the nearest, ties to even.
     Returns: (M, INPUTS, PIECE / 2, PIECE / 2), channels last in memory.
     Raises: ValueError for tables of another shape, dtype or device.
     """
     if not frames.is_cuda:
-        return _cpu(frames, references, crops, half)  # straight to it: the dispatcher takes tens of microseconds
-    result: Tensor = torch.ops.avjury.to_network(frames, references, crops, half)
+        return _cpu(
+            frames, references, crops, TYPES.index(dtype)
+        )  # straight to it: the dispatcher takes tens of microseconds
+    result: Tensor = torch.ops.avjury.to_network(frames, references, crops, TYPES.index(dtype))
     return result

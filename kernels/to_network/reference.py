@@ -21,7 +21,7 @@ def _piece(plane: Plane, top: int, left: int, size: tuple[int, int]) -> Plane:
     return piece
 
 
-def to_network(frames: Tensor, references: Tensor, crops: Tensor, half: bool = False) -> Tensor:
+def to_network(frames: Tensor, references: Tensor, crops: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """The op's definition; see kernels/to_network/op.py."""
     out = np.zeros((crops.shape[0], CELLS, CELLS, INPUTS), np.float32)
     for m, crop in enumerate(crops.tolist()):
@@ -73,4 +73,4 @@ def to_network(frames: Tensor, references: Tensor, crops: Tensor, half: bool = F
                 was = cells(reference[its], reference[ReferenceField.CHROMA_PITCH], chroma_size).sum(axis=(2, 3))
                 out[m, :, :, 10 + k] = said(limited(chroma_gain * (colour - was), 4 * 128), 7)
     result = torch.from_numpy(out).permute(0, 3, 1, 2)
-    return result.to(torch.bfloat16) if half else result
+    return result.to(dtype)

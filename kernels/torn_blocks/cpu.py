@@ -160,7 +160,8 @@ def _measure(frame, reference, like, size, out):
 
 
 @compiled
-def _measure_row(frames_address, references_address, index, out_address, out_pitch):
+def measure_row(frames_address, references_address, index, out_address, out_pitch):
+    """One row; the tables, and where the first row of the results is, by their addresses."""
     frame = carray(samples_at(frames_address + index * (8 * FRAME_FIELDS), np.int64(0)), (FRAME_FIELDS,))
     reference = carray(
         samples_at(references_address + index * (8 * REFERENCE_FIELDS), np.int64(0)), (REFERENCE_FIELDS,)
@@ -186,4 +187,4 @@ def torn_blocks_into(frames: Tensor, references: Tensor, address: int, pitch: in
     """As `torn_blocks`, with the rows written to float64 memory of the caller's, `pitch` bytes apart."""
     count = frames.shape[0]
     tables = frames.data_ptr(), references.data_ptr()
-    for_each_row(lambda row: _measure_row(*tables, row, address, pitch), count)
+    for_each_row(lambda row: measure_row(*tables, row, address, pitch), count)

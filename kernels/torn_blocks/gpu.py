@@ -11,11 +11,11 @@ from torch import Tensor
 
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
 from kernels.torn_blocks.layout import BLOCK, CHANGED, COLUMNS, PHASES, TORN, TORN_BEFORE
+from kernels.tuning import Blocks, blocks_on
 
 # A launch has as many programs for a picture and grid; each takes every so manieth row of blocks, so many blocks at a
 # time. They change no number.
 PROGRAMS = 16
-BLOCKS = 32
 
 _FIELDS, _REFERENCE_FIELDS = tl.constexpr(FRAME_FIELDS), tl.constexpr(REFERENCE_FIELDS)
 _COLUMNS, _BLOCK, _PHASES = tl.constexpr(len(COLUMNS)), tl.constexpr(BLOCK), tl.constexpr(len(PHASES))
@@ -126,15 +126,15 @@ def _column_kernel(frames, references, counts, out):
             tl.store(row + 2 * measure + 1, most.to(tl.float64))
 
 
-def torn_blocks(frames: Tensor, references: Tensor) -> Tensor:
+def torn_blocks(frames: Tensor, references: Tensor, *, blocks: Blocks | None = None) -> Tensor:
     """The op's CUDA implementation; see kernels/torn_blocks/op.py. The tables are checked and contiguous."""
+    blocks = blocks or blocks_on("torn_blocks", frames.device)
+    size = {"BLOCKS": blocks.tile[0], "num_warps": blocks.warps}
     count, device = frames.shape[0], frames.device
     out = torch.full((count, len(COLUMNS)), torch.nan, dtype=torch.float64, device=device)
     if count:
         counts = torch.zeros((count, len(PHASES), 2), dtype=torch.int32, device=device)
-        _grid_kernel[(PROGRAMS, count, 1)](frames, references, counts, FIRST=0, PROGRAMS=PROGRAMS, BLOCKS=BLOCKS)
-        _grid_kernel[(PROGRAMS, count, len(PHASES) - 1)](
-            frames, references, counts, FIRST=1, PROGRAMS=PROGRAMS, BLOCKS=BLOCKS
-        )
+        _grid_kernel[(PROGRAMS, count, 1)](frames, references, counts, FIRST=0, PROGRAMS=PROGRAMS, **size)
+        _grid_kernel[(PROGRAMS, count, len(PHASES) - 1)](frames, references, counts, FIRST=1, PROGRAMS=PROGRAMS, **size)
         _column_kernel[(count,)](frames, references, counts, out)
     return out

@@ -7,8 +7,16 @@ import numpy as np
 import pytest
 from made_clips import picture
 
-from benchmarks.chain import compare
-from benchmarks.function_chain.account import agreement, chain_cost, limits, load_prices, one_process_cost
+from benchmarks.chain import cheapest_alike, compare
+from benchmarks.function_chain.account import (
+    agreement,
+    chain_cost,
+    express_cost,
+    instance_cost_by_streams,
+    limits,
+    load_prices,
+    one_process_cost,
+)
 from benchmarks.function_chain.state_machine import StateMachine
 from benchmarks.function_chain.system import difference
 from benchmarks.function_chain.variants import ALL, BY_FAMILY, BY_TRACK, with_masters
@@ -16,13 +24,14 @@ from engine.detectors import DETECTORS
 
 COUNTS = {
     "stream_seconds": 10,
+    "executions": 10,
     "transitions": 90,
     "store": {"PUT": 300, "GET": 1000, "cpu_seconds": 5.0},
     "functions": {
         "convert": {"invocations": 10, "wall_seconds": 9.0, "cpu_seconds": 4.0, "handoff_cpu_seconds": 3.0,
-                    "media_cpu_seconds": 1.0},
+                    "media_cpu_seconds": 1.0, "store_put_bytes": 1_000_000, "store_get_bytes": 0},
         "detect-video": {"invocations": 10, "wall_seconds": 9.0, "cpu_seconds": 6.0, "handoff_cpu_seconds": 4.0,
-                         "media_cpu_seconds": 2.0},
+                         "media_cpu_seconds": 2.0, "store_put_bytes": 0, "store_get_bytes": 2_000_000},
     },
 }  # fmt: skip
 
@@ -73,6 +82,36 @@ def test_states_are_entered_once_per_second_and_function(compared):
     assert compared["chain"]["lean"]["notifications"] == compared["avjury"]["notifications"] > 0
 
 
+def test_connections_to_the_store_are_kept(compared):
+    store = compared["chain"]["lean"]["counts"]["store"]
+    requests = store["PUT"] + store["GET"] + store["POST"]
+    # Those of the warm-up are used again: of the three clients, each moves one or two objects at a time.
+    assert store.get("connections", 0) < requests / 2
+
+
+@pytest.mark.slow  # another set of processes
+def test_longer_segments_make_fewer_executions_of_the_same_verdicts(tmp_path, compared):
+    clip = made_with_black(tmp_path / "black.mp4")
+    patient = compare([clip], ["patient"], copies=1, instances=1, repeats=1, folder=tmp_path)["chain"]["patient"]
+    assert (patient["counts"]["stream_seconds"], patient["counts"]["executions"]) == (3, 1)
+    assert patient["counts"]["pictures"] == 75
+    assert patient["counts"]["store"]["PUT"] == 2
+    assert patient["agreement"]["share"] == 1.0
+    lean = compared["chain"]["lean"]
+    assert patient["cost"]["parts"]["orchestration"] < lean["cost"]["parts"]["orchestration"]
+    assert (lean["like_the_original"], patient["like_the_original"]) == (True, False)
+
+
+def test_a_way_that_knows_late_is_not_what_avjury_is_held_against():
+    ways = {
+        "dear": {"like_the_original": True, "cost": {"per_stream_hour": 2.0}},
+        "cheap": {"like_the_original": True, "cost": {"per_stream_hour": 1.0}},
+        "late": {"like_the_original": False, "cost": {"per_stream_hour": 0.5}},
+    }
+    assert cheapest_alike(ways) == "cheap"
+    assert cheapest_alike({"late": ways["late"]}) == "late"
+
+
 def test_the_record_is_json_and_has_the_ratio(compared):
     assert json.loads(json.dumps(compared))["cost_ratio"] == compared["chain"]["lean"]["cost_ratio"] > 0
     assert sum(compared["chain"]["lean"]["cost"]["shares"].values()) == pytest.approx(1.0)
@@ -105,6 +144,12 @@ def test_a_stream_hour_costs_what_the_price_list_says():
     assert cost["per_stream_hour_if_waiting_were_charged"] == pytest.approx(
         cost["per_stream_hour"] + 3600 * 0.8 * vcpu_second
     )
+    # Ten express executions that last 1.0 s each in 64 MB.
+    express = 10 * (1e-6 + 1.0 * 64 / 1024 * 1.667e-5)
+    assert express_cost(COUNTS, prices) == pytest.approx(express)
+    assert cost["per_stream_hour_by_express_workflows"] == pytest.approx(
+        cost["per_stream_hour"] - cost["parts"]["orchestration"] + 360 * express
+    )
     # A tenth of a vCPU of four that cost 0.17 an hour, three quarters used.
     assert one_process_cost(1.0, 10.0, 0.75, prices) == pytest.approx(0.17 / 4 / 0.75 / 10)
 
@@ -115,6 +160,19 @@ def test_the_first_limit_that_is_met_is_named():
     assert found["streams"]["concurrent_function_executions"] == 1000
     assert (found["first"], found["at_streams"]) == ("state_transitions_per_second", 166)
     assert found["at_streams_other_regions"] == 55
+    needs = found["needs_of_1000_streams"]
+    assert needs["state_transitions_per_second"] == 9000
+    assert needs["concurrent_function_executions"] == 1000  # one CPU second for each second of a stream
+    assert (needs["object_puts_per_second"], needs["object_gets_per_second"]) == (30_000, 100_000)
+    assert needs["object_gigabytes_per_second"] == pytest.approx(0.3)  # 3 MB in ten seconds of a stream
+
+
+def test_an_instance_costs_the_same_for_few_streams():
+    rows = instance_cost_by_streams(0.25, 0.75, load_prices())  # 12 streams fill three of four vCPUs
+    assert [row["streams"] for row in rows] == [1, 2, 5, 10, 12]
+    assert [row["streams"] * row["per_stream_hour"] for row in rows] == pytest.approx([0.17] * 5)
+    assert [row["streams"] for row in instance_cost_by_streams(1.4, 0.75, load_prices())] == [1, 2]
+    assert instance_cost_by_streams(4.0, 0.75, load_prices()) == []
 
 
 def test_agreement_pairs_each_incident_once():

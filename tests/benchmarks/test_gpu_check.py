@@ -10,8 +10,9 @@ import pytest
 import torch
 from fake_driver import over_fake_driver  # noqa: F401 - a fixture
 
-from benchmarks import gpu_check
+from benchmarks import gpu_check, gpu_first_runs
 from benchmarks.made_surfaces import copy_to_host, make_surface
+from benchmarks.progress import Progress
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +23,7 @@ def run_check(*arguments, results):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=280,
     )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     return done.returncode, {line["part"]: line for line in lines}
@@ -38,6 +39,7 @@ def test_dry_run_measures_kernels_and_path_and_writes_one_result(tmp_path):
     assert parts["kernels"]["network"]["pieces_per_second"]["p50"] > 0
     assert parts["kernels"]["audio_stats"]["stream_seconds_per_second"]["p50"] > 0
     assert parts["path"]["recorded"]["frames_per_second"]["p50"] > 0
+    assert parts["path"]["reader"]["us_per_picture"]["p50"] > 0
     assert "NVDEC needs a GPU" in parts["decode"]["skipped"]
     (result,) = tmp_path.iterdir()
     record = json.loads(result.read_text())
@@ -59,6 +61,43 @@ def test_part_that_hangs_is_ended_at_its_limit():
     line = gpu_check._run_part("machine", ["--device", "cpu"], 0.05)
     assert line["error"] == "not done after 0 s"
     assert not line["ok"]
+
+
+def test_what_a_part_has_told_before_its_end_is_kept():
+    mark = gpu_check._MARK
+    assert gpu_check._last_told(f'noise\n{mark}{{"a": 1}}\n{mark}{{"a": 1, "b": 2}}\n{mark}{{"a": 1, "b"') == {
+        "a": 1,
+        "b": 2,
+    }
+    assert gpu_check._last_told("nothing of ours") == {}
+
+
+def test_nothing_new_begins_without_time_and_that_is_told():
+    told = []
+    progress = Progress(5.0, told.append)
+    assert progress.has_time_for("one", 1.0)
+    progress.add("one", 1)
+    assert not progress.has_time_for("two", 60.0)
+    progress.add("three", 3)
+    assert told[-1] == {"one": 1, "three": 3, "no_time_for": ["two"]}
+    assert Progress(-1.0).left() == 0
+
+
+def test_shares_of_the_first_runs_say_what_failed_in_them(monkeypatch):
+    shares = (("benchmarks.gpu_kernels", "active_area"), ("benchmarks.gpu_kernels", "siti"), ("benchmarks.nothing",))
+    monkeypatch.setattr(gpu_first_runs, "_SHARES", shares)
+    progress = Progress(120.0)
+    found = gpu_first_runs.run_first("cpu", progress, workers=2)
+    assert set(found) == {"gpu_kernels active_area", "gpu_kernels siti", "nothing"}
+    assert "error" not in found["gpu_kernels siti"]
+    assert "No module named benchmarks.nothing" in found["nothing"]["error"]
+    assert gpu_first_runs._reason('noise {"siti": {"error": "it is wrong"}, "tear": {}}') == "siti: it is wrong"
+
+
+def test_first_runs_without_time_are_ended_and_named(monkeypatch):
+    monkeypatch.setattr(gpu_first_runs, "_SHARES", (("benchmarks.gpu_kernels", "siti"), ("benchmarks.gpu_decode",)))
+    found = gpu_first_runs.run_first("cpu", Progress(0.0), workers=1)
+    assert found["error"] == "no time left for gpu_kernels siti, benchmarks.gpu_decode"
 
 
 def test_limits_leave_room_within_eight_minutes():
@@ -89,9 +128,10 @@ def test_report_tells_missing_libraries_from_failures(tmp_path):
 def test_nothing_that_the_gpu_machine_lacks_is_loaded():
     script = """
 import sys
-for name in ("av", "pydantic", "typer", "rich", "plotly", "prometheus_client", "yaml", "PyNvVideoCodec"):
+for name in ("av", "pydantic", "typer", "rich", "prometheus_client", "yaml", "PyNvVideoCodec"):
     sys.modules[name] = None  # importing it raises ImportError
-import benchmarks.gpu_check, benchmarks.gpu_decode, benchmarks.gpu_kernels
+import benchmarks.gpu_check, benchmarks.gpu_decode, benchmarks.gpu_kernels, benchmarks.gpu_streams
+import benchmarks.gpu_blocks, benchmarks.gpu_first_runs, benchmarks.host_costs
 print("loaded")
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
@@ -101,7 +141,7 @@ print("loaded")
 def test_gpu_tests_are_found_with_torch_triton_numba_numpy_and_pytest_alone(tmp_path):
     """Where anything else is missing no file of them may fall out."""
     refused = [
-        *("av", "pydantic", "typer", "rich", "plotly", "prometheus_client", "yaml", "sqlalchemy", "alembic", "msgspec"),
+        *("av", "pydantic", "typer", "rich", "prometheus_client", "yaml", "sqlalchemy", "alembic", "msgspec"),
         *("fastapi", "starlette", "uvicorn", "anyio", "httpx", "pyarrow", "duckdb", "obstore", "hypothesis", "psutil"),
     ]
     (tmp_path / "sitecustomize.py").write_text(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.harness import compare, environment, quantiles, time_repeats, write_result
+from benchmarks.harness import compare, environment, quantiles, time_repeats, without_folder, write_result
 
 
 def test_results_of_the_same_second_are_kept_side_by_side(tmp_path):
@@ -18,8 +18,8 @@ def test_results_of_the_same_second_are_kept_side_by_side(tmp_path):
 
 
 def test_quantiles_are_those_of_the_samples():
-    assert quantiles([float(n) for n in range(101)]) == {"p20": 20.0, "p50": 50.0, "p80": 80.0}
-    assert quantiles([3.0]) == {"p20": 3.0, "p50": 3.0, "p80": 3.0}
+    assert quantiles([float(n) for n in range(101)]) == {"p20": 20.0, "p50": 50.0, "p80": 80.0, "n": 101}
+    assert quantiles([3.0]) == {"p20": 3.0, "p50": 3.0, "p80": 3.0, "n": 1}
 
 
 def test_sides_are_taken_turn_by_turn_after_the_warm_up():
@@ -40,3 +40,11 @@ def test_environment_names_the_installed_libraries():
     found = environment()
     assert found["numpy"] == pytest.importorskip("numpy").__version__
     assert found["cores"] >= 1
+
+
+@pytest.mark.parametrize(
+    "text", ["avjury bench x --results /tmp/a --seed 1", "avjury bench x --results='/a b' --seed 1",
+             "avjury bench x --seed 1 --results /tmp/a"],
+)  # fmt: skip
+def test_a_command_is_told_without_the_folder_of_its_results(text):
+    assert without_folder(text) == "avjury bench x --seed 1"

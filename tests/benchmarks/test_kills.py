@@ -1,8 +1,14 @@
 """What `avjury bench kills` counts as lost and as doubled."""
 
+import os
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
 
-from benchmarks.kills import Seen, doubled, due_in, lost_in_the_end, lost_over_a_start
+import pytest
+
+from benchmarks.kills import Seen, build_killer, doubled, due_in, lost_in_the_end, lost_over_a_start
 
 
 def at(seconds):
@@ -56,3 +62,29 @@ def test_a_black_picture_is_due_where_its_channel_was_judged_around_it():
     assert due_in(seen, [("one", 100.0)]) == [("one", 103.5), ("one", 111.5)]  # 119.5 is too near to the kill
     assert due_in(seen, [("one", 97.5)]) == [("one", 109.0)]  # at 101 it began too soon after the first look
     assert due_in(seen, [("two", 100.0)]) == []
+
+
+@pytest.mark.parametrize(
+    ("at", "left"), [("2", {"x", "1"}), ("3", {"x", "1", "2"}), ("-3", {"y", "1", "2"}), ("9", {"y", "1", "2", "3"})]
+)
+def test_a_service_is_killed_before_or_after_its_chosen_write_and_no_other_process_is(tmp_path, at, left):
+    library = build_killer(tmp_path)
+    if library is None:
+        pytest.skip("no C compiler")
+    program = """
+import os, pathlib
+file = open("x", "w")
+os.fsync(file.fileno())
+pathlib.Path("1").touch()
+os.fdatasync(file.fileno())
+pathlib.Path("2").touch()
+os.rename("x", "y")
+pathlib.Path("3").touch()
+"""
+    environment = {**os.environ, "LD_PRELOAD": str(library), "KILL_AT_WRITE": at}
+    for word, there in (("child", {"y", "1", "2", "3"}), ("serve", left)):
+        folder = tmp_path / word
+        folder.mkdir()
+        done = subprocess.run([sys.executable, "-c", program, word], env=environment, cwd=folder, check=False)
+        assert done.returncode == (0 if "3" in there else -signal.SIGKILL)
+        assert {path.name for path in folder.iterdir()} == there

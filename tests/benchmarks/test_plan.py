@@ -4,8 +4,9 @@ import json
 import re
 
 import pytest
+from properties import HealthCheck, given, settings, st
 
-from benchmarks.plan import PAGE, Figures, Wanted, cheapest, main, page, plan, plans
+from benchmarks.plan import PAGE, PUBLISHED, Figures, Wanted, cheapest, main, page, plan, plans
 from engine.cli import run
 
 FILES = {"service": r"service-\S+?\.json", "cpu": r"\bcpu-\S+?\.json", "kernels-cpu": r"kernels-cpu-\S+?\.json"}
@@ -79,8 +80,6 @@ def test_what_no_figure_is_known_for_is_said_and_not_guessed(figures):
     assert plan(Wanted(codec="av1"), "gpu", figures).binds == "it decodes no AV1"
     with pytest.raises(ValueError, match="av1 was not measured"):
         plan(Wanted(codec="av1"), "cpu", figures)
-    with pytest.raises(ValueError, match=r"video\.none"):
-        plan(Wanted(detectors=("video.none",)), "cpu", figures)
     with pytest.raises(ValueError, match="no price of none"):
         plan(Wanted(), "none", figures)
 
@@ -99,13 +98,96 @@ def test_the_page_is_what_its_command_makes_of_the_results_that_it_names():
     assert text == page(Figures.load(files)), "run `avjury plan --page` again"
 
 
+def test_every_published_figure_has_a_source_and_is_said_not_to_have_been_run_here():
+    published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    text = PAGE.read_text(encoding="utf-8").partition("## Published figures, not run here")[2]
+    for one in published["others"]:
+        assert re.fullmatch(r"https://\S+", one["source"])
+        assert f"| {one['what']} | {one['figure']} | {one['source']} |" in text
+    told = " ".join(one["what"] for one in published["others"])
+    assert all(word in told for word in ("NVDEC", "DeepStream", "VMAF-CUDA"))
+    assert "not run here" in published["note"] or "None of them was run here" in published["note"]
+
+
 def test_the_command_prints_json_for_programs(capsys):
     assert main(["--format", "json", "--instance", "c6i.xlarge"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["plans"]
     assert found["streams"] > 0
     assert found["measured"] is True
-    assert main(["--detectors", "video.none"]) == 2
-    assert "video.none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--detectors", "video.none"], "video.none"),
+        (["--detectors", ","], "no detector chosen"),
+        (["--size", "1080p"], "WIDTHxHEIGHT"),
+        (["--size", "0x1080"], "1 to 16384"),
+        (["--size=-1x1080"], "WIDTHxHEIGHT"),
+        (["--size", "99999x99999"], "1 to 16384"),
+        (["--size", "²x²"], "WIDTHxHEIGHT"),
+        (["--rate", "0"], "above 0"),
+        (["--rate", "nan"], "above 0"),
+        (["--rate", "inf"], "above 0"),
+        (["--instance", "c6i.metal"], "no price of c6i.metal"),
+    ],
+)
+def test_what_makes_no_sense_is_an_error_that_says_so(capsys, arguments, said):
+    assert main(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_what_not_even_one_stream_fits_on_is_said(capsys):
+    assert main(["--size", "16384x16384", "--rate", "120", "--instance", "c6i.xlarge"]) == 0
+    assert "c6i.xlarge: not even one stream; CPU binds." in capsys.readouterr().out
+
+
+def test_detectors_are_chosen_as_check_chooses_them(capsys):
+    def streams(*arguments):
+        assert main([*arguments, "--format", "json", "--instance", "c6i.xlarge", "--size", "1280x720"]) == 0
+        return json.loads(capsys.readouterr().out)["plans"][0]["streams"]
+
+    every = streams()
+    assert streams("--detectors", "*") == every
+    assert streams("--detectors", "-video.blur") >= every
+    assert streams("--detectors", "stream.*") >= streams("--detectors", "video.*,stream.*") >= every
+
+
+@given(
+    codec=st.sampled_from(("h264", "hevc")),
+    width=st.integers(1, 16384),
+    height=st.integers(1, 16384),
+    rate=st.floats(0.01, 1000.0),
+    names=st.none() | st.lists(st.sampled_from(("video.black", "audio.hum", "stream.stall")), unique=True).map(tuple),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_asked_a_plan_is_sound(figures, codec, width, height, rate, names):
+    wanted = Wanted(codec, width, height, rate, names)
+    found = plans(wanted, figures)
+    assert sorted(one.instance for one in found) == sorted(figures.prices["instances"])
+    for one in found:
+        hour = figures.prices["instances"][one.instance]["hour"]
+        assert one.binds
+        if one.streams is None:
+            assert one.cost is None
+        else:
+            assert one.streams >= 0
+            assert one.cost == (pytest.approx(hour / one.streams) if one.streams else None)
+    # More of anything never leaves room for more streams.
+    for more in (
+        Wanted(codec, min(2 * width, 16384), height, rate, names),
+        Wanted(codec, width, height, min(2 * rate, 1000.0), names),
+        Wanted(codec, width, height, rate, None),
+    ):
+        for instance in figures.prices["instances"]:
+            before, after = plan(wanted, instance, figures).streams, plan(more, instance, figures).streams
+            assert (before is None) == (after is None)
+            assert before is None or after <= before
+    priced = [one.cost for one in found if one.cost is not None]
+    for measured in (True, False):
+        best = cheapest(found, measured=measured)
+        assert best is None or best.cost == min(one.cost for one in found if one.cost and one.measured == measured)
+    assert priced == sorted(priced)
 
 
 def test_the_command_is_there(capfd):

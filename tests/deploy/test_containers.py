@@ -213,6 +213,42 @@ def test_what_kustomize_makes_is_what_the_manifests_ask_for():
         assert (base / f"{name}.example").exists()
 
 
+@pytest.mark.parametrize("variant", ["base", "gpu"])
+def test_kustomize_itself_makes_what_kubernetes_takes(variant, tmp_path):
+    if shutil.which("kubectl") is None:
+        pytest.skip("no kubectl here")
+    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes")
+    base = tmp_path / "kubernetes" / "base"
+    shutil.copy(base / "avjury.env.example", base / "avjury.env")
+    done = subprocess.run(["kubectl", "kustomize", str(tmp_path / "kubernetes" / variant)], capture_output=True,
+                          text=True, timeout=60, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    made = {manifest["kind"]: manifest for manifest in yaml.safe_load_all(done.stdout)}
+    assert set(made) == {"StatefulSet", "Service", "PodDisruptionBudget", "ConfigMap", "Secret"}
+    for manifest in made.values():
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+    pod = made["StatefulSet"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    # Names that end with a hash, so that a change restarts it.
+    assert container["envFrom"] == [{"secretRef": {"name": made["Secret"]["metadata"]["name"]}}]
+    assert made["ConfigMap"]["metadata"]["name"] in {v["configMap"]["name"] for v in pod["volumes"] if "configMap" in v}
+    assert ("nvidia.com/gpu" in container["resources"]["limits"]) == (variant == "gpu")
+
+
+def test_systemd_takes_the_unit_and_finds_it_confined(tmp_path):
+    text = (DEPLOY / "systemd" / "avjury.service").read_text()
+    # The user and the installed program are not here.
+    text = text.replace("/opt/avjury/bin/avjury", sys.executable).replace("User=avjury", "User=daemon")
+    unit = tmp_path / "avjury.service"
+    unit.write_text(text)
+    analyze = program("systemd-analyze")
+    done = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = subprocess.run([analyze, "security", "--offline=true", "--threshold=50", str(unit)], capture_output=True,
+                          text=True, timeout=60, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_image_s_command_serves_from_a_read_only_root_as_nobody_in_particular(wheel, tmp_path):

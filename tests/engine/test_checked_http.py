@@ -78,7 +78,7 @@ def test_what_lies_at_a_public_address_is_read_whole(origin: Origin, names, path
 def test_a_redirect_to_a_private_address_is_not_followed(origin: Origin, names) -> None:
     secret = f"http://127.0.0.1:{origin.port}/a.ts"
     origin.answers["/away.ts"] = lambda: (302, {"Location": secret}, b"")
-    with pytest.raises(SourceError, match=r"127\.0\.0\.1 is 127\.0\.0\.1, which is not a public address"):
+    with pytest.raises(SourceError, match=r"127\.0\.0\.1 is not a public address"):
         Source(f"http://public.test:{origin.port}/away.ts", policy=RESTRICTED).open()
     assert "/a.ts" not in origin.asked
 

@@ -51,6 +51,9 @@ def test_the_environment_wins_over_the_file(tmp_path):
         ("detectors:\n  video.blurr: true\n", "line 2", "video.blur"),
         ("streams:\n  - id: one\n    url: a.ts\n    profile: none\n", "line 4", "profile"),
         ("streams:\n  - id: one\n", "line 2", "url"),
+        ("streams:\n  - id: one\n    ulr: a.ts\n", "line 3", "did you mean 'url'"),
+        ("detectors:\n  video.black:\n    black_min_duration: .nan\n", "line 3", "nan is not a finite number"),
+        ("detectors:\n  video.black:\n    black_min_duration: [1]\n", "line 3", "[video.black].black_min_duration"),
         (
             "streams:\n  - {id: one, url: a.ts}\n  - id: two\n    url: b.ts\n    reference: ones\n",
             "line 5",
@@ -64,7 +67,7 @@ def test_the_environment_wins_over_the_file(tmp_path):
         ),
         ("engine: [1\n", "line", ""),
         ("notify:\n  sinks:\n    a:\n      type: webhok\n", "line 4", "webhook, sns"),
-        ("notify:\n  sinks:\n    a:\n      type: sns\n      topic: x\n", "line 3", "notify.sinks.a.topic_arn"),
+        ("notify:\n  sinks:\n    a:\n      type: sns\n      topic: x\n", "line 5", "did you mean 'topic_arn'"),
         (
             "notify:\n  sinks:\n    a:\n      type: mqtt\n      host: h\n      topik: x\n",
             "line 6",

@@ -1,14 +1,17 @@
 """Announced discontinuities of a playlist: an advertisement is no fault, the same jump unannounced is one."""
 
+import os
+import signal
 import subprocess
 import time
 
 import pytest
-from live_kit import live
+from live_kit import live, wait
 from media import ffmpeg_exe
 from origin import Origin
 
 from engine.detectors import all_detectors
+from engine.ingest.remote import RemoteSource
 from engine.pipeline import check
 from engine.spec import EngineSettings, StreamSpec
 
@@ -179,15 +182,12 @@ def test_the_periods_of_a_manifest(folder):
     assert summary.duration == pytest.approx(16.0, abs=0.2)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("counted", [True, False])
-@pytest.mark.parametrize("kind", ["mpegts", "fmp4"])
-def test_a_live_window_that_slides_over_announced_breaks(folder, kind, counted):
-    """Segments of 2 s, of which four are shown; one is added every second, to spare time."""
+def segments(folder, kind, seconds=None):
+    """Film, an advertisement of another form, and film again: (part, announced break, lines) of each segment."""
     entries = []
     for name, at in FAR.items():
         header: list[str] = []
-        for line in encode(folder, name, at, kind, LARGE if name == "ad" else SMALL):
+        for line in encode(folder, name, at, kind, LARGE if name == "ad" else SMALL, seconds=seconds):
             if line.startswith("#"):
                 header.append(line)
                 continue
@@ -196,10 +196,15 @@ def test_a_live_window_that_slides_over_announced_breaks(folder, kind, counted):
             held = [tag for tag in header if tag.startswith("#EXT-X-MAP")]
             entries.append((name, broken, [*held, *(tag for tag in header if tag not in held), line]))
             header = held
+    return entries
+
+
+def sliding(entries, seconds, counted):
+    """A live playlist of four segments, to which one is added every so many seconds."""
     began = time.monotonic()
 
     def playlist():
-        newest = min(len(entries), 4 + int(time.monotonic() - began))
+        newest = min(len(entries), 4 + int((time.monotonic() - began) / seconds))
         first = max(0, newest - 4)
         lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-TARGETDURATION:2", f"#EXT-X-MEDIA-SEQUENCE:{first}"]
         if counted:
@@ -208,7 +213,15 @@ def test_a_live_window_that_slides_over_announced_breaks(folder, kind, counted):
             lines += [*["#EXT-X-DISCONTINUITY"] * broken, *body]
         return 200, {}, "\n".join([*lines, *["#EXT-X-ENDLIST"] * (newest == len(entries)), ""]).encode()
 
-    with Origin(folder, {"/live.m3u8": playlist}) as origin:
+    return playlist
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("counted", [True, False])
+@pytest.mark.parametrize("kind", ["mpegts", "fmp4"])
+def test_a_live_window_that_slides_over_announced_breaks(folder, kind, counted):
+    """Segments of 2 s; one is added every second, to spare time."""
+    with Origin(folder, {"/live.m3u8": sliding(segments(folder, kind), 1.0, counted)}) as origin:
         incidents, summary = judged(f"{origin.url}/live.m3u8")
         asked = [path for path in origin.asked if path != "/live.m3u8"]
     assert incidents == []
@@ -232,3 +245,35 @@ def test_an_ingest_process_tells_of_the_tracks_behind_a_break(folder):
     assert summary.frames_measured == 50 + 60 + 50
     assert summary.decode_errors == 0
     assert summary.duration == pytest.approx(6.0, abs=0.2)
+
+
+@pytest.mark.slow
+def test_an_ingest_process_that_dies_behind_a_break_is_followed_by_one_that_reads_on(folder, monkeypatch):
+    """It has said what follows the break, and is gone before the first packet of that."""
+    died = []
+    opened = RemoteSource._opened
+
+    def dies(source, said, begin):
+        if source.clock is not None and not died:
+            died.append(time.monotonic())
+            gone = kit.reader
+            os.kill(gone.pid, signal.SIGKILL)
+            wait(lambda: not source._link.alive and gone.ended() is not None, 5)
+            gone.close()
+            kit.start_reader()
+        return opened(source, said, begin)
+
+    detectors = {name: {} for name in ("stream.stall", "stream.timestamps", "video.freeze", "stream.missing_audio")}
+    entries = segments(folder, "fmp4", seconds=8)
+    with Origin(folder, {"/live.m3u8": sliding(entries, 2.0, True)}) as origin, live() as kit:
+        monkeypatch.setattr(RemoteSource, "_opened", dies)
+        kit.take("s", f"{origin.url}/live.m3u8", detectors)
+        kit.wait(lambda: died, 40)
+        measured = kit.frames("s")
+        kit.wait(lambda: kit.frames("s") > measured + 60 and kit.state("s") == "running", 15)
+        kit.wait(lambda: (said := kit.heard.report("s")) is not None and "320x180" in (said.video or ""), 30)
+        measured = kit.frames("s")
+        kit.wait(lambda: kit.frames("s") > measured + 30, 15)
+        assert kit.found("s") <= {"stream.stall"}, kit.heard.incidents
+        seconds = kit.heard.seconds["s"]
+        assert [second.second for second in seconds] == list(range(len(seconds)))

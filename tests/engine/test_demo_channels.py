@@ -1,11 +1,23 @@
 """The channels of `avjury serve --demo`: one misbehaves as it is meant to, and the others have nothing to be told."""
 
+import numpy as np
 import pytest
 
 from engine import demo_channels
 from engine.configured import chosen_detectors, load_config
 from engine.pipeline import check
 from engine.spec import EngineSettings, StreamSpec
+
+
+@pytest.mark.parametrize("channel", demo_channels.CHANNELS, ids=lambda one: one.name)
+def test_a_loop_ends_as_it_begins_and_moves_meanwhile(channel):
+    texture = demo_channels.ground()
+    first, last, between = (
+        demo_channels.picture(channel, at, texture).astype(int) for at in (0.0, channel.seconds, 3.0)
+    )
+    # Hard edges may fall on either side of a pixel.
+    assert np.mean(np.abs(first - last) > 2) < 0.005
+    assert np.mean(np.abs(first - between)) > 5
 
 
 @pytest.mark.slow

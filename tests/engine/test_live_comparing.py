@@ -30,7 +30,7 @@ def test_live_streams_are_compared_and_that_is_changed_on_the_way(tmp_path):
         kit.wait(lambda: kit.heard.report("late").sync.verdict == "out_of_sync", 10)
         assert latest(kit, "contribution") is None
         kit.wait(lambda: "av.sync" in kit.found("late"), 20)
-        kit.wait(lambda: "av.reference_mismatch" in kit.found("other"), 60)
+        kit.wait(lambda: "av.reference_mismatch" in kit.found("other"), 150)
         assert latest(kit, "other").same_programme is False
         # Switched off and on again, its source stays open.
         begun = kit.frames("late")

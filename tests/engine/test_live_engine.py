@@ -6,11 +6,14 @@ from collections import Counter
 
 import pytest
 from live_kit import encode, live, wait
+from on_air import OnAir
+from senders import free_port
 
 from engine.detectors import all_detectors
 from engine.errors import ConfigError
 from engine.overload import OverloadSettings
 from engine.pipeline import check
+from engine.service.roster import UNHEEDED
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 
 # What an outage, a cut or a seam could be mistaken for.
@@ -95,7 +98,7 @@ def test_detectors_change_without_opening_the_source_again(kit, name, clip):
     kit.take(name, clip, {"video.freeze": {}}, loop=True)
     kit.wait(lambda: (name, "closed", "video.black", "removed") in kit.heard.incidents, 10)
     assert kit.engine._sources[name] is source
-    assert not kit.engine._find(name).reader.stalled
+    assert not kit.engine._find(name).reader.progress.stalled
     with pytest.raises(ConfigError):
         kit.take(name, clip, {"video.freeze": {"noise": -1}}, loop=True)
     measured = kit.frames(name)
@@ -183,6 +186,21 @@ class Slow:
         self.engine._measure.frames = self.real
 
 
+def test_a_source_that_is_lost_is_shown_with_its_cause_before_it_has_stalled(folder, kit, name):
+    with OnAir({"one": encode(folder / "air.ts", 40)}) as air:
+        kit.take(name, air.url("one"), OUTAGES)
+        kit.wait(lambda: kit.frames(name) > 25 and kit.state(name) == "running", 20)
+        air.off.add("one")
+        kit.wait(lambda: kit.state(name) == "stalled", 3)
+        assert kit.heard.report(name).cause in ("ended", "http_404")
+        assert "stream.stall" not in kit.found(name)
+        kit.wait(lambda: kit.heard.report(name).cause == "http_404", 10)
+        assert "404" in kit.heard.report(name).detail
+        air.off.clear()
+        kit.wait(lambda: kit.state(name) == "running", 15)
+        assert (kit.heard.report(name).cause, kit.heard.report(name).detail) == (None, "")
+
+
 QUICK = OverloadSettings(lag_seconds=0.4, patience_seconds=0.5, settle_seconds=1.0, calm_seconds=1.0, calm=0.9)
 
 
@@ -254,6 +272,23 @@ def test_the_lowest_priorities_are_shed_first_and_come_back(clip):
         assert kit.heard.reports[-1].counters["streams_shed"] >= 1
         # What was not looked at is no defect; an engine that was stuck for seconds is told by its lag.
         assert {d for s in ("low", "middle", "high") for d in kit.found(s)} <= {"stream.stall"}
+
+
+@pytest.mark.slow
+def test_under_load_a_dead_stream_stays_and_what_nobody_is_told_of_goes_first(clip):
+    with live(overload=QUICK) as kit:
+        kit.take("dead", f"http://127.0.0.1:{free_port()}/live.ts", OUTAGES, priority=1)
+        kit.take("works", clip, OUTAGES, loop=True, priority=90)
+        kit.take("other", clip, OUTAGES, loop=True, priority=50)
+        kit.wait(lambda: kit.state("dead") == "stalled" and all(kit.frames(s) > 10 for s in ("works", "other")), 30)
+        kit.take("works", clip, OUTAGES, loop=True, priority=90 + UNHEEDED)  # as in a maintenance window
+        assert kit.engine.headroom() <= 61  # a place is kept for the dead one
+        slow = Slow(kit.engine, 0.7)
+        kit.wait(lambda: kit.state("works") == "shed", 40)
+        assert (kit.state("dead"), kit.state("other")) == ("stalled", "running")
+        assert "stream.stall" in kit.found("dead")
+        slow.undo()
+        kit.wait(lambda: kit.state("works") == "running", 40)
 
 
 @pytest.mark.slow

@@ -528,3 +528,35 @@ def test_a_source_can_be_opened_again_at_a_later_media_time(clip: Path) -> None:
     source.open(lambda: 42.0)
     assert next(p.pts for p in source.packets()) == pytest.approx(42.0, abs=0.1)
     source.close()
+
+
+def test_a_source_that_drips_as_it_is_opened_is_given_up_for_want_of_media():
+    class Drips(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b"G")
+                    time.sleep(0.1)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Drips)
+    serving = threading.Thread(target=server.serve_forever, args=(0.05,))
+    serving.start()
+    source = Source(f"http://127.0.0.1:{server.server_port}/live.ts")
+    timer = threading.Timer(1.0, source.give_up)
+    timer.start()
+    try:
+        with pytest.raises(SourceError) as caught:
+            source.open()
+        assert cause_of(caught.value) == "timeout"
+        assert "told to stop" not in caught.value.line()
+    finally:
+        timer.join()
+        source.close()
+        server.shutdown()
+        server.server_close()
+        serving.join(5)

@@ -1,6 +1,5 @@
 """The arithmetic around the kernels gives the same on device tensors as on numpy views, which is what a GPU runs."""
 
-import ctypes
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +15,7 @@ from engine.measure import Measure, damage
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import VIDEO_COLUMNS, place
 from engine.measure.damage import TornBlocks
+from engine.measure.host import fold_damage
 from engine.measure.rows import Room, Rows, facts_of
 from engine.slates import SIZE, Slate
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
@@ -65,11 +65,6 @@ def test_tensors_give_what_numpy_gives(wanted):
     assert {"mafd", "black_ratio"} <= measured
 
 
-def write_rows(rows, address, pitch):
-    for k, row in enumerate(rows):
-        ctypes.memmove(address + k * pitch, row.ctypes.data, row.nbytes)
-
-
 def test_the_compiled_evidence_of_damage_is_that_of_tensors(monkeypatch):
     """With whatever the kernel finds: pictures of noise have no torn blocks."""
     rng = np.random.default_rng(5)
@@ -78,6 +73,7 @@ def test_the_compiled_evidence_of_damage_is_that_of_tensors(monkeypatch):
         host.open_slot(slot, {}, {"corruption"} if slot < 2 else set())
         device.open_slot(slot, {}, {"corruption"} if slot < 2 else set())
     told = set()
+    first, colour, corruption = place("torn_corners"), place("broken_colour"), place("corruption")
     for n in range(200):
         found = (
             rng.integers(0, 60, (2, 4))
@@ -86,18 +82,17 @@ def test_the_compiled_evidence_of_damage_is_that_of_tensors(monkeypatch):
         )
         found[rng.random(2) < 0.1] = np.nan  # no earlier picture
         monkeypatch.setattr(damage, "torn_blocks", lambda *_, found=found: torch.from_numpy(found.copy()))
-        host._torn_blocks_into = lambda *given, found=found: write_rows(found, *given[2:])
         pictures = [replace(surface(random_frame(64, 48), n / 25, False, False), corrupt=n % 50 == 7) for _ in range(2)]
         slots = [n % 2, 2]
         batch = Batcher(CPU, 2, 0.0).assemble(list(zip(slots, pictures, strict=True)), dict.fromkeys(slots, 0.1))
-        results = []
-        for part, view in ((host, torch.Tensor.numpy), (device, torch.clone)):
-            values = torch.full((2, len(VIDEO_COLUMNS)), torch.nan, dtype=torch.float64)
-            shown = view(values)
-            facts = view(torch.from_numpy(facts_of(batch)))
-            slots, pts = view(batch.slots), view(batch.pts)
-            part.fill(Rows(Room().around(batch), facts, batch.frames, batch.frames, values, shown, slots, pts))
-            results.append(np.asarray(shown)[:, place("corruption")])
+        facts, compiled = facts_of(batch), np.full((2, len(VIDEO_COLUMNS)), np.nan)
+        compiled[:, first : first + 4] = found
+        slots, pts = batch.slots.numpy(), batch.pts.numpy()
+        fold_damage(compiled, first, colour, corruption, facts, host.wanted, slots, pts, *host.host)
+        values = torch.full((2, len(VIDEO_COLUMNS)), torch.nan, dtype=torch.float64)
+        room, listed = Room().around(batch), torch.from_numpy(facts)
+        device.fill(Rows(room, listed, batch.frames, batch.frames, values, values, batch.slots, batch.pts))
+        results = compiled[:, corruption], values[:, corruption].numpy()
         np.testing.assert_allclose(*results, rtol=1e-12, equal_nan=True)
         told |= {value > 0 for value in results[0][:1]}
     assert told == {True, False}

@@ -26,7 +26,7 @@ from engine.overload import Overload, OverloadSettings
 from engine.pipeline import check
 from engine.report import write_report
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
-from kernels.tile_stats import TILE_COLUMNS, TILES
+from kernels.tile_stats import TILE_COLUMNS, TILE_ROWS, TILES
 from models.artifact_weights import load_artifact
 from models.synthesis.coded_damage import plant_damage
 from models.synthesis.picture import moving_pattern
@@ -85,14 +85,17 @@ def test_interlaced_pictures_and_streams_that_do_not_ask_are_not_looked_at():
     assert all(row[:, NETWORK].isnan().all() for row in rows)
 
 
+GRID = torch.tensor([TILE_ROWS, TILE_COLUMNS])
+
+
 def test_it_looks_where_the_picture_changed_most():
     change = torch.zeros((1, TILES), dtype=torch.float64)
     change[0, 4 * TILE_COLUMNS + 8] = 0.2
     change[0, 4 * TILE_COLUMNS + 9] = 0.1  # within the same piece
     change[0, 0] = 0.01
-    found = _places_of_change(change, torch.tensor([[540, 960]]))[0].tolist()
+    found = _places_of_change(change, torch.tensor([[540, 960]]), GRID)[0].tolist()
     assert found == [[208, 448], [0, 0]]
-    still = _places_of_change(change * 0, torch.tensor([[90, 90]]))
+    still = _places_of_change(change * 0, torch.tensor([[90, 90]]), GRID)
     assert (still == 0).all()  # smaller than a piece: there is one place only
 
 

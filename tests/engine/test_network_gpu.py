@@ -9,6 +9,7 @@ from engine.measure.arithmetic import Arithmetic
 from engine.measure.network import CUDA_BATCH, Network, NetworkUse
 from kernels.to_network import reference as plain
 from kernels.to_network import to_network
+from kernels.to_network.layout import TYPES
 from models.artifact_net import ArtifactNet
 from models.artifact_weights import Artifact, OperatingPoint
 
@@ -50,10 +51,10 @@ CROPS = torch.tensor([[0, 0, 0, 0], [0, 112, 224, 1], [1, 0, 16, 1], [2, 0, 0, 0
 @pytest.mark.gpu
 def test_the_networks_input_on_a_gpu_equals_the_plain_one():
     tables, moved, _kept = on_device(pairs())
-    for half in (False, True):
-        found = to_network(*moved, CROPS.cuda(), half)
+    for dtype in TYPES:
+        found = to_network(*moved, CROPS.cuda(), dtype)
         assert found.is_contiguous(memory_format=torch.channels_last)
-        torch.testing.assert_close(found.cpu(), plain.to_network(*tables, CROPS, half), rtol=0, atol=0)
+        torch.testing.assert_close(found.cpu(), plain.to_network(*tables, CROPS, dtype), rtol=0, atol=0)
 
 
 @pytest.mark.gpu

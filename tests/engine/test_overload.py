@@ -82,6 +82,83 @@ def test_streams_that_are_gone_are_no_longer_shed():
     assert clock.overload.shed == ["s1"]
 
 
+class Flapping:
+    """An overloaded engine, second by second, whose streams fall silent and come back."""
+
+    def __init__(self, priorities):
+        self.now = 100.0
+        self.overload = Overload(OverloadSettings())
+        self.priorities = dict(priorities)
+
+    def second(self, silent=(), load=1.0, lag=2.5):
+        self.now += 1.0
+        self.overload.decide(self.now, lag, load, self.priorities, 0.0, silent)
+        return set(self.overload.shed)
+
+    def until_shed(self, count, silent=()):
+        while len(self.second(silent)) < count:
+            pass
+        return set(self.overload.shed)
+
+
+def test_a_stream_that_gives_nothing_is_not_shed_in_place_of_one_that_costs_something():
+    machine = Flapping(PRIORITIES)
+    assert machine.until_shed(2, silent={"s0", "s2"}) == {"s1", "s3"}
+
+
+def test_the_last_stream_that_gives_something_is_judged_however_many_are_silent():
+    machine = Flapping(PRIORITIES)
+    for _ in range(60):
+        machine.second(silent={"s1", "s2", "s3", "s4"})
+    assert machine.overload.shed == []
+
+
+def test_a_shed_stream_that_falls_silent_is_let_out_and_waits_again_when_it_comes_back():
+    machine = Flapping(PRIORITIES)
+    assert machine.until_shed(2) == {"s0", "s1"}
+    assert machine.second(silent={"s0"}, load=0.85, lag=0.8) == {"s1"}
+    assert machine.second(load=0.85, lag=0.8) == {"s0", "s1"}
+    # One that counts for more than those that are shed is judged at once.
+    assert machine.second(silent={"s4"}, load=0.85, lag=0.8) == {"s0", "s1"}
+    assert machine.second(load=0.85, lag=0.8) == {"s0", "s1"}
+
+
+def test_another_priority_of_a_shed_stream_gives_it_the_place_of_the_lowest_that_is_judged():
+    machine = Flapping(PRIORITIES)
+    machine.until_shed(2)
+    machine.priorities["s0"] = 90
+    assert machine.second(load=0.85, lag=0.8) == {"s1", "s2"}
+
+
+def test_when_all_that_was_judged_falls_silent_one_that_was_shed_is_judged():
+    machine = Flapping(PRIORITIES)
+    machine.until_shed(3)
+    assert machine.second(silent={"s3", "s4"}, load=0.02, lag=0.0) == {"s0", "s1"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 30), st.data())
+def test_whatever_falls_silent_and_comes_back_the_highest_of_what_is_there_are_judged(streams, data):
+    machine = Flapping({f"s{n}": data.draw(st.integers(0, 3)) for n in range(streams)})
+    names = st.sets(st.sampled_from(sorted(machine.priorities)))
+    for _ in range(12):
+        silent = data.draw(names)
+        if data.draw(st.booleans()):
+            machine.priorities[data.draw(st.sampled_from(sorted(machine.priorities)))] = data.draw(st.integers(0, 3))
+        overloaded = data.draw(st.booleans())
+        for _ in range(data.draw(st.integers(1, 8))):
+            shed = machine.second(silent, *((1.0, 2.5) if overloaded else (0.5, 0.0)))
+            assert not shed & silent
+            assert len(machine.overload.shed) == len(shed)
+            there = set(machine.priorities) - silent
+            kept = there - shed
+            assert kept or not there
+            assert max((machine.priorities[s] for s in shed), default=-1) <= min(
+                (machine.priorities[s] for s in kept), default=9
+            )
+            assert machine.overload.judged(machine.priorities) == len(kept)
+
+
 def test_sampling_takes_a_picture_in_so_many_at_any_frame_rate():
     for rate, wanted in ((25.0, 5.0), (59.94, 25.0), (24.0, 5.0), (10.0, 1.0)):
         sampling = Sampling()

@@ -225,14 +225,27 @@ def test_out_of_memory_halves_the_batch_and_the_seconds_say_what_was_left_out(cl
     assert "video.black" in {i.detector for i in outcomes[0].incidents}
 
 
+def test_an_error_of_our_own_is_not_taken_for_one_of_cuda(clips, monkeypatch):
+    frames_that_fit(monkeypatch, 0, RuntimeError("shapes of other sizes"))
+    with pytest.raises(RuntimeError, match=r"^shapes of other sizes$"):
+        check([StreamSpec("other", clips["other"])], CPU)
+
+
 def test_one_picture_too_many_for_the_memory_ends_with_a_clear_error(clips, monkeypatch):
     frames_that_fit(monkeypatch, 0, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
     with pytest.raises(DeviceError, match="the GPU failed: CUDA out of memory"):
         check([StreamSpec("other", clips["other"])], CPU)
 
 
-def test_an_error_that_cuda_does_not_recover_from_ends_with_a_clear_error(clips, monkeypatch):
-    frames_that_fit(monkeypatch, 0, torch.AcceleratorError("CUDA error: an illegal memory access was encountered"))
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("Triton Error [CUDA]: an illegal memory access was encountered"),
+    ],
+)
+def test_an_error_that_cuda_does_not_recover_from_ends_with_a_clear_error(clips, monkeypatch, error):
+    frames_that_fit(monkeypatch, 0, error)
     with pytest.raises(DeviceError, match=r"illegal memory access.*start again"):
         check([StreamSpec("other", clips["other"])], CPU)
     for thread in threading.enumerate():

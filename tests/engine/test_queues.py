@@ -116,3 +116,17 @@ def test_a_producer_that_found_the_queue_full_goes_on_when_there_is_room_for_sev
     assert done.wait(0.4)  # before it would look by itself
     thread.join(5)
     assert [queue.take() for _ in range(4)] == [3, 4, 5, None]
+
+
+def test_a_queue_that_holds_more_wakes_both_sides_for_as_many():
+    bell = Bell()
+    queue = BoundedQueue(2, bell, 2)
+    queue.hold(6, 3)
+    for item in range(2):
+        queue.put(item, lambda: False)
+    assert bell.rings == 0
+    for item in range(2, 6):
+        queue.put(item, lambda: False)
+    assert bell.rings == 4
+    assert not queue.offer(6)
+    assert [queue.take() for _ in range(6)] == list(range(6))

@@ -1,9 +1,9 @@
 """The report page: hostile names stay text, and a plot shows the threshold that was used."""
 
 import base64
-import gzip
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from engine.detectors import all_detectors
 from engine.outcome import Outcome, Trace
 from engine.report import write_report
-from engine.verdicts import Incident, Severity
+from engine.verdicts import Incident, Severity, Summary
 
 
 def outcome(name="clip", threshold=0.5):
@@ -27,13 +27,22 @@ def outcome(name="clip", threshold=0.5):
 def page(tmp_path, *outcomes):
     write_report(tmp_path / "r.html", outcomes)
     text = (tmp_path / "r.html").read_text()
-    return text[text.index("<body>") : text.index('<script type="text/plain" id="plotly">')] + figures(text)
+    return text[text.index("<body>") : text.index("<script>")]
 
 
-def figures(text):
-    """What is plotted, unpacked as the page does."""
-    packed = re.search(r'id="figures">([^<]*)<', text)[1]
-    return json.dumps(json.loads(gzip.decompress(base64.b64decode(packed))), separators=(",", ":"))
+def plots(body):
+    """Each plot's (bounds, heights of its threshold, points) in values."""
+    found = []
+    for low, high, inside in re.findall(r'data-low="(\S+)" data-high="(\S+)">(.*?)</svg>', body):
+        height = 90 if found else 64  # an incident's own, then the timelines
+
+        def value(y, low=float(low), high=float(high), height=height):
+            return high - float(y) * (high - low) / height
+
+        threshold = [value(y) for y in re.findall(r'class="threshold" d="M0 ([\d.]+)H', inside)]
+        points = [value(y) for y in re.findall(r"[ML][-\d.]+ ([-\d.]+)", inside[inside.index('class="line"') :])]
+        found.append((threshold, points))
+    return found
 
 
 def test_a_name_with_markup_stays_text(tmp_path):
@@ -42,16 +51,63 @@ def test_a_name_with_markup_stays_text(tmp_path):
     assert "&lt;script&gt;alert(1)" in body
 
 
-def test_the_plot_shows_the_threshold_that_the_stream_was_judged_by(tmp_path):
-    body = page(tmp_path, outcome(threshold=0.125))
-    lines = [float(y) for y in re.findall(r'"y0":([\d.]+),"y1":[\d.]+', body)]
-    assert 0.125 in lines
+def test_the_plots_show_the_values_and_the_threshold_that_the_stream_was_judged_by(tmp_path):
+    around, timeline = plots(page(tmp_path, outcome(threshold=0.125)))
+    for threshold, points in (around, timeline):
+        assert threshold == pytest.approx([0.125], abs=0.01)
+        assert points == pytest.approx(np.linspace(0, 1, 10).tolist(), abs=0.01)
 
 
-def test_times_of_incidents_are_in_the_table(tmp_path):
+def test_times_of_incidents_are_told_with_what_a_viewer_notices(tmp_path):
     body = page(tmp_path, outcome())
-    assert "<td>0.500</td><td>1.000</td>" in body
-    assert json.dumps("video.black: black_ratio") in body
+    assert "0.500 to 1.000, for 0.500 s; it lasted to the end of the stream" in body
+    assert "A viewer" in body
+    assert "<b>video.black</b><br>black_ratio" in body
+
+
+@pytest.mark.parametrize(("severity", "says"), [
+    (Severity.CRITICAL, "Failed"), (Severity.WARNING, "Passed with warnings"), (None, "Passed<"),
+])  # fmt: skip
+def test_the_verdict_stands_first(tmp_path, severity, says):
+    result = outcome()
+    result.summary = Summary("clip", 25, 25, 1.0, 0, 1.0, 1.0, 1.0, "software", "cpu", None)
+    result.incidents = [replace(one, severity=severity) for one in result.incidents if severity]
+    body = page(tmp_path, result)
+    assert 0 < body.index(says) < body.index("Measures over time")
+    write_report(tmp_path / "r.json", [result])
+    [told] = json.loads((tmp_path / "r.json").read_text())
+    assert told["verdict"] == {"Failed": "failed", "Passed<": "passed"}.get(says, "warned")
+
+
+def test_several_inputs_begin_with_a_table_of_them(tmp_path):
+    body = page(tmp_path, outcome("a & b"), outcome("c"))
+    assert body.index('href="#input-1">c</a>') < body.index('id="input-0"')
+    assert "a &amp; b" in body
+
+
+def test_a_stretch_without_values_is_a_hole(tmp_path):
+    result = outcome()
+    times = np.concatenate([np.arange(10) / 10, 5 + np.arange(10) / 10])
+    result.trace["video"] = Trace(("black_ratio",), times, np.zeros((20, 1)))
+    line = re.findall(r'class="line" d="([^"]*)"', page(tmp_path, result))[-1]
+    assert line.count("M") == 2
+
+
+def test_the_page_asks_for_nothing_from_elsewhere_and_its_script_tells_values(tmp_path, browser):
+    write_report(tmp_path / "r.html", [outcome()])
+    said = []
+    tab = browser.new_page(viewport={"width": 1100, "height": 1600})
+    tab.on("console", lambda one: said.append(one.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda request: said.append(request.url) if not request.url.startswith(("file:", "data:")) else 0)
+    tab.goto((tmp_path / "r.html").as_uri())
+    box = tab.locator(".timeline .plot svg").bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + 10)
+    told = tab.locator(".timeline output").inner_text()
+    tab.close()
+    assert said == []
+    value, at = re.fullmatch(r"([\d.]+) at ([\d.]+) s", told).groups()
+    assert float(value) == pytest.approx(float(at) / 0.9, abs=0.12)
 
 
 def test_an_input_that_failed_says_why(tmp_path):
@@ -66,9 +122,13 @@ def test_detectors_with_incidents_come_first(tmp_path):
     result.thresholds["video.freeze"] = 0.001
     both = np.repeat(result.trace["video"].values, 2, axis=1)
     result.trace["video"] = Trace(("black_ratio", "mafd"), result.trace["video"].times, both)
-    assert page(tmp_path, result).index("video.black: ") < page(tmp_path, result).index("video.freeze: ")
+
+    def shown(name):
+        return page(tmp_path, result).index(f"<b>{name}</b>")
+
+    assert shown("video.black") < shown("video.freeze")
     result.incidents = [Incident("i2", "clip", "video.freeze", Severity.CRITICAL, 0.5, 0.0, end=1.0)]
-    assert page(tmp_path, result).index("video.freeze: ") < page(tmp_path, result).index("video.black: ")
+    assert shown("video.freeze") < shown("video.black")
 
 
 def test_the_json_has_what_the_page_has(tmp_path):
@@ -84,7 +144,8 @@ def test_the_json_has_what_the_page_has(tmp_path):
     }  # fmt: skip
     [line] = told["timelines"]
     assert (line["threshold"], len(line["seconds"]), line["values"][-1]) == (0.5, 10, 1.0)
-    assert "failed</td><td>0.5</td><td>1</td><td>0.500</td>" in page(tmp_path, result)
+    row = '">failed</td><td class="n">0.5</td><td class="n">1</td><td class="n">0.500</td>'
+    assert row in page(tmp_path, result)
 
 
 @pytest.mark.slow

@@ -46,6 +46,20 @@ def test_a_change_is_measured_at_once_and_begins_the_interval_anew(schedule):
     assert times_due(schedule, [7] * 35 + [4] * 30) == [0, 25, 35, 60]
 
 
+@pytest.mark.parametrize("arithmetic", [Arithmetic(CPU), OnTensors()], ids=["host", "tensors"])
+def test_a_change_of_what_is_watched_beside_it_is_measured_at_once_too(arithmetic):
+    made = Schedule(1, arithmetic, interval=1.0, loss=0.15, gain=0.15, slack=0.1, part=0.25)
+    made.open_slot(0, True)
+    found = []
+    for n, beside in enumerate([1.0] * 8 + [1.3] * 5 + [1.4] * 5 + [np.nan] * 5):  # NaN: not known, so no change
+        numbers = (torch.tensor([value], dtype=torch.float64) for value in (n / 25, 7.0, beside))
+        pts, watched, also = map(arithmetic.view, numbers)
+        due = made.due(arithmetic.view(torch.tensor([0])), pts, watched, also)
+        if due is not None and bool(due[0]):
+            found.append(n)
+    assert found == [0, 13]
+
+
 def test_a_slow_drift_adds_up(schedule):
     assert times_due(schedule, 100 * 0.99 ** np.arange(24)) == [0, 17]
 

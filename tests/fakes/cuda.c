@@ -37,8 +37,14 @@ static __thread void *current;
 int cuInit(unsigned flags) { return fails("cuInit"); }
 int cuDriverGetVersion(int *v) { *v = 13000; return 0; }
 int cuDeviceGet(int *d, int i) { *d = i; return 0; }
-int cuDeviceGetCount(int *n) { *n = 1; return fails("cuDeviceGetCount"); }
-int cuDeviceGetPCIBusId(char *s, int n, int d) { snprintf(s, n, "0000:17:00.0"); return 0; }
+/* FAKE_DEVICES=<number> of GPUs; the second is on bus 18, and so on. */
+int cuDeviceGetCount(int *n)
+{
+    const char *wanted = getenv("FAKE_DEVICES");
+    *n = wanted ? atoi(wanted) : 1;
+    return fails("cuDeviceGetCount");
+}
+int cuDeviceGetPCIBusId(char *s, int n, int d) { snprintf(s, n, "0000:%d:00.0", 17 + d); return 0; }
 int cuDeviceGetName(char *s, int n, int d) { snprintf(s, n, "Fake GPU"); return 0; }
 int cuDevicePrimaryCtxSetFlags_v2(int d, unsigned flags) { return fails("cuDevicePrimaryCtxSetFlags_v2"); }
 int cuDevicePrimaryCtxRetain(void **c, int d) { *c = (void *)0xC0DE; return fails("cuDevicePrimaryCtxRetain"); }

@@ -13,6 +13,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from kernels.frame_stats import COLUMNS, frame_stats, gpu, reference
+from kernels.tuning import Blocks
 
 TARGET = GPUTarget("cuda", 90, 32)
 
@@ -21,7 +22,7 @@ TARGET = GPUTarget("cuda", 90, 32)
 def run():
     """The launcher, with few programs and small tiles: the interpreter takes milliseconds for each."""
     with interpreted("kernels.frame_stats.gpu") as module:
-        yield lambda *arguments: module.frame_stats(*arguments, programs=3, tile=(8, 32))
+        yield lambda *arguments: module.frame_stats(*arguments, programs=3, blocks=Blocks((8, 32), 4))
 
 
 def test_mixed_batch_skipped_row_missing_reference_and_copies(run):

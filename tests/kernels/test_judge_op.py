@@ -183,6 +183,26 @@ def test_backdated():
     assert run([missing], rows) == [(0, OPENED, 2.2), (0, WORSE, 8.0), (0, CLOSED, 9.0)]
 
 
+TOLD_LATE = ReferenceDetector(0, OnsetRule.EARLIER, 5.0, 5.0, False, 0.0, 0.5, aux=(1, -1))
+
+
+def test_what_is_known_late_is_dated_back_and_stays_open_as_long_as_without():
+    rows = pictures(*[(0, 0)] * 10, (9, 0.2), *[(9, 0)] * 5, (0, 0.08), *[(0, 0)] * 20)
+    assert run([TOLD_LATE], rows) == [(0, OPENED, 0.2), (0, CLOSED, 0.56)]
+    runner = Runner([TOLD_LATE], 1)
+    known = [event[3] for row in rows for event in runner.batch([0], [row[0]], [row[1]], [row[2:]])[0]]
+    assert known == pytest.approx([0.4, 0.64 + 0.52], abs=0.03)  # the good rows have to last from the first of them on
+
+
+def test_nothing_is_dated_back_into_the_incident_before_it_or_its_masters():
+    rows = pictures((9, 0), (0, 0), *[(0, 0)] * 20, (9, 3.0), (0, 0), *[(0, 0)] * 20)
+    assert run([TOLD_LATE], rows) == [(0, OPENED, 0.0), (0, CLOSED, 0.04), (0, OPENED, 0.04), (0, CLOSED, 0.92)]
+    master = ReferenceDetector(2, OnsetRule.INSTANT, 1.0, 1.0, False, 0.0, 0.0)
+    rows = pictures((0, 0, 1), (0, 0, 1), (0, 0, 0), (9, 3.0, 0), *[(0, 0, 0)] * 20)
+    found = run([master, replace(TOLD_LATE, masters=(0,))], rows)
+    assert found[:3] == [(0, OPENED, 0.0), (0, CLOSED, 0.08), (1, OPENED, 0.08)]
+
+
 CLICK = ReferenceDetector(0, OnsetRule.PASSING, 5.0, 5.0, False, 0.0, 0.5, aux=(1, 2))
 
 
@@ -218,11 +238,13 @@ def test_end_of_stream():
 
 times = st.sampled_from([0.0, 0.04, 0.1, 0.5])
 levels = st.sampled_from([0.0, 1.0, 1.2, 2.0, 3.0, NAN])
+ago = st.sampled_from([0.0, 0.05, 0.3, 5.0, NAN])
 
 
 @st.composite
 def detector_sets(draw):
-    """Detectors over columns 0..3 (scores) and 4, 5 (samples at head and tail)."""
+    """Detectors over columns 0..3 (scores), 4, 5 (samples at head and tail) and 6 (seconds)."""
+    auxiliary = {OnsetRule.SAMPLES: (4, 5), OnsetRule.PASSING: (4, 5), OnsetRule.EARLIER: (6, -1)}
     drawn = []
     for index in range(draw(st.integers(1, 5))):
         below = draw(st.booleans())
@@ -240,7 +262,7 @@ def detector_sets(draw):
                 clear_seconds=draw(times),
                 closing_counts=draw(st.booleans()),
                 masters=tuple(m for m in range(index) if draw(st.integers(0, 2)) == 0),
-                aux=(4, 5) if onset_rule in (OnsetRule.SAMPLES, OnsetRule.PASSING) else (-1, -1),
+                aux=auxiliary.get(onset_rule, (-1, -1)),
                 enabled=draw(st.integers(0, 5)) > 0,
             )
         )
@@ -249,12 +271,14 @@ def detector_sets(draw):
 
 @st.composite
 def timelines(draw, most):
-    """Rows of one slot: (start, known_until, six values)."""
+    """Rows of one slot: (start, known_until, seven values)."""
     at, rows = draw(st.sampled_from([0.0, 7.1, 3600.04])), []
     length = draw(st.sampled_from([0.0, 0.1]))
     for _ in range(draw(st.integers(1, most))):
         scores = [draw(levels) for _ in range(4)]
-        rows.append((at, at + length, *scores, draw(st.integers(0, 4800)), draw(st.sampled_from([0, 1, 700]))))
+        rows.append(
+            (at, at + length, *scores, draw(st.integers(0, 4800)), draw(st.sampled_from([0, 1, 700])), draw(ago))
+        )
         at += max(length, 0.04) if draw(st.integers(0, 4)) else draw(st.sampled_from([0.3, 2.0]))
     return rows
 

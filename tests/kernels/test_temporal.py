@@ -192,6 +192,33 @@ def test_periodic_brightness_is_flicker_and_says_how_much(period):
     assert run(film)["flicker"][-1] == pytest.approx(3.0, rel=0.1)
 
 
+def test_flicker_is_seen_across_a_cut_and_dated_to_its_first_picture():
+    film = Film(6)
+    inside = film.at(2, 5)
+    wave = 0.02 * np.sin(2 * np.pi * np.arange(len(film.times)) / 5 + 0.7)
+    after = film.at(3.4, 6)
+    film.tiles[after, 0] += np.where(np.arange(TILES) % 2, 0.3, -0.2)  # another scene, brighter by a few codes
+    film.tiles[film.at(3.4, 3.44), 1] = 0.25
+    film.tiles[:, 0] += np.where(inside, wave, 0.0)[:, None]
+    found = run(film)
+    assert found["flicker"][film.at(2.6, 5)].min() > 1.0
+    first = np.flatnonzero(found["flicker"])[0]
+    assert film.times[first] - found["flicker_since"][first] == pytest.approx(2.0)
+    last = np.flatnonzero(found["flicker"])[-1]
+    assert film.times[last] - found["flicker_since"][last] == pytest.approx(5.0, abs=0.041)
+
+
+def test_flashes_are_dated_by_the_transitions_that_count():
+    film = Film(4)
+    for flash in range(5):
+        film.tiles[film.at(1 + flash / 5, 1 + flash / 5 + 0.12), 0, : TILES // 3] += 0.3
+    found = run(film)
+    bad = np.flatnonzero(found["flash_rate"] >= 3.5)
+    assert film.times[bad[0]] - found["flash_since"][bad[0]] == pytest.approx(1.12)  # the first fall
+    good = bad[-1] + 1
+    assert film.times[good] - found["flash_since"][good] == pytest.approx(1.92)  # the last one
+
+
 @pytest.mark.parametrize("what", ["fade", "cut", "walk"])
 def test_brightness_that_does_not_come_back_is_no_flicker(what):
     film = Film(6)
@@ -349,8 +376,14 @@ def test_a_few_pictures_of_one_colour_within_a_scene_are_broken():
 
 @pytest.mark.parametrize(
     ("luma", "u", "v", "seconds", "shift"),
-    [(0.9, 0.5, 0.5, 0.2, 0.0), (0.06, 0.5, 0.5, 0.2, 0.0), (0.3, 0.35, 0.3, 1.5, 0.0), (0.3, 0.35, 0.3, 0.2, 0.2)],
-    ids=["white", "black", "long", "another scene after it"],
+    [
+        (0.9, 0.5, 0.5, 0.2, 0.0),
+        (0.06, 0.5, 0.5, 0.2, 0.0),
+        (0.3, 0.35, 0.94, 0.2, 0.0),
+        (0.3, 0.35, 0.3, 1.5, 0.0),
+        (0.3, 0.35, 0.3, 0.2, 0.2),
+    ],
+    ids=["white", "black", "red", "long", "another scene after it"],
 )
 def test_what_an_editor_puts_between_pictures_is_not_broken(luma, u, v, seconds, shift):
     assert len(card_of(luma, u, v, seconds, shift)[1]) == 0

@@ -44,7 +44,7 @@ def test_cpu_and_triton_equal_the_plain_one(shape, gpu):
     crops = torch.tensor([[0, 0, 0, 0], [0, 16, 32, 1]])
     expected = reference.to_network(*tables, crops)
     assert_same(to_network(*tables, crops), expected)
-    assert_same(gpu.to_network(*tables, crops, False), expected)
+    assert_same(gpu.to_network(*tables, crops, torch.float32), expected)
 
 
 def test_limited_range_at_8_bit_is_what_the_network_is_trained_on():
@@ -73,19 +73,20 @@ def test_a_batch_of_mixed_pictures_with_empty_pieces_and_missing_references(gpu)
     crops = torch.tensor([[2, 0, 16, 1], [-1, 0, 0, 0], [4, 16, 0, 0], [len(pairs), 0, 0, 0], [2, 0, 0, 0]])
     expected = reference.to_network(frames, references, crops)
     assert_same(to_network(frames, references, crops), expected)
-    assert_same(gpu.to_network(frames, references, crops, False), expected)
+    assert_same(gpu.to_network(frames, references, crops, torch.float32), expected)
     assert not expected[[1, 3]].any()
     for m in range(len(crops)):
         assert_same(to_network(frames, references, crops[m : m + 1]), expected[m : m + 1])
 
 
-def test_half_precision_is_the_rounded_one(gpu):
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_the_rounded_one(gpu, dtype):
     picture, earlier = pair("p010")
     tables = frame_table([picture]), reference_table([earlier])
     crops = torch.tensor([[0, 16, 0, 1]])
-    expected = reference.to_network(*tables, crops).to(torch.bfloat16)
-    assert_same(to_network(*tables, crops, half=True), expected)
-    assert_same(gpu.to_network(*tables, crops, True), expected)
+    expected = reference.to_network(*tables, crops).to(dtype)
+    assert_same(to_network(*tables, crops, dtype), expected)
+    assert_same(gpu.to_network(*tables, crops, dtype), expected)
 
 
 @settings(max_examples=40, deadline=None)

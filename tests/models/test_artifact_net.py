@@ -7,7 +7,11 @@ import torch
 
 from models.artifact_net import INPUTS, LABELS, PIECE, TILES, ArtifactNet, network_input
 from models.evaluate import average_precision, load_artifact_net, precision_recall, probabilities
-from models.synthesis.patches import UNKNOWN, damaged_cases, graphics, make_shard, planted_cases
+from models.synthesis.damaged_cases import damaged_cases
+from models.synthesis.patches import make_shard
+from models.synthesis.picture_windows import graphics
+from models.synthesis.planted_cases import planted_cases
+from models.synthesis.tile_truth import UNKNOWN
 from models.train import TrainSettings, sources, train
 from models.weight_files import SHIPPED, WeightsError, read_weights, write_weights
 

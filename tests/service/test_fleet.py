@@ -10,6 +10,7 @@ import av
 import psutil
 import pytest
 from live_kit import encode, wait
+from senders import free_port
 
 from engine.errors import CapacityError, ConfigError
 from engine.service.contract import StreamPlan
@@ -181,6 +182,10 @@ def test_other_detectors_are_no_new_session_and_another_address_is_one(running, 
     wait(lambda: ("one", "opened", "video.black", None, session) in told.incidents, 10)
     fleet.apply(plan("one", clip, DETECTORS, priority=80))
     wait(lambda: ("one", "closed", "video.black", "removed", session) in told.incidents, 10)
+    fleet.unheeded({"one"})
+    seen = fleet.engines()[0].stream_counters["one"]["frames_measured"]
+    wait(lambda: fleet.engines()[0].stream_counters["one"]["frames_measured"] > seen + 25, 10)
+    fleet.unheeded(())
     assert fleet.status("one").session == session
     other = tmp_path / "other.ts"
     os.link(clip, other)
@@ -203,6 +208,20 @@ def test_a_file_that_ends_and_one_that_is_not_there_are_told(running, clip, stre
 
 
 @pytest.mark.slow
+def test_what_the_processes_log_says_its_stream(running, streams, caplog):
+    fleet, _ = running
+    fleet.apply(plan("news: late", f"http://127.0.0.1:{free_port()}/x.ts", loop=False))
+    lines = []
+
+    def found():
+        lines[:] = [line for line in caplog.records if "connection refused" in line.getMessage()]
+        return lines
+
+    wait(found, 20)
+    assert lines[0].stream == "news: late"
+    assert not lines[0].getMessage().startswith("news")
+
+
 def test_a_reader_that_crashes_costs_its_own_streams_five_seconds_and_others_nothing(running, clip, streams):
     fleet, told = running
     for name in ("a", "b", "c"):

@@ -128,3 +128,18 @@ def test_parameters_that_change_what_is_measured_are_told_apart():
         told = judged_by_rule(detector(name), detector(name).settle())
         assert told[by_rule]
         assert not told[measured]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(-0.35, 0.35), min_size=3, max_size=60), st.floats(0, 0.999), st.sampled_from([0, 8, 20]))
+def test_stamps_that_jitter_make_no_holes_and_a_hole_stays_one(tmp_path_factory, jitter, phase, missing):
+    """One second after the other, stamped early or late by some tenths: each has its own step."""
+    at = [i + phase + 1 + off + 3 * (i >= missing) for i, off in enumerate(jitter)]
+    history = kept(tmp_path_factory.mktemp("history"), [(one, second("a", i, mafd=1.0)) for i, one in enumerate(at)],
+                   now=at[-1] + 1)  # fmt: skip
+    until = len(jitter) + 8
+    told = series(history.read("a", START, START + until), ["mafd"], START, START + until, until)
+    seen = [value is not None for value in told["measures"]["mafd"]["high"]]
+    assert sum(seen) == len(jitter)
+    holes = "".join("x" if one else "." for one in seen).strip(".").count(".")
+    assert holes in ((3, 2, 4) if 0 < missing < len(jitter) else (0,))

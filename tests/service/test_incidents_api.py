@@ -134,12 +134,14 @@ def test_in_a_window_nobody_is_told_and_after_it_what_lasts_is_told(service, cli
     [one] = wait_until(lambda: known(client, "works"))
     assert (one["muted"], one["muted_by"], told(service, one)) == (True, "maintenance", [])
     core = service.parts.core
+    wait_until(lambda: service.fleet.unheeded_now == {"works", "event"})  # under load these go first
     shown = client.get("/api/v1/streams/works").json()
     assert shown["muted"]
     # A window of the file ends by a reload.
     service.path.write_text(CONFIG.replace("2999", "2001"))
     assert client.post("/api/v1/reload").status_code == 200
     assert not core.suppressed("works", time.time())
+    wait_until(lambda: service.fleet.unheeded_now == {"event"})
     wait_until(lambda: told(service, one) == ["opened"])
     assert not client.get(f"/api/v1/incidents/{one['id']}").json()["muted"]
     service.fleet.report("works", "closed")

@@ -1,19 +1,15 @@
 """The page as people use it, in a real browser, over a service whose fleet is scripted."""
 
-import io
+import os
 import time
 from dataclasses import replace
 
 import pytest
 from level_seconds import second
-from PIL import Image
-from programs import program
+from page_kit import PicturedFleet, go, jpeg, put, until
 from running_service import running, wait_until
-from scripted_fleet import ScriptedFleet
 
 from engine.verdicts import Severity, SyncVerdict
-
-playwright = pytest.importorskip("playwright.sync_api")
 
 CONFIG = """
 auth:
@@ -26,84 +22,10 @@ streams:
 """
 
 
-def jpeg():
-    made = io.BytesIO()
-    Image.new("RGB", (64, 36), (40, 90, 160)).save(made, "JPEG")
-    return made.getvalue()
-
-
-class PicturedFleet(ScriptedFleet):
-    """A scripted fleet that shows real pictures."""
-
-    picture = jpeg()
-
-    sync = None
-
-    def status(self, stream_id):
-        status = super().status(stream_id)
-        return status and replace(status, video="h264 64x36 25 fps", audio="aac 48000 Hz stereo", sync=self.sync)
-
-    def thumbnail(self, stream_id):
-        return self.picture if stream_id in self.plans and not self.plans[stream_id].paused else None
-
-
-def put(service, stream, count=1, **levels):
-    levels = {"mafd": 0.1, "black_ratio": 0.0, "momentary": -23.0, "true_peak_db": -3.0, **levels}
-    for number in range(count):
-        service.fleet.listener.on_second(second(stream, number, **levels), "s", time.time() - count + number + 1)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
     with running(tmp_path_factory.mktemp("service"), CONFIG, fleet=PicturedFleet()) as service:
         yield service
-
-
-@pytest.fixture
-def visit(browser):
-    """Opens pages; none of them may have said anything on its console, or looked elsewhere."""
-    said, contexts = [], []
-
-    def open_page(service, token=None, **options):
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on(
-            "console",
-            lambda one: said.append(f"{one.text} {one.location}") if one.type in ("error", "warning") else None,
-        )
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: said.append(request.url) if not request.url.startswith(
-            (service.url, f"blob:{service.url}")) else None)  # fmt: skip
-        page.goto(service.url)
-        if token is not None:
-            page.fill("#token", token)
-            page.press("#token", "Enter")
-            page.wait_for_selector("nav")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert said == []
-
-
-def until(page, holds):
-    """Wait until an expression holds; the page's policy keeps the driver's own way of it out."""
-    wait_until(lambda: page.evaluate(holds), 10)
-
-
-def go(page, service, place):
-    page.goto(f"{service.url}/#/{place}")
 
 
 def incident(service, stream="news", detector="video.black", **options):
@@ -231,7 +153,7 @@ def test_incidents_are_found_taken_on_and_spoken_of(service, visit, tmp_path):
     page.click("button:has-text('Acknowledge')")
     page.wait_for_selector("dd:has-text('by olga')")
     page.fill("textarea", "the <encoder> was restarted")
-    page.click("button:has-text('Say it')")
+    page.click("form.say button")
     page.wait_for_selector("blockquote:has-text('the <encoder> was restarted')")
     until(page, "[...document.querySelectorAll('.evidence img')].some(i => i.naturalWidth === 64)")
     assert "audio.loudness" in page.locator(".rows").inner_text()
@@ -283,6 +205,7 @@ def test_a_wall_of_three_hundred_streams_stays_usable(tmp_path, browser, visit):
             put(service, f"channel {i}")
         page = visit(service, "a-token", viewport={"width": 1600, "height": 900})
         until(page, "document.querySelectorAll('.tile').length === 300")
+        page.click(".segments button:has-text('M')")
         service.fleet.report("channel 217", "opened")
         until(page, "document.querySelector('.tile .name').textContent === 'channel 217'")
         page.fill("input[type=search]", "channel 29")
@@ -292,5 +215,14 @@ def test_a_wall_of_three_hundred_streams_stays_usable(tmp_path, browser, visit):
         # What is not in sight asks for no pictures.
         loaded = page.evaluate("[...document.querySelectorAll('.tile img')].filter(i => i.naturalWidth).length")
         assert loaded < 150
+        # Fitted, all of them are in sight at once, each with its picture.
+        page.click(".segments button:has-text('Fit')")
+        until(
+            page, "[...document.querySelectorAll('.tile')].every(t => t.getBoundingClientRect().bottom <= innerHeight)"
+        )
+        until(page, "document.documentElement.scrollHeight <= window.innerHeight")
+        wait_until(lambda: page.evaluate("[...document.querySelectorAll('.tile img')].every(i => i.naturalWidth)"), 60)
+        if folder := os.environ.get("AVJURY_SCREENSHOTS"):
+            page.screenshot(path=f"{folder}/three-hundred.png")
         page.context.close()
         wait_until(lambda: service.parts.wall.readers == 0, 10)

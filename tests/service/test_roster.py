@@ -5,9 +5,9 @@ import pytest
 from engine.errors import ConfigError
 from engine.service.contract import StreamPlan
 from engine.service.fleet_settings import FleetSettings
-from engine.service.messages import Report
+from engine.service.messages import Judge, Report
 from engine.service.places import Group
-from engine.service.roster import Roster
+from engine.service.roster import UNHEEDED, Roster
 
 
 def test_streams_that_come_and_go_between_two_reports_take_no_room():
@@ -50,4 +50,28 @@ def test_streams_that_are_compared_are_judged_by_one_engine():
         roster.change(roster.streams["else"], StreamPlan("else", "clip.ts", reference="contribution"))
         assert roster.streams["else"].engine.group.name == "a"
         assert roster.streams["else"].order().reference == "contribution"
+    roster.close()
+
+
+def test_streams_of_which_nobody_is_told_go_before_all_others_in_the_order_of_their_priorities():
+    roster = Roster(FleetSettings(groups=(Group("main", slots=64),)))
+    engine = roster.engines["main"]
+    engine.ready = True
+    told = []
+    roster.say = lambda to, message, fds=(): told.append(message)
+    with roster.guard:
+        for name, priority in (("high", 100), ("low", 0), ("other", 0)):
+            roster.take_in(StreamPlan(name, "clip.ts", priority=priority))
+        told.clear()
+        roster.set_unheeded(frozenset(("high", "low", "not there")))
+        assert all(isinstance(message, Judge) for message in told)
+        assert {m.id: m.priority for m in told} == {"high": 100 + UNHEEDED, "low": UNHEEDED}
+        assert UNHEEDED < 100 + UNHEEDED < 0
+        told.clear()
+        roster.set_unheeded(frozenset(("low",)))  # the window of one is over
+        assert [(m.id, m.priority) for m in told] == [("high", 100)]
+        told.clear()
+        # An engine that starts anew, and a stream that is changed, are told the same.
+        roster.change(roster.streams["low"], StreamPlan("low", "clip.ts", priority=7))
+        assert [(m.id, m.priority) for m in told] == [("low", 7 + UNHEEDED)]
     roster.close()

@@ -117,6 +117,8 @@ def test_streams_pause_and_go_on(service, client):
         ({"id": "x", "profile": "brodcast"}, "broadcast"),
         ({"id": "x", "detectors": {"video.blck": True}}, "video.black"),
         ({"id": "x", "detectors": {"video.freeze": {"duration": -5}}}, "duration"),
+        ({"id": "x", "detectors": {"video.freeze": {"duration": [1]}}}, "detectors[video.freeze].duration"),
+        ({"id": "x", "url": None, "ulr": "http://x/y"}, "did you mean 'url'"),
         ({"id": "x", "maintenance": [{"start": "02:00"}]}, "start and end"),
         ({"id": "x", "maintenance": [{"start": "02:00", "end": "03:00", "zone": "Mars/North"}]}, "Mars/North"),
         ({"id": "x", "rendition": "biggest"}, "rendition"),

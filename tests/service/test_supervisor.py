@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import httpx
@@ -91,6 +92,16 @@ def test_a_watcher_does_not_keep_the_service_from_ending(service):
         assert events.status_code == 200
         code, seconds = service.kill(signal.SIGTERM)
     assert (code, seconds < 10) == (0, True), service.lines()
+
+
+def test_a_signal_that_comes_twice_at_once_is_one_wish(service):
+    """As `timeout` sends it: to the process, and to its group."""
+    service.start()
+    service.process.send_signal(signal.SIGTERM)
+    time.sleep(0.02)
+    code, _ = service.kill(signal.SIGTERM)
+    assert code == 0, service.lines()
+    assert "second signal" not in service.lines()
 
 
 @pytest.mark.slow

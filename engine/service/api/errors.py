@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from engine.config import Stream
-from engine.config_document import explain, spell
+from engine.config_document import explain, spell, telling_first
 from engine.errors import AvjuryError, CapacityError, ConfigError, QueryError, SourceError, StoreError
 from engine.ingest.url_policy import redact
 from engine.service.errors import AccessError, BusyError, ConflictError, NotFoundError
@@ -89,7 +89,7 @@ async def _told(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    problem = dict(error.errors()[0])
+    problem = dict(telling_first(error.errors())[0])
     place, *path = problem["loc"]
     if problem["type"] == "json_invalid":
         return answer(422, "wrong request", "the body is not valid JSON", "send a JSON document")

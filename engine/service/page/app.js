@@ -2,7 +2,7 @@
 
 import { abandon, call, get, may, onLoggedOut, session, watch } from "./api.js";
 import { button, field, fill, h, toast } from "./dom.js";
-import { shape } from "./states.js";
+import { ABOUT, ORDER, shape, WORDS } from "./states.js";
 import * as mosaic from "./mosaic.js";
 import * as stream from "./stream.js";
 import * as edit from "./edit.js";
@@ -15,7 +15,7 @@ const VIEWS = [
   [/^\/?$/, mosaic, "Wall"],
   [/^\/new$/, edit, "Add a stream"],
   [/^\/streams\/([^/]+)$/, stream, "Stream"],
-  [/^\/streams\/([^/]+)\/edit$/, edit, "Change a stream"],
+  [/^\/streams\/([^/]+)\/edit$/, edit, "Edit a stream"],
   [/^\/incidents$/, incidents, "Incidents"],
   [/^\/incidents\/([^/]+)$/, incident, "Incident"],
   [/^\/workshop$/, workshop, "Workshop"],
@@ -28,7 +28,7 @@ const head = document.getElementById("head");
 const main = document.getElementById("main");
 const alarm = h("span", { class: "alarm", "aria-live": "polite" });
 const link = h("span", { class: "link", title: "connection" });
-let leave = null, stopWall = null, shown = 0;
+let leave = null, stopWall = null, shown = 0, titled = "", critical = 0;
 
 /** Who is told of the wall: views that want it. */
 export const wall = { tiles: new Map(), levels: {}, listeners: new Set() };
@@ -44,17 +44,40 @@ function theme(wanted) {
 
 function drawHead() {
   const now = theme(localStorage.getItem("theme"));
-  const turn = h("button", { class: "quiet", type: "button", title: "dark, light, or as the system has it", onclick: () => {
-    turn.textContent = theme(THEMES[(THEMES.indexOf(localStorage.getItem("theme")) + 1) % 3]);
-  } }, now);
+  const look = (chosen) => [chosen === "auto" ? "◐" : chosen === "dark" ? "☾" : "☀", h("span", { class: "wordy" }, ` ${chosen}`)];
+  const turn = h("button", { class: "quiet", type: "button", title: "Colours: dark, light, or as the system has it", "aria-label": `Colours: ${now}`, onclick: () => {
+    const chosen = theme(THEMES[(THEMES.indexOf(localStorage.getItem("theme")) + 1) % 3]);
+    fill(turn, look(chosen));
+    turn.setAttribute("aria-label", `Colours: ${chosen}`);
+  } }, look(now));
   fill(head,
     h("a", { href: "#/", class: "brand" }, h("img", { src: "page/icon.svg", alt: "", width: 26, height: 26 }), "avjury"),
     session.caller ? h("nav", { "aria-label": "Views" }, LINKS.map(([href, text]) => h("a", { href }, text))) : null,
-    h("span", { class: "spring" }), session.caller ? [alarm, link] : null, turn,
+    h("span", { class: "spring" }), session.caller ? [alarm, link, h("button", { class: "quiet", type: "button", title: "Keys (?)", "aria-label": "Keys", onclick: keys }, "?")] : null, turn,
     session.caller && !session.open
       ? button(`${session.caller.name} · log out`, logOut, { class: "quiet who" })
       : null);
   mark();
+}
+
+const KEYS = [["w", "the wall"], ["i", "incidents"], ["t", "threshold workshop"], ["s", "system"], ["n", "add a stream"], ["/", "search"], ["f", "the wall on the whole screen"], ["arrows, Home, End", "from tile to tile"], ["Enter", "open what has the focus"], ["?", "this"]];
+
+/** What keys do. */
+function keys() {
+  const before = document.querySelector("dialog");
+  if (before) return before.close();
+  const box = h("dialog", { "aria-label": "Keys", onclose: () => box.remove() }, h("h2", {}, "Keys"),
+    h("dl", { class: "facts" }, KEYS.map(([key, does]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, does)))),
+    h("h2", {}, "States"), h("dl", { class: "facts" }, ORDER.map((state) => h("div", {}, h("dt", {}, shape(state, 18), ` ${WORDS[state]}`), h("dd", {}, ABOUT[state])))),
+    h("form", { method: "dialog" }, h("button", { class: "primary" }, "Close")));
+  document.body.append(box);
+  box.showModal();
+  return undefined;
+}
+
+/** The tab says how many streams are critical, so that it is seen from another tab. */
+function entitle() {
+  document.title = `${critical ? `(${critical}) ` : ""}${titled} · avjury`;
 }
 
 function mark() {
@@ -78,7 +101,8 @@ async function show() {
   main.className = "";
   if (!found) return void fill(main, h("p", { class: "empty" }, "There is no such view. ", h("a", { href: "#/" }, "To the wall")));
   const [pattern, view, title] = found;
-  document.title = `${title} · avjury`;
+  titled = title;
+  entitle();
   const given = pattern.exec(path).slice(1).map(decodeURIComponent);
   try {
     const end = await view.show(main, given[0], new URLSearchParams(query || ""));
@@ -103,7 +127,8 @@ async function logOut() {
 }
 
 function logIn() {
-  document.title = "Log in · avjury";
+  [titled, critical] = ["Log in", 0];
+  entitle();
   const token = h("input", { type: "password", autocomplete: "current-password", required: true, id: "token" });
   const form = h("form", { class: "card login", onsubmit: async (event) => {
     event.preventDefault();
@@ -135,6 +160,7 @@ function follow() {
       wall.levels = told.levels;
       const bad = [...wall.tiles.values()].filter((tile) => tile.state === "critical").length;
       fill(alarm, bad ? [shape("critical", 16), ` ${bad}`] : null);
+      if (bad !== critical) { critical = bad; entitle(); }
       alarm.title = bad ? `${bad} streams are critical` : "";
       for (const listener of wall.listeners) listener(told);
     },
@@ -156,11 +182,13 @@ async function begin() {
 }
 
 onLoggedOut(() => { if (session.caller) { session.caller = null; drawHead(); follow(); show(); } });
-window.addEventListener("hashchange", () => { show().then(() => main.focus({ preventScroll: true })); window.scrollTo(0, 0); });
+window.addEventListener("hashchange", () => { document.querySelector("dialog")?.close(); show().then(() => main.focus({ preventScroll: true })); window.scrollTo(0, 0); });
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || /INPUT|SELECT|TEXTAREA/.test(event.target.tagName)) return;
   const to = { w: "#/", i: "#/incidents", t: "#/workshop", s: "#/system", n: may("operator") ? "#/new" : null }[event.key];
   if (to) location.hash = to;
+  if (event.key === "?" && session.caller) keys();
+  if (event.key === "f" && session.caller) { if (VIEWS[0][0].test(location.hash.replace(/^#/, "").split("?")[0])) mosaic.screenful(); else location.hash = "#/?screen=full"; }
   if (event.key === "/") { const find = main.querySelector("input[type=search]"); if (find) { event.preventDefault(); find.focus(); } }
 });
 begin();

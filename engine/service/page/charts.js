@@ -4,16 +4,34 @@ import uPlot from "./vendor/uPlot.esm.js";
 import { h } from "./dom.js";
 import { number } from "./format.js";
 
+// What lies below each other has the same seconds below each other: all leave this much room left and right (pixels).
+const AXIS = 52, RIGHT = 14;
+
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
 const fine = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 const clock = (at, index, all) => (all.some((one) => one % 60) ? fine : time).format(at * 1000);
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
+
+/** Where times are written: round ones of the local clock, as many as there is room for. */
+function moments(since, until, width) {
+  const most = Math.max(2, Math.floor(width / 84));
+  const step = STEPS.find((one) => (until - since) / one <= most) || 86400 * Math.ceil((until - since) / 86400 / most);
+  const shift = new Date(since * 1000).getTimezoneOffset() * 60;
+  const found = [];
+  for (let at = Math.ceil((since - shift) / step) * step + shift; at <= until; at += step) found.push(at);
+  return found;
+}
+
+/** Strips of time, by the key of the charts whose cursor they show. */
+const followers = new Map();
 /** Values with none beside them, which no line would show. */
 const alone = (values) => [...values.keys()].filter((i) => values[i] !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null);
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /**
  * One chart; charts with the same key share their cursor and their zoom.
- * @param options title, unit, rule {enter, exit, below} or null, spans [[from, to, severity]], height, key, onzoom(from, to).
+ * @param options title, unit, rule {enter, exit, below} or null, spans [[from, to, severity]], height, key, times (whether
+ * they are written below it), onzoom(from, to), ondrag(value): the threshold may be moved.
  */
 export class Chart {
   constructor(options) {
@@ -25,6 +43,8 @@ export class Chart {
     this.rule = options.rule || null;
     this.spans = options.spans || [];
     this.data = [[], [], []];
+    this.times = options.times !== false;
+    this.of = null;
     this.plot = null;
     this.repaint = () => { if (this.plot) this.build(); };
     document.documentElement.addEventListener("theme", this.repaint);
@@ -34,8 +54,17 @@ export class Chart {
 
   fit() {
     const width = Math.floor(this.plotted.clientWidth);
-    if (width && this.plot) this.plot.setSize({ width, height: this.options.height || 118 });
+    if (width && this.plot) this.plot.setSize({ width, height: this.height() });
     else if (width && !this.plot) this.build();
+  }
+
+  height() { return (this.options.height || 86) + (this.times ? 22 : 0); }
+
+  /** Whether times are written below it: the lowest of several says them for all. */
+  tellTimes(shown) {
+    if (this.times === shown) return;
+    this.times = shown;
+    if (this.plot) this.build();
   }
 
   build() {
@@ -45,10 +74,13 @@ export class Chart {
     const line = colour(this.options.colour || "--line"), grid = { stroke: colour("--grid"), width: 1 }, ink = colour("--muted");
     const axis = { stroke: ink, grid, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     this.plot = new uPlot({
-      width, height: this.options.height || 118, legend: { show: false },
+      width, height: this.height(), legend: { show: false }, padding: [8, RIGHT, this.times ? 0 : 8, 0],
       cursor: { sync: { key: this.options.key || "time" }, drag: { x: true, y: false, setScale: false }, points: { size: 5 } },
-      scales: { x: { time: true }, y: { range: (_, low, high) => this.range(low, high) } },
-      axes: [{ ...axis, size: 24, space: 70, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 52, values: (_, ticks) => ticks.map((v) => number(v)) }],
+      scales: { x: { time: true, range: (_, low, high) => this.of || [low, high] }, y: { range: (_, low, high) => this.range(low, high) } },
+      axes: [
+        { ...axis, size: this.times ? 24 : 0, splits: (u, _, low, high) => moments(low, high, width - AXIS - RIGHT), values: (_, ticks) => (this.times ? ticks.map(clock) : ticks.map(() => "")) },
+        { ...axis, size: AXIS, space: 26, values: (_, ticks) => ticks.map((v) => number(v)) },
+      ],
       series: [{}, { stroke: line, width: 1, spanGaps: false, points: { show: false } }, { stroke: line, width: 1.5, spanGaps: false, points: { show: true, size: 4, fill: line, filter: (u, i) => alone(u.data[i]) } }],
       bands: [{ series: [2, 1], fill: colour("--band") }],
       hooks: {
@@ -58,18 +90,36 @@ export class Chart {
         setSelect: [(u) => this.zoom(u)],
       },
     }, this.data, this.plotted);
+    if (this.options.ondrag) this.movable();
+  }
+
+  /** The threshold follows the pointer that took it. */
+  movable() {
+    const over = this.plot.over, near = (event) => this.rule && Number.isFinite(this.rule.enter)
+      && Math.abs(event.clientY - over.getBoundingClientRect().top - this.plot.valToPos(this.rule.enter, "y")) < 9;
+    let taken = false;
+    over.addEventListener("pointermove", (event) => {
+      over.style.cursor = taken || near(event) ? "ns-resize" : "";
+      if (taken) this.options.ondrag(this.plot.posToVal(event.clientY - over.getBoundingClientRect().top, "y"));
+    });
+    // Before uPlot begins to select a time.
+    over.addEventListener("mousedown", (event) => { if (near(event)) event.stopImmediatePropagation(); }, true);
+    over.addEventListener("pointerdown", (event) => { if (near(event)) { taken = true; over.setPointerCapture(event.pointerId); event.preventDefault(); } }, true);
+    over.addEventListener("pointerup", () => { taken = false; });
+    over.addEventListener("pointercancel", () => { taken = false; });
   }
 
   range(low, high) {
     if (low === null || high === null) return [0, 1];
     // Silence has no level: what lies below this is all the same to people.
-    if (["LUFS", "dBTP"].includes(this.options.unit)) { low = Math.max(low, -70); high = Math.max(high, low + 1); }
+    if (["LUFS", "dBTP"].includes(this.options.unit)) { low = Math.max(low, -60); high = Math.max(high, low + 1); }
     const enter = this.rule && Number.isFinite(this.rule.enter) ? this.rule.enter : null;
     // The threshold is shown where it is near enough not to flatten what is measured.
     const near = enter !== null && Math.abs(enter) < 1e6 && (this.options.always || Math.abs(enter - (low + high) / 2) < 40 * Math.max(high - low, Math.abs(high) * 0.05, 1e-4));
     const from = near ? Math.min(low, enter) : low, to = near ? Math.max(high, enter) : high;
     const room = (to - from || Math.abs(to) * 0.1 || 1) * 0.12;
-    return [from - room, to + room];
+    // What is never below nothing has no room there.
+    return [from >= 0 ? Math.max(from - room, -room * 0.3) : from - room, to + room];
   }
 
   below(u) {
@@ -105,6 +155,7 @@ export class Chart {
 
   tell(u) {
     const at = u.cursor.idx;
+    for (const one of followers.get(this.options.key) || []) one(at === null || at === undefined ? null : this.data[0][at]);
     if (at === null || at === undefined) return void (this.value.textContent = this.last());
     const low = this.data[1][at], high = this.data[2][at];
     const unit = this.options.unit ? ` ${this.options.unit}` : "";
@@ -127,8 +178,10 @@ export class Chart {
     if (this.options.onzoom && to - from > 5) this.options.onzoom(from, to);
   }
 
-  set(at, low, high, spans, rule) {
+  /** @param of [since, until] that is shown; all that there is without. */
+  set(at, low, high, spans, rule, of) {
     this.data = [at, low, high];
+    this.of = of || null;
     if (spans) this.spans = spans;
     if (rule !== undefined) this.rule = rule;
     if (this.plot) this.plot.setData(this.data);
@@ -143,16 +196,32 @@ export class Chart {
   }
 }
 
-/** A strip of time: what was covered, and what was open; stretches [[from, to, class, title]] in rows. */
-export function strips(since, until, rows) {
-  const place = (at) => `${Math.max(0, Math.min(100, ((at - since) / (until - since)) * 100)).toFixed(3)}%`;
-  return h("div", { class: "strips" }, rows.map(([label, stretches]) =>
-    h("div", { class: "strip" }, h("span", {}, label), h("div", { class: "lane" }, stretches
+/**
+ * A strip of time: what was covered, and what was open; stretches [[from, to, class, title, href]] in rows. It stands
+ * below charts of the same time as if it were one.
+ * @param key of charts whose cursor it shows.
+ */
+export function strips(since, until, rows, key) {
+  const share = (at) => Math.max(0, Math.min(100, ((at - since) / (until - since)) * 100));
+  const place = (at) => `${share(at).toFixed(3)}%`;
+  const cursor = h("i", { class: "cursor", hidden: true });
+  const ticks = moments(since, until, Math.max(160, Math.min(window.innerWidth, 1180) - 280));
+  const node = h("div", { class: "strips" }, rows.map(([label, stretches]) =>
+    h("div", { class: "strip" }, h("span", { title: label }, label), h("div", { class: "lane" }, stretches
       .filter(([from, to]) => to > since && from < until)
       .map(([from, to, kind, title, href]) => h(href ? "a" : "i", {
         class: kind, title, href, "aria-label": href ? title : null,
         style: { left: place(from), width: `calc(${place(to)} - ${place(from)})` },
-      }))))));
+      }))))),
+  h("div", { class: "strip times" }, h("span", {}), h("div", { class: "lane" }, ticks.map((at) =>
+    h("time", { style: { left: place(at) } }, clock(at, 0, ticks))), cursor)));
+  if (key) {
+    followers.set(key, [(at) => {
+      cursor.hidden = at === null;
+      if (at !== null) cursor.style.left = place(at);
+    }]);
+  }
+  return node;
 }
 
 /** Stretches of equal values of a row of steps. */

@@ -26,6 +26,14 @@ export function fill(element, ...children) {
   return element;
 }
 
+/** Builds what an element holds anew only where something of it changed: focus and open lists stay. */
+export function keyed(element, key, build) {
+  const now = JSON.stringify(key);
+  if (element.dataset.key === now) return;
+  element.dataset.key = now;
+  fill(element, build());
+}
+
 /** Calls at most once per so many milliseconds, the last call for certain. */
 export function calm(ms, call) {
   let timer = null;

@@ -17,7 +17,7 @@ export async function show(main, id) {
   const labels = h("textarea", { rows: 3, value: Object.entries(now.labels).map(([k, v]) => `${k}=${v}`).join("\n") });
   const detectors = h("textarea", { rows: 5, spellcheck: "false", value: JSON.stringify(now.detectors, null, 2) });
   const seen = h("div", { class: "probe" });
-  const anyway = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => save().catch((error) => toast(error.message)) }, "Save all the same");
+  const anyway = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => save().catch((error) => toast(error.message)) }, "Save without a test");
 
   function value() {
     const pairs = labels.value.split("\n").map((line) => line.trim()).filter(Boolean).map((line) => {
@@ -64,6 +64,13 @@ export async function show(main, id) {
     location.hash = `#/streams/${encoded(id || wanted.id)}`;
   }
 
+  // What most streams do not need is folded, unless this one has some of it.
+  const special = now.channel || now.reference || now.priority !== 50 || now.rendition !== "best" || Object.keys(now.detectors).length;
+  const more = h("details", { class: "more-fields", open: Boolean(special) }, h("summary", {}, "More: channel, rendition, priority, reference, detectors"),
+    h("div", { class: "two" }, field("Channel", channel, "Streams of one channel are its renditions; their incidents are one."), field("Rendition", rendition, "best, worst, or a height as 720.")),
+    h("div", { class: "two" }, field("Priority", priority, "Who is kept when there is not enough room; higher stays longer."), field("Reference", reference, "Id of a stream of the same programme, to compare with for lip sync and latency.")),
+    field("Detectors", detectors, "What differs from the profile, as JSON: {\"video.blur\": false, \"audio.silence\": {\"duration\": 5}}."));
+
   const form = h("form", { class: "card wideform", onsubmit: async (event) => {
     event.preventDefault();
     const submit = form.querySelector("button.primary");
@@ -75,12 +82,9 @@ export async function show(main, id) {
     } catch (error) { toast(error.message); } finally { submit.disabled = false; }
   } },
   h("div", { class: "two" }, field("Id", name, "Unique; part of addresses and metrics."), field("Address", url, "HLS, DASH, RTSP, RTMP, SRT, RTP, UDP, TCP or HTTP.")),
-  h("div", { class: "two" }, field("Profile", profile, "What kind of stream it is."), field("Channel", channel, "Streams of one channel are its renditions; their incidents are one.")),
-  h("div", { class: "two" }, field("Priority", priority, "Who is kept when there is not enough room; higher stays longer."), field("Rendition", rendition, "best, worst, or a height as 720.")),
-  h("div", { class: "two" }, field("Reference", reference, "Id of a stream of the same programme, to compare with for lip sync and latency.")),
-  h("div", { class: "two" }, field("Labels", labels, "NAME=VALUE, one a line."), field("Detectors", detectors, "What differs from the profile, as JSON: {\"video.blur\": false, \"audio.silence\": {\"duration\": 5}}.")),
-  seen, h("div", { class: "tools" }, h("button", { class: "primary" }, id ? "Save" : "Look and save"), button("Only look", probe), anyway,
-    h("a", { class: "button quiet", href: id ? `#/streams/${encoded(id)}` : "#/" }, "Leave it")));
-  fill(main, h("h1", {}, id ? `Change ${id}` : "Add a stream"), form);
+  h("div", { class: "two" }, field("Profile", profile, "What kind of stream it is."), field("Labels", labels, "NAME=VALUE, one a line.")),
+  more, seen, h("div", { class: "tools" }, h("button", { class: "primary" }, id ? "Save" : "Test and save"), button("Test only", probe), anyway,
+    h("a", { class: "button quiet", href: id ? `#/streams/${encoded(id)}` : "#/" }, "Cancel")));
+  fill(main, h("h1", {}, id ? `Edit ${id}` : "Add a stream"), form);
   (id ? url : name).focus();
 }

@@ -2,7 +2,7 @@
 
 import { asQuery, get, watch } from "./api.js";
 import { button, calm, field, fill, h, select, toast } from "./dom.js";
-import { row } from "./stream.js";
+import { row, rows } from "./stream.js";
 
 export async function show(main, _, query) {
   const detectors = (await get("detectors")).items.map((one) => one.name);
@@ -29,15 +29,22 @@ export async function show(main, _, query) {
     const page = await get("incidents", { ...filters, since: since.value ? Date.now() / 1000 - Number(since.value) : "", limit: 100, cursor: further ? cursor : null });
     if (over || number !== asked) return;
     cursor = page.next;
-    if (!further) fill(list, page.items.length ? [] : h("p", { class: "empty" }, "Nothing fits."));
-    list.append(...page.items.map(row));
+    if (further) list.append(...page.items.map((one) => row(one)));
+    else if (page.items.length) rows(list, page.items);
+    else fill(list, h("p", { class: "empty" }, "Nothing fits."));
     fill(more, cursor ? button("More", () => load(true)) : null);
   }
   const again = calm(200, () => load(false).catch((error) => toast(error.message)));
   for (const one of [text, stream]) one.addEventListener("input", again);
   for (const one of [state, severity, detector, taken, since]) one.addEventListener("change", again);
-  fill(main, h("h1", {}, "Incidents"), h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
-    field("Search", text), field("Stream", stream), field("State", state), field("Severity", severity), field("Detector", detector), field("Acknowledged", taken), field("Since", since)), list, more);
+  const form = h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() });
+  // On a phone the filters are folded until somebody wants them, or has set one.
+  const unfold = h("button", { type: "button", class: "unfold", "aria-expanded": "false", onclick: () => unfold.setAttribute("aria-expanded", String(form.classList.toggle("all"))) }, "Filters");
+  if ([...query.keys()].some((one) => one !== "text")) form.classList.add("all");
+  const searched = field("Search", text);
+  searched.classList.add("wideone");
+  fill(main, h("h1", {}, "Incidents"), fill(form,
+    searched, unfold, field("Stream", stream), field("State", state), field("Severity", severity), field("Detector", detector), field("Acknowledged", taken), field("Since", since)), list, more);
   await load(false);
   // Whoever reads further down keeps the place; new ones come when back at the top.
   const fresh = calm(700, () => { if (window.scrollY < 200) again(); });

@@ -8,27 +8,57 @@ import { wall } from "./app.js";
 
 const PICTURES_AT_A_TIME = 4;
 const PICTURE_SECONDS = 6;
-const SIZES = ["small", "medium", "large"];
+const SIZES = [["fit", "Fit", "all in one view"], ["small", "S", "small tiles"], ["medium", "M", "medium tiles"], ["large", "L", "large tiles"]];
+const GAP = 8, TEXT = 46, METER = 5, PLAIN = 96;
+// The largest that a tile becomes where few have much room, and the smallest that can be told apart.
+const WIDEST = 620, NARROWEST = 44;
 
-export async function show(main) {
+/** Nothing but the wall, on the whole screen; and back. */
+export function screenful() {
+  if (document.body.classList.contains("kiosk")) {
+    document.body.classList.remove("kiosk");
+    if (document.fullscreenElement) document.exitFullscreen();
+    return;
+  }
+  document.body.classList.add("kiosk");
+  // Where the browser refuses, the page at least has nothing else on it.
+  document.documentElement.requestFullscreen?.().catch(() => {});
+}
+document.addEventListener("fullscreenchange", () => { if (!document.fullscreenElement) document.body.classList.remove("kiosk"); });
+
+export async function show(main, _, query) {
+  // For a screen that nobody stands at: #/?screen=full
+  if (query.get("screen") === "full") document.body.classList.add("kiosk");
   const tiles = new Map();
   const wanted = new Set();
-  let text = "", size = SIZES.includes(localStorage.getItem("tiles")) ? localStorage.getItem("tiles") : "medium";
+  let text = "", size = SIZES.some(([one]) => one === localStorage.getItem("tiles")) ? localStorage.getItem("tiles") : window.innerWidth > 760 ? "fit" : "medium";
   let loading = 0, held = 0;
 
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Show only" });
-  const grid = h("div", { class: `wall ${size}`, role: "list" });
+  const chipOf = Object.fromEntries(ORDER.map((state) => {
+    const count = h("b", {});
+    return [state, [h("button", { type: "button", class: `chip is-${state}`, title: ABOUT[state], hidden: true, onclick: () => {
+      if (wanted.has(state)) wanted.delete(state); else wanted.add(state);
+      held = 0;
+      draw();
+    } }, shape(state, 16), count, ` ${WORDS[state]}`), count]];
+  }));
+  chips.append(...ORDER.map((state) => chipOf[state][0]));
+  const grid = h("div", { class: `wall ${size}`, role: "group", "aria-label": "Streams" });
   const empty = h("div", { class: "empty" }, "…");
   const search = h("input", { type: "search", placeholder: "Find a stream ( / )", "aria-label": "Find a stream", oninput: () => { text = search.value.toLowerCase(); draw(); } });
-  const sizes = h("div", { class: "segments", role: "group", "aria-label": "Size of tiles" }, SIZES.map((one) =>
-    h("button", { type: "button", "aria-pressed": String(one === size), onclick: (event) => {
+  const sizes = h("div", { class: "segments", role: "group", "aria-label": "Size of tiles" }, SIZES.map(([one, letter, about]) =>
+    h("button", { type: "button", title: about, "aria-label": about, "aria-pressed": String(one === size), onclick: (event) => {
       size = one;
       localStorage.setItem("tiles", one);
       grid.className = `wall ${one}`;
       for (const b of sizes.children) b.setAttribute("aria-pressed", String(b === event.target));
-    } }, one[0].toUpperCase())));
-  fill(main, h("div", { class: "bar" }, chips, h("span", { class: "spring" }), search, sizes,
-    may("operator") ? h("a", { class: "button primary", href: "#/new" }, "Add a stream") : null), grid, empty);
+      fit();
+    } }, letter)));
+  const bar = h("div", { class: "bar wallbar" }, chips, h("span", { class: "spring" }), h("time", { class: "clock" }), search, sizes,
+    h("button", { type: "button", class: "screenful", title: "nothing but the wall, for a screen on a wall (f)", onclick: screenful }, "Full screen"),
+    may("operator") ? h("a", { class: "button primary", href: "#/new" }, "Add a stream") : null);
+  fill(main, bar, grid, empty);
   main.className = "wide";
 
   const seen = new IntersectionObserver((entries) => {
@@ -41,7 +71,7 @@ export async function show(main) {
       why: h("span", { class: "why" }), meter: h("i", {}), peak: h("b", {}),
     };
     const level = h("span", { class: "meter", "aria-hidden": "true" }, parts.meter, parts.peak);
-    const node = h("a", { class: "tile", role: "listitem", href: `#/streams/${encoded(id)}` },
+    const node = h("a", { class: "tile", href: `#/streams/${encoded(id)}` },
       h("span", { class: "screen" }, parts.picture, parts.blank, h("span", { class: "badge" }, parts.icon)),
       level, h("span", { class: "text" }, parts.name, parts.why));
     const tile = { id, node, parts, level, visible: false, at: -Infinity, url: null, state: null };
@@ -62,7 +92,8 @@ export async function show(main) {
     tile.node.classList.toggle("taken", told.acknowledged);
     const why = told.why.map((one) => spoken(one)).join(", ");
     const more = told.incidents > told.why.length ? ` +${told.incidents - told.why.length}` : "";
-    tile.parts.why.textContent = (why ? why + more : WORDS[told.state]) + (told.since && told.state !== "ok" ? ` · ${ago(told.since)}` : "");
+    tile.parts.why.textContent = (why ? why + more : WORDS[told.state]) + (told.since && told.state !== "ok" ? ` · ${ago(told.since)}` : "") + (told.acknowledged ? " · taken" : "");
+    if (tile.node.title !== tile.parts.why.textContent) tile.node.title = `${told.id}: ${tile.parts.why.textContent}`;
     tile.node.setAttribute("aria-label", `${told.id}: ${WORDS[told.state]} ${why}`);
     tile.parts.blank.textContent = told.status === "running" ? (told.video ? "" : "♪") : told.status;
     if (told.status !== "running") hide(tile);
@@ -85,6 +116,28 @@ export async function show(main) {
     }
   }
 
+  /** Tiles as large as all of them have room for. */
+  function fit() {
+    const shown = grid.childElementCount;
+    if (size !== "fit" || !shown) return void grid.style.removeProperty("--columns");
+    const width = grid.clientWidth, height = window.innerHeight - grid.getBoundingClientRect().top - window.scrollY - 14;
+    let columns = 1;
+    for (;; columns += 1) {
+      const wide = (width - GAP * (columns - 1)) / columns;
+      const high = wide * 9 / 16 + METER + 4 + (wide < PLAIN ? 0 : TEXT) + GAP;
+      if (Math.ceil(shown / columns) * high <= height + GAP || wide < NARROWEST) {
+        grid.classList.toggle("plain", wide < PLAIN);
+        break;
+      }
+    }
+    grid.style.setProperty("--columns", columns);
+    grid.style.setProperty("--widest", `${WIDEST}px`);
+    return undefined;
+  }
+  const sized = new ResizeObserver(() => fit());
+  sized.observe(main);
+  window.addEventListener("resize", fit);
+
   const fits = (told) => (!wanted.size || wanted.has(told.state)) &&
     (!text || [told.id, told.channel || "", ...Object.values(told.labels), ...told.why].some((one) => one.toLowerCase().includes(text)));
 
@@ -106,18 +159,22 @@ export async function show(main) {
     shown.sort((a, b) => rank(a) - rank(b) || (rank(a) < 3 ? (b.told.since || "").localeCompare(a.told.since || "") : 0) || a.id.localeCompare(b.id, undefined, { numeric: true }));
     // Nothing moves away under a pointer or a key.
     if (performance.now() > held || grid.childElementCount !== shown.length) {
+      const before = grid.childElementCount, focused = grid.contains(document.activeElement) ? document.activeElement : null;
       let at = grid.firstElementChild;
       for (const tile of shown) {
         if (tile.node === at) at = at.nextElementSibling;
         else grid.insertBefore(tile.node, at);
       }
+      // Whoever is at a tile stays at it, wherever it goes.
+      if (focused && document.activeElement !== focused && focused.isConnected) focused.focus({ preventScroll: true });
+      if (before !== grid.childElementCount) fit();
     }
-    fill(chips, ORDER.filter((state) => counts[state] || wanted.has(state)).map((state) =>
-      h("button", { type: "button", class: `chip is-${state}`, title: ABOUT[state], "aria-pressed": String(wanted.has(state)), onclick: () => {
-        if (wanted.has(state)) wanted.delete(state); else wanted.add(state);
-        held = 0;
-        draw();
-      } }, shape(state, 16), h("b", {}, counts[state]), ` ${WORDS[state]}`)));
+    for (const state of ORDER) {
+      const [chip, count] = chipOf[state];
+      chip.hidden = !counts[state] && !wanted.has(state);
+      chip.setAttribute("aria-pressed", String(wanted.has(state)));
+      if (count.textContent !== String(counts[state])) count.textContent = counts[state];
+    }
     empty.hidden = shown.length > 0;
     fill(empty, wall.tiles.size ? "No stream fits." : ["No stream is watched yet. ", may("operator") ? h("a", { href: "#/new" }, "Add one") : null]);
     levels();
@@ -167,10 +224,16 @@ export async function show(main) {
   const told = () => draw();
   wall.listeners.add(told);
   if (wall.tiles.size) draw();
-  const timer = setInterval(() => { if (!document.hidden) pictures(); }, 700);
+  const now = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+  const tick = () => { bar.querySelector(".clock").textContent = now.format(Date.now()); };
+  tick();
+  const timer = setInterval(() => { if (document.hidden) return; tick(); pictures(); }, 700);
   return () => {
     over = true;
     clearInterval(timer);
+    sized.disconnect();
+    window.removeEventListener("resize", fit);
+    document.body.classList.remove("kiosk");
     wall.listeners.delete(told);
     seen.disconnect();
     for (const tile of tiles.values()) hide(tile);

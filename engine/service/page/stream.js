@@ -2,24 +2,34 @@
 
 import { all, asQuery, call, encoded, get, look, may, post, watch } from "./api.js";
 import { Chart, stretches, strips } from "./charts.js";
-import { button, calm, fill, h, select, toast } from "./dom.js";
+import { button, calm, fill, h, keyed, select, toast } from "./dom.js";
 import { ago, lasting, number, percent, spoken, when } from "./format.js";
+import { named, unitOf } from "./names.js";
 import { shape, WORDS } from "./states.js";
 import { wall } from "./app.js";
 
 const SPANS = [["300", "5 minutes"], ["900", "15 minutes"], ["3600", "1 hour"], ["21600", "6 hours"]];
-const FIRST = ["momentary", "true_peak_db", "luma_mean", "mafd", "black_ratio", "corruption", "block_edges", "blur"];
-const NAMES = { momentary: "Loudness, momentary", luma_mean: "Mean luma", true_peak_db: "True peak", short_term: "Loudness, short-term" };
-const UNITS = { momentary: "LUFS", short_term: "LUFS", true_peak_db: "dBTP", hum: "dB", hiss: "dB", imbalance: "dB", level_jump: "LU" };
+const SYNC_MS = 250;
+const FIRST = ["momentary", "true_peak_db", "luma_mean", "mafd", "black_ratio", "blocks", "blur", "corruption"];
 
 export async function show(main, id) {
-  const [first, rules] = await Promise.all([get(`streams/${encoded(id)}`), get(`streams/${encoded(id)}/rules`)]);
+  const [first, ruled, profiles] = await Promise.all([get(`streams/${encoded(id)}`), get(`streams/${encoded(id)}/rules`), get("profiles").then((told) => told.items)]);
   let stream = first, span = Number(localStorage.getItem("span")) || 900, fixed = null, incidents = [], over = false;
   const chosen = new Set(JSON.parse(localStorage.getItem("measures") || "null") || FIRST);
-  const byMeasure = new Map();
-  for (const rule of rules.items) if (!byMeasure.has(rule.measure)) byMeasure.set(rule.measure, rule);
-  const measures = [...new Set(["momentary", "luma_mean", ...byMeasure.keys()])];
+  const byMeasure = new Map(), byDetector = new Map();
+  let measures = [];
   const charts = new Map();
+
+  function take(rules) {
+    byMeasure.clear();
+    byDetector.clear();
+    for (const rule of rules.items) {
+      if (!byMeasure.has(rule.measure)) byMeasure.set(rule.measure, rule);
+      byDetector.set(rule.detector, rule);
+    }
+    measures = [...new Set(["momentary", "luma_mean", ...byMeasure.keys()])];
+  }
+  take(ruled);
 
   const title = h("h1", {}), facts = h("dl", { class: "facts" }), tools = h("div", { class: "tools" });
   const picture = h("img", { class: "now", alt: `What ${id} shows now`, hidden: true }), blank = h("div", { class: "now blank" }, "no picture");
@@ -38,24 +48,24 @@ export async function show(main, id) {
     load();
   } });
   const live = h("button", { type: "button", hidden: true, onclick: () => { fixed = null; load(); } }, "Back to now");
+  const wrong = h("div", { class: "wrong" });
   fill(main, h("div", { class: "streamhead" },
     h("div", { class: "screenbox" }, picture, blank, meters),
-    h("div", { class: "about" }, title, facts, tools)),
+    h("div", { class: "about" }, title, tools, wrong, facts)),
   h("div", { class: "bar" }, h("h2", {}, "Over time"), h("span", { class: "spring" }), live, spans, pick),
   lanes, plots, h("div", { class: "bar" }, h("h2", {}, "Incidents"), h("span", { class: "spring" }), h("a", { href: `#/incidents?stream=${encoded(id)}` }, "all of this stream")), list);
-
-  function named(name) {
-    const rule = byMeasure.get(name);
-    return NAMES[name] || (rule ? spoken(rule.detector) : spoken(name));
-  }
 
   function lips() {
     const sync = stream.status.sync;
     if (!sync) return null;
     if (sync.offset_ms === null) return "unknown";
     const side = sync.offset_ms > 0 ? "late" : "early";
-    const said = sync.verdict === "in_sync" ? "in sync" : "out of sync";
-    return `${said}: sound ${Math.round(Math.abs(sync.offset_ms))} ms ${side} (${sync.way === "pattern" ? "by its test pattern" : "by its reference"}, confidence ${number(sync.confidence, 2)})`;
+    const good = sync.verdict === "in_sync";
+    const place = Math.max(-1, Math.min(1, sync.offset_ms / SYNC_MS));
+    return [
+      `${good ? "in sync" : "out of sync"}: sound ${Math.round(Math.abs(sync.offset_ms))} ms ${side} (${sync.way === "pattern" ? "by its test pattern" : "by its reference"}, confidence ${number(sync.confidence, 2)})`,
+      h("span", { class: good ? "offset" : "offset off", title: `from ${SYNC_MS} ms early to ${SYNC_MS} ms late`, "aria-hidden": "true" }, h("i", { style: { left: `${50 + 50 * place}%` } })),
+    ];
   }
 
   function against() {
@@ -70,15 +80,16 @@ export async function show(main, id) {
   function head() {
     const { status } = stream, tile = wall.tiles.get(id);
     const state = tile ? tile.state : stream.paused ? "paused" : stream.muted ? "maintenance" : status.state === "running" ? "ok" : "unknown";
-    fill(title, shape(state, 26), ` ${id} `, h("small", {}, WORDS[state], tile && tile.why.length ? `: ${tile.why.map(spoken).join(", ")}` : ""));
-    const rows = [
+    const why = tile && tile.why.length ? `: ${tile.why.map(spoken).join(", ")}` : "";
+    keyed(title, [state, why], () => [shape(state, 26), ` ${id} `, h("small", {}, WORDS[state], why)]);
+    const told = [
       ["State", `${status.state}${status.cause ? ` (${spoken(status.cause)})` : ""}, for ${ago(status.since)}`],
       status.detail ? ["Why", status.detail] : null,
       ["Address", stream.url],
       stream.channel ? ["Channel", stream.channel] : null,
       ["Pictures", status.video || "none"], ["Sound", status.audio || "none"],
       ["Decoder", status.decoder ? `${status.decoder}${status.decoder_reason ? `: ${status.decoder_reason}` : ""}` : "–"],
-      ["Engine", status.engine ? `${status.engine} on ${status.device}` : "–"],
+      ["Engine", status.engine ? `${status.engine}${status.device ? ` on ${status.device}` : ""}` : "–"],
       ["Judged", `${percent(status.sampling)} of the pictures, ${number(status.lag_seconds, 2)} s behind`],
       lips() ? ["Lip sync", lips()] : null,
       stream.reference ? ["Reference", against()] : null,
@@ -86,12 +97,17 @@ export async function show(main, id) {
       ["Restarts", String(status.restarts)],
       Object.keys(stream.labels).length ? ["Labels", Object.entries(stream.labels).map(([k, v]) => `${k}=${v}`).join(", ")] : null,
       stream.maintenance.length ? ["Maintenance", stream.maintenance.map(windowText).join("; ")] : null,
-    ];
-    fill(facts, rows.filter(Boolean).map(([k, v]) => h("div", {}, h("dt", {}, k), h("dd", {}, v))));
-    if (!may("operator")) return;
+    ].filter(Boolean);
+    keyed(facts, told.map(([, v]) => [v].flat().map((one) => one.outerHTML || one)), () => told.map(([k, v]) => h("div", {}, h("dt", {}, k), h("dd", {}, v))));
+    if (may("operator")) controls();
+  }
+
+  /** What may be done. It stays as it is while nothing of it changes: somebody may be at a key or in a list of it. */
+  function controls() {
     const now = stream.maintenance.filter((w) => w.since && w.id && new Date(w.until) > Date.now());
-    fill(tools,
-      stream.paused ? button("Resume", async () => change(await post(`streams/${encoded(id)}/resume`))) : button("Pause", async () => change(await post(`streams/${encoded(id)}/pause`))),
+    const ours = stream.origin === "api";
+    keyed(tools, [stream.paused, now.map((w) => w.id), stream.profile, ours], () => [
+      stream.paused ? button("Resume", async () => change(await post(`streams/${encoded(id)}/resume`)), { class: "primary" }) : button("Pause", async () => change(await post(`streams/${encoded(id)}/pause`))),
       select([["", "Maintenance…"], ["900", "for 15 minutes"], ["3600", "for 1 hour"], ["14400", "for 4 hours"], ["86400", "for 1 day"]], "", { "aria-label": "Maintenance", onchange: async (event) => {
         const seconds = Number(event.target.value);
         event.target.value = "";
@@ -102,13 +118,38 @@ export async function show(main, id) {
         for (const w of now) await call("DELETE", `streams/${encoded(id)}/maintenance/${encoded(w.id)}`);
         refresh();
       }) : null,
+      ours ? select([["", "Profile: defaults"], ...profiles.map((one) => [one, `Profile: ${one}`])], stream.profile || "", { "aria-label": "Profile", onchange: async (event) => {
+        try {
+          change(await call("PATCH", `streams/${encoded(id)}`, { profile: event.target.value || null }));
+          toast("Judged by that profile from now on.", "good");
+          await learn();
+        } catch (error) { event.target.value = stream.profile || ""; toast(error.message); }
+      } }) : null,
       h("a", { class: "button", href: `#/workshop?stream=${encoded(id)}` }, "Try thresholds"),
-      stream.origin === "api" ? h("a", { class: "button", href: `#/streams/${encoded(id)}/edit` }, "Change") : h("span", { class: "hint" }, "Belongs to the configuration file"),
-      stream.origin === "api" ? button("Delete", async () => {
+      ours ? h("a", { class: "button", href: `#/streams/${encoded(id)}/edit` }, "Edit") : null,
+      ours ? button("Delete", async () => {
         if (!confirm(`Stop watching ${id}? Its incidents stay.`)) return;
         await call("DELETE", `streams/${encoded(id)}`);
         location.hash = "#/";
-      }, { class: "danger" }) : null);
+      }, { class: "danger" }) : h("span", { class: "hint" }, "From the configuration file: profile and address are changed there."),
+    ]);
+  }
+
+  /** What is wrong now, to be taken on. */
+  function alarms() {
+    const open = incidents.filter((one) => one.state === "open");
+    keyed(wrong, open.map((one) => [one.id, one.acknowledged_by]), () => open.map((one) => h("div", { class: `alert is-${one.severity}` },
+      shape(one.severity, 18), h("a", { href: `#/incidents/${one.id}` }, spoken(one.detector)), h("span", { class: "hint" }, `since ${when(one.opened_at)}`), h("span", { class: "spring" }),
+      one.acknowledged_by ? h("span", { class: "hint" }, `taken by ${one.acknowledged_by}`)
+        : may("operator") ? button("Acknowledge", async () => { await post(`incidents/${encoded(one.id)}/acknowledge`); await load(); }) : null)));
+  }
+
+  /** By which rules it is judged now. */
+  async function learn() {
+    take(await get(`streams/${encoded(id)}/rules`));
+    for (const chart of charts.values()) { chart.close(); chart.node.remove(); }
+    charts.clear();
+    await load();
   }
 
   const windowText = (w) => (w.since ? `${when(w.since)} to ${when(w.until)}` : `${(w.days || []).join(" ")} ${w.start}–${w.end}`) + (w.reason ? ` (${w.reason})` : "");
@@ -126,19 +167,21 @@ export async function show(main, id) {
     ]);
     if (over) return;
     incidents = found;
-    const open = (i) => [Date.parse(i.opened_at) / 1000, i.closed_at ? Date.parse(i.closed_at) / 1000 : until, i.severity];
+    const open = (i) => [...lasted(i, byDetector.get(i.detector), until), i.severity];
+    alarms();
     for (const [name, chart] of charts) if (!names.includes(name)) { chart.close(); chart.node.remove(); charts.delete(name); }
     for (const name of names) {
       const rule = byMeasure.get(name) || null;
       let chart = charts.get(name);
       if (!chart) {
-        const limit = rule ? `bad ${rule.below ? "at or below" : "at or above"} ${number(rule.enter)}${rule.set_seconds ? ` for ${lasting(rule.set_seconds)}` : ""}` : "";
-        chart = new Chart({ title: named(name), note: limit, rule, key: id, unit: UNITS[name] || (name.endsWith("_seconds") ? "s" : ""), onzoom: (from, to) => { fixed = [from, to]; load().catch((e) => toast(e.message)); } });
+        const limit = rule ? `${spoken(rule.detector)}: bad ${rule.below ? "at or below" : "at or above"} ${number(rule.enter)}${rule.set_seconds ? ` for ${lasting(rule.set_seconds)}` : ""}` : "";
+        chart = new Chart({ title: named(name), note: limit, rule, key: id, unit: unitOf(name), onzoom: (from, to) => { fixed = [from, to]; load().catch((e) => toast(e.message)); } });
         charts.set(name, chart);
-        plots.append(chart.node);
       }
       const { low, high } = told.measures[name];
-      chart.set(told.at, low, high, rule ? found.filter((i) => i.detector === rule.detector).map(open) : []);
+      chart.set(told.at, low, high, rule ? found.filter((i) => i.detector === rule.detector).map(open) : [], rule, [since, until]);
+      chart.tellTimes(name === names[names.length - 1]);
+      plots.append(chart.node);
     }
     const kinds = [...new Set(found.map((i) => i.detector))];
     fill(lanes, strips(since, until, [
@@ -153,8 +196,9 @@ export async function show(main, id) {
         const [from, to] = open(i);
         return [from, to, `lane-${i.severity}`, `${spoken(kind)}, ${i.severity}, ${lasting(to - from)}`, `#/incidents/${i.id}`];
       })]),
-    ].filter(Boolean)));
-    fill(list, found.length ? found.slice(0, 20).map(row) : h("p", { class: "empty" }, "None in this time."));
+    ].filter(Boolean), id));
+    if (found.length) rows(list, found.slice(0, 12), false);
+    else fill(list, h("p", { class: "empty" }, "None in this time."));
   }
 
   async function show_picture() {
@@ -172,10 +216,14 @@ export async function show(main, id) {
     blank.hidden = there;
   }
 
-  function meter(name, value, low, high, unit, over_at) {
-    const share = value === null || value === undefined ? 0 : Math.max(0, Math.min(1, (value - low) / (high - low)));
-    return h("div", { class: "bigmeter" }, h("span", {}, name), h("div", { class: value > over_at ? "track over" : "track" }, h("i", { style: { transform: `scaleX(${share})` } })),
-      h("b", {}, value === null || value === undefined ? "–" : `${value.toFixed(1)} ${unit}`));
+  /** A level with its scale, and where it is too much. */
+  function meter(name, value, low, high, unit, limit, marks) {
+    const share = (at) => Math.max(0, Math.min(1, (at - low) / (high - low)));
+    const there = value !== null && value !== undefined;
+    return h("div", { class: "bigmeter" }, h("span", {}, name),
+      h("div", { class: there && value > limit ? "track over" : "track" }, h("i", { style: { "clip-path": `inset(0 ${100 - 100 * (there ? share(value) : 0)}% 0 0)` } }),
+        marks.map((at) => h("u", { style: { left: `${100 * share(at)}%` } })), h("s", { title: `limit ${number(limit)} ${unit}`, style: { left: `${100 * share(limit)}%` } })),
+      h("b", {}, there ? `${value.toFixed(1)} ${unit}` : "–"));
   }
 
   const again = calm(250, () => load().catch((error) => toast(error.message)));
@@ -184,7 +232,10 @@ export async function show(main, id) {
     second: (told) => {
       if (JSON.stringify(told.sync) !== JSON.stringify(stream.status.sync)) change({ ...stream, status: { ...stream.status, sync: told.sync } });
       const level = (name) => (told.levels[name] ? told.levels[name][1] : null);
-      fill(meters, meter("momentary", level("momentary"), -60, 0, "LUFS", -9), meter("short-term", level("short_term"), -60, 0, "LUFS", -9), meter("true peak", level("true_peak_db"), -60, 3, "dBTP", -1));
+      const limits = byMeasure.get("short_term"), peaks = byMeasure.get("true_peak_db");
+      const loud = limits && !limits.below ? limits.enter : -9, peak = peaks ? peaks.enter : -1;
+      fill(meters, meter("momentary", level("momentary"), -60, 3, "LUFS", -9, [-48, -36, -23, -12, 0]), meter("short-term", level("short_term"), -60, 3, "LUFS", loud, [-48, -36, -23, -12, 0]), meter("true peak", level("true_peak_db"), -60, 3, "dBTP", peak, [-48, -36, -23, -12, 0]),
+        h("div", { class: "bigmeter scale" }, h("span", {}), h("div", {}, [-48, -36, -23, -12, 0].map((at) => h("span", { style: { left: `${100 * (at + 60) / 63}%` } }, String(at)))), h("b", {})));
       if (!fixed && performance.now() - loaded > Math.max(2000, span)) { loaded = performance.now(); again(); }
     },
     status: (status) => { stream = { ...stream, status }; head(); },
@@ -207,13 +258,37 @@ export async function show(main, id) {
   };
 }
 
-/** An incident as one line of a list. */
-export function row(incident) {
+/**
+ * From when to when it was bad, in Unix seconds. It was told when it had been bad for as long as its rule asks for.
+ * @param rule of its detector, where it is known.
+ */
+export function lasted(incident, rule, now) {
+  const from = Date.parse(incident.opened_at) / 1000 - (rule ? rule.set_seconds || 0 : 0);
+  if (incident.state === "open") return [from, Math.max(now, from)];
+  const closed = incident.closed_at ? Date.parse(incident.closed_at) / 1000 : now;
+  // What a stream's own time lasted; where the stream itself was away, its time stood still.
+  return [from, incident.duration === null || incident.detector.startsWith("stream.") ? closed : Math.min(Math.max(from + incident.duration, from), Math.max(closed, from))];
+}
+
+/**
+ * An incident as one line of a list.
+ * @param named whether the stream is told too.
+ */
+export function row(incident, named = true) {
   const length = incident.closed_at ? (Date.parse(incident.closed_at) - Date.parse(incident.opened_at)) / 1000 : null;
-  return h("a", { class: "row", href: `#/incidents/${incident.id}` }, shape(incident.severity, 20),
-    h("span", { class: "main" }, h("b", {}, spoken(incident.detector)), h("span", {}, incident.subject)),
-    incident.cause ? h("span", { class: "cause" }, incident.cause) : null,
-    h("span", { class: "marks" }, incident.muted ? "muted " : "", incident.acknowledged_by ? `taken by ${incident.acknowledged_by}` : ""),
+  const pictured = incident.evidence.some((one) => one.kind === "thumbnail");
+  return h("a", { class: `row is-${incident.severity}`, href: `#/incidents/${incident.id}`, "data-id": incident.id }, shape(incident.severity, 20),
+    h("span", { class: "thumb" }, pictured ? h("img", { src: `api/v1/incidents/${encoded(incident.id)}/thumbnail`, alt: "", loading: "lazy", width: 64, height: 36 }) : incident.detector.startsWith("audio.") ? "♪" : null),
+    h("span", { class: "main" }, h("b", {}, spoken(incident.detector)), named === false ? null : h("span", {}, incident.subject)),
+    h("span", { class: "cause" }, incident.cause || ""),
+    h("span", { class: "marks" }, [incident.muted ? "muted" : "", incident.acknowledged_by ? `taken by ${incident.acknowledged_by}` : "", incident.comments.length ? `${incident.comments.length} said` : ""].filter(Boolean).join(", ")),
     h("span", { class: "length" }, incident.state === "open" ? h("strong", { class: "open" }, `open, ${ago(incident.opened_at)}`) : lasting(incident.duration ?? length)),
     h("time", { datetime: incident.opened_at }, when(incident.opened_at)));
+}
+
+/** Shows rows in place of those that were there; whoever is at one stays at it. */
+export function rows(list, incidents, named = true) {
+  const at = list.contains(document.activeElement) ? document.activeElement.dataset.id : null;
+  fill(list, incidents.map((one) => row(one, named)));
+  if (at) list.querySelector(`[data-id="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
 }

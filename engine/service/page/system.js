@@ -1,7 +1,7 @@
 // The service itself: whether it does its work, its engines and their room, what waits, and what failed.
 
 import { get, may, post } from "./api.js";
-import { button, fill, h, toast } from "./dom.js";
+import { button, fill, h, keyed, toast } from "./dom.js";
 import { bytes, number, percent, spoken, when } from "./format.js";
 import { session } from "./api.js";
 import { wall } from "./app.js";
@@ -19,12 +19,26 @@ function parsed(text) {
   return rows;
 }
 
+/** The bound below which a share of a histogram lies, in words. */
+function within(rows, name, labels, share) {
+  const buckets = rows.filter(([n, l]) => n === `${name}_bucket` && Object.entries(labels).every(([k, v]) => l[k] === v)).map(([, l, v]) => [l.le === "+Inf" ? Infinity : Number(l.le), v]).sort((a, b) => a[0] - b[0]);
+  const all = buckets.length ? buckets[buckets.length - 1][1] : 0;
+  if (!all) return "–";
+  const bound = buckets.find(([, count]) => count >= share * all)[0];
+  return bound === Infinity ? "later" : bound < 1 ? `${number(bound * 1000)} ms` : `${number(bound)} s`;
+}
+
 export async function show(main) {
-  const ready = h("div", {}), engines = h("div", { class: "cards" }), numbers = h("div", { class: "cards" }), planted = h("div", {}), letters = h("div", {});
-  fill(main, h("h1", {}, "System"), ready, h("h2", {}, "Engines"), engines, h("h2", {}, "Queues"), numbers, planted, letters);
+  const ready = h("div", {}), gpus = h("div", { class: "cards" }), engines = h("div", { class: "cards" }), numbers = h("div", { class: "cards" }), planted = h("div", {}), letters = h("div", {});
+  fill(main, h("h1", {}, "System"), ready, h("h2", {}, "Devices and engines"), gpus, engines, h("h2", {}, "Queues"), numbers, planted, letters);
   let over = false;
   const card = (title, ...rows) => h("section", { class: "card" }, h("h3", {}, title), h("dl", { class: "facts" }, rows.filter(Boolean).map(([k, v]) => h("div", {}, h("dt", {}, k), h("dd", {}, v)))));
   const gauge = (share, limit) => h("span", { class: "gauge" }, h("i", { class: share > limit ? "over" : "", style: { transform: `scaleX(${Math.max(0, Math.min(1, share))})` } }));
+
+  const reload = button("Read the configuration again", async () => {
+    const told = await post("reload");
+    toast(`Read: ${told.added.length} added, ${told.changed.length} changed, ${told.removed.length} removed${told.needs_restart.length ? `; after the next start: ${told.needs_restart.join(", ")}` : ""}.`, "good");
+  });
 
   async function load() {
     const [state, list, canary, text, dead] = await Promise.all([
@@ -36,17 +50,23 @@ export async function show(main) {
     const value = (name, labels = {}) => rows.filter(([n, l]) => n === name && Object.entries(labels).every(([k, v]) => l[k] === v)).reduce((sum, [, , v]) => sum + v, 0);
     const failing = Object.entries(state.not_ready);
     const counts = ORDER.map((one) => [one, [...wall.tiles.values()].filter((t) => t.state === one).length]).filter(([, n]) => n);
-    fill(ready, h("div", { class: failing.length ? "card bad" : "card good" }, h("h3", {}, failing.length ? "Not all of it works" : "Everything works"),
-      failing.map(([part, why]) => h("p", {}, `${part}: ${why}`)),
-      h("p", { class: "hint" }, `avjury ${session.release}, process ${state.pid}, ${bytes(state.resident_bytes)}; ${state.streams} streams; timelines for ${number(state.history_hours)} h. `, h("a", { href: "docs" }, "API"), ", ", h("a", { href: "metrics" }, "metrics"), "."),
+    const about = `avjury ${session.release}, process ${state.pid}, ${bytes(state.resident_bytes)}; ${state.streams} ${state.streams === 1 ? "stream" : "streams"}; timelines for ${number(state.history_hours)} h. `;
+    keyed(ready, [failing, counts, about], () => h("div", { class: failing.length ? "card bad" : "card good" }, h("h3", {}, failing.length ? "Not all of it works" : "Everything works"),
+      failing.map(([part, why]) => h("p", {}, h("b", {}, part), `: ${why}`)),
       h("p", { class: "states" }, counts.map(([one, n]) => h("span", {}, shape(one, 16), ` ${n} ${WORDS[one]} `))),
-      may("admin") ? h("div", { class: "tools" }, button("Read the configuration again", async () => {
-        const told = await post("reload");
-        toast(`Read: ${told.added.length} added, ${told.changed.length} changed, ${told.removed.length} removed${told.needs_restart.length ? `; after the next start: ${told.needs_restart.join(", ")}` : ""}.`, "good");
-      })) : null));
+      h("p", { class: "hint" }, about, h("a", { href: "docs" }, "API"), ", ", h("a", { href: "metrics" }, "metrics"), "."),
+      may("admin") ? h("div", { class: "tools" }, reload) : null));
+    const busy = (name, gpu) => rows.find(([n, l]) => n === name && l.gpu === gpu)?.[2] ?? null;
+    const share = (value) => (value === null ? "not told" : [gauge(value, 0.95), ` ${percent(value)}`]);
+    fill(gpus, [...new Set(rows.filter(([n]) => n === "avjury_gpu_memory_bytes").map(([, l]) => l.gpu))].map((gpu) => {
+      const used = busy("avjury_gpu_memory_used_bytes", gpu), there = busy("avjury_gpu_memory_bytes", gpu);
+      return card(`GPU ${gpu}`, ["Kernels", share(busy("avjury_gpu_utilization_ratio", gpu))], ["Decoders (NVDEC)", share(busy("avjury_gpu_nvdec_utilization_ratio", gpu))],
+        ["Memory", [gauge(used / there, 0.95), ` ${bytes(used)} of ${bytes(there)}`]]);
+    }));
     fill(engines, list.items.map((e) => card(`${e.name} on ${e.device}`,
       ["State", e.up ? `up, process ${e.pid}` : "down"], ["Load", [gauge(e.load, 0.9), ` ${percent(e.load)}`]],
-      ["Streams", `${e.streams}, room for ${e.headroom_streams} more`], ["Memory", bytes(e.resident_bytes)], ["Waiting", `${e.queue_depth} pictures and blocks`],
+      ["Streams", [gauge(e.streams / Math.max(1, e.streams + e.headroom_streams), 0.95), ` ${e.streams}, room for ${e.headroom_streams} more`]], e.detail ? ["Why", e.detail] : null,
+      ["Verdict after", `${within(rows, "avjury_verdict_latency_seconds", { engine: e.name }, 0.5)} for half, ${within(rows, "avjury_verdict_latency_seconds", { engine: e.name }, 0.99)} for 99 %`], ["Memory", bytes(e.resident_bytes)], ["Waiting", `${e.queue_depth} pictures and blocks`],
       ["Batch", `${number(e.batch_frames)} pictures`], ["Restarts", String(e.restarts)],
       e.counters.nvdec_sessions === undefined ? null : ["NVDEC", `${e.counters.nvdec_sessions} sessions`],
       ["To the host", bytes(e.counters.device_to_host_bytes || 0)])));
@@ -60,7 +80,7 @@ export async function show(main) {
       h("table", {}, h("thead", {}, h("tr", {}, ["detector", "planted", "found", "missed", "of the last 20", "known after"].map((x) => h("th", {}, x)))), h("tbody", {}, canary.detectors.map((one) =>
         h("tr", { class: one.missed ? "bad" : "" }, h("td", {}, one.detector), h("td", {}, String(one.planted)), h("td", {}, String(one.found)), h("td", {}, String(one.missed)), h("td", {}, one.recall === null ? "-" : percent(one.recall)), h("td", {}, one.mean_seconds === null ? "-" : `${number(one.mean_seconds)} s, set ${number(one.set_seconds)} s`))))),
       Object.keys(canary.unexpected).length ? h("p", { class: "hint" }, `Told, and not planted: ${Object.entries(canary.unexpected).map(([name, count]) => `${name} (${count})`).join(", ")}`) : null] : null);
-    fill(letters, dead.items.length ? [h("div", { class: "bar" }, h("h2", {}, "Given up"), h("span", { class: "spring" }), button("Try all again", async () => {
+    keyed(letters, dead.items, () => dead.items.length ? [h("div", { class: "bar" }, h("h2", {}, "Given up"), h("span", { class: "spring" }), button("Try all again", async () => {
       await post("dead-letters/revive", { ids: dead.items.map((one) => one.id) });
       await load();
     })), h("table", {}, h("thead", {}, h("tr", {}, ["sink", "change", "incident", "given up", "why"].map((x) => h("th", {}, x)))), h("tbody", {}, dead.items.map((one) =>

@@ -1,6 +1,6 @@
 """Live channels for benchmarks: one clip, sent as MPEG-TS over HTTP at its own pace to whoever asks, from its start.
 
-Run as a process of its own, so that what it costs is not counted as the service's: `python -m benchmarks.live_origin
+Run as a process of its own, so that what it costs is not counted as the service's: `python -m benchmarks.live.origin
 CLIP`. It prints its port, and then for every connection the path that was asked for and the Unix second at which the
 clip's first timestamp was sent. It ends with its standard input.
 """

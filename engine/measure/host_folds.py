@@ -1,0 +1,193 @@
+"""What is made of slow measures on the CPU, compiled: the same as each part's `fill` does on tensors.
+
+One row at a time, and of those that are due alone; what a part says of itself is in its own file.
+"""
+
+import math
+
+import numpy as np
+
+from engine.measure.host import grant, next_look, set_pace
+from engine.measure.rows import Fact
+from kernels.rows import compiled
+
+_WIDTH, _HEIGHT = int(Fact.WIDTH), int(Fact.HEIGHT)
+_FULL_RANGE, _INTERLACED = int(Fact.FULL_RANGE), int(Fact.INTERLACED)
+
+
+@compiled
+def fold_area(view, columns, slots, pts, due, usual, since, limits, state, aim):
+    """Area.fill on the host.
+
+    Args:
+        view: (N, columns) float64.
+        columns: the first of the four of `active_area`, black_ratio, letterbox.
+        slots, pts, due: (N,).
+        usual: (2, S) float64, bars of both directions; since: (S,) float64.
+        limits: black ratio, symmetry of bars, seconds after which they are adopted, gain.
+        state: of the schedule; aim: as `next_look` takes it.
+    """
+    first, black, letterbox = columns
+    black_ratio, symmetry, adopt_seconds, gain = limits
+    bars = np.empty(2)
+    for row in range(slots.shape[0]):
+        if not due[row]:
+            continue
+        slot, at = slots[row], pts[row]
+        view[row, letterbox] = np.nan
+        if not view[row, black] >= black_ratio:  # else it says nothing of the shape
+            more, narrower = 0.0, True
+            for k in range(2):
+                one, other = view[row, first + 2 * k], view[row, first + 2 * k + 1]
+                bars[k] = one + other if abs(one - other) <= symmetry else 0.0
+                if not usual[k, slot] <= bars[k]:  # unknown so far, or larger
+                    usual[k, slot] = bars[k]
+                more = max(more, bars[k] - usual[k, slot])
+                narrower = narrower and bars[k] > symmetry
+            if not more > symmetry:
+                since[slot] = np.nan
+            elif math.isnan(since[slot]):
+                since[slot] = at
+            if at - since[slot] >= adopt_seconds:
+                usual[0, slot], usual[1, slot], since[slot] = bars[0], bars[1], np.nan
+                more = 0.0
+            view[row, letterbox] = max(more, min(bars[0], bars[1]) if narrower else 0.0)
+        set_pace(state, slot, next_look(aim, view, row, slot, at), gain)
+
+
+@compiled
+def fold_blocks(view, columns, slots, pts, due, mean, last, began, was_blocky, limits, state, aim):
+    """Blocks.fill on the host.
+
+    Args:
+        view, slots, pts, due, state, aim: as for `fold_area`.
+        columns: block_edges, their mean, and the seconds since they are as they are.
+        mean, last: (S,) float64: the mean, and when it was taken.
+        began, was_blocky: (S,) float64: when pictures began to be blocky, or not to be, and which (1 or 0).
+        limits: seconds of the mean, least seconds that a rise counts for, what is blocky, interval then, gain; seconds
+            without blocks after which the mean is forgotten so many times as fast; and the most that is dated back.
+    """
+    edges, told, since = columns
+    mean_seconds, rise_seconds, blocky, blocky_seconds, gain, quiet_seconds, faster, back_seconds = limits
+    for row in range(slots.shape[0]):
+        if not due[row]:
+            continue
+        slot, at, now = slots[row], pts[row], view[row, edges]
+        step = at - last[slot]
+        if not step > 0.0:  # NaN too
+            step = 0.0
+        is_blocky = 1.0 if now >= blocky else 0.0
+        if now > mean[slot]:
+            step = max(step, rise_seconds)
+        elif is_blocky == 0.0 and was_blocky[slot] == 0.0 and at - began[slot] >= quiet_seconds:
+            step *= faster
+        mean[slot] += (now - mean[slot]) * (1.0 - math.exp(-step / mean_seconds))
+        last[slot] = at
+        view[row, told] = mean[slot]
+        if not (is_blocky == was_blocky[slot] and at >= began[slot]):  # NaN too
+            began[slot] = at
+        was_blocky[slot] = is_blocky
+        view[row, since] = min(at - began[slot], back_seconds) if is_blocky == 1.0 else at - began[slot]
+        interval = next_look(aim, view, row, slot, at)
+        if (now >= blocky or mean[slot] >= blocky) and interval > blocky_seconds:
+            interval = blocky_seconds
+        set_pace(state, slot, interval, gain)
+
+
+@compiled
+def fold_sharpness(view, columns, facts, slots, pts, due, steepest, last, limits, state, aim):
+    """Sharpness.fill on the host.
+
+    Args:
+        view, slots, pts, due, state, aim: as for `fold_area`.
+        columns: edge_span, cell_deviation, blur.
+        facts: (len(Fact), N) float64.
+        steepest, last: (S,) float64: how steep edges were, and when.
+        limits: lines of a picture, largest cell, fewest lines, contrast, score without an edge, how much softer counts,
+            seconds of memory, gain.
+    """
+    span, deviation, blur = columns
+    whole, largest, fewest, contrast, no_edge, softer, memory_seconds, gain = limits
+    for row in range(slots.shape[0]):
+        if not due[row]:
+            continue
+        slot, at = slots[row], pts[row]
+        shorter = min(facts[_WIDTH, row], facts[_HEIGHT, row])
+        lines = shorter / min(max(math.floor((shorter + whole // 2) / whole), 1.0), float(largest))
+        scale = math.sqrt(whole / min(max(lines, float(fewest)), float(whole)))
+        score = view[row, span] * scale
+        if math.isnan(score):
+            score = no_edge if view[row, deviation] >= contrast else 0.0
+        step = at - last[slot]
+        if not step > 0.0:  # NaN too
+            step = 0.0
+        known = steepest[slot]
+        known = score if math.isnan(known) else known + (score - known) * (1.0 - math.exp(-step / memory_seconds))
+        known = min(known, score)
+        if score > 0.0:
+            steepest[slot], last[slot] = known, at
+        usual = known if known > 0.0 else 1.0
+        view[row, blur] = score * min(max(score / (softer * usual), 1.0 / softer), 1.0)
+        set_pace(state, slot, next_look(aim, view, row, slot, at), gain)
+
+
+@compiled
+def fold_texture(view, columns, facts, slots, pts, due, known, limits, state, aim):
+    """Texture.fill on the host.
+
+    Args:
+        view, slots, pts, due, state, aim: as for `fold_area`.
+        columns: gradient, u_mean, v_mean, saturation, u_gradient, v_gradient, out_of_range, out_of_tolerance, combing,
+            chroma_loss, combing_since.
+        facts: (len(Fact), N) float64.
+        known: (9, S) float64: saturation of the last colourful picture, loss of colour, combing of the last picture and
+            of the one before it, when they were, what is combed, how many are still to be looked at because of it, and
+            since when.
+        limits: colourful, empty gradient, lost gradient, lowest and highest chroma, combed, interval then, gain; how
+            many pictures are looked at at once, how long they rest then, and the most credit.
+    """
+    gradient, u, v, saturation, u_steps, v_steps, out_of_range, out_of_tolerance, combing, chroma_loss, since = columns
+    colourful, empty, lost, lowest, highest, combed, combed_seconds, gain, most_at_once, rest_seconds, burst = limits
+    for row in range(slots.shape[0]):
+        if not due[row]:
+            continue
+        slot, at, own = slots[row], pts[row], view[row]
+        # Nothing of full range can be outside; and who shows fields as they should be knows that there are two.
+        own[out_of_range] *= 1.0 - facts[_FULL_RANGE, row]
+        own[out_of_tolerance] *= 1.0 - facts[_FULL_RANGE, row]
+        now, one, two = own[combing] * (1.0 - facts[_INTERLACED, row]), known[2, slot], known[3, slot]
+        median = max(min(one, two), min(max(one, two), now))
+        at_one, at_two, enough = known[4, slot], known[5, slot], known[6, slot]
+        is_combed = median >= enough
+        # The first of the three that was as the median says.
+        first = at_one
+        if is_combed and two >= enough:
+            first = at_two
+        elif (one >= enough) != is_combed and (now >= enough) == is_combed:
+            first = at
+        own[combing], own[since] = median, at - first
+        known[2, slot], known[3, slot], known[4, slot], known[5, slot] = now, one, at, at_one
+        colour, loss = own[saturation], known[1, slot]
+        if not math.isnan(colour):
+            impossible = min(own[u], own[v]) < lowest or max(own[u], own[v]) > highest
+            less, more = min(own[u_steps], own[v_steps]), max(own[u_steps], own[v_steps])
+            plane_lost = (less < lost and more > 4.0 * lost) or impossible
+            # An empty card says nothing: what was lost before it is still lost.
+            if impossible or not (own[gradient] < empty and colour < colourful):
+                before = known[0, slot]
+                faded = min(max(1.0 - colour / before, 0.0), 1.0) if before > 0.0 else 0.0
+                loss = 1.0 if plane_lost else faded
+            if not plane_lost and colour >= colourful:
+                known[0, slot] = colour
+        known[1, slot] = own[chroma_loss] = loss
+        interval = next_look(aim, view, row, slot, at)
+        if now >= combed and not abs(at - known[8, slot]) < rest_seconds:  # NaN too
+            known[7, slot], known[8, slot] = most_at_once, at
+        else:
+            known[7, slot] = max(known[7, slot] - 1.0, 0.0)
+        if now >= combed:
+            interval = min(interval, combed_seconds)
+        if known[7, slot] > 0.0:
+            interval = 0.0
+            grant(state, slot, burst)
+        set_pace(state, slot, interval, gain)

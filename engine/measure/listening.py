@@ -1,0 +1,166 @@
+"""What the audio network says of sound: two seconds of it now and then.
+
+A stream's last two seconds are heard as often as its rate says, by its own time; what was said holds until it should
+have listened again, and half as long once more. Nothing is heard of the first two seconds, nor across a gap. On the
+CPU each window goes through the network by itself, on a GPU in batches of one size that are filled up with silence: so
+what is said of a stream depends on nothing but the stream.
+"""
+
+import copy
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.media import AudioBatch
+from models.audio_labels import DEFECTS, LABELS
+from models.audio_net import SAMPLE_RATE, WINDOW_SAMPLES, heard
+from models.audio_weights import Audio
+
+BLOCK_SAMPLES: Final = 4_800
+BLOCKS: Final = WINDOW_SAMPLES // BLOCK_SAMPLES
+CUDA_BATCH: Final = 16
+HOLD_INTERVALS: Final = 1.5
+COLUMNS: Final = (*(f"network_{label}" for label in LABELS), "network_sound")
+# Measures of sound that somebody judges who may want to know what the network makes of it.
+_NAMES: Final = frozenset((*COLUMNS, "hum", "hiss", "click", "clipped", "dropout"))
+_GAP_SECONDS: Final = 0.060
+_EARLY: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AudioNetworkUse:
+    """How an engine uses the audio network.
+
+    Args:
+        audio: the network with its weights.
+        rate: windows per second of each stream.
+    """
+
+    audio: Audio
+    rate: float
+
+
+class Listening:
+    """The audio network, and the last two seconds of each slot's sound.
+
+    Args:
+        device: where the network runs.
+        slots: number of slots.
+        use: how.
+    """
+
+    def __init__(self, device: torch.device, slots: int, use: AudioNetworkUse) -> None:
+        self._device, self._rate = device, use.rate
+        self._on_cpu = device.type == "cpu"
+        if self._on_cpu:
+            torch.set_num_threads(1)  # as for the artifact network
+        self._net = copy.deepcopy(use.audio.net).to(device)
+        self._spectra = copy.deepcopy(use.audio.spectra).to(device)
+        # On the host, where sound is decoded; memory that nobody wrote to is none.
+        self._ring = np.zeros((slots, 2, BLOCKS, BLOCK_SAMPLES), np.float32)
+        self.said = torch.full((slots, len(COLUMNS)), torch.nan, dtype=torch.float64, device=device)
+        """What was said last, and still holds, by slot."""
+        self._wanted: set[int] = set()
+        self._blocks = [0] * slots  # of the ring that follow each other without a gap
+        self._place = [0] * slots  # where the next block goes
+        self._until = [0.0] * slots  # media second up to which the ring is filled
+        self._step: list[int | None] = [None] * slots
+        self._holds = [-1.0] * slots
+        self.share = 1.0
+        """Of the usual rate; less under load."""
+
+    def open_slot(self, slot: int, wanted: Collection[str]) -> None:
+        """A stream moves in; it is listened to where its detectors judge what the network knows of."""
+        self._blocks[slot] = self._place[slot] = 0
+        self._step[slot], self._holds[slot] = None, -1.0
+        self.said[slot] = torch.nan
+        self._wanted.discard(slot)
+        if not _NAMES.isdisjoint(wanted):
+            self._wanted.add(slot)
+
+    def close_slot(self, slot: int) -> None:
+        """The stream has moved out."""
+        self._wanted.discard(slot)
+
+    @property
+    def runs(self) -> bool:
+        return bool(self._wanted)
+
+    def hear(self, batch: AudioBatch) -> None:
+        """Take blocks in, and listen where it is time; what is said then stands in `said`.
+
+        Args:
+            batch: at hand, on the host.
+        """
+        numbers, starts, seconds = batch.slots.tolist(), batch.pts.tolist(), batch.seconds.tolist()
+        samples, channels = batch.samples.numpy(), batch.channels.tolist()
+        due = []
+        for row, (slot, pts, length) in enumerate(zip(numbers, starts, seconds, strict=True)):
+            if slot not in self._wanted:
+                continue
+            place = self._place[slot]
+            self._ring[slot, 0, place] = samples[row, 0]
+            self._ring[slot, 1, place] = samples[row, min(1, channels[row] - 1)]
+            if self._goes_on(slot, pts, length) and self._is_due(slot, self._until[slot]):
+                due.append(slot)
+        if due:
+            self._listen(due)
+        for slot in numbers:
+            if self._holds[slot] >= 0 and self._until[slot] > self._holds[slot]:
+                self._holds[slot] = -1.0
+                self.said[slot] = torch.nan
+
+    def _goes_on(self, slot: int, pts: float, length: float) -> bool:
+        """Count a block; whether it was a whole one."""
+        if abs(pts - self._until[slot]) > _GAP_SECONDS:
+            self._blocks[slot] = 0
+        self._until[slot] = pts + length
+        if round(length * SAMPLE_RATE) < BLOCK_SAMPLES:
+            self._blocks[slot] = 0
+            return False
+        self._place[slot] = (self._place[slot] + 1) % BLOCKS
+        self._blocks[slot] = min(BLOCKS, self._blocks[slot] + 1)
+        return True
+
+    def _is_due(self, slot: int, until: float) -> bool:
+        """The first full window at or after each step of the rate."""
+        rate = self._rate * self.share
+        if rate <= 0 or self._blocks[slot] < BLOCKS:
+            return False
+        step = int((until + _EARLY) * rate)
+        before, self._step[slot] = self._step[slot], step
+        return before is None or step != before
+
+    def _listen(self, slots: list[int]) -> None:
+        order = [[(self._place[slot] + k) % BLOCKS for k in range(BLOCKS)] for slot in slots]
+        blocks = [
+            self._ring[slot][:, places].reshape(2, WINDOW_SAMPLES) for slot, places in zip(slots, order, strict=True)
+        ]
+        windows = heard(torch.from_numpy(np.stack(blocks)).to(self._device))
+        said = self.said_of(windows).double()
+        worst = said[:, : len(DEFECTS)].amax(dim=1, keepdim=True)
+        self.said[torch.tensor(slots, device=self._device)] = torch.cat([said, worst], dim=1)
+        for slot in slots:
+            self._holds[slot] = self._until[slot] + HOLD_INTERVALS / self._rate
+
+    def said_of(self, windows: Tensor) -> Tensor:
+        """How probable each label is.
+
+        Args:
+            windows: (N, WINDOW_SAMPLES) float32, as `heard` makes them.
+        Returns: (N, len(LABELS)) float32.
+        """
+        size = 1 if self._on_cpu else CUDA_BATCH
+        room = -len(windows) % size
+        if room:
+            windows = torch.cat([windows, windows.new_zeros((room, WINDOW_SAMPLES))])
+        with torch.inference_mode():
+            said = [
+                self._net(self._spectra(part).contiguous(memory_format=torch.channels_last)).sigmoid()
+                for part in torch.split(windows, size)
+            ]
+        return torch.cat(said)[: len(windows) - room].clone()

@@ -1,0 +1,45 @@
+"""The audio network with its weights, ready for use."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from models.audio_net import AudioNet, LogMel
+from models.weight_files import SHIPPED, WeightsError, read_weights
+
+SHIPPED_AUDIO: Final = SHIPPED / "audio.safetensors"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audio:
+    """The network for use.
+
+    Args:
+        net: folded, channels last, float32.
+        spectra: makes what it sees.
+        version: of the weights, as their file says.
+    """
+
+    net: AudioNet
+    spectra: LogMel
+    version: str
+
+
+def load_audio(path: Path | None = None) -> Audio:
+    """The network with the weights of a file; those of the package unless told.
+
+    Raises: WeightsError if the file is not what it should be.
+    """
+    tensors, about = read_weights(path or SHIPPED_AUDIO, "audio")
+    net = AudioNet().folded()
+    wanted = {name: tensor.shape for name, tensor in net.state_dict().items()}
+    if {name: tensor.shape for name, tensor in tensors.items()} != wanted:
+        raise WeightsError(f"{path} has tensors of another shape than this version's network; train it anew")
+    if not all(math.isfinite(float(tensor.float().abs().sum())) for tensor in tensors.values()):
+        raise WeightsError(f"{path} holds numbers that are none; train it anew")
+    net.load_state_dict(tensors)
+    net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Audio(net, LogMel().eval().requires_grad_(False), about.get("version", ""))

@@ -1,0 +1,91 @@
+"""How good the audio network is, on windows of sources that it was never trained on."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models.audio_labels import LABELS
+from models.audio_net import AudioNet
+from models.evaluate import failures_of, figures_of
+from models.synthesis.sound_cases import UNKNOWN, unpacked
+from models.train_audio import Windows
+
+_BATCH: Final = 32
+# Shares of clean windows that may be called damaged, for which the share that is found is told.
+_FALSE_SHARES: Final = (0.001, 0.01, 0.05)
+
+Floats = npt.NDArray[np.float64]
+
+
+def heard_in(net: AudioNet, mel: npt.NDArray[np.uint8]) -> Floats:
+    """(N, labels): what the network says of kept spectrograms."""
+    told = []
+    with torch.inference_mode():
+        for start in range(0, len(mel), _BATCH):
+            inputs = unpacked(torch.from_numpy(mel[start : start + _BATCH]))
+            logits = net(inputs.contiguous(memory_format=torch.channels_last))
+            told.append(torch.sigmoid(logits).numpy().astype(np.float64))
+    return np.concatenate(told)
+
+
+def evaluate_audio(net: AudioNet, paths: list[Path]) -> Mapping[str, Any]:
+    """All figures.
+
+    Args:
+        net: folded.
+        paths: shards of held-out sources.
+    Returns: by label what `figures_of` tells, with what is found at a few shares of false ones; what each kind of
+        window is taken for; and the sources.
+    """
+    data = Windows(paths)
+    told = heard_in(net, data.mel)
+    labels: dict[str, Any] = {}
+    for index, label in enumerate(LABELS):
+        known = data.truth[:, index] != UNKNOWN
+        scores, truth = told[known, index], data.truth[known, index] == 1
+        labels[label] = figures_of(scores, truth) | {"found_at_false_share": _found_at(scores, truth)}
+    made = np.array([path.stem.startswith("made-") for path in paths])[data.source]
+    return {
+        "sources": [path.stem for path in paths],
+        "windows": len(told),
+        "labels": labels,
+        "labels_of_real_sources": {
+            label: figures_of(told[known, index], data.truth[known, index] == 1)["average_precision"]
+            for index, label in enumerate(LABELS)
+            for known in [(data.truth[:, index] != UNKNOWN) & ~made]
+        },
+        "taken_for": _taken_for(told, data.truth),
+        "failures": {
+            label: failures_of(told[:, index], data.truth[:, index] == 1, data.truth[:, index] != UNKNOWN, data.kind, 4)
+            for index, label in enumerate(LABELS)
+        },
+    }
+
+
+def _found_at(scores: Floats, truth: npt.NDArray[np.bool_]) -> dict[str, float | None]:
+    """The share of the true ones that is found where so many of the false ones are called true."""
+    false = np.sort(scores[~truth])[::-1]
+    if not len(false) or not truth.any():
+        return {}
+    return {
+        f"{share:g}": round(float((scores[truth] > false[min(len(false) - 1, int(share * len(false)))]).mean()), 4)
+        for share in _FALSE_SHARES
+    }
+
+
+def _taken_for(told: Floats, truth: npt.NDArray[np.uint8]) -> dict[str, dict[str, float]]:
+    """Of the windows with one label, the share that is also told another that they do not have."""
+    found: dict[str, dict[str, float]] = {}
+    for index, label in enumerate(LABELS):
+        there = truth[:, index] == 1
+        found[label] = {
+            other: round(float((told[without, k] >= 0.5).mean()), 3)
+            for k, other in enumerate(LABELS)
+            for without in [there & (truth[:, k] == 0)]
+            if k != index and without.any()
+        }
+    return found

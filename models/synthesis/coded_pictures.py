@@ -1,0 +1,76 @@
+"""Pictures through real coders, as a broadcaster would code them, starved of bits, and as they are shown again."""
+
+import io
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+
+from models.synthesis.picture import Picture
+from models.synthesis.picture_clip import planes_of, starve
+
+
+def coded(pictures: Sequence[Picture], rate: Fraction, rng: np.random.Generator) -> list[Picture]:
+    """The pictures after a broadcaster's coder."""
+    context: Any = av.CodecContext.create("libx264", "w")
+    height, width = pictures[0][0].shape
+    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+    context.framerate, context.time_base, context.thread_count = rate, 1 / rate, 1
+    context.max_b_frames = int(rng.integers(0, 3))
+    context.options = {"crf": str(int(rng.integers(16, 30))), "preset": "veryfast"}
+    return _through(context, "h264", pictures, rate)
+
+
+def coarsely_coded(pictures: Sequence[Picture], rate: Fraction, rng: np.random.Generator) -> list[Picture]:
+    """The pictures after a coder that was given next to no bits."""
+    if rng.random() < 0.4:
+        return starve(pictures, rate, int(rng.integers(14, 32)))
+    context: Any = av.CodecContext.create("libx264" if rng.random() < 0.6 else "mpeg2video", "w")
+    height, width = pictures[0][0].shape
+    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+    context.framerate, context.time_base, context.thread_count = rate, 1 / rate, 1
+    if context.name == "libx264":
+        filtered = "1:0" if rng.random() < 0.4 else "0:0"
+        context.options = {"crf": str(int(rng.integers(36, 50))), "preset": "veryfast",
+                           "x264-params": f"no-deblock={filtered[0]}"}  # fmt: skip
+        return _through(context, "h264", pictures, rate)
+    context.qmin, context.qmax = int(rng.integers(16, 30)), 31
+    context.bit_rate = 1000
+    return _through(context, "mpeg2video", pictures, rate)
+
+
+def _through(encoder: Any, codec: str, pictures: Sequence[Picture], rate: Fraction) -> list[Picture]:
+    decoder: Any = av.CodecContext.create(codec, "r")
+    decoder.thread_count = 1
+    height, width = pictures[0][0].shape
+    shown: list[Picture] = []
+    for index, picture in enumerate((*pictures, None)):
+        frame = None
+        if picture is not None:
+            frame = av.VideoFrame(width, height, "yuv420p")
+            for plane, samples in zip(frame.planes, picture, strict=True):
+                rows = np.zeros((samples.shape[0], plane.line_size), np.uint8)
+                rows[:, : samples.shape[1]] = samples
+                plane.update(rows.tobytes())
+            frame.pts, frame.time_base = index, 1 / rate
+        for packet in (*encoder.encode(frame), *([None] if picture is None else [])):
+            shown += (planes_of(decoded, 8) for decoded in decoder.decode(packet))
+    return shown
+
+
+def decoded_pictures(stream: bytes) -> Iterator[tuple[float, Picture]]:
+    """Time and planes of every picture that a decoder shows of a transport stream, in the order of their showing."""
+    opened: Any = av.open(io.BytesIO(stream), format="mpegts")
+    with opened as container:
+        track = container.streams.video[0]
+        track.codec_context.thread_count = 1
+        for packet in container.demux(track):
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                continue
+            for frame in frames:
+                if frame.pts is not None and frame.format.name in ("yuv420p", "yuvj420p"):
+                    yield round(float(frame.pts * track.time_base), 4), planes_of(frame, 8)

@@ -1,0 +1,59 @@
+"""Pictures of coded streams that lost or changed bytes, as a decoder shows them, with their truth."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+
+from models.artifact_net import LABELS
+from models.synthesis.coded_damage import VISIBLE_ERROR, damage_stream
+from models.synthesis.coded_pictures import decoded_pictures
+from models.synthesis.picture import Picture
+from models.synthesis.picture_windows import LONG
+from models.synthesis.tile_truth import Case, apart, clean_truth, colour_apart, graded, unsure
+
+
+def damaged_cases(
+    pictures: Sequence[Picture], rate: Fraction, codec: str, kind: str, rng: np.random.Generator, each: int
+) -> Iterator[Case]:
+    """Pictures of a coded stream that lost or changed bytes, as the decoder shows them.
+
+    Args:
+        pictures: of a window.
+        rate: pictures per second.
+        codec, kind: see coded_damage.
+        rng: of what is random.
+        each: most pictures.
+    """
+    strength = float(rng.choice([0.05, 0.15, 0.3, 0.6]))
+    whole, spoilt = damage_stream(
+        pictures, codec, kind, rate=rate, start=0.15 * LONG / float(rate), end=0.9 * LONG / float(rate),
+        strength=strength, seed=int(rng.integers(1 << 30)), every=float(rng.choice([0.25, 0.5])) * LONG / float(rate),
+        gop_seconds=float(rng.choice([0.5, 1.0, 2.0])), coder=_some_coder(codec, rng),
+    )  # fmt: skip
+    clean, shown = dict(decoded_pictures(whole)), list(decoded_pictures(spoilt))
+    pairs = [(a, b) for a, b in pairwise(shown) if b[0] in clean]
+    pairs = [(a, b) for a, b in pairs if a[1][0].shape == b[1][0].shape == clean[b[0]][0].shape]
+    errors = [apart(now[1][0], clean[now[0]][0]) for _, now in pairs]
+    colours = [colour_apart(now[1], clean[now[0]]) for _, now in pairs]
+    # Chroma counts as luma does: what turned green is seen.
+    bad = [np.maximum(e, c) for e, c in zip(errors, colours, strict=True)]
+    seen = [k for k, b in enumerate(bad) if (b >= VISIBLE_ERROR).any()]
+    rest = [k for k, b in enumerate(bad) if (b < 3.0).all()]
+    chosen = [*rng.permutation(seen)[: each - 1], *rng.permutation(rest)[:1]]
+    for k in chosen:
+        (_, earlier), (_, now) = pairs[int(k)]
+        truth = graded(clean_truth(now), "corruption", bad[int(k)], 3.0, VISIBLE_ERROR)
+        yield Case(earlier, now, unsure(truth, LABELS[1:], truth[..., 0] > 0), f"{codec} {kind}")
+
+
+def _some_coder(codec: str, rng: np.random.Generator) -> Mapping[str, str]:
+    """Options of an encoder, as broadcasters' differ: slices, quality and tools."""
+    slices, quality = int(rng.choice([1, 2, 4, 8])), int(rng.integers(18, 33))
+    preset = str(rng.choice(["ultrafast", "veryfast", "fast"]))
+    if codec == "h264":
+        return {"crf": str(quality), "preset": preset, "slices": str(slices)}
+    if codec == "hevc":
+        return {"crf": str(quality), "x265-params": f"log-level=none:slices={min(slices, 3)}:open-gop=0"}
+    return {}

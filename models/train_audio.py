@@ -1,0 +1,261 @@
+"""`avjury train audio`: makes the training data where it is not there yet, and trains for a given time.
+
+Everything is kept in one folder, as by `avjury train artifact`: the windows of each source, the state to go on from,
+and the curves.
+"""
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import av.error
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
+
+from models.audio_labels import CONTENT, LABELS
+from models.audio_net import AudioNet
+from models.synthesis.held_out import is_held_out
+from models.synthesis.made_sound import has_speech
+from models.synthesis.sound_cases import UNKNOWN, SoundSource, clip_source, made_source, make_sound_shard, unpacked
+from models.training_state import load_state, save_state, write_curve
+from models.weight_files import write_weights
+
+SOUND_SUFFIXES: Final = frozenset(
+    (".mp4", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".mpg", ".mpeg", ".avi", ".mxf", ".flv", ".wav", ".flac", ".ogg",
+     ".opus", ".mp3", ".m4a", ".aac", ".tta")
+)  # fmt: skip
+# Made-up sounds: speech, music and other noises in turn. Of each kind one in three is held out.
+MADE: Final = 18
+BATCH: Final = 32
+SAVE_SECONDS: Final = 60.0
+# So many times each window is heard before others take its place.
+PASSES: Final = 8
+AVERAGED_STEPS: Final = 200
+CONTENT_FILE: Final = "content.json"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioTrainSettings:
+    """How to train.
+
+    Args:
+        media: folder of clean clips and sound files. A file `content.json` in it may say what some of them are:
+            their names, each with a list of "speech", "music", "other".
+        work: folder of what is made on the way.
+        weights: file to write.
+        minutes: how long to train in all, over all starts; what it takes to make the windows is not counted.
+        seed: of what is random.
+        threads: of torch.
+        skip: clips whose name begins so are left out, as damaged ones.
+        windows: of each source and turn.
+        device: where to train.
+        rate: highest rate of learning.
+    """
+
+    media: Path
+    work: Path
+    weights: Path
+    minutes: float = 60.0
+    seed: int = 1
+    threads: int = 1
+    skip: tuple[str, ...] = ()
+    windows: int = 24
+    device: str = "cpu"
+    rate: float = 2e-3
+    made: int = field(default=MADE)
+
+
+def sounds_of(media: Path, skip: tuple[str, ...] = ()) -> list[Path]:
+    """The clips and sound files of a folder and of those in it, in the order of their names."""
+    found = (path for path in sorted(media.rglob("*")) if path.suffix.lower() in SOUND_SUFFIXES)
+    return [path for path in found if not path.name.startswith(skip or ("\0",))]
+
+
+def content_of(media: Path) -> dict[str, tuple[str, ...]]:
+    """What is known of the content of a folder's files, by their names.
+
+    Raises: ValueError if the file that says so is not what it should be.
+    """
+    path = media / CONTENT_FILE
+    if not path.exists():
+        return {}
+    told = json.loads(path.read_text(encoding="utf-8"))
+    for name, kinds in told.items():
+        if not isinstance(kinds, list) or not set(kinds) <= set(CONTENT):
+            raise ValueError(f"{path}: {name} is {kinds!r}, not a list of {', '.join(CONTENT)}")
+    return {name: tuple(kinds) for name, kinds in told.items()}
+
+
+def sound_sources(settings: AudioTrainSettings, held_out: bool) -> list[Path | int]:
+    """The sources that are trained on, or those that are held out: files, and numbers of made-up sounds."""
+    real: list[Path | int] = [p for p in sounds_of(settings.media, settings.skip) if is_held_out(p.name) == held_out]
+    made = [n for n in range(settings.made) if (n // len(CONTENT) % 3 == 2) == held_out]
+    return real + [n for n in made if CONTENT[n % len(CONTENT)] != "speech" or has_speech()]
+
+
+def make_sound_shards(settings: AudioTrainSettings, held_out: bool, say: Say, turn: int = 0) -> list[Path]:
+    """The windows of every source, made where they are not there yet.
+
+    Args:
+        settings: which sources, and how many windows of each.
+        held_out: those that are not trained on.
+        say: gets a line for each source.
+        turn: each turn has other windows, spoilt in other ways.
+    """
+    content, paths = content_of(settings.media), []
+    for source in sound_sources(settings, held_out):
+        path = _shard_path(settings.work, source, turn)
+        if not path.exists():
+            try:
+                opened = _opened(source, settings.seed, content)
+            except (av.error.FFmpegError, ValueError, IndexError) as error:
+                say(f"{source}: left out: {error}")
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shard = make_sound_shard(opened, settings.seed + 1000 * turn, settings.windows)
+            unfinished = path.with_suffix(".part.npz")
+            np.savez(unfinished, allow_pickle=False, **dict(shard))
+            unfinished.replace(path)
+            say(f"{path.stem}: {len(shard['mel'])} windows")
+        paths.append(path)
+    return paths
+
+
+def _opened(source: Path | int, seed: int, content: dict[str, tuple[str, ...]]) -> SoundSource:
+    if isinstance(source, int):
+        return made_source(source, seed)
+    return clip_source(source, content.get(source.name))
+
+
+def _shard_path(work: Path, source: Path | int, turn: int) -> Path:
+    folder = "windows" if turn == 0 else f"windows-{turn}"
+    return work / folder / f"{source.name if isinstance(source, Path) else f'made-{source}'}.npz"
+
+
+class Windows:
+    """The windows of many sources in memory.
+
+    Args:
+        paths: of the shards.
+    """
+
+    def __init__(self, paths: list[Path]) -> None:
+        shards: list[dict[str, npt.NDArray[Any]]] = []
+        for path in paths:
+            with np.load(path) as file:
+                shards.append({name: file[name] for name in ("mel", "truth", "kind")})
+        self.mel, self.truth, self.kind = (
+            np.concatenate([shard[name] for shard in shards]) for name in ("mel", "truth", "kind")
+        )
+        self.source = np.repeat(np.arange(len(paths)), [len(shard["mel"]) for shard in shards])
+
+    def batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """All windows once, in another order, and otherwise loud, bright and placed at random."""
+        order = rng.permutation(len(self.mel))
+        for start in range(0, len(order) - BATCH + 1, BATCH):
+            index = order[start : start + BATCH]
+            mel = unpacked(torch.from_numpy(self.mel[index]))
+            mel = torch.roll(mel, int(rng.integers(mel.shape[3])), dims=3)
+            count, bands = len(index), mel.shape[2]
+            louder = torch.from_numpy(rng.normal(0, 2.5, (count, 1, 1, 1)).astype(np.float32))
+            tilt = torch.from_numpy(rng.normal(0, 2.0, (count, 1, 1, 1)).astype(np.float32))
+            mel = mel + louder + tilt * torch.linspace(-1, 1, bands)[None, None, :, None]
+            yield mel.clamp(min=-110.0), torch.from_numpy(self.truth[index])
+
+
+def audio_loss(logits: Tensor, truth: Tensor) -> Tensor:
+    """Cross entropy over what is known, each label weighing the same.
+
+    Args:
+        logits: (N, labels).
+        truth: (N, labels) uint8.
+    """
+    known = (truth != UNKNOWN).float()
+    each = functional.binary_cross_entropy_with_logits(logits.float(), (truth == 1).float(), reduction="none")
+    return ((each * known).sum(dim=0) / known.sum(dim=0).clamp(min=1.0)).mean()
+
+
+def train_audio(settings: AudioTrainSettings, say: Say) -> Path:
+    """Train until the minutes are over, going on from where an earlier start ended.
+
+    Returns: the weights that were written.
+    Raises: ValueError if there is nothing to train on.
+    """
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    settings.work.mkdir(parents=True, exist_ok=True)
+    device = torch.device(settings.device)
+    net = AudioNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(net.parameters(), lr=settings.rate, weight_decay=1e-2)
+    state = settings.work / "state.safetensors"
+    spent, step, epoch = load_state(state, net, optimizer) if state.exists() else (0.0, 0, 0)
+    mean = AveragedModel(net, avg_fn=_nearer, use_buffers=True)
+    whole, turn, data = settings.minutes * 60, -1, None
+    losses: list[float] = []
+    saved = time.monotonic()
+    while spent < whole:
+        if data is None or turn != epoch // PASSES:
+            turn = epoch // PASSES
+            data = Windows(make_sound_shards(settings, held_out=False, say=say, turn=turn))
+            if len(data.mel) < BATCH:
+                raise ValueError(f"{len(data.mel)} windows are too few to train on: {BATCH} make a batch")
+            say(f"turn {turn}: {len(data.mel)} windows")
+        before, began = spent, time.monotonic()
+        net.train()
+        for mel, truth in data.batches(np.random.default_rng([settings.seed, epoch])):
+            done = min(spent / whole, 1.0)
+            rate = settings.rate * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-5
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            inputs = mel.to(device).contiguous(memory_format=torch.channels_last)
+            with torch.autocast(device.type, torch.bfloat16):
+                logits = net(inputs)
+            loss = audio_loss(logits, truth.to(device))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            mean.update_parameters(net)
+            step += 1
+            losses.append(float(loss.detach()))
+            spent = before + time.monotonic() - began
+            if time.monotonic() - saved >= SAVE_SECONDS or spent >= whole:
+                saved = time.monotonic()
+                row = {"seconds": round(spent, 1), "step": step, "epoch": epoch, "loss": float(np.mean(losses)),
+                       "rate": rate}  # fmt: skip
+                write_curve(settings.work / "curve.jsonl", row)
+                say(f"{spent / 60:.1f} min, step {step}, epoch {epoch}: loss {row['loss']:.4f}")
+                losses.clear()
+                save_state(state, net, optimizer, (spent, step, epoch))
+                _export(mean.module, settings)
+            if spent >= whole:
+                break
+        epoch += 1
+        save_state(state, net, optimizer, (spent, step, epoch))
+    _export(mean.module, settings)
+    return settings.weights
+
+
+def _nearer(mean: Tensor, now: Tensor, count: Tensor | int) -> Tensor:
+    """The mean of the weights, which follows faster while there were few."""
+    if not mean.is_floating_point():
+        return now
+    return torch.lerp(mean, now, max(1 / AVERAGED_STEPS, 5 / (float(count) + 5)))
+
+
+def _export(net: torch.nn.Module, settings: AudioTrainSettings) -> None:
+    assert isinstance(net, AudioNet)
+    folded = copy.deepcopy(net).to("cpu").folded()
+    about = {"network": "audio", "version": "1", "labels": ",".join(LABELS), "seed": str(settings.seed)}
+    write_weights(settings.weights, folded.state_dict(), about)

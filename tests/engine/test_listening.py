@@ -1,0 +1,187 @@
+"""The audio network in the engine: which windows it hears, what it says of them, and for how long that holds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from audio_blocks import SAMPLE_RATE
+
+from engine.batch import Batcher
+from engine.errors import ConfigError
+from engine.measure import Measure
+from engine.measure.columns import AUDIO_COLUMNS
+from engine.measure.listening import AudioNetworkUse
+from engine.media import AudioBlock
+from engine.networks import audio_network_of
+from engine.pipeline import check
+from engine.spec import AudioNetworkSettings, EngineSettings, StreamSpec
+from models.audio_labels import DEFECTS, LABELS
+from models.audio_net import AudioNet, LogMel
+from models.audio_weights import Audio
+from models.synthesis.sound_clip import write_sound
+from models.weight_files import write_weights
+
+CPU = torch.device("cpu")
+FIRST = AUDIO_COLUMNS.index("network_hum")
+SOUND = AUDIO_COLUMNS.index("network_sound")
+TONE, SPEECH = LABELS.index("hum"), LABELS.index("speech")
+
+
+def hearing_net():
+    """A network that calls hum what is loud low down and speech what is loud in the middle; nobody had to train it."""
+    net = AudioNet().folded()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+        net.layers[0][0].weight[0, 0, 1, 1] = 1.0
+        for index in (1, 3, 5):
+            net.layers[index][0].weight[0, 0, 1, 1] = 1.0
+        # Rows of the last map, whose first channel is the level: every sixteenth band, around 40 and 640 Hz.
+        net.head.weight[TONE, 0] = 6.0
+        net.head.weight[SPEECH, 1] = 6.0
+        net.head.bias.fill_(-4.0)
+    net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return Audio(net, LogMel().eval().requires_grad_(False), "test")
+
+
+@pytest.fixture(scope="module")
+def audio():
+    return hearing_net()
+
+
+@dataclass
+class Stream:
+    """Blocks of sound of one slot."""
+
+    slot: int
+    sound: np.ndarray
+
+    def block(self, number, pts=None):
+        part = self.sound[:, 4800 * number : 4800 * (number + 1)]
+        samples = np.zeros((len(self.sound), 4800), np.float32)
+        samples[:, : part.shape[1]] = part
+        return AudioBlock(str(self.slot), number / 10 if pts is None else pts, samples, part.shape[1],
+                          (1.0,) * len(self.sound), 1.0)  # fmt: skip
+
+
+def tone(hertz, seconds, channels=2, level=0.5):
+    wave = level * np.sin(2 * np.pi * hertz * np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE)
+    return np.tile(wave.astype(np.float32), (channels, 1))
+
+
+def measure_with(audio, rate=1.0, slots=2, wanted=("hum",)):
+    measure = Measure(CPU, slots, audio_network=AudioNetworkUse(audio, rate))
+    for slot in range(slots):
+        measure.open_slot(slot, {}, set(wanted))
+    return measure
+
+
+@dataclass
+class One:
+    """A queue of one block."""
+
+    block: AudioBlock | None
+
+    def take(self):
+        block, self.block = self.block, None
+        return block
+
+
+def rows_of(measure, *batches):
+    """Values of batches of (slot, block), in the order of the slots."""
+    batcher = Batcher(CPU, 8, 0.0)
+    return [measure.sound(batcher.sound({slot: One(block) for slot, block in batch})).values.clone()
+            for batch in batches]  # fmt: skip
+
+
+def heard_at(rows, row=0):
+    return [n for n, values in enumerate(rows) if not bool(values[row, FIRST].isnan())]
+
+
+def test_nothing_is_said_before_two_seconds_and_then_it_holds(audio):
+    stream = Stream(0, tone(50, 5.0))
+    rows = rows_of(measure_with(audio), *([(0, stream.block(n))] for n in range(50)))
+    assert heard_at(rows) == list(range(19, 50))
+    said = rows[19][0, FIRST:]
+    assert float(said[TONE]) > 0.9
+    assert float(said[SPEECH]) < 0.1
+    assert float(rows[19][0, SOUND]) == float(said[: len(DEFECTS)].max())
+
+
+def test_what_it_says_is_of_the_last_two_seconds(audio):
+    sound = np.concatenate([tone(50, 3.0), tone(640, 4.0)], axis=1)
+    rows = rows_of(measure_with(audio), *([(0, Stream(0, sound).block(n))] for n in range(70)))
+    hums = [float(values[0, FIRST + TONE]) > 0.5 for values in rows]
+    assert hums[19]
+    assert not hums[49]  # 3.0 to 5.0 s
+    assert float(rows[49][0, FIRST + SPEECH]) > 0.5
+
+
+def test_it_does_not_hear_across_a_gap(audio):
+    stream = Stream(0, tone(50, 4.0))
+    times = [n / 10 if n < 15 else n / 10 + 1.0 for n in range(40)]
+    rows = rows_of(measure_with(audio), *([(0, stream.block(n, times[n]))] for n in range(40)))
+    assert heard_at(rows)[0] == 15 + 19
+
+
+def test_at_a_lower_rate_and_without_time_it_says_nothing_new(audio):
+    stream = Stream(0, tone(50, 12.0))
+    measure = measure_with(audio, rate=0.5)
+    before = rows_of(measure, *([(0, stream.block(n))] for n in range(30)))
+    measure.listening.share = 0.0
+    after = rows_of(measure, *([(0, stream.block(n))] for n in range(30, 90)))
+    assert heard_at(before)[0] == 19
+    # What was said at 2 s (the step at 2 s) holds for one and a half intervals of 2 s, then nothing is known.
+    assert heard_at(after)[-1] + 30 <= 59
+    measure.listening.share = 1.0
+    assert heard_at(rows_of(measure, *([(0, stream.block(n))] for n in range(90, 120))))
+
+
+def test_what_is_said_does_not_depend_on_other_streams(audio):
+    one, other = Stream(0, tone(50, 3.0)), Stream(1, tone(640, 3.0, channels=1))
+    alone = rows_of(measure_with(audio), *([(0, one.block(n))] for n in range(30)))
+    beside = rows_of(measure_with(audio), *([(1, other.block(n)), (0, one.block(n))] for n in range(30)))
+    for a, b in zip(alone, beside, strict=True):
+        torch.testing.assert_close(b[0, FIRST:], a[0, FIRST:], rtol=0, atol=0, equal_nan=True)
+    assert float(beside[29][1, FIRST + TONE]) < 0.5
+
+
+def test_a_stream_that_does_not_ask_is_not_heard(audio):
+    measure = measure_with(audio, wanted=("quiet",))
+    assert not measure.listening.runs
+    stream = Stream(0, tone(50, 3.0))
+    rows = rows_of(measure, *([(0, stream.block(n))] for n in range(30)))
+    assert heard_at(rows) == []
+
+
+def test_a_slot_begins_anew_with_its_next_stream(audio):
+    measure, stream = measure_with(audio), Stream(0, tone(50, 3.0))
+    rows_of(measure, *([(0, stream.block(n))] for n in range(25)))
+    measure.close_slot(0)
+    measure.open_slot(0, {}, {"hum"})
+    rows = rows_of(measure, *([(0, stream.block(n))] for n in range(25)))
+    assert heard_at(rows)[0] == 19
+
+
+def test_from_a_file_to_the_measures(audio, tmp_path):
+    weights = tmp_path / "mine.safetensors"
+    write_weights(weights, audio.net.state_dict(), {"network": "audio", "version": "mine"})
+    clip = tmp_path / "hum.flac"
+    write_sound(clip, tone(50, 6.0))
+    settings = EngineSettings(device="cpu", trace=True, audio_network=AudioNetworkSettings(0.5, weights))
+    [outcome] = check([StreamSpec("s", str(clip), {"audio.hum": {}})], settings)
+    said = outcome.trace["audio"].values[:, FIRST + TONE]
+    assert np.count_nonzero(~np.isnan(said)) >= 40
+    assert np.nanmin(said) > 0.9
+    [outcome] = check([StreamSpec("s", str(clip), {"audio.hum": {}})], EngineSettings(device="cpu", trace=True))
+    assert np.isnan(outcome.trace["audio"].values[:, FIRST:]).all()
+
+
+def test_weights_that_cannot_be_used_are_an_error_with_a_remedy(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    torch.save({"weights": torch.zeros(3)}, path)
+    with pytest.raises(ConfigError, match="pickle"):
+        audio_network_of(AudioNetworkSettings(0.5, path))
+    assert audio_network_of(AudioNetworkSettings(windows_per_second=0)) is None
+    assert audio_network_of(None) is None
