@@ -124,7 +124,12 @@ class Absence:
 
     def is_due(self, now: float) -> bool:
         """Whether `due` has a row."""
-        return self._due and self.last is not None and now - self.last >= self.due_seconds
+        return now >= self.due_at
+
+    @property
+    def due_at(self) -> float:
+        """Media second from which on `due` has a row, as far as is known now."""
+        return self.last + self.due_seconds if self._due and self.last is not None else math.inf
 
     @property
     def due_at(self) -> float:

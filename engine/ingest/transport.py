@@ -69,6 +69,8 @@ class TransportWatch:
         self._newest: dict[Track, float] = {}  # decoding time of the newest packet; empty for streams without times
         self._ticks: dict[Track, tuple[int, int]] = {}  # seconds of a tick, as a fraction
         self._told = float(int(begin))  # up to where rows were given
+        self.next_at = self._told + TICK_SECONDS
+        """Media second before which `rows` gives none."""
         self._ended = False
         self._by_video = info.video is not None
         self._codec = info.video.codec if info.video is not None else ""
@@ -251,8 +253,8 @@ class TransportWatch:
             until: up to where pictures or sound were decoded.
             last: nothing comes after it.
         """
-        if not last and until < self._told + TICK_SECONDS:
-            return self._due(until)
+        if not last and until < self.next_at:
+            return []
         known = until if last else min(until, self._settled())
         rows: list[Row] = []
         if self._ts is not None and self._places and self._told + TICK_SECONDS <= known:
@@ -262,18 +264,13 @@ class TransportWatch:
             self._ended = last and end >= known
             rows += self._rows(self._told, end, last=self._ended)
             self._told = end
+        if not last and self._absences:
+            rows += self._due(known)
+        self.next_at = min([self._told + TICK_SECONDS, *(each.due_at for each in self._absences)])
         return rows
 
-    @property
-    def next_at(self) -> float:
-        """Media second before which `rows` gives none."""
-        return min([self._told + TICK_SECONDS, *(each.due_at for each in self._absences)])
-
-    def _due(self, until: float) -> list[Row]:
+    def _due(self, known: float) -> list[Row]:
         """Rows between two ticks, of what has just been gone for as long as its detector waits."""
-        if not self._absences:
-            return []
-        known = min(until, self._settled())
         due = [each for each in self._absences if each.is_due(known)]
         if due and self._ts is not None and self._places:  # what is looked for may lie in what was not read yet
             self._read(self._ts, self._places[-1][0])
