@@ -13,7 +13,7 @@ from engine.errors import ConfigError, MeasureError
 from engine.judge import Judge
 from engine.media import Measures
 
-VIDEO = ("luma_mean", "mafd", "black_ratio", "blocks", "blur")
+VIDEO = ("luma_mean", "mafd", "black_ratio", "blocks", "blur", "blocks_since")
 AUDIO = ("quiet", "quiet_lead", "quiet_tail", "short_term", "true_peak_db", "clipped")
 STREAM = ("decode_errors", "video_missing_seconds", "audio_missing_seconds")
 # Those that judge these measures; the machine is the same for all.
@@ -33,7 +33,7 @@ def measures(track, columns, slots, start, until, values, device="cpu"):
 
 
 def picture(at, mafd=0.5, black=0.0, blocks=0.0, blur=2.0):
-    return at, at, [100.0, mafd, black, blocks, blur]
+    return at, at, [100.0, mafd, black, blocks, blur, 0.0]
 
 
 def video(rows, judge, slot=0):
