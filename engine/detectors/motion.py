@@ -108,8 +108,9 @@ STUTTER = Detector(
     make_rule=_above,
     onset=OnsetRule.EARLIER,
     since="stutter_since",
-    # Lost pictures are concealed by repeats. A freeze is none of it: it counts where motion goes on, once.
-    dominated_by=("video.corruption",),
+    # Lost pictures are concealed by repeats, and flashes of one colour repeat. A freeze is none of it: it counts where
+    # motion goes on, once.
+    dominated_by=("video.corruption", "video.flash"),
 )
 
 PARTIAL_FREEZE = Detector(

@@ -131,11 +131,6 @@ class Absence:
         """Media second from which on `due` has a row, as far as is known now."""
         return self.last + self.due_seconds if self._due and self.last is not None else math.inf
 
-    @property
-    def due_at(self) -> float:
-        """Media second before which it is not due; infinite where it has been told already."""
-        return self.last + self.due_seconds if self._due and self.last is not None else math.inf
-
 
 def in_order(rows: list[Row]) -> list[Row]:
     """The rows by the time at which they are known, those with the same times put together: each is a call."""

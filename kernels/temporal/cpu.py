@@ -34,6 +34,7 @@ _PERIOD_MIN, _PERIOD_MAX, _PERIODIC, _OPPOSED = at.PERIOD_MIN, at.PERIOD_MAX, at
 _LEAST_POWER = at.LEAST_POWER
 _FLICKER_STEP, _FLICKER_RESTS, _FLICKER_BACK = at.FLICKER_STEP, at.FLICKER_RESTS, at.FLICKER_BACK_SECONDS
 _LEVEL_TIMES, _LEVEL_OFFSET, _ONE_WAY = at.LEVEL_TIMES, at.LEVEL_OFFSET, at.ONE_WAY
+_LEVEL_CUT_RISE = at.LEVEL_CUT_RISE
 _FLASH_TOGETHER, _FLASHES_AT, _FLASHES_SIZE, _FLASHES = at.FLASH_TOGETHER, at.FLASHES_AT, at.FLASHES_SIZE, at.FLASHES
 _REPEAT_SHARE, _LEAST_MOTION, _MOST_REPEATS = at.REPEAT_SHARE, at.LEAST_MOTION, at.MOST_REPEATS
 _GOES_ON, _REPEAT_MEMORY, _STUTTER_WINDOW = at.GOES_ON, at.REPEAT_MEMORY, at.STUTTER_WINDOW_SECONDS
@@ -420,7 +421,7 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
     out[9] = _flashed_since(state, out[0], pts)
     state[_LEVEL_TIMES + int(state[_LEVELS]) % _LEVELS_SIZE] = pts
     level = level_sum / TILES
-    cuts = not fresh and cut >= _CUT_TILES and motion_sum / TILES >= _CUT_RISE * state[_MOTION]
+    cuts = not fresh and cut >= _CUT_TILES and motion_sum / TILES >= _LEVEL_CUT_RISE * state[_MOTION]
     if cuts and abs(change) <= _ONE_WAY * apart:
         state[_LEVEL_OFFSET] = state[_LEVELS_AT + (int(state[_LEVELS]) - 1) % _LEVELS_SIZE] - level
     _push(state, _LEVELS, _LEVELS_AT, _LEVELS_SIZE, level + state[_LEVEL_OFFSET])

@@ -57,6 +57,7 @@ _SHORTEST_CARD, _SAME_SCENE = tl.constexpr(at.SHORTEST_CARD_SECONDS), tl.constex
 _NEUTRAL, _DARK, _BRIGHT = tl.constexpr(at.NEUTRAL), tl.constexpr(at.DARK), tl.constexpr(at.BRIGHT)
 _FLICKER_STEP, _FLICKER_RESTS = tl.constexpr(at.FLICKER_STEP), tl.constexpr(at.FLICKER_RESTS)
 _FLASH_TOGETHER, _FLASHES = tl.constexpr(at.FLASH_TOGETHER), tl.constexpr(at.FLASHES)
+_LEVEL_CUT_RISE = tl.constexpr(at.LEVEL_CUT_RISE)
 _LEVEL_OFFSET, _ONE_WAY = tl.constexpr(at.LEVEL_OFFSET), tl.constexpr(at.ONE_WAY)
 _FLASHES_AT, _FLASHES_SIZE = tl.constexpr(at.FLASHES_AT), tl.constexpr(at.FLASHES_SIZE)
 _FLICKER_BACK, _LEVEL_TIMES = tl.constexpr(at.FLICKER_BACK_SECONDS), tl.constexpr(at.LEVEL_TIMES)
@@ -431,7 +432,7 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         change = tl.where(inside, code - tl.load(state + _LAST_LUMA + tile, mask=inside, other=0.0), 0.0)
         mixed = tl.abs(tl.sum(change, axis=0)) <= _ONE_WAY * tl.sum(tl.abs(change), axis=0)
         cut = _count(inside & (difference > _CUT_DIFFERENCE)) >= _CUT_TILES
-        cut = cut & (tl.sum(difference, axis=0) / _TILES >= _CUT_RISE * tl.load(state + _MOTION)) & (levels > 0)
+        cut = cut & (tl.sum(difference, axis=0) / _TILES >= _LEVEL_CUT_RISE * tl.load(state + _MOTION)) & (levels > 0)
         before = tl.load(state + _LEVELS_AT + (levels + _LEVELS_SIZE - 1) % _LEVELS_SIZE)
         offset = tl.where(_flag(cut & mixed), before - level, _scalar(state, _LEVEL_OFFSET, fresh, 0.0))
         tl.store(state + _LEVEL_OFFSET, offset)

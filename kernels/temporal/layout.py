@@ -45,8 +45,10 @@ PERIODIC: Final = 0.7
 OPPOSED: Final = -0.2
 LEAST_POWER: Final = 1e-12  # of a level squared: below it there is only rounding
 # The step at a cut is taken out. Brightness that pumps changes all tiles one way, a cut to another scene does not: the
-# sum of its changes is less than this share of their sizes'.
+# sum of its changes is less than this share of their sizes'. As flicker itself changes every picture, a cut rises
+# above it by less than above motion.
 ONE_WAY: Final = 0.7
+LEVEL_CUT_RISE: Final = 1.5
 # It began with the first step of this share of the largest one, and is over where there was none for some pictures: of
 # a sine of the longest period three pictures in a row have smaller steps at most. Onsets are not dated back further
 # than this: clean content flickers for a third of a second, and what lasts a second shall be seen for more than that.
@@ -72,7 +74,7 @@ REPEAT_MEMORY: Final = 32.0
 STUTTER_WINDOW_SECONDS: Final = 2.0
 LATE: Final = 1.5  # steps of the timestamps, in steps of an otherwise even stream
 EVEN: Final = 1.1
-MOST_OUTLIERS: Final = 4  # so many late steps in a row are a new rate
+MOST_OUTLIERS: Final = 3  # so many late steps in a row are a new rate
 
 # The noise below which FFmpeg's freezedetect takes two pictures for the same.
 STILL: Final = 0.001

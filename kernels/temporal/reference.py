@@ -263,7 +263,7 @@ class Temporal:
         level, change = float(luma.mean()), tiles[0] - s.luma
         many = s.times and (tiles[1] > at.CUT_DIFFERENCE).sum() >= at.CUT_TILES
         mixed = abs(float(change.sum())) <= at.ONE_WAY * float(np.abs(change).sum())
-        if many and float(tiles[1].mean()) >= at.CUT_RISE * s.motion and mixed:
+        if many and float(tiles[1].mean()) >= at.LEVEL_CUT_RISE * s.motion and mixed:
             s.offset = s.levels[-1] - level
         s.levels.append(level + s.offset)
         out: dict[str, Any] = dict.fromkeys(at.COLUMNS, 0.0)

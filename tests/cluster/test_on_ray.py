@@ -81,7 +81,10 @@ class Fleet:
 
     def _hear(self):
         while not self._stop.is_set():
-            with contextlib.suppress(httpx.HTTPError), self.api.stream("GET", "/events", timeout=5.0) as answer:
+            with (
+                contextlib.suppress(httpx.HTTPError),
+                self.api.stream("GET", "/events?types=second", timeout=5.0) as answer,
+            ):
                 kind = ""
                 for line in answer.iter_lines():
                     if self._stop.is_set():
