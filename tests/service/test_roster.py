@@ -75,3 +75,21 @@ def test_streams_of_which_nobody_is_told_go_before_all_others_in_the_order_of_th
         roster.change(roster.streams["low"], StreamPlan("low", "clip.ts", priority=7))
         assert [(m.id, m.priority) for m in told] == [("low", 7 + UNHEEDED)]
     roster.close()
+
+
+def test_an_engine_hears_nothing_of_labels_and_windows():
+    roster = Roster(FleetSettings(groups=(Group("main", slots=64),)))
+    engine = roster.engines["main"]
+    engine.ready = True
+    told = []
+    roster.say = lambda _engine, message, fds=(): told.append(message)
+    with roster.guard:
+        roster.take_in(StreamPlan("a", "clip.ts"))
+        place, session = roster.streams["a"], roster.streams["a"].session
+        told.clear()
+        roster.change(place, StreamPlan("a", "clip.ts", labels={"owner": "x"}, windows=({"days": ["sun"]},)))
+        assert told == []
+        roster.change(place, StreamPlan("a", "clip.ts", {"video.black": {}}, labels={"owner": "x"}))
+        assert [type(message) for message in told] == [Judge]
+    assert place.session == session
+    roster.close()
