@@ -26,8 +26,9 @@ import numpy as np
 import numpy.typing as npt
 from av.video.frame import PictureType
 
-from engine.demo_channels import FRAME_RATE, HEIGHT, KEY_PICTURES, WIDTH, Channel, ground, picture
+from engine.demo_channels import FRAME_RATE, KEY_PICTURES, Channel, ground, picture
 from engine.demo_channels import sound as voices
+from engine.demo_scenes import HEIGHT, WIDTH
 from engine.hardening import die_with_parent
 from models.synthesis import sound
 from models.synthesis.sound import SAMPLE_RATE

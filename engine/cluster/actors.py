@@ -16,7 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import ray
 from ray.actor import ActorHandle
@@ -329,10 +329,10 @@ class RayLink:
         if handle is None:
             return None
         try:
-            jpeg: bytes | None = ray.get(handle.thumbnail.remote(stream, part), timeout=timeout_seconds)
+            jpeg: Any = ray.get(handle.thumbnail.remote(stream, part), timeout=timeout_seconds)
         except ray.exceptions.RayError:
             return None
-        return jpeg
+        return cast("bytes | None", jpeg)
 
     def _handle(self, name: str) -> ActorHandle[Any] | None:
         if name not in self._handles:
