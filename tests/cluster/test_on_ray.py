@@ -97,6 +97,9 @@ class Fleet:
                             (time.monotonic(), datetime.fromisoformat(told["played_at"]).timestamp(), told["session"])
                         )
 
+    def engines(self):
+        return self.api.get("/engines").json()["items"]
+
     def engine_of(self, stream):
         return self.api.get(f"/streams/{stream}").json()["status"]["engine"]
 
@@ -168,7 +171,7 @@ def test_the_loss_of_the_coordinator_stops_nothing(fleet):
 
 
 def test_a_drained_engine_s_streams_go_on_without_a_gap(fleet):
-    eventually(lambda: all(row["up"] for row in fleet.api.get("/system").json()["engines"]), 120)
+    eventually(lambda: all(row["up"] for row in fleet.engines()), 120)
     source = fleet.engine_of("one")
     moved = [name for name in STREAMS if fleet.engine_of(name) == source]
     before = fleet.owners()
@@ -189,7 +192,7 @@ def test_a_drained_engine_s_streams_go_on_without_a_gap(fleet):
 
 
 def test_a_lost_node_s_streams_are_judged_by_others(fleet):
-    eventually(lambda: all(row["up"] for row in fleet.api.get("/system").json()["engines"]), 120)
+    eventually(lambda: all(row["up"] for row in fleet.engines()), 120)
     before = fleet.owners()
     lost = before["one"][0]
     streams = [name for name, (owner, _) in before.items() if owner == lost]
