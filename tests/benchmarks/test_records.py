@@ -35,7 +35,8 @@ def test_what_the_harness_writes_is_whole(written):
         "part": {"steps": 1, "kills": 5},
         "samples_of_a_quantile": {"fewest": 3, "most": 3},
     }
-    assert "pytest" in record["command"]
+    # By pytest itself, or by one of its workers.
+    assert record["command"].startswith("python ") or "pytest" in record["command"]
 
 
 @pytest.mark.parametrize(
