@@ -69,6 +69,8 @@ class Team:
         self.members = {}
         for name in names:
             self.join(name)
+        # All at once: the first one to be ready would be given everything.
+        eventually(lambda: sum(bool(one.state.get("ready")) for one in self.owners.engines()) == len(names), 20)
         self._stop = threading.Event()
         self.coordinator = Coordinator(self.owners, Limits(moves=50))
         self._thread = threading.Thread(target=self._coordinate)
@@ -158,8 +160,12 @@ def test_streams_are_shared_out_and_what_is_found_shows_in_front(team):
     assert (seen["stream"], seen["detector"], seen["state"]) == ("s0", "video.black", "open")
     owner.fleet.report("s0", "closed")
     eventually(lambda: incidents(made)[0]["state"] == "closed", 10)
-    shown = made.api.get("/api/v1/streams/s0").json()["status"]
-    assert (shown["state"], shown["engine"]) == ("running", owner.name)
+
+    def shown():
+        status = made.api.get("/api/v1/streams/s0").json()["status"]
+        return status["state"], status["engine"]
+
+    eventually(lambda: shown() == ("running", owner.name), 10)
     assert made.api.get("/api/v1/streams/s0/thumbnail").status_code == 200
 
 
