@@ -1,5 +1,9 @@
 """The networks of an engine, with the weights that its settings name."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
 from engine.errors import ConfigError
 from engine.measure.listening import AudioNetworkUse
 from engine.measure.network import NetworkUse
@@ -9,6 +13,8 @@ from models.audio_weights import load_audio
 from models.sync_weights import Sync, load_sync
 from models.weight_files import WeightsError
 
+T = TypeVar("T")
+
 
 def network_of(settings: NetworkSettings | None) -> NetworkUse | None:
     """The artifact network for an engine, if it is to be used.
@@ -17,15 +23,7 @@ def network_of(settings: NetworkSettings | None) -> NetworkUse | None:
     """
     if settings is None or settings.pictures_per_second <= 0:
         return None
-    try:
-        artifact = load_artifact(settings.weights)
-    except WeightsError as error:
-        raise ConfigError(
-            "cannot use the network's weights",
-            stream="" if settings.weights is None else str(settings.weights),
-            why=str(error),
-            remedy="write weights with avjury train, or leave engine.network.weights out",
-        ) from error
+    artifact = _read(load_artifact, settings.weights, "network", "artifact")
     return NetworkUse(artifact, settings.pictures_per_second, settings.judges)
 
 
@@ -36,16 +34,7 @@ def audio_network_of(settings: AudioNetworkSettings | None) -> AudioNetworkUse |
     """
     if settings is None or settings.windows_per_second <= 0:
         return None
-    try:
-        audio = load_audio(settings.weights)
-    except WeightsError as error:
-        raise ConfigError(
-            "cannot use the audio network's weights",
-            stream="" if settings.weights is None else str(settings.weights),
-            why=str(error),
-            remedy="write weights with avjury train audio, or leave engine.audio_network.weights out",
-        ) from error
-    return AudioNetworkUse(audio, settings.windows_per_second)
+    return AudioNetworkUse(_read(load_audio, settings.weights, "audio_network", "audio"), settings.windows_per_second)
 
 
 def sync_network_of(settings: SyncNetworkSettings | None) -> Sync | None:
@@ -55,12 +44,17 @@ def sync_network_of(settings: SyncNetworkSettings | None) -> Sync | None:
     """
     if settings is None or not settings.judges:
         return None
+    return _read(load_sync, settings.weights, "sync_network", "sync")
+
+
+def _read(load: Callable[[Path | None], T], weights: Path | None, key: str, name: str) -> T:
+    """Weights as `load` reads them; `key` is that of the settings, `name` what `avjury train` calls the network."""
     try:
-        return load_sync(settings.weights)
+        return load(weights)
     except WeightsError as error:
         raise ConfigError(
-            "cannot use the sync network's weights",
-            stream="" if settings.weights is None else str(settings.weights),
+            f"cannot use the weights of the {name} network",
+            stream="" if weights is None else str(weights),
             why=str(error),
-            remedy="write weights with avjury train sync, or leave engine.sync_network.weights out",
+            remedy=f"write weights with avjury train {name}, or leave engine.{key}.weights out",
         ) from error

@@ -1,6 +1,5 @@
 """The artifact network with its weights, ready for use, and the point at which it may judge."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Final
 import torch
 
 from models.artifact_net import ArtifactNet
-from models.weight_files import SHIPPED, WeightsError, read_weights
+from models.weight_files import SHIPPED, WeightsError, put_into, read_weights
 
 SHIPPED_WEIGHTS: Final = SHIPPED / "artifact.safetensors"
 
@@ -69,11 +68,6 @@ def load_artifact(path: Path | None = None) -> Artifact:
     """
     tensors, about = read_weights(path or SHIPPED_WEIGHTS, "artifact")
     net = ArtifactNet().folded()
-    wanted = {name: tensor.shape for name, tensor in net.state_dict().items()}
-    if {name: tensor.shape for name, tensor in tensors.items()} != wanted:
-        raise WeightsError(f"{path} has tensors of another shape than this version's network; train it anew")
-    if not all(math.isfinite(float(tensor.float().abs().sum())) for tensor in tensors.values()):
-        raise WeightsError(f"{path} holds numbers that are none; train it anew")
-    net.load_state_dict(tensors)
+    put_into(net, tensors, path)
     net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Artifact(net, OperatingPoint.of(about), about.get("version", ""))

@@ -1,6 +1,5 @@
 """The audio network with its weights, ready for use."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -8,7 +7,7 @@ from typing import Final
 import torch
 
 from models.audio_net import AudioNet, LogMel
-from models.weight_files import SHIPPED, WeightsError, read_weights
+from models.weight_files import SHIPPED, put_into, read_weights
 
 SHIPPED_AUDIO: Final = SHIPPED / "audio.safetensors"
 
@@ -35,11 +34,6 @@ def load_audio(path: Path | None = None) -> Audio:
     """
     tensors, about = read_weights(path or SHIPPED_AUDIO, "audio")
     net = AudioNet().folded()
-    wanted = {name: tensor.shape for name, tensor in net.state_dict().items()}
-    if {name: tensor.shape for name, tensor in tensors.items()} != wanted:
-        raise WeightsError(f"{path} has tensors of another shape than this version's network; train it anew")
-    if not all(math.isfinite(float(tensor.float().abs().sum())) for tensor in tensors.values()):
-        raise WeightsError(f"{path} holds numbers that are none; train it anew")
-    net.load_state_dict(tensors)
+    put_into(net, tensors, path)
     net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Audio(net, LogMel().eval().requires_grad_(False), about.get("version", ""))

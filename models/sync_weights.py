@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from models.sync_net import SyncNet
-from models.weight_files import SHIPPED, WeightsError, read_weights
+from models.weight_files import SHIPPED, WeightsError, put_into, read_weights
 
 SHIPPED_SYNC: Final = SHIPPED / "sync.safetensors"
 
@@ -40,9 +40,7 @@ def load_sync(path: Path | None = None) -> Sync:
     """
     tensors, about = read_weights(path or SHIPPED_SYNC, "sync")
     net = SyncNet()
-    wanted = {name: tensor.shape for name, tensor in net.state_dict().items()}
-    if {name: tensor.shape for name, tensor in tensors.items()} != wanted:
-        raise WeightsError(f"{path} has tensors of another shape than this version's network; train it anew")
+    put_into(net, tensors, path)
     try:
         margin, slope, bias = (float(about.get(name, default)) for name, default in
                                (("margin", "inf"), ("slope", "0"), ("bias", "0")))  # fmt: skip
@@ -50,5 +48,4 @@ def load_sync(path: Path | None = None) -> Sync:
         raise WeightsError(f"{path}: how sure it has to be is no number: {error}") from error
     if math.isnan(margin + slope + bias):
         raise WeightsError(f"{path}: how sure it has to be is no number")
-    net.load_state_dict(tensors)
     return Sync(net.eval().requires_grad_(False), margin, slope, bias, about.get("version", ""))

@@ -5,11 +5,12 @@ The library is imported where a file is: whoever brings weights of its own (a ch
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from torch import Tensor
+from torch import Tensor, nn
 
 SHIPPED: Final = Path(__file__).parent / "weights"
 SUFFIX: Final = ".safetensors"
@@ -78,3 +79,20 @@ def read_weights(path: Path, network: str) -> tuple[dict[str, Tensor], dict[str,
     if about.get("network") != network:
         raise WeightsError(f"{path} is of the network {about.get('network')!r}, not of {network!r}")
     return tensors, about
+
+
+def put_into(net: nn.Module, tensors: Mapping[str, Tensor], path: Path | None) -> None:
+    """Give a network weights that were read.
+
+    Args:
+        net: of this version.
+        tensors: by name.
+        path: of the file; None for those of the package.
+    Raises: WeightsError if they have other names or shapes than the network's, or are no finite numbers.
+    """
+    wanted = {name: tensor.shape for name, tensor in net.state_dict().items()}
+    if {name: tensor.shape for name, tensor in tensors.items()} != wanted:
+        raise WeightsError(f"{path} has tensors of another shape than this version's network; train it anew")
+    if not all(math.isfinite(float(tensor.float().abs().sum())) for tensor in tensors.values()):
+        raise WeightsError(f"{path} holds numbers that are none; train it anew")
+    net.load_state_dict(dict(tensors))
