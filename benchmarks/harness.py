@@ -112,7 +112,7 @@ def _repeats(figures: Any) -> Iterator[int]:
 
 
 def command() -> str:
-    """The command that this process was started with, as a user types it, without where the result is kept."""
+    """The command that this process was started with, as a user types it, without folders of this machine."""
     module = Path(sys.argv[0]).stem
     if Path(sys.argv[0]).parent.name != "benchmarks":
         return shlex.join(["python", *sys.orig_argv[1:]])
@@ -120,8 +120,9 @@ def command() -> str:
 
 
 def without_folder(text: str) -> str:
-    """A command without its `--results`, which is one machine's and changes no figure."""
-    return re.sub(r" --results(=| )('[^']*'|\S+)", "", text)
+    """A command without its `--results`, which changes no figure, and with an option's name for a folder of its own."""
+    text = re.sub(r" --results(=| )('[^']*'|\S+)", "", text)
+    return re.sub(r"--([a-z-]+)(=| )('/[^']*'|/\S+)", lambda found: f"--{found[1]}{found[2]}{found[1].upper()}", text)
 
 
 def time_repeats(

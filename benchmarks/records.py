@@ -82,6 +82,8 @@ def _head(record: Mapping[str, Any], path: Path) -> Iterator[str]:
         yield f"its form is {record['form']!r}; {FORM} is known"
     if not isinstance(record.get("command"), str) or not record["command"].strip():
         yield "it has no command"
+    elif re.search(r"(^| |=)'?/\w", record["command"]) and record["command"].startswith("avjury"):
+        yield "its command names a folder of one machine"
     if not isinstance(record.get("samples"), dict) or not record["samples"]:
         yield "it does not say what its figures are of (samples)"
 
