@@ -12,8 +12,8 @@ What is counted, against what was sent, what the API said before each kill, and 
 - *lost*: an incident that the API had shown and that is not there after the start, or was closed and is not any more; a
   beginning or an end that nobody was told of; an incident that is still open when the channels have been taken out; a
   black picture that was sent while the service judged the channel, from a second before it until three seconds after it
-  was due to be known, and that no incident spans; unless the service said meanwhile that it was more than a second late
-  or left pictures out.
+  was due to be known, and that no incident spans. Those that were due while the service said that it was more than a
+  second late, or left pictures out, are counted by themselves.
 - *doubled*: two incidents of one channel and detector at the same time; one change that was told under two keys.
 """
 
@@ -176,22 +176,33 @@ def lost_in_the_end(
     problems += [f"nobody was told that {one['id']} ended" for one in incidents
                  if one["state"] == "closed" and one["id"] not in closed]  # fmt: skip
     problems += [f"{one['id']} is open" for one in incidents if one["state"] == "open"]
-    black = [one for one in incidents if one["detector"] == "video.black"]
-    for channel, at in due:
-        if not any(one["stream"] == channel and _spans(one, at) for one in black):
-            problems.append(f"the black picture of {channel} due at {at:.2f} is in no incident")
+    problems += [f"the black picture of {channel} due at {at:.2f} is in no incident" for channel, at in
+                 missed_of(incidents, due)]  # fmt: skip
     return problems
 
 
-def due_in(seen: Seen, connections: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
-    """The moments at which black pictures had to be known in one run, by channel."""
+def missed_of(incidents: Sequence[Mapping[str, Any]], due: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    """The black pictures that no incident spans."""
+    black = [one for one in incidents if one["detector"] == "video.black"]
+    return [
+        (channel, at) for channel, at in due if not any(one["stream"] == channel and _spans(one, at) for one in black)
+    ]
+
+
+def due_in(seen: Seen, connections: Sequence[tuple[str, float]], *, late: bool = False) -> list[tuple[str, float]]:
+    """The moments at which black pictures had to be known in one run, by channel.
+
+    Args:
+        late: those meanwhile the service said that it was late, or left pictures out; else the others.
+    """
     found = []
     for channel, first in connections:
         begin, end = seen.judged.get(channel, (0.0, 0.0))
         at = first + BLACK_AT + SET_SECONDS
         while at < end:
             since, until = at - SET_SECONDS - BEFORE_SECONDS, at + AFTER_SECONDS
-            if since > begin and until < end and not any(since < look < until for look in seen.late.get(channel, ())):
+            was_late = any(since < look < until for look in seen.late.get(channel, ()))
+            if since > begin and until < end and was_late == late:
                 found.append((channel, at))
             at += UNIT_SECONDS
     return found
@@ -219,6 +230,7 @@ def measure_kills(folder: Path, kills: int, rng: random.Random, enough: threadin
     lost: list[str] = []
     runs: list[Seen] = []
     due: list[tuple[str, float]] = []
+    due_late: list[tuple[str, float]] = []
     known: dict[str, Mapping[str, Any]] = {}
     channels = [{"id": name, "url": origin.url(name)} for name in CHANNELS]
     place, config = folder / "service", {**CONFIG, "streams": channels}
@@ -246,6 +258,7 @@ def measure_kills(folder: Path, kills: int, rng: random.Random, enough: threadin
                 known = seen.incidents
             runs.append(seen)
             due += due_in(seen, origin.connections[before:])
+            due_late += due_in(seen, origin.connections[before:], late=True)
             if last:
                 kills = number
             print(f"{number + 1} of {kills + 1}: {seen.seconds:.1f} s, ready after {seen.ready or 0:.1f} s, "  # noqa: T201
@@ -269,6 +282,8 @@ def measure_kills(folder: Path, kills: int, rng: random.Random, enough: threadin
         ),
         "incidents": len(incidents),
         "black_pictures_due": len(due),
+        "black_pictures_due_while_late": len(due_late),
+        "of_these_in_no_incident": len(missed_of(incidents, due_late)),
         "webhooks": len(receiver.arrived),
         "webhooks_again_with_the_same_key": len(told) - len({change["key"] for change in told}),
         "seconds_to_ready": quantiles(ready),
