@@ -14,7 +14,7 @@ import statistics
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -112,10 +112,10 @@ def simulate(streams: int = STREAMS, engines: int = ENGINES, rounds: int = 400, 
             found.idle_moves += len(decided.move)
         else:
             found.balance_moves += len(decided.move)
-        used: Counter[str] = Counter()
+        used: defaultdict[str, float] = defaultdict(float)
         for unit in units:
             if unit.key in placed:
-                used[placed[unit.key]] += unit.cost  # type: ignore[assignment]
+                used[placed[unit.key]] += unit.cost
         found.fullest = max(found.fullest, *(used[e.name] / e.capacity for e in fleet.values()))
         found.unplaced += len(units) - len(placed)
     return found

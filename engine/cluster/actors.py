@@ -22,6 +22,7 @@ import ray
 from ray.actor import ActorHandle
 
 from engine.cluster.coordinator import Coordinator
+from engine.cluster.feed import BEGINNING
 from engine.cluster.member import Member, Report
 from engine.cluster.placement import Limits
 from engine.cluster.setup import Written, engine_folder, make_member
@@ -66,7 +67,7 @@ class EngineActor:
                 config = self._configuration.load()
                 context = ray.get_runtime_context()
                 member = make_member(
-                    self._name, context.get_node_id(), _labels_here(), config, engine_folder(self._name)
+                    self._name, context.get_node_id(), _labels_here(), config, engine_folder(config, self._name)
                 )
                 member.start()
                 self._member = member
@@ -81,7 +82,7 @@ class EngineActor:
                 log.critical("engine %s ends: %s", self._name, self._member.failure)
                 os._exit(1)
 
-    def report(self, since: int) -> Report | None:
+    def report(self, since: tuple[str, int]) -> Report | None:
         """See Member.report; None while it starts."""
         return None if self._member is None else self._member.report(since)
 
@@ -302,13 +303,13 @@ class RayLink:
         self._owners = owners
         self._handles: dict[str, ActorHandle[Any]] = {}
 
-    def reports(self, since: Mapping[str, int]) -> Mapping[str, Report]:
+    def reports(self, since: Mapping[str, tuple[str, int]]) -> Mapping[str, Report]:
         """What every engine that answers says."""
         asked: dict[Any, str] = {}
         for engine in self._owners.engines():
             handle = self._handle(engine.name) if engine.alive else None
             if handle is not None:
-                asked[handle.report.remote(since.get(engine.name, 0))] = engine.name
+                asked[handle.report.remote(since.get(engine.name, BEGINNING))] = engine.name
         if not asked:
             return {}
         answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS)

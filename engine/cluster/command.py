@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,7 +67,7 @@ def serve(path: Path, data: Path | None, listen: str | None) -> None:
     serve_with(path, data=data, listen=listen, makers=makers(fleet))
 
 
-def makers(fleet: Any) -> Makers:
+def makers(fleet: Callable[[Config, Path], Fleet]) -> Makers:
     """The parts of a service in front of a cluster."""
 
     def verdicts(config: Config, data: Path) -> tuple[VerdictSink, SecondsReader]:

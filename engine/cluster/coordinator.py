@@ -15,7 +15,7 @@ from typing import Final
 
 from engine.cluster.placement import DEFAULT_LIMITS, Decisions, Engine, Limits, Unit, decide
 from engine.errors import StoreError
-from engine.store.owners import Overview, Owners, UnitRow
+from engine.store.owners import LEASE_SECONDS, Overview, Owners, UnitRow
 
 ROUND_SECONDS: Final = 0.5
 # Whoever was to take over and has not by then will not.
@@ -86,8 +86,12 @@ class Coordinator:
         failed = False
         while not self._stop.is_set():
             try:
+                if failed:
+                    # While the database was away nobody could renew a lease: all look lost until they have.
+                    self._owners.overview()
+                    self._stop.wait(LEASE_SECONDS)
+                    failed = False
                 self.round()
-                failed = False
             except StoreError as error:
                 self.tally.failures["database"] += 1
                 if not failed:

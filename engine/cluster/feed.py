@@ -5,6 +5,7 @@ reader: who asks too seldom misses what is too old, and is told so.
 """
 
 import threading
+import uuid
 from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,18 +25,22 @@ _AT_ONCE: Final = 5_000
 Kind = Literal["second", "recorded", "shadow"]
 
 
+BEGINNING: Final = ("", 0)
+"""The place before everything."""
+
+
 @dataclass(frozen=True, slots=True)
 class News:
     """What happened.
 
     Args:
         items: kind and the arguments of FleetListener's call, the oldest first.
-        until: what to ask with next.
+        until: what to ask with next: which feed it is, as another process begins another one, and how far it was read.
         missed: how many were too old by the time of the question.
     """
 
     items: tuple[tuple[Kind, tuple[Any, ...]], ...]
-    until: int
+    until: tuple[str, int]
     missed: int
 
 
@@ -46,6 +51,7 @@ class Feed:
         self._lock = threading.Lock()
         self._items: deque[tuple[Kind, tuple[Any, ...]]] = deque(maxlen=_MOST)
         self._put = 0
+        self._id = uuid.uuid4().hex
 
     def put(self, kind: Kind, *arguments: Any) -> None:
         """Add what happened."""
@@ -53,15 +59,15 @@ class Feed:
             self._items.append((kind, arguments))
             self._put += 1
 
-    def since(self, number: int) -> News:
-        """What was added after so many; of a feed that began anew, everything."""
+    def since(self, place: tuple[str, int]) -> News:
+        """What was added after a place; after one of another feed, everything."""
         with self._lock:
             first = self._put - len(self._items)
-            begin = number if number <= self._put else 0
+            begin = place[1] if place[0] == self._id else 0
             missed = max(0, first - begin)
             start = max(begin, first) - first
             items = tuple(self._items[i] for i in range(start, min(len(self._items), start + _AT_ONCE)))
-            return News(items, first + start + len(items), missed)
+            return News(items, (self._id, first + start + len(items)), missed)
 
     def on_recorded(self, told: Recorded) -> None:
         """An incident was kept."""

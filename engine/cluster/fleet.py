@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 class Link(Protocol):
     """The way to the engines' processes."""
 
-    def reports(self, since: Mapping[str, int]) -> Mapping[str, Report]:
+    def reports(self, since: Mapping[str, tuple[str, int]]) -> Mapping[str, Report]:
         """What every engine that answers says; who does not, is left out. Waits a second or two at most.
 
         Args:
@@ -55,8 +55,7 @@ class ClusterFleet:
         self._lock = threading.Lock()
         self._overview = Overview(0.0, (), ())
         self._reports: dict[str, Report] = {}
-        self._since: dict[str, int] = {}
-        self._lives: dict[str, int] = {}
+        self._since: dict[str, tuple[str, int]] = {}
         self._told: dict[str, StreamStatus] = {}
         self._plans: dict[str, StreamPlan] = {}
         self._problem: str | None = "no engine was asked yet"
@@ -75,9 +74,9 @@ class ClusterFleet:
         """
         resolve(plan.detectors)
         resolve(plan.shadow or {})
-        overview = self._owners.overview()
-        there = any(unit.stream == plan.id for unit in overview.units)
-        if not there and not plan.paused and overview.engines:
+        with self._lock:
+            overview, known = self._overview, plan.id in self._plans
+        if not known and not plan.paused and all(unit.stream != plan.id for unit in overview.units):
             self._check_room(plan, overview)
         self._owners.want(units_of(plan))
         with self._lock:
@@ -100,18 +99,23 @@ class ClusterFleet:
 
     def status(self, stream_id: str) -> StreamStatus | None:
         """One stream; None if it is not wanted."""
-        return self.statuses().get(stream_id)
+        return self._shown({stream_id}).get(stream_id)
 
     def statuses(self) -> Mapping[str, StreamStatus]:
         """All streams by id."""
+        return self._shown(None)
+
+    def _shown(self, asked: Container[str] | None) -> dict[str, StreamStatus]:
+        """Those that are wanted of the streams that are asked for; None for all."""
         with self._lock:
             overview, reports = self._overview, dict(self._reports)
-            plans = dict(self._plans)
+            plans = {stream for stream in self._plans if asked is None or stream in asked}
         by_stream: defaultdict[str, list[UnitRow]] = defaultdict(list)
         for unit in overview.units:
-            by_stream[unit.stream].append(unit)
-        shown = {stream: _status(units, reports, overview) for stream, units in by_stream.items() if stream in plans}
-        for stream in plans.keys() - shown.keys():
+            if unit.stream in plans:
+                by_stream[unit.stream].append(unit)
+        shown = {stream: _status(units, reports, overview) for stream, units in by_stream.items()}
+        for stream in plans - shown.keys():
             shown[stream] = StreamStatus(stream, "starting", overview.now or time.time(), cause="engine_starting")
         return shown
 
@@ -199,8 +203,6 @@ class ClusterFleet:
                 del self._reports[gone]
         self._note(None)
         for name, report in reports.items():
-            if self._lives.get(name) != report.incarnation:
-                self._lives[name] = report.incarnation
             if report.news.missed:
                 log.warning("%d reports of %s were not seen in time (they are kept all the same)",
                             report.news.missed, name)  # fmt: skip

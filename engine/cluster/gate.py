@@ -145,11 +145,10 @@ class Gate:
                 if incident_id in early.incidents:
                     early.pieces.append((incident_id, session, kind, content))
                     return
-            waits = any(w.incident is not None and w.incident.id == incident_id for w in self._waiting)
-            if waits:  # the incident itself is not through: its piece follows it
-                first = next(w for w in self._waiting if w.incident is not None and w.incident.id == incident_id)
-                early = self._early.setdefault(first.stream, _Early())
-                early.pieces.append((incident_id, session, kind, content))
+            waits = (w for w in self._waiting if w.incident is not None and w.incident.id == incident_id)
+            first = next(waits, None)
+            if first is not None:  # the incident itself is not through: its piece follows it
+                self._early.setdefault(first.stream, _Early()).pieces.append((incident_id, session, kind, content))
                 return
         _remove(content)
 

@@ -150,11 +150,11 @@ class Member:
             except StoreError as error:
                 log.warning("the lease could not be given back, and ends by itself: %s", error.line())
 
-    def report(self, since: int) -> Report:
+    def report(self, since: tuple[str, int]) -> Report:
         """How it is, and what happened since.
 
         Args:
-            since: `News.until` of the last report; 0 at first.
+            since: `News.until` of the last report; `feed.BEGINNING` at first.
         """
         statuses = self._parts.fleet.statuses()
         mine = self._mine

@@ -1,5 +1,6 @@
 """What the parts of a cluster are made from: a configuration that fits one, and the stores that all share."""
 
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -125,6 +126,13 @@ def written(path: Path | None, environment: Mapping[str, str]) -> Written:
     return Written(text, {name: value for name, value in environment.items() if name.startswith("AVJURY_")})
 
 
-def engine_folder(name: str) -> Path:
-    """The folder of an engine on its machine; the same after a restart there, so that its spool goes on."""
-    return Path(tempfile.gettempdir()) / "avjury-engines" / name
+def engine_folder(config: Config, name: str) -> Path:
+    """The folder of an engine on its machine; the same after a restart there, so that its spool goes on.
+
+    Source: where none is named, $XDG_STATE_HOME (XDG Base Directory Specification 0.8): it outlives a reboot, and is
+    nobody else's, unlike the folder of temporary files.
+    """
+    if config.cluster.folder is not None:
+        return config.cluster.folder / name
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "avjury" / name

@@ -17,6 +17,10 @@ from engine.store.parquet import VerdictSettings, VerdictStore
 from engine.store.verdict_reader import VerdictReader
 
 
+def _evidence(_config: Config, data: Path) -> KeepsEvidence:
+    return EvidenceFiles(data)
+
+
 @dataclass(frozen=True, slots=True)
 class Makers:
     """What makes the parts.
@@ -31,7 +35,7 @@ class Makers:
     fleet: Callable[[Config, Path], Fleet]
     notifier: Callable[[Config], Notifier | None]
     verdicts: Callable[[Config, Path], tuple[VerdictSink, SecondsReader]]
-    evidence: Callable[[Config, Path], KeepsEvidence] = lambda config, data: EvidenceFiles(data)
+    evidence: Callable[[Config, Path], KeepsEvidence] = _evidence
 
 
 def _fleet(config: Config, data: Path) -> Fleet:

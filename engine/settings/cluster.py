@@ -1,5 +1,6 @@
 """Engines on many machines, on Ray."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -24,6 +25,10 @@ class ClusterSection(Section):
         dict[str, float],
         Field(description="of Ray's that each engine takes; empty is one GPU, or one CPU where there is none"),
     ] = Field(default_factory=dict)
+    folder: Annotated[
+        Path | None,
+        Field(description="on every machine, of what engines have not brought to the stores yet; null is in the home"),
+    ] = None
     fill: Annotated[
         float, Field(gt=0, le=1, description="share of an engine's capacity up to which it is given more")
     ] = 0.9

@@ -18,6 +18,7 @@ from servers import eventually
 from engine.cluster import member as member_module
 from engine.cluster.command import KeptElsewhere
 from engine.cluster.coordinator import Coordinator
+from engine.cluster.feed import BEGINNING
 from engine.cluster.fleet import ClusterFleet
 from engine.cluster.member import Member, MemberParts
 from engine.cluster.placement import Limits
@@ -96,7 +97,9 @@ class Team:
         return one
 
     def reports(self, since):
-        return {name: one.report(since.get(name, 0)) for name, one in self.members.items() if not one._owners.cut}
+        return {
+            name: one.report(since.get(name, BEGINNING)) for name, one in self.members.items() if not one._owners.cut
+        }
 
     def thumbnail(self, engine, stream, part, timeout_seconds):
         return self.members[engine].thumbnail(stream, part)

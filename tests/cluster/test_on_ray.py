@@ -18,6 +18,7 @@ from collections import defaultdict
 from datetime import datetime
 
 import httpx
+import psutil
 import psycopg
 import pytest
 import servers
@@ -45,6 +46,7 @@ class Fleet:
             "RAY_health_check_failure_threshold": "3",
             "RAY_USAGE_STATS_ENABLED": "0",
         }
+        self.postgres = postgres
         self.url = postgres.database()
         self.folder = folder
         self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
@@ -53,7 +55,12 @@ class Fleet:
         clip = encode(folder / "clip.ts", 20.0)
         config = {
             "storage": {"database": self.url, "verdicts": str(folder / "verdicts"), "flush_seconds": 2.0},
-            "cluster": {"address": self.cluster.address, "engines": 2, "resources": {"judge": 1}},
+            "cluster": {
+                "address": self.cluster.address,
+                "engines": 2,
+                "resources": {"judge": 1},
+                "folder": str(folder / "engines"),
+            },
             "streams": [{"id": name, "url": str(clip), "loop": True} for name in STREAMS],
             "detectors": {"*": False, "video.black": True, "audio.silence": True},
         }
@@ -189,6 +196,50 @@ def test_a_drained_engine_s_streams_go_on_without_a_gap(fleet):
         assert worst < 5.0
     command[4] = "undrain"
     subprocess.run([*command, str(fleet.folder / "config.yaml")], check=True, timeout=100)
+
+
+def test_a_restart_of_the_database_loses_no_second(fleet):
+    eventually(lambda: all(row["up"] for row in fleet.engines()), 120)
+    before, began = fleet.owners(), time.time()
+    fleet.postgres.stop()
+    time.sleep(9)  # longer than a lease
+    fleet.postgres.start()
+    back = time.time()
+    eventually(lambda: all(fleet.heard[name][-1][1] > back + 3 for name in STREAMS), 60)
+    # Nobody took anything over: all were there, and only could not say so.
+    assert fleet.owners() == before
+    for name in STREAMS:
+        played = sorted(at for _, at, _ in fleet.heard[name] if began - 3 < at < back + 3)
+        assert max(late - early for early, late in itertools.pairwise(played)) < 1.6, name
+
+
+def test_an_engine_that_hung_and_comes_back_doubles_nothing(fleet):
+    eventually(lambda: all(row["up"] for row in fleet.engines()), 120)
+    before = fleet.owners()
+    hung = before["one"][0]
+    streams = [name for name, (owner, _) in before.items() if owner == hung]
+    node = ray.get(ray.get_actor(hung, namespace="avjury").node.remote(), timeout=20)
+    place = next(one for one in fleet.nodes if one.node_id == node)
+    actor = psutil.Process(fleet.pid(hung))
+    raylet = psutil.Process(place.all_processes["raylet"][0].process.pid)
+    stopped = [raylet, actor, *actor.children(recursive=True)]
+    began = time.monotonic()
+    for process in stopped:
+        process.suspend()
+    took = fleet.back_after(began, streams, NODE_SECONDS)
+    log.info(f"{len(streams)} streams of a node that hangs judged again after {took:.1f} s")
+    assert took < NODE_SECONDS
+    for process in stopped:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
+    time.sleep(6)
+    after = fleet.owners()
+    assert all(after[name][0] != hung or after[name][1] > before[name][1] + 1 for name in streams)
+    # A node joins in its place.
+    fleet.cluster.remove_node(place, allow_graceful=False)
+    fleet.nodes = [one for one in fleet.nodes if one is not place]
+    fleet.nodes.append(fleet.cluster.add_node(num_cpus=1, resources={"judge": 1}))
+    eventually(lambda: sum(bool(row["up"]) for row in fleet.engines()) == 2, 180)
 
 
 def test_a_lost_node_s_streams_are_judged_by_others(fleet):
