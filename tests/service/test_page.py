@@ -108,6 +108,7 @@ def test_nothing_that_a_stream_is_called_becomes_code(service, visit):
     go(page, service, f"incidents/{found}")
     page.wait_for_selector("blockquote")
     assert evil in page.locator("blockquote p").inner_text()
+    page.close()  # it shows measures of what goes now
     service.fleet.report("evil (1)", "closed", "stream.format_change")
     with service.client("o-token") as client:
         client.delete("/api/v1/streams/evil (1)")

@@ -30,15 +30,15 @@ function within(rows, name, labels, share) {
 
 export async function show(main) {
   const ready = h("div", {}), gpus = h("div", { class: "cards" }), engines = h("div", { class: "cards" }), numbers = h("div", { class: "cards" }), planted = h("div", {}), letters = h("div", {});
-  fill(main, h("h1", {}, "System"), ready, h("h2", {}, "Devices and engines"), gpus, engines, h("h2", {}, "Queues"), numbers, planted, letters);
-  let over = false;
-  const card = (title, ...rows) => h("section", { class: "card" }, h("h3", {}, title), h("dl", { class: "facts" }, rows.filter(Boolean).map(([k, v]) => h("div", {}, h("dt", {}, k), h("dd", {}, v)))));
-  const gauge = (share, limit) => h("span", { class: "gauge" }, h("i", { class: share > limit ? "over" : "", style: { transform: `scaleX(${Math.max(0, Math.min(1, share))})` } }));
-
   const reload = button("Read the configuration again", async () => {
     const told = await post("reload");
     toast(`Read: ${told.added.length} added, ${told.changed.length} changed, ${told.removed.length} removed${told.needs_restart.length ? `; after the next start: ${told.needs_restart.join(", ")}` : ""}.`, "good");
   });
+  // Beside what is built anew as its numbers change: a button that is moved loses the focus.
+  fill(main, h("h1", {}, "System"), ready, may("admin") ? h("div", { class: "tools" }, reload) : null, h("h2", {}, "Devices and engines"), gpus, engines, h("h2", {}, "Queues"), numbers, planted, letters);
+  let over = false;
+  const card = (title, ...rows) => h("section", { class: "card" }, h("h3", {}, title), h("dl", { class: "facts" }, rows.filter(Boolean).map(([k, v]) => h("div", {}, h("dt", {}, k), h("dd", {}, v)))));
+  const gauge = (share, limit) => h("span", { class: "gauge" }, h("i", { class: share > limit ? "over" : "", style: { transform: `scaleX(${Math.max(0, Math.min(1, share))})` } }));
 
   async function load() {
     const [state, list, canary, text, dead] = await Promise.all([
@@ -54,8 +54,7 @@ export async function show(main) {
     keyed(ready, [failing, counts, about], () => h("div", { class: failing.length ? "card bad" : "card good" }, h("h3", {}, failing.length ? "Not all of it works" : "Everything works"),
       failing.map(([part, why]) => h("p", {}, h("b", {}, part), `: ${why}`)),
       h("p", { class: "states" }, counts.map(([one, n]) => h("span", {}, shape(one, 16), ` ${n} ${WORDS[one]} `))),
-      h("p", { class: "hint" }, about, h("a", { href: "docs" }, "API"), ", ", h("a", { href: "metrics" }, "metrics"), "."),
-      may("admin") ? h("div", { class: "tools" }, reload) : null));
+      h("p", { class: "hint" }, about, h("a", { href: "docs" }, "API"), ", ", h("a", { href: "metrics" }, "metrics"), ".")));
     const busy = (name, gpu) => rows.find(([n, l]) => n === name && l.gpu === gpu)?.[2] ?? null;
     const share = (value) => (value === null ? "not told" : [gauge(value, 0.95), ` ${percent(value)}`]);
     fill(gpus, [...new Set(rows.filter(([n]) => n === "avjury_gpu_memory_bytes").map(([, l]) => l.gpu))].map((gpu) => {
