@@ -22,7 +22,7 @@ from engine.settings.cluster import ClusterSection
 from engine.settings.maintenance import Window
 from engine.settings.notify import NotifySection
 from engine.settings.processes import ProcessesSection
-from engine.settings.section import Section
+from engine.settings.section import FilePath, Section
 from engine.settings.service import ServiceSection
 from engine.settings.shadow import ShadowSection
 from engine.settings.slates import Slate
@@ -46,7 +46,7 @@ class NetworkSection(Section):
         bool, Field(description="what it says counts for video.corruption; else it is measured and shown only")
     ] = False
     weights: Annotated[
-        Path | None, Field(description="weights of your own, as safetensors; null: those of the package")
+        FilePath | None, Field(description="weights of your own, as safetensors; null: those of the package")
     ] = None
 
 
@@ -57,7 +57,7 @@ class AudioNetworkSection(Section):
         float, Field(ge=0, le=2, description="how often it listens to two seconds of each stream; 0 leaves it out")
     ] = 0.1
     weights: Annotated[
-        Path | None, Field(description="weights of your own, as safetensors; null: those of the package")
+        FilePath | None, Field(description="weights of your own, as safetensors; null: those of the package")
     ] = None
 
 
@@ -66,7 +66,7 @@ class SyncNetworkSection(Section):
 
     judges: Annotated[bool, Field(description="it is used; off, because its measured quality does not suffice")] = False
     weights: Annotated[
-        Path | None, Field(description="weights of your own, as safetensors; null: those of the package")
+        FilePath | None, Field(description="weights of your own, as safetensors; null: those of the package")
     ] = None
 
 

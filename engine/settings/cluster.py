@@ -1,11 +1,10 @@
 """Engines on many machines, on Ray."""
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from engine.settings.section import Section
+from engine.settings.section import FilePath, Section
 
 
 class ClusterSection(Section):
@@ -26,7 +25,7 @@ class ClusterSection(Section):
         Field(description="of Ray's that each engine takes; empty is one GPU, or one CPU where there is none"),
     ] = Field(default_factory=dict)
     folder: Annotated[
-        Path | None,
+        FilePath | None,
         Field(description="on every machine, of what engines have not brought to the stores yet; null is in the home"),
     ] = None
     fill: Annotated[

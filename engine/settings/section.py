@@ -1,6 +1,12 @@
 """What every section of the configuration has in common."""
 
-from pydantic import BaseModel, ConfigDict
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# YAML has no paths: the text of one is what a strict model would refuse.
+FilePath = Annotated[Path, Field(strict=False)]
 
 
 class Section(BaseModel):

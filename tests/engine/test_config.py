@@ -1,5 +1,7 @@
 """Configuration: what wins over what, and what a mistake is answered with."""
 
+from pathlib import Path
+
 import pytest
 
 from engine.config import load, parse_selection, select
@@ -157,3 +159,23 @@ def test_names_that_could_be_something_else_are_refused(tmp_path, name):
 def test_names_may_be_words_of_any_language(tmp_path):
     [stream] = written(tmp_path, 'streams:\n  - {id: "Första kanalen (HD) #2", url: a.ts}\n').streams
     assert stream.id == "Första kanalen (HD) #2"
+
+
+def test_files_are_named_as_text_and_nothing_else(tmp_path):
+    text = """
+engine:
+  network: {weights: mine.safetensors}
+  audio_network: {weights: heard.safetensors}
+  sync_network: {weights: lips.safetensors}
+cluster: {folder: /var/lib/avjury}
+"""
+    config = written(tmp_path, text)
+    assert config.engine.network.weights == Path("mine.safetensors")
+    assert config.engine.audio_network.weights == Path("heard.safetensors")
+    assert config.engine.sync_network.weights == Path("lips.safetensors")
+    assert config.cluster.folder == Path("/var/lib/avjury")
+    over = written(tmp_path, text, {"AVJURY_ENGINE__NETWORK__WEIGHTS": "other.safetensors"})
+    assert over.engine.network.weights == Path("other.safetensors")
+    for wrong in ("5", "[a]", "true"):
+        with pytest.raises(ConfigError, match=r"engine\.network\.weights"):
+            written(tmp_path, f"engine: {{network: {{weights: {wrong}}}}}")
