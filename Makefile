@@ -34,6 +34,13 @@ test-all: $(READY) programs
 	$(BIN)/python tests/warm_up.py
 	$(BIN)/python -m pytest -q -n 2
 
+# The property tests alone, with new draws in each of ROUNDS rounds. What fails here becomes an @example.
+.PHONY: explore
+explore: $(READY)
+	for round in $$(seq $(or $(ROUNDS),10)); do \
+	  AVJURY_EXPLORE=1 $(BIN)/python -m pytest -q -n 2 -m hypothesis --hypothesis-seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ') || exit 1; \
+	done
+
 # Real servers that tests run against (tests/programs.txt), installed where this machine lets us; elsewhere their tests
 # are skipped, and say so. AVJURY_REQUIRE_PROGRAMS=1 makes a missing one a failure.
 .PHONY: programs

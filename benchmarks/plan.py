@@ -45,6 +45,9 @@ MOST_DECODERS: Final = 200
 PACKETS_PER_SECOND: Final = 25_000
 SOUND_PACKETS: Final = 47  # AAC at 48 kHz
 SERVICE_MB: Final = 800
+# Of what a stream takes with every detector: reading and decoding stay, whatever is left out. An assumption, on the
+# careful side of `bench cpu` (decoding alone is most of the whole there).
+LEAST_SHARE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +153,10 @@ def cores_per_stream(wanted: Wanted, figures: Figures) -> float:
         raise ValueError(f"{wanted.codec} was not measured; there are {', '.join(known)}")
     clip, size = CLIPS[wanted.codec]
     cores *= clips[clip] / size / (clips[H264_CLIP] / SIZES["1080p"])
-    if wanted.detectors is not None:
-        cores -= _spared(wanted, figures)
-    return float(cores)
+    if wanted.detectors is None:
+        return float(cores)
+    # Sound costs the same at any rate of pictures, so at a low one its detectors would spare more than the whole.
+    return float(max(LEAST_SHARE * cores, cores - _spared(wanted, figures)))
 
 
 def _spared(wanted: Wanted, figures: Figures) -> float:

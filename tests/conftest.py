@@ -7,6 +7,17 @@ import torch
 from media import media_dir
 from programs import program
 
+try:
+    from hypothesis import settings
+except ModuleNotFoundError:  # a bare GPU machine; see properties.py
+    pass
+else:
+    # A change is refused for what it breaks, not for what a draw happens to find in code that it does not touch: each
+    # test draws the same every time. `make explore` draws anew, again and again.
+    settings.register_profile("same", derandomize=True)
+    settings.register_profile("explore", print_blob=True)
+    settings.load_profile("explore" if os.environ.get("AVJURY_EXPLORE") == "1" else "same")
+
 
 def pytest_collection_modifyitems(items):
     """`gpu` tests skip without a device, but must not when AVJURY_REQUIRE_GPU=1 says that there is one."""

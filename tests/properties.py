@@ -6,7 +6,7 @@ The other tests of their files run there, and so do those that take helpers from
 import pytest
 
 try:
-    from hypothesis import HealthCheck, given, settings
+    from hypothesis import HealthCheck, example, given, settings
     from hypothesis import strategies as st
 except ModuleNotFoundError:
 
@@ -22,10 +22,13 @@ except ModuleNotFoundError:
     def given(*args, **kwargs):
         return pytest.mark.skip(reason="hypothesis is not installed")
 
+    def example(*args, **kwargs):
+        return lambda test: test
+
     def settings(*args, **kwargs):
         return lambda test: test
 
     st = _Nothing()
     HealthCheck = _Nothing()
 
-__all__ = ["HealthCheck", "given", "settings", "st"]
+__all__ = ["HealthCheck", "example", "given", "settings", "st"]

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from properties import HealthCheck, given, settings, st
+from properties import HealthCheck, example, given, settings, st
 
 from benchmarks.plan import PAGE, PUBLISHED, Figures, Wanted, cheapest, main, page, plan, plans
 from engine.cli import run
@@ -160,6 +160,7 @@ def test_detectors_are_chosen_as_check_chooses_them(capsys):
     rate=st.floats(0.01, 1000.0),
     names=st.none() | st.lists(st.sampled_from(("video.black", "audio.hum", "stream.stall")), unique=True).map(tuple),
 )
+@example(codec="h264", width=1, height=1, rate=0.125, names=())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_asked_a_plan_is_sound(figures, codec, width, height, rate, names):
     wanted = Wanted(codec, width, height, rate, names)
