@@ -95,6 +95,13 @@ class JudgedStream:
         if self.reader.decoders is None or not nothing or closed_by != "end_of_stream":
             return None
         counters = self.reader.counters
+        if not counters.packets:
+            return DecodeError(
+                "nothing to judge in input",
+                stream=self.spec.id,
+                why="it names its tracks and holds nothing of them",
+                remedy="check what wrote it, and whether it has finished",
+            )
         return DecodeError(
             "nothing could be decoded",
             stream=self.spec.id,

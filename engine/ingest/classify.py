@@ -37,6 +37,16 @@ HEAD_BYTES: Final = 4096
 PLAYLIST_BYTES: Final = 4 << 20
 # Shorter than one MPEG-TS packet pair or any container's headers.
 _TOO_SHORT_BYTES: Final = 512
+# What people hand over packed; libav would only say that it knows no such format.
+_ARCHIVES: Final = {
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!\x1a\x07": "rar",
+}
 _TOP_BOXES: Final = frozenset(b"ftyp moov moof mdat free skip wide styp sidx uuid".split())
 
 Kind = Literal["playlist", "html", "text", "binary"]
@@ -83,6 +93,8 @@ def check_file(path: str, stream: str) -> bytes:
     try:
         status = os.stat(path)
     except FileNotFoundError as error:
+        if path == "-":
+            raise cannot_open(stream, "a dash is not taken for standard input", "name /dev/stdin") from error
         raise cannot_open(stream, "file not found", "check the path") from error
     except NotADirectoryError as error:
         raise cannot_open(stream, "file not found: a part of its path is not a directory", "check the path") from error
@@ -309,6 +321,10 @@ def _explain_file(error: Exception, path: str, stream: str) -> SourceError:
         return cannot_open(stream, f"too short to be media ({size} bytes)", "check what wrote it")
     if isinstance(error, PermissionError):
         return cannot_open(stream, "permission denied", "make the file readable for this user")
+    head = _head(path)
+    for magic, name in _ARCHIVES.items():
+        if head.startswith(magic):
+            return cannot_open(stream, f"not media: packed with {name}", "unpack it, and name what was in it")
     if isinstance(error, av.error.InvalidDataError | av.error.EOFError):
         return cannot_open(stream, "not media: libav knows no format that looks like it", "check what wrote it")
     reason = redact(getattr(error, "strerror", None) or str(error))

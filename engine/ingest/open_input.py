@@ -9,6 +9,7 @@ Belongs to the thread that opens and reads the input; `abort` may be called from
 import time
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from threading import Event
 from typing import Any, Final
 
@@ -251,7 +252,8 @@ class OpenInput:
             return None
         if not is_local(self._url):
             return self._tap  # None over HTTP
-        return FileBytes(local_path(self._url))
+        path = Path(local_path(self._url))
+        return FileBytes(path) if path.is_file() else None  # what one takes out of a pipe the other does not get
 
     @property
     def lost(self) -> SourceError | None:

@@ -244,6 +244,10 @@ class Source:
                     return
                 if not payload.size:
                     continue  # what PyAV yields at the end, so that decoders flush; whoever decodes does that here
+                if payload.is_keyframe and payload.has_sidedata("encryption_info"):
+                    # Its decoder would take it for damage. Some begin in the clear, so each is asked.
+                    self.error = classify.cannot_open(stream, "its media is encrypted", "name an input without DRM")
+                    return
                 failed = 0
                 position = payload.pos or position
                 given, late = silence.take((payload, *place(payload)))

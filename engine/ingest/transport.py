@@ -150,6 +150,8 @@ class TransportWatch:
             found: the jumps that the clock has taken out so far.
         """
         payload = packet.payload
+        if payload.is_discard:
+            return  # an edit list leaves it out: it is decoded for what refers to it, and lies before the first second
         if self._timeline is not None:
             self._timeline.packet(packet, self._seconds_of(packet), found)
         if self._formats is not None and len(found) > self._jumps:

@@ -158,7 +158,8 @@ class UrlPolicy:
         Raises: SourceError "scheme not allowed", "address not allowed" or "dns failure".
         """
         scheme = scheme_of(url)
-        if "\0" in url or "\n" in url or "\r" in url:
+        # A file's name may have line breaks in it, an address may not.
+        if "\0" in url or (scheme and ("\n" in url or "\r" in url)):
             raise SourceError(
                 "cannot open input",
                 stream=stream.replace("\0", ""),

@@ -478,8 +478,6 @@ DAMAGED = {
     "vpf_test_res_change.h264": {"stream.format_change"},
     # "broken SPS": the size that it says changes.
     "fate_brokensps.flv": {"stream.format_change"},
-    # "truncated": the container's times go back before the cut.
-    "fate_direct-bff_480i_truncated.mkv": {"stream.timestamps"},
 }
 
 
