@@ -66,7 +66,7 @@ _SHARED_OVERHEAD: Final = 1024  # per program, since Ampere
 # Bytes that a program of the kernel's largest launch asks for before it needs the first.
 ASKED_AT_ONCE: Final[Mapping[str, Callable[[tuple[int, ...]], int]]] = {
     "frame_stats": lambda tile: 2 * tile[0] * tile[1],  # the picture's and its reference's tile
-    "tile_stats": lambda tile: 2 * tile[0],  # a row of both
+    "tile_stats": lambda tile: 2 * tile[0] * tile[1],  # the rows of both
     "torn_blocks": lambda tile: 8 * 16 * tile[0],  # four rows of both
     "to_network": lambda tile: 24 * tile[0],  # a place's luma and chroma, of both
     "judge": lambda tile: 32 * 16 * 8,  # detectors' rules and state

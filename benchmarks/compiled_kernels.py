@@ -20,7 +20,7 @@ from unittest import mock
 
 import torch
 import triton
-from triton.backends.compiler import GPUTarget
+from triton.backends.compiler import BaseBackend, GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime.jit import JITFunction
 
@@ -57,7 +57,7 @@ class Compiled:
 
 
 def _type_of(value: object) -> str:
-    """The type with which Triton would launch an argument; without its special cases for 1 and multiples of 16."""
+    """The type with which Triton would launch an argument."""
     if isinstance(value, torch.Tensor):
         return _POINTERS[value.dtype]
     if isinstance(value, bool):
@@ -66,6 +66,13 @@ def _type_of(value: object) -> str:
         return "i32" if -(2**31) <= value < 2**31 else "i64"
     assert isinstance(value, float), value
     return "fp32"
+
+
+def _is_multiple_of_16(value: object) -> bool:
+    """What Triton's compiler is told of an address and of a whole number, and then relies on."""
+    if isinstance(value, torch.Tensor):
+        return value.data_ptr() % 16 == 0
+    return isinstance(value, int) and not isinstance(value, bool) and value % 16 == 0
 
 
 def _resources(cubin: bytes) -> tuple[int, int]:
@@ -91,9 +98,19 @@ def launches_compiled(architecture: int) -> Iterator[dict[str, Compiled]]:
         options = {name: value for name, value in named.items() if name not in function.arg_names}
         given |= {name: value for name, value in named.items() if name in function.arg_names}
         constants = {p.name: given[p.name] for p in function.params if p.is_constexpr}
+        # As Triton does: a whole number that is 1 is compiled in.
+        constants |= {name: value for name, value in given.items() if type(value) is int and value == 1}
         signature = {name: "constexpr" if name in constants else _type_of(given[name]) for name in function.arg_names}
+        places = {name: (place,) for place, name in enumerate(function.arg_names)}
         source = ASTSource(
-            function, signature, {(function.arg_names.index(name),): value for name, value in constants.items()}
+            function,
+            signature,
+            {places[name]: value for name, value in constants.items()},
+            {
+                places[name]: BaseBackend.parse_attr("D")
+                for name, value in given.items()
+                if name not in constants and _is_multiple_of_16(value)
+            },
         )
         made = triton.compile(source, target=target, options=options)
         registers, stack = _resources(made.asm["cubin"])

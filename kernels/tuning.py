@@ -32,8 +32,8 @@ CANDIDATES: Final[dict[str, tuple[Blocks, ...]]] = {
     # Rows and columns of a tile. With fewer registers there is no room for all of them (96 leave 112 bytes on the stack
     # of sm_90), and left alone the assembler takes 194, so that one program of 8 warps fills a multiprocessor.
     "frame_stats": (Blocks((16, 256), 8, 128), Blocks((8, 256), 4, 128)),
-    # Samples of a row of a tile: 120 of a picture of 1920.
-    "tile_stats": (Blocks((128,), 4), Blocks((128,), 1)),
+    # Rows of a tile that are looked at, and samples of one: 12 and 120 of a picture of 1920x1080.
+    "tile_stats": (Blocks((16, 128), 4, 128), Blocks((8, 128), 2, 128)),
     # Blocks of 16x16 side by side.
     "torn_blocks": (Blocks((32,), 4), Blocks((32,), 8)),
     # Places of a piece.
@@ -50,7 +50,12 @@ TABLE: Final[dict[str, dict[int, Blocks]]] = {
         89: Blocks((8, 256), 4, 128),
         90: Blocks((8, 256), 4, 128),
     },
-    "tile_stats": {75: Blocks((128,), 1), 86: Blocks((128,), 1), 89: Blocks((128,), 1), 90: Blocks((128,), 1)},
+    "tile_stats": {
+        75: Blocks((16, 128), 4, 128),
+        86: Blocks((16, 128), 4, 128),
+        89: Blocks((16, 128), 4, 128),
+        90: Blocks((16, 128), 4, 128),
+    },
     "torn_blocks": {75: Blocks((32,), 4), 86: Blocks((32,), 4), 89: Blocks((32,), 4), 90: Blocks((32,), 4)},
     "to_network": {75: Blocks((256,), 8), 86: Blocks((256,), 8), 89: Blocks((256,), 8), 90: Blocks((256,), 8)},
     "judge": {75: Blocks((), 4), 86: Blocks((), 4), 89: Blocks((), 4), 90: Blocks((), 1)},

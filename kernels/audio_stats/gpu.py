@@ -61,6 +61,38 @@ def _clean(x, LIMIT: tl.constexpr):
 
 
 @triton.jit
+def _four(values):
+    """The columns of (N, 4), which one thread holds."""
+    even, odd = tl.split(tl.reshape(values, (values.shape[0], 2, 2)))
+    first, third = tl.split(even)
+    second, fourth = tl.split(odd)
+    return first, second, third, fourth
+
+
+@triton.jit
+def _load_four(places, mask):
+    """Four doubles side by side of each lane."""
+    return _four(tl.load(places[:, None] + tl.arange(0, 4)[None, :], mask=mask[:, None], other=0.0))
+
+
+@triton.jit
+def _put_four(places, first, second, third, fourth, mask):
+    values = tl.reshape(tl.join(tl.join(first, third), tl.join(second, fourth)), (first.shape[0], 4))
+    tl.store(places[:, None] + tl.arange(0, 4)[None, :], values, mask=mask[:, None])
+
+
+@triton.jit
+def _four_samples(base, lane, step, limit, CHUNK: tl.constexpr, CHUNKS: tl.constexpr, LIMIT: tl.constexpr):
+    """Four samples of each lane's chunk, which begin at a multiple of 16 bytes: one load of a thread.
+
+    Whether a lane has a chunk is all that is asked before; what lies beyond `limit` is read and thrown away.
+    """
+    index = lane[:, None] * CHUNK + step * 4 + tl.arange(0, 4)[None, :]
+    x = tl.load(base + index, mask=(lane < CHUNKS)[:, None], other=0.0)
+    return _four(_clean(tl.where(index < limit, x, 0.0), LIMIT).to(tl.float64))
+
+
+@triton.jit
 def _k_weighting(coefficients):
     c = coefficients
     shelf = (tl.load(c), tl.load(c + 1), tl.load(c + 2), tl.load(c + 3), tl.load(c + 4))
@@ -92,16 +124,13 @@ def _chunk_answers(
         h0 = tl.zeros([LANES], tl.float64)
         h1 = tl.zeros([LANES], tl.float64)
         shelf, high_pass = _k_weighting(coefficients)
-        for t in range(CHUNK):
-            index = lane * CHUNK + t
-            x = _clean(tl.load(base + index, mask=(lane < CHUNKS) & (index < limit), other=0.0), LIMIT)
-            y, s0, s1 = _stage(x.to(tl.float64), s0, s1, shelf)
-            y, h0, h1 = _stage(y, h0, h1, high_pass)
+        for step in range(CHUNK // 4):
+            samples_of = _four_samples(base, lane, step, limit, CHUNK, CHUNKS, LIMIT)
+            for k in tl.static_range(4):
+                y, s0, s1 = _stage(samples_of[k], s0, s1, shelf)
+                y, h0, h1 = _stage(y, h0, h1, high_pass)
         out = answers + (program.to(tl.int64) * CHUNKS + lane) * 4
-        tl.store(out, s0, mask=lane < CHUNKS)
-        tl.store(out + 1, s1, mask=lane < CHUNKS)
-        tl.store(out + 2, h0, mask=lane < CHUNKS)
-        tl.store(out + 3, h1, mask=lane < CHUNKS)
+        _put_four(out, s0, s1, h0, h1, lane < CHUNKS)
 
 
 @triton.jit
@@ -128,20 +157,11 @@ def _chunk_starts(
     active = here & (channel < tl.load(channels + row, mask=here, other=0))
     slot = tl.load(slots + row, mask=active, other=0)
     memory = filters + (slot * CHANNELS + channel) * 4
-    s0 = tl.load(memory, mask=active, other=0.0)
-    s1 = tl.load(memory + 1, mask=active, other=0.0)
-    h0 = tl.load(memory + 2, mask=active, other=0.0)
-    h1 = tl.load(memory + 3, mask=active, other=0.0)
+    s0, s1, h0, h1 = _load_four(memory, active)
     place = answers + lane.to(tl.int64) * CHUNKS * 4
     for _ in range(CHUNKS):
-        a0 = tl.load(place, mask=active, other=0.0)
-        a1 = tl.load(place + 1, mask=active, other=0.0)
-        a2 = tl.load(place + 2, mask=active, other=0.0)
-        a3 = tl.load(place + 3, mask=active, other=0.0)
-        tl.store(place, s0, mask=active)
-        tl.store(place + 1, s1, mask=active)
-        tl.store(place + 2, h0, mask=active)
-        tl.store(place + 3, h1, mask=active)
+        a0, a1, a2, a3 = _load_four(place, active)
+        _put_four(place, s0, s1, h0, h1, active)
         s0, s1, h0, h1 = _decayed(transition, s0, s1, h0, h1)
         s0 += a0
         s1 += a1
@@ -168,29 +188,27 @@ def _bin_powers(
         base = samples + row.to(tl.int64) * row_stride + channel * channel_stride
         lane = tl.arange(0, LANES)
         place = starts + (program.to(tl.int64) * CHUNKS + lane) * 4
-        s0 = tl.load(place, mask=lane < CHUNKS, other=0.0)
-        s1 = tl.load(place + 1, mask=lane < CHUNKS, other=0.0)
-        h0 = tl.load(place + 2, mask=lane < CHUNKS, other=0.0)
-        h1 = tl.load(place + 3, mask=lane < CHUNKS, other=0.0)
+        s0, s1, h0, h1 = _load_four(place, lane < CHUNKS)
         # A chunk is shorter than a bin, so that its samples fall into at most two.
         first_bin = (phase + lane * CHUNK) // BIN
         in_first = tl.zeros([LANES], tl.float64)
         in_second = tl.zeros([LANES], tl.float64)
         shelf, high_pass = _k_weighting(coefficients)
-        for t in range(CHUNK):
-            index = lane * CHUNK + t
-            here = (lane < CHUNKS) & (index < limit)
-            x = _clean(tl.load(base + index, mask=here, other=0.0), LIMIT)
-            y, n0, n1 = _stage(x.to(tl.float64), s0, s1, shelf)
-            y, m0, m1 = _stage(y, h0, h1, high_pass)
-            s0 = tl.where(here, n0, s0)
-            s1 = tl.where(here, n1, s1)
-            h0 = tl.where(here, m0, h0)
-            h1 = tl.where(here, m1, h1)
-            square = tl.where(here, y * y, 0.0)
-            first = (phase + index) // BIN == first_bin
-            in_first += tl.where(first, square, 0.0)
-            in_second += tl.where(first, 0.0, square)
+        for step in range(CHUNK // 4):
+            samples_of = _four_samples(base, lane, step, limit, CHUNK, CHUNKS, LIMIT)
+            for k in tl.static_range(4):
+                index = lane * CHUNK + step * 4 + k
+                here = (lane < CHUNKS) & (index < limit)
+                y, n0, n1 = _stage(samples_of[k], s0, s1, shelf)
+                y, m0, m1 = _stage(y, h0, h1, high_pass)
+                s0 = tl.where(here, n0, s0)
+                s1 = tl.where(here, n1, s1)
+                h0 = tl.where(here, m0, h0)
+                h1 = tl.where(here, m1, h1)
+                square = tl.where(here, y * y, 0.0)
+                first = (phase + index) // BIN == first_bin
+                in_first += tl.where(first, square, 0.0)
+                in_second += tl.where(first, 0.0, square)
         out = partial + program.to(tl.int64) * PARTIAL_COLUMNS
         for b in tl.static_range(BIN_COLUMNS):
             mine = tl.where(first_bin == b, in_first, 0.0) + tl.where(first_bin + 1 == b, in_second, 0.0)
@@ -214,35 +232,66 @@ def _extended(base, past, index, limit, HISTORY: tl.constexpr, LIMIT: tl.constex
 
 
 @triton.jit
-def _in_band(size, here, level, band):
-    """Samples from one level of `band` up to, not including, the next."""
-    inside = (size >= tl.load(band) * level) & (size < tl.load(band + 1) * level) & here
-    return tl.sum(inside.to(tl.int32), axis=0)
+def _whole_block(base, index, limit, BLOCK: tl.constexpr, LIMIT: tl.constexpr):
+    """Samples of a block as float64, 0 behind the last real one.
+
+    What is asked before the load is the same for each run of 16 bytes, so that one load of a thread takes as much.
+    """
+    x = tl.load(base + index, mask=index < BLOCK, other=0.0)
+    return _clean(tl.where(index < limit, x, 0.0), LIMIT).to(tl.float64)
 
 
 @triton.jit
-def _flat_samples(middle, before, after, inner, peak, bands, RUN: tl.constexpr):
+def _beside(base, index, inner, LIMIT: tl.constexpr):
+    """The samples before and after those at `index`."""
+    before = _clean(tl.load(base + index - 1, mask=inner, other=0.0), LIMIT)
+    after = _clean(tl.load(base + index + 1, mask=inner, other=0.0), LIMIT)
+    return before.to(tl.float64), after.to(tl.float64)
+
+
+@triton.jit
+def _in_band(size, here, level, band):
+    """1 for samples from one level of `band` up to, not including, the next; else 0."""
+    inside = (size >= tl.load(band) * level) & (size < tl.load(band + 1) * level) & here
+    return inside.to(tl.int32)
+
+
+@triton.jit
+def _flat_samples(
+    base, limit, peak, bands,
+    BLOCK: tl.constexpr, STEP: tl.constexpr, STEPS: tl.constexpr, LIMIT: tl.constexpr, RUN: tl.constexpr,
+):  # fmt: skip
     """Samples in tops that are cut off flat, at any level."""
-    step, corner, leap = tl.load(bands + 5), tl.load(bands + 6), tl.load(bands + 3) * peak
-    size = tl.abs(middle)
-    as_before, as_after = tl.abs(middle - before) <= step, tl.abs(middle - after) <= step
-    top = inner & (size >= tl.load(bands) * peak)
-    low = inner & (size >= tl.load(bands + 2) * peak) & (size < tl.load(bands + 1) * peak)
-    rise, fall = size - tl.abs(before), size - tl.abs(after)
-    begins = tl.sum((top & as_after & (rise >= corner) & (rise <= leap)).to(tl.int32), axis=0)
-    ends = tl.sum((top & as_before & (fall >= corner) & (fall <= leap)).to(tl.int32), axis=0)
-    tops = tl.minimum(begins, ends)
-    flat = tl.sum((top & as_before & as_after).to(tl.int32), axis=0)
-    below = tl.sum((low & as_before & as_after).to(tl.int32), axis=0)
-    count = tl.maximum(tl.minimum(tl.minimum(3 * flat, flat + 2 * tops), RUN * tops) - 2 * below, 0)
-    return tl.where(peak >= tl.load(bands + 4), count, 0)
+    near, corner, leap = tl.load(bands + 5), tl.load(bands + 6), tl.load(bands + 3) * peak
+    begins = tl.zeros([STEP], tl.int32)
+    ends = tl.zeros([STEP], tl.int32)
+    flat = tl.zeros([STEP], tl.int32)
+    below = tl.zeros([STEP], tl.int32)
+    for step in range(STEPS):
+        index = step * STEP + tl.arange(0, STEP)
+        inner = (index >= 1) & (index < limit - 1)
+        middle = tl.where(inner, _whole_block(base, index, limit, BLOCK, LIMIT), 0.0)
+        before, after = _beside(base, index, inner, LIMIT)
+        size = tl.abs(middle)
+        as_before, as_after = tl.abs(middle - before) <= near, tl.abs(middle - after) <= near
+        top = inner & (size >= tl.load(bands) * peak)
+        low = inner & (size >= tl.load(bands + 2) * peak) & (size < tl.load(bands + 1) * peak)
+        rise, fall = size - tl.abs(before), size - tl.abs(after)
+        begins += (top & as_after & (rise >= corner) & (rise <= leap)).to(tl.int32)
+        ends += (top & as_before & (fall >= corner) & (fall <= leap)).to(tl.int32)
+        flat += (top & as_before & as_after).to(tl.int32)
+        below += (low & as_before & as_after).to(tl.int32)
+    tops = tl.minimum(tl.sum(begins, axis=0), tl.sum(ends, axis=0))
+    flats = tl.sum(flat, axis=0)
+    count = tl.minimum(tl.minimum(3 * flats, flats + 2 * tops), RUN * tops) - 2 * tl.sum(below, axis=0)
+    return tl.where(peak >= tl.load(bands + 4), tl.maximum(count, 0), 0)
 
 
 @triton.jit
 def _sample_measures(
     samples, row_stride, channel_stride, channels, valid, slots, clip_level, threshold, clip_bands, taps, history,
     partial,
-    CHANNELS: tl.constexpr, SAMPLES: tl.constexpr, STEP: tl.constexpr, STEPS: tl.constexpr, LIMIT: tl.constexpr,
+    CHANNELS: tl.constexpr, BLOCK: tl.constexpr, STEP: tl.constexpr, STEPS: tl.constexpr, LIMIT: tl.constexpr,
     TAPS: tl.constexpr, MIN_SAMPLES: tl.constexpr, FIRST_COLUMN: tl.constexpr, PARTIAL_COLUMNS: tl.constexpr,
     RUN: tl.constexpr, HALVES: tl.constexpr,
 ):  # fmt: skip
@@ -252,43 +301,71 @@ def _sample_measures(
     row = program // CHANNELS
     channel = program % CHANNELS
     if channel < tl.load(channels + row):
-        limit = tl.load(valid + row)
+        limit = tl.load(valid + row).to(tl.int32)
         slot = tl.load(slots + row)
         level = tl.load(clip_level + row)
         base = samples + row.to(tl.int64) * row_stride + channel * channel_stride
         past = history + (slot * CHANNELS + channel) * HISTORY
-        index = tl.arange(0, SAMPLES)
-        here = index < limit
-        x = _clean(tl.load(base + index, mask=here, other=0.0), LIMIT).to(tl.float64)
-        size = tl.abs(x)
-        loud = (size >= tl.load(threshold + row)) & here
-        peak = tl.max(size, axis=0)
         out = partial + program.to(tl.int64) * PARTIAL_COLUMNS + FIRST_COLUMN
+
+        # In steps, so that all that adds up keeps to registers.
+        largest = tl.zeros([STEP], tl.float64)
+        squares = tl.zeros([STEP], tl.float64)
+        total = tl.zeros([STEP], tl.float64)
+        alike = tl.zeros([STEP], tl.float64)
+        middles = tl.zeros([STEP], tl.float64)
+        bends = tl.zeros([STEP], tl.float64)
+        shoulders = tl.zeros([STEP], tl.int32)
+        tops = tl.zeros([STEP], tl.int32)
+        humps_low = tl.zeros([STEP], tl.int32)
+        humps_shoulder = tl.zeros([STEP], tl.int32)
+        humps = tl.zeros([STEP], tl.int32)
+        full = tl.zeros([STEP], tl.int32)
+        first = tl.zeros([STEP], tl.int32) + limit
+        last = tl.zeros([STEP], tl.int32) - 1
+        for step in range(STEPS):
+            index = step * STEP + tl.arange(0, STEP)
+            here = index < limit
+            x = _whole_block(base, index, limit, BLOCK, LIMIT)
+            size = tl.abs(x)
+            loud = (size >= tl.load(threshold + row)) & here
+            largest = tl.maximum(largest, size)
+            squares += x * x
+            total += x
+            shoulders += _in_band(size, here, level, clip_bands)
+            tops += _in_band(size, here, level, clip_bands + 1)
+            humps_low += _in_band(size, here, level, clip_bands + 3)
+            humps_shoulder += _in_band(size, here, level, clip_bands + 4)
+            humps += _in_band(size, here, level, clip_bands + 5)
+            full += ((size >= level) & here).to(tl.int32)
+            first = tl.minimum(first, tl.where(loud, index, limit))
+            last = tl.maximum(last, tl.where(loud, index, -1))
+            inner = (index >= 1) & (index < limit - 1)
+            before, after = _beside(base, index, inner, LIMIT)
+            middle = tl.where(inner, x, 0.0)
+            bend = before + after - 2 * middle
+            alike += middle * bend
+            middles += middle * middle
+            bends += bend * bend
+        peak = tl.max(largest, axis=0)
         tl.store(out, peak)
-        tl.store(out + 2, tl.sum(x * x, axis=0))
-        tl.store(out + 3, tl.sum(x, axis=0))
-        shoulder = _in_band(size, here, level, clip_bands)
-        top = _in_band(size, here, level, clip_bands + 1)
-        hump_low = _in_band(size, here, level, clip_bands + 3)
-        hump_shoulder = _in_band(size, here, level, clip_bands + 4)
-        hump = _in_band(size, here, level, clip_bands + 5)
+        tl.store(out + 2, tl.sum(squares, axis=0))
+        tl.store(out + 3, tl.sum(total, axis=0))
+        shoulder, top = tl.sum(shoulders, axis=0), tl.sum(tops, axis=0)
+        hump_low, hump_shoulder = tl.sum(humps_low, axis=0), tl.sum(humps_shoulder, axis=0)
+        hump = tl.sum(humps, axis=0)
         weight = tl.where(20 * hump_shoulder <= 21 * hump_low, 3, 6)
-        inner = (index >= 1) & (index < limit - 1)
-        before = _clean(tl.load(base + index - 1, mask=inner, other=0.0), LIMIT).to(tl.float64)
-        after = _clean(tl.load(base + index + 1, mask=inner, other=0.0), LIMIT).to(tl.float64)
-        middle = tl.where(inner, x, 0.0)
-        bend = before + after - 2 * middle
-        along = tl.sum(middle * bend, axis=0)
-        both = tl.sum(middle * middle, axis=0) * tl.sum(bend * bend, axis=0)
+        along = tl.sum(alike, axis=0)
+        both = tl.sum(middles, axis=0) * tl.sum(bends, axis=0)
         tonality = tl.where(both > 0, along * along / tl.where(both > 0, both, 1.0), 0.0)
         spread = tl.where(10 * hump >= tl.maximum(limit, MIN_SAMPLES), 2 * hump - weight * hump_shoulder, 0)
         excess = tl.maximum(tl.where(tonality < 0.95, 2 * top - 4 * shoulder, 0), tl.where(tonality < 0.5, spread, 0))
-        flat = _flat_samples(middle, before, after, inner, peak, clip_bands + _FLAT_FROM, RUN)
+        flat = _flat_samples(base, limit, peak, clip_bands + _FLAT_FROM, BLOCK, STEP, STEPS, LIMIT, RUN)
         excess = tl.maximum(excess, HALVES * flat)
         tl.store(out + 4, excess.to(tl.float64))
-        tl.store(out + 5, tl.sum(((size >= level) & here).to(tl.int32), axis=0).to(tl.float64))
-        tl.store(out + 6, tl.min(tl.where(loud, index, limit), axis=0).to(tl.float64))
-        tl.store(out + 7, tl.max(tl.where(loud, index, -1), axis=0).to(tl.float64))
+        tl.store(out + 5, tl.sum(full, axis=0).to(tl.float64))
+        tl.store(out + 6, tl.min(first, axis=0).to(tl.float64))
+        tl.store(out + 7, tl.max(last, axis=0).to(tl.float64))
 
         highest = tl.zeros([STEP], tl.float32)
         for step in range(STEPS):
@@ -474,7 +551,7 @@ def audio_stats(
     _sample_measures[(count,)](
         samples, strides[0], strides[1], channels, valid, slots, clip_level, silence_threshold, scalars[4:], taps,
         history, partial,
-        CHANNELS=MAX_CHANNELS, SAMPLES=triton.next_power_of_2(BLOCK), STEP=1024, STEPS=triton.cdiv(BLOCK, 1024),
+        CHANNELS=MAX_CHANNELS, BLOCK=BLOCK, STEP=1024, STEPS=triton.cdiv(BLOCK, 1024),
         LIMIT=SAMPLE_LIMIT, TAPS=TAPS, MIN_SAMPLES=CLIP_MIN_SAMPLES, FIRST_COLUMN=_BIN_COLUMNS,
         PARTIAL_COLUMNS=_PARTIAL_COLUMNS, RUN=FLAT_RUN, HALVES=FLAT_HALVES, num_warps=8,
     )  # fmt: skip

@@ -42,6 +42,17 @@ _EARLIER = tl.constexpr(5)
 
 
 @triton.jit
+def _pair(places, used):
+    """Two columns that lie side by side, 16 bytes of each lane at once; rows of the tables begin at such a multiple."""
+    return tl.split(tl.load(places[:, None] + tl.arange(0, 2)[None, :], mask=used[:, None], other=0))
+
+
+@triton.jit
+def _put_pair(places, first, second, used):
+    tl.store(places[:, None] + tl.arange(0, 2)[None, :], tl.join(first, second), mask=used[:, None])
+
+
+@triton.jit
 def _judge_kernel(
     slots,
     start,
@@ -75,32 +86,23 @@ def _judge_kernel(
 
     used = real & (slot >= 0)
     table = detectors + lane * _DETECTOR_FIELDS
-    column = tl.load(table + 0, mask=real, other=0)
-    onset_rule = tl.load(table + 1, mask=real, other=0)
-    head_column = tl.load(table + 2, mask=real, other=-1)
-    tail_column = tl.load(table + 3, mask=real, other=-1)
-    closing_counts = tl.load(table + 4, mask=real, other=0) != 0
-    masters = tl.load(table + 5, mask=real, other=0)
+    column, onset_rule = _pair(table, real)
+    head_column, tail_column = _pair(table + 2, real)
+    closing_counts, masters = _pair(table + 4, real)
+    closing_counts = closing_counts != 0
 
     rule = rules + (slot * D + lane) * _RULE_FIELDS
-    enabled = tl.load(rule + 0, mask=used, other=0.0) != 0.0
-    below = tl.load(rule + 1, mask=used, other=0.0) != 0.0
-    enter = tl.load(rule + 2, mask=used, other=0.0)
-    leave = tl.load(rule + 3, mask=used, other=0.0)
-    set_seconds = tl.load(rule + 4, mask=used, other=0.0)
-    clear_seconds = tl.load(rule + 5, mask=used, other=0.0)
+    enabled, below = _pair(rule, used)
+    enabled, below = enabled != 0.0, below != 0.0
+    enter, leave = _pair(rule + 2, used)
+    set_seconds, clear_seconds = _pair(rule + 4, used)
 
     before = state + (slot * D + lane) * _STATE_FIELDS
-    phase = tl.load(before + 0, mask=used, other=0.0)
-    onset = tl.load(before + 1, mask=used, other=0.0)
-    clear_onset = tl.load(before + 2, mask=used, other=0.0)
-    peak = tl.load(before + 3, mask=used, other=0.0)
-    total = tl.load(before + 4, mask=used, other=0.0)
-    count = tl.load(before + 5, mask=used, other=0.0)
-    released = tl.load(before + 6, mask=used, other=0.0)
-    reported = tl.load(before + 7, mask=used, other=0.0)
-    seen_until = tl.load(before + 8, mask=used, other=0.0)
-    clears_from = tl.load(before + 9, mask=used, other=0.0)
+    phase, onset = _pair(before, used)
+    clear_onset, peak = _pair(before + 2, used)
+    total, count = _pair(before + 4, used)
+    released, reported = _pair(before + 6, used)
+    seen_until, clears_from = _pair(before + 8, used)
 
     began = tl.load(start + row)
     until = tl.load(known_until + row)
@@ -210,16 +212,11 @@ def _judge_kernel(
         event_end = tl.where(opens_and_closes, ended_at, end)
 
     mine = used & enabled
-    tl.store(before + 0, new_phase, mask=mine)
-    tl.store(before + 1, new_onset, mask=mine)
-    tl.store(before + 2, new_clear_onset, mask=mine)
-    tl.store(before + 3, new_peak, mask=mine)
-    tl.store(before + 4, new_total, mask=mine)
-    tl.store(before + 5, new_count, mask=mine)
-    tl.store(before + 6, new_released, mask=mine)
-    tl.store(before + 7, new_reported, mask=mine)
-    tl.store(before + 8, until + zero * lane, mask=mine)
-    tl.store(before + 9, new_clears_from, mask=mine)
+    _put_pair(before, new_phase, new_onset, mine)
+    _put_pair(before + 2, new_clear_onset, new_peak, mine)
+    _put_pair(before + 4, new_total, new_count, mine)
+    _put_pair(before + 6, new_released, new_reported, mine)
+    _put_pair(before + 8, until + zero * lane, new_clears_from, mine)
 
     unseen = opens_and_closes & ((phase == _OK) | (count == 0.0))
     event_peak = tl.where(unseen, enter, new_peak)

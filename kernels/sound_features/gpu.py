@@ -44,6 +44,8 @@ from kernels.sound_features.layout import (
     Feature,
 )
 
+# Samples that a program takes at a time where all of them at once would not fit in registers.
+_STEP = 1024
 _HUM_COLUMNS = 2 * len(HUM_FREQUENCIES)
 # Float64 constants that the kernels load, because Triton makes literals float32; the hum table follows them.
 _SCALARS = (CLICK_FLOOR,)
@@ -59,10 +61,21 @@ def _load(base, index, mask, LIMIT: tl.constexpr):
 
 
 @triton.jit
+def _whole_block(base, index, here, BLOCK: tl.constexpr, LIMIT: tl.constexpr):
+    """`_load` at places within a block.
+
+    What is asked before the load is the same for each run of 16 bytes, so that one load of a thread takes as much.
+    """
+    x = tl.load(base + index, mask=index < BLOCK, other=0.0)
+    x = tl.where(here & (x == x), x, 0.0)
+    return tl.minimum(tl.maximum(x, -LIMIT), LIMIT).to(tl.float64)
+
+
+@triton.jit
 def _channel_features(
     samples, row_stride, channel_stride, channels, valid, out,
-    CHANNELS: tl.constexpr, SAMPLES: tl.constexpr, LIMIT: tl.constexpr, POWER: tl.constexpr, MEAN: tl.constexpr,
-    SLOPE: tl.constexpr, FEATURES: tl.constexpr,
+    CHANNELS: tl.constexpr, BLOCK: tl.constexpr, SAMPLES: tl.constexpr, LIMIT: tl.constexpr, POWER: tl.constexpr,
+    MEAN: tl.constexpr, SLOPE: tl.constexpr, FEATURES: tl.constexpr,
 ):  # fmt: skip
     """Power, mean and steps of one channel; 0 for a channel that is not there."""
     program = tl.program_id(0)
@@ -72,7 +85,7 @@ def _channel_features(
     index = tl.arange(0, SAMPLES)
     here = (index < limit) & (channel < tl.load(channels + row))
     base = samples + row.to(tl.int64) * row_stride + channel * channel_stride
-    x = _load(base, index, here, LIMIT)
+    x = _whole_block(base, index, here, BLOCK, LIMIT)
     follows = here & (index + 1 < limit)
     step = tl.where(follows, _load(base, index + 1, follows, LIMIT) - x, 0.0)
     result = out + row.to(tl.int64) * FEATURES + channel
@@ -92,8 +105,9 @@ def _spread(values, here, COUNT: tl.constexpr):
 @triton.jit
 def _mix(
     samples, row_stride, channel_stride, channels, valid, slots, history, known, mixed, out,
-    CHANNELS: tl.constexpr, BLOCK: tl.constexpr, SAMPLES: tl.constexpr, LIMIT: tl.constexpr, HISTORY: tl.constexpr,
-    PAST: tl.constexpr, BIN: tl.constexpr, BIN_LANES: tl.constexpr, BINS: tl.constexpr, BINS_LANES: tl.constexpr,
+    CHANNELS: tl.constexpr, BLOCK: tl.constexpr, STEP: tl.constexpr, STEPS: tl.constexpr, LIMIT: tl.constexpr,
+    HISTORY: tl.constexpr, PAST: tl.constexpr, BIN: tl.constexpr, BIN_LANES: tl.constexpr, BINS: tl.constexpr,
+    BINS_LANES: tl.constexpr,
     LOW: tl.constexpr, LOW_LANES: tl.constexpr, LOWS: tl.constexpr, LOWS_LANES: tl.constexpr, PHASE: tl.constexpr,
     SIDE: tl.constexpr, MID: tl.constexpr, LOW_SIDE: tl.constexpr, LOW_MID: tl.constexpr, ENVELOPE: tl.constexpr,
     FEATURES: tl.constexpr,
@@ -108,24 +122,43 @@ def _mix(
     target = mixed + row.to(tl.int64) * (HISTORY + BLOCK)
     nan = float("nan")
 
-    index = tl.arange(0, SAMPLES)
-    here = index < limit
+    # In steps, so that what adds up keeps to registers.
+    phases = tl.zeros([STEP], tl.float64)
+    sides = tl.zeros([STEP], tl.float64)
+    mids = tl.zeros([STEP], tl.float64)
+    for step in range(STEPS):
+        index = step * STEP + tl.arange(0, STEP)
+        here = index < limit
+        total = tl.zeros([STEP], tl.float64)
+        for channel in range(CHANNELS):
+            if channel < count:
+                total += _whole_block(base + channel * channel_stride, index, here, BLOCK, LIMIT)
+        tl.store(target + HISTORY + index, total / count, mask=index < BLOCK)
+        if count > 1:
+            x = _whole_block(base, index, here, BLOCK, LIMIT)
+            y = _whole_block(base + channel_stride, index, here, BLOCK, LIMIT)
+            power = x * x + y * y
+            alike = tl.where(power > 0, 2 * x * y / tl.where(power > 0, power, 1.0), 1.0)
+            phases += tl.where(here, alike, 0.0)
+            sides += (x - y) * (x - y)
+            mids += (x + y) * (x + y)
+    tl.store(result + PHASE, tl.where(count > 1, tl.sum(phases, axis=0) / limit, nan))
+    tl.store(result + SIDE, tl.where(count > 1, tl.sum(sides, axis=0) / (4 * limit), nan))
+    tl.store(result + MID, tl.where(count > 1, tl.sum(mids, axis=0) / (4 * limit), nan))
+
     past = tl.arange(0, PAST)
     old = past < HISTORY
     bin_index = tl.arange(0, BINS_LANES)
     place = bin_index[:, None] * BIN + tl.arange(0, BIN_LANES)[None, :]
     in_bin = (tl.arange(0, BIN_LANES)[None, :] < BIN) & (place < limit)
-    total = tl.zeros([SAMPLES], tl.float64)
     latest = tl.zeros([PAST], tl.float64)
     envelope = tl.zeros([BINS_LANES], tl.float64)
     for channel in range(CHANNELS):
-        real = channel < count
-        one = base + channel * channel_stride
-        total += _load(one, index, here & real, LIMIT)
-        latest += _load(one, BLOCK - HISTORY + past, old & (limit == BLOCK) & real, LIMIT)
-        size = tl.abs(_load(one, place, in_bin & real, LIMIT))
-        envelope = tl.maximum(envelope, tl.max(size, axis=1))
-    tl.store(target + HISTORY + index, total / count, mask=index < BLOCK)
+        if channel < count:
+            one = base + channel * channel_stride
+            latest += _load(one, BLOCK - HISTORY + past, old & (limit == BLOCK), LIMIT)
+            size = tl.abs(_whole_block(one, place, in_bin, BLOCK, LIMIT))
+            envelope = tl.maximum(envelope, tl.max(size, axis=1))
     continues = tl.load(known + slot) != 0
     memory = history + slot * HISTORY + past
     before = tl.load(memory, mask=old & continues, other=0.0)
@@ -134,24 +167,14 @@ def _mix(
     tl.store(memory, latest / count, mask=old & (limit == BLOCK))
     tl.store(result + ENVELOPE + bin_index, tl.where(bin_index < limit // BIN, envelope, nan), mask=bin_index < BINS)
 
-    pair = here & (count > 1)
-    x = _load(base, index, pair, LIMIT)
-    y = _load(base + channel_stride, index, pair, LIMIT)
-    power = x * x + y * y
-    alike = tl.where(power > 0, 2 * x * y / tl.where(power > 0, power, 1.0), 1.0)
-    phase = tl.sum(tl.where(here, alike, 0.0), axis=0) / limit
-    side = tl.sum((x - y) * (x - y), axis=0) / (4 * limit)
-    mid = tl.sum((x + y) * (x + y), axis=0) / (4 * limit)
-    tl.store(result + PHASE, tl.where(count > 1, phase, nan))
-    tl.store(result + SIDE, tl.where(count > 1, side, nan))
-    tl.store(result + MID, tl.where(count > 1, mid, nan))
-
     low = tl.arange(0, LOWS_LANES)
     place = low[:, None] * LOW + tl.arange(0, LOW_LANES)[None, :]
-    within = (tl.arange(0, LOW_LANES)[None, :] < LOW) & (low[:, None] < LOWS) & (limit == BLOCK) & (count > 1)
-    lefts = tl.sum(_load(base, place, within, LIMIT), axis=1)
-    rights = tl.sum(_load(base + channel_stride, place, within, LIMIT), axis=1)
     usable = (count > 1) & (limit == BLOCK)
+    within = (tl.arange(0, LOW_LANES)[None, :] < LOW) & (low[:, None] < LOWS) & usable
+    lefts = tl.sum(_whole_block(base, place, within, BLOCK, LIMIT), axis=1)
+    rights = tl.sum(
+        _whole_block(base + channel_stride * tl.where(count > 1, 1, 0), place, within, BLOCK, LIMIT), axis=1
+    )
     side = _spread((lefts - rights) / (2 * LOW), low < LOWS, LOWS)
     mid = _spread((lefts + rights) / (2 * LOW), low < LOWS, LOWS)
     tl.store(result + LOW_SIDE, tl.where(usable, side, nan))
@@ -328,15 +351,17 @@ def sound_features(
     bins = samples.new_empty((rows, 3 * ALL_BINS), dtype=torch.float64)
     strides = samples.stride()
     power_of_2 = triton.next_power_of_2
-    shape = {"SAMPLES": power_of_2(BLOCK), "FEATURES": FEATURES}
+    shape = {"BLOCK": BLOCK, "FEATURES": FEATURES}
+    whole = {"SAMPLES": power_of_2(BLOCK), **shape}
     _channel_features[(rows * MAX_CHANNELS,)](
         samples, strides[0], strides[1], channels, valid, out,
-        CHANNELS=MAX_CHANNELS, LIMIT=SAMPLE_LIMIT, POWER=Feature.POWER, MEAN=Feature.MEAN, SLOPE=Feature.SLOPE, **shape,
+        CHANNELS=MAX_CHANNELS, LIMIT=SAMPLE_LIMIT, POWER=Feature.POWER, MEAN=Feature.MEAN, SLOPE=Feature.SLOPE, **whole,
         num_warps=8,
     )  # fmt: skip
     _mix[(rows,)](
         samples, strides[0], strides[1], channels, valid, slots, history, known, mixed, out,
-        CHANNELS=MAX_CHANNELS, BLOCK=BLOCK, LIMIT=SAMPLE_LIMIT, HISTORY=HISTORY, PAST=power_of_2(HISTORY),
+        CHANNELS=MAX_CHANNELS, STEP=_STEP, STEPS=triton.cdiv(BLOCK, _STEP), LIMIT=SAMPLE_LIMIT, HISTORY=HISTORY,
+        PAST=power_of_2(HISTORY),
         BIN=ENVELOPE_BIN, BIN_LANES=power_of_2(ENVELOPE_BIN), BINS=ENVELOPE_BINS, BINS_LANES=power_of_2(ENVELOPE_BINS),
         LOW=LOW_BIN, LOW_LANES=power_of_2(LOW_BIN), LOWS=LOW_BINS, LOWS_LANES=power_of_2(LOW_BINS),
         PHASE=Feature.PHASE, SIDE=Feature.SIDE, MID=Feature.MID, LOW_SIDE=Feature.LOW_SIDE, LOW_MID=Feature.LOW_MID,
@@ -350,7 +375,7 @@ def sound_features(
     ratio = HISS_BIN // CLICK_BIN
     _row_features[(rows,)](
         valid, slots, known, mixed, bins, _constants_on(samples.device), out,
-        BLOCK=BLOCK, HISTORY=HISTORY, HISTORY_BINS=HISTORY_BINS, BIN=CLICK_BIN, BINS=ALL_BINS,
+        HISTORY=HISTORY, HISTORY_BINS=HISTORY_BINS, BIN=CLICK_BIN, BINS=ALL_BINS,
         BINS_LANES=power_of_2(ALL_BINS), NEAR=CLICK_NEAR, FAR=CLICK_FAR, WINDOW=CLICK_WINDOW,
         ASYMMETRY=CLICK_ASYMMETRY, HISS_BIN=HISS_BIN, HISS_BINS=HISS_BINS, HISS_LANES=power_of_2(HISS_BINS),
         HISS_RATIO=ratio, RATIO_LANES=power_of_2(ratio), GAIN=DIFFERENCE_GAIN, STEP=HUM_STEP,
@@ -358,6 +383,6 @@ def sound_features(
         HUM_COLUMNS=_HUM_COLUMNS, SHORT=TONE_LAGS[0], LONG=TONE_LAGS[1], PURITY=Feature.PURITY, TONE=Feature.TONE,
         CLICK=Feature.CLICK, CLICK_AT=Feature.CLICK_AT, HUM=Feature.HUM, HISS=Feature.HISS,
         WORTH=CLICK_WORTH * CLICK_WORTH, LONE_NEAR=LONE_NEAR, LONE_FAR=LONE_FAR, LONE_REACH=LONE_REACH,
-        LONE_SECOND=LONE_SECOND, REACH=DIFFERENCE_REACH, **shape, num_warps=8,
+        LONE_SECOND=LONE_SECOND, REACH=DIFFERENCE_REACH, **whole, num_warps=8,
     )  # fmt: skip
     return out

@@ -25,6 +25,10 @@ SHAPES = {
     "grey": {"width": 44, "height": 25, "chroma": "grey"},
     "rows are sampled": {"width": 17, "height": 250, "chroma": "444"},
     "wider than a block": {"width": 2200, "height": 9, "chroma": "grey"},
+    # What is loaded 16 bytes at a time: tiles of 18 samples begin anywhere between two such boundaries.
+    "aligned nv12": {"width": 288, "height": 18, "interleaved": True},
+    "aligned p010": {"width": 288, "height": 9, "bit_depth": 10, "shift": 6, "interleaved": True},
+    "aligned planar": {"width": 288, "height": 18},
 }
 
 
