@@ -52,7 +52,11 @@ class Relay:
                 near, _ = self._listener.accept()
             except TimeoutError:
                 continue
-            far = socket.create_connection(self._target, timeout=5)
+            try:
+                far = socket.create_connection(self._target, timeout=5)
+            except OSError:  # nobody is there: who asked hears the same
+                near.close()
+                continue
             for one, other in ((near, far), (far, near)):
                 thread = threading.Thread(target=self._hand_on, args=(one, other), name="relay")
                 self._threads.append(thread)
