@@ -13,13 +13,18 @@ end, from what the stores have, against what was sent:
 - *unplanted*: an incident where no black picture was sent.
 
 GCS, Ray's head process, is killed and started again with RocksDB behind it, or with the Redis that --redis names; with
---memory it has nothing behind it, is killed at last, and it is measured for how long judging goes on.
+--memory it has nothing behind it, is killed at last, and it is measured for how long judging goes on. With --secured
+everything goes on with token authentication and TLS, by certificates that deploy/ray/certificate.sh makes, and who has
+no token is seen to be refused.
 """
 
 import argparse
 import contextlib
 import os
+import secrets
 import signal
+import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -77,6 +82,7 @@ class Bench:
     Args:
         relay: between the database and the node that is cut off.
         began: Unix second at which the channels began.
+        windows: Unix seconds from which and until which each scenario lasted.
     """
 
     fleet: Fleet
@@ -86,6 +92,7 @@ class Bench:
     receiver: Receiver
     began: float
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    windows: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def actor_killed(bench: Bench) -> dict[str, Any]:
@@ -350,7 +357,8 @@ def run_scenarios(bench: Bench, scenarios: Sequence[Callable[[Bench], dict[str, 
         name = name if name not in bench.outcomes else f"{name}_again"
         found = scenario(bench)
         time.sleep(3.0)
-        bench.outcomes[name] = {**found, "longest_gap_seconds": round(bench.fleet.longest_gap(began - 3.0), 2)}
+        bench.outcomes[name] = found
+        bench.windows[name] = (began - 3.0, time.time())
         say(f"{name}: {bench.outcomes[name]}")
 
 
@@ -362,6 +370,8 @@ def account(bench: Bench) -> dict[str, Any]:
     kept = kept_seconds(fleet.folder / "verdicts")
     due = due_of(kept, bench.began)
     lost = lost_in_the_end(incidents, told, due)
+    for name, (begins, ends) in bench.windows.items():
+        bench.outcomes[name]["longest_gap_seconds"] = round(longest_gap(kept, begins, ends), 2)
     twice = doubled(incidents, told)
     planted = [(one["stream"], _planted(one, bench.began)) for one in incidents]
     twice += [f"{count} incidents of black picture {number} of {stream}"
@@ -377,6 +387,20 @@ def account(bench: Bench) -> dict[str, Any]:
         "unplanted": strays,
         "problems": [*lost, *twice][:50],
     }
+
+
+def longest_gap(kept: Mapping[str, Mapping[str, Sequence[float]]], begins: float, ends: float) -> float:
+    """The longest stretch of any channel that nobody judged, seconds.
+
+    Args:
+        kept: by channel and session, when its seconds were played.
+        begins, ends: Unix seconds between which it is looked for.
+    """
+    worst = 0.0
+    for sessions in kept.values():
+        times = sorted(at for session in sessions.values() for at in session if begins <= at <= ends)
+        worst = max([worst, *(late - early - 1.0 for early, late in pairwise(times))])
+    return worst
 
 
 def due_of(kept: Mapping[str, Mapping[str, Sequence[float]]], began: float) -> list[tuple[str, float]]:
@@ -435,26 +459,74 @@ def _incidents(api: httpx.Client) -> list[dict[str, Any]]:
             return found
 
 
-def measure(folder: Path, *, redis: str | None, memory: bool, only: Sequence[str]) -> dict[str, Any]:
+def secure(folder: Path) -> dict[str, str]:
+    """Token and certificates as deploy/ray/certificate.sh says. Returns: the variables that have Ray use them."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # nothing is sent: it tells the address that others see, as Ray finds it
+        address = probe.getsockname()[0]
+    authority = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:3072",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=avjury cluster",
+    ]
+    files = ["-keyout", str(folder / "ca.key"), "-out", str(folder / "ca.crt")]
+    subprocess.run([*authority, *files], check=True, capture_output=True)
+    script = Path(__file__).parents[1] / "deploy" / "ray" / "certificate.sh"
+    subprocess.run([str(script), str(folder), str(folder / "certificate"), address], check=True)
+    (folder / "ray.token").write_text(secrets.token_hex(32))
+    return {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(folder / "ray.token"),
+        "RAY_USE_TLS": "1",
+        "RAY_TLS_SERVER_CERT": str(folder / "certificate" / "tls.crt"),
+        "RAY_TLS_SERVER_KEY": str(folder / "certificate" / "tls.key"),
+        "RAY_TLS_CA_CERT": str(folder / "certificate" / "ca.crt"),
+    }
+
+
+def refused_without(address: str, variables: Sequence[str]) -> bool:
+    """Whether a client that has not these variables cannot come in."""
+    environment = {name: value for name, value in os.environ.items() if name not in variables}
+    script = f"import ray; ray.init(address={address!r}, log_to_driver=False); print(ray.cluster_resources())"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, timeout=300, check=False
+    )
+    return done.returncode != 0
+
+
+def measure(folder: Path, *, redis: str | None, memory: bool, secured: bool, only: Sequence[str]) -> dict[str, Any]:
     """Run it. Returns: the figures."""
+    behind = secure(folder) if secured else {}
     if memory:
-        with running(folder, {}) as bench:
+        with running(folder, behind) as bench:
             run_scenarios(bench, [head_lost])
             return {"behind_the_head": "nothing", "outcomes": bench.outcomes}
     if redis is not None:
-        behind = {"RAY_REDIS_ADDRESS": redis}
+        behind |= {"RAY_REDIS_ADDRESS": redis}
     else:
         (folder / "gcs").mkdir()
-        behind = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(folder / "gcs")}
+        behind |= {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(folder / "gcs")}
     with running(folder, behind) as bench:
         run_scenarios(bench, [one for one in SCENARIOS if not only or one.__name__ in only])
         bench.fleet.settle()
         found = account(bench)
+        if secured:
+            address = bench.fleet.cluster.address
+            found["refused_without_token"] = refused_without(address, ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"))
+            found["refused_without_certificate"] = refused_without(address, ("RAY_USE_TLS",))
     again = [
         (name, one["judged_again_seconds"]) for name, one in bench.outcomes.items() if "judged_again_seconds" in one
     ]
     return {
         "behind_the_head": "Redis" if redis is not None else "RocksDB",
+        "secured": secured,
         "channels": len(CHANNELS),
         "outcomes": bench.outcomes,
         "slowest_after_an_actor_seconds": max((s for name, s in again if name.startswith("actor")), default=None),
@@ -468,7 +540,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     show_children_this_tree()
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
-        figures = measure(Path(name), redis=options.redis, memory=options.memory, only=options.only or ())
+        figures = measure(Path(name), redis=options.redis, memory=options.memory, secured=options.secured,
+                          only=options.only or ())  # fmt: skip
     print(write_result("cluster_failures", figures, options.results))  # noqa: T201 - the command's result
     sys.stdout.flush()
     return 1 if any(figures.get(name) for name in ("kept_twice", "lost", "doubled", "unplanted")) else 0
@@ -478,6 +551,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     given = parser("cluster-failures", __doc__)
     given.add_argument("--redis", help="host:port of an empty Redis that Ray's head keeps its state in")
     given.add_argument("--memory", action="store_true", help="nothing behind the head; only its loss is tried")
+    given.add_argument("--secured", action="store_true", help="with token authentication and TLS; takes openssl")
     given.add_argument("--only", nargs="*", help="names of scenarios, to try them")
     return given.parse_args(arguments)
 
