@@ -3,36 +3,46 @@
 - *Simulation*: the placement that the coordinator uses, with 10,000 streams on 100 engines, through losses, joins,
   drains and changes of load, round by round. How many streams moved for each loss beside how many had to, the fullest
   engine, and how long each decision took.
-- *Database* (needs a server of PostgreSQL): the real coordinator and the real tables, with synthetic engines that renew
-  their leases and read what they own as real ones do, but judge nothing. How long a round of the coordinator takes,
-  how long engines wait, how soon the streams of engines that fall silent have another owner, and that none has two.
+- *Database* (starts a server of PostgreSQL, which has to be installed): the real coordinator and the real tables, with
+  synthetic engines, in a few processes, that renew their leases and read what they own as real ones do, but judge
+  nothing. How long a round of the coordinator takes, how long engines wait, how soon the streams of engines that fall
+  silent have another owner, and that none has two.
 """
 
 import argparse
+import contextlib
+import multiprocessing
 import random
 import statistics
 import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.harness import quantiles, write_result
-from engine.cluster.coordinator import Coordinator
+from sqlalchemy import func, select
+
+from benchmarks.harness import quantiles, show_children_this_tree, write_result
+from benchmarks.live import postgres
+from engine.cluster.coordinator import ROUND_SECONDS, Coordinator
 from engine.cluster.member import POLL_SECONDS, RENEW_SECONDS
 from engine.cluster.placement import DEFAULT_LIMITS, Engine, Limits, Unit, decide
 from engine.errors import StoreError
 from engine.store.database import Database
 from engine.store.owners import Owners, UnitPlan
+from engine.store.schema import cluster_units
 
 STREAMS: Final = 10_000
 ENGINES: Final = 100
 # An H200's worth of 1080p30 streams by its data sheet (docs/capacity.md): a fleet that is six tenths full.
 CAPACITY: Final = 170.0
 SEED: Final = 20_261_128
+# Of the synthetic engines: real ones have one each, but their Python would be measured then.
+PROCESSES: Final = 4
 
 
 @dataclass(slots=True)
@@ -124,7 +134,7 @@ def simulate(streams: int = STREAMS, engines: int = ENGINES, rounds: int = 400, 
 class SyntheticEngine:
     """Renews, reads and takes over as an engine does, and judges nothing.
 
-    Run by: its own thread until `silent` is set (it died) or `end` is (it leaves).
+    Run by: its own thread until `silent` is set, as if it had died.
     """
 
     def __init__(self, owners: Owners, name: str, capacity: float) -> None:
@@ -171,6 +181,94 @@ class SyntheticEngine:
             self.silent.wait(max(0.0, POLL_SECONDS - (time.monotonic() - began)))
 
 
+def run_engines(url: str, names: Sequence[str], capacity: float, pipe: Connection) -> None:
+    """A process with some synthetic engines, which does what it is told through a pipe until that ends."""
+    owners = Owners(Database(url))
+    engines = {name: SyntheticEngine(owners, name, capacity) for name in names}
+    for engine in engines.values():
+        engine.start()
+    with contextlib.suppress(EOFError):
+        while True:
+            told, silent = pipe.recv()
+            if told == "forget":
+                for engine in engines.values():
+                    engine.waited.clear()
+            elif told == "fall silent":
+                for name in silent:
+                    if name in engines:
+                        engines[name].silent.set()
+            living = [engine for engine in engines.values() if not engine.silent.is_set()]
+            pipe.send(
+                (
+                    [seconds for engine in living for seconds in engine.waited],
+                    [key for engine in living for key in engine.owned],
+                    sum(engine.failures for engine in living),
+                )
+            )
+    for engine in engines.values():
+        engine.join()
+
+
+class Crew:
+    """All synthetic engines, in processes of their own.
+
+    Args:
+        url: of the database.
+        names: of all of them.
+        capacity: of each.
+    """
+
+    def __init__(self, url: str, names: Sequence[str], capacity: float) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipes: list[Connection] = []
+        self._processes = []
+        for number in range(PROCESSES):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=run_engines, args=(url, names[number::PROCESSES], capacity, theirs))
+            process.start()
+            theirs.close()
+            self._pipes.append(ours)
+            self._processes.append(process)
+
+    def tell(self, what: str, names: Sequence[str] = ()) -> tuple[list[float], list[tuple[str, int]], int]:
+        """Say something to all. Returns: of those that live how long they waited, what they own, and their failures."""
+        for pipe in self._pipes:
+            pipe.send((what, names))
+        said = [pipe.recv() for pipe in self._pipes]
+        return [s for one in said for s in one[0]], [key for one in said for key in one[1]], sum(one[2] for one in said)
+
+    def end(self) -> None:
+        """End them."""
+        for pipe in self._pipes:
+            pipe.close()
+        for process in self._processes:
+            process.join(60.0)
+            process.kill()
+
+
+class Rounds:
+    """The real coordinator in a thread, and how long each of its rounds took."""
+
+    def __init__(self, owners: Owners) -> None:
+        self.seconds: list[float] = []
+        self._coordinator = Coordinator(owners, DEFAULT_LIMITS)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="coordinator")
+        self._thread.start()
+
+    def end(self) -> None:
+        """End it."""
+        self._stop.set()
+        self._thread.join(30.0)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            at = time.monotonic()
+            self._coordinator.round()
+            self.seconds.append(time.monotonic() - at)
+            self._stop.wait(ROUND_SECONDS)
+
+
 def database_load(url: str, streams: int = STREAMS, engines: int = ENGINES, seconds: float = 60.0) -> dict[str, Any]:
     """Run the real coordinator over synthetic engines; a tenth of these falls silent half-way.
 
@@ -185,69 +283,65 @@ def database_load(url: str, streams: int = STREAMS, engines: int = ENGINES, seco
         owners.want([UnitPlan(f"stream-{i}", 0, {"id": f"stream-{i}"}, together=f"stream-{i}")
                      for i in range(start, min(streams, start + 500))])  # fmt: skip
     wanted_seconds = time.monotonic() - began
-    synthetic = [SyntheticEngine(owners, f"engine-{i}", CAPACITY * streams / STREAMS) for i in range(engines)]
-    for engine in synthetic:
-        engine.start()
-    coordinator = Coordinator(owners, DEFAULT_LIMITS)
-    rounds: list[float] = []
-    stop = threading.Event()
+    names = [f"engine-{i}" for i in range(engines)]
+    crew = Crew(url, names, CAPACITY * streams / STREAMS * ENGINES / engines)
 
-    def coordinate() -> None:
-        while not stop.is_set():
-            at = time.monotonic()
-            coordinator.round()
-            rounds.append(time.monotonic() - at)
-            stop.wait(0.5)
+    def owned_by(these: Sequence[str] | None) -> int:
+        """Units that these own; None for units that nobody does."""
+        column = cluster_units.c.owner
+        with database.read() as connection:
+            whose = column.is_(None) if these is None else column.in_(these)
+            return int(connection.execute(select(func.count()).select_from(cluster_units).where(whose)).scalar_one())
 
-    thread = threading.Thread(target=coordinate, name="coordinator")
-    thread.start()
+    rounds: Rounds | None = None
     try:
+        _until(lambda: sum(engine.alive for engine in owners.engines()) == engines, 60.0, "engines register")
+        rounds = Rounds(owners)
         began = time.monotonic()
-        while any(unit.owner is None for unit in owners.units()):
-            if time.monotonic() - began > 120.0:
-                raise RuntimeError("not all streams were given to engines within two minutes")
-            time.sleep(0.5)
+        _until(lambda: owned_by(None) == 0, 120.0, "all streams are given to engines")
         placed_seconds = time.monotonic() - began
-        rounds.clear()
-        for engine in synthetic:
-            engine.waited.clear()
+        rounds.seconds.clear()
+        crew.tell("forget")
         time.sleep(seconds / 2)
-        quiet = list(rounds)
-        silent = synthetic[: max(1, engines // 10)]
-        names = {engine.name for engine in silent}
-        lost = sum(unit.owner in names for unit in owners.units())
-        for engine in silent:
-            engine.silent.set()
+        quiet = list(rounds.seconds)
+        waited, _, _ = crew.tell("report")
+        silent = names[: max(1, engines // 10)]
+        lost = owned_by(silent)
+        crew.tell("fall silent", silent)
         began = time.monotonic()
-        while any(unit.owner in names for unit in owners.units()):
-            if time.monotonic() - began > 60.0:
-                raise RuntimeError("the streams of the silent engines were not given to others within a minute")
-            time.sleep(0.1)
+        _until(lambda: owned_by(silent) == 0, 60.0, "the streams of the silent engines are given to others")
         recovered_seconds = time.monotonic() - began
         time.sleep(seconds / 2)
-        living = [engine for engine in synthetic if engine not in silent]
-        twice = Counter(key for engine in living for key in engine.owned)
+        waited_then, owned, failures = crew.tell("report")
         return {
             "streams": streams,
             "engines": engines,
             "wanted_seconds": round(wanted_seconds, 2),
             "placed_seconds": round(placed_seconds, 2),
             "round_seconds": quantiles(quiet),
-            "slowest_round_seconds": round(max(rounds), 3),
-            "engine_waits_seconds": quantiles([one for engine in living for one in engine.waited]),
-            "engine_failures": sum(engine.failures for engine in living),
+            "slowest_round_seconds": round(max(rounds.seconds), 3),
+            "engine_waits_seconds": quantiles(waited),
+            "slowest_engine_wait_seconds": round(max(waited_then), 3),
+            "engine_failures": failures,
             "silent_engines": len(silent),
             "lost_streams": lost,
             "recovered_seconds": round(recovered_seconds, 2),
-            "owned_twice": sum(count > 1 for count in twice.values()),
-            "unowned": sum(unit.owner is None for unit in owners.units()),
+            "owned_twice": sum(count > 1 for count in Counter(owned).values()),
+            "unowned": owned_by(None),
         }
     finally:
-        stop.set()
-        thread.join(30.0)
-        for engine in synthetic:
-            engine.join()
+        if rounds is not None:
+            rounds.end()
+        crew.end()
         database.close()
+
+
+def _until(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise RuntimeError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.1)
 
 
 def figures(found: Simulated) -> dict[str, Any]:
@@ -274,13 +368,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="avjury bench cluster", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--rounds", type=int, default=400, help="of the simulation")
-    parser.add_argument("--database", help="URL of an empty database of PostgreSQL; left out without it")
+    parser.add_argument("--database", help="URL of an empty database of PostgreSQL; default: a server is started")
+    parser.add_argument("--simulation", action="store_true", help="leave the database's part out")
     parser.add_argument("--seconds", type=float, default=60.0, help="of the database's part")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     given = parser.parse_args(arguments)
+    show_children_this_tree()
     recorded: dict[str, Any] = {"simulation": figures(simulate(rounds=given.rounds))}
     if given.database:
         recorded["database"] = database_load(given.database, seconds=given.seconds)
+    elif not given.simulation:
+        with postgres.running(connections=200) as server:
+            recorded["database"] = database_load(server.database(), seconds=given.seconds)
     path = write_result("cluster", recorded, given.results)
     sys.stdout.write(f"{recorded}\n{path}\n")
     return 0

@@ -6,6 +6,8 @@ sizes and rates the cost is taken to grow with samples and pictures. One core of
 
 On a GPU nothing has been measured: streams are what the published speed of its decoders and the stated limits allow,
 as if judging cost nothing, and every such row is marked.
+
+With `--streams`, several times, a fleet for all of them is planned (benchmarks/fleet_plan.py).
 """
 
 import argparse
@@ -179,16 +181,30 @@ def plan(wanted: Wanted, instance: str, figures: Figures) -> Plan:
 
     Raises: ValueError for an instance type or codec that is not known.
     """
-    types = figures.prices["instances"]
-    if instance not in types:
-        raise ValueError(f"no price of {instance} is listed; there are {', '.join(types)}")
-    of = types[instance]
-    limits = _cpu_limits(wanted, of, figures) if of["gpu"] is None else _gpu_limits(wanted, of, figures)
+    of = priced(instance, figures)
+    limits = limits_of(wanted, instance, figures)
     if isinstance(limits, str):
         return Plan(instance, None, None, limits, measured=False)
     binds = min(limits, key=lambda name: limits[name])
     streams = int(limits[binds])
     return Plan(instance, streams, of["hour"] / streams if streams else None, binds, measured=of["gpu"] is None)
+
+
+def priced(instance: str, figures: Figures) -> Mapping[str, Any]:
+    """An instance type, as the list of prices has it. Raises: ValueError for one that it has not."""
+    types: Mapping[str, Mapping[str, Any]] = figures.prices["instances"]
+    if instance not in types:
+        raise ValueError(f"no price of {instance} is listed; there are {', '.join(types)}")
+    return types[instance]
+
+
+def limits_of(wanted: Wanted, instance: str, figures: Figures) -> dict[str, float] | str:
+    """How many streams each resource of an instance allows, by its name; or why nothing is known of it.
+
+    Raises: ValueError for an instance type or codec that is not known.
+    """
+    of = priced(instance, figures)
+    return _cpu_limits(wanted, of, figures) if of["gpu"] is None else _gpu_limits(wanted, of, figures)
 
 
 def _cpu_limits(wanted: Wanted, of: Mapping[str, Any], figures: Figures) -> dict[str, float]:
@@ -294,6 +310,14 @@ def page(figures: Figures) -> str:
     return "\n".join(lines) + "\n"
 
 
+def size_of(text: str) -> tuple[int, int]:
+    """Width and height. Raises: ValueError for what is no size."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise ValueError(f"a size is WIDTHxHEIGHT as 1920x1080, not {text}")
+    return int(width), int(height)
+
+
 def _chosen(text: str | None) -> tuple[str, ...] | None:
     """Names of detectors, chosen as `avjury check --detectors` does. Raises: ConfigError for one that is not known."""
     if text is None:
@@ -321,6 +345,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=25.0, help="pictures per second")
     parser.add_argument("--detectors", help="as for check: video.freeze,audio.* or -video.blur; default: all")
     parser.add_argument("--instance", help="only this type; default: all that have a price")
+    parser.add_argument("--streams", action="append", metavar="COUNT:CODEC:WIDTHxHEIGHT:RATE",
+                        help="plan a fleet for so many streams of a kind; again for another kind")  # fmt: skip
+    parser.add_argument("--spare", type=int, default=1, help="of a fleet: nodes that may be lost and all is judged on")
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.add_argument("--page", action="store_true", help="write docs/capacity.md")
     options = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
@@ -330,10 +357,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(PAGE)  # noqa: T201 - the command's result
         return 0
     try:
-        width, _, height = options.size.lower().partition("x")
-        if not (width.isdecimal() and height.isdecimal()):
-            raise ValueError(f"a size is WIDTHxHEIGHT as 1920x1080, not {options.size}")
-        wanted = Wanted(options.codec, int(width), int(height), options.rate, _chosen(options.detectors))
+        detectors = _chosen(options.detectors)
+        if options.streams is not None:
+            from benchmarks import fleet_plan  # it is built on this module
+
+            print(fleet_plan.told(options.streams, options.spare, options.instance, detectors, figures,  # noqa: T201
+                                  as_json=options.format == "json"))  # fmt: skip
+            return 0
+        wanted = Wanted(options.codec, *size_of(options.size), options.rate, detectors)
         found = [plan(wanted, options.instance, figures)] if options.instance else plans(wanted, figures)
     except (ConfigError, ValueError) as error:
         print(f"avjury: {error}", file=sys.stderr)  # noqa: T201 - the command's own error line

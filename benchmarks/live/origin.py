@@ -2,7 +2,8 @@
 
 Run as a process of its own, so that what it costs is not counted as the service's: `python -m benchmarks.live.origin
 CLIP`. It prints its port, and then for every connection the path that was asked for and the Unix second at which the
-clip's first timestamp was sent. It ends with its standard input.
+clip's first timestamp was sent. It ends with its standard input. With `--on-air` the clip is a channel that began when
+the process did: whoever asks is sent what is on now, from the key picture before it.
 """
 
 import asyncio
@@ -21,13 +22,15 @@ STEP_SECONDS: Final = 0.02
 HEADERS: Final = b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\nConnection: close\r\n\r\n"
 
 
-def schedule(clip: Path) -> tuple[list[float], list[int]]:
+def schedule(clip: Path) -> tuple[list[float], list[int], list[int]]:
     """When each byte is due.
 
-    Returns: seconds from the first timestamp, rising, and the byte offset before which all is sent by then.
+    Returns: seconds from the first timestamp, rising, and the byte offset before which all is sent by then; and the
+        offsets at which one may begin to read.
     """
     times: list[float] = []
     offsets: list[int] = []
+    keys: list[int] = []
     first: float | None = None
     with av.open(str(clip)) as container:
         for packet in container.demux(video=0):
@@ -35,6 +38,8 @@ def schedule(clip: Path) -> tuple[list[float], list[int]]:
                 continue
             at = float(packet.dts * packet.time_base)
             first = at if first is None else first
+            if packet.is_keyframe:
+                keys.append(packet.pos)
             if offsets and packet.pos > offsets[-1]:
                 # What came before this picture is complete where this one begins.
                 times.append(at - first)
@@ -44,22 +49,27 @@ def schedule(clip: Path) -> tuple[list[float], list[int]]:
                 offsets.append(packet.pos)
     times.append(times[-1] + 0.04)
     offsets.append(clip.stat().st_size)
-    return times, offsets
+    return times, offsets, keys
 
 
-async def serve(clip: Path) -> None:
+async def serve(clip: Path, *, on_air: bool = False) -> None:
     """Serve until standard input ends."""
-    times, offsets = schedule(clip)
+    times, offsets, keys = schedule(clip)
+    aired = time.time()
+
+    def due_at(seconds: float) -> int:
+        return offsets[max(0, bisect.bisect_right(times, seconds) - 1)]
+
     with clip.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
 
         async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError, ValueError):
                 request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 writer.write(HEADERS)
-                began, sent = time.time(), 0
+                began, sent = (aired, _before(keys, due_at(time.time() - aired))) if on_air else (time.time(), 0)
                 _say(f"{request.split()[1]} {began:.6f}")
                 while sent < offsets[-1]:
-                    due = offsets[max(0, bisect.bisect_right(times, time.time() - began) - 1)]
+                    due = due_at(time.time() - began)
                     if due > sent:
                         writer.write(data[sent:due])
                         sent = due
@@ -73,9 +83,13 @@ async def serve(clip: Path) -> None:
         server.close()
 
 
+def _before(keys: list[int], offset: int) -> int:
+    return keys[max(0, bisect.bisect_right(keys, offset) - 1)]
+
+
 def _say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - read by the benchmark
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1])))
+    asyncio.run(serve(Path(sys.argv[1]), on_air="--on-air" in sys.argv[2:]))

@@ -54,10 +54,15 @@ def make_channel(folder: Path, name: str) -> Path:
 
 
 class Origin:
-    """The sender; `began` has when each channel's first timestamp was sent last, `connections` all of them."""
+    """The sender; `began` has when each channel's first timestamp was sent last, `connections` all of them.
 
-    def __init__(self, clip: Path) -> None:
-        command = [sys.executable, "-m", "benchmarks.live.origin", str(clip)]
+    Args:
+        clip: what every channel plays.
+        on_air: who asks later is sent what is on then.
+    """
+
+    def __init__(self, clip: Path, *, on_air: bool = False) -> None:
+        command = [sys.executable, "-m", "benchmarks.live.origin", str(clip), *(["--on-air"] if on_air else [])]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())

@@ -11,11 +11,12 @@ No picture and no packet goes through Ray: engines open their streams themselves
 """
 
 import contextlib
+import itertools
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, cast
 
 import ray
@@ -23,7 +24,8 @@ from ray.actor import ActorHandle
 
 from engine.cluster.coordinator import Coordinator
 from engine.cluster.feed import BEGINNING
-from engine.cluster.member import Member, Report
+from engine.cluster.last_will import LastWill, started
+from engine.cluster.member import Member, Report, release
 from engine.cluster.placement import Limits
 from engine.cluster.setup import Written, engine_folder, make_member
 from engine.config import Config
@@ -39,6 +41,8 @@ COORDINATOR: Final = "coordinator"
 ANSWER_SECONDS: Final = 1.5
 _LOOK_SECONDS: Final = 2.0
 _SCALE_SECONDS: Final = 10.0
+_FORGET_SECONDS: Final = 60.0
+_REPLACE_SECONDS: Final = 20.0
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +60,7 @@ class EngineActor:
         self._name = name
         self._configuration = configuration
         self._member: Member | None = None
+        self._will: LastWill | None = None
         self._problem = "it is starting"
         self._stop = threading.Event()
         threading.Thread(target=self._run, name="engine actor").start()
@@ -65,9 +70,17 @@ class EngineActor:
         while not self._stop.is_set():
             try:
                 config = self._configuration.load()
+                if self._will is None:
+                    process = (os.getpid(), started(os.getpid()))
+                    self._will = LastWill(str(config.storage.database), self._name, process)
                 context = ray.get_runtime_context()
                 member = make_member(
-                    self._name, context.get_node_id(), _labels_here(), config, engine_folder(config, self._name)
+                    self._name,
+                    context.get_node_id(),
+                    _labels_here(),
+                    config,
+                    engine_folder(config, self._name),
+                    self._will.name_life,
                 )
                 member.start()
                 self._member = member
@@ -107,6 +120,8 @@ class EngineActor:
         self._stop.set()
         if self._member is not None:
             self._member.stop(drain_seconds)
+        if self._will is not None:
+            self._will.revoke()
 
 
 class CoordinatorActor:
@@ -122,6 +137,7 @@ class CoordinatorActor:
         self._coordinator: Coordinator | None = None
         self._problem = "it is starting"
         self._asked: tuple[float, int] = (0.0, 0)
+        self._lost: dict[str, float] = {}  # by name of the engine, monotonic seconds since which it is not there
         self._stop = threading.Event()
         threading.Thread(target=self._run, name="coordinator actor").start()
 
@@ -144,12 +160,27 @@ class CoordinatorActor:
                 log.critical("the coordinator's thread has ended")
                 os._exit(1)
             with contextlib.suppress(Exception):  # Ray's head is away: the engines are there all the same
-                self._see_to_engines(config)
+                self._see_to_engines(config, owners)
 
-    def _see_to_engines(self, config: Config) -> None:
-        """Have as many engines as there are to be. Where there is no room, Ray has the actor wait for it."""
-        for number in range(engines_wanted(config, _there())):
-            engine_actor(engine_name(number), self._configuration, config)
+    def _see_to_engines(self, config: Config, owners: Owners) -> None:
+        """Have as many engines as there are to be. Where there is no room, Ray has the actor wait for it.
+
+        An engine whose node is gone for long, and in whose place there is another one, is waited for no more: else the
+        autoscaler would start a node for it.
+        """
+        rows = owners.engines()
+        names = engines_to_have(engines_wanted(config, _there()), {row.name for row in rows if row.alive})
+        for name in names:
+            engine_actor(name, self._configuration, config)
+        now = time.monotonic()
+        lost = {row.name for row in rows if not row.alive and row.name not in names}
+        self._lost = {name: self._lost.get(name, now) for name in lost}
+        for name in [name for name, since in self._lost.items() if now - since > _FORGET_SECONDS]:
+            handle = actor(name)
+            if handle is not None:
+                ray.kill(handle)
+            owners.forget(name)
+            log.info("engine %s is gone for good, and waited for no more", name)
 
     def _scaler(self, config: Config) -> Callable[[float, float], None]:
         """Asks Ray's autoscaler for room, where that is wanted."""
@@ -193,6 +224,10 @@ class CoordinatorActor:
         """Of its process."""
         return os.getpid()
 
+    def made_from(self) -> tuple[str, Written]:
+        """The release that it is of, and the configuration that it has."""
+        return release(), self._configuration
+
     def stop(self) -> None:
         """End in order. The actor itself is to be killed after it."""
         self._stop.set()
@@ -220,10 +255,29 @@ def engine_name(number: int) -> str:
 
 
 def engines_wanted(config: Config, resources: Mapping[str, float]) -> int:
-    """How many engines there are to be: as configured, else one for each GPU, else one."""
+    """How many engines there are to be: as configured, else as many as the resources that each takes allow, else one.
+
+    Args:
+        resources: of all nodes.
+    """
     if config.cluster.engines is not None:
         return config.cluster.engines
-    return max(1, int(resources.get("GPU", 0)))
+    each = _resources(config, resources)
+    if not config.cluster.resources and "GPU" not in each:
+        return 1  # without a GPU one engine has a machine's cores
+    room = [int(resources.get(name, 0) / amount) for name, amount in each.items() if amount > 0]
+    return max(1, min(room, default=1))
+
+
+def engines_to_have(wanted: int, alive: Collection[str]) -> list[str]:
+    """The names of engines that there are to be: those that live, and so many more."""
+    names = sorted(alive)
+    for number in itertools.count():
+        if len(names) >= wanted:
+            return names
+        if engine_name(number) not in alive:
+            names.append(engine_name(number))
+    raise AssertionError  # numbers do not end
 
 
 def engine_actor(name: str, configuration: Written, config: Config) -> ActorHandle[Any]:
@@ -260,6 +314,25 @@ def coordinator_actor(configuration: Written) -> ActorHandle[Any]:
     }
     handle: ActorHandle[Any] = ray.remote(CoordinatorActor).options(**options).remote(configuration)  # type: ignore[assignment]
     return handle
+
+
+def present_coordinator(configuration: Written) -> ActorHandle[Any]:
+    """The coordinator of this release and configuration; one of another release or configuration makes room for it."""
+    handle = coordinator_actor(configuration)
+    try:
+        made_from = ray.get(handle.made_from.remote(), timeout=_REPLACE_SECONDS)
+    except (AttributeError, ray.exceptions.RayError):
+        made_from = None  # of a release that cannot tell, or it hangs
+    if made_from == (release(), configuration):
+        return handle
+    log.info("the coordinator is of another release or configuration, and is replaced")
+    with contextlib.suppress(ray.exceptions.RayError):
+        ray.wait([handle.stop.remote()], timeout=_LOOK_SECONDS)
+        ray.kill(handle)
+    until = time.monotonic() + _REPLACE_SECONDS
+    while actor(COORDINATOR) is not None and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS / 10)
+    return coordinator_actor(configuration)
 
 
 def actor(name: str) -> ActorHandle[Any] | None:

@@ -58,7 +58,7 @@ def serve(path: Path, data: Path | None, listen: str | None) -> None:
     """
     configuration, config = _configuration(path)
     actors = _actors(config)
-    actors.coordinator_actor(configuration)
+    actors.present_coordinator(configuration)
 
     def fleet(_config: Config, _data: Path) -> Fleet:
         owners = Owners(Database(str(config.storage.database)))
@@ -90,10 +90,12 @@ def status(path: Path) -> Answer:
         labels = ", ".join(f"{name}={value}" for name, value in engine.labels.items())
         capacity = round(float(engine.state.get("capacity", 0.0)), 1)
         device, binds = engine.state.get("device", ""), engine.state.get("binds", "")
+        of = engine.state.get("release", "")
         rows.append(
-            (engine.name, state, engine.node[:12], device, len(owned), capacity, binds, labels, engine.incarnation)
+            (engine.name, state, engine.node[:12], device, len(owned), capacity, binds, labels, engine.incarnation, of)
         )
-    return Answer(("engine", "state", "node", "device", "streams", "capacity", "binds", "labels", "life"), tuple(rows))
+    columns = ("engine", "state", "node", "device", "streams", "capacity", "binds", "labels", "life", "release")
+    return Answer(columns, tuple(rows))
 
 
 def drain(path: Path, names: list[str], node: str | None, *, wait: bool) -> None:

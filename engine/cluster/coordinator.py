@@ -185,7 +185,20 @@ def _decide(overview: Overview, groups: dict[str, list[UnitRow]], limits: Limits
     ages: dict[str, float] = {}
     wanted: list[Unit] = []
     for key, units in groups.items():
-        labels: dict[str, str] = {}
+        if len(units) == 1:  # most are alone, and there are thousands
+            (unit,) = units
+            owner = overview.owner(unit)
+            if owner is not None:
+                placed[key] = owner.name
+                ages[key] = overview.now - unit.owned_from
+                if unit.next is not None:
+                    moving[key] = unit.next
+            labels = {name: value for name, value in unit.labels.items() if name in asked_for} if unit.labels else {}
+            apart = parts[unit.stream] - {key} if len(parts[unit.stream]) > 1 else frozenset()
+            cost = 0.0 if unit.paused else 1.0
+            wanted.append(Unit(key, cost, unit.priority, labels, frozenset(apart)))
+            continue
+        labels = {}
         for unit in units:
             labels |= {name: value for name, value in unit.labels.items() if name in asked_for}
         owners = [engine.name for engine in map(overview.owner, units) if engine is not None]
@@ -195,14 +208,13 @@ def _decide(overview: Overview, groups: dict[str, list[UnitRow]], limits: Limits
         under_way = [unit.next for unit in units if unit.next is not None]
         if under_way and key in placed:
             moving[key] = under_way[0]
-        apart = {other for unit in units for other in parts[unit.stream]} - {key}
         wanted.append(
             Unit(
                 key,
                 cost=float(sum(not unit.paused for unit in units)),
                 priority=max(unit.priority for unit in units),
                 labels=labels,
-                apart=frozenset(apart),
+                apart=frozenset({other for unit in units for other in parts[unit.stream]} - {key}),
             )
         )
     # Of what an engine owns or is to have, what is not in its report yet.

@@ -8,12 +8,14 @@ database is away everything is judged as before, and what is found waits in the 
 owned it.
 """
 
+import functools
 import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +24,7 @@ from sqlalchemy import Connection
 from engine.cluster.capacity import LEAST_SHARE, capacity, network_share, received
 from engine.cluster.feed import Feed, News
 from engine.cluster.gate import Gate, Owned
+from engine.cluster.last_will import started
 from engine.cluster.plans import local_name, plan_from
 from engine.config import Config
 from engine.errors import AvjuryError, CapacityError, StoreError
@@ -91,15 +94,25 @@ class Member:
         labels: that streams may ask for.
         config: of the cluster.
         parts: see MemberParts.
+        begun: told the number of each life that it begins, before it owns anything in it.
     """
 
-    def __init__(self, name: str, node: str, labels: Mapping[str, str], config: Config, parts: MemberParts) -> None:
+    def __init__(
+        self,
+        name: str,
+        node: str,
+        labels: Mapping[str, str],
+        config: Config,
+        parts: MemberParts,
+        begun: Callable[[int], None] = lambda incarnation: None,
+    ) -> None:
         self.name = name
         self.incarnation = 0
         self._node = node
         self._labels = dict(labels)
         self._slots = config.processes.streams_per_engine
         self._parts = parts
+        self._begun = begun
         self._owners = Owners(parts.store.database)
         self.feed = Feed()
         self._offset = 0.0  # the database's clock less this machine's, seconds
@@ -201,6 +214,7 @@ class Member:
         incarnation = self._owners.register(self.name, self._node, _this_process(), self._labels, died=died)
         if incarnation is None:
             return  # the one before may live: its lease has to end
+        self._begun(incarnation)
         self.incarnation = incarnation
         self._renewed = time.monotonic()
         log.info("engine %s begins its life number %d", self.name, incarnation)
@@ -319,7 +333,7 @@ class Member:
     def _state(self) -> dict[str, Any]:
         engines = self._parts.fleet.engines()
         if not engines:
-            return {"ready": False, "detail": "the fleet is starting"}
+            return {"ready": False, "detail": "the fleet is starting", "release": release()}
         engine = engines[0]
         shares = {"loop": engine.load} | self._shares(engine.device)
         can = capacity(engine.streams, self._slots, shares)
@@ -334,6 +348,7 @@ class Member:
             "capacity": streams,
             "binds": can.binds if streams >= can.streams else "loop",
             "device": engine.device,
+            "release": release(),
         }
 
     def _shares(self, device: str) -> dict[str, float]:
@@ -362,15 +377,24 @@ class Member:
         return self._owners.counts(connection, stream, self.name, self.incarnation, at + self._offset)
 
 
+@functools.cache
+def release() -> str:
+    """The release that this process runs; "" where it is not installed."""
+    try:
+        return version("avjury")
+    except PackageNotFoundError:
+        return ""
+
+
 def _this_process() -> dict[str, Any]:
-    return {"boot": _boot(), "pid": os.getpid(), "started": _started(os.getpid())}
+    return {"boot": _boot(), "pid": os.getpid(), "started": started(os.getpid())}
 
 
 def _is_gone(process: Mapping[str, Any]) -> bool:
     """Whether that process is known not to run any more: it was one of this machine, in this run of it."""
     if process.get("boot") != _boot():
         return False
-    return _started(int(process.get("pid", 0))) != process.get("started")
+    return started(int(process.get("pid", 0))) != process.get("started")
 
 
 def _boot() -> str:
@@ -378,14 +402,6 @@ def _boot() -> str:
         # In a container the machine's boot is shared, its processes are not: the namespace tells them apart.
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
     except OSError:
-        return ""
-
-
-def _started(pid: int) -> str:
-    """When a process began, in the kernel's ticks; "" if there is none of that id."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
         return ""
 
 

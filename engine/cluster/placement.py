@@ -1,7 +1,7 @@
 """Which engine judges which stream: rendezvous hashing, weighted by what each engine can take.
 
 Pure: the coordinator calls `decide` with what is known now and carries out what it says; the simulation
-(benchmarks/fleet.py) and the tests call the same function. A unit stays where it is unless its engine is lost,
+(benchmarks/cluster.py) and the tests call the same function. A unit stays where it is unless its engine is lost,
 is being emptied, may not have it, or is so full that others are much emptier. So the loss of an engine moves its own
 units and no others, and an engine that comes back gets new ones and, slowly, its share.
 

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -82,7 +82,14 @@ def store_of(config: Config, notifier: Notifier | None) -> Store:
     )
 
 
-def make_member(name: str, node: str, labels: Mapping[str, str], config: Config, data: Path) -> Member:
+def make_member(
+    name: str,
+    node: str,
+    labels: Mapping[str, str],
+    config: Config,
+    data: Path,
+    begun: Callable[[int], None] = lambda incarnation: None,
+) -> Member:
     """An engine of the cluster.
 
     Args:
@@ -91,6 +98,7 @@ def make_member(name: str, node: str, labels: Mapping[str, str], config: Config,
         labels: that streams may ask for.
         config: checked.
         data: folder of this engine alone: what is not with the stores yet.
+        begun: see Member.
     Raises: ConfigError; StoreError.
     """
     notifier = OutboxNotifier(config.notify, damping_seconds=config.service.damping_seconds)
@@ -106,7 +114,7 @@ def make_member(name: str, node: str, labels: Mapping[str, str], config: Config,
         verdicts=VerdictStore(verdicts),
         evidence=evidence_of(config, data),
     )
-    return Member(name, node, labels, config, parts)
+    return Member(name, node, labels, config, parts, begun)
 
 
 def written(path: Path | None, environment: Mapping[str, str]) -> Written:

@@ -135,7 +135,8 @@ class Fleet:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.front.wait(20)
         self.front.kill()
-        self._thread.join(15)
+        if self._thread.ident is not None:  # it never began, where nothing answered
+            self._thread.join(15)
         self.api.close()
         self.log.close()
         ray.shutdown()
