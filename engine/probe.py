@@ -3,28 +3,26 @@
 Run by: the service, as a child process that it kills when its time is over. It owns nothing.
 """
 
-import ctypes
 import json
+import os
 import resource
-import signal
 import sys
 from dataclasses import fields
 from typing import Any, Final
 
 from engine.errors import AvjuryError
+from engine.hardening import die_with_parent, give_up_privileges
+from engine.ingest.sandbox import system_devices, system_paths
 
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_NO_NEW_PRIVS: Final = 38
 _CPU_SECONDS: Final = 60
+_MEMORY_BYTES: Final = 8 << 30
 
 
 def confine() -> None:
     """Gain nothing, leave nothing, and end with the parent: what is opened is not trusted."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    die_with_parent(os.getppid())
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    give_up_privileges(_MEMORY_BYTES, system_paths(), system_devices())
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 

@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from engine import heap
@@ -27,10 +28,12 @@ from engine.ingest.control import IngestReport, Ready, Stop, SupervisorSays, Tak
 from engine.ingest.feeder import Feeder
 from engine.ingest.messages import Close, EngineSays, GiveUp, Open
 from engine.ingest.ring import RingWriter
+from engine.ingest.sandbox import Replaced, split_paths, system_devices, system_paths
 from engine.remote_log import log_remotely
 from engine.wire import Channel, ConnectionLost
 
 REPORT_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 5.0
 # What a lost engine had open is kept for its successor for so long.
 ORPHAN_SECONDS: Final = 60.0
 JOIN_SECONDS: Final = 3.0
@@ -38,10 +41,15 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _log: Final = logging.getLogger(__name__)
 
 
-def resident_bytes() -> int:
-    """Of this process."""
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * _PAGE
+class OwnMemory:
+    """How much memory this process has; /proc is opened before it is closed to us, and stays open."""
+
+    def __init__(self) -> None:
+        self._descriptor = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+    def resident_bytes(self) -> int:
+        """What of it is in memory."""
+        return int(os.pread(self._descriptor, 256, 0).split()[1]) * _PAGE
 
 
 class IngestProcess:
@@ -50,14 +58,23 @@ class IngestProcess:
     Args:
         control: connection to the supervisor.
         table: where it marks what it works on.
+        memory: of this process.
+        missing: what this machine could not take from it, to be told.
+        confined: it may open what it was told at its start only.
     """
 
-    def __init__(self, control: socket.socket, table: HandlingTable) -> None:
+    def __init__(
+        self, control: socket.socket, table: HandlingTable, memory: OwnMemory, missing: Sequence[str], confined: bool
+    ) -> None:
         self._woken, self._wake = socket.socketpair()
         for end in (self._woken, self._wake):
             end.setblocking(False)
         self._control: Channel[SupervisorSays] = Channel(control, SupervisorSays, self.wake)
         self._table = table
+        self._memory = memory
+        self._missing = missing
+        self._replaced = Replaced() if confined else None
+        self._looked = time.monotonic()
         self._engine: Channel[EngineSays] | None = None
         self._ring: RingWriter | None = None
         self._feeders: list[Feeder] = []
@@ -80,6 +97,8 @@ class IngestProcess:
         """Serve until told to stop."""
         log_remotely(lambda line: self._control.send(line, spare=True))
         self._control.send(Ready(os.getpid()))
+        for line in self._missing:
+            _log.warning("%s", line)
         try:
             while not self._stopping:
                 self._pass()
@@ -122,9 +141,19 @@ class IngestProcess:
         if now - self._reported >= REPORT_SECONDS:
             self._reported = now
             self._report()
+            self._look(now)
             if self._left:
                 self._left = False
                 heap.give_back()
+
+    def _look(self, now: float) -> None:
+        """End, to be started anew, where a file that names are resolved by is another one now."""
+        if self._replaced is None or now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        if (name := self._replaced.look()) is not None:
+            _log.warning("%s was replaced, and this process may not read the new one: it is started again", name)
+            self._stopping = True
 
     def _take_link(self) -> None:
         fds = self._control.fds
@@ -178,7 +207,7 @@ class IngestProcess:
                 packets=sum(feeder.packets for feeder in self._feeders),
                 dropped=sum(feeder.dropped for feeder in self._feeders),
                 cpu_seconds=used.ru_utime + used.ru_stime,
-                resident_bytes=resident_bytes(),
+                resident_bytes=self._memory.resident_bytes(),
             ),
             spare=True,
         )
@@ -202,13 +231,23 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--name", required=True, help="shown in the list of processes")
     parser.add_argument("--most-memory-bytes", type=int, default=0)
+    parser.add_argument("--open-files", action="store_true", help="do not close the file system to it")
+    parser.add_argument("--may-read", action="append", default=[], help="a file, folder or device of its sources")
     given = parser.parse_args()
     die_with_parent(given.parent)
     heap.use_few_arenas()
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's is for the supervisor, which then says what to do
-    give_up_privileges(given.most_memory_bytes)
-    process = IngestProcess(socket.socket(fileno=given.control), HandlingTable(given.table))
+    memory = OwnMemory()
+    readable, devices = split_paths(given.may_read)
+    missing = give_up_privileges(
+        given.most_memory_bytes,
+        None if given.open_files else [*system_paths(), *readable],
+        [*system_devices(), *devices],
+    )
+    process = IngestProcess(
+        socket.socket(fileno=given.control), HandlingTable(given.table), memory, missing, not given.open_files
+    )
     signal.signal(signal.SIGTERM, process.stop)
     process.run()
     sys.exit(0)

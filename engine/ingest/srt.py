@@ -48,10 +48,13 @@ _FLAGS: Final = {"enforcedencryption": 53, "tlpktdrop": 31}
 @cache
 def _library() -> Any:
     """libsrt, started; None where there is none."""
-    names = [ctypes.util.find_library(name) for name in _NAMES]
-    for name in (*filter(None, names), *_FILES):
+    for name in (*_FILES, *_NAMES):
         try:
-            library = ctypes.CDLL(name)
+            # Looking for other versions of it runs programs, and writes files: an ingest process may do neither.
+            found = name if name in _FILES else ctypes.util.find_library(name)
+            if found is None:
+                continue
+            library = ctypes.CDLL(found)
         except OSError:
             continue
         library.srt_getlasterror_str.restype = ctypes.c_char_p

@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.config import Config
 from engine.decode.driver import cuda_driver
 from engine.errors import ConfigError, DeviceError
+from engine.ingest.sandbox import paths_of
 from engine.service.places import Group
 
 # Clips that an engine has cut and nobody has taken yet; emptied at the start.
@@ -27,6 +28,8 @@ class FleetSettings:
             more than a minute.
         ingest_hang_seconds: the same of an ingest process, which reports once a second.
         ingest_memory_bytes: most address space of an ingest process; 0 for no limit.
+        ingest_sandbox: an ingest process may open its own sources and what the system needs, and nothing else.
+        ingest_paths: what each of them may read besides.
         overload: values of OverloadSettings that differ from its defaults.
         evidence: values of EvidenceSettings that differ from its defaults.
         handover: folder in which engines leave clips; None keeps none.
@@ -44,6 +47,8 @@ class FleetSettings:
     hang_seconds: float = 300.0
     ingest_hang_seconds: float = 8.0
     ingest_memory_bytes: int = 8 << 30
+    ingest_sandbox: bool = True
+    ingest_paths: frozenset[str] = frozenset()
     overload: Mapping[str, float] = field(default_factory=dict)
     evidence: Mapping[str, float | bool] = field(default_factory=dict)
     handover: Path | None = None
@@ -93,6 +98,9 @@ def settings_of(config: Config, data: Path) -> FleetSettings:
         quarantine_deaths=processes.quarantine_deaths,
         quarantine_seconds=processes.quarantine_seconds,
         ingest_memory_bytes=processes.reader_memory_bytes,
+        ingest_sandbox=processes.reader_sandbox,
+        # So that sources which are known from the start need no processes of their own.
+        ingest_paths=frozenset(processes.reader_folders).union(*(paths_of(stream.url) for stream in config.streams)),
         overload={"lag_seconds": processes.lag_seconds},
         evidence={
             "clips": storage.clips,

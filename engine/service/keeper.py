@@ -284,7 +284,12 @@ class Keeper:
         due = ingest.restarts.due
         if ingest.child is None and due is not None and now >= due and ingest.name in self._roster.ingests:
             rows = _SPARE_ROWS * self._settings.streams_per_ingest
-            arguments = ("--most-memory-bytes", str(self._settings.ingest_memory_bytes))
+            arguments = ["--most-memory-bytes", str(self._settings.ingest_memory_bytes)]
+            if self._settings.ingest_sandbox:
+                ingest.paths = self._roster.paths_for(ingest)
+                arguments += [f"--may-read={path}" for path in sorted(ingest.paths)]
+            else:
+                arguments.append("--open-files")
             try:
                 ingest.child = Child(
                     ingest.name, "engine.ingest.process", IngestSays, rows, self._roster.wake, arguments

@@ -6,6 +6,7 @@ from itertools import accumulate
 from typing import Any, Final
 
 from engine.ingest.control import IngestSays
+from engine.ingest.sandbox import paths_of
 from engine.service.children import Child
 from engine.service.contract import EngineStatus, StreamPlan, StreamState, StreamStatus
 from engine.service.messages import EngineSays, Judge, Report, StreamSaid
@@ -151,6 +152,12 @@ class IngestPlace:
     restarts: Restarts = field(default_factory=Restarts)
     alone: bool = False  # for streams under suspicion; takes no others
     dropped: int = 0
+    paths: frozenset[str] = frozenset()
+    """What its process may read of the file system for its sources; it cannot get more while it runs."""
+
+    def may_read(self, url: str) -> bool:
+        """Whether a stream's source lies where it may look, or will be when it is started."""
+        return self.child is None or paths_of(url) <= self.paths
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from msgspec import structs
 
 from engine.errors import CapacityError, ConfigError
 from engine.ingest.control import IngestSays, Stop
+from engine.ingest.sandbox import paths_of
 from engine.service.children import Child
 from engine.service.contract import FleetListener, StreamPlan, StreamState
 from engine.service.fleet_settings import FleetSettings
@@ -171,7 +172,7 @@ class Roster:
         place.session = uuid.uuid4().hex[:12]
         engine.added += 1
         if place.ingest is None:
-            place.ingest = self._ingest_for(engine)
+            place.ingest = self._ingest_for(engine, place.plan)
         if engine.ready:
             self.say(engine, self.order(place))
 
@@ -213,6 +214,8 @@ class Roster:
                 if engine.ready and _judged_of(before) != _judged_of(plan):
                     self.say(engine, self.order(place))
                 return
+            if place.ingest is not None and not self._serves(place.ingest, plan):
+                self.halt(place)
             place.end_session()
             self.begin(place, engine)
             self.set_state(place, "starting", *engine.waiting())
@@ -224,13 +227,25 @@ class Roster:
         self.begin(place, chosen)
         self.set_state(place, "starting", *chosen.waiting())
 
-    def _ingest_for(self, engine: EnginePlace) -> IngestPlace:
-        """An ingest process with room for one more stream."""
+    def _serves(self, ingest: IngestPlace, plan: StreamPlan) -> bool:
+        return not self.settings.ingest_sandbox or ingest.may_read(plan.url)
+
+    def _ingest_for(self, engine: EnginePlace, plan: StreamPlan) -> IngestPlace:
+        """An ingest process with room for one more stream, which may open its source."""
         for ingest in self.ingests.values():
             room = len(self.read_by(ingest)) < self.settings.streams_per_ingest
-            if ingest.engine is engine and not ingest.alone and room:
+            if ingest.engine is engine and not ingest.alone and room and self._serves(ingest, plan):
                 return ingest
-        return self.new_ingest(engine)
+        idle = [one for one in self.ingests.values() if one.engine is engine]
+        found = self.new_ingest(engine)
+        for ingest in idle:
+            self.drop_if_idle(ingest)  # it is no longer the only one
+        return found
+
+    def paths_for(self, ingest: IngestPlace) -> frozenset[str]:
+        """What an ingest process that is started now has to read of the file system."""
+        mine = (paths_of(place.plan.url) for place in self.read_by(ingest))
+        return self.settings.ingest_paths.union(*mine)
 
     def new_ingest(self, engine: EnginePlace, *, alone: bool = False) -> IngestPlace:
         """A further ingest process; the fleet's thread starts it."""

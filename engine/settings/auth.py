@@ -36,3 +36,7 @@ class AuthSection(Section):
 
     token: Annotated[SecretStr | None, Field(min_length=1, description="the admin's token")] = None
     tokens: list[Token] = Field(default_factory=list)
+    failures_per_minute: Annotated[
+        float,
+        Field(ge=0, le=10_000, description="wrong tokens of one address, before it has to wait; 0 for any number"),
+    ] = 30.0

@@ -39,3 +39,10 @@ class ProcessesSection(Section):
     reader_memory_bytes: Annotated[
         int, Field(ge=0, description="most address space of an ingest process; 0 for no limit")
     ] = 8 << 30
+    reader_sandbox: Annotated[
+        bool, Field(description="an ingest process may open its own sources' folders and nothing else (Landlock)")
+    ] = True
+    reader_folders: Annotated[
+        list[Annotated[str, Field(pattern=r"^/", description="an absolute path")]],
+        Field(max_length=64, description="folders that ingest processes may read besides, as of a playlist's segments"),
+    ] = Field(default_factory=list)

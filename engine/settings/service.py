@@ -21,6 +21,10 @@ class ServiceSection(Section):
     metrics_max_streams: Annotated[int, Field(ge=0, le=100_000, description="streams with series of their own")] = 1000
     max_streams: Annotated[int, Field(ge=1, le=100_000, description="most streams, the file's and the API's")] = 10_000
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20, description="largest request")] = 1 << 20
+    requests_per_second: Annotated[
+        float,
+        Field(ge=0, le=100_000, description="of one caller of the API over time, ten times as many at once; 0 for any"),
+    ] = 100.0
     max_connections: Annotated[int, Field(ge=8, le=65_536, description="connections at a time")] = 512
     max_event_clients: Annotated[int, Field(ge=1, le=10_000, description="readers of /api/v1/events at a time")] = 64
     event_backlog: Annotated[int, Field(ge=16, le=1_000_000, description="events kept for readers that come back")] = (

@@ -7,12 +7,14 @@ import pytest
 from running_service import running
 
 from engine.errors import ConfigError
+from engine.service.api.limits import MOST_CALLERS, Budgets
 from engine.service.auth import Gate, is_loopback
 from engine.settings.auth import AuthSection, Token
 
 TOKENS = {"viewer": "v-token", "operator": "o-token", "admin": "a-token"}
 CONFIG = f"""
 auth:
+  failures_per_minute: 0
   token: {TOKENS["admin"]}
   tokens:
     - {{name: eve, role: viewer, token: {TOKENS["viewer"]}}}
@@ -156,3 +158,59 @@ def test_a_token_is_given_in_one_way():
     with pytest.raises(ValueError, match="either"):
         Token(name="a")
     assert "hunter2" not in repr(AuthSection(token="hunter2"))
+
+
+def test_an_address_that_is_wrong_too_often_has_to_wait_and_those_who_are_known_do_not(tmp_path):
+    config = "auth: {token: a-token, failures_per_minute: 5}"
+    with running(tmp_path, config) as service, service.client("a-token") as known, service.client() as stranger:
+        assert known.get("/api/v1/streams").status_code == 200
+        guesses = [
+            stranger.get("/api/v1/streams", headers={"Authorization": f"Bearer guess-{number}"}) for number in range(8)
+        ]
+        assert [answer.status_code for answer in guesses] == [401] * 5 + [429] * 3
+        assert 1 <= int(guesses[-1].headers["retry-after"]) <= 12
+        assert set(guesses[-1].json()["error"]) == {"what", "why", "remedy"}
+        # Not even the right one, from there: who guesses learns nothing by it. Nor by the page's way in.
+        assert stranger.post("/api/v1/session", json={"token": "a-token"}).status_code == 429
+        assert known.get("/api/v1/streams").status_code == 200
+        assert stranger.get("/healthz").status_code == 200
+
+
+def test_wrong_logins_of_the_page_count_as_well(tmp_path):
+    config = "auth: {token: a-token, failures_per_minute: 3}"
+    with running(tmp_path, config) as service, service.client() as client:
+        statuses = [client.post("/api/v1/session", json={"token": f"guess-{n}"}).status_code for n in range(5)]
+    assert statuses == [401, 401, 401, 429, 429]
+
+
+def test_a_caller_that_asks_too_often_has_to_wait_and_no_other(tmp_path):
+    # Five at once, then one in two seconds.
+    config = """
+auth: {tokens: [{name: a, role: viewer, token: one}, {name: b, role: viewer, token: two}]}
+service: {requests_per_second: 0.5}
+"""
+    with running(tmp_path, config) as service, service.client("one") as first, service.client("two") as second:
+        answers = [first.get("/api/v1/incidents") for _ in range(20)]
+        statuses = [answer.status_code for answer in answers]
+        assert statuses[:5] == [200] * 5
+        assert 429 in statuses
+        limited = next(answer for answer in answers if answer.status_code == 429)
+        assert int(limited.headers["retry-after"]) >= 1
+        assert second.get("/api/v1/incidents").status_code == 200
+        assert first.get("/healthz").status_code == 200
+
+
+def test_budgets_fill_up_with_time_and_are_bounded():
+    now = [0.0]
+    budgets = Budgets(0.5, 2.0, lambda: now[0])
+    for _ in range(2):
+        assert budgets.wait_seconds("a") == 0
+        budgets.spend("a")
+    assert budgets.wait_seconds("a") == 2
+    now[0] = 2.0
+    assert budgets.wait_seconds("a") == 0
+    now[0] = 1000.0
+    assert budgets.left("a") == 2.0
+    for number in range(2 * MOST_CALLERS):
+        budgets.spend(f"caller {number}")
+    assert len(budgets._left) == MOST_CALLERS

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
@@ -13,6 +14,7 @@ from live_kit import encode, wait
 from senders import free_port
 
 from engine.errors import CapacityError, ConfigError
+from engine.landlock import version as landlock_version
 from engine.service.contract import StreamPlan
 from engine.service.fleet import LocalFleet
 from engine.service.fleet_settings import FleetSettings
@@ -191,6 +193,25 @@ def test_other_detectors_are_no_new_session_and_another_address_is_one(running, 
     os.link(clip, other)
     fleet.apply(plan("one", str(other), DETECTORS))
     assert judged(fleet, "one").session != session
+
+
+@pytest.mark.skipif(landlock_version() < 1, reason="this kernel has no Landlock")
+def test_a_source_in_another_folder_is_read_by_a_process_that_may_look_there(running, clip, streams, tmp_path):
+    fleet, _ = running
+    fleet.apply(plan("first", clip))
+    judged(fleet, "first")
+    other = tmp_path / "elsewhere" / "clip.ts"
+    other.parent.mkdir()
+    shutil.copyfile(clip, other)
+    fleet.apply(plan("second", str(other)))
+    judged(fleet, "second")
+    first, second = reader_of(fleet, "first"), reader_of(fleet, "second")
+    beside = f"--may-read={other.parent}"
+    assert (beside in psutil.Process(first).cmdline(), beside in psutil.Process(second).cmdline()) == (False, True)
+    # A stream whose address changes moves with it.
+    fleet.apply(plan("first", str(other)))
+    judged(fleet, "first")
+    assert beside in psutil.Process(reader_of(fleet, "first")).cmdline()
 
 
 def test_a_file_that_ends_and_one_that_is_not_there_are_told(running, clip, streams, tmp_path):

@@ -68,10 +68,11 @@ def route(role: Role, *statuses: int) -> dict[str, Any]:
     """What every route declares: who may call it, and which errors it answers with besides 401, 403 and 422."""
     texts = {401: "No token, or a wrong one.", 403: "The caller's role is below.", 404: "There is none.",
              409: "What is there does not allow it.", 413: "The request is too large.",
-             422: "The request is wrong.", 503: "Not now: no room, or the database is away."}  # fmt: skip
+             422: "The request is wrong.", 429: "Too many requests, or wrong tokens; see Retry-After.",
+             503: "Not now: no room, or the database is away."}  # fmt: skip
     return {
         "openapi_extra": {"x-role": role},
         "responses": {
-            status: {"model": ErrorBody, "description": texts[status]} for status in (401, 403, 422, *statuses)
+            status: {"model": ErrorBody, "description": texts[status]} for status in (401, 403, 422, 429, *statuses)
         },
     }

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.service.api import docs_page, errors, incidents, measures, page, session, streams, system, wall, watch
 from engine.service.api.access import Access
+from engine.service.api.limits import Limits
 from engine.service.metrics import release
 from engine.service.parts import Parts
 
@@ -41,6 +42,8 @@ def make_app(parts: Parts) -> FastAPI:
 
     page.install(app)
     app.add_middleware(BodyLimit, most_bytes=parts.core.config.service.max_body_bytes)
+    settings = parts.core.config
+    app.add_middleware(Limits, settings.service.requests_per_second, settings.auth.failures_per_minute)
     app.add_middleware(SafeHeaders)
     return app
 
