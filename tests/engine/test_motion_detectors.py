@@ -31,10 +31,10 @@ def scenery(index):
     return np.concatenate([luma, chroma]).astype(np.uint8)
 
 
-def film(path, seconds, plant, codec="libx264", times=None):
+def film(path, seconds, plant, codec="libx264", times=None, coded=None):
     """A clip whose picture number n is `plant(n, scenery)`; `times` are the pictures' numbers on the clock."""
     container = av.open(str(path), "w")
-    stream = container.add_stream(codec, rate=RATE, options={"crf": "16", "preset": "ultrafast"})
+    stream = container.add_stream(codec, rate=RATE, options=coded or {"crf": "16", "preset": "ultrafast"})
     stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     for index in range(round(seconds * RATE)):
         frame = av.VideoFrame.from_ndarray(plant(index), format="yuv420p")
@@ -63,7 +63,8 @@ def test_moving_scenery_raises_nothing(tmp_path):
     assert incidents(film(tmp_path / "clean.mp4", 6, scenery)) == []
 
 
-@pytest.mark.parametrize("colour", [(80, 90, 60), (200, 128, 128), (60, 220, 90)])
+# The last is what a decoder shows that has nothing: all planes at 0, which is bright green and not black.
+@pytest.mark.parametrize("colour", [(80, 90, 60), (200, 128, 128), (60, 220, 90), (0, 0, 0)])
 def test_one_colour_is_uniform_and_not_also_frozen(tmp_path, colour):
     def plant(index):
         picture = scenery(index)
@@ -73,6 +74,22 @@ def test_one_colour_is_uniform_and_not_also_frozen(tmp_path, colour):
         return picture
 
     assert only(film(tmp_path / "green.mp4", 8, plant)) == ("video.uniform", 3.0, 6.0)
+
+
+@pytest.mark.parametrize("goes_on", [150, 160])
+def test_a_freeze_goes_on_where_a_coder_draws_the_picture_anew(tmp_path, goes_on):
+    # Coarsely coded grain that stands: each key picture differs from the one before it by several times the noise level
+    # of freezedetect. Motion goes on with a key picture, and with another.
+    grain = np.random.default_rng(1).normal(0, 12, (HEIGHT, WIDTH))
+
+    def plant(index):
+        picture = scenery(75 if 75 <= index < goes_on else index)
+        picture[:HEIGHT] = np.clip(picture[:HEIGHT] + grain, 16, 235)
+        return picture
+
+    coded = {"crf": "30", "preset": "veryfast", "x264-params": "keyint=25:min-keyint=25:scenecut=0"}
+    path = film(tmp_path / "still.mp4", 8, plant, coded=coded)
+    assert only(path) == ("video.freeze", 3.0, pytest.approx(goes_on / RATE, abs=1 / RATE + 1e-6))
 
 
 def test_black_is_neither_uniform_nor_frozen_and_grey_after_it_is_uniform(tmp_path):
