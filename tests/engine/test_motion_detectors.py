@@ -143,6 +143,29 @@ def test_repeated_pictures_are_stutter(tmp_path):
     assert end == pytest.approx(136 / RATE)  # and after the last one: 148 is as far from 135 as 115 from 102
 
 
+def test_pictures_that_are_held_again_and_again_are_stutter_however_regularly(tmp_path):
+    def plant(index):
+        held = 75 <= index < 150 and index % 12 >= 7
+        return scenery(index - index % 12 + 7 if held else index)  # five pictures as one, twice a second
+
+    name, start, end = only(film(tmp_path / "held.mp4", 8, plant))
+    assert name == "video.stutter"
+    assert 3.0 <= start <= 4.0
+    assert 5.5 <= end <= 6.5
+
+
+@pytest.mark.parametrize("pictures", [1, 20])
+def test_green_of_nothing_between_pictures_that_move_is_damage(tmp_path, pictures):
+    def plant(index):
+        return np.zeros_like(scenery(index)) if 75 <= index < 75 + pictures else scenery(4 * index)
+
+    path = film(tmp_path / "green.mp4", 6, plant)
+    ((name, start, end),) = incidents(path, ("video.black", "video.uniform", "video.corruption"))
+    assert name == "video.corruption"
+    assert start == pytest.approx(3.0 + pictures / RATE)  # when the scene goes on
+    assert end == pytest.approx(start + 1 / RATE)
+
+
 def test_pictures_left_out_are_stutter(tmp_path):
     lost = {80, 91, 102, 118, 127, 139}
     times = [index + sum(1 for hole in lost if hole <= index) for index in range(240)]
