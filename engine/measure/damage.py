@@ -32,8 +32,8 @@ USUAL_RISE: Final = 8.0
 # A coarse encoder tears many blocks in some pictures, one after a key frame for one: half of the most of the last
 # seconds is usual too, and so nothing is known of a stream before it has gone on for a while.
 PEAK_SHARE: Final = 0.5
-# Few blocks come by chance: of a picture that is evidence there are more than the most of the last seconds by so many of
-# its roots.
+# Few blocks come by chance: a picture that is evidence has more than the most of the last seconds, by so many roots of
+# that.
 PEAK_ROOTS: Final = 2.0
 PEAK_SECONDS: Final = 5.0
 WINDOW_SECONDS: Final = 0.8
