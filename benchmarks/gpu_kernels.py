@@ -115,7 +115,7 @@ def _stats(frames: Tensor, references: DeviceReferences, batch: FrameBatch, nois
     slots = batch.slots.to(frames.device)
     table, keep = references.rows(slots)
     stats: Tensor = frame_stats(frames, table, keep)
-    references.update(slots, stats[:, 0], noise)
+    references.update(slots, stats[:, 0], noise, torch.zeros_like(stats[:, 0]))
     return stats
 
 

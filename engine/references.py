@@ -4,6 +4,10 @@ FFmpeg's freezedetect rule: a picture is compared with the last one that differe
 the noise level, so that a slow drift cannot pass as a freeze. Whether a picture becomes the reference is therefore
 known only after it was measured.
 
+A coder that starts anew draws a picture that stands a little differently, so that freezedetect would see a freeze end
+at every key picture. One that follows a repeat and differs by no more than KEY_TIMES the noise level becomes the
+reference, and counts as a repeat (decision 0087).
+
 On the CPU the decoder's own frame is kept by reference. On a GPU the decoder wants its surface back: each slot has
 two buffers, `frame_stats` copies the picture into the one that is not the reference in the same pass, and the roles
 are swapped on the device, without the host knowing.
@@ -19,6 +23,9 @@ from engine.media import FrameBatch, Surface
 from kernels.layout import REFERENCE_FIELDS
 
 _NONE: Final = (0,) * REFERENCE_FIELDS
+# Key pictures of still content, noisy or coarsely coded, differ by two to ten times freezedetect's noise level from
+# the one before; pictures of slow motion do as well, but then the next one differs too.
+KEY_TIMES: Final = 12.0
 
 
 class References(Protocol):
@@ -34,12 +41,14 @@ class References(Protocol):
             slots: (N,) int64 on the device: the batch's, and of rows without a picture those that nobody has.
         """
 
-    def update(self, slots: Any, difference: Any, noise: Any) -> None:
+    def update(self, slots: Any, difference: Any, noise: Any, key: Any) -> None:
         """Take the measured pictures over as references where they differ.
 
         Args:
             slots: as for `rows`; on the host an array.
             difference: (N,) float64: `mafd`, NaN where there was no reference. On a GPU a tensor there, else an array.
+                Of a key picture that counts as a repeat it becomes the noise level.
+            key: (N,) float64, as `difference`: 1 for key pictures.
             noise: (S,) float64, as `difference`: the largest difference that still is a repeat, per slot.
         """
 
@@ -61,6 +70,7 @@ class HostReferences:
         self._kept: list[tuple[Surface, tuple[int, ...]] | None] = [None] * slots  # with its geometry
         self._keep_nothing = torch.zeros((0, REFERENCE_FIELDS), dtype=torch.int64)
         self._batch: FrameBatch | None = None  # at hand
+        self._still = [False] * slots  # the last picture was a repeat
         self.changes = np.zeros(slots, np.int64)
         """How often the reference of each slot has changed."""
 
@@ -80,17 +90,22 @@ class HostReferences:
             rows.append((*kept.addresses, kept.luma_pitch, kept.chroma_pitch) if same else _NONE)
         return torch.from_numpy(np.array(rows, np.int64)), self._keep_nothing
 
-    def update(self, slots: Any, difference: Any, noise: Any) -> None:
+    def update(self, slots: Any, difference: Any, noise: Any, key: Any) -> None:
         batch, self._batch = self._batch, None
         assert batch is not None
         for row, (slot, apart) in enumerate(zip(batch.numbers, difference.tolist(), strict=True)):
             # `not <=` instead of `>`: NaN, where there was nothing to compare with, makes the picture the reference.
-            if not apart <= noise[slot]:
+            still = apart <= noise[slot]
+            if not still:
                 self._kept[slot] = batch.surfaces[row], batch.surfaces[row].geometry
                 self.changes[slot] += 1
+                still = self._still[slot] and key[row] != 0 and apart <= KEY_TIMES * noise[slot]
+                if still:
+                    difference[row] = noise[slot]
+            self._still[slot] = still
 
     def forget(self, slot: int) -> None:
-        self._kept[slot] = None
+        self._kept[slot], self._still[slot] = None, False
 
     def kept(self, slot: int) -> Surface | None:
         kept = self._kept[slot]
@@ -114,6 +129,7 @@ class DeviceReferences:
         self._rows = self._host_rows.to(device)
         self._which = torch.zeros(slots, dtype=torch.int64, device=device)  # the buffer that is the reference
         self._has = torch.zeros(slots, dtype=torch.bool, device=device)
+        self._still = torch.zeros(slots, dtype=torch.bool, device=device)  # the last picture was a repeat
 
     def prepare(self, batch: FrameBatch) -> None:
         changed = []
@@ -132,15 +148,19 @@ class DeviceReferences:
         references = self._rows[slots, which] * self._has[slots, None]
         return references, self._rows[slots, 1 - which]
 
-    def update(self, slots: Any, difference: Any, noise: Any) -> None:
-        changed = ~(difference <= noise[slots])
+    def update(self, slots: Any, difference: Any, noise: Any, key: Any) -> None:
+        level = noise[slots]
+        changed = ~(difference <= level)
         self._which[slots] = torch.where(changed, 1 - self._which[slots], self._which[slots])
+        redrawn = changed & self._still[slots] & (key != 0) & (difference <= KEY_TIMES * level)
+        difference.copy_(torch.where(redrawn, level, difference))
+        self._still[slots] = ~changed | redrawn
         self._has.index_fill_(0, slots, True)
 
     def forget(self, slot: int) -> None:
         self._geometry[slot] = None
         self._buffers[slot] = None
-        self._has[slot] = False
+        self._has[slot] = self._still[slot] = False
 
     def kept(self, slot: int) -> Surface | None:
         return None

@@ -73,6 +73,7 @@ class NvdecDecoder:
         self._serial = 0
         self._times: OrderedDict[int, float | None] = OrderedDict()
         self._lacking: set[int] = set()  # serials of pictures that lack slices or a reference, not given yet
+        self._keys: set[int] = set()  # those of key pictures
         self._last_pts: float | None = None
 
     def decode(self, packet: Packet) -> list[Surface]:
@@ -107,10 +108,13 @@ class NvdecDecoder:
             self._serial += 1
             if headers.lacks_slices or headers.missing:
                 self._lacking.add(self._serial)
+            if headers.key or packet.key:
+                self._keys.add(self._serial)
             self._times[self._serial] = packet.pts
             while len(self._times) > _PENDING_TIMES:
                 forgotten, _ = self._times.popitem(last=False)
                 self._lacking.discard(forgotten)
+                self._keys.discard(forgotten)
             surfaces += self._feed(data)
             self._failures = 0
         except SessionRefused as exc:
@@ -173,10 +177,14 @@ class NvdecDecoder:
             self.errors += damaged
             corrupt = damaged or serial in self._lacking
             self._lacking.discard(serial)
-            surfaces.append(self._surface(picture, self._format, self._times.pop(serial, None), corrupt))
+            key = serial in self._keys
+            self._keys.discard(serial)
+            surfaces.append(self._surface(picture, self._format, self._times.pop(serial, None), corrupt, key=key))
         return surfaces
 
-    def _surface(self, picture: Picture, fmt: SequenceFormat, pts: float | None, corrupt: bool) -> Surface:
+    def _surface(
+        self, picture: Picture, fmt: SequenceFormat, pts: float | None, corrupt: bool, *, key: bool
+    ) -> Surface:
         rate = self._frame_rate or fmt.frame_rate
         duration = 1 / rate if rate else _DEFAULT_SECONDS
         if pts is None:
@@ -206,6 +214,7 @@ class NvdecDecoder:
             device=self._pool.device,
             owner=picture,
             release=picture.release,
+            key=key,
         )
 
     def _leave_session(self, *, usable: bool) -> None:

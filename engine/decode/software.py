@@ -220,7 +220,7 @@ class SoftwareVideoDecoder:
             geometry = self._geometries[name, width, height] = _geometry_of(frame.format)
         full_range = geometry.full_range or frame.color_range == _JPEG_RANGE
         matrix = frame.colorspace
-        interlaced = frame.interlaced_frame
+        interlaced, key = frame.interlaced_frame, frame.key_frame
         order = self._orders.pop(frame.pts, None) if self._orders else None
         if order is None:
             order = self._container_order
@@ -262,6 +262,7 @@ class SoftwareVideoDecoder:
             "cpu",
             frame,
             top_field_first=order,
+            key=key,
         )
 
     def _time(self, frame: Any) -> tuple[int, int]:

@@ -90,6 +90,7 @@ FLICKER = Detector(
     make_rule=_above,
     onset=OnsetRule.EARLIER,
     since="flicker_since",
+    closing_counts=True,
     dominated_by=("video.flash",),
 )
 
@@ -125,6 +126,7 @@ PARTIAL_FREEZE = Detector(
         duration("duration", PARTIAL_FREEZE_SECONDS, "how long it has to stand still"),
     ),
     make_rule=_stuck,
+    closing_counts=True,
     dominated_by=("video.black", "video.uniform", "video.freeze", "video.corruption", "video.slate"),
 )
 

@@ -28,6 +28,7 @@ SLATE = Detector(
         duration("duration", 2.0, "how long the slate has to be shown"),
     ),
     make_rule=_near,
+    closing_counts=True,
 )
 
 DETECTORS = (SLATE,)

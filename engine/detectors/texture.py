@@ -10,7 +10,7 @@ from kernels.judge.layout import OnsetRule
 # Shares of blocks, of pixels or of points, or 8-bit codes: what is measured is in kernels/texture/op.py, what real
 # clips have of it in docs/decisions/0006-texture-thresholds.md.
 COMBING_THRESHOLD = 0.005
-NOISE_THRESHOLD = 6.0
+NOISE_THRESHOLD = 5.5
 # FFmpeg's idet: default of its threshold for interlaced pictures. Decision 0047.
 FIELD_ORDER_THRESHOLD = 1.04
 BANDING_THRESHOLD = 0.04
@@ -78,6 +78,7 @@ NOISE = Detector(
         duration("duration", 2.0, "how long it has to be noisy"),
     ),
     make_rule=lasting,
+    closing_counts=True,
 )
 
 BANDING = Detector(
@@ -92,6 +93,7 @@ BANDING = Detector(
         duration("duration", 2.0, "how long it has to be banded"),
     ),
     make_rule=lasting,
+    closing_counts=True,
     dominated_by=("video.bars", "video.blockiness", "video.uniform", "video.slate"),
 )
 
@@ -107,6 +109,7 @@ LEVELS = Detector(
         duration("duration", 2.0, "how long it has to be out of range"),
     ),
     make_rule=lasting,
+    closing_counts=True,
     # Strong noise reaches beyond black and white, and a decoder without data shows codes of 0.
     dominated_by=("video.noise", "video.corruption", "video.black", "video.uniform", "video.bars", "video.slate"),
 )
@@ -125,6 +128,7 @@ CHROMA_LOSS = Detector(
         duration("duration", 4.0, "how long it has to be without colour"),
     ),
     make_rule=lasting,
+    closing_counts=True,
     dominated_by=("video.black", "video.uniform", "video.bars", "video.slate"),
 )
 
@@ -140,6 +144,7 @@ BARS = Detector(
         duration("duration", 2.0, "how long the bars have to be shown"),
     ),
     make_rule=lasting,
+    closing_counts=True,
 )
 
 LETTERBOX = Detector(
@@ -154,6 +159,7 @@ LETTERBOX = Detector(
         duration("duration", 5.0, "how long the bars have to be there"),
     ),
     make_rule=lasting,
+    closing_counts=True,
     dominated_by=("video.black", "video.uniform", "video.slate"),
 )
 

@@ -93,6 +93,7 @@ BLOCKINESS = Detector(
     make_rule=_blocky,
     onset=OnsetRule.EARLIER,
     since="blocks_since",
+    closing_counts=True,
     # A test pattern's bars and fields lie on a grid by design.
     dominated_by=("video.bars", "video.uniform", "video.slate", "video.corruption"),
 )
@@ -116,6 +117,7 @@ BLUR = Detector(
         duration("duration", 2.0, "how long it has to be blurred"),
     ),
     make_rule=lasting,
+    closing_counts=True,
     dominated_by=("video.black", "video.uniform", "video.bars", "video.slate"),
 )
 

@@ -14,11 +14,16 @@ from kernels.tile_stats import tile_stats
 
 # FFmpeg's blackdetect: picture_black_ratio_th.
 BLACK_RATIO: Final = 0.98
+# Of full scale: a picture whose chroma is further from grey on average is not black, however dark its luma is. All of a
+# decoder's planes at 0 are bright green, while the chroma of black that is tinted or noisy stays below half of it.
+STRONG_COLOUR: Final = 0.2
 
 _LUMA, _GRADIENT, _BLACK = place("luma_difference"), place("gradient"), place("black_ratio")
 _SPREAD, _TEMPORAL = place("colour_spread"), places(COLUMNS)
-# Corruption is also told by the colours that tiles have, and a loss of colour looked for when they change.
-_NAMES: Final = frozenset((*COLUMNS, "corruption", "chroma_loss"))
+_COLOUR: Final = place("colour")
+# Corruption is also told by the colours that tiles have, a loss of colour looked for when they change, and what is dark
+# in a strong colour is not black.
+_NAMES: Final = frozenset((*COLUMNS, "corruption", "chroma_loss", "black_ratio"))
 
 
 class Change:
@@ -64,5 +69,7 @@ class Change:
             rows.slots,
             self._state,
         )
+        # NaN, of pictures without chroma, is none.
+        view[:, _BLACK] = self._arithmetic.xp.where(view[:, _COLOUR] > STRONG_COLOUR, 0.0, view[:, _BLACK])
         # Black has one colour too, and a name of its own: an incident of one colour ends where black begins.
         view[:, _SPREAD] = self._arithmetic.xp.where(view[:, _BLACK] >= BLACK_RATIO, 1.0, view[:, _SPREAD])

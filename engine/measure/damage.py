@@ -32,6 +32,9 @@ USUAL_RISE: Final = 8.0
 # A coarse encoder tears many blocks in some pictures, one after a key frame for one: half of the most of the last
 # seconds is usual too, and so nothing is known of a stream before it has gone on for a while.
 PEAK_SHARE: Final = 0.5
+# Few blocks come by chance: a picture that is evidence has more than the most of the last seconds, by so many roots of
+# that.
+PEAK_ROOTS: Final = 2.0
 PEAK_SECONDS: Final = 5.0
 WINDOW_SECONDS: Final = 0.8
 # Damage that is told, and of which so many pictures in a row were evidence, goes on and is no key picture's: it becomes
@@ -55,7 +58,7 @@ _BLOCK_NAMES: Final = frozenset((*TORN_COLUMNS, "corruption"))
 _LIMITS: Final = (
     LEAST_LOGIT, ENOUGH_LOGIT, MOST_EVIDENCE, EVIDENCE_SECONDS, USUAL_SECONDS, USUAL_RISE, DECODER_EVIDENCE,
     CORNER_SHARE, LEAST_SHARE, LEAST_CORNERS, PEAK_SHARE, PEAK_SECONDS, WINDOW_SECONDS, STEADY_PICTURES, STEADY_PACE,
-    BLOCK * BLOCK,
+    BLOCK * BLOCK, PEAK_ROOTS,
 )  # fmt: skip
 
 
@@ -150,7 +153,9 @@ class TornBlocks:
         logit = self._corners * more_corners + self._sides * more_sides + self._constant
         evidence = ((logit - LEAST_LOGIT) / (ENOUGH_LOGIT - LEAST_LOGIT)).clip(0.0, MOST_EVIDENCE)
         # NaN, where there was nothing to compare with, is less than any number.
-        evidence = xp.where((corners >= LEAST_CORNERS) & long_enough, evidence, 0.0)
+        most = self._most_before[slots]
+        enough = (corners >= LEAST_CORNERS) & (corners >= most + PEAK_ROOTS * most**0.5)
+        evidence = xp.where(enough & long_enough, evidence, 0.0)
         evidence = xp.where(marked, evidence + DECODER_EVIDENCE, evidence)
         area = rows.facts[Fact.WIDTH] * rows.facts[Fact.HEIGHT] / (BLOCK * BLOCK)
         share = xp.where(evidence > 0, corners / (CORNER_SHARE * area), 0.0)

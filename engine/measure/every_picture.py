@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from torch import Tensor
 
-from engine.measure.change import BLACK_RATIO, Change
+from engine.measure.change import BLACK_RATIO, STRONG_COLOUR, Change
 from engine.measure.columns import place, places
 from engine.measure.damage import TornBlocks
 from engine.measure.host_pictures import follow, measure_samples
@@ -29,7 +29,7 @@ _follow: Final[Any] = follow
 # As engine/measure/host_pictures.py takes them.
 _COLUMNS: Final = (
     place("luma_difference"), _GRADIENT, place("black_ratio"), place("colour_spread"), _TEMPORAL.start, _TEMPORAL.stop,
-    _TORN.start, place("broken_colour"), place("corruption"),
+    _TORN.start, place("broken_colour"), place("corruption"), place("colour"),
 )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ class EveryPicture:
             for_each_row(lambda row: _measure_samples(row, *given), count)
         due = self._schedules.room(count)
         found: int = _follow(
-            view, _COLUMNS, BLACK_RATIO, rows.facts, rows.slots, rows.pts, self._tiles, *self._known, due
+            view, _COLUMNS, BLACK_RATIO, STRONG_COLOUR, rows.facts, rows.slots, rows.pts, self._tiles, *self._known, due
         )
         self._schedules.looked(found, due)
         return found

@@ -128,15 +128,15 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
             picture in this window and before it, when the window and the stream began (NaN: not yet), how many pictures
             in a row were evidence, and the most corners of a picture, in the window and before it, when they began.
         fitted: (3,) float64, weights of corners and sides, and the constant.
-        limits: (16,) float64: least logit, enough logit, most evidence, seconds of evidence, usual seconds, usual rise,
+        limits: (17,) float64: least logit, enough logit, most evidence, seconds of evidence, usual seconds, usual rise,
             evidence of the decoder, share of corners, least share, least corners, share of peaks, seconds of peaks, of
             windows, pictures of evidence in a row that are damage which goes on, pace at which that becomes usual,
-            samples of a block.
+            samples of a block, roots of the most that a picture of evidence has more.
     """
     least, enough, most, evidence_seconds = limits[0], limits[1], limits[2], limits[3]
     usual_seconds, usual_rise, said, corner_share = limits[4], limits[5], limits[6], limits[7]
     least_share, fewest, peak_share, peak_seconds = limits[8], limits[9], limits[10], limits[11]
-    window_seconds, steady, pace, block = limits[12], limits[13], limits[14], limits[15]
+    window_seconds, steady, pace, block, roots = limits[12], limits[13], limits[14], limits[15], limits[16]
     for row in range(slots.shape[0]):
         own, at = state[slots[row]], pts[row]
         corners, corners_off = values[row, first], values[row, first + 1]
@@ -155,7 +155,8 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
             own[10], own[11] = 0.0, max(own[10], own[11])
         usual = max(own[3], peak_share * own[6])
         evidence, share = 0.0, 0.0
-        if looked and corners >= fewest and at - own[8] >= window_seconds:
+        chance = own[6] + roots * math.sqrt(own[6])
+        if looked and corners >= fewest and corners >= chance and at - own[8] >= window_seconds:
             logit = (
                 fitted[0] * (math.log1p(corners) - math.log1p(max(corners_off, usual)))
                 + fitted[1] * (math.log1p(sides) - math.log1p(max(sides_off, own[4])))
@@ -189,13 +190,18 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
 
 
 @compiled
-def look_for_tears(values, luma, least_motion, facts, slots, due, changes, looked_at, looked):
+def look_for_tears(values, columns, limits, facts, slots, pts, due, changes, looked_at, brightness, last, looked):
     """Of the rows that are due: which to look at for tears, (N,) bool, filled.
 
     Args:
-        values: (N, columns) float64, of which `luma` is the column of `luma_difference`.
+        values: (N, columns) float64; columns: luma_difference, luma_mean.
+        limits: least motion; what fades, as a share of it, within how many seconds.
+        pts: (N,).
         changes: (S,) int64, how often each slot's reference has changed; looked_at: (S,), that number when it was due.
+        brightness, last: (S,) float64: luma_mean of the last picture that was due, and its time.
     """
+    luma, mean = columns
+    least_motion, fades, fade_seconds = limits
     for row in range(slots.shape[0]):
         slot = slots[row]
         looked[row] = (
@@ -205,7 +211,10 @@ def look_for_tears(values, luma, least_motion, facts, slots, due, changes, looke
             and facts[_INTERLACED, row] == 0.0
         )
         if due[row]:
-            looked_at[slot] = changes[slot]
+            brighter = abs(values[row, mean] - brightness[slot])
+            if abs(pts[row] - last[slot]) <= fade_seconds and brighter >= fades * values[row, luma]:
+                looked[row] = False
+            looked_at[slot], brightness[slot] = changes[slot], values[row, mean]
 
 
 @compiled

@@ -115,13 +115,12 @@ def fold_sharpness(view, columns, facts, slots, pts, due, steepest, last, limits
         shorter = min(facts[_WIDTH, row], facts[_HEIGHT, row])
         lines = shorter / min(max(math.floor((shorter + whole // 2) / whole), 1.0), float(largest))
         scale = math.sqrt(whole / min(max(lines, float(fewest)), float(whole)))
-        score = view[row, span] * scale
-        if math.isnan(score):
-            score = no_edge if view[row, deviation] >= contrast else 0.0
+        score, known = view[row, span] * scale, steepest[slot]
+        if math.isnan(score):  # no edge: of a stream that never had one nothing is known to be lost
+            score = no_edge if view[row, deviation] >= contrast and not math.isnan(known) else 0.0
         step = at - last[slot]
         if not step > 0.0:  # NaN too
             step = 0.0
-        known = steepest[slot]
         known = score if math.isnan(known) else known + (score - known) * (1.0 - math.exp(-step / memory_seconds))
         known = min(known, score)
         if score > 0.0:

@@ -39,17 +39,18 @@ def measure_samples(index, frames, references, retain, slots, values, pitch, tor
 
 @compiled
 def follow(
-    view, columns, black_ratio, facts, slots, pts, tiles, wanted, temporal_state, luminance, torn_state, fitted, limits,
-    schedules, settings, burst, due,
+    view, columns, black_ratio, strong, facts, slots, pts, tiles, wanted, temporal_state, luminance, torn_state, fitted,
+    limits, schedules, settings, burst, due,
 ):  # fmt: skip
     """What follows from the samples of a batch's pictures.
 
     Args:
         view: (N, columns) float64.
         columns: luma_difference, gradient, black_ratio, colour_spread; the first of `temporal` and the one after its
-            last; the first of `torn_blocks`; broken_colour, corruption.
+            last; the first of `torn_blocks`; broken_colour, corruption, colour.
         black_ratio: from which on a picture is black, whose one colour has a name of its own: an incident of one colour
             ends where black begins.
+        strong: mean length of (U, V) beyond which a picture is not black, however dark its luma is.
         facts: (len(Fact), N) float64.
         slots, pts: (N,).
         tiles, wanted: as for `measure_samples`.
@@ -58,7 +59,7 @@ def follow(
         schedules, settings, burst, due: as `due_of_all` takes them.
     Returns: as `due_of_all`.
     """
-    luma, gradient, black, spread, first, last, torn, colour, corruption = columns
+    luma, gradient, black, spread, first, last, torn, broken, corruption, colour = columns
     for n in range(slots.shape[0]):
         slot = slots[n]
         if wanted[slot, 0] == 0:
@@ -67,7 +68,9 @@ def follow(
             tiles[n], view[n, luma], view[n, gradient], pts[n], facts[_FULL_RANGE, n] == 1.0, temporal_state[slot],
             luminance, view[n, first:last],
         )  # fmt: skip
+        if view[n, colour] > strong:  # NaN, of pictures without chroma, is not
+            view[n, black] = 0.0
         if view[n, black] >= black_ratio:
             view[n, spread] = 1.0
-    fold_damage(view, torn, colour, corruption, facts, wanted[:, 1], slots, pts, torn_state, fitted, limits)
+    fold_damage(view, torn, broken, corruption, facts, wanted[:, 1], slots, pts, torn_state, fitted, limits)
     return due_of_all(schedules, settings, burst, view, gradient, slots, pts, due)

@@ -22,7 +22,7 @@ from engine.measure.graphs import Graphs, Inputs, Record, stage
 from engine.measure.information import Information
 from engine.measure.listening import AudioNetworkUse, Listening
 from engine.measure.network import MAP_SHARE, Floats, Network, NetworkUse
-from engine.measure.rows import Part, Room, Rows, facts_array, facts_listed
+from engine.measure.rows import Fact, Part, Room, Rows, facts_array, facts_listed
 from engine.measure.schedule import ScheduledPart, Together
 from engine.measure.sharpness import Sharpness
 from engine.measure.slates import Slates
@@ -203,7 +203,7 @@ class Measure:
             self.network.fill(rows)
             self._damaged = self._damaged_of(batch, rows)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
-        self._references.update(slots, view[:, _MAFD], self._freeze_noise)
+        self._references.update(slots, view[:, _MAFD], self._freeze_noise, rows.facts[Fact.KEY])
         return values
 
     def _launch(self, inputs: Inputs) -> Tensor:
@@ -215,7 +215,7 @@ class Measure:
         for part in self._parts:
             part.fill(rows)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
-        self._references.update(rows.slots, view[:, _MAFD], self._freeze_noise)
+        self._references.update(rows.slots, view[:, _MAFD], self._freeze_noise, rows.facts[Fact.KEY])
         for follower in self._followers:
             follower.keep(inputs.slots, inputs.pts, values)
         return values

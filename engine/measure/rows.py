@@ -23,6 +23,7 @@ class Fact(IntEnum):
     INTERLACED = 3
     CORRUPT = 4  # by the decoder's word
     TOP_FIELD_FIRST = 5  # -1: the stream does not say
+    KEY = 6  # 1: coded without regard to the pictures before it
 
 
 def facts_listed(batch: FrameBatch) -> list[tuple[int, ...]]:
@@ -35,6 +36,7 @@ def facts_listed(batch: FrameBatch) -> list[tuple[int, ...]]:
             s.interlaced,
             s.corrupt,
             -1 if s.top_field_first is None else s.top_field_first,
+            s.key,
         )
         for s in batch.surfaces
     ]

@@ -20,7 +20,8 @@ SHARPNESS_GRADIENT_CHANGE: Final = 0.1
 # The steepest edges of a picture of fewer lines are seen larger, by the root of how many times fewer: halfway between
 # counting samples and counting shares of the picture.
 FEWEST_LINES: Final = 120
-# A picture of this contrast (8-bit codes) without any edge is blurred beyond measure; one of less is flat.
+# A picture of this contrast (8-bit codes) without any edge is blurred beyond measure, where the stream has had edges;
+# one of less is flat. What never had any, as a gradient that is drawn, is not known to have lost them.
 CONTRAST: Final = 12.0
 NO_EDGE: Final = 8.0
 # A stream that was never this many times steeper is soft by nature (scaled up, shot so): its score counts less.
@@ -87,7 +88,8 @@ class Sharpness:
         shorter = xp.minimum(rows.facts[Fact.WIDTH], rows.facts[Fact.HEIGHT])
         lines = shorter / ((shorter + LINES // 2) // LINES).clip(1.0, float(LARGEST_CELL))
         scale = (LINES / lines.clip(FEWEST_LINES, LINES)) ** 0.5
-        empty = xp.where(view[:, _DEVIATION] >= CONTRAST, NO_EDGE, 0.0)
+        lost = (view[:, _DEVIATION] >= CONTRAST) & ~xp.isnan(self._steepest[slots])
+        empty = xp.where(lost, NO_EDGE, 0.0)
         score = xp.where(xp.isnan(view[:, _SPAN]), empty, view[:, _SPAN] * scale)
         score = self._less_where_usual(slots, pts, due, score)
         view[:, _BLUR] = xp.where(due, score, torch.nan)

@@ -38,10 +38,14 @@ FITS_WORSE: Final = -2.5
 # Of a tear in so many of the first or last rows, or this share of the height, nobody sees anything.
 EDGE_ROWS: Final = 5
 EDGE_SHARE: Final = 50
+# Of two looks this close, a picture whose brightness changed by so much of its mean difference is in a fade: beside an
+# edge that stands, it fits the earlier one better across time.
+FADE_SECONDS: Final = 0.1
+FADES: Final = 0.6
 # Below this mean difference (of full scale) nothing moves that could be torn.
 LEAST_MOTION: Final = 0.25 / 256
 
-_MAFD, _LUMA = place("mafd"), place("luma_difference")
+_MAFD, _LUMA, _MEAN = place("mafd"), place("luma_difference"), place("luma_mean")
 _PLACE, _TEARING, _SINCE = place("tear_place"), place("tearing"), place("tearing_since")
 _NAMES: Final = frozenset(("tear_place", "tearing", "tearing_since"))
 # As engine/measure/host.py takes them.
@@ -80,6 +84,7 @@ class Tears:
         # The same on the host, which knows when references change: the one that was looked at by its number.
         self._looked_at = np.full(slots, -1, np.int64)
         self._height = arithmetic.column(slots)  # of the last picture
+        self._brightness = arithmetic.column(slots)  # mean luma of the last picture that was due
         # The most evidence of a row, and which row; when it began there; when it ceased to grow, NaN while it grows.
         self._most, self._began = arithmetic.column(slots), arithmetic.column(slots, torch.nan)
         self._rests, self._where = arithmetic.column(slots, torch.nan), arithmetic.column(slots)
@@ -95,7 +100,7 @@ class Tears:
         self._used[slot], self._looked_at[slot] = 0.0, -1
         self._noise[slot] = parameters.get("video.freeze", {}).get("noise", 0.001)
         self._clock.forget(slot)
-        self._height[slot] = self._most[slot] = 0.0
+        self._height[slot] = self._most[slot] = self._brightness[slot] = 0.0
         self._began[slot] = self._rests[slot] = torch.nan
         self._evidence[slot] = 0.0
         self._usual[slot] = 0.0
@@ -120,7 +125,11 @@ class Tears:
         height = rows.facts[Fact.HEIGHT]
         # The fields of an interlaced picture are two moments as well, row by row.
         whole = rows.facts[Fact.INTERLACED] == 0
-        looked = due & ~used & (view[:, _LUMA] >= LEAST_MOTION) & whole
+        soon = abs(pts - self._clock.last[slots]) <= FADE_SECONDS  # NaN, of the first, is not
+        brighter = abs(view[:, _MEAN] - self._brightness[slots])
+        fades = soon & (brighter >= FADES * view[:, _LUMA])
+        self._brightness[slots] = xp.where(due, view[:, _MEAN], self._brightness[slots])
+        looked = due & ~used & (view[:, _LUMA] >= LEAST_MOTION) & whole & ~fades
         counted = tear(rows.only(looked, arithmetic), rows.references, min(rows.room.height, _ROWS))
         step = self._clock.since(slots, pts, due)
         same = (height == self._height[slots]) * xp.ones_like(pts)  # rows of another size are other rows
@@ -139,8 +148,9 @@ class Tears:
             return
         looked = np.empty_like(due)
         host.look_for_tears(
-            view, _LUMA, LEAST_MOTION, rows.facts, slots, due, rows.reference_changes, self._looked_at, looked
-        )
+            view, (_LUMA, _MEAN), (LEAST_MOTION, FADES, FADE_SECONDS), rows.facts, slots, pts, due,
+            rows.reference_changes, self._looked_at, self._brightness, self._clock.last, looked,
+        )  # fmt: skip
         counted = tear(rows.only(looked, self._arithmetic), rows.references, min(rows.room.height, _ROWS)).numpy()
         known = self._clock.last, self._height, self._evidence, self._usual
         grown = self._most, self._where, self._began, self._rests

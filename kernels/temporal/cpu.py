@@ -39,6 +39,8 @@ _FLASH_TOGETHER, _FLASHES_AT, _FLASHES_SIZE, _FLASHES = at.FLASH_TOGETHER, at.FL
 _REPEAT_SHARE, _LEAST_MOTION, _MOST_REPEATS = at.REPEAT_SHARE, at.LEAST_MOTION, at.MOST_REPEATS
 _GOES_ON, _REPEAT_MEMORY, _STUTTER_WINDOW = at.GOES_ON, at.REPEAT_MEMORY, at.STUTTER_WINDOW_SECONDS
 _LATE, _EVEN, _MOST_OUTLIERS = at.LATE, at.EVEN, at.MOST_OUTLIERS
+_HELD_REPEATS, _HELD_AFTER = at.HELD_REPEATS, at.HELD_AFTER
+_BROKEN_CARD, _UNTOLD_CARD = at.BROKEN_CARD, at.UNTOLD_CARD_SECONDS
 _STILL, _ACTIVITY_SECONDS, _ACTIVE = at.STILL, at.ACTIVITY_SECONDS, at.ACTIVE
 _CUT_DIFFERENCE, _CUT_RISE, _CUT_TILES, _STUCK_TILES = at.CUT_DIFFERENCE, at.CUT_RISE, at.CUT_TILES, at.STUCK_TILES
 _MOTION, _CARD_SECONDS = int(at.Scalar.MOTION), int(at.Scalar.CARD_SECONDS)
@@ -211,11 +213,13 @@ def _stutter(state, motion, pts):
             for k in range(min(int(state[_GAPS]), _GAPS_SIZE)):
                 known = known or state[_GAPS_AT + k] == gap
             _push(state, _GAPS, _GAPS_AT, _GAPS_SIZE, gap)
-            state[_SUSPECT] = 0.0 if known or high < _GOES_ON * usual else 1.0
+            state[_SUSPECT] = 0.0 if high < _GOES_ON * usual else 0.5 if known else 1.0
         state[_RUN] += 1.0
     else:
-        event = state[_RUN] > 0.0 and state[_SUSPECT] > 0.0 and motion >= _GOES_ON * usual
-        event = event and state[_REPEATS] <= _MOST_REPEATS
+        irregular = state[_SUSPECT] == 1.0 and state[_REPEATS] <= _MOST_REPEATS
+        gap = state[_GAPS_AT + (int(state[_GAPS]) - 1) % _GAPS_SIZE]
+        held = state[_SUSPECT] > 0.0 and state[_RUN] >= _HELD_REPEATS and gap >= state[_RUN] + _HELD_AFTER
+        event = state[_RUN] > 0.0 and (irregular or held) and motion >= _GOES_ON * usual
         state[_RUN] = 0.0
         if low:
             state[_HIGH_MOTION] = max(motion, _HIGH_FADES * high)
@@ -347,14 +351,20 @@ def _broken_colour(tiles, state, spread, step, coloured, redness):
     neutral = not coloured or (abs(tiles[2, 0] - 0.5) < _NEUTRAL and abs(tiles[3, 0] - 0.5) < _NEUTRAL)
     if spread <= _UNIFORM_SPREAD and redness == 0.0 and not (neutral and not (luma > _DARK and luma < _BRIGHT)):
         state[_CARD_SECONDS] += step
+        nothing = coloured
+        for tile in range(TILES):
+            nothing = nothing and tiles[2, tile] < _LEAST_CHROMA and tiles[3, tile] < _LEAST_CHROMA
+        if nothing:
+            state[_BROKEN_CARD] = 1.0
     else:
         apart = 0.0
         for tile in range(TILES):
             apart += abs(tiles[0, tile] - state[_BEFORE_CARD + tile])
             state[_BEFORE_CARD + tile] = tiles[0, tile]
-        lasted = state[_CARD_SECONDS]
-        state[_CARD_SECONDS] = 0.0
-        if lasted > 0.0 and lasted + step <= _SHORTEST_CARD and apart / TILES <= _SAME_SCENE:
+        lasted, broken = state[_CARD_SECONDS], state[_BROKEN_CARD] > 0.0
+        state[_CARD_SECONDS] = state[_BROKEN_CARD] = 0.0
+        within = lasted + step < _UNTOLD_CARD if broken else lasted + step <= _SHORTEST_CARD
+        if lasted > 0.0 and within and (broken or apart / TILES <= _SAME_SCENE):
             return 1.0
     if not coloured:
         return 0.0

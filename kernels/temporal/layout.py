@@ -71,6 +71,10 @@ GOES_ON: Final = 0.4
 MOST_REPEATS: Final = 0.3
 FIRST_REPEATS: Final = 0.35  # until it is known: some pictures without a repeat are enough to know
 REPEAT_MEMORY: Final = 32.0
+# A hold of this many repeats, between stretches of this many pictures and more that move one by one, is no pulldown and
+# no content of a lower rate, however regular it is: a decoder or a player that runs dry shows it.
+HELD_REPEATS: Final = 3
+HELD_AFTER: Final = 5
 STUTTER_WINDOW_SECONDS: Final = 2.0
 LATE: Final = 1.5  # steps of the timestamps, in steps of an otherwise even stream
 EVEN: Final = 1.1
@@ -107,6 +111,9 @@ LEAST_CHROMA: Final = 16.0 / 256
 UNIFORM_SPREAD: Final = 4.0 / 256
 SHORTEST_CARD_SECONDS: Final = 1.0
 SAME_SCENE: Final = 10.0 / 256
+# One whose chroma no picture has (LEAST_CHROMA) is broken whatever follows it. What lasts longer is for video.uniform,
+# whose duration this is.
+UNTOLD_CARD_SECONDS: Final = 2.0 - 1e-3
 NEUTRAL: Final = 6.0 / 256
 DARK: Final = 40.0 / 256
 BRIGHT: Final = 200.0 / 256
@@ -128,7 +135,7 @@ class Scalar(IntEnum):
     LEVELS = 9
     OUTLIERS = 10  # steps in a row that were late
     RUN = 11  # repeats in a row, up to now
-    SUSPECT = 12  # 1: the run came out of motion, at a distance that is not a rhythm's
+    SUSPECT = 12  # 1: the run came out of motion, at a distance that is not a rhythm's; 0.5: at one that is
     HIGH_MOTION = 13  # of the latest picture that was not low, faded
     MOTION = 14  # of the latest picture
     CARD_SECONDS = 15  # since the last picture that was not of one colour; 0: it is this one
@@ -168,4 +175,5 @@ FLASHES_AT: Final = LEVEL_TIMES + LEVELS_SIZE  # when FLASH_TOGETHER tiles made 
 FLASHES_SIZE: Final = TURN_TIMES
 FLASHES: Final = FLASHES_AT + FLASHES_SIZE
 LEVEL_OFFSET: Final = FLASHES + 1  # added to the levels, so that cuts leave no step
-STATE_SIZE: Final = LEVEL_OFFSET + 1
+BROKEN_CARD: Final = LEVEL_OFFSET + 1  # 1: the pictures of CARD_SECONDS have chroma that no picture has
+STATE_SIZE: Final = BROKEN_CARD + 1

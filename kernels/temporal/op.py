@@ -55,13 +55,15 @@ def temporal(
     - stutter_rate: a run of repeats between pictures that move, at a distance from the last run that none of the last
       eight had (so not a pulldown), and one or two late timestamps in an even stream; over the last two seconds. No
       run counts while more than MOST_REPEATS of the pictures are low: repeats, or LOW_SHARE of the last that was not.
+      At any distance and share a run of HELD_REPEATS counts that began HELD_AFTER pictures, and as many as it has,
+      after the one before it began.
     - stuck_share: tiles that stop within TOGETHER_SECONDS, out of motion that was no fade, without a cut in the second
       before, are at least STUCK_TILES in a rectangle of tiles that stand still (the one around all of them, less the
       sides that do not), while MOVING_TILES outside it go on as before; each until it moves twice in a row.
     - broken_colour: share of the tiles whose U and V are both below LEAST_CHROMA; or 1 for the first picture after
       some of one colour, neither black nor white nor saturated red (a strobe has that, no decoder), that have lasted
       for SHORTEST_CARD_SECONDS at most, if its tiles differ by SAME_SCENE or less on average from those of the last
-      picture before them.
+      picture before them; or after less than UNTOLD_CARD_SECONDS of them whose U and V were all below LEAST_CHROMA.
     - colour: mean of hypot(U - 0.5, V - 0.5) of the tiles; 0 without chroma.
     - flash_since, stutter_since: seconds from the first of as many transitions of FLASH_TOGETHER tiles as the rate
       counts, from the first hiccup of the window, to a picture that adds one; to others from the latest of them.

@@ -136,6 +136,7 @@ class Stream:
     since: int = 0
     run: int = 0
     suspect: bool = False
+    rhythm: bool = False
     high: float = 0.0
     late_in_a_row: int = 0
     # Of the part that is stuck.
@@ -149,6 +150,7 @@ class Stream:
     motion: float = 0.0
     # Of the picture of one colour that interrupts a scene.
     card_seconds: float = 0.0
+    broken_card: bool = False
     before_card: Numbers = field(default_factory=lambda: np.full(TILES, np.inf))
 
     def broken_colour(self, tiles: Numbers, spread: float, step: float, coloured: bool, red: float) -> float:
@@ -158,11 +160,16 @@ class Stream:
         card = spread <= at.UNIFORM_SPREAD and red == 0 and not (neutral and not at.DARK < luma[0] < at.BRIGHT)
         if card:
             self.card_seconds += step
+            nothing = coloured and bool(((u < at.LEAST_CHROMA) & (v < at.LEAST_CHROMA)).all())
+            self.broken_card = self.broken_card or nothing
         else:
             back = float(np.abs(luma - self.before_card).mean()) <= at.SAME_SCENE
             lasted = self.card_seconds + step
-            interrupted = self.card_seconds > 0 and lasted <= at.SHORTEST_CARD_SECONDS and back
-            self.card_seconds, self.before_card = 0.0, luma
+            if self.broken_card:
+                interrupted = self.card_seconds > 0 and lasted < at.UNTOLD_CARD_SECONDS
+            else:
+                interrupted = self.card_seconds > 0 and lasted <= at.SHORTEST_CARD_SECONDS and back
+            self.card_seconds, self.before_card, self.broken_card = 0.0, luma, False
             if interrupted:
                 return 1.0
         return float(((u < at.LEAST_CHROMA) & (v < at.LEAST_CHROMA)).mean()) if coloured else 0.0
@@ -178,14 +185,16 @@ class Stream:
         event = False
         if repeat:
             if not self.run:
-                fresh = self.since not in self.gaps[-at.GAPS_SIZE :]
-                self.suspect = fresh and self.high >= at.GOES_ON * usual
+                self.rhythm = self.since in self.gaps[-at.GAPS_SIZE :]
+                self.suspect = self.high >= at.GOES_ON * usual
                 self.gaps.append(self.since)
                 self.since = 0
             self.run += 1
         else:
             goes_on = motion >= at.GOES_ON * usual
-            event = self.run > 0 and self.suspect and goes_on and self.share <= at.MOST_REPEATS
+            irregular = not self.rhythm and self.share <= at.MOST_REPEATS
+            held = self.run >= at.HELD_REPEATS and self.gaps[-1] - self.run >= at.HELD_AFTER
+            event = self.run > 0 and self.suspect and (irregular or held) and goes_on
             self.run = 0
             if low:
                 self.high = max(motion, at.HIGH_FADES * self.high)

@@ -57,6 +57,11 @@ NOISE_UNIT: Final = math.sqrt(math.pi / 2) / 6 * (1 << NOISE_BIN_BITS) / BLOCK_S
 # as much of it as banded ones after coding.
 BAND_STEP_MIN: Final = 16
 BAND_SPAN_MAX: Final = 64
+# A picture cut to few levels has such blocks with larger steps too, and more of them: of up to WIDE_SPAN_MAX they count
+# WIDE_PART / WIDE_WHOLE, as graphics and flat drawings have some (decision 0086).
+WIDE_SPAN_MAX: Final = 176
+WIDE_PART: Final = 2
+WIDE_WHOLE: Final = 3
 BAND_CHANGES_MIN: Final = 8
 BAND_CHANGES_MAX: Final = 48
 BAND_FAINT_MAX: Final = 64

@@ -45,6 +45,9 @@ from kernels.texture.columns import (
     SATURATION_BITS,
     TOLERATED_HIGHEST,
     TOLERATED_LOWEST,
+    WIDE_PART,
+    WIDE_SPAN_MAX,
+    WIDE_WHOLE,
     band_step,
     bands,
     bar_colours,
@@ -145,7 +148,7 @@ def _measure_blocks(luma, pitch, width, height, shift, depth, like, held, noise,
     row_bytes = np.int64(held.strides[0])
     address = np.int64(held.ctypes.data)
     step, across = _band_step(height), _blocks(width)
-    seen = combed = banded = eligible = np.int64(0)
+    seen = combed = banded = wide = eligible = np.int64(0)
     for band in range(step // 2, _bands(height), step):
         for k in range(_BAND_HELD):
             stored = samples_at(luma + (BAND_ROWS * band + k) * pitch, like)
@@ -158,8 +161,9 @@ def _measure_blocks(luma, pitch, width, height, shift, depth, like, held, noise,
             if NOISE_DARKEST <= total <= NOISE_BRIGHTEST:
                 eligible += 1
                 noise[min(NOISE_BINS - 1, laplacian >> NOISE_BIN_BITS)] += 1
-            flat = high - low <= BAND_SPAN_MAX and changes - steps <= BAND_FAINT_MAX
-            banded += flat and BAND_CHANGES_MIN <= steps <= BAND_CHANGES_MAX
+            stepped = changes - steps <= BAND_FAINT_MAX and BAND_CHANGES_MIN <= steps <= BAND_CHANGES_MAX
+            banded += stepped and high - low <= BAND_SPAN_MAX
+            wide += stepped and high - low <= WIDE_SPAN_MAX
     wanted = (eligible + NOISE_SHARE - 1) // NOISE_SHARE
     quiet = reached = np.int64(0)
     while wanted > 0:
@@ -170,7 +174,7 @@ def _measure_blocks(luma, pitch, width, height, shift, depth, like, held, noise,
     many = np.float64(max(seen, 1))
     out[7] = np.float64(combed) / many
     out[8] = np.float64(quiet) * NOISE_UNIT
-    out[9] = np.float64(banded) / many
+    out[9] = np.float64(max(WIDE_WHOLE * banded, WIDE_PART * wide)) / np.float64(WIDE_WHOLE * max(seen, 1))
 
 
 @_compiled

@@ -46,6 +46,9 @@ from kernels.texture.columns import (
     SATURATION_BITS,
     TOLERATED_HIGHEST,
     TOLERATED_LOWEST,
+    WIDE_PART,
+    WIDE_SPAN_MAX,
+    WIDE_WHOLE,
     bar_colours,
 )
 
@@ -72,6 +75,7 @@ _NOISE_UNIT = tl.constexpr(NOISE_UNIT)
 _BAND_STEP_MIN, _BAND_SPAN_MAX, _BAND_FAINT_MAX = (
     tl.constexpr(n) for n in (BAND_STEP_MIN, BAND_SPAN_MAX, BAND_FAINT_MAX)
 )
+_WIDE_SPAN_MAX, _WIDE_PART, _WIDE_WHOLE = (tl.constexpr(n) for n in (WIDE_SPAN_MAX, WIDE_PART, WIDE_WHOLE))
 _BAND_CHANGES_MIN, _BAND_CHANGES_MAX = tl.constexpr(BAND_CHANGES_MIN), tl.constexpr(BAND_CHANGES_MAX)
 _BAR_COLUMNS, _BAR_ROWS, _BAR_TOLERANCE = (tl.constexpr(n) for n in (BAR_COLUMNS, BAR_ROWS, BAR_TOLERANCE))
 _EIGHT_START, _EIGHT_SPAN, _EIGHT = (tl.constexpr(n) for n in BAR_LAYOUTS[0])
@@ -83,7 +87,7 @@ _BAR_LANES = tl.constexpr(256)  # at least 8 bars * BAR_COLUMNS * BAR_ROWS
 # A picture's sums, int64, all begun at 0; the bins of noise follow.
 _U_SUM, _V_SUM, _U_STEPS, _V_STEPS = (tl.constexpr(n) for n in range(4))
 _SATURATION, _OUTSIDE, _BEYOND = (tl.constexpr(n) for n in range(4, 7))
-_SEEN, _COMBED, _BANDED, _ELIGIBLE = (tl.constexpr(n) for n in range(7, 11))
+_SEEN, _COMBED, _BANDED, _ELIGIBLE, _WIDE = (tl.constexpr(n) for n in range(7, 12))
 _BINS = tl.constexpr(16)
 _SUMS = tl.constexpr(16 + NOISE_BINS)
 
@@ -260,8 +264,9 @@ def _read_blocks_of(frame, own, program, WORD: tl.constexpr, PROGRAMS: tl.conste
         real = block < across
         combed = real & (frame_sum >= _COMB_DIFFERENCE * _BLOCK_SAMPLES)
         combed &= _COMB_LESS * frame_sum >= _COMB_MORE * field_sum
-        banded = real & (span <= _BAND_SPAN_MAX) & (changes - steps <= _BAND_FAINT_MAX)
-        banded &= (steps >= _BAND_CHANGES_MIN) & (steps <= _BAND_CHANGES_MAX)
+        stepped = real & (changes - steps <= _BAND_FAINT_MAX)
+        stepped &= (steps >= _BAND_CHANGES_MIN) & (steps <= _BAND_CHANGES_MAX)
+        banded, wide = stepped & (span <= _BAND_SPAN_MAX), stepped & (span <= _WIDE_SPAN_MAX)
         eligible = real & (total >= _NOISE_DARKEST) & (total <= _NOISE_BRIGHTEST)
         bin = tl.minimum(laplacian >> _NOISE_BIN_BITS, _NOISE_BINS - 1)
         one = tl.zeros((BLOCKS,), tl.int64) + 1
@@ -269,6 +274,7 @@ def _read_blocks_of(frame, own, program, WORD: tl.constexpr, PROGRAMS: tl.conste
         tl.atomic_add(own + _SEEN, tl.sum(real.to(tl.int32), axis=0).to(tl.int64))
         tl.atomic_add(own + _COMBED, tl.sum(combed.to(tl.int32), axis=0).to(tl.int64))
         tl.atomic_add(own + _BANDED, tl.sum(banded.to(tl.int32), axis=0).to(tl.int64))
+        tl.atomic_add(own + _WIDE, tl.sum(wide.to(tl.int32), axis=0).to(tl.int64))
         tl.atomic_add(own + _ELIGIBLE, tl.sum(eligible.to(tl.int32), axis=0).to(tl.int64))
         run += PROGRAMS
 
@@ -357,7 +363,8 @@ def _finish(frames, sums, colours, out):
         reached = tl.cumsum(tl.load(own + _BINS + tl.arange(0, _NOISE_BINS)), axis=0)
         quiet = tl.sum((reached < wanted).to(tl.int32), axis=0)
         tl.store(row + 8, quiet.to(tl.float64) * _NOISE_UNIT)
-        tl.store(row + 9, tl.load(own + _BANDED).to(tl.float64) / seen)
+        worse = tl.maximum(tl.load(own + _BANDED) * _WIDE_WHOLE, tl.load(own + _WIDE) * _WIDE_PART)
+        tl.store(row + 9, worse.to(tl.float64) / (tl.maximum(tl.load(own + _SEEN), 1) * _WIDE_WHOLE).to(tl.float64))
         tl.store(row + 10, bars)
 
 

@@ -57,7 +57,7 @@ def combing_noise_banding(fine: Plane) -> tuple[float, float, float]:
     at = blocks(fine)
     if not at:
         return 0.0, 0.0, 0.0
-    combed = banded = 0
+    combed = banded = wide = 0
     noise = []
     for y, x in at:
 
@@ -75,10 +75,12 @@ def combing_noise_banding(fine: Plane) -> tuple[float, float, float]:
         beside = [np.abs(here - moved(0, -1)), np.abs(here - moved(-1, 0))]
         steps = sum(int((apart >= c.BAND_STEP_MIN).sum()) for apart in beside)
         faint = sum(int((apart > 0).sum()) for apart in beside) - steps
-        flat = here.max() - here.min() <= c.BAND_SPAN_MAX and faint <= c.BAND_FAINT_MAX
-        banded += flat and c.BAND_CHANGES_MIN <= steps <= c.BAND_CHANGES_MAX
+        stepped = faint <= c.BAND_FAINT_MAX and c.BAND_CHANGES_MIN <= steps <= c.BAND_CHANGES_MAX
+        banded += stepped and here.max() - here.min() <= c.BAND_SPAN_MAX
+        wide += stepped and here.max() - here.min() <= c.WIDE_SPAN_MAX
     quiet = sorted(noise)[-(-len(noise) // c.NOISE_SHARE) - 1] if noise else 0
-    return combed / len(at), quiet * c.NOISE_UNIT, banded / len(at)
+    worse = max(c.WIDE_WHOLE * banded, c.WIDE_PART * wide)
+    return combed / len(at), quiet * c.NOISE_UNIT, worse / (c.WIDE_WHOLE * len(at))
 
 
 def bars(luma8: Plane, u8: Plane, v8: Plane) -> float:

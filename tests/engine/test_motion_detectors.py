@@ -31,10 +31,10 @@ def scenery(index):
     return np.concatenate([luma, chroma]).astype(np.uint8)
 
 
-def film(path, seconds, plant, codec="libx264", times=None):
+def film(path, seconds, plant, codec="libx264", times=None, coded=None):
     """A clip whose picture number n is `plant(n, scenery)`; `times` are the pictures' numbers on the clock."""
     container = av.open(str(path), "w")
-    stream = container.add_stream(codec, rate=RATE, options={"crf": "16", "preset": "ultrafast"})
+    stream = container.add_stream(codec, rate=RATE, options=coded or {"crf": "16", "preset": "ultrafast"})
     stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     for index in range(round(seconds * RATE)):
         frame = av.VideoFrame.from_ndarray(plant(index), format="yuv420p")
@@ -63,7 +63,8 @@ def test_moving_scenery_raises_nothing(tmp_path):
     assert incidents(film(tmp_path / "clean.mp4", 6, scenery)) == []
 
 
-@pytest.mark.parametrize("colour", [(80, 90, 60), (200, 128, 128), (60, 220, 90)])
+# The last is what a decoder shows that has nothing: all planes at 0, which is bright green and not black.
+@pytest.mark.parametrize("colour", [(80, 90, 60), (200, 128, 128), (60, 220, 90), (0, 0, 0)])
 def test_one_colour_is_uniform_and_not_also_frozen(tmp_path, colour):
     def plant(index):
         picture = scenery(index)
@@ -73,6 +74,22 @@ def test_one_colour_is_uniform_and_not_also_frozen(tmp_path, colour):
         return picture
 
     assert only(film(tmp_path / "green.mp4", 8, plant)) == ("video.uniform", 3.0, 6.0)
+
+
+@pytest.mark.parametrize("goes_on", [150, 160])
+def test_a_freeze_goes_on_where_a_coder_draws_the_picture_anew(tmp_path, goes_on):
+    # Coarsely coded grain that stands: each key picture differs from the one before it by several times the noise level
+    # of freezedetect. Motion goes on with a key picture, and with another.
+    grain = np.random.default_rng(1).normal(0, 12, (HEIGHT, WIDTH))
+
+    def plant(index):
+        picture = scenery(75 if 75 <= index < goes_on else index)
+        picture[:HEIGHT] = np.clip(picture[:HEIGHT] + grain, 16, 235)
+        return picture
+
+    coded = {"crf": "30", "preset": "veryfast", "x264-params": "keyint=25:min-keyint=25:scenecut=0"}
+    path = film(tmp_path / "still.mp4", 8, plant, coded=coded)
+    assert only(path) == ("video.freeze", 3.0, pytest.approx(goes_on / RATE, abs=1 / RATE + 1e-6))
 
 
 def test_black_is_neither_uniform_nor_frozen_and_grey_after_it_is_uniform(tmp_path):
@@ -124,6 +141,29 @@ def test_repeated_pictures_are_stutter(tmp_path):
     assert name == "video.stutter"
     assert 3.2 <= start <= 3.24 + 1e-6  # motion goes on after the first hiccup
     assert end == pytest.approx(136 / RATE)  # and after the last one: 148 is as far from 135 as 115 from 102
+
+
+def test_pictures_that_are_held_again_and_again_are_stutter_however_regularly(tmp_path):
+    def plant(index):
+        held = 75 <= index < 150 and index % 12 >= 7
+        return scenery(index - index % 12 + 7 if held else index)  # five pictures as one, twice a second
+
+    name, start, end = only(film(tmp_path / "held.mp4", 8, plant))
+    assert name == "video.stutter"
+    assert 3.0 <= start <= 4.0
+    assert 5.5 <= end <= 6.5
+
+
+@pytest.mark.parametrize("pictures", [1, 20])
+def test_green_of_nothing_between_pictures_that_move_is_damage(tmp_path, pictures):
+    def plant(index):
+        return np.zeros_like(scenery(index)) if 75 <= index < 75 + pictures else scenery(4 * index)
+
+    path = film(tmp_path / "green.mp4", 6, plant)
+    ((name, start, end),) = incidents(path, ("video.black", "video.uniform", "video.corruption"))
+    assert name == "video.corruption"
+    assert start == pytest.approx(3.0 + pictures / RATE)  # when the scene goes on
+    assert end == pytest.approx(start + 1 / RATE)
 
 
 def test_pictures_left_out_are_stutter(tmp_path):

@@ -40,6 +40,16 @@ def test_a_blur_is_known_two_seconds_after_its_first_picture(tmp_path):
     assert found.end == pytest.approx(6.0, abs=0.5)
 
 
+def test_what_never_had_an_edge_has_lost_none_and_what_had_has(tmp_path):
+    y, x = np.mgrid[0:180, 0:320]
+    grey = np.full((90, 160), 128, np.uint8)
+    smooth = [((np.clip(40 + 0.5 * x + 0.2 * y + k / 4, 16, 235)).astype(np.uint8), grey, grey) for k in range(75)]
+    write_pictures(tmp_path / "smooth.mp4", iter(smooth), rate=RATE)
+    assert judge(tmp_path / "smooth.mp4") == []
+    write_pictures(tmp_path / "lost.mp4", iter([*pattern(1.0, (320, 180)), *smooth]), rate=RATE)
+    assert [found.detector for found in judge(tmp_path / "lost.mp4")] == ["video.blur"]
+
+
 def scaled(picture, times):
     """Each plane's samples joined by straight lines, as an upscaler does."""
 

