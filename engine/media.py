@@ -152,6 +152,7 @@ class Surface:
         release: to be called exactly once, when the event after the last reader has fired.
         decoded_at: monotonic seconds at which it was there; what a verdict's latency counts from.
         top_field_first: which field of an interlaced picture the stream says is shown first; None where it does not.
+        apart: a hole in the stream lies before it that is told as one, so it is compared with nothing before that.
     """
 
     stream: str
@@ -176,6 +177,7 @@ class Surface:
     release: Callable[[], None] = field(default=_nothing)
     decoded_at: float = field(default_factory=time.monotonic)
     top_field_first: bool | None = None
+    apart: bool = False
 
     def __post_init__(self) -> None:
         sample = 1 if self.bit_depth == 8 else 2
