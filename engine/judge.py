@@ -351,12 +351,16 @@ class Judge:
         self.open_slot(slot, {})
         return found
 
-    def interrupt(self, slot: int) -> None:
+    def interrupt(self, slot: int, tracks: Sequence[str] = ("video", "audio")) -> None:
         """Nothing is known of the time from the last picture and sound of a slot to the next ones.
 
         What is open stays open; what was only about to open, because something lasted, begins anew.
+
+        Args:
+            slot: the stream's.
+            tracks: of which nothing is known.
         """
-        for name in ("video", "audio"):
+        for name in tracks:
             track = self._tracks.get(name)
             if track is not None:
                 state = track.state[slot]

@@ -153,6 +153,7 @@ class Surface:
         decoded_at: monotonic seconds at which it was there; what a verdict's latency counts from.
         top_field_first: which field of an interlaced picture the stream says is shown first; None where it does not.
         key: it was coded without regard to the pictures before it.
+        apart: a hole in the stream lies before it that is told as one, so it is compared with nothing before that.
     """
 
     stream: str
@@ -178,6 +179,7 @@ class Surface:
     decoded_at: float = field(default_factory=time.monotonic)
     top_field_first: bool | None = None
     key: bool = False
+    apart: bool = False
 
     def __post_init__(self) -> None:
         sample = 1 if self.bit_depth == 8 else 2

@@ -154,6 +154,9 @@ class Engine(Slots):
                 raise  # one picture at a time is too much
             self._pass_over(frames, error)
             return
+        for surface, slot in zip(frames.surfaces, frames.numbers, strict=True):
+            if surface.apart:
+                self._interrupt(slot, ("video",))
         self._emit(measures, frames)
         self._count_looks(frames)
 
@@ -228,9 +231,7 @@ class Engine(Slots):
             if (tick is not None or reader.gap.is_set()) and not (len(reader.video) or len(reader.audio)):
                 self._settle(0)
                 reader.gap.clear()  # first: what the reader says from here on counts for the next pass
-                self._judge.interrupt(stream.slot)
-                if self._shadows is not None:
-                    self._shadows.interrupt(stream.slot)
+                self._interrupt(stream.slot, ("video", "audio"))
                 if reader.anew:
                     self._forget_measures(stream)
         if silent:
@@ -242,6 +243,12 @@ class Engine(Slots):
                 if incident.detector == "stream.stall" and incident.cause != stream.reader.progress.cause:
                     incident.cause = stream.reader.progress.cause
                     self._publish(stream, incident, "updated")
+
+    def _interrupt(self, slot: int, tracks: Sequence[str]) -> None:
+        """What lasts does not last through a hole."""
+        self._judge.interrupt(slot, tracks)
+        if self._shadows is not None:
+            self._shadows.interrupt(slot, tracks)
 
     def _judge_sync(self) -> None:
         """What was found of lip sync since the last pass."""

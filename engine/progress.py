@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from engine.ingest.base import MediaSource
-from engine.media import StreamTick
+from engine.media import StreamTick, Track
 from engine.queues import BoundedQueue
 
 TICK_SECONDS: Final = 1.0
@@ -80,6 +80,7 @@ class Progress:
         """And at which this connection was begun."""
         self.packet_at = 0.0
         """And at which a packet came."""
+        self._away: dict[Track, tuple[float, float]] = {}  # since when, until when: the last one of each track
         self._tick_start = 0.0
         self._errors = self._errors_at_tick = 0
         self._first_error: float | None = None
@@ -203,6 +204,32 @@ class Progress:
             if audio:
                 self.audio_until = max(self.audio_until, at)
 
+    def decoded(self, track: Track, at: float, until: float) -> float:
+        """Something of a track was decoded, from one media second to another.
+
+        Returns: for how many seconds it had been missing before, while the other one went on; 0 within interleaving.
+        """
+        with self._lock:
+            before = self.decoded_until
+            if at - before > INTERLEAVING_SECONDS:
+                # Of neither track there is anything between: that is a hole in the stream, and no track is missing in
+                # it that was not missing already.
+                for each, stands in (("video", self.video_until), ("audio", self.audio_until)):
+                    if before - stands <= INTERLEAVING_SECONDS:
+                        self._stand(each, at)
+            stood = self.video_until if track == "video" else self.audio_until
+            away = at - stood > INTERLEAVING_SECONDS
+            if away:
+                self._away[track] = stood, at
+            self._stand(track, until)
+            return at - stood if away else 0.0
+
+    def _stand(self, track: str, at: float) -> None:
+        if track == "video":
+            self.video_until = max(self.video_until, at)
+        else:
+            self.audio_until = max(self.audio_until, at)
+
     def damaged(self, errors: int, at: float) -> None:
         """So many errors were counted so far, the latest of them at a media second."""
         if errors > self._errors:
@@ -218,29 +245,39 @@ class Progress:
         while now >= self._tick_start + TICK_SECONDS or (last and now > self._tick_start):
             end = min(self._tick_start + TICK_SECONDS, now)
             final = last and now <= self._tick_start + TICK_SECONDS
-            errors = 0
-            if self._first_error is not None and (self._first_error < end or final):
-                errors = self._errors - self._errors_at_tick
-                self._errors_at_tick = self._errors
-            slack = 0.0 if last else INTERLEAVING_SECONDS
-            self._ticks.put(
-                StreamTick(
-                    # Damage from before a stall is told after it, and must not reach back into it.
-                    start=max(self._first_error or 0.0, self._tick_start) if errors else self._tick_start,
-                    end=end,
-                    decode_errors=errors,
-                    video_missing_seconds=_missing(end, self.video_until, slack),
-                    audio_missing_seconds=_missing(end, self.audio_until, slack),
-                    stall_seconds=0.0,
-                ),
-                self._stop.is_set,
-            )
+            # A track that came back within it splits a second: it was missing up to then, and not to the second's end.
+            back = {at for _, at in self._away.values() if self._tick_start < at < end}
+            for piece in sorted({*back, end}):
+                self._ticks.put(self._piece(piece, last=last, final=final and piece == end), self._stop.is_set)
+                self._tick_start = piece
+            self._tick_start = end
+
+    def _piece(self, end: float, *, last: bool, final: bool) -> StreamTick:
+        """The row from where the last one ended to a media second."""
+        errors, start = 0, self._tick_start
+        if self._first_error is not None and (self._first_error < end or final):
+            errors = self._errors - self._errors_at_tick
+            self._errors_at_tick = self._errors
+            # Damage from before a stall is told after it, and must not reach back into it.
+            start = max(self._first_error, start) if errors else start
             if errors:
                 self._first_error = None
-            self._tick_start += TICK_SECONDS
+        slack = 0.0 if last else INTERLEAVING_SECONDS
+        return StreamTick(
+            start=start,
+            end=end,
+            decode_errors=errors,
+            video_missing_seconds=self._missing("video", end, self.video_until, slack),
+            audio_missing_seconds=self._missing("audio", end, self.audio_until, slack),
+            stall_seconds=0.0,
+        )
 
-
-def _missing(now: float, until: float, slack: float) -> float:
-    """Seconds that a track has been missing at `now`; 0 within the container's interleaving."""
-    missing = now - until
-    return missing if missing > slack else 0.0
+    def _missing(self, track: Track, now: float, until: float, slack: float) -> float:
+        """Seconds that a track has been missing at `now`; 0 within the container's interleaving."""
+        since, back = self._away.get(track, (0.0, -1.0))
+        if since < now <= back:
+            return now - since
+        if now > back >= 0.0:
+            self._away.pop(track)
+        missing = now - until
+        return missing if missing > slack else 0.0

@@ -11,9 +11,12 @@ goes on by the wall clock meanwhile: an outage of 30 s is 30 s of media time, in
 """
 
 import logging
+import math
 import threading
 import time
+from bisect import bisect_right, insort
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final, Protocol
 
 from engine.counters import StreamCounters
@@ -42,6 +45,9 @@ TOGETHER_SAMPLES = 8 * 1920 * 1088
 TICK_QUEUE = 64
 # Pictures cannot be decoded before the first key frame. Some broadcast encoders send none, but refresh bit by bit.
 KEY_FRAME_SECONDS = 10.0
+# A container's times are rounded; and no decoder holds more pictures back.
+_SAME_SECONDS: Final = 0.0015
+_MOST_WAITING: Final = 64
 
 _log: Final = logging.getLogger(__name__)
 
@@ -137,6 +143,8 @@ class StreamReader:
         self._goes_on_at: float | None = None  # where what is opened follows without a gap
         self._breaks = 0
         self._was_shed = False
+        self._to_be_shown: list[float] = []  # times of showing of packets whose pictures have not come, in their order
+        self._last_shown: float | None = None  # of a picture
         self._retuned: Mapping[str, Mapping[str, float]] | None = None
 
     def start(self) -> None:
@@ -339,6 +347,8 @@ class StreamReader:
                 watch.in_outage(found)
             watch.packet(packet, found)
             if packet.track == "video" and video is not None:
+                if packet.pts is not None:
+                    insort(self._to_be_shown, packet.pts)
                 if self.progress.wait_for_key and not packet.key and self.progress.packet_at < self._key_deadline:
                     continue
                 self.progress.wait_for_key = False
@@ -407,13 +417,34 @@ class StreamReader:
                 continue
             self.progress.goes_on(surface.pts)
             self._pace(surface.pts)
-            self.progress.video_until = max(self.progress.video_until, surface.pts + surface.duration)
+            away_seconds = self.progress.decoded("video", surface.pts, self._shown_until(surface))
             if not self.sampling.takes(surface.pts):
                 surface.release()
                 self.progress.moved_on()
                 continue
-            self.video.put(surface, self._stop.is_set)
+            self.video.put(self._apart(surface, away_seconds), self._stop.is_set)
             self.progress.moved_on()
+
+    def _shown_until(self, surface: Surface) -> float:
+        """Up to when a picture stands. MP4 has durations by the order of decoding: that of one before a hole may have
+        come to another one, before whose end others are shown."""
+        waiting = self._to_be_shown
+        del waiting[: bisect_right(waiting, surface.pts + _SAME_SECONDS)]
+        del waiting[_MOST_WAITING:]
+        until = surface.pts + surface.duration
+        return min(until, waiting[0]) if waiting else until
+
+    def _apart(self, surface: Surface, away_seconds: float) -> Surface:
+        """The picture, marked where a hole lies before it that is told as one.
+
+        Args:
+            surface: the next picture.
+            away_seconds: for how long pictures alone had been missing before it.
+        """
+        last, self._last_shown = self._last_shown, surface.pts
+        missing = away_seconds >= self._parameters.get("stream.missing_video", {}).get("duration", math.inf)
+        hole = last is not None and self._transport is not None and self._transport.told_hole(last, surface.pts)
+        return replace(surface, apart=True) if missing or hole else surface
 
     def _deliver_sound(self, blocks: list[AudioBlock]) -> None:
         for block in blocks:
@@ -421,7 +452,7 @@ class StreamReader:
                 continue
             self.progress.goes_on(block.pts)
             self._pace(block.pts)
-            self.progress.audio_until = max(self.progress.audio_until, block.pts + block.valid / 48000)
+            self.progress.decoded("audio", block.pts, block.pts + block.valid / 48000)
             for listening in (self.onsets, self.print, self.lips):
                 if listening is not None:
                     listening.take(block)  # first: the block is then the engine's

@@ -4,7 +4,7 @@ Nothing is decoded or measured for it. What it finds is no incident: nobody is t
 by the engine's loop only.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import torch
 
@@ -59,10 +59,10 @@ class ShadowJudge:
             if transition.slot in self._books:  # it may have been closed while they were in flight
                 yield self._apply(transition, "recovered")
 
-    def interrupt(self, slot: int) -> None:
+    def interrupt(self, slot: int, tracks: Sequence[str] = ("video", "audio")) -> None:
         """See Judge.interrupt."""
         if slot in self._books:
-            self._judge.interrupt(slot)
+            self._judge.interrupt(slot, tracks)
 
     def close(self, slot: int, at: Mapping[str, float], closed_by: ClosedBy) -> list[Found]:
         """End what is judged beside on a slot: what is open closes."""

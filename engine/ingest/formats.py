@@ -55,6 +55,10 @@ class Formats:
         if not any(-_BEFORE_BREAK_SECONDS <= at - each <= _AFTER_BREAK_SECONDS for each in self._breaks):
             self._report(at, what)
 
+    def codec(self, at: float, what: str) -> None:
+        """Pictures or sound are coded otherwise from media second `at` on: what came before and what comes."""
+        self._changed(at, what)
+
     def picture(self, surface: Surface) -> None:
         """Look at the next picture, in the order of showing."""
         if self._rate_change < math.inf:

@@ -3,8 +3,9 @@
 The media clock has taken the jumps out already (clock.py); here they are told, and so is what it left as it was.
 """
 
+import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from engine.ingest.clock import Discontinuity
@@ -49,9 +50,17 @@ class Timeline:
         report: told the media second, what was wrong, and the media second at which it went on.
         jump_seconds: smallest gap that is a fault.
         drift_seconds: by how much the sound's timestamps may depart from the sound that they stamp.
+        missing_seconds: of each track, how long it has to stay out, while the other one goes on, to be told as missing.
     """
 
-    def __init__(self, report: Callable[[float, str, float], None], jump_seconds: float, drift_seconds: float) -> None:
+    def __init__(
+        self,
+        report: Callable[[float, str, float], None],
+        jump_seconds: float,
+        drift_seconds: float,
+        missing_seconds: Mapping[Track, float],
+    ) -> None:
+        self._missing_seconds = missing_seconds
         self._report = report
         self._jump_seconds = jump_seconds
         self._drift_seconds = drift_seconds
@@ -59,6 +68,8 @@ class Timeline:
         self.told = 0
         """How many of the clock's jumps were reported."""
         self._jumps: deque[float] = deque(maxlen=_MOST_JUMPS)  # that were told last
+        self.holes: deque[tuple[Track, float, float]] = deque(maxlen=_MOST_JUMPS)
+        """Since when and until when nothing of a track came, the last ones that were told."""
         self.sound_seconds = 0.0
         """Of one packet of sound, exactly: the container's own duration is rounded. 0 where that is not known."""
 
@@ -68,13 +79,14 @@ class Timeline:
         for each in self._tracks.values():
             each.anchor = each.expected = each.last = None
 
-    def packet(self, packet: Packet, seconds: float, found: Sequence[Discontinuity]) -> None:
+    def packet(self, packet: Packet, seconds: float, found: Sequence[Discontinuity]) -> bool:
         """Look at the next packet.
 
         Args:
             packet: in demux order.
             seconds: of its content, as the container says; 0 where that is not known.
             found: the jumps that the clock has taken out so far.
+        Returns: whether nothing of its track came for so long before it that this is told.
         """
         times = self._tracks[packet.track]
         jumped = len(found) > self.told
@@ -87,7 +99,7 @@ class Timeline:
         at = packet.pts if packet.dts is None else packet.dts
         if at is None:
             self._untimed(packet.track, times, seconds)
-            return
+            return False
         times.timed = at
         if jumped:
             self.begin_anew(self.told)
@@ -96,13 +108,16 @@ class Timeline:
             # Containers without decoding times have them guessed, but not those of the first pictures.
             times.anchor = times.expected = times.last = None
         times.by_decoding = by_decoding
-        last, expected = times.last, times.expected
+        last, expected, hole = times.last, times.expected, False
         if last is not None and at < last - _ROUNDING_SECONDS:
             self._report(last, f"{packet.track} timestamps go back by {last - at:.3f} s", last)
             times.anchor = None
         elif expected is not None and at - expected > self._shortest_gap(packet.track, times):
-            self._report(expected, f"{packet.track} timestamps skip {at - expected:.3f} s", at)
-            self._jumps.append(at - expected)
+            hole = True
+            self.holes.append((packet.track, expected, at))
+            if not self._is_missing(packet.track, expected, at):
+                self._report(expected, f"{packet.track} timestamps skip {at - expected:.3f} s", at)
+                self._jumps.append(at - expected)
             times.anchor = None
         if last is not None and at > last:
             times.steps.append(at - last)
@@ -110,10 +125,17 @@ class Timeline:
             self._follow(times, at)
         times.last = at
         times.expected = at + seconds
+        return hole
 
     def told_jump(self, seconds: float) -> bool:
         """Whether a jump of about so many seconds, back or forth, was among the last that were told."""
         return any(abs(jump - seconds) < _SAME_JUMP_SECONDS for jump in self._jumps)
+
+    def _is_missing(self, track: Track, since: float, until: float) -> bool:
+        """Whether a hole is one of a track that stays out while the other goes on, for as long as has its own name."""
+        other = self._tracks["audio" if track == "video" else "video"].last
+        long_enough = until - since >= self._missing_seconds.get(track, math.inf)
+        return long_enough and other is not None and other > (since + until) / 2
 
     def _shortest_gap(self, track: Track, times: _TrackTimes) -> float:
         """What is longer is a gap. Pictures of screens and of slides come when something changes."""
@@ -156,20 +178,29 @@ class TrackOffset:
 
     Args:
         longest_seconds: a start that differs by more is told at once.
+        missing_seconds: of each track, how long it has to stay out to be told as missing.
     """
 
-    def __init__(self, longest_seconds: float) -> None:
+    def __init__(self, longest_seconds: float, missing_seconds: Mapping[Track, float]) -> None:
         self._longest_seconds = longest_seconds
+        self._missing_seconds = missing_seconds
         self._first: dict[Track, float] = {}
         self._newest: dict[Track, float] = {}
+        self._from = -math.inf
         self._least: float | None = None
         self._cause = ""
         self._rows: list[Row] = []
 
+    def begin_anew(self, at: float) -> None:
+        """A hole ends at media second `at`: how far the tracks lie apart is asked of what comes behind it."""
+        self._from = at
+        self._newest.clear()
+        self._least = None
+
     def packet(self, packet: Packet) -> None:
         """Look at the next packet."""
         at = packet.pts if packet.dts is None else packet.dts
-        if at is None:
+        if at is None or packet.payload.is_discard:  # what an edit list cuts off is neither shown nor heard
             return
         shown = at if packet.pts is None else packet.pts
         if packet.track not in self._first:
@@ -177,7 +208,7 @@ class TrackOffset:
             if len(self._first) == 2:
                 self._compare_starts()
         self._newest[packet.track] = at
-        if len(self._newest) < 2:
+        if len(self._newest) < 2 or min(self._newest.values()) < self._from:
             return
         apart = self._newest["audio"] - self._newest["video"]
         if self._least is None or abs(apart) < abs(self._least):
@@ -187,7 +218,8 @@ class TrackOffset:
         audio, video = self._first["audio"], self._first["video"]
         late = "sound" if audio > video else "picture"
         begin, end = min(audio, video), max(audio, video)
-        if end - begin >= self._longest_seconds:
+        away: Track = "audio" if audio > video else "video"
+        if self._longest_seconds <= end - begin < self._missing_seconds.get(away, math.inf):
             cause = {_COLUMN: f"the {late} starts {end - begin:.3f} s late"}
             self._rows.append(Row(begin, end, {_COLUMN: end - begin}, cause))
             self._rows.append(Row(end, end, {_COLUMN: 0.0}))

@@ -38,6 +38,7 @@ _PIECE_BYTES: Final = 1 << 17
 _MIN_KBPS: Final = 1e-3
 # Formats without an index, which viewers join in the middle: they wait for the next key frame.
 _JOINED_IN_THE_MIDDLE: Final = frozenset(("mpegts", "hls", "rtsp", "rtp", "sdp"))
+_TRACKS: Final[tuple[Track, ...]] = ("video", "audio")
 _WITHOUT_RATE: Final = frozenset(("matroska,webm",))
 
 
@@ -97,10 +98,14 @@ class TransportWatch:
 
     def _choose(self, info: StreamInfo, parameters: Mapping[str, Mapping[str, float]], *, realtime: bool) -> None:
         """Set up what the enabled detectors need."""
+        missing: dict[Track, float] = {}
+        for track in _TRACKS:
+            if given := parameters.get(f"stream.missing_{track}"):
+                missing[track] = given["duration"]
         if given := parameters.get("stream.timestamps"):
-            self._timeline = Timeline(self._count("timestamp_faults").add, given["jump"], given["drift"])
+            self._timeline = Timeline(self._count("timestamp_faults").add, given["jump"], given["drift"], missing)
         if (given := parameters.get("stream.av_offset")) and info.video is not None and info.audio is not None:
-            self._offset = TrackOffset(given["offset"])
+            self._offset = TrackOffset(given["offset"], missing)
         if given := parameters.get("stream.format_change"):
             # WebM carries no rate, and its encoders leave repeated pictures out.
             varies = info.container in _WITHOUT_RATE
@@ -122,7 +127,7 @@ class TransportWatch:
             self._markers = self._count("splice_markers", single=True)
         if given := parameters.get("stream.scte35_missing"):
             self._splice = self._absence("splice_missing_seconds", given)
-        if self._ts is None and (self._markers or self._splice or self._captions):
+        if self._ts is None and (self._markers or self._splice or self._captions or self._formats):
             self._ts = TransportStream()
         if self._ts is None:
             self._raw.forget()
@@ -152,8 +157,9 @@ class TransportWatch:
         payload = packet.payload
         if payload.is_discard:
             return  # an edit list leaves it out: it is decoded for what refers to it, and lies before the first second
-        if self._timeline is not None:
-            self._timeline.packet(packet, self._seconds_of(packet), found)
+        timeline = self._timeline
+        if timeline is not None and timeline.packet(packet, self._seconds_of(packet), found) and self._offset:
+            self._offset.begin_anew(timeline.holes[-1][2])
         if self._formats is not None and len(found) > self._jumps:
             for jump in found[self._jumps :]:
                 if jump.declared:
@@ -191,6 +197,16 @@ class TransportWatch:
             tick = self._ticks[packet.track] = base.numerator, base.denominator
         seconds: float = duration * tick[0] / tick[1]
         return seconds
+
+    def told_hole(self, before: float, after: float) -> bool:
+        """Whether nothing came between two pictures, and that is told: of the timestamps, or of a missing track."""
+        if self._timeline is None:
+            return False
+        # Holes are of decoding times, which lie some pictures before those of showing.
+        return any(
+            track == "video" and min(after, until) - max(before, since) > (until - since) / 2
+            for track, since, until in self._timeline.holes
+        )
 
     def picture(self, surface: Surface) -> None:
         """Look at a decoded picture, in the order of showing."""
@@ -233,6 +249,10 @@ class TransportWatch:
                 for marker in ts.markers:
                     self._markers.add(self._time_of(marker.position), marker.text)
             ts.markers.clear()
+            if self._formats is not None:
+                for change in ts.changes:
+                    self._formats.codec(self._time_of(change.position), change.text)
+            ts.changes.clear()
             if self._splice is not None and ts.splice_position not in (None, self._splice_position):
                 self._splice_position = ts.splice_position
                 self._splice.seen(self._time_of(self._splice_position or 0))
@@ -299,6 +319,8 @@ class TransportWatch:
         size = self._bytes.pop(int(start), 0)
         if end - start < _MIN_RATE_SECONDS:
             return []
+        if not size:
+            return []  # nothing came: that is a hole, a stall or a missing track
         kbps = size * 8e-3 / (end - start)
         below, above = minimum / max(kbps, _MIN_KBPS), kbps / maximum
         limit = f"below {minimum:g}" if below >= above else f"above {maximum:g}"

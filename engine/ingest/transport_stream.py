@@ -29,6 +29,11 @@ _PCR_WRAP: Final = 2**33 * 300
 _PMT_TABLE: Final = 0x02
 _STREAM_SPLICE: Final = 0x86  # SCTE 35, 8.1
 _STREAM_PRIVATE: Final = 0x06
+# ISO/IEC 13818-1, table 2-34, ATSC A/53 and A/52. What else there is has no name of its own here.
+_CODECS: Final = {
+    0x01: "MPEG-1", 0x02: "MPEG-2", 0x10: "MPEG-4", 0x1B: "H.264", 0x24: "HEVC", 0x33: "VVC", 0x03: "MPEG audio",
+    0x04: "MPEG audio", 0x0F: "AAC", 0x11: "AAC (LATM)", 0x81: "AC-3", 0x87: "E-AC-3",
+}  # fmt: skip
 # EN 300 468, table 12: VBI data, VBI teletext, teletext, subtitling.
 _DESCRIPTORS_OF_SUBTITLES: Final = frozenset((0x45, 0x46, 0x56, 0x59))
 _MAX_SECTION: Final = 4096
@@ -40,6 +45,7 @@ _HABIT: Final = 3.0
 _RECENT: Final = 8
 # PCRs in a row that hold the accuracy before the rate counts as constant, and that break it before it no longer does.
 _CONSTANT: Final = 16
+_ASTRAY_SECONDS: Final = 0.01
 _REMEMBERED_MARKERS: Final = 32
 _UNFRAMED_BYTES: Final = 1 << 20
 
@@ -86,7 +92,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """A SCTE-35 marker.
+    """Something to note that is no fault: a SCTE-35 marker, another codec.
 
     Args:
         position: byte in the stream.
@@ -146,6 +152,7 @@ class TransportStream:
         self._intervals: deque[float] = deque(maxlen=_RECENT)
         self._steps: deque[tuple[int, int]] = deque(maxlen=_CONSTANT)  # (bytes, PCR ticks)
         self._strays = 0
+        self._strayed = 0.0  # ticks by which they lie apart from their places altogether
         self._has_cat = False
         self._scrambled_since: float | None = None
         self._scrambled = (0, False)  # how often they were of late; whether some were since the last PCR
@@ -153,8 +160,11 @@ class TransportStream:
         self._firsts: dict[int, int] = {}  # of this segment, and of the one before: the first counter of each PID
         self._firsts_before: dict[int, int] = {}
         self._restarts = False  # the tables of this segment are counted as in the one before
+        self._kinds: dict[int, int] = {}  # stream type of each PID
         self.faults: list[Fault] = []
         self.markers: list[Marker] = []
+        self.changes: list[Marker] = []
+        """Elementary streams whose codec has become another one."""
 
     def begin_segment(self, *, anew: bool) -> None:
         """What is fed from here on is another segment of a playlist; what came before it was fed whole.
@@ -174,6 +184,7 @@ class TransportStream:
         self._sections.clear()
         if anew:
             self._pcr = None
+            self._kinds.clear()
             self._intervals.clear()
             self._steps.clear()
 
@@ -302,12 +313,14 @@ class TransportStream:
         off = ticks - travelled / rate
         if abs(off) <= allowed:
             steps.append((travelled, ticks))
-            self._strays = 0
+            self._strays, self._strayed = 0, 0.0
             return
         self._strays += 1
-        if self._strays > _CONSTANT:
+        self._strayed += off
+        # PCRs that jitter stay about their places, however long; those of another rate depart from them.
+        if self._strays > _CONSTANT and abs(self._strayed) > _ASTRAY_SECONDS * _PCR_HZ:
             steps.clear()
-            self._strays = 0
+            self._strays, self._strayed = 0, 0.0
             return
         self._fault(position, "pcr_jitter", pid, f"PCR is {abs(off) / _PCR_HZ * 1e6:.1f} us from its place")
 
@@ -407,7 +420,7 @@ class TransportStream:
                 if table.name == "pat":
                     self._take_pat(section)
                 else:
-                    self._take_pmt(pid, section)
+                    self._take_pmt(position, pid, section)
 
     def _take_pat(self, section: bytes) -> None:
         """ISO/IEC 13818-1, 2.4.4.3."""
@@ -425,7 +438,7 @@ class TransportStream:
             self._tables[pid] = _Table("pmt", pid)
         self._watch()
 
-    def _take_pmt(self, pid: int, section: bytes) -> None:
+    def _take_pmt(self, position: int, pid: int, section: bytes) -> None:
         """ISO/IEC 13818-1, 2.4.4.8."""
         pcr = (section[8] & 0x1F) << 8 | section[9]
         at = 12 + ((section[10] & 0x0F) << 8 | section[11])
@@ -437,6 +450,10 @@ class TransportStream:
             length = (section[at + 3] & 0x0F) << 8 | section[at + 4]
             descriptors = section[at + 5 : at + 5 + length]
             at += 5 + length
+            before, codec = _CODECS.get(self._kinds.get(stream, kind)), _CODECS.get(kind)
+            if before is not None and codec is not None and before != codec:
+                self.changes.append(Marker(position, f"{before} -> {codec}"))
+            self._kinds[stream] = kind
             if kind == _STREAM_SPLICE:
                 splice.add(stream)
             elif kind == _STREAM_PRIVATE and _tags(descriptors) & _DESCRIPTORS_OF_SUBTITLES:

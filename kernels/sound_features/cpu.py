@@ -18,6 +18,7 @@ from kernels.sound_features.layout import (
     CLICK_FLOOR,
     CLICK_NEAR,
     CLICK_WINDOW,
+    CLICK_WINDOW_LEFT,
     CLICK_WORTH,
     DIFFERENCE_GAIN,
     DIFFERENCE_REACH,
@@ -215,8 +216,20 @@ def _find_click(x, energies, first):
         for k in range(CLICK_NEAR, CLICK_FAR + 1):
             before += energies[j - k]
             after += energies[j + k]
-        before /= CLICK_WINDOW
-        after /= CLICK_WINDOW
+        side = 1 if after > before else -1
+        most = -1.0
+        edge = 0
+        for k in range(CLICK_NEAR, CLICK_FAR):
+            pair = energies[j + side * k] + energies[j + side * (k + 1)]
+            if pair > most:
+                most = pair
+                edge = k
+        louder = 0.0
+        for k in range(CLICK_NEAR, CLICK_FAR + 1):
+            if k != edge and k != edge + 1:
+                louder += energies[j + side * k]
+        before = (before / CLICK_WINDOW) if side > 0 else louder / CLICK_WINDOW_LEFT
+        after = louder / CLICK_WINDOW_LEFT if side > 0 else after / CLICK_WINDOW
         around = max(before, after)
         if around > CLICK_ASYMMETRY * min(before, after) + CLICK_FLOOR:
             continue

@@ -18,6 +18,7 @@ from kernels.sound_features.layout import (
     CLICK_FLOOR,
     CLICK_NEAR,
     CLICK_WINDOW,
+    CLICK_WINDOW_LEFT,
     CLICK_WORTH,
     DIFFERENCE_GAIN,
     DIFFERENCE_REACH,
@@ -266,7 +267,8 @@ def _row_features(
     valid, slots, known, mixed, bins, constants, out,
     BLOCK: tl.constexpr, SAMPLES: tl.constexpr, HISTORY: tl.constexpr, HISTORY_BINS: tl.constexpr, BIN: tl.constexpr,
     BINS: tl.constexpr, BINS_LANES: tl.constexpr, NEAR: tl.constexpr, FAR: tl.constexpr, WINDOW: tl.constexpr,
-    ASYMMETRY: tl.constexpr, HISS_BIN: tl.constexpr, HISS_BINS: tl.constexpr, HISS_LANES: tl.constexpr,
+    WINDOW_LEFT: tl.constexpr, ASYMMETRY: tl.constexpr, HISS_BIN: tl.constexpr, HISS_BINS: tl.constexpr,
+    HISS_LANES: tl.constexpr,
     HISS_RATIO: tl.constexpr, RATIO_LANES: tl.constexpr, GAIN: tl.constexpr, STEP: tl.constexpr,
     STEP_LANES: tl.constexpr, POINTS: tl.constexpr, POINTS_LANES: tl.constexpr, HUM_COLUMNS: tl.constexpr,
     SHORT: tl.constexpr, LONG: tl.constexpr, PURITY: tl.constexpr, TONE: tl.constexpr, CLICK: tl.constexpr,
@@ -298,8 +300,21 @@ def _row_features(
     for k in range(NEAR, FAR + 1):
         before += tl.load(energy + lane - k, mask=candidate, other=0.0)
         after += tl.load(energy + lane + k, mask=candidate, other=0.0)
-    before = before / WINDOW
-    after = after / WINDOW
+    # The two neighbouring bins of the louder side that hold most: the click's other edge may lie there.
+    side = tl.where(after > before, 1, -1)
+    most = tl.full([BINS_LANES], -1.0, tl.float64)
+    edge = tl.zeros([BINS_LANES], tl.int32)
+    for k in range(NEAR, FAR):
+        pair = tl.load(energy + lane + side * k, mask=candidate, other=0.0)
+        pair += tl.load(energy + lane + side * (k + 1), mask=candidate, other=0.0)
+        edge = tl.where(pair > most, k, edge)
+        most = tl.maximum(most, pair)
+    louder = tl.zeros([BINS_LANES], tl.float64)
+    for k in range(NEAR, FAR + 1):
+        kept = candidate & (edge != k) & (edge + 1 != k)
+        louder += tl.load(energy + lane + side * k, mask=kept, other=0.0)
+    before = tl.where(side > 0, before / WINDOW, louder / WINDOW_LEFT)
+    after = tl.where(side > 0, louder / WINDOW_LEFT, after / WINDOW)
     around = tl.maximum(before, after)
     candidate = candidate & (around <= ASYMMETRY * tl.minimum(before, after) + floor)
     peak = tl.load(energy + BINS + lane, mask=candidate, other=0.0)
@@ -377,7 +392,8 @@ def sound_features(
         valid, slots, known, mixed, bins, _constants_on(samples.device), out,
         HISTORY=HISTORY, HISTORY_BINS=HISTORY_BINS, BIN=CLICK_BIN, BINS=ALL_BINS,
         BINS_LANES=power_of_2(ALL_BINS), NEAR=CLICK_NEAR, FAR=CLICK_FAR, WINDOW=CLICK_WINDOW,
-        ASYMMETRY=CLICK_ASYMMETRY, HISS_BIN=HISS_BIN, HISS_BINS=HISS_BINS, HISS_LANES=power_of_2(HISS_BINS),
+        WINDOW_LEFT=CLICK_WINDOW_LEFT, ASYMMETRY=CLICK_ASYMMETRY, HISS_BIN=HISS_BIN, HISS_BINS=HISS_BINS,
+        HISS_LANES=power_of_2(HISS_BINS),
         HISS_RATIO=ratio, RATIO_LANES=power_of_2(ratio), GAIN=DIFFERENCE_GAIN, STEP=HUM_STEP,
         STEP_LANES=power_of_2(HUM_STEP), POINTS=HUM_POINTS, POINTS_LANES=power_of_2(HUM_POINTS),
         HUM_COLUMNS=_HUM_COLUMNS, SHORT=TONE_LAGS[0], LONG=TONE_LAGS[1], PURITY=Feature.PURITY, TONE=Feature.TONE,

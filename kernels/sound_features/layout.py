@@ -22,6 +22,10 @@ DIFFERENCE_GAIN: Final = 20.0  # 1 + 9 + 9 + 1: its power over that of white noi
 CLICK_NEAR: Final = 2
 CLICK_FAR: Final = 8
 CLICK_WINDOW: Final = (CLICK_FAR - CLICK_NEAR + 1) * CLICK_BIN
+# A click of one to four milliseconds has its other edge within that, on one side: of the louder side, the two bins next
+# to each other that hold most are left out.
+CLICK_EDGE_BINS: Final = 2
+CLICK_WINDOW_LEFT: Final = CLICK_WINDOW - CLICK_EDGE_BINS * CLICK_BIN
 # An onset or a cut differs from a click in that what follows is not what came before. In power: 18 dB.
 CLICK_ASYMMETRY: Final = 64.0
 # Third difference of what nobody hears as surroundings, 1e-4: some three times that of 16-bit rounding.

@@ -42,8 +42,15 @@ def _click(x: _Array, begin: int, end: int, start: int) -> tuple[float, float]:
         if place - 8 * 24 < first_known:
             continue
         peak = float(np.abs(difference[place : place + 24]).max())
-        before = float((difference[place - 192 : place - 24] ** 2).mean())
-        after = float((difference[place + 48 : place + 216] ** 2).mean())
+        sides = [difference[place - 192 : place - 24] ** 2, difference[place + 48 : place + 216] ** 2]
+        # Of the louder side, the two neighbouring bins of seven that hold most are left out: the click's other edge.
+        bins = [side.reshape(7, 24).sum(axis=1) for side in sides]
+        louder = int(bins[1].sum() > bins[0].sum())
+        most = int((bins[louder][1:] + bins[louder][:-1]).argmax())
+        before, after = (
+            float(np.delete(each, (most, most + 1)).sum() / 120 if n == louder else each.sum() / 168)
+            for n, each in enumerate(bins)
+        )
         if max(before, after) > 64 * min(before, after) + 1e-8:
             continue
         ratio = peak / math.sqrt(max(before, after) + 1e-8)

@@ -122,3 +122,15 @@ def test_a_sine_is_pure_under_noise_and_two_are_not(frequency):
     assert rows[0, Feature.PURITY] > 0.99
     if frequency >= 440:
         assert rows[1, Feature.PURITY] < 0.95
+
+
+@pytest.mark.parametrize("samples", [1, 4, 48, 96, 150, 190, 240])
+def test_a_click_of_up_to_five_milliseconds_stands_out_at_its_edge(samples):
+    noise = 1e-3 * np.random.default_rng(samples).standard_normal((2, 4 * 4800))
+    noise[:, 7000 : 7000 + samples] += 0.3
+    lengths = [4800] * 4
+    [rows] = run_blocks(sound_features, FeatureState.allocate(1), [noise.astype(np.float32)], lengths, [0])
+    block = int(rows[:, Feature.CLICK].argmax())
+    assert rows[block, Feature.CLICK] > 26
+    assert min(abs(4800 * block + rows[block, Feature.CLICK_AT] - at) for at in (7000, 7000 + samples)) <= 24
+    assert (np.delete(rows[:, Feature.CLICK], block) < 16).all()
