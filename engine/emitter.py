@@ -11,13 +11,16 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Final
 
+from torch import Tensor
+
 from engine.comparing import Comparing
 from engine.counters import EngineCounters
 from engine.decode.driver import wait_by_blocking
 from engine.detectors import all_detectors
 from engine.devices import choose_device
 from engine.evidence import thumbnail
-from engine.evidence.overlay import overlay
+from engine.evidence.jpeg import encode
+from engine.evidence.overlay import overlay, painted_there
 from engine.evidence.recorder import Recorder
 from engine.evidence.worker import Sink
 from engine.incidents import Change
@@ -27,7 +30,7 @@ from engine.levels import Levels
 from engine.listener import Listener, Silent
 from engine.measure import AUDIO_COLUMNS, VIDEO_COLUMNS, Measure
 from engine.measure.graphs import record_on
-from engine.media import Follower, FrameBatch, Measures
+from engine.media import Follower, FrameBatch, Measures, Surface
 from engine.networks import audio_network_of, network_of, sync_network_of
 from engine.outcome import Outcome
 from engine.shadow_judge import Found, ShadowJudge
@@ -146,6 +149,9 @@ class Emitter:
 
     def _map(self, stream: JudgedStream, incident: Incident, frames: FrameBatch, at: float) -> None:
         """Where the network sees damage in the picture, as evidence."""
+        if self.device.type == "cuda":
+            self._map_there(stream, incident, at)
+            return
         surface, network = frames.surfaces[frames.numbers.index(stream.slot)], self._measure.network
         make = self._measure.map_of(stream.slot, surface)
         if make is None or network is None:
@@ -158,6 +164,24 @@ class Emitter:
             stream.maps[incident.id] = picture  # made once, of the worst of them
         if self._recorder is not None:
             self._recorder.overlay(stream.slot, incident, at, picture)
+
+    def _map_there(self, stream: JudgedStream, incident: Incident, at: float) -> None:
+        """The same on a GPU, of the stream's next picture: the one before this one is overwritten already."""
+        network, recorder = self._measure.network, self._recorder
+        wanted = recorder is not None and recorder.wants_overlay(stream.slot, incident, at)
+        if network is None or not (wanted or self.settings.thumbnails):
+            return
+
+        def take(surface: Surface, damage: Tensor) -> None:
+            picture = painted_there(surface, damage, network.point)
+            if picture is None:
+                return  # it was damaged for one picture alone
+            if self.settings.thumbnails:
+                stream.maps[incident.id] = lambda: encode(picture)
+            if recorder is not None:
+                recorder.overlay(stream.slot, incident, at, lambda: recorder.encoded(picture))
+
+        self._measure.map_next(stream.slot, take)
 
     def _judged(self, frames: FrameBatch) -> None:
         """The verdicts on these pictures are given out; they are not yet released."""

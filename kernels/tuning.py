@@ -36,8 +36,8 @@ CANDIDATES: Final[dict[str, tuple[Blocks, ...]]] = {
     "tile_stats": (Blocks((16, 128), 4, 128), Blocks((8, 128), 2, 128)),
     # Blocks of 16x16 side by side.
     "torn_blocks": (Blocks((32,), 4), Blocks((32,), 8)),
-    # Places of a piece.
-    "to_network": (Blocks((256,), 4), Blocks((256,), 8)),
+    # Places of a piece; eight of them are a run of 16 samples, which one thread reads.
+    "to_network": (Blocks((256,), 1), Blocks((512,), 2)),
     # A row of measures with all its detectors.
     "judge": (Blocks((), 1), Blocks((), 4)),
 }
@@ -57,7 +57,7 @@ TABLE: Final[dict[str, dict[int, Blocks]]] = {
         90: Blocks((16, 128), 4, 128),
     },
     "torn_blocks": {75: Blocks((32,), 4), 86: Blocks((32,), 4), 89: Blocks((32,), 4), 90: Blocks((32,), 4)},
-    "to_network": {75: Blocks((256,), 8), 86: Blocks((256,), 8), 89: Blocks((256,), 8), 90: Blocks((256,), 8)},
+    "to_network": {75: Blocks((256,), 1), 86: Blocks((256,), 1), 89: Blocks((256,), 1), 90: Blocks((256,), 1)},
     "judge": {75: Blocks((), 4), 86: Blocks((), 4), 89: Blocks((), 4), 90: Blocks((), 1)},
 }
 """By kernel and architecture (90 for sm_90)."""

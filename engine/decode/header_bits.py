@@ -25,12 +25,13 @@ class Bits:
 
     def ue(self) -> int:
         """Unsigned Exp-Golomb code (H.264 9.1)."""
-        zeros = 0
-        while not self.flag():
-            zeros += 1
-            if zeros > 32:
-                raise OutOfBits
-        return (1 << zeros) - 1 + self.u(zeros)
+        rest = self._value & ((1 << self._left) - 1)
+        zeros = self._left - rest.bit_length()
+        left = self._left - 2 * zeros - 1
+        if zeros > 32 or left < 0:
+            raise OutOfBits
+        self._left = left
+        return (rest >> left) - 1
 
     def se(self) -> int:
         """Signed Exp-Golomb code (H.264 9.1.1)."""

@@ -7,6 +7,7 @@ Sources: ITU-T H.264 (08/2021) clauses 7.4.1.2, 7.4.3; ITU-T H.265 (08/2021) cla
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from engine.decode.field_order import LONGEST_MESSAGE, H264FieldOrder, HevcFieldOrder
 from engine.decode.header_bits import Bits, OutOfBits
@@ -16,8 +17,7 @@ from engine.decode.slices import SliceWatch
 from engine.errors import DecodeError
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
+class Headers(NamedTuple):
     """What the headers of one packet say.
 
     Args:
@@ -53,6 +53,7 @@ class HeaderWatch:
     _sets: dict[tuple[int, int], bytes] = field(default_factory=dict)
     _numbers: FrameNumbers | None = None
     _previous_number: int | None = None
+    _sequence: bytes = b""  # the sequence header that holds
     _slices: SliceWatch = field(init=False)
     _h264_fields: H264FieldOrder = field(default_factory=H264FieldOrder)
     _hevc_fields: HevcFieldOrder = field(default_factory=HevcFieldOrder)
@@ -89,12 +90,13 @@ class HeaderWatch:
             if is_slice(self.codec, kind):
                 key = key or is_key(self.codec, kind)
                 nal = data[begin : min(end, begin + 32)]
+                if not addresses and self.codec == "h264":
+                    missing, address = self._missing_before(nal, kind)
+                    order = self._h264_fields.read_slice(nal, kind)
+                    addresses.append(address)
+                    continue
                 if not addresses:
-                    missing = self._missing_before(nal, kind)
-                    if self.codec == "h264":
-                        order = self._h264_fields.read_slice(nal, kind)
-                    else:
-                        order = self._hevc_fields.read_slice()
+                    order = self._hevc_fields.read_slice()
                 addresses.append(self._slices.address(nal))
                 continue
             if not is_parameter_set(self.codec, kind):
@@ -104,6 +106,9 @@ class HeaderWatch:
                     self._hevc_fields.read_sei(data[begin : min(end, begin + LONGEST_MESSAGE)])
                 continue
             nal = data[begin:end]
+            if self._is_known(nal, kind):
+                has_sets = has_sets or kind in (7, 33)
+                continue
             if kind == (7 if self.codec == "h264" else 33):
                 try:
                     self.format, numbers = read_sps(nal, self.codec)
@@ -117,6 +122,7 @@ class HeaderWatch:
                     self._numbers = numbers
                     self._h264_fields.read_sps(numbers)
                 has_sets = True
+                self._sequence = nal
             elif kind == 34:
                 self._slices.read_pps(nal)
             elif kind == 8:
@@ -124,6 +130,10 @@ class HeaderWatch:
             self._keep(nal, kind)
         lacks = self._slices.lacks_slices(addresses, key)
         return Headers(self.format, key, has_sets, damage + missing + lacks, missing, lacks, order)
+
+    def _is_known(self, nal: bytes, kind: int) -> bool:
+        """Whether a parameter set is there already, and was the last to say what it says."""
+        return nal == self._sequence if kind in (7, 33) else nal in self._sets.values()
 
     def _keep(self, nal: bytes, kind: int) -> None:
         """Remember a parameter set by its own id, so that a stream that changes one keeps the others."""
@@ -139,31 +149,32 @@ class HeaderWatch:
             return
         self._sets[(kind, number)] = nal
 
-    def _missing_before(self, nal: bytes, kind: int) -> int:
-        """1 if frame_num says that reference pictures before this one are missing (H.264 7.4.3); else 0."""
-        if self.codec != "h264" or self._numbers is None or kind not in (1, 5):
-            return 0
+    def _missing_before(self, nal: bytes, kind: int) -> tuple[int, int | None]:
+        """Of the first slice of an H.264 picture: 1 if frame_num says that reference pictures before it are missing
+        (7.4.3), else 0; and where it begins, as `SliceWatch.address`.
+        """
+        address: int | None = None
         bits = Bits(unescape(nal[1:]))
+        numbers = self._numbers
         try:
+            address = bits.ue()
+            if numbers is None or kind not in (1, 5):
+                return 0, address
             bits.ue()
             bits.ue()
-            bits.ue()
-            if self._numbers.separate_colour_planes:
+            if numbers.separate_colour_planes:
                 bits.u(2)
-            number = bits.u(self._numbers.bits)
+            number = bits.u(numbers.bits)
         except OutOfBits:
-            return 1
-        reference = nal[0] & 0x60 != 0
+            return int(numbers is not None and kind in (1, 5)), address
         previous = self._previous_number
-        if reference or kind == 5:
+        # A picture that is no reference carries the next number without taking it.
+        if nal[0] & 0x60 or kind == 5:
             self._previous_number = number
-        elif previous is not None:
-            # A picture that is no reference carries the next number without taking it.
-            self._previous_number = previous
-        if kind == 5 or previous is None or self._numbers.gaps_allowed:
-            return 0
-        if number in (previous, (previous + 1) % (1 << self._numbers.bits)):
-            return 0
+        if kind == 5 or previous is None or numbers.gaps_allowed:
+            return 0, address
+        if number in (previous, (previous + 1) % (1 << numbers.bits)):
+            return 0, address
         # Count a gap once: what follows is compared with what is there now.
         self._previous_number = number
-        return 1
+        return 1, address

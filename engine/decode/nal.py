@@ -5,9 +5,10 @@ Nothing needs PyAV: the GPU checks feed elementary streams with `split_access_un
 Sources: ITU-T H.264 (08/2021) clauses 7.3, 7.4.1.2, Annex B; ITU-T H.265 (08/2021) clauses 7.3, 7.4.2.4, Annex B.
 """
 
+import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Final, Literal
 
 Codec = Literal["h264", "hevc"]
 
@@ -27,6 +28,41 @@ class AccessUnit:
     key: bool
 
 
+_START: Final = b"\x00\x00\x01"
+# Headers follow each other closely, and slices are long: so many bytes are searched here, the rest by C.
+_NEAR: Final = 64
+_LONG: Final = 1024
+
+
+def _search_of_c() -> Any:
+    """C's memmem, which searches without Python's lock; None where there is none."""
+    try:
+        search: Any = ctypes.CDLL(None).memmem
+    except (OSError, AttributeError, TypeError):
+        return None
+    search.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
+    search.restype = ctypes.c_void_p
+    return search
+
+
+_memmem: Final = _search_of_c()
+
+
+def _find_start(data: bytes, at: int) -> int:
+    """Where the next start code is, from `at` on; -1 where there is none.
+
+    A reader per stream searches all that its stream carries; with Python's lock held that would make the others wait.
+    """
+    if len(data) - at <= _LONG or _memmem is None or not isinstance(data, bytes):
+        return data.find(_START, at)
+    found = data.find(_START, at, at + _NEAR)
+    if found >= 0:
+        return found
+    address: int = ctypes.c_void_p.from_buffer(ctypes.c_char_p(data)).value or 0
+    place = _memmem(address + at, len(data) - at, _START, len(_START))
+    return -1 if place is None else int(place) - address
+
+
 def unescape(payload: bytes) -> bytes:
     """Remove emulation prevention bytes (H.264 7.4.1.1)."""
     return payload.replace(b"\x00\x00\x03", b"\x00\x00")
@@ -40,10 +76,10 @@ def nal_units(data: bytes) -> Iterator[tuple[int, int]]:
     Returns: (begin, end) of each unit, without its start code, trailing zeros removed; lazily, so that a caller that
         needs only the headers does not scan the slices.
     """
-    begin = data.find(b"\x00\x00\x01")
+    begin = _find_start(data, 0)
     while begin >= 0:
         begin += 3
-        following = data.find(b"\x00\x00\x01", begin)
+        following = _find_start(data, begin)
         end = len(data) if following < 0 else following
         while end > begin and data[end - 1] == 0:
             end -= 1

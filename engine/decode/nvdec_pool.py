@@ -13,6 +13,7 @@ the session's own slots would instead make every reader wait for the verdicts on
 import ctypes
 import re
 import threading
+from collections import deque
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -30,6 +31,9 @@ _STICKY = frozenset((214, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 720,
 _UNSUPPORTED = 801
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
 _EVENT_FLAGS = 1 | 2  # CU_EVENT_BLOCKING_SYNC, CU_EVENT_DISABLE_TIMING
+
+
+_Address, _Size = ctypes.c_uint64, ctypes.c_size_t
 
 
 class SessionRefused(Exception):
@@ -146,6 +150,8 @@ class DecoderPool:
         self._check(self._driver.cuDevicePrimaryCtxRetain(ctypes.byref(self._context), index), "retaining the context")
         self._own_stream = cuda_stream is None
         self.cuda_stream = self._make_stream() if cuda_stream is None else cuda_stream
+        self._stream = ctypes.c_void_p(self.cuda_stream)
+        self._events: deque[Any] = deque()  # appending and popping need no lock
 
     @property
     def sessions_in_use(self) -> int:
@@ -235,7 +241,7 @@ class DecoderPool:
         Raises: SessionRefused, PictureLost, DeviceError.
         """
         packet = self.module.PacketData()
-        packet.bsl_data = ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value
+        packet.bsl_data = ctypes.c_void_p.from_buffer(ctypes.c_char_p(data)).value
         packet.bsl = len(data)
         packet.pts = serial
         before = damage_tap.count()
@@ -260,32 +266,36 @@ class DecoderPool:
         """
         driver = self._driver
         pictures: list[Picture] = []
-        event = ctypes.c_void_p()
-        with _Current(driver, self._context):
-            try:
-                for frame in frames:
-                    size = frame.framesize()
-                    pictures.append(Picture(self, self._take_buffer(size), size))
-                    self._check(
-                        driver.cuMemcpyDtoDAsync_v2(
-                            ctypes.c_uint64(pictures[-1].address),
-                            ctypes.c_uint64(frame.GetPtrToPlane(0)),
-                            ctypes.c_size_t(size),
-                            ctypes.c_void_p(self.cuda_stream),
-                        ),
-                        "copying a picture",
-                    )
-                self._check(driver.cuEventCreate(ctypes.byref(event), _EVENT_FLAGS), "making an event")
-                try:
-                    self._check(driver.cuEventRecord(event, ctypes.c_void_p(self.cuda_stream)), "recording an event")
-                    self._check(driver.cuEventSynchronize(event), "waiting for a picture")
-                finally:
-                    driver.cuEventDestroy_v2(event)
-            except DeviceError:
-                for picture in pictures:
-                    picture.release()
-                raise
+        # Readers have no context of their own, and nobody else's is there to be kept.
+        self._check(driver.cuCtxSetCurrent(self._context), "entering the context")
+        event = self._take_event()
+        try:
+            for frame in frames:
+                size = frame.framesize()
+                picture = Picture(self, self._take_buffer(size), size)
+                pictures.append(picture)
+                source = _Address(frame.GetPtrToPlane(0))
+                code = driver.cuMemcpyDtoDAsync_v2(_Address(picture.address), source, _Size(size), self._stream)
+                if code:
+                    self._check(code, "copying a picture")
+            self._check(driver.cuEventRecord(event, self._stream), "recording an event")
+            self._check(driver.cuEventSynchronize(event), "waiting for a picture")
+        except DeviceError:
+            for picture in pictures:
+                picture.release()
+            raise
+        finally:
+            self._events.append(event)
         return pictures
+
+    def _take_event(self) -> Any:
+        """One that nobody waits for; there are as many as threads that ever waited at a time."""
+        try:
+            return self._events.pop()
+        except IndexError:
+            event = ctypes.c_void_p()
+            self._check(self._driver.cuEventCreate(ctypes.byref(event), _EVENT_FLAGS), "making an event")
+            return event
 
     def _take_buffer(self, size: int) -> int:
         with self._lock:
@@ -326,6 +336,9 @@ class DecoderPool:
         for session in idle:
             session.decoder = None
         self._free([address for addresses in buffers.values() for address in addresses])
+        with _Current(self._driver, self._context):
+            while self._events:
+                self._driver.cuEventDestroy_v2(self._events.pop())
 
     def _make_stream(self) -> int:
         handle = ctypes.c_void_p()

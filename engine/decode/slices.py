@@ -87,6 +87,12 @@ class SliceWatch:
             addresses: of the slices in one packet, in their order.
             key: decoding can start here, and the encoder may cut pictures in a new way.
         """
+        if len(addresses) == 1 and addresses[0] == 0 and self._usual == (0,):
+            # Nearly every picture of nearly every stream: one slice, as before.
+            self._whole = min(self._whole + 1, MOST_WHOLE)
+            self._seen, self._odd = self._seen + 1, 0
+            doubtful, self._doubtful = self._doubtful, False
+            return doubtful
         found = tuple(address for address in addresses if address is not None)
         if not found or len(found) < len(addresses) or found.count(0) > 1:
             return False  # two pictures, fields for one, or headers that cannot be read

@@ -64,7 +64,7 @@ def encode(picture: Tensor) -> bytes:
 
     if not picture.is_cuda:
         return bytes(encode_jpeg(picture, quality=JPEG_QUALITY).numpy())
-    with torch.cuda.stream(_stream_beside(str(picture.device))):
+    with torch.cuda.stream(stream_beside(str(picture.device))):
         try:
             coded = encode_jpeg(picture, quality=JPEG_QUALITY)
         except RuntimeError:  # this torchvision, or this GPU, has no nvJPEG
@@ -78,7 +78,7 @@ def load() -> None:
 
 
 @cache
-def _stream_beside(device: str) -> Any:
+def stream_beside(device: str) -> Any:
     """A CUDA stream for pictures alone: what is queued for the next batches is not waited for."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
@@ -88,7 +88,7 @@ def small_picture(surface: Surface, width: int = THUMBNAIL_WIDTH) -> Tensor:
     picture = small_picture_there(surface, width)
     if surface.device == "cpu":
         return picture
-    with torch.cuda.stream(_stream_beside(surface.device)):  # whose it is; nothing runs on the default one
+    with torch.cuda.stream(stream_beside(surface.device)):  # whose it is; nothing runs on the default one
         return picture.cpu()
 
 
@@ -104,7 +104,7 @@ def small_picture_there(surface: Surface, width: int = THUMBNAIL_WIDTH) -> Tenso
     """
     if surface.device == "cpu":
         return _in_rgb(surface, width)
-    beside = _stream_beside(surface.device)
+    beside = stream_beside(surface.device)
     with torch.cuda.stream(beside):
         picture = _in_rgb(surface, width)
     beside.synchronize()  # the surface is released next, and then NVDEC writes over it

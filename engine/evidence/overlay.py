@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from engine.evidence.jpeg import encode, small_picture
+from engine.evidence.jpeg import encode, small_picture, small_picture_there, stream_beside
 from engine.media import Surface
 
 WIDTH: Final = 480
@@ -27,28 +27,50 @@ def overlay(surface: Surface, damage: npt.NDArray[np.float32], point: float) -> 
         damage: (rows, columns): how probable damage is in each tile of TILE samples.
         point: tiles from this probability on count as damaged, and have a border.
     """
-    return encode(painted(small_picture(surface, WIDTH), damage, (surface.height, surface.width), point))
+    size = surface.height, surface.width
+    return encode(painted(small_picture(surface, WIDTH), torch.from_numpy(damage), size, point))
 
 
-def painted(picture: Tensor, damage: npt.NDArray[np.float32], size: tuple[int, int], point: float) -> Tensor:
+def painted_there(surface: Surface, damage: Tensor, point: float) -> Tensor | None:
+    """A small picture of a GPU's surface with the map over it, on the GPU and complete; None where no tile is damaged.
+
+    Args:
+        surface: the picture, not yet released.
+        damage: (rows, columns) float32 on the surface's device, as for `overlay`, of the current stream.
+        point: see `overlay`.
+    """
+    beside = stream_beside(surface.device)
+    beside.wait_stream(torch.cuda.current_stream(damage.device))
+    picture = small_picture_there(surface, WIDTH)
+    with torch.cuda.stream(beside):
+        if not bool((damage >= point).any()):
+            return None
+        found = painted(picture, damage, (surface.height, surface.width), point)
+    beside.synchronize()
+    return found
+
+
+def painted(picture: Tensor, damage: Tensor, size: tuple[int, int], point: float) -> Tensor:
     """The picture with the map over it.
 
     Args:
-        picture: (3, H, W) uint8 on the CPU.
-        damage, point: see `overlay`.
+        picture: (3, H, W) uint8.
+        damage: as for `overlay`, on the device of `picture`.
         size: height and width that the tiles are of.
+        point: see `overlay`.
     Returns: as `picture`.
     """
+    colour = _COLOUR.to(picture.device)
     rows, columns = (
-        (torch.arange(small) * whole // small // TILE).clamp(max=tiles - 1)
+        (torch.arange(small, device=picture.device) * whole // small // TILE).clamp(max=tiles - 1)
         for small, whole, tiles in zip(picture.shape[1:], size, damage.shape, strict=True)
     )
-    spread = torch.from_numpy(damage)[rows][:, columns]
+    spread = damage[rows][:, columns]
     strength = (((spread - _LEAST) / (1 - _LEAST)).clamp(min=0) * _STRONGEST)[None]
     told = spread >= point
     # The last row and column of a tile that is told, where its neighbour is not; and the first ones.
     edge = torch.zeros_like(told)
     edge[:-1] |= told[:-1] != told[1:]
     edge[:, :-1] |= told[:, :-1] != told[:, 1:]
-    mixed = picture.float() * (1 - strength) + _COLOUR * strength
-    return torch.where(edge[None], _COLOUR, mixed).round().to(torch.uint8)
+    mixed = picture.float() * (1 - strength) + colour * strength
+    return torch.where(edge[None], colour, mixed).round().to(torch.uint8)

@@ -246,10 +246,16 @@ class Recorder:
         self._pictures_left -= 1
         self._owed.pop(slot, None)
         stream.pictured[incident.id] = at
-        make = functools.partial(self._encode, small_picture_there(surface))
+        make = functools.partial(self.encoded, small_picture_there(surface))
         task = Task(incident.id, stream.stream, "thumbnail", make)
         if not self._worker.submit(task):
             self._worker.drop()
+
+    def wants_overlay(self, slot: int, incident: Incident, at: float) -> bool:
+        """Whether it is time for another map of an incident."""
+        rest = THUMBNAIL_SECONDS if self.settings.patient else MAP_SECONDS
+        since = at - self._streams[slot].mapped.get(incident.id, -NEVER)
+        return self.settings.thumbnails and since >= rest
 
     def overlay(self, slot: int, incident: Incident, at: float, make: Callable[[], bytes]) -> None:
         """The map of damage over the picture at media second `at`, which is the worst one of an incident so far.
@@ -257,8 +263,7 @@ class Recorder:
         Where many streams break at once, those for whom the worker has no time have none.
         """
         stream = self._streams[slot]
-        rest = THUMBNAIL_SECONDS if self.settings.patient else MAP_SECONDS
-        if not self.settings.thumbnails or at - stream.mapped.get(incident.id, -NEVER) < rest:
+        if not self.wants_overlay(slot, incident, at):
             return
         if not self._maps.acquire(timeout=PATIENCE_SECONDS if self.settings.patient else 0.0):
             return
@@ -274,8 +279,8 @@ class Recorder:
             self._maps.release()
             self._worker.drop()
 
-    def _encode(self, picture: torch.Tensor) -> bytes:
-        """From the worker's thread, which alone counts these bytes."""
+    def encoded(self, picture: torch.Tensor) -> bytes:
+        """The JPEG of a picture. From the worker's thread, which alone counts these bytes."""
         coded = encode(picture)
         self._picture_bytes += len(coded) if picture.is_cuda else 0
         return coded

@@ -98,6 +98,7 @@ class Measure:
         """Of the streams that are compared with others."""
         self.network = None if network is None else Network(arithmetic, slots, network, record)
         self._damaged: dict[int, _Damaged] = {}  # of the last batch, by slot
+        self._mapped_next: dict[int, Callable[[Surface, Tensor], None]] = {}  # who wants the slot's next map
         self._scheduled: tuple[ScheduledPart, ...] = (
             Blocks(arithmetic, slots),
             Edges(arithmetic, slots),
@@ -135,6 +136,7 @@ class Measure:
         """The stream has moved out: let go of its pictures."""
         self.fingerprints.keep(slot, None)
         self.fingerprints.keep_tiles(slot, None)
+        self._mapped_next.pop(slot, None)
         self._sound.close_slot(slot)
         self._references.forget(slot)
 
@@ -169,6 +171,7 @@ class Measure:
         if self.network is not None:
             # Before what is recorded: it is due now and then only, and the earlier pictures are still there.
             self.network.look(batch, lambda slots: self._references.rows(slots)[0])
+            self._map_next(batch, self.network)
         staged = stage(batch, rows, self._spare_slot, pinned=self._device.type == "cuda")
         for follower in self._followers:
             follower.before(batch.slots.numpy(), batch.pts.numpy())
@@ -240,13 +243,33 @@ class Measure:
         """What makes the map of damage of a slot's picture, from any thread.
 
         None where there is no network, nothing told of damage, or another picture came since; and on a GPU, where the
-        picture before is gone by the time that anybody asks.
+        picture before is gone by the time that anybody asks: there is `map_next`.
         """
         damaged = self._damaged.get(slot)
         if self.network is None or damaged is None or damaged.surface is not surface:
             return None
         network = self.network
         return lambda: network.map_of(damaged.surface, damaged.frame, damaged.reference)
+
+    def map_next(self, slot: int, take: Callable[[Surface, Tensor], None]) -> None:
+        """Make the map of damage of the slot's next picture, on a GPU.
+
+        Args:
+            slot: whose.
+            take: is given the picture, not yet released, and its map, (rows, columns) float32 on the device as
+                `Network.map_there` makes it, from within `frames`.
+        """
+        if self.network is not None and not self._arithmetic.on_host:
+            self._mapped_next[slot] = take
+
+    def _map_next(self, batch: FrameBatch, network: Network) -> None:
+        """One map at most: it takes as long as looking at some sixty pictures."""
+        row = next((row for row, slot in enumerate(batch.numbers) if slot in self._mapped_next), None)
+        if row is None:
+            return
+        part, take = slice(row, row + 1), self._mapped_next.pop(batch.numbers[row])
+        frame, slots = batch.frames[part].to(self._device), batch.slots[part].to(self._device)
+        take(batch.surfaces[row], network.map_there(batch.surfaces[row], frame, self._references.rows(slots)[0]))
 
     def _damaged_of(self, batch: FrameBatch, rows: Rows) -> dict[int, "_Damaged"]:
         """The pictures of a batch that a map may be wanted of."""

@@ -266,15 +266,25 @@ class Network:
             frame, reference: (1, fields): its row and that of the picture before.
         Returns: (rows, columns) float32 of tiles of TILE samples; those beyond the last whole tile are left out.
         """
-        tops, lefts = (_grid(size) for size in (surface.height, surface.width))
-        corners = [(0, top, left, int(surface.full_range)) for top in tops for left in lefts]
-        crops = torch.tensor(corners, device=frame.device)
-        said = self._said(frame, reference, crops).cpu().numpy()
-        found = np.zeros((max(1, surface.height // TILE), max(1, surface.width // TILE)), np.float32)
-        for (_, top, left, _), piece in zip(corners, said, strict=True):
-            part = found[top // TILE : top // TILE + PIECE_TILES, left // TILE : left // TILE + PIECE_TILES]
-            part[:] = piece[: part.shape[0], : part.shape[1]]
+        found: Floats = self.map_there(surface, frame, reference).numpy()
         return found
+
+    def map_there(self, surface: Surface, frame: Tensor, reference: Tensor) -> Tensor:
+        """As `map_of`, on the network's device, where the result may not be there yet.
+
+        Args:
+            surface, frame, reference: as for `map_of`.
+        """
+        device = frame.device
+        tops, lefts = (_grid(size) for size in (surface.height, surface.width))
+        crops = torch.tensor([(0, top, left, int(surface.full_range)) for top in tops for left in lefts])
+        said = self._said(frame, reference, crops.to(device))
+        shape = max(1, surface.height // TILE), max(1, surface.width // TILE)
+        (above, row), (beside, column) = (
+            torch.tensor(_told_by(starts, tiles)).to(device) for starts, tiles in zip((tops, lefts), shape, strict=True)
+        )
+        whole = said.reshape(len(tops), len(lefts), PIECE_TILES, PIECE_TILES)
+        return whole[above[:, None], beside[None], row[:, None], column[None]]
 
     @property
     def point(self) -> float:
@@ -291,6 +301,12 @@ def _grid(size: int) -> list[int]:
     """Where pieces begin that cover so many samples, side by side."""
     last = _last(size)
     return sorted({*range(0, last + 1, PIECE), last})
+
+
+def _told_by(starts: Sequence[int], tiles: int) -> tuple[list[int], list[int]]:
+    """For each of so many tiles in a line: the last piece that covers it, and which of the piece's tiles it is."""
+    pieces = [sum(start // TILE <= tile for start in starts) - 1 for tile in range(tiles)]
+    return pieces, [tile - starts[piece] // TILE for tile, piece in enumerate(pieces)]
 
 
 def _places_by_chance(surface: Surface, count: int) -> list[tuple[int, int]]:

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
-from bitwriter import annex_b, h264_slice, h264_sps, hevc_sps
+from bitwriter import BitWriter, annex_b, h264_slice, h264_sps, hevc_sps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.decode.header_bits import Bits, OutOfBits
 from engine.decode.headers import HeaderWatch
 from engine.decode.length_prefixed import LengthPrefixed
-from engine.decode.nal import nal_units, split_access_units
+from engine.decode.nal import nal_units, split_access_units, unescape
 from engine.decode.sequence import parse_sps
 from engine.errors import DecodeError
 
@@ -245,3 +246,48 @@ def test_mp4_packets_turned_into_annex_b_decode_to_the_same_pictures(name, tmp_p
             pictures.append([frame.to_ndarray().tobytes() for frame in container.decode(video=0)])
     assert pictures[0] == pictures[1]
     assert len(pictures[0]) >= 25
+
+
+def plainly_found(data):
+    """What `nal_units` promises, byte by byte."""
+    starts = [at for at in range(len(data) - 2) if data[at : at + 3] == b"\x00\x00\x01"]
+    ends = [*starts[1:], len(data)][: len(starts)]
+    units = [
+        (start + 3, start + 3 + len(data[start + 3 : end].rstrip(b"\x00")))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    return [(begin, end) for begin, end in units if end > begin]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3000), st.sampled_from([b"\x00", b"\x01", b"\xff", b"\x00\x00\x01\x65"]))))
+@settings(max_examples=60, deadline=None)
+def test_units_are_found_behind_slices_of_any_length(pieces):
+    data = b"".join(b"\xaa" * length + piece for length, piece in pieces)
+    assert list(nal_units(data)) == plainly_found(data)
+
+
+@given(st.lists(st.integers(0, 2**31), min_size=1, max_size=8))
+@settings(max_examples=100, deadline=None)
+def test_exponential_codes_come_back_and_their_end_is_seen(numbers):
+    writer = BitWriter()
+    for number in numbers:
+        writer.ue(number)
+    bits = Bits(unescape(writer.trailing()))
+    assert [bits.ue() for _ in numbers] == numbers
+    try:
+        bits.ue()  # the closing bit
+    except OutOfBits:
+        return
+    with pytest.raises(OutOfBits):
+        bits.ue()
+
+
+def test_a_sequence_header_that_comes_again_after_another_one_holds_again():
+    watch = HeaderWatch("h264")
+    small, large = annex_b(h264_sps(320, 180)), annex_b(h264_sps(640, 360))
+    widths = []
+    for data in (small, small, large, small, large, large):
+        headers = watch.read(data)
+        assert headers.has_parameter_sets
+        widths.append(headers.format.width)
+    assert widths == [320, 320, 640, 320, 640, 640]

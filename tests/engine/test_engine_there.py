@@ -2,10 +2,15 @@
 
 import json
 import subprocess
+from fractions import Fraction
+from itertools import islice
 
 import imageio_ffmpeg
 import pytest
 from fake_driver import over_fake_driver  # noqa: F401 - a fixture
+
+from models.synthesis.coded_damage import plant_damage
+from models.synthesis.picture import moving_pattern
 
 SCRIPT = """
 import json
@@ -14,14 +19,18 @@ from unittest import mock
 from cuda_on_cpu import cuda_on_cpu
 
 from engine.evidence.recorder import EvidenceSettings
-from engine.measure import network
+from engine.level_columns import unpack_levels
+from engine.listener import Silent
+from engine.measure import listening, network
 from engine.pipeline import Engine, check
-from engine.spec import EngineSettings, NetworkSettings, StreamSpec
+from engine.spec import AudioNetworkSettings, EngineSettings, NetworkSettings, StreamSpec
 
 network.CUDA_BATCH = 4  # 64 pieces at a time take a CPU long
-evidence, engines = [], []
+listening.CUDA_BATCH = 2
+evidence, engines, levels = [], [], {}
 settings = EngineSettings(
     device="cuda:0", thumbnails=True, levels=True, network=NetworkSettings(pictures_per_second=2.0, judges=True),
+    audio_network=AudioNetworkSettings(windows_per_second=1.0),
     evidence=EvidenceSettings(clips=False, patient=True),
 )
 specs = [
@@ -29,6 +38,11 @@ specs = [
     StreamSpec("software", %r, {"video.black": {"black_min_duration": 0.5}, "audio.silence": {"duration": 1.0}}),
 ]
 run = Engine._run
+
+
+class Seconds(Silent):
+    def on_second(self, second):
+        levels.setdefault(second.stream, []).append("network_sound" in unpack_levels(second.levels))
 
 
 def watched(engine):
@@ -39,7 +53,7 @@ def watched(engine):
 
 
 with cuda_on_cpu() as gpu, mock.patch.object(Engine, "_run", watched):
-    found = check(specs, settings, evidence=lambda incident, kind, content: evidence.append([kind, len(content)]))
+    found = check(specs, settings, Seconds(), evidence=lambda incident, kind, content: evidence.append([kind, len(content)]))
 engine, on_default = engines
 print(json.dumps({
     "decoders": [outcome.summary.decoder for outcome in found],
@@ -51,6 +65,7 @@ print(json.dumps({
     "replays": [engine._measure.replays, engine._measure.sound_replays, engine._measure.network.replays],
     "problem": engine._measure.graph_problem,
     "evidence": evidence,
+    "network_sound": levels,
 }))
 """
 
@@ -75,6 +90,65 @@ def test_an_engine_runs_as_on_a_gpu_and_finds_what_the_cpu_finds(over_fake_drive
     assert ["video.black", 1.0, 3.04] in found["incidents"]
     assert min(found["thumbnails"]) >= 1
     assert {"thumbnail", "series"} <= {kind for kind, size in found["evidence"] if size}
+    # Two seconds have to be there before it listens.
+    assert found["network_sound"] == {"nvdec": [False, False, True, True], "software": [False, False, True, True]}
     assert found["on_default"] == []
     assert found["problem"] == ""
     assert min(found["replays"]) > 0
+
+
+DAMAGED = """
+import json
+from unittest import mock
+
+from cuda_on_cpu import cuda_on_cpu
+
+from engine.evidence.recorder import EvidenceSettings
+from engine.measure import network
+from engine.pipeline import Engine, check
+from engine.spec import EngineSettings, NetworkSettings, StreamSpec
+
+network.CUDA_BATCH = 4  # 64 pieces at a time take a CPU long
+evidence = []
+settings = EngineSettings(
+    device="cuda:0", thumbnails=True, network=NetworkSettings(2.0), evidence=EvidenceSettings(clips=False, patient=True)
+)
+spec = StreamSpec("damaged", %r, {"video.corruption": {}})
+run = Engine._run
+
+
+def watched(engine):
+    gpu.on_default_stream.clear()
+    run(engine)
+    on_default.extend(name for name, _ in gpu.on_default_stream)
+
+
+on_default = []
+# The stand-in of NVDEC has pictures of its own; these come from the software decoder, by way of an upload.
+refused = mock.patch("engine.decode.nvdec_pool.refusal", lambda fmt, caps: "not here")
+with cuda_on_cpu() as gpu, mock.patch.object(Engine, "_run", watched), refused:
+    [found] = check([spec], settings, evidence=lambda incident, kind, content: evidence.append([kind, len(content)]))
+print(json.dumps({
+    "decoder": found.summary.decoder,
+    "incidents": len(found.incidents),
+    "overlays": [len(jpeg) for jpeg in found.overlays.values()],
+    "evidence": evidence,
+    "on_default": on_default,
+}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_map_of_damage_comes_from_a_gpu_too(over_fake_driver, tmp_path):  # noqa: F811
+    pictures = list(islice(moving_pattern(384, 208), 100))
+    clip = tmp_path / "damaged.ts"
+    assert plant_damage(clip, "h264", "cut", pictures, rate=Fraction(25), start=2.0, end=3.0, strength=0.4, seed=1)
+    done = over_fake_driver(DAMAGED % str(clip), seconds=1100)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["decoder"] == "software"
+    assert found["incidents"] == 1
+    assert min(found["overlays"]) > 1000
+    assert {"thumbnail", "overlay"} <= {kind for kind, size in found["evidence"] if size}
+    assert found["on_default"] == []

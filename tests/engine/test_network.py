@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import torch
 from changing_net import changing_artifact
+from cuda_on_cpu import DEVICE, cuda_on_cpu
 from frames import make_frame
 from on_tensors import OnTensors
 from PIL import Image
 from surfaces import surface
 
+from benchmarks.gpu_kernels import on_a_side_stream
 from engine.batch import Batcher
 from engine.errors import ConfigError
-from engine.evidence.overlay import painted
+from engine.evidence.jpeg import encode
+from engine.evidence.overlay import painted, painted_there
 from engine.evidence.recorder import EvidenceSettings
 from engine.listener import Silent
 from engine.measure import Measure
@@ -164,7 +167,7 @@ def test_the_map_is_painted_over_its_tiles_and_nowhere_else():
     grey = torch.full((3, 90, 160), 100, dtype=torch.uint8)
     damage = np.zeros((67, 120), np.float32)
     damage[30:34, 60:64] = 0.9
-    shown = painted(grey, damage, (1080, 1920), 0.5)
+    shown = painted(grey, torch.from_numpy(damage), (1080, 1920), 0.5)
     changed = (shown != grey).any(dim=0)
     rows, columns = (torch.nonzero(changed.any(dim=k)).flatten().tolist() for k in (1, 0))
     assert rows[0] in (39, 40)
@@ -172,7 +175,35 @@ def test_the_map_is_painted_over_its_tiles_and_nowhere_else():
     assert columns[0] in (79, 80)
     assert columns[-1] in (85, 86)
     assert shown[0, 42, 82] > shown[1, 42, 82]
-    assert torch.equal(painted(grey, damage * 0, (1080, 1920), 0.5), grey)
+    assert torch.equal(painted(grey, torch.from_numpy(damage * 0), (1080, 1920), 0.5), grey)
+
+
+def test_on_a_gpu_the_map_is_of_the_next_picture_and_painted_there():
+    given, batcher = [], Batcher(DEVICE, 8, 0.0)
+
+    def there(pts, block):
+        return replace(picture(pts=pts, block=block), device="cuda:0")
+
+    def take(shown, damage):
+        given.append((shown.pts, damage, painted_there(shown, damage, 0.5)))
+
+    with cuda_on_cpu() as gpu, on_a_side_stream(DEVICE):
+        measure = Measure(DEVICE, 2, network=NetworkUse(changing_artifact(), 0.0))
+        measure.open_slot(0, {}, {"network_corruption"})
+        gpu.on_default_stream.clear()
+        for number, block in enumerate((None, (3, 5), (6, 12), (1, 1))):
+            if number == 2:
+                measure.map_next(0, take)
+                measure.map_next(1, take)  # nobody is there
+            measure.frames(batcher.assemble([(0, there(number / 25, block))], {0: 0.1}))
+        [(pts, damage, shown)] = given
+        assert pts == 2 / 25
+        assert shown.is_cuda
+        coded = encode(shown)
+        assert painted_there(there(0.0, None), torch.zeros(damage.shape, device=DEVICE), 0.5) is None
+    assert [tuple(at) for at in np.argwhere(damage.cpu().numpy() > 0.5)] == [(6, 12)]
+    assert Image.open(io.BytesIO(coded)).size == (WIDTH, HEIGHT)
+    assert gpu.on_default_stream == []
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,7 @@ int cuDevicePrimaryCtxRelease_v2(int d) { return 0; }
 int cuCtxCreate_v2(void **c, unsigned flags, int d) { *c = (void *)0xBEEF; return 0; }
 int cuCtxDestroy_v2(void *c) { return 0; }
 int cuCtxGetDevice(int *d) { *d = 0; return 0; }
+int cuCtxSetCurrent(void *c) { current = c; return 0; }
 int cuCtxPushCurrent_v2(void *c) { current = c; return 0; }
 int cuCtxPopCurrent_v2(void **c) { if (c) *c = current; current = 0; return 0; }
 int cuEventCreate(void **e, unsigned flags) { *e = (void *)next_handle(); return 0; }

@@ -18,6 +18,7 @@ from kernels.tuning import CANDIDATES, TABLE, Blocks, as_on, blocks_for
 WIDE = {
     "_read_planes": 4,
     "_tile_kernel": 6,  # 8 and 10 bit; the picture and the one before
+    "_piece_kernel": 18,  # two rows of luma and one of chroma; 8 and 10 bit (two each); of both pictures
     "_chunk_answers": 1,
     "_chunk_starts": 4,  # four doubles each
     "_bin_powers": 3,

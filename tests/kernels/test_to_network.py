@@ -19,6 +19,9 @@ SHAPES = {
     "12 bit 4:2:2": {"width": 97, "height": 103, "bit_depth": 12, "chroma": "422"},
     "16 bit 4:4:4": {"width": 109, "height": 97, "bit_depth": 16, "chroma": "444"},
     "grey": {"width": 112, "height": 107, "chroma": "grey"},
+    # Pieces within these are read 16 bytes at a time.
+    "aligned nv12": {"width": 128, "height": 98, "interleaved": True},
+    "aligned p010": {"width": 128, "height": 98, "bit_depth": 10, "shift": 6, "interleaved": True},
 }
 
 
