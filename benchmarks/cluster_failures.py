@@ -166,10 +166,12 @@ def raylet_killed(bench: Bench) -> dict[str, Any]:
 
 
 def node_lost(bench: Bench) -> dict[str, Any]:
-    """All processes of a node get SIGKILL at once."""
+    """All processes of a node get SIGKILL at once, first those that could say so."""
     fleet = bench.fleet
-    _, node, streams = _victim(fleet)
+    lost, node, streams = _victim(fleet)
+    processes = fleet.processes(lost)
     since = time.monotonic()
+    _end(processes)
     fleet.remove_node(node)
     found = _again(fleet, since, streams)
     fleet.add_node()
@@ -224,6 +226,8 @@ def engine_cut_off(bench: Bench) -> dict[str, Any]:
         other = next(e.name for e in fleet.owners.overview().engines if e.alive and e.name != cut)
         fleet.command("drain", other)
         fleet.command("undrain", other)
+        fleet.settle()
+        time.sleep(SETTLED_SECONDS)
     streams = fleet.streams_of(cut)
     before = fleet.owned()
     pid = fleet.pid(cut)

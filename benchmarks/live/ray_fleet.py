@@ -116,6 +116,9 @@ class Fleet:
                 "engines": engines,
                 "resources": {RESOURCE: 1},
                 "folder": str(folder / "engines"),
+                # Nothing moves for balance: a machine of few cores has measures of load that jump.
+                "dwell_seconds": 86_400,
+                "spread": 1.0,
             },
             "streams": [{"id": name, "url": url} for name, url in streams.items()],
             **(more or {}),
@@ -214,9 +217,9 @@ class Fleet:
         return next(node for node in self.nodes if node.node_id == found)
 
     def processes(self, engine: str) -> list[psutil.Process]:
-        """An engine's process, and those that it started."""
+        """The helper that speaks for an engine when it has died, its process, and those that it started."""
         actor = psutil.Process(self.pid(engine))
-        return [actor, *actor.children(recursive=True)]
+        return [*_helpers(actor.pid), actor, *actor.children(recursive=True)]
 
     @staticmethod
     def raylet(node: Any) -> psutil.Process:
@@ -301,6 +304,18 @@ class Fleet:
                         played = datetime.fromisoformat(told["played_at"]).timestamp()
                         self.heard[told["stream"]].append(Heard(time.monotonic(), played, told["session"]))
             self._stop.wait(0.1)
+
+
+def _helpers(pid: int) -> list[psutil.Process]:
+    """Those that wait for the end of a pipe of this process: they are nobody's children."""
+    pipes = {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir() if os.readlink(fd).startswith("pipe:")}
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "engine.cluster.last_will" in (process.info["cmdline"] or ()):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{process.pid}/fd/0") in pipes:
+                    found.append(process)
+    return found
 
 
 def kept_twice(sessions_of: Mapping[str, Mapping[str, Sequence[float]]]) -> int:
