@@ -13,9 +13,9 @@ end, from what the stores have, against what was sent:
 - *unplanted*: an incident where no black picture was sent.
 
 GCS, Ray's head process, is killed and started again with RocksDB behind it, or with the Redis that --redis names; with
---memory it has nothing behind it, is killed at last, and it is measured for how long judging goes on. With --secured
-everything goes on with token authentication and TLS, by certificates that deploy/ray/certificate.sh makes, and who has
-no token is seen to be refused.
+--memory it has nothing behind it, is killed at last, and it is measured for how long judging goes on. With --update a
+release is put in the place of another one, side by side. With --secured everything goes on with token authentication
+and TLS, by certificates that deploy/ray/certificate.sh makes, and who has no token is seen to be refused.
 """
 
 import argparse
@@ -65,8 +65,11 @@ LIMIT_SECONDS: Final = 90.0
 AWAY_SECONDS: Final = 9.0
 HANGING_SECONDS: Final = 14.0
 WATCHED_SECONDS: Final = 20.0
+STRANGER_SECONDS: Final = 60.0
 SETTLED_SECONDS: Final = 6.0
 MEMORY_SECONDS: Final = 150.0
+# The label of what is this release all the same.
+NEW_RELEASE: Final = "9999.0"
 # A node that goes through the relay.
 _RELAYED: Final = "127.0.0.2"
 # What is known of a moment at which a picture was shown: the first one of a session may have been sent a second before.
@@ -164,10 +167,12 @@ def raylet_killed(bench: Bench) -> dict[str, Any]:
 
 
 def node_lost(bench: Bench) -> dict[str, Any]:
-    """All processes of a node get SIGKILL at once."""
+    """All processes of a node get SIGKILL at once, first those that could say so."""
     fleet = bench.fleet
-    _, node, streams = _victim(fleet)
+    lost, node, streams = _victim(fleet)
+    processes = fleet.processes(lost)
     since = time.monotonic()
+    _end(processes)
     fleet.remove_node(node)
     found = _again(fleet, since, streams)
     fleet.add_node()
@@ -222,6 +227,8 @@ def engine_cut_off(bench: Bench) -> dict[str, Any]:
         other = next(e.name for e in fleet.owners.overview().engines if e.alive and e.name != cut)
         fleet.command("drain", other)
         fleet.command("undrain", other)
+        fleet.settle()
+        time.sleep(SETTLED_SECONDS)
     streams = fleet.streams_of(cut)
     before = fleet.owned()
     pid = fleet.pid(cut)
@@ -322,29 +329,26 @@ def _changes(before: Mapping[str, tuple[str | None, int]], after: Mapping[str, t
 
 
 @contextlib.contextmanager
-def running(folder: Path, environment: Mapping[str, str]) -> Iterator[Bench]:
+def running(folder: Path, environment: Mapping[str, str], engines: int | None = 3) -> Iterator[Bench]:
     """The cluster with everything around it, all channels judged."""
-    receiver = Receiver()
-    origin = Origin(loop_clip(make_black(folder), folder / "on-air.ts", ON_AIR_SECONDS), on_air=True)
-    try:
-        with postgres_running() as server:
-            relay = Relay(_RELAYED, "127.0.0.1", server.port)
-            more = {
-                "notify": {"sinks": {"bench": {"type": "webhook", "url": receiver.url}},
-                           "routes": [{"sinks": ["bench"], "closed_hold_seconds": 0}]},
-                **CONFIG,
-            }  # fmt: skip
-            fleet = Fleet(folder, server.database(), {name: origin.url(name) for name in CHANNELS},
-                          more=more, engines=3, environment=environment)  # fmt: skip
-            try:
-                fleet.start()
-                yield Bench(fleet, server, relay, origin, receiver, min(at for _, at in origin.connections))
-            finally:
-                fleet.close()
-                relay.close()
-    finally:
-        origin.close()
-        receiver.close()
+    with contextlib.ExitStack() as ends:
+        receiver = Receiver()
+        ends.callback(receiver.close)
+        origin = Origin(loop_clip(make_black(folder), folder / "on-air.ts", ON_AIR_SECONDS), on_air=True)
+        ends.callback(origin.close)
+        server = ends.enter_context(postgres_running())
+        relay = Relay(_RELAYED, "127.0.0.1", server.port)
+        ends.callback(relay.close)
+        more = {
+            "notify": {"sinks": {"bench": {"type": "webhook", "url": receiver.url}},
+                       "routes": [{"sinks": ["bench"], "closed_hold_seconds": 0}]},
+            **CONFIG,
+        }  # fmt: skip
+        fleet = Fleet(folder, server.database(), {name: origin.url(name) for name in CHANNELS},
+                      more=more, engines=engines, environment=environment)  # fmt: skip
+        ends.callback(fleet.close)
+        fleet.start()
+        yield Bench(fleet, server, relay, origin, receiver, min(at for _, at in origin.connections))
 
 
 def run_scenarios(bench: Bench, scenarios: Sequence[Callable[[Bench], dict[str, Any]]]) -> None:
@@ -495,9 +499,11 @@ def refused_without(address: str, variables: Sequence[str]) -> bool:
     """Whether a client that has not these variables cannot come in."""
     environment = {name: value for name, value in os.environ.items() if name not in variables}
     script = f"import ray; ray.init(address={address!r}, log_to_driver=False); print(ray.cluster_resources())"
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, timeout=300, check=False
-    )
+    command = [sys.executable, "-c", script]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=STRANGER_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return True  # it goes on trying
     return done.returncode != 0
 
 
@@ -535,13 +541,59 @@ def measure(folder: Path, *, redis: str | None, memory: bool, secured: bool, onl
     }
 
 
+def measure_update(folder: Path) -> dict[str, Any]:
+    """Put a new release in the place of an old one, as docs/cluster.md says, while channels are on the air.
+
+    Both are this release; the new one has another label, from another place.
+    """
+    new = folder / "new"
+    new.mkdir()
+    for package in ("engine", "kernels", "models", "benchmarks"):
+        (new / package).symlink_to(Path(__file__).parents[1] / package)
+    (new / f"avjury-{NEW_RELEASE}.dist-info").mkdir()
+    (new / f"avjury-{NEW_RELEASE}.dist-info" / "METADATA").write_text(f"Name: avjury\nVersion: {NEW_RELEASE}\n")
+    with running(folder, {}, engines=None) as bench:
+        fleet = bench.fleet
+        fleet.settle()
+        time.sleep(SETTLED_SECONDS)
+        began = time.time() - SETTLED_SECONDS
+        old = list(fleet.nodes)
+        for _ in old:
+            fleet.add_node(python_path=new)
+        fleet.settle(engines=2 * len(old))
+        for node in old:
+            fleet.command("drain", "--node", node.node_id)
+            fleet.remove_node(node, graceful=True)
+        fleet.stop_front()
+        fleet.start_front(python_path=new)
+        fleet.settle(engines=len(old))
+        time.sleep(SETTLED_SECONDS)
+        ended = time.time()
+        releases = [engine.state["release"] for engine in fleet.owners.overview().engines if engine.alive]
+        coordinator = fleet.coordinator_release()
+        bench.outcomes["update"], bench.windows["update"] = {}, (began, ended)
+        found = account(bench)
+    return {
+        "engines": len(releases),
+        "engines_of_the_new_release": releases.count(NEW_RELEASE),
+        "coordinator_of_the_new_release": coordinator == NEW_RELEASE,
+        "seconds": round(ended - began, 1),
+        "longest_gap_seconds": bench.outcomes["update"]["longest_gap_seconds"],
+        **found,
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run, and keep the result."""
     options = _options(arguments)
     show_children_this_tree()
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
-        figures = measure(Path(name), redis=options.redis, memory=options.memory, secured=options.secured,
-                          only=options.only or ())  # fmt: skip
+        folder = Path(name)
+        if options.update:
+            figures = measure_update(folder)
+        else:
+            figures = measure(folder, redis=options.redis, memory=options.memory, secured=options.secured,
+                              only=options.only or ())  # fmt: skip
     print(write_result("cluster_failures", figures, options.results))  # noqa: T201 - the command's result
     sys.stdout.flush()
     return 1 if any(figures.get(name) for name in ("kept_twice", "lost", "doubled", "unplanted")) else 0
@@ -551,6 +603,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     given = parser("cluster-failures", __doc__)
     given.add_argument("--redis", help="host:port of an empty Redis that Ray's head keeps its state in")
     given.add_argument("--memory", action="store_true", help="nothing behind the head; only its loss is tried")
+    given.add_argument("--update", action="store_true", help="only put a new release in the place of an old one")
     given.add_argument("--secured", action="store_true", help="with token authentication and TLS; takes openssl")
     given.add_argument("--only", nargs="*", help="names of scenarios, to try them")
     return given.parse_args(arguments)

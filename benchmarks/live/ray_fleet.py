@@ -23,7 +23,6 @@ from typing import Any, Final
 
 import httpx
 import psutil
-import ray
 
 from engine.store.database import Database
 from engine.store.owners import Owners
@@ -89,16 +88,19 @@ class Fleet:
         *,
         more: Mapping[str, Any] | None = None,
         nodes: int = 2,
-        engines: int = 2,
+        engines: int | None = 2,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        from ray.cluster_utils import Cluster
-
         self.folder = folder
         self.streams = tuple(streams)
         self.heard: defaultdict[str, list[Heard]] = defaultdict(list)
         self._before = {name: os.environ.get(name) for name in {**HEALTH, **(environment or {})}}
         os.environ |= {**HEALTH, **(environment or {})}
+        # Ray reads some variables when it is imported.
+        import ray
+        from ray.cluster_utils import Cluster
+
+        self._ray: Any = ray
         self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
         self.nodes: list[Any] = []
         for _ in range(nodes):
@@ -114,6 +116,9 @@ class Fleet:
                 "engines": engines,
                 "resources": {RESOURCE: 1},
                 "folder": str(folder / "engines"),
+                # Nothing moves for balance: a machine of few cores has measures of load that jump.
+                "dwell_seconds": 86_400,
+                "spread": 1.0,
             },
             "streams": [{"id": name, "url": url} for name, url in streams.items()],
             **(more or {}),
@@ -126,7 +131,7 @@ class Fleet:
         self._front: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._hear, name="hears seconds")
-        ray.init(address=self.cluster.address, namespace=_NAMESPACE, log_to_driver=False)
+        self._ray.init(address=self.cluster.address, namespace=_NAMESPACE, log_to_driver=False)
 
     # Its parts.
 
@@ -178,7 +183,7 @@ class Fleet:
             self._thread.join(15)
         self.api.close()
         self._log.close()
-        ray.shutdown()
+        self._ray.shutdown()
         self.cluster.shutdown()
         for name, value in self._before.items():
             if value is None:
@@ -197,19 +202,24 @@ class Fleet:
 
     def pid(self, actor: str) -> int:
         """Of an actor's process."""
-        handle: Any = ray.get_actor(actor, namespace=_NAMESPACE)
-        return int(ray.get(handle.pid.remote(), timeout=_ASK_SECONDS))
+        handle: Any = self._ray.get_actor(actor, namespace=_NAMESPACE)
+        return int(self._ray.get(handle.pid.remote(), timeout=_ASK_SECONDS))
+
+    def coordinator_release(self) -> str:
+        """The release that the coordinator is of."""
+        handle: Any = self._ray.get_actor("coordinator", namespace=_NAMESPACE)
+        return str(self._ray.get(handle.made_from.remote(), timeout=_ASK_SECONDS)[0])
 
     def node_of(self, engine: str) -> Any:
         """The node that an engine runs on."""
-        handle: Any = ray.get_actor(engine, namespace=_NAMESPACE)
-        found = ray.get(handle.node.remote(), timeout=_ASK_SECONDS)
+        handle: Any = self._ray.get_actor(engine, namespace=_NAMESPACE)
+        found = self._ray.get(handle.node.remote(), timeout=_ASK_SECONDS)
         return next(node for node in self.nodes if node.node_id == found)
 
     def processes(self, engine: str) -> list[psutil.Process]:
-        """An engine's process, and those that it started."""
+        """The helper that speaks for an engine when it has died, its process, and those that it started."""
         actor = psutil.Process(self.pid(engine))
-        return [actor, *actor.children(recursive=True)]
+        return [*_helpers(actor.pid), actor, *actor.children(recursive=True)]
 
     @staticmethod
     def raylet(node: Any) -> psutil.Process:
@@ -294,6 +304,18 @@ class Fleet:
                         played = datetime.fromisoformat(told["played_at"]).timestamp()
                         self.heard[told["stream"]].append(Heard(time.monotonic(), played, told["session"]))
             self._stop.wait(0.1)
+
+
+def _helpers(pid: int) -> list[psutil.Process]:
+    """Those that wait for the end of a pipe of this process: they are nobody's children."""
+    pipes = {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir() if os.readlink(fd).startswith("pipe:")}
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "engine.cluster.last_will" in (process.info["cmdline"] or ()):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{process.pid}/fd/0") in pipes:
+                    found.append(process)
+    return found
 
 
 def kept_twice(sessions_of: Mapping[str, Mapping[str, Sequence[float]]]) -> int:

@@ -18,7 +18,7 @@ from engine.service.sinks import SecondsReader, VerdictSink
 from engine.service.supervisor import serve as serve_with
 from engine.store.database import Database
 from engine.store.objects import open_objects
-from engine.store.owners import Owners
+from engine.store.owners import LATE_SECONDS, Owners
 from engine.store.questions import Answer
 from engine.store.verdict_reader import VerdictReader
 from engine.verdicts import StreamSecond
@@ -113,7 +113,9 @@ def drain(path: Path, names: list[str], node: str | None, *, wait: bool) -> None
         left = [
             unit
             for unit in overview.units
-            if unit.owner in chosen or (unit.before in chosen and overview.now < unit.owned_from)
+            if unit.owner in chosen
+            # What it judged last is still on its way: who ends it now would lose two seconds.
+            or (unit.before in chosen and overview.now < unit.owned_from + LATE_SECONDS)
         ]
         if not left:
             _say(f"emptied: {', '.join(chosen)}")
