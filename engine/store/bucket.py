@@ -35,7 +35,10 @@ class Bucket:
         import obstore.store  # a tenth of a second that directories need not wait for
 
         self.place = redact(url)
-        plain_http = any(str(options.get(name, "")).lower().startswith("http://") for name in _ADDRESSES)
+        options = dict(options)
+        # It is the connection's, and an option of the store in many a configuration.
+        plain_http = options.pop("allow_http", "").lower() == "true"
+        plain_http |= any(str(options.get(name, "")).lower().startswith("http://") for name in _ADDRESSES)
         client: dict[str, Any] = {
             "connect_timeout": f"{round(min(CONNECT_SECONDS, request_seconds) * 1000)}ms",
             "timeout": f"{round(request_seconds * 1000)}ms",
@@ -51,7 +54,10 @@ class Bucket:
                 client_options=client,
                 retry_config={"max_retries": 0},
             )
-        except Exception as error:
+        except BaseException as error:
+            # Some options of others make the library panic, which is no Exception.
+            if not isinstance(error, Exception) and type(error).__module__ != "pyo3_runtime":
+                raise
             raise ConfigError(
                 "cannot use object store",
                 stream=self.place,

@@ -143,5 +143,8 @@ def test_a_wrong_bucket_or_option_says_so_without_the_key(server):
     assert "bucket" in str(caught.value)
     with pytest.raises(ConfigError, match="no_such_option"):
         open_objects(f"{server.kind}://verdicts", {"no_such_option": "1"})
+    open_objects(f"{server.kind}://verdicts", {**server.options, "allow_http": "true"})
+    with pytest.raises(ConfigError, match="cannot use object store"):  # the library panics at it
+        open_objects("s3://verdicts", {"user_agent": "x"})
     with pytest.raises(ConfigError, match="ftp"):
         open_objects("ftp://verdicts")
