@@ -246,3 +246,12 @@ def test_help_and_a_mistyped_option_load_no_torch_and_no_decoder(arguments):
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True, env=environment()
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--output", "/dev/full")])
+def test_a_full_disk_is_one_line_and_exit_code_2(clips, arguments):
+    command = [sys.executable, "-m", "engine.cli", "check", str(clips / "black.mp4"), "--format", "jsonl", *arguments]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "avjury: cannot write output: No space left on device; make room for it\n"
