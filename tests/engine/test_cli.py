@@ -255,3 +255,13 @@ def test_a_full_disk_is_one_line_and_exit_code_2(clips, arguments):
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
     assert done.stderr == "avjury: cannot write output: No space left on device; make room for it\n"
+
+
+def test_records_are_not_written_over_an_input(clips, tmp_path):
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes((clips / "black.mp4").read_bytes())
+    long = "http://127.0.0.1:1/" + 5000 * "a"  # no file's name
+    done = avjury("check", long, copy, "--output", copy)
+    assert done.returncode == 2
+    assert done.stderr == f"avjury: {copy}: cannot write output: it is an input; name another file\n"
+    assert copy.read_bytes() == (clips / "black.mp4").read_bytes()
