@@ -73,6 +73,7 @@ def judge_inputs(options: CheckOptions) -> int:
 
             folder = EvidenceFolder(options.evidence)
         for path in (options.output, options.report):
+            _check_no_input(path, options.inputs)
             _check_writable(path)
         with _opened(options.output) as out:
             listener = CheckListener(WRITERS[options.format](out), signals, folder)
@@ -313,6 +314,22 @@ def _opened(path: Path | None) -> Iterator[IO[str]]:
         return
     with path.open("w", encoding="utf-8") as file:
         yield file
+
+
+def _check_no_input(path: Path | None, inputs: Sequence[str]) -> None:
+    """Refuse to write over what is judged.
+
+    Raises: ConfigError.
+    """
+    if path is None or not path.is_file():
+        return
+    for name in inputs:
+        try:
+            if not path.samefile(name):
+                continue
+        except (OSError, ValueError):
+            continue  # no path at all
+        raise ConfigError("cannot write output", stream=str(path), why="it is an input", remedy="name another file")
 
 
 def _check_writable(path: Path | None) -> None:

@@ -4,6 +4,7 @@ Run by: the user's main thread, which owns the signal handlers. Torch, the kerne
 by the command that needs them, so that `--help` and a mistyped option are answered at once.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,10 @@ from engine.cli_examples import epilog
 from engine.errors import AvjuryError, ConfigError, PipeClosed
 from engine.exit_codes import CLEAN, INCIDENTS, INTERRUPTED, PIPE_CLOSED, USAGE
 from engine.output import complain, printable
+from engine.startup import leave
+
+# A disk that fills up while it is written to.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     name="avjury",
@@ -484,7 +489,16 @@ def plan_command(context: typer.Context) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `avjury`: run, and exit with the code of docs/output.md."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    words = sys.argv[1:] if arguments is None else arguments
+    code = run(words)
+    if "torch" in sys.modules and words[:1] == ["check"]:
+        leave(code)
+    sys.exit(code)
+
+
+def _write_no_more() -> None:
+    """The interpreter flushes stdout once more at its end; let that go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -492,6 +506,8 @@ def run(arguments: Sequence[str]) -> int:
 
     Returns: the exit code.
     """
+    if sys.stdout is None:  # closed by whoever started us: records go nowhere
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
     command = typer.main.get_command(app)
     try:
         code = command.main(list(arguments), prog_name="avjury", standalone_mode=False)
@@ -505,9 +521,15 @@ def run(arguments: Sequence[str]) -> int:
             print(f"avjury: {printable(message)} (see avjury --help)", file=sys.stderr)  # noqa: T201 - as above
         return USAGE
     except (BrokenPipeError, PipeClosed):
-        # The interpreter flushes stdout once more at its end; let that go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return PIPE_CLOSED
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _write_no_more()
+        why = error.strerror or str(error)
+        complain(ConfigError("cannot write output", stream=error.filename or "", why=why, remedy="make room for it"))
+        return USAGE
     except (KeyboardInterrupt, typer.Abort):
         print("avjury: interrupted", file=sys.stderr)  # noqa: T201 - as above
         return INTERRUPTED

@@ -76,9 +76,16 @@ class JudgedStream:
         self.coverage.opened(incident.detector, incident.start, incident.severity)
 
     def _mark_absent_track(self, incident: Incident) -> None:
-        """A track that the input never had is worth a word, not an alarm: plenty of inputs have none on purpose."""
+        """A track that the input never had is worth a word, not an alarm: plenty of inputs have none on purpose.
+
+        One that nothing here decodes is something else: nobody sees it judged.
+        """
         info = self.reader.info
         if info is None:
+            return
+        missing = {"stream.missing_audio": "audio", "stream.missing_video": "video"}.get(incident.detector, "")
+        if missing in info.undecodable:
+            incident.cause = info.undecodable[missing]
             return
         if (incident.detector == "stream.missing_audio" and info.audio is None) or (
             incident.detector == "stream.missing_video" and info.video is None

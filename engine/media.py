@@ -83,6 +83,7 @@ class StreamInfo:
         duration: seconds, as the container claims; None for live inputs.
         live: nothing guarantees an end (network source without a duration).
         video, audio: the tracks that are judged (the container's best of each kind).
+        undecodable: why none is judged of a kind of which there are some, by kind.
     """
 
     stream: str
@@ -91,6 +92,7 @@ class StreamInfo:
     live: bool
     video: VideoInfo | None
     audio: AudioInfo | None
+    undecodable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

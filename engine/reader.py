@@ -237,7 +237,10 @@ class StreamReader:
     def _open(self) -> None:
         self.progress.opened_at = time.monotonic()
         self._goes_on_at = self.progress.decoded_until if self._source.goes_on else None
-        self.info = self._source.open(self._begins)
+        first, self.info = self.info is None, self._source.open(self._begins)
+        if first:
+            for problem in self.info.undecodable.values():
+                _log.warning("%s: %s", self.stream, problem)
         self.progress.opened, self.progress.live = True, self.info.live
         if self._recorder is not None:
             self._recorder.opened(self.info)

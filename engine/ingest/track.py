@@ -89,6 +89,7 @@ class InputDescription(msgspec.Struct, frozen=True):
     live: bool
     video: VideoDescription | None
     audio: AudioDescription | None
+    undecodable: dict[str, str] = {}
 
 
 def describe(info: StreamInfo) -> InputDescription:
@@ -115,6 +116,7 @@ def describe(info: StreamInfo) -> InputDescription:
         audio=None
         if audio is None
         else AudioDescription(audio.codec, audio.sample_rate, audio.layout, audio.channels, _track(audio.handle)),
+        undecodable=dict(info.undecodable),
     )
 
 
@@ -146,6 +148,7 @@ def rebuild(said: InputDescription, stream: str) -> StreamInfo:
         audio=None
         if audio is None
         else AudioInfo(audio.codec, audio.sample_rate, audio.layout, audio.channels, Track.of(audio.track)),
+        undecodable=said.undecodable,
     )
 
 

@@ -40,6 +40,13 @@ class TrackChoice:
         """Those that are judged."""
         if not self.tracks:
             raise self._nothing_to_judge()
+        self._undecodable: dict[str, str] = {
+            kind: problem
+            for kind, track in kinds
+            if track is None
+            for problem in self.problems
+            if problem.startswith(f"{kind} ")
+        }
         if video is not None and video.codec_context.width * video.codec_context.height > max_pixels:
             raise SourceError(
                 "resolution over limit",
@@ -71,6 +78,7 @@ class TrackChoice:
             live=duration is None and not local,
             video=None if video is None else _video_info(video),
             audio=None if audio is None else _audio_info(audio),
+            undecodable=self._undecodable,
         )
 
     def _best(self, kind: Track) -> Any:

@@ -246,3 +246,22 @@ def test_help_and_a_mistyped_option_load_no_torch_and_no_decoder(arguments):
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True, env=environment()
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--output", "/dev/full")])
+def test_a_full_disk_is_one_line_and_exit_code_2(clips, arguments):
+    command = [sys.executable, "-m", "engine.cli", "check", str(clips / "black.mp4"), "--format", "jsonl", *arguments]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "avjury: cannot write output: No space left on device; make room for it\n"
+
+
+def test_records_are_not_written_over_an_input(clips, tmp_path):
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes((clips / "black.mp4").read_bytes())
+    long = "http://127.0.0.1:1/" + 5000 * "a"  # no file's name
+    done = avjury("check", long, copy, "--output", copy)
+    assert done.returncode == 2
+    assert done.stderr == f"avjury: {copy}: cannot write output: it is an input; name another file\n"
+    assert copy.read_bytes() == (clips / "black.mp4").read_bytes()

@@ -66,3 +66,14 @@ def test_a_file_whose_name_has_a_line_break_is_judged(tmp_path):
     path = tmp_path / "two\nlines.mp4"
     path.write_bytes(make("av.mp4").read_bytes())
     assert judge(path).summary.frames_measured == 50
+
+
+def test_pictures_that_nothing_decodes_are_told_beside_sound_that_is_judged(tmp_path, caplog):
+    path = tmp_path / "unknown.mp4"
+    whole = make("known.mp4", video="libx264", seconds=6.0, size=(64, 48)).read_bytes()
+    path.write_bytes(whole.replace(b"avc1", b"zzq9"))
+    outcome = judge(path, {"stream.missing_video": {}})
+    [incident] = outcome.incidents
+    assert (incident.severity, outcome.summary.audio_seconds) == ("critical", 6.0)
+    assert "cannot be decoded" in incident.cause
+    assert "clip: video track 0 cannot be decoded" in caplog.text

@@ -476,7 +476,7 @@ DAMAGED = {
     "shaka_text-offset_69-73_360p24.ts": {"stream.timestamps"},
     # "resolution switches mid-stream".
     "vpf_test_res_change.h264": {"stream.format_change"},
-    # "broken SPS": the size that it says changes, after 0.7 s without a packet.
+    # "broken SPS": the size that it says changes; between both sizes 0.7 s are missing.
     "fate_brokensps.flv": {"stream.format_change", "stream.timestamps"},
 }
 
