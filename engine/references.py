@@ -5,8 +5,8 @@ the noise level, so that a slow drift cannot pass as a freeze. Whether a picture
 known only after it was measured.
 
 A coder that starts anew draws a picture that stands a little differently, so that freezedetect would see a freeze end
-at every key picture. One that follows a repeat and differs by no more than KEY_TIMES the noise level becomes the
-reference, and counts as a repeat (decision 0087).
+at every key picture. One that differs by no more than KEY_TIMES the noise level, and follows a picture that had changed
+by no more than QUIET of it, becomes the reference, and counts as a repeat (decision 0087).
 
 On the CPU the decoder's own frame is kept by reference. On a GPU the decoder wants its surface back: each slot has
 two buffers, `frame_stats` copies the picture into the one that is not the reference in the same pass, and the roles
@@ -26,6 +26,9 @@ _NONE: Final = (0,) * REFERENCE_FIELDS
 # Key pictures of still content, noisy or coarsely coded, differ by two to ten times freezedetect's noise level from
 # the one before; pictures of slow motion do as well, but then the next one differs too.
 KEY_TIMES: Final = 12.0
+# Of the noise level: between its key pictures a picture that is sent again and again hardly changes, while that of a
+# camera that looks at an empty room does by a third and more.
+QUIET: Final = 0.25
 
 
 class References(Protocol):
@@ -70,7 +73,7 @@ class HostReferences:
         self._kept: list[tuple[Surface, tuple[int, ...]] | None] = [None] * slots  # with its geometry
         self._keep_nothing = torch.zeros((0, REFERENCE_FIELDS), dtype=torch.int64)
         self._batch: FrameBatch | None = None  # at hand
-        self._still = [False] * slots  # the last picture was a repeat
+        self._quiet = [False] * slots  # the last picture was a repeat, or nearly
         self.changes = np.zeros(slots, np.int64)
         """How often the reference of each slot has changed."""
 
@@ -95,17 +98,17 @@ class HostReferences:
         assert batch is not None
         for row, (slot, apart) in enumerate(zip(batch.numbers, difference.tolist(), strict=True)):
             # `not <=` instead of `>`: NaN, where there was nothing to compare with, makes the picture the reference.
-            still = apart <= noise[slot]
-            if not still:
+            quiet = apart <= QUIET * noise[slot]
+            if not apart <= noise[slot]:
                 self._kept[slot] = batch.surfaces[row], batch.surfaces[row].geometry
                 self.changes[slot] += 1
-                still = self._still[slot] and key[row] != 0 and apart <= KEY_TIMES * noise[slot]
-                if still:
+                quiet = self._quiet[slot] and key[row] != 0 and apart <= KEY_TIMES * noise[slot]
+                if quiet:
                     difference[row] = noise[slot]
-            self._still[slot] = still
+            self._quiet[slot] = quiet
 
     def forget(self, slot: int) -> None:
-        self._kept[slot], self._still[slot] = None, False
+        self._kept[slot], self._quiet[slot] = None, False
 
     def kept(self, slot: int) -> Surface | None:
         kept = self._kept[slot]
@@ -129,7 +132,7 @@ class DeviceReferences:
         self._rows = self._host_rows.to(device)
         self._which = torch.zeros(slots, dtype=torch.int64, device=device)  # the buffer that is the reference
         self._has = torch.zeros(slots, dtype=torch.bool, device=device)
-        self._still = torch.zeros(slots, dtype=torch.bool, device=device)  # the last picture was a repeat
+        self._quiet = torch.zeros(slots, dtype=torch.bool, device=device)  # the last picture was a repeat, or nearly
 
     def prepare(self, batch: FrameBatch) -> None:
         changed = []
@@ -152,15 +155,15 @@ class DeviceReferences:
         level = noise[slots]
         changed = ~(difference <= level)
         self._which[slots] = torch.where(changed, 1 - self._which[slots], self._which[slots])
-        redrawn = changed & self._still[slots] & (key != 0) & (difference <= KEY_TIMES * level)
+        redrawn = changed & self._quiet[slots] & (key != 0) & (difference <= KEY_TIMES * level)
+        self._quiet[slots] = (difference <= QUIET * level) | redrawn
         difference.copy_(torch.where(redrawn, level, difference))
-        self._still[slots] = ~changed | redrawn
         self._has.index_fill_(0, slots, True)
 
     def forget(self, slot: int) -> None:
         self._geometry[slot] = None
         self._buffers[slot] = None
-        self._has[slot] = self._still[slot] = False
+        self._has[slot] = self._quiet[slot] = False
 
     def kept(self, slot: int) -> Surface | None:
         return None

@@ -39,7 +39,7 @@ _FLASH_TOGETHER, _FLASHES_AT, _FLASHES_SIZE, _FLASHES = at.FLASH_TOGETHER, at.FL
 _REPEAT_SHARE, _LEAST_MOTION, _MOST_REPEATS = at.REPEAT_SHARE, at.LEAST_MOTION, at.MOST_REPEATS
 _GOES_ON, _REPEAT_MEMORY, _STUTTER_WINDOW = at.GOES_ON, at.REPEAT_MEMORY, at.STUTTER_WINDOW_SECONDS
 _LATE, _EVEN, _MOST_OUTLIERS = at.LATE, at.EVEN, at.MOST_OUTLIERS
-_HELD_REPEATS, _HELD_AFTER = at.HELD_REPEATS, at.HELD_AFTER
+_HELD_REPEATS, _HELD_AFTER, _MOST_HELD = at.HELD_REPEATS, at.HELD_AFTER, at.MOST_HELD
 _BROKEN_CARD, _UNTOLD_CARD = at.BROKEN_CARD, at.UNTOLD_CARD_SECONDS
 _STILL, _ACTIVITY_SECONDS, _ACTIVE = at.STILL, at.ACTIVITY_SECONDS, at.ACTIVE
 _CUT_DIFFERENCE, _CUT_RISE, _CUT_TILES, _STUCK_TILES = at.CUT_DIFFERENCE, at.CUT_RISE, at.CUT_TILES, at.STUCK_TILES
@@ -219,6 +219,7 @@ def _stutter(state, motion, pts):
         irregular = state[_SUSPECT] == 1.0 and state[_REPEATS] <= _MOST_REPEATS
         gap = state[_GAPS_AT + (int(state[_GAPS]) - 1) % _GAPS_SIZE]
         held = state[_SUSPECT] > 0.0 and state[_RUN] >= _HELD_REPEATS and gap >= state[_RUN] + _HELD_AFTER
+        held = held and state[_REPEATS] <= _MOST_HELD
         event = state[_RUN] > 0.0 and (irregular or held) and motion >= _GOES_ON * usual
         state[_RUN] = 0.0
         if low:

@@ -63,7 +63,9 @@ _FLASHES_AT, _FLASHES_SIZE = tl.constexpr(at.FLASHES_AT), tl.constexpr(at.FLASHE
 _FLICKER_BACK, _LEVEL_TIMES = tl.constexpr(at.FLICKER_BACK_SECONDS), tl.constexpr(at.LEVEL_TIMES)
 _RECTANGULAR, _FADING = tl.constexpr(at.RECTANGULAR), tl.constexpr(at.FADING)
 _FIRST_REPEATS = tl.constexpr(at.FIRST_REPEATS)
-_HELD_REPEATS, _HELD_AFTER = tl.constexpr(at.HELD_REPEATS), tl.constexpr(at.HELD_AFTER)
+_HELD_REPEATS, _HELD_AFTER, _MOST_HELD = (
+    tl.constexpr(at.HELD_REPEATS), tl.constexpr(at.HELD_AFTER), tl.constexpr(at.MOST_HELD),
+)  # fmt: skip
 _BROKEN_CARD, _UNTOLD_CARD = tl.constexpr(at.BROKEN_CARD), tl.constexpr(at.UNTOLD_CARD_SECONDS)
 _LOW_SHARE, _HIGH_FADES = tl.constexpr(at.LOW_SHARE), tl.constexpr(at.HIGH_FADES)
 _DRIFT, _LAST_LUMA = tl.constexpr(at.DRIFT), tl.constexpr(at.LAST_LUMA)
@@ -239,7 +241,7 @@ def _stutter(state, valid, fresh, motion, step, pts):
 
     irregular = (suspect == 1.0) & (share <= _MOST_REPEATS)
     gap = tl.load(state + _GAPS_AT + tl.maximum(gaps.to(tl.int32) - 1, 0) % _GAPS_SIZE)
-    held = (suspect > 0.0) & (run >= _HELD_REPEATS) & (gap >= run + _HELD_AFTER)
+    held = (suspect > 0.0) & (run >= _HELD_REPEATS) & (gap >= run + _HELD_AFTER) & (share <= _MOST_HELD)
     event = moves_on & (run > 0.0) & (irregular | held) & (motion >= _GOES_ON * usual)
     run = tl.where(repeat, run + 1.0, tl.where(moves_on, 0.0, run))
     is_high = moves_on & (low == 0)

@@ -75,6 +75,8 @@ REPEAT_MEMORY: Final = 32.0
 # no content of a lower rate, however regular it is: a decoder or a player that runs dry shows it.
 HELD_REPEATS: Final = 3
 HELD_AFTER: Final = 5
+# With more low pictures than this the rate of the content is lower than the stream's, and repeats are its own.
+MOST_HELD: Final = 0.45
 STUTTER_WINDOW_SECONDS: Final = 2.0
 LATE: Final = 1.5  # steps of the timestamps, in steps of an otherwise even stream
 EVEN: Final = 1.1

@@ -194,6 +194,7 @@ class Stream:
             goes_on = motion >= at.GOES_ON * usual
             irregular = not self.rhythm and self.share <= at.MOST_REPEATS
             held = self.run >= at.HELD_REPEATS and self.gaps[-1] - self.run >= at.HELD_AFTER
+            held = held and self.share <= at.MOST_HELD
             event = self.run > 0 and self.suspect and (irregular or held) and goes_on
             self.run = 0
             if low:

@@ -60,8 +60,8 @@ BAND_SPAN_MAX: Final = 64
 # A picture cut to few levels has such blocks with larger steps too, and more of them: of up to WIDE_SPAN_MAX they count
 # WIDE_PART / WIDE_WHOLE, as graphics and flat drawings have some (decision 0086).
 WIDE_SPAN_MAX: Final = 176
-WIDE_PART: Final = 2
-WIDE_WHOLE: Final = 3
+WIDE_PART: Final = 1
+WIDE_WHOLE: Final = 2
 BAND_CHANGES_MIN: Final = 8
 BAND_CHANGES_MAX: Final = 48
 BAND_FAINT_MAX: Final = 64
