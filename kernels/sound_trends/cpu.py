@@ -66,6 +66,7 @@ _CLICK, _CLICK_PLACE, _CLICK_STEP = int(at.Scalar.CLICK), int(at.Scalar.CLICK_PL
 _ACROSS, _ACROSS_WIDTH, _ACROSS_BALANCE, _ACROSS_CORRELATION, _ACROSS_OFFSET = (
     at.ACROSS, at.ACROSS_WIDTH, at.ACROSS_BALANCE, at.ACROSS_CORRELATION, at.ACROSS_OFFSET,
 )  # fmt: skip
+_ACROSS_OFFSET_SHARE = at.ACROSS_OFFSET_SHARE
 _ACROSS_PURE, _ACROSS_IMPURE, _ACROSS_LEVEL, _ACROSS_STEP, _ACROSS_NEAR = (
     at.ACROSS_PURE, at.ACROSS_IMPURE, at.ACROSS_LEVEL, at.ACROSS_STEP, at.ACROSS_NEAR,
 )  # fmt: skip
@@ -350,10 +351,14 @@ def _level_steps(both, place):
 @_jit
 def _differs(old, row, power, stepped):
     """Whether another sound, or the same one otherwise, begins between two blocks."""
-    offset = max(abs(old[4] - row[_F_MEAN]), abs(old[5] - row[_F_MEAN + 1]))
+    moved = False
+    for channel in range(2):
+        offset = abs(old[4 + channel] - row[_F_MEAN + channel])
+        most = max(old[channel], row[_F_POWER + channel])
+        moved = moved or (offset >= _ACROSS_OFFSET and offset * offset >= _ACROSS_OFFSET_SHARE * most)
     purer, other = max(old[6], row[_F_PURITY]), min(old[6], row[_F_PURITY])
     louder, quieter = max(old[7], power), min(old[7], power)
-    differs = offset >= _ACROSS_OFFSET or (purer >= _ACROSS_PURE and other < _ACROSS_IMPURE)
+    differs = moved or (purer >= _ACROSS_PURE and other < _ACROSS_IMPURE)
     differs = differs or (stepped and louder >= _ACROSS_LEVEL * quieter)
     left, right, side, mid = row[_F_POWER], row[_F_POWER + 1], row[_F_SIDE], row[_F_MID]
     if not (side == side and old[2] == old[2] and max(left, right) >= _SOUNDING and max(old[0], old[1]) >= _SOUNDING):

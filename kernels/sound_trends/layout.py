@@ -121,6 +121,7 @@ NEVER: Final = -1e9
 ACROSS_BALANCE: Final = 10**0.8
 ACROSS_CORRELATION: Final = 1.0
 ACROSS_OFFSET: Final = 0.015
+ACROSS_OFFSET_SHARE: Final = 0.25  # and in power of its channel, as loud low notes have means too
 ACROSS_PURE: Final = 0.99
 ACROSS_IMPURE: Final = 0.9
 ACROSS_LEVEL: Final = 4.0  # in power

@@ -89,7 +89,8 @@ def _level_steps(envelope: _Array, begin: int, place: float) -> bool:
 
 def _differs(old: _Array, new: _Array, stepped: bool) -> bool:
     """Whether another sound, or the same one otherwise, begins between two blocks."""
-    if max(abs(old[8] - new[8]), abs(old[9] - new[9])) >= 0.015:
+    offsets = np.abs(old[8:10] - new[8:10])
+    if ((offsets >= 0.015) & (offsets**2 >= 0.25 * np.maximum(old[:2], new[:2]))).any():
         return True
     if max(old[21], new[21]) >= 0.99 and min(old[21], new[21]) < 0.9:
         return True
