@@ -62,6 +62,14 @@ _CODED_LOUD, _CODED_PEAK, _CODED_FELL = (
 )
 _GAP_END, _DEEP = int(at.Scalar.GAP_END), len(at.GAP_LEVELS) - 1
 _DELAY, _EDGE_BINS, _EDGE_MOST, _NEVER = at.GAP_DELAY, at.GAP_EDGE_BINS, at.GAP_EDGE_MOST, at.NEVER
+_CLICK, _CLICK_PLACE, _CLICK_STEP = int(at.Scalar.CLICK), int(at.Scalar.CLICK_PLACE), int(at.Scalar.CLICK_STEP)
+_ACROSS, _ACROSS_WIDTH, _ACROSS_BALANCE, _ACROSS_CORRELATION, _ACROSS_OFFSET = (
+    at.ACROSS, at.ACROSS_WIDTH, at.ACROSS_BALANCE, at.ACROSS_CORRELATION, at.ACROSS_OFFSET,
+)  # fmt: skip
+_ACROSS_OFFSET_SHARE = at.ACROSS_OFFSET_SHARE
+_ACROSS_PURE, _ACROSS_IMPURE, _ACROSS_LEVEL, _ACROSS_STEP, _ACROSS_NEAR = (
+    at.ACROSS_PURE, at.ACROSS_IMPURE, at.ACROSS_LEVEL, at.ACROSS_STEP, at.ACROSS_NEAR,
+)  # fmt: skip
 _LEVEL_BLOCKS, _PART, _RATE = at.LEVEL_BLOCKS, at.LEVEL_PART, at.SAMPLE_RATE
 _MIDDLE_RANK, _HIGH_RANK = at.LEVEL_RANKS
 _ACTIVE, _ACTIVE_RANK, _CLOSE, _CLOSE_RANK = at.ACTIVE_DB, at.ACTIVE_RANK, at.CLOSE_BLOCKS, at.CLOSE_RANK
@@ -325,6 +333,62 @@ def _beside_gap(both, place):
 
 
 @_jit
+def _level_steps(both, place):
+    """Whether the peaks of some milliseconds before a place and after it differ."""
+    middle = ENVELOPE_BINS + place / ENVELOPE_BIN
+    before = after = 0.0
+    for k in range(int(middle) - _DELAY - 1, int(middle) + _DELAY + 2):
+        if not 0 <= k < 2 * ENVELOPE_BINS:
+            continue
+        distance = k - middle
+        if -_DELAY < distance < -_ACROSS_NEAR:
+            before = max(before, both[k])
+        elif _ACROSS_NEAR < distance < _DELAY:
+            after = max(after, both[k])
+    return min(before, after) > 0.0 and max(before, after) >= _ACROSS_STEP * min(before, after)
+
+
+@_jit
+def _differs(old, row, power, stepped):
+    """Whether another sound, or the same one otherwise, begins between two blocks."""
+    moved = False
+    for channel in range(2):
+        offset = abs(old[4 + channel] - row[_F_MEAN + channel])
+        most = max(old[channel], row[_F_POWER + channel])
+        moved = moved or (offset >= _ACROSS_OFFSET and offset * offset >= _ACROSS_OFFSET_SHARE * most)
+    purer, other = max(old[6], row[_F_PURITY]), min(old[6], row[_F_PURITY])
+    louder, quieter = max(old[7], power), min(old[7], power)
+    differs = moved or (purer >= _ACROSS_PURE and other < _ACROSS_IMPURE)
+    differs = differs or (stepped and louder >= _ACROSS_LEVEL * quieter)
+    left, right, side, mid = row[_F_POWER], row[_F_POWER + 1], row[_F_SIDE], row[_F_MID]
+    if not (side == side and old[2] == old[2] and max(left, right) >= _SOUNDING and max(old[0], old[1]) >= _SOUNDING):
+        return differs
+    one, two = (old[0] + _FLOOR) * (right + _FLOOR), (old[1] + _FLOOR) * (left + _FLOOR)
+    before = 1.0 - 2.0 * old[2] / max(old[2] + old[3], _FLOOR)
+    after = 1.0 - 2.0 * side / max(side + mid, _FLOOR)
+    opposed = before * after < 0.0 and abs(before - after) >= _ACROSS_CORRELATION
+    return differs or opposed or max(one, two) >= _ACROSS_BALANCE * min(one, two)
+
+
+@_jit
+def _click(row, state, count, power, both, out):
+    """The click of the block before, now that it is known what follows it."""
+    old = state[_ACROSS + count % 2 * _ACROSS_WIDTH : _ACROSS + (count % 2 + 1) * _ACROSS_WIDTH]
+    ratio = place = stepped = 0.0
+    if count > 0:
+        ratio, place, stepped = state[_CLICK], state[_CLICK_PLACE], state[_CLICK_STEP]
+    out[_CLICK_AT] = 0.0 if count > 1 and ratio > 0.0 and _differs(old, row, power, stepped > 0.0) else ratio
+    out[_CLICK_AT + 1] = place - BLOCK - CLICK_BIN / 2
+    out[_CLICK_AT + 2] = place - BLOCK + CLICK_BIN / 2
+    old[0], old[1], old[2], old[3] = row[_F_POWER], row[_F_POWER + 1], row[_F_SIDE], row[_F_MID]
+    old[4], old[5], old[6], old[7] = row[_F_MEAN], row[_F_MEAN + 1], row[_F_PURITY], power
+    ratio, place = row[_F_CLICK], row[_F_CLICK_AT]
+    state[_CLICK] = 0.0 if ratio <= 0.0 or _beside_gap(both, place) else ratio
+    state[_CLICK_PLACE] = place
+    state[_CLICK_STEP] = 1.0 if _level_steps(both, place) else 0.0
+
+
+@_jit
 def _edge(both, first, most):
     total = 0.0
     for k in range(first, first + _EDGE_BINS):
@@ -401,15 +465,11 @@ def _find_coded_gap(both, state, goes_on):
 
 
 @_jit
-def _gaps_and_clicks(row, state, count, both, out):
+def _gaps_and_clicks(row, state, count, power, both, out):
     for k in range(ENVELOPE_BINS):
         both[k] = state[_ENVELOPE + k] if count > 0 else 0.0
         both[ENVELOPE_BINS + k] = state[_ENVELOPE + k] = row[_F_ENVELOPE + k]
-    place = row[_F_CLICK_AT]
-    ratio = row[_F_CLICK]
-    out[_CLICK_AT] = 0.0 if ratio <= 0.0 or _beside_gap(both, place) else ratio
-    out[_CLICK_AT + 1] = place - CLICK_BIN / 2
-    out[_CLICK_AT + 2] = place + CLICK_BIN / 2
+    _click(row, state, count, power, both, out)
 
     length = 0.0
     end = 0
@@ -565,6 +625,10 @@ def follow(features, valid, weights, momentary, slots, states, out):
         if not whole:
             # It comes before a hole: nothing goes on after it, and its features are not there.
             result[_HUM_AT:] = result[_SWAPPED_AT] = math.nan
+            if count > 0:
+                result[_CLICK_AT] = state[_CLICK]
+                result[_CLICK_AT + 1] = state[_CLICK_PLACE] - BLOCK - CLICK_BIN / 2
+                result[_CLICK_AT + 2] = state[_CLICK_PLACE] - BLOCK + CLICK_BIN / 2
             state[_COUNT] = 0.0
             continue
         _order(row, weights[index], state, result)
@@ -577,7 +641,7 @@ def follow(features, valid, weights, momentary, slots, states, out):
         _hum(row, state, count, sums, result)
         _hiss(row, state, count, result)
         _tone(row, state, count, level, result)
-        _gaps_and_clicks(row, state, count, both, result)
+        _gaps_and_clicks(row, state, count, total, both, result)
         _level_jump(state, count, level, part, other, result)
         _minute(state, momentary[index], result)
         state[_COUNT] = count + 1.0

@@ -79,6 +79,7 @@ _SCALARS: Final = (
     at.TONE_ANGLE, at.NEAR_SHARE, at.STEP_SHARE, at.LUFS_OFFSET, at.ABSOLUTE_GATE_POWER, at.RELATIVE_GATE,
     at.PAIR_WEIGHT, at.LOW_STEPS, at.WIDE_STEPS, at.LOW_POWER, feature.BLOCK / at.SAMPLE_RATE, at.AROUND_SHARE,
     at.TONE_PURE, *at.GAP_LEVELS, *at.GAP_EDGES, at.CODED_LEVEL, at.CODED_SOUND, at.CODED_EDGE, at.CODED_FALL,
+    at.ACROSS_BALANCE, at.ACROSS_OFFSET, at.ACROSS_PURE, at.ACROSS_IMPURE,
 )  # fmt: skip
 _DECIBEL, _FLOOR, _SOUNDING, _LOST, _LOW_FLOOR, _LOW_SHARE, _COHERENCE = (tl.constexpr(k) for k in range(7))
 _TONE_ANGLE, _NEAR_SHARE, _STEP_SHARE, _OFFSET, _GATE, _RELATIVE = (tl.constexpr(k) for k in range(7, 13))
@@ -90,6 +91,15 @@ _SHORTEST_0, _SHORTEST_1, _SHORTEST_2, _SHORTEST_3 = map(tl.constexpr, at.GAP_SH
 _GAP_END = tl.constexpr(int(at.Scalar.GAP_END))
 _CODED_LEVEL = tl.constexpr(20 + 2 * len(at.GAP_LEVELS))
 _CODED_SOUND, _CODED_EDGE, _CODED_FALL = (tl.constexpr(21 + k + 2 * len(at.GAP_LEVELS)) for k in range(3))
+_ACROSS_BALANCE, _ACROSS_OFFSET = (tl.constexpr(24 + k + 2 * len(at.GAP_LEVELS)) for k in range(2))
+_ACROSS_PURE, _ACROSS_IMPURE = (tl.constexpr(26 + k + 2 * len(at.GAP_LEVELS)) for k in range(2))
+# Float32 holds these exactly.
+_ACROSS_CORRELATION, _ACROSS_LEVEL = tl.constexpr(at.ACROSS_CORRELATION), tl.constexpr(at.ACROSS_LEVEL)
+_ACROSS_OFFSET_SHARE = tl.constexpr(at.ACROSS_OFFSET_SHARE)
+_ACROSS_STEP, _ACROSS_NEAR = tl.constexpr(at.ACROSS_STEP), tl.constexpr(at.ACROSS_NEAR)
+_ACROSS, _ACROSS_WIDTH = tl.constexpr(at.ACROSS), tl.constexpr(at.ACROSS_WIDTH)
+_CLICK, _CLICK_PLACE = tl.constexpr(int(at.Scalar.CLICK)), tl.constexpr(int(at.Scalar.CLICK_PLACE))
+_CLICK_STEP = tl.constexpr(int(at.Scalar.CLICK_STEP))
 _CODED_SHORTEST, _CODED_REACH = tl.constexpr(at.CODED_SHORTEST), tl.constexpr(at.CODED_REACH)
 _CODED_LOUD, _CODED_PEAK = tl.constexpr(int(at.Scalar.CODED_LOUD)), tl.constexpr(int(at.Scalar.CODED_PEAK))
 _CODED_FELL = tl.constexpr(int(at.Scalar.CODED_FELL))
@@ -426,7 +436,55 @@ def _find_coded_gap(row, state, count, scalars):
 
 
 @triton.jit
-def _gaps_and_clicks(row, state, count, scalars, result):
+def _differs(old, row, power, stepped, scalars):
+    """Whether another sound, or the same one otherwise, begins between two blocks."""
+    floor, sounding = tl.load(scalars + _FLOOR), tl.load(scalars + _SOUNDING)
+    least = tl.load(scalars + _ACROSS_OFFSET)
+    offset = tl.abs(tl.load(old + 4) - tl.load(row + _F_MEAN))
+    most = tl.maximum(tl.load(old), tl.load(row + _F_POWER))
+    moved = _flag(offset >= least) & _flag(offset * offset >= _ACROSS_OFFSET_SHARE * most)
+    offset = tl.abs(tl.load(old + 5) - tl.load(row + _F_MEAN + 1))
+    most = tl.maximum(tl.load(old + 1), tl.load(row + _F_POWER + 1))
+    moved = moved | (_flag(offset >= least) & _flag(offset * offset >= _ACROSS_OFFSET_SHARE * most))
+    purity, purity_before = tl.load(row + _F_PURITY), tl.load(old + 6)
+    power_before = tl.load(old + 7)
+    tone = _flag(tl.maximum(purity, purity_before) >= tl.load(scalars + _ACROSS_PURE))
+    differs = moved | (tone & _flag(tl.minimum(purity, purity_before) < tl.load(scalars + _ACROSS_IMPURE)))
+    louder, quieter = tl.maximum(power, power_before), tl.minimum(power, power_before)
+    differs = differs | (_flag(stepped > 0.0) & _flag(louder >= _ACROSS_LEVEL * quieter))
+    left, right = tl.load(row + _F_POWER), tl.load(row + _F_POWER + 1)
+    side, mid = tl.load(row + _F_SIDE), tl.load(row + _F_MID)
+    left_before, right_before = tl.load(old), tl.load(old + 1)
+    side_before, mid_before = tl.load(old + 2), tl.load(old + 3)
+    pair = _flag(side == side) & _flag(side_before == side_before)
+    pair = pair & _flag(tl.maximum(left, right) >= sounding)
+    pair = pair & _flag(tl.maximum(left_before, right_before) >= sounding)
+    one = (left_before + floor) * (right + floor)
+    two = (right_before + floor) * (left + floor)
+    leans = _flag(tl.maximum(one, two) >= tl.load(scalars + _ACROSS_BALANCE) * tl.minimum(one, two))
+    before = 1 - 2 * side_before / tl.maximum(side_before + mid_before, floor)
+    after = 1 - 2 * side / tl.maximum(side + mid, floor)
+    opposed = _flag(before * after < 0.0) & _flag(tl.abs(before - after) >= _ACROSS_CORRELATION)
+    return differs | (pair & (leans | opposed))
+
+
+@triton.jit
+def _told_click(state, count, result, edge):
+    """The click of the block before; none where it is an edge."""
+    some = _flag(count > 0)
+    ratio = tl.where(some, tl.load(state + _CLICK), 0.0)
+    place = tl.where(some, tl.load(state + _CLICK_PLACE), 0.0) - _BLOCK
+    tl.store(result + _CLICK_AT, tl.where(edge & _flag(ratio > 0.0), 0.0, ratio))
+    tl.store(result + _CLICK_AT + 1, place - _CLICK_HALF)
+    tl.store(result + _CLICK_AT + 2, place + _CLICK_HALF)
+
+
+@triton.jit
+def _gaps_and_clicks(row, state, count, power, scalars, result):
+    old = state + _ACROSS + count % 2 * _ACROSS_WIDTH
+    _told_click(
+        state, count, result, _flag(count > 1) & _differs(old, row, power, tl.load(state + _CLICK_STEP), scalars)
+    )
     click_at = tl.load(row + _F_CLICK_AT)
     bin = tl.arange(0, 2 * _BIN_LANES)
     here = bin < 2 * _BINS
@@ -440,9 +498,27 @@ def _gaps_and_clicks(row, state, count, scalars, result):
     for which in tl.static_range(1, _GAPS - 1):
         filled = _flag(quieter < tl.load(scalars + _GAP_LEVELS + which))
         beside = beside | (filled & _flag(louder >= tl.load(scalars + _GAP_EDGES + which)))
-    tl.store(result + _CLICK_AT, tl.where(beside, 0.0, tl.load(row + _F_CLICK)))
-    tl.store(result + _CLICK_AT + 1, click_at - _CLICK_HALF)
-    tl.store(result + _CLICK_AT + 2, click_at + _CLICK_HALF)
+    ratio = tl.load(row + _F_CLICK)
+    near = here & (distance > -_DELAY) & (distance < -_ACROSS_NEAR)
+    early = tl.max(tl.where(near, both, 0.0), axis=0)
+    late = tl.max(tl.where(here & (distance > _ACROSS_NEAR) & (distance < _DELAY), both, 0.0), axis=0)
+    lower = tl.minimum(early, late)
+    steps = _flag(lower > 0.0) & _flag(tl.maximum(early, late) >= _ACROSS_STEP * lower)
+    left, right = tl.load(row + _F_POWER), tl.load(row + _F_POWER + 1)
+    mean, other_mean = tl.load(row + _F_MEAN), tl.load(row + _F_MEAN + 1)
+    side, mid, purity = tl.load(row + _F_SIDE), tl.load(row + _F_MID), tl.load(row + _F_PURITY)
+    tl.debug_barrier()  # every read of the block before comes before it is overwritten
+    tl.store(old, left)
+    tl.store(old + 1, right)
+    tl.store(old + 2, side)
+    tl.store(old + 3, mid)
+    tl.store(old + 4, mean)
+    tl.store(old + 5, other_mean)
+    tl.store(old + 6, purity)
+    tl.store(old + 7, power)
+    tl.store(state + _CLICK, tl.where(beside, 0.0, ratio))
+    tl.store(state + _CLICK_PLACE, click_at)
+    tl.store(state + _CLICK_STEP, tl.where(steps, 1.0, 0.0))
 
     length, end, until_0, before_0 = _find_gap(row, state, count, 0, _SHORTEST_0, scalars)
     more, more_end, until_1, before_1 = _find_gap(row, state, count, 1, _SHORTEST_1, scalars)
@@ -600,11 +676,12 @@ def _follow(features, valid, weights, momentary, momentary_stride, slots, states
         channel = tl.arange(0, _CHANNELS)
         power = tl.load(row + _F_POWER + channel)
         sounding = tl.maximum(tl.sum((power > 0).to(tl.int32), axis=0), 1)
-        level = _decibels(tl.sum(power, axis=0) / sounding, scalars)
+        total = tl.sum(power, axis=0)
+        level = _decibels(total / sounding, scalars)
         _hum(row, state, count, scalars, result)
         _hiss(row, state, count, scalars, result)
         _tone(row, state, count, level, scalars, result)
-        _gaps_and_clicks(row, state, count, scalars, result)
+        _gaps_and_clicks(row, state, count, total, scalars, result)
         _level_jump(state, count, level, scalars, result)
         _minute(state, tl.load(momentary + index * momentary_stride), scalars, result)
         tl.store(state + _COUNT, (count + 1).to(tl.float64))
@@ -614,6 +691,9 @@ def _follow(features, valid, weights, momentary, momentary_stride, slots, states
         unknown = (column >= _HUM_AT) & (column < _COLUMNS)
         tl.store(result + column, column.to(tl.float64) * 0 + float("nan"), mask=unknown)
         tl.store(result + _SWAPPED_AT, tl.load(state + _COUNT) * 0 + float("nan"))
+        if count > 0:
+            tl.debug_barrier()
+            _told_click(state, count, result, _flag(count < 0))
         tl.store(state + _COUNT, 0.0)
 
 

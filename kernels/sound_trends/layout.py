@@ -115,6 +115,19 @@ GAP_EDGE_BINS: Final = 5  # ms of which the level beside a gap is the mean
 GAP_EDGE_MOST: Final = 2.0  # times the level wanted, that one ms counts at most: two clicks have no gap between them
 NEVER: Final = -1e9
 
+# Where a defect begins or ends at once there is an edge in the waveform, and that is no click beside it. The block that
+# follows is compared with the one before: the balance of the first two channels, whether they are opposed, offsets, a
+# tone, and the level, for which the milliseconds on both sides have to differ as well.
+ACROSS_BALANCE: Final = 10**0.8
+ACROSS_CORRELATION: Final = 1.0
+ACROSS_OFFSET: Final = 0.015
+ACROSS_OFFSET_SHARE: Final = 0.25  # and in power of its channel, as loud low notes have means too
+ACROSS_PURE: Final = 0.99
+ACROSS_IMPURE: Final = 0.9
+ACROSS_LEVEL: Final = 4.0  # in power
+ACROSS_STEP: Final = 2.5  # of the peaks of ACROSS_NEAR to GAP_DELAY ms away
+ACROSS_NEAR: Final = 5
+
 LEVEL_BLOCKS: Final = 40  # 4 s before, and 4 s after
 LEVEL_PART: Final = LEVEL_BLOCKS - 1  # of them without the block in which it changes
 # Of a part's levels, in order: what lies up to 15 dB below the fourth loudest is the sound, the rest are its pauses. A
@@ -170,6 +183,9 @@ class Scalar(IntEnum):
     CODED_LOUD = 22  # as LAST_LOUD, above CODED_LEVEL
     CODED_PEAK = 23  # of the CODED_REACH before it
     CODED_FELL = 24  # the first ms after which that had fallen
+    CLICK = 25  # of the last block, its place in that, and 1 where the level steps there
+    CLICK_PLACE = 26
+    CLICK_STEP = 27
 
 
 MEANS: Final = 32
@@ -185,4 +201,7 @@ POLARITY: Final = LEVELS + 2 * LEVEL_BLOCKS
 LOW_POLARITY: Final = POLARITY + POLARITY_BLOCKS
 MINUTE: Final = LOW_POLARITY + POLARITY_BLOCKS
 ENVELOPE: Final = MINUTE + MINUTE_BLOCKS  # of the last block
-STATE_SIZE: Final = ENVELOPE + ENVELOPE_BINS
+# Of the last two blocks: power of the first two channels, side and mid, their means, purity, power of all channels.
+ACROSS_WIDTH: Final = 8
+ACROSS: Final = ENVELOPE + ENVELOPE_BINS
+STATE_SIZE: Final = ACROSS + 2 * ACROSS_WIDTH

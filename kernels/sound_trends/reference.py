@@ -79,6 +79,33 @@ def _beside_gap(envelope: _Array, begin: int, place: float) -> bool:
     )
 
 
+def _level_steps(envelope: _Array, begin: int, place: float) -> bool:
+    padded = np.concatenate([np.zeros(100), envelope]) if begin == 0 else envelope[begin - 100 :]
+    distance = np.arange(200) - (100 + place / 48)
+    before = padded[(distance > -10) & (distance < -5)].max(initial=0.0)
+    after = padded[(distance > 5) & (distance < 10)].max(initial=0.0)
+    return bool(min(before, after) > 0 and max(before, after) >= 2.5 * min(before, after))
+
+
+def _differs(old: _Array, new: _Array, stepped: bool) -> bool:
+    """Whether another sound, or the same one otherwise, begins between two blocks."""
+    offsets = np.abs(old[8:10] - new[8:10])
+    if ((offsets >= 0.015) & (offsets**2 >= 0.25 * np.maximum(old[:2], new[:2]))).any():
+        return True
+    if max(old[21], new[21]) >= 0.99 and min(old[21], new[21]) < 0.9:
+        return True
+    powers = sorted([old[:8].sum(), new[:8].sum()])
+    if stepped and powers[1] >= 4 * powers[0]:
+        return True
+    if math.isnan(old[17]) or math.isnan(new[17]) or max(old[:2]) < 1e-6 or max(new[:2]) < 1e-6:
+        return False
+    before, after = (1 - 2 * row[17] / max(row[17] + row[18], 1e-12) for row in (old, new))
+    if before * after < 0 and abs(before - after) >= 1:
+        return True
+    one, two = (old[0] + 1e-12) * (new[1] + 1e-12), (old[1] + 1e-12) * (new[0] + 1e-12)
+    return bool(max(one, two) >= 10**0.8 * min(one, two))
+
+
 class _Tone:
     """A steady tone, through the breaks that tell its channels."""
 
@@ -205,6 +232,7 @@ def follow(
     sounded = np.zeros(8)
     means = np.zeros(8)
     order, tone, told = _Order(), _Tone(), -math.inf
+    click, place, stepped = 0.0, 0.0, False
     late = np.zeros(8)
     result = []
     for row, length, weight, loudness in zip(rows, valid, weights, momentary, strict=True):
@@ -251,7 +279,10 @@ def follow(
             4800.0,
         ]
         if not whole:
-            result.append(columns + [nan] * 21)
+            rest = [nan] * 21
+            if count:
+                rest[9:12] = [click, place - 4812, place - 4788]
+            result.append(columns + rest)
             run, levels, pairs, tone, told = [], [], [], _Tone(), -math.inf
             continue
         run.append(row)
@@ -266,8 +297,12 @@ def follow(
         columns += [value, head * 4800, (1.5 if count else 1) * 4800]
         envelope = np.concatenate([r[47:147] for r in run])
         begin = 100 * count
-        ratio = 0.0 if row[23] > 0 and _beside_gap(envelope, begin, row[24]) else row[23]
-        columns += [ratio, row[24] - 12, row[24] + 12]
+        if count == 0:
+            click = place = 0.0
+        edge = count > 1 and click > 0 and _differs(run[-3], row, stepped)
+        columns += [0.0 if edge else click, place - 4812, place - 4788]
+        click = 0.0 if row[23] > 0 and _beside_gap(envelope, begin, row[24]) else row[23]
+        place, stepped = row[24], _level_steps(envelope, begin, row[24])
         longest = 1000 * longest_gap_seconds
         gap, end = 0.0, 0
         for level_and_edge in ((9, 5e-4, 1e-2), (9, 1.4e-3, 2.8e-2), (9, 4e-3, 8e-2), (18, 3e-5, 1e-3)):

@@ -119,6 +119,44 @@ def test_clicks_are_found_to_the_millisecond(carriers, name):
         assert any(span[0] <= click.start <= span[1] for click in planted)
 
 
+@pytest.mark.parametrize("samples", [48, 100, 180])
+@pytest.mark.parametrize("name", CARRIERS)
+def test_a_click_of_some_milliseconds_is_found_at_its_edge(carriers, name, samples):
+    made = carriers[name][:, : 8 * 48_000].copy()
+    places = (100_000, 203_333, 301_111)
+    for place in places:
+        made[:, place : place + samples] += 0.5
+    starts = [start for detector, start, _ in judged(made, {"audio.click": {"hold": 0.0}}) if detector == "audio.click"]
+    for place in places:
+        assert any(-0.001 <= start - place / 48_000 <= samples / 48_000 + 0.001 for start in starts)
+
+
+def _muted(part):
+    return part * np.float32([[1], [0]])
+
+
+def _inverted(part):
+    return part * np.float32([[1], [-1]])
+
+
+def _offset(part):
+    return part + np.float32(0.08)
+
+
+@pytest.mark.parametrize(
+    ("change", "detector"), [(_muted, "audio.channel_lost"), (_inverted, "audio.phase"), (_offset, "audio.dc")]
+)
+@pytest.mark.parametrize("place", [200_003, 201_590, 206_399])
+def test_where_a_defect_begins_or_ends_between_two_samples_is_no_click(change, detector, place):
+    made = music_like(14.0)
+    end = place + 6 * 48_000
+    made[:, place:end] = change(made[:, place:end])
+    [(found, start, stop)] = judged(made)
+    assert found == detector
+    assert start == pytest.approx(place / 48_000, abs=0.15)
+    assert stop == pytest.approx(end / 48_000, abs=0.15)
+
+
 def test_a_click_across_the_border_of_two_blocks_is_found():
     for place in (4790, 4799, 4800, 4801, 4810):
         signal = noise_like(1.0)
