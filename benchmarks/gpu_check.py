@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -250,12 +251,19 @@ def check(device: str, *, quick: bool, clip: Path, names: list[str], folder: Pat
         print(json.dumps(line), flush=True)  # noqa: T201 - the command's output
         lines.append(line)
     path = write_result(
-        "gpu" if device != "cpu" else "gpu-dry-run",
+        f"gpu-{_model(lines)}" if device != "cpu" else "gpu-dry-run",
         {"device": device, "quick": quick, "parts": {line["part"]: line for line in lines}},
         folder,
     )
     print(json.dumps({"part": "result", "file": str(path)}), flush=True)  # noqa: T201
     return int(not all(line["ok"] for line in lines))
+
+
+def _model(lines: list[Found]) -> str:
+    """The GPU's name, as it goes into a file's: "h200"."""
+    names = [device["name"] for line in lines for device in line.get("devices", ())]
+    words = re.findall(r"[a-z0-9]+", names[0].lower()) if names else []
+    return "-".join(word for word in words if word not in ("nvidia", "tesla")) or "unknown"
 
 
 def main() -> int:

@@ -143,10 +143,16 @@ def decode_only(pool: DecoderPool, clip: Clip, sessions: int, seconds: float) ->
     running.stop()
     if running.errors:
         raise RuntimeError(running.errors[0])
+    return _rates(sessions, pictures, cpu, took)
+
+
+def _rates(sessions: int, pictures: float, cpu: float, took: float) -> dict[str, Any]:
     return {
         "sessions": sessions,
         "frames_per_second": round(pictures / took, 1),
         "cpu_cores": round(cpu / took, 3),
+        # Of the whole process, all threads; packets are there already.
+        "host_cpu_us_per_frame": round(1e6 * cpu / pictures, 2) if pictures else None,
     }
 
 
@@ -243,11 +249,7 @@ def pipeline(pool: DecoderPool, clip: Clip, device: torch.device, sessions: int,
                 judged, cpu, began = path.frames_judged, time.process_time(), time.perf_counter()
                 end = began + seconds
         took = time.perf_counter() - began
-        figures = {
-            "sessions": sessions,
-            "frames_per_second": round((path.frames_judged - judged) / took, 1),
-            "cpu_cores": round((time.process_time() - cpu) / took, 3),
-        }
+        figures = _rates(sessions, path.frames_judged - judged, time.process_time() - cpu, took)
     finally:
         stopping.set()
         for queue in queues.values():
@@ -400,6 +402,8 @@ def run_path(device: torch.device, clip: Path, *, quick: bool, progress: Progres
     with on_a_side_stream(device):
         recorded = judge_made_surfaces(device, streams, size, seconds)
         progress.add("recorded", recorded)
+        if device.type == "cuda" and progress.has_time_for("launches", 12.0):
+            progress.add("launches_per_batch", _launches(device, size, (2, 4) if quick else (8, streams)))
         reader = reader_costs(Clip(clip), *((20, 2) if quick else ()))
         progress.add("reader", reader)
         progress.add(
@@ -414,6 +418,47 @@ def run_path(device: torch.device, clip: Path, *, quick: bool, progress: Progres
         if progress.has_time_for("one_by_one", 15.0):
             progress.add("one_by_one", judge_made_surfaces(device, streams, size, seconds, graphs=False))
     return progress.found
+
+
+# What the CUDA runtime and the driver call what is put into a stream, as torch's profiler tells it.
+LAUNCHES = (
+    *("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx", "cudaGraphLaunch"),
+    *("cudaMemcpyAsync", "cudaMemsetAsync", "cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync"),
+)
+
+
+def _launches(device: torch.device, size: tuple[int, int], counts: tuple[int, ...]) -> dict[str, float]:
+    """Launches and copies of a batch of pictures by number of streams, where no second ends and no verdict changes.
+
+    Args:
+        device: a GPU.
+        size: of the pictures, in samples.
+        counts: numbers of streams.
+    """
+    from torch.profiler import ProfilerActivity, profile
+
+    found = {}
+    rate, first, batches = 30, 36, 12  # all kinds of batches were recorded by then, and the next second is far
+    for streams in counts:
+        path = JudgedPath(device, streams)
+        pictures = [[make_surface(f"s{i}", device, *size, seed=2 * i + k) for k in range(2)] for i in range(streams)]
+
+        def judge(
+            n: int, path: JudgedPath = path, pictures: list[list[Surface]] = pictures, streams: int = streams
+        ) -> None:
+            shown = [(i, replace(pictures[i][n % 2], pts=n / rate)) for i in range(streams)]
+            path.frames(path.batcher.assemble(shown, path.black))
+
+        for n in range(first):
+            judge(n)
+        path.settle(0)
+        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
+            for n in range(first, first + batches):
+                judge(n)
+            path.settle(0)
+        counted = sum(event.count for event in profiler.key_averages() if event.key in LAUNCHES)
+        found[str(streams)] = round(counted / batches, 2)
+    return found
 
 
 def _uploads(

@@ -13,10 +13,8 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.gpu_decode import judge_made_surfaces
+from benchmarks.gpu_decode import LAUNCHES, judge_made_surfaces
 from benchmarks.gpu_kernels import on_a_side_stream
-
-_LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx", "cudaGraphLaunch")
 
 
 def trace(device: torch.device, target: Path, streams: int, size: tuple[int, int], *, graphs: bool) -> dict[str, Any]:
@@ -46,7 +44,7 @@ def trace(device: torch.device, target: Path, streams: int, size: tuple[int, int
     return {
         "file": str(target),
         "bytes": target.stat().st_size,
-        "launches": sum(event.count for event in averages if event.key in _LAUNCHES),
+        "launches": sum(event.count for event in averages if event.key in LAUNCHES),
         "longest": [{"name": e.key[:80], "count": e.count, "us": round(cost(e), 1)} for e in longest],
     }
 

@@ -51,13 +51,13 @@ TABLE: Final[dict[str, dict[int, Blocks]]] = {
         90: Blocks((8, 256), 4, 128),
     },
     "tile_stats": {
-        75: Blocks((16, 128), 4, 128),
-        86: Blocks((16, 128), 4, 128),
-        89: Blocks((16, 128), 4, 128),
-        90: Blocks((16, 128), 4, 128),
+        75: Blocks((8, 128), 2, 128),
+        86: Blocks((8, 128), 2, 128),
+        89: Blocks((8, 128), 2, 128),
+        90: Blocks((8, 128), 2, 128),
     },
     "torn_blocks": {75: Blocks((32,), 4), 86: Blocks((32,), 4), 89: Blocks((32,), 4), 90: Blocks((32,), 4)},
-    "to_network": {75: Blocks((256,), 1), 86: Blocks((256,), 1), 89: Blocks((256,), 1), 90: Blocks((256,), 1)},
+    "to_network": {75: Blocks((512,), 2), 86: Blocks((512,), 2), 89: Blocks((256,), 1), 90: Blocks((256,), 1)},
     "judge": {75: Blocks((), 4), 86: Blocks((), 4), 89: Blocks((), 4), 90: Blocks((), 1)},
 }
 """By kernel and architecture (90 for sm_90)."""

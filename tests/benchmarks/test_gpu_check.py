@@ -100,6 +100,14 @@ def test_first_runs_without_time_are_ended_and_named(monkeypatch):
     assert found["error"] == "no time left for gpu_kernels siti, benchmarks.gpu_decode"
 
 
+@pytest.mark.parametrize(
+    ("devices", "name"),
+    [([{"name": "NVIDIA H200"}], "h200"), ([{"name": "Tesla T4"}, {"name": "x"}], "t4"), ([], None)],
+)
+def test_a_result_is_named_after_the_gpu(devices, name):
+    assert gpu_check._model([{"part": "machine", "devices": devices}, {"part": "path"}]) == (name or "unknown")
+
+
 def test_limits_leave_room_within_eight_minutes():
     assert sum(gpu_check.LIMITS.values()) <= 8 * 60 - 10
     assert set(gpu_check.LIMITS) == set(gpu_check.PARTS)

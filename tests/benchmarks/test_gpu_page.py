@@ -4,6 +4,7 @@ import json
 
 from benchmarks.gpu_floors import bytes_per_stream_second, floors
 from benchmarks.gpu_page import PAGE, newest_run, page
+from benchmarks.gpu_plots import charts
 
 
 def test_the_committed_page_is_the_one_that_is_made():
@@ -12,7 +13,7 @@ def test_the_committed_page_is_the_one_that_is_made():
 
 def test_a_figure_that_no_run_has_is_left_empty(tmp_path):
     assert newest_run(tmp_path) is None
-    assert page(None).count("| not measured |") == 15
+    assert page(None).count("| not measured |") == 17
 
 
 def test_figures_are_read_from_the_newest_whole_run(tmp_path):
@@ -21,13 +22,25 @@ def test_figures_are_read_from_the_newest_whole_run(tmp_path):
         ("20260102T000000", False, 0.97),
         ("20260103T0", True, 0.1),
     ):
-        decode = {"counts": [{"pipeline_over_decode": share}], "others": {"a": {"problem": "no"}}}
+        counts = [
+            {"sessions": n, "decode_rate": 1000.0, "pipeline": [{"frames_per_second": 1000 * share}],
+             "pipeline_over_decode": share}
+            for n in (1, 56)
+        ]  # fmt: skip
+        decode = {"counts": counts, "others": {"a": {"problem": "no"}}}
         figures = {"quick": quick, "parts": {"decode": decode, "machine": {"devices": [{"name": "NVIDIA H200"}]}}}
-        (tmp_path / f"gpu-{stamp}.json").write_text(json.dumps({"figures": figures}))
+        (tmp_path / f"gpu-h200-{stamp}.json").write_text(json.dumps({"figures": figures}))
+    (tmp_path / "gpu-dry-run-20260104T000000.json").write_text(json.dumps({"figures": figures | {"quick": False}}))
     text = page(newest_run(tmp_path))
-    assert "One run on NVIDIA H200 (gpu-20260102T000000.json)" in text
+    assert "One run on NVIDIA H200 (gpu-h200-20260102T000000.json)" in text
+    # Only what was measured is drawn: both rates over sessions.
+    assert "](images/gpu-decode.svg)" in text
+    assert "images/gpu-streams.svg" not in text
+    drawn = charts(newest_run(tmp_path)["figures"]["parts"])
+    assert list(drawn) == ["gpu-decode"]
+    assert drawn["gpu-decode"].count("<circle") == 4
     assert "most sessions | >= 0.95 | 0.97 |" in text
-    assert text.count("| not measured |") == 14
+    assert text.count("| not measured |") == 16
 
 
 def test_floors_are_the_bytes_of_the_pictures():

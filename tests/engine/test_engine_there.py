@@ -53,7 +53,8 @@ def watched(engine):
 
 
 with cuda_on_cpu() as gpu, mock.patch.object(Engine, "_run", watched):
-    found = check(specs, settings, Seconds(), evidence=lambda incident, kind, content: evidence.append([kind, len(content)]))
+    kept = lambda incident, kind, content: evidence.append([kind, len(content)])
+    found = check(specs, settings, Seconds(), evidence=kept)
 engine, on_default = engines
 print(json.dumps({
     "decoders": [outcome.summary.decoder for outcome in found],
