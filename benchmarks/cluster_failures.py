@@ -102,10 +102,13 @@ def actor_killed(bench: Bench) -> dict[str, Any]:
     """An engine's process gets SIGKILL; Ray starts it again."""
     fleet = bench.fleet
     lost = str(fleet.owned()["one"][0])
-    streams = fleet.streams_of(lost)
+    streams, up = fleet.streams_of(lost), fleet.engines_up()
     since = time.monotonic()
     os.kill(fleet.pid(lost), signal.SIGKILL)
-    return _again(fleet, since, streams)
+    found = _again(fleet, since, streams)
+    with contextlib.suppress(TimeoutError):
+        until(lambda: fleet.engines_up() >= up, LIMIT_SECONDS, "Ray has started it again")
+    return {**found, "engines_before": up, "engines_after": fleet.engines_up()}
 
 
 def coordinator_killed(bench: Bench) -> dict[str, Any]:
@@ -521,7 +524,7 @@ def measure(folder: Path, *, redis: str | None, memory: bool, secured: bool, onl
         behind |= {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(folder / "gcs")}
     with running(folder, behind) as bench:
         run_scenarios(bench, [one for one in SCENARIOS if not only or one.__name__ in only])
-        bench.fleet.settle()
+        bench.fleet.settle(engines=1)
         found = account(bench)
         if secured:
             address = bench.fleet.cluster.address
