@@ -66,8 +66,11 @@ AWAY_SECONDS: Final = 9.0
 HANGING_SECONDS: Final = 14.0
 WATCHED_SECONDS: Final = 20.0
 STRANGER_SECONDS: Final = 60.0
+# Nodes have found their head again by then.
+RECOVERY_SECONDS: Final = 30.0
 SETTLED_SECONDS: Final = 6.0
 MEMORY_SECONDS: Final = 150.0
+OVER_SECONDS: Final = 25.0
 # The label of what is this release all the same.
 NEW_RELEASE: Final = "9999.0"
 # A node that goes through the relay.
@@ -102,10 +105,13 @@ def actor_killed(bench: Bench) -> dict[str, Any]:
     """An engine's process gets SIGKILL; Ray starts it again."""
     fleet = bench.fleet
     lost = str(fleet.owned()["one"][0])
-    streams = fleet.streams_of(lost)
+    streams, up = fleet.streams_of(lost), fleet.engines_up()
     since = time.monotonic()
     os.kill(fleet.pid(lost), signal.SIGKILL)
-    return _again(fleet, since, streams)
+    found = _again(fleet, since, streams)
+    with contextlib.suppress(TimeoutError):
+        until(lambda: fleet.engines_up() >= up, LIMIT_SECONDS, "Ray has started it again")
+    return {**found, "engines_before": up, "engines_after": fleet.engines_up()}
 
 
 def coordinator_killed(bench: Bench) -> dict[str, Any]:
@@ -261,7 +267,7 @@ def head_restarted(bench: Bench) -> dict[str, Any]:
     head.kill_gcs_server()
     time.sleep(AWAY_SECONDS)
     head.start_gcs_server()
-    time.sleep(SETTLED_SECONDS)
+    time.sleep(RECOVERY_SECONDS)
     after = _pids(fleet)
     return {
         "away_seconds": AWAY_SECONDS,
@@ -274,13 +280,17 @@ def head_restarted(bench: Bench) -> dict[str, Any]:
 def head_lost(bench: Bench) -> dict[str, Any]:
     """GCS with nothing behind it gets SIGKILL, and stays away."""
     fleet = bench.fleet
-    since = time.monotonic()
+    fleet.leave_ray()
+    since = time.time()
     fleet.cluster.head_node.kill_gcs_server()
+
+    def last() -> float:
+        kept = kept_seconds(fleet.folder / "verdicts")
+        return max(at for sessions in kept.values() for times in sessions.values() for at in times)
+
     with contextlib.suppress(TimeoutError):
-        until(lambda: time.monotonic() - max(fleet.heard[name][-1].at for name in CHANNELS) > 20.0,
-              MEMORY_SECONDS, "the end of judging")  # fmt: skip
-    last = max(fleet.heard[name][-1].at for name in CHANNELS)
-    return {"judged_on_seconds": round(last - since, 1), "watched_seconds": round(time.monotonic() - since, 1)}
+        until(lambda: time.time() - last() > OVER_SECONDS, MEMORY_SECONDS, "the end of judging")
+    return {"judged_on_seconds": round(last() - since, 1), "watched_seconds": round(time.time() - since, 1)}
 
 
 SCENARIOS: Final[tuple[Callable[[Bench], dict[str, Any]], ...]] = (
@@ -521,7 +531,7 @@ def measure(folder: Path, *, redis: str | None, memory: bool, secured: bool, onl
         behind |= {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(folder / "gcs")}
     with running(folder, behind) as bench:
         run_scenarios(bench, [one for one in SCENARIOS if not only or one.__name__ in only])
-        bench.fleet.settle()
+        bench.fleet.settle(engines=1)
         found = account(bench)
         if secured:
             address = bench.fleet.cluster.address

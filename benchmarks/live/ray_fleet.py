@@ -101,7 +101,7 @@ class Fleet:
         from ray.cluster_utils import Cluster
 
         self._ray: Any = ray
-        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+        self.cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
         self.nodes: list[Any] = []
         for _ in range(nodes):
             self.add_node()
@@ -190,6 +190,10 @@ class Fleet:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+    def leave_ray(self) -> None:
+        """Be no client of Ray any more: it ends its clients when its head is away for long."""
+        self._ray.shutdown()
 
     def command(self, *words: str) -> None:
         """`avjury cluster ...`. Raises: RuntimeError if it fails."""

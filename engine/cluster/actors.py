@@ -137,7 +137,7 @@ class CoordinatorActor:
         self._coordinator: Coordinator | None = None
         self._problem = "it is starting"
         self._asked: tuple[float, int] = (0.0, 0)
-        self._lost: dict[str, float] = {}  # by name of the engine, monotonic seconds since which it is not there
+        self._missing: dict[str, float] = {}  # by name of the engine, monotonic seconds since which it is not there
         self._stop = threading.Event()
         threading.Thread(target=self._run, name="coordinator actor").start()
 
@@ -172,15 +172,20 @@ class CoordinatorActor:
         names = engines_to_have(engines_wanted(config, _there()), {row.name for row in rows if row.alive})
         for name in names:
             engine_actor(name, self._configuration, config)
+        alive = {row.name for row in rows if row.alive}
         now = time.monotonic()
-        lost = {row.name for row in rows if not row.alive and row.name not in names}
-        self._lost = {name: self._lost.get(name, now) for name in lost}
-        for name in [name for name, since in self._lost.items() if now - since > _FORGET_SECONDS]:
-            handle = actor(name)
-            if handle is not None:
-                ray.kill(handle)
-            owners.forget(name)
-            log.info("engine %s is gone for good, and waited for no more", name)
+        missing = {*names, *(row.name for row in rows)} - alive
+        self._missing = {name: self._missing.get(name, now) for name in missing}
+        for name in [name for name, since in self._missing.items() if now - since > _FORGET_SECONDS]:
+            if name not in names:
+                log.info("engine %s is gone for good, and waited for no more", name)
+                _end_actor(name)
+                owners.forget(name)
+            elif _has_room(config) and not _answers(name):
+                # Ray has been seen to leave an actor waiting for ever that died while its head came back.
+                log.warning("engine %s waits for room though there is some, and is started anew", name)
+                _end_actor(name)
+                self._missing[name] = now
 
     def _scaler(self, config: Config) -> Callable[[float, float], None]:
         """Asks Ray's autoscaler for room, where that is wanted."""
@@ -320,7 +325,7 @@ def present_coordinator(configuration: Written) -> ActorHandle[Any]:
     """The coordinator of this release and configuration; one of another release or configuration makes room for it."""
     handle = coordinator_actor(configuration)
     try:
-        made_from = ray.get(handle.made_from.remote(), timeout=_REPLACE_SECONDS)
+        made_from: Any = ray.get(handle.made_from.remote(), timeout=_REPLACE_SECONDS)
     except (AttributeError, ray.exceptions.RayError):
         made_from = None  # of a release that cannot tell, or it hangs
     if made_from == (release(), configuration):
@@ -341,6 +346,31 @@ def actor(name: str) -> ActorHandle[Any] | None:
         return ray.get_actor(name, namespace=NAMESPACE)
     except ValueError:
         return None
+
+
+def _end_actor(name: str) -> None:
+    handle = actor(name)
+    if handle is not None:
+        ray.kill(handle)
+
+
+def _answers(name: str) -> bool:
+    """Whether an engine's actor runs: one that waits for room answers nothing."""
+    handle = actor(name)
+    if handle is None:
+        return False
+    try:
+        ray.get(handle.pid.remote(), timeout=ANSWER_SECONDS)
+    except ray.exceptions.RayError:
+        return False
+    return True
+
+
+def _has_room(config: Config) -> bool:
+    """Whether the nodes have what an engine takes, and nobody uses it."""
+    ask: Any = ray.available_resources  # it has no types
+    free: Mapping[str, float] = ask()
+    return all(free.get(name, 0.0) >= amount for name, amount in _resources(config, _there()).items())
 
 
 def _there() -> Mapping[str, float]:

@@ -14,7 +14,8 @@ class ClusterSection(Section):
         "auto"
     )
     engines: Annotated[
-        int | None, Field(ge=1, le=4096, description="how many; null is one for every GPU of the cluster")
+        int | None,
+        Field(ge=1, le=4096, description="how many; null is one for every GPU, or as many as resources allow"),
     ] = None
     most_engines: Annotated[
         int | None,

@@ -32,10 +32,10 @@ CLOUD = {
         "disable_launch_config_check": True,
     },
     "available_node_types": {
-        "head": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+        "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
         "worker": {"resources": {"CPU": 1, "judge": 1}, "node_config": {}, "min_workers": 0, "max_workers": 3},
     },
-    "head_node_type": "head",
+    "head_node_type": "ray.head.default",
     "auth": {},
     "docker": {},
     "file_mounts": {},
@@ -70,8 +70,12 @@ def end(process):
 @pytest.fixture
 def head(tmp_path):
     """The address of a head whose autoscaler starts nodes, of which there are none."""
+    from ray.util import get_node_ip_address
+
     port = free_port()
-    (tmp_path / "cloud.json").write_text(json.dumps(CLOUD))
+    address = f"{get_node_ip_address()}:{port}"
+    cloud = {**CLOUD, "provider": {**CLOUD["provider"], "gcs_address": address}}
+    (tmp_path / "cloud.json").write_text(json.dumps(cloud))
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", f"--port={port}", "--num-cpus=0",
                "--include-dashboard=false", "--disable-usage-stats", "--block",
                f"--autoscaling-config={tmp_path / 'cloud.json'}"]  # fmt: skip
@@ -79,7 +83,7 @@ def head(tmp_path):
     with (tmp_path / "ray.log").open("ab") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
-        yield f"127.0.0.1:{port}"
+        yield address
     finally:
         end(process)
 
