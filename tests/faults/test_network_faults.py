@@ -51,6 +51,7 @@ def test_each_broken_connection_is_known_soon_and_judged_again_soon_after_it_is_
             return len(opened) == len(MODES)
 
         kit.wait(looked, 60)
+        kit.wait(lambda: all(kit.heard.report(mode).cause for mode in MODES), 15)
         causes = {mode: kit.heard.report(mode).cause for mode in MODES}
         frames = {mode: kit.frames(mode) for mode in MODES}
         back = {}
