@@ -22,7 +22,17 @@ import av.error
 
 from engine.errors import SourceError
 from engine.ingest.checked_http import KeptConnections, checked_connections
-from engine.ingest.url_policy import UrlPolicy, is_device, is_local, joined, local_path, redact, resolve, scheme_of
+from engine.ingest.url_policy import (
+    UrlPolicy,
+    is_device,
+    is_local,
+    is_package_scheme,
+    joined,
+    local_path,
+    redact,
+    resolve,
+    scheme_of,
+)
 
 HEAD_BYTES: Final = 4096
 PLAYLIST_BYTES: Final = 4 << 20
@@ -274,6 +284,9 @@ def explain(error: Exception, url: str, stream: str, policy: UrlPolicy, timeout_
     if isinstance(error, ConnectionError) and not isinstance(error, av.error.FFmpegError) and scheme_of(url) == "http":
         # Our own client saw it: to ask once more would double what a server that is coming back gets to bear.
         return cannot_open(stream, "the connection broke", "check that the server stays up")
+    if is_package_scheme(scheme_of(url)):
+        why = redact(getattr(error, "strerror", None) or str(error))
+        return cannot_open(stream, why, "check the address; the package that reads this scheme says what it means")
     found = _explain_network(url, stream, policy, timeout_seconds)
     if found is not None:
         return found
