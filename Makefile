@@ -70,11 +70,15 @@ audit: $(READY)
 	  -o build/sbom.json $(BIN)/python
 	build/audit/bin/pip-audit --no-deps --disable-pip --progress-spinner off $(AUDIT_OPTIONS) -r constraints.txt
 
-# The same pins with the hashes of every file that the index has of them, for installs that must not be led astray:
-# pip install --require-hashes -r build/requirements.txt
+# container-requirements.txt: the images' packages with the hashes of their files. After a change of constraints.txt.
 .PHONY: hashes
 hashes: $(READY)
-	$(BIN)/python deploy/hashes.py constraints.txt > build/requirements.txt
+	test -x build/audit/bin/python || $(PYTHON3) -m venv build/audit
+	build/audit/bin/python -m pip install -q 'uv>=0.9'
+	build/audit/bin/uv pip compile pyproject.toml --extra postgresql --extra notify --extra mqtt -c constraints.txt \
+	  --generate-hashes --no-header --no-annotate --universal --python-version 3.11 -q -o build/requirements.txt
+	(echo "# Every package of the images with the hashes of its files; made of pyproject.toml and constraints.txt by \`make hashes\`."; \
+	  cat build/requirements.txt) > container-requirements.txt
 
 lint: $(READY)
 	$(BIN)/ruff check .
