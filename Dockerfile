@@ -17,18 +17,22 @@ RUN apt-get update && \
     apt-get install -y --no-install-recommends python3-venv && \
     rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY constraints.txt pyproject.toml ./
+COPY constraints.txt container-requirements.txt pyproject.toml ./
 # Also of the tools that build the wheel.
 ENV PIP_CONSTRAINT=/src/constraints.txt PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 ARG TORCH_INDEX=""
-# The dependencies in a layer of their own: it is large, and stays when only the code changes.
+# The dependencies in a layer of their own: it is large, and stays when only the code changes. The usual ones are held
+# to the hashes of their files.
 ARG EXTRAS="postgresql notify mqtt"
 RUN python3 -m venv /opt/avjury && \
-    EXTRAS="$EXTRAS" python3 -c "import os, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*p['dependencies'], *(d for e in os.environ['EXTRAS'].split() for d in p['optional-dependencies'][e]), sep='\\n')" \
-        > /tmp/requirements.txt && \
     if [ -n "$TORCH_INDEX" ]; then /opt/avjury/bin/pip install --index-url "$TORCH_INDEX" torch torchvision torchaudio; fi && \
-    /opt/avjury/bin/pip install -r /tmp/requirements.txt
+    if [ "$EXTRAS" = "postgresql notify mqtt" ]; then \
+        PIP_CONSTRAINT="" /opt/avjury/bin/pip install --require-hashes -r container-requirements.txt; \
+    else \
+        EXTRAS="$EXTRAS" python3 -c "import os, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+print(*p['dependencies'], *(d for e in os.environ['EXTRAS'].split() for d in p['optional-dependencies'][e]), sep='\\n')" \
+            > /tmp/requirements.txt && /opt/avjury/bin/pip install -r /tmp/requirements.txt; \
+    fi
 COPY . .
 RUN /opt/avjury/bin/pip install --no-deps . && /opt/avjury/bin/pip check
 

@@ -53,6 +53,33 @@ docs: $(READY)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
 
+# Every fault of the table, in a random order with a printed seed, within an hour: writes a record and its page.
+.PHONY: chaos
+chaos: $(READY) programs
+	$(BIN)/python tests/warm_up.py
+	$(BIN)/avjury bench reliability $(if $(SEED),--seed $(SEED)); status=$$?; \
+	$(BIN)/python -m benchmarks.reliability_page && exit $$status
+
+# Known weaknesses of every pinned package, asked of the package index, and what is installed as a bill of materials
+# (CycloneDX). The auditors live in an environment of their own, so that they are no part of what they audit.
+.PHONY: audit
+audit: $(READY)
+	test -x build/audit/bin/python || $(PYTHON3) -m venv build/audit
+	build/audit/bin/python -m pip install -q -c constraints.txt 'pip-audit>=2.9' 'cyclonedx-bom>=7'
+	build/audit/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON \
+	  -o build/sbom.json $(BIN)/python
+	build/audit/bin/pip-audit --no-deps --disable-pip --progress-spinner off $(AUDIT_OPTIONS) -r constraints.txt
+
+# container-requirements.txt: the images' packages with the hashes of their files. After a change of constraints.txt.
+.PHONY: hashes
+hashes: $(READY)
+	test -x build/audit/bin/python || $(PYTHON3) -m venv build/audit
+	build/audit/bin/python -m pip install -q 'uv>=0.9'
+	build/audit/bin/uv pip compile pyproject.toml --extra postgresql --extra notify --extra mqtt -c constraints.txt \
+	  --generate-hashes --no-header --no-annotate --universal --python-version 3.11 -q -o build/requirements.txt
+	(echo "# Every package of the images with the hashes of its files; made of pyproject.toml and constraints.txt by \`make hashes\`."; \
+	  cat build/requirements.txt) > container-requirements.txt
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

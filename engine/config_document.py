@@ -43,19 +43,23 @@ class Document:
             raise ConfigError(
                 "cannot read configuration", stream=self.name, why=why, remedy="name a readable YAML file"
             ) from error
-        loader = yaml.SafeLoader(text)
+        loader: yaml.SafeLoader | None = None
         try:
+            loader = yaml.SafeLoader(text)
             node = loader.get_single_node()
             self.value = {} if node is None else self._build(loader, node, ())
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             why = getattr(error, "problem", None) or str(error)
+            if isinstance(error, yaml.reader.ReaderError):
+                why = f"a control character (number {error.character}) at place {error.position} of the file"
             where = f" (line {mark.line + 1})" if mark is not None else ""
             raise ConfigError(
                 "not valid YAML", stream=self.name, why=f"{why}{where}", remedy="correct the syntax there"
             ) from error
         finally:
-            loader.dispose()
+            if loader is not None:
+                loader.dispose()
         if self.value is None:
             self.value = {}
 

@@ -1,10 +1,15 @@
 """Adds up, per media second of a stream, what was seen in it: StreamSecond."""
 
+import math
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from engine.verdicts import Severity, StreamSecond
+
+# A second is given out when every track has been judged for so long beyond its end. What is decided later is not told
+# of it, also where it happens not to be given out yet: seconds must not depend on when somebody looks.
+SETTLED_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -33,7 +38,7 @@ class Coverage:
         self._audio_detectors = audio_detectors
         self._seconds: defaultdict[int, _Second] = defaultdict(_Second)
         self._emitted = 0
-        self._open: dict[str, float] = {}
+        self._open: dict[str, int] = {}  # the first second that tells of it
         self._suspended: dict[str, float] = {}  # detector: media second from which on it does not judge
         self._lifted: dict[str, tuple[float, float]] = {}  # from when until when it did not
         self._critical: set[str] = set()
@@ -81,19 +86,24 @@ class Coverage:
         names = {name for name, since in self._suspended.items() if since < second + 1}
         return names | {name for name, (since, _) in self._lifted.items() if since < second + 1}
 
-    def opened(self, detector: str, at: float, severity: Severity = Severity.WARNING) -> None:
-        """An incident opened; from `at` on, as far as its seconds have not been given out."""
-        self._open[detector] = at
+    def opened(
+        self, detector: str, at: float, severity: Severity = Severity.WARNING, decided_at: float | None = None
+    ) -> None:
+        """An incident opened; from `at` on, as far as its seconds were not settled when that was decided."""
+        # What was decided so late that all its seconds were settled counts in the first one that was not.
+        self._open[detector] = max(int(at), _unsettled(at if decided_at is None else decided_at), self._emitted)
         if severity is Severity.CRITICAL:
             self._critical.add(detector)
 
-    def closed(self, detector: str, start: float, end: float) -> None:
-        """An incident closed."""
-        self._open.pop(detector, None)
+    def closed(self, detector: str, start: float, end: float, decided_at: float | None = None) -> None:
+        """An incident closed; seconds that were settled before that was decided had it open."""
+        first = self._open.pop(detector, max(int(start), self._emitted))
+        closing = end if decided_at is None else decided_at
         critical = detector in self._critical
         self._critical.discard(detector)
-        last = self._index(end) if end > int(end) or end <= start else int(end) - 1
-        for second in range(max(int(start), self._emitted), last + 1):
+        touched = int(end) if end > int(end) or end <= start else int(end) - 1
+        last = max(first, touched, _unsettled(closing) - 1)
+        for second in range(max(first, self._emitted), last + 1):
             self._seconds[second].open.add(detector)
             if critical:
                 self._seconds[second].critical.add(detector)
@@ -120,7 +130,7 @@ class Coverage:
         index = self._emitted
         second = self._seconds.pop(index, None) or _Second()
         self._emitted += 1
-        held = {name for name, since in self._open.items() if since < index + 1}
+        held = {name for name, first in self._open.items() if first <= index}
         unknown = () if second.frames_measured else self._video_detectors
         unknown += () if second.audio_seconds else self._audio_detectors
         unknown += tuple(sorted(self._did_not_judge(index).difference(unknown)))
@@ -137,3 +147,8 @@ class Coverage:
             critical=tuple(sorted(second.critical | (held & self._critical))),
             frames_seen_by_network=second.frames_seen_by_network,
         )
+
+
+def _unsettled(decided_at: float) -> int:
+    """The first second that was not settled when something was decided."""
+    return max(0, math.ceil(decided_at - 1.0 - SETTLED_SECONDS - 1e-6))

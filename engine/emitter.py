@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engine.comparing import Comparing
 from engine.counters import EngineCounters
+from engine.coverage import SETTLED_SECONDS
 from engine.decode.driver import wait_by_blocking
 from engine.detectors import all_detectors
 from engine.devices import choose_device
@@ -129,7 +130,7 @@ class Emitter:
             for transition in transitions:
                 stream = self._streams[transition.slot]
                 incident, change = stream.book.apply(transition)
-                self._publish(stream, incident, change)
+                self._publish(stream, incident, change, transition.decided_at)
                 if frames is not None and self.settings.thumbnails and transition.kind != "closed":
                     row = frames.numbers.index(transition.slot)
                     stream.outcome.thumbnails[incident.id] = thumbnail(frames.surfaces[row])
@@ -235,13 +236,15 @@ class Emitter:
         sync = self._streams[slot].sync
         return sync is not None and sync.pattern is not None
 
-    def _publish(self, stream: JudgedStream, incident: Incident, change: Change) -> None:
+    def _publish(
+        self, stream: JudgedStream, incident: Incident, change: Change, decided_at: float | None = None
+    ) -> None:
         if change == "opened":
             stream.opened(incident)
         elif change == "closed" and incident.end is not None:
             if incident.id in stream.maps:
                 stream.outcome.overlays[incident.id] = stream.maps.pop(incident.id)()
-            stream.coverage.closed(incident.detector, incident.start, incident.end)
+            stream.coverage.closed(incident.detector, incident.start, incident.end, decided_at)
         if self._recorder is not None:
             self._recorder.incident(stream.slot, incident, change)
         self._listener.on_incident(incident, change)
@@ -260,7 +263,7 @@ class Emitter:
             self._recorder.settle(stream.slot, stream.known_until())
         for pts in stream.reader.sampling.told():
             stream.coverage.left_out(pts)
-        for second in stream.coverage.complete(stream.known_until() - 1.0):
+        for second in stream.coverage.complete(stream.known_until() - SETTLED_SECONDS):
             self._give(stream, second)
 
     def _give(self, stream: JudgedStream, second: StreamSecond) -> None:

@@ -73,7 +73,7 @@ class JudgedStream:
         incident.cause = next((cause for at, cause in said if at >= incident.start), incident.cause)
         if incident.detector == "stream.stall":
             incident.cause = self.reader.progress.cause
-        self.coverage.opened(incident.detector, incident.start, incident.severity)
+        self.coverage.opened(incident.detector, incident.start, incident.severity, incident.decided_at)
 
     def _mark_absent_track(self, incident: Incident) -> None:
         """A track that the input never had is worth a word, not an alarm: plenty of inputs have none on purpose.

@@ -334,8 +334,10 @@ class LiveEngine(Engine):
             stream.coverage.suspend(suspended, stream.reader.progress.decoded_until)
             self._change_rules(stream)
 
-    def _publish(self, stream: JudgedStream, incident: Incident, change: Change) -> None:
-        super()._publish(stream, incident, change)
+    def _publish(
+        self, stream: JudgedStream, incident: Incident, change: Change, decided_at: float | None = None
+    ) -> None:
+        super()._publish(stream, incident, change, decided_at)
         if change == "closed":
             stream.book.forget_closed()
 

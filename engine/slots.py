@@ -223,7 +223,7 @@ class Slots(Emitter):
             self._settle(0)
         for transition in self._judge.close_slot(stream.slot, stream.ends):
             incident, change = stream.book.apply(transition, closed_by=closed_by)
-            self._publish(stream, incident, change)
+            self._publish(stream, incident, change, max(stream.ends.values()))  # a track may have ended long before
         if self._shadows is not None:
             self._told_beside(self._shadows.close(stream.slot, stream.ends, closed_by))
         reader.join(JOIN_SECONDS)

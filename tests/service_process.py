@@ -39,9 +39,11 @@ class Process:
         folder: for its configuration, data and log.
         config: the text of its configuration.
         real: with the real fleet, as `avjury serve`; else with a scripted one, which is there at once.
+        environment: variables that it has besides.
     """
 
-    def __init__(self, folder, config, real):
+    def __init__(self, folder, config, real, environment=None):
+        self.environment = {**ENVIRONMENT, **(environment or {})}
         self.folder = folder
         self.config = folder / "config.yaml"
         self.config.write_text(config)
@@ -61,7 +63,7 @@ class Process:
         self.log = self.folder / f"log-{time.monotonic_ns()}"
         with self.log.open("w") as log:
             command = self.command(self.url.removeprefix("http://"))
-            self.process = subprocess.Popen(command, stderr=log, cwd=ROOT, env=ENVIRONMENT)
+            self.process = subprocess.Popen(command, stderr=log, cwd=ROOT, env=self.environment)
         wait_until(self._answers, 60)
         return self
 

@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import av
 import av.error
@@ -27,6 +27,7 @@ from engine.ingest.url_policy import (
     is_device,
     is_local,
     is_package_scheme,
+    joined,
     local_path,
     redact,
     resolve,
@@ -133,7 +134,7 @@ class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
         self.stream = stream
 
     def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
-        target = urljoin(req.full_url, headers.get("Location") or headers.get("URI") or "")
+        target = joined(req.full_url, headers.get("Location") or headers.get("URI") or "", self.stream)
         try:
             if scheme_of(target) not in ("http", "https"):
                 raise SourceError(
@@ -292,6 +293,9 @@ def explain(error: Exception, url: str, stream: str, policy: UrlPolicy, timeout_
     if is_device(url):
         why = f"the device cannot be opened ({getattr(error, 'strerror', None) or error})"
         return cannot_open(stream, why, "check its name, that it is free, and that this user may open it")
+    if isinstance(error, ConnectionError) and not isinstance(error, av.error.FFmpegError) and scheme_of(url) == "http":
+        # Our own client saw it: to ask once more would double what a server that is coming back gets to bear.
+        return cannot_open(stream, "the connection broke", "check that the server stays up")
     if is_package_scheme(scheme_of(url)):
         why = redact(getattr(error, "strerror", None) or str(error))
         return cannot_open(stream, why, "check the address; the package that reads this scheme says what it means")

@@ -18,11 +18,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Final
-from urllib.parse import urljoin
 
 from engine.errors import SourceError
 from engine.ingest.http_files import HttpFiles
 from engine.ingest.renditions import Rendition, choose
+from engine.ingest.url_policy import joined
 
 MANIFEST_BYTES: Final = 4 << 20
 _MOST_SEGMENTS: Final = 100_000
@@ -241,7 +241,7 @@ class _Reader:
         said = addressing.initialization
         if not said:
             return None
-        return Segment(urljoin(base, said.get("sourceURL", "")), 0.0, 0, _span(said.get("range")))
+        return Segment(joined(base, said.get("sourceURL", "")), 0.0, 0, _span(said.get("range")))
 
     def _templated(
         self, addressing: _Addressing, fill: "_Filler", begin: float, length: float | None
@@ -293,7 +293,7 @@ class _Filler:
                 return "$"
             return f"{values[name]:0{int(width)}d}" if width else str(values[name])
 
-        return urljoin(self.base, _IDENTIFIER.sub(fill, pattern))
+        return joined(self.base, _IDENTIFIER.sub(fill, pattern))
 
 
 def _timeline(
@@ -329,7 +329,7 @@ def _listed(addressing: _Addressing, base: str) -> Iterator[Segment]:
     lengths = [length for _, length in _timeline(addressing.timeline, 0, scale, None)] if addressing.timeline else []
     for index, entry in enumerate(addressing.listed):
         length = lengths[index] if index < len(lengths) else ticks
-        url = urljoin(base, entry.get("media", ""))
+        url = joined(base, entry.get("media", ""))
         yield Segment(url, length / scale or 1.0, None, _span(entry.get("mediaRange")))
 
 
@@ -340,7 +340,7 @@ def _name(element: ElementTree.Element) -> str:
 def _base(element: ElementTree.Element, outer: str) -> str:
     """The address that relative ones within an element refer to: the first of its BaseURLs."""
     said = next((child.text for child in element if _name(child) == "BaseURL" and child.text), None)
-    return outer if said is None else urljoin(outer, said.strip())
+    return outer if said is None else joined(outer, said.strip())
 
 
 def _kind(group: ElementTree.Element, element: ElementTree.Element) -> str:

@@ -7,10 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urljoin
 
 from engine.ingest.renditions import Rendition
-from engine.ingest.url_policy import is_local, local_path, scheme_of
+from engine.ingest.url_policy import is_local, joined, local_path, scheme_of
 
 _ATTRIBUTE: Final = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
 _PICTURE_CODECS: Final = re.compile(r"\b(avc[134]|hvc1|hev1|dvh1|dvhe|mp4v|vp0?[89]|av01|mjpg|xvid)", re.IGNORECASE)
@@ -142,13 +141,14 @@ def absolute(base: str, entry: str) -> str:
 
     Args:
         base: where the playlist came from.
+    Raises: SourceError for what is no address.
     """
     if scheme_of(entry):
-        return entry
+        return joined(entry, "")
     if is_local(base):  # urljoin knows no base for a plain path; libav joins paths as text
         folder, slash, _ = local_path(base).rpartition("/")
         return entry if entry.startswith("/") else f"{folder}{slash}{entry}"
-    return urljoin(base, entry)
+    return joined(base, entry)
 
 
 def attributes(line: str) -> dict[str, str]:

@@ -49,6 +49,8 @@ def _with_targets(names: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
 def system_paths() -> list[Path]:
     """What every ingest process may read."""
     libraries = [path for path in sys.path if path.endswith(("-packages", ".zip")) or "python" in Path(path).name]
+    # Packages that bring sources may lie elsewhere (PYTHONPATH).
+    libraries += [path for path in sys.path if path and any(Path(path).glob("*.dist-info"))]
     libraries += [str(Path(prefix) / "lib") for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix}]
     own = Path(engine.__file__).parents[1]
     libraries += [str(own / package) for package in ("engine", "kernels", "models")]

@@ -237,7 +237,7 @@ class UrlPolicy:
         addresses: set[str] = set()
         for entry, kind in _entries(text):
             # urljoin knows no base for a plain path, and would take "a:b" apart; libav joins paths as text.
-            target = entry if scheme_of(entry) else (entry if is_local(url) else urljoin(url, entry))
+            target = entry if scheme_of(entry) else (entry if is_local(url) else joined(url, entry, stream))
             scheme = scheme_of(target)
             if is_local(url):
                 if scheme not in ("", "file"):
@@ -245,6 +245,7 @@ class UrlPolicy:
                 if not target.lower().endswith(_SEGMENT_SUFFIXES):
                     raise self._names(stream, entry, "a playlist may name media files only")
             else:
+                joined(url, target, stream)
                 if scheme not in _NETWORK or scheme not in self.schemes:
                     raise self._names(stream, entry, "a playlist from the network may name network addresses only")
                 if not self.allow_private and (host := urlsplit(target).netloc) not in addresses:
@@ -312,6 +313,24 @@ def playlist_options(begin: int) -> dict[str, str]:
     """
     options = {"extension_picky": "0", "allowed_extensions": "ALL", "http_persistent": "0"}
     return {**options, "live_start_index": str(begin)}
+
+
+def joined(base: str, entry: str, stream: str = "") -> str:
+    """The address that an entry names, seen from where it stands.
+
+    Raises: SourceError "cannot open input" for what is no address.
+    """
+    try:
+        target = urljoin(base, entry)
+        urlsplit(target)
+    except ValueError as error:
+        raise SourceError(
+            "cannot open input",
+            stream=stream,
+            why=f"it names {redact(entry)[:200]!r}, which is no address",
+            remedy="check who wrote the playlist, manifest or redirect",
+        ) from error
+    return target
 
 
 def resolve(host: str, port: int | None, stream: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -26,6 +27,7 @@ IMAGES = ("Dockerfile", "Dockerfile.gpu")
 PACKAGES = ("engine", "kernels", "models", "benchmarks")
 SECRETS = {"AVJURY_TOKEN": "a-token", "GRAFANA_PASSWORD": "a-password"}
 KUBERNETES = "1.33"
+EXTRAS = ("postgresql", "notify", "mqtt")
 
 
 def last_stage(name):
@@ -315,3 +317,23 @@ def test_the_image_s_command_serves_from_a_read_only_root_as_nobody_in_particula
     assert (data / "avjury.db").exists()
     assert list((cache / "numba").rglob("*.nbi"))
     assert "Read-only" not in log.read_text()
+
+
+def pins(file):
+    """Name and version of each package that a file of requirements pins."""
+    found = re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\\n]+)", (ROOT / file).read_text(), re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
+
+
+def test_the_images_packages_are_the_pinned_ones_each_with_hashes():
+    """After a change of constraints.txt: `make hashes`."""
+    held, pinned = pins("container-requirements.txt"), pins("constraints.txt")
+    assert {name: version for name, version in held.items() if pinned.get(name, version) != version} == {}
+    entries = re.split(r"\n(?=[A-Za-z0-9])", (ROOT / "container-requirements.txt").read_text())[1:]
+    assert len(entries) == len(held) > 50
+    assert all("--hash=sha256:" in entry for entry in entries)
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    wanted = [*project["dependencies"], *(d for e in EXTRAS for d in project["optional-dependencies"][e])]
+    names = {re.sub(r"[-_.]+", "-", re.match(r"[A-Za-z0-9._-]+", one)[0]).lower() for one in wanted}
+    assert names <= held.keys()

@@ -1,5 +1,7 @@
 """Stream-seconds: what was seen in each, and what held."""
 
+import pytest
+
 from engine.coverage import Coverage
 from engine.verdicts import Severity
 
@@ -83,3 +85,25 @@ def test_pictures_that_were_left_out_are_decoded_and_not_measured():
         (coverage.frame if n % 5 == 0 else coverage.left_out)(n / 25)
     [second] = coverage.complete(1.0)
     assert (second.frames_decoded, second.frames_measured, second.unknown) == (25, 5, ())
+
+
+@pytest.mark.parametrize("given_out_first", [True, False])
+def test_seconds_say_the_same_whenever_they_are_given_out(given_out_first):
+    """Whether second 3 is still there when the incident is decided is chance; what it says of it is not."""
+    coverage = Coverage("s", (), ())
+    early = coverage.complete(4.0) if given_out_first else []
+    coverage.opened("video.black", 2.5, decided_at=5.5)  # second 3 was settled at 5.0
+    early += coverage.complete(5.0) if given_out_first else []
+    coverage.closed("video.black", 2.5, 6.2, decided_at=8.3)  # second 6 at 8.0, second 7 at 9.0
+    done = early + coverage.rest(10.0)
+    assert [row.second for row in done if row.open] == [4, 5, 6]
+
+
+@pytest.mark.parametrize("given_out_first", [True, False])
+def test_a_second_after_the_end_that_was_settled_before_that_was_known_has_it_open(given_out_first):
+    coverage = Coverage("s", (), ())
+    coverage.opened("video.black", 0.5, decided_at=0.7)
+    early = coverage.complete(5.0) if given_out_first else []
+    coverage.closed("video.black", 0.5, 2.2, decided_at=6.5)
+    done = early + coverage.rest(9.0)
+    assert [row.second for row in done if row.open] == [0, 1, 2, 3, 4]

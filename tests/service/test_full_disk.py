@@ -3,11 +3,11 @@
 import contextlib
 import json
 import signal
-import subprocess
 import time
 from itertools import pairwise
 
 import pytest
+from faults.full_disk import fill, small_disk
 from receivers import Receiver
 from running_service import wait_until
 from service_process import SECRET, Process, black
@@ -18,20 +18,8 @@ from engine.store.sql import Store
 @pytest.fixture
 def disk(tmp_path):
     """A file system of 48 MB."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", folder], capture_output=True, text=True)
-    if made.returncode != 0:
-        pytest.skip(f"may not mount a file system: {made.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-def fill(disk):
-    """Leave no room."""
-    with (disk / "hog").open("ab", buffering=0) as hog, contextlib.suppress(OSError):
-        while True:
-            hog.write(bytes(4096))
+    with small_disk(tmp_path / "data", 48) as folder:
+        yield folder
 
 
 def metric(service, name):
