@@ -70,10 +70,11 @@ def settings_of(config: Config, data: Path) -> FleetSettings:
             remedy="give every group of processes.groups its own name",
         )
     wanted = [
-        (g.name, g.device or config.engine.device, g.streams or processes.streams_per_engine) for g in processes.groups
+        (g.name, g.device or config.engine.device, g.streams or processes.streams_per_engine, bool(g.detectors))
+        for g in processes.groups
     ]
     if not wanted:
-        wanted = [(n, device, processes.streams_per_engine) for n, device in _devices(config.engine.device)]
+        wanted = [(n, device, processes.streams_per_engine, False) for n, device in _devices(config.engine.device)]
     engine = config.engine
     return FleetSettings(
         groups=tuple(
@@ -85,8 +86,9 @@ def settings_of(config: Config, data: Path) -> FleetSettings:
                 engine.max_wait_seconds,
                 1 if engine.decode_threads is None else engine.decode_threads,
                 engine.graphs,
+                named_only,
             )
-            for name, device, slots in wanted
+            for name, device, slots, named_only in wanted
         ),
         streams_per_ingest=processes.streams_per_reader,
         load_limit=processes.load_limit,
