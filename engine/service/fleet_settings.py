@@ -23,8 +23,8 @@ class FleetSettings:
         streams_per_ingest: most streams that one ingest process reads; a crash in a demuxer touches so many.
         load_limit: share of its time up to which an engine takes in more streams.
         quarantine_deaths, quarantine_seconds: so many deaths under one stream within that time, and it is left out.
-        hang_seconds: an engine that says nothing for so long is killed; compiling the kernels of a first run takes
-            more than a minute.
+        hang_seconds: an engine that says nothing for so long is killed; one that said that it compiles its kernels is
+            given COMPILING_LIMITS times as long.
         ingest_hang_seconds: the same of an ingest process, which reports once a second.
         ingest_memory_bytes: most address space of an ingest process; 0 for no limit.
         overload: values of OverloadSettings that differ from its defaults.
