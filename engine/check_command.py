@@ -5,6 +5,7 @@ Run by: the user's main thread. Torch, the kernels and the decoders are imported
 
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -79,15 +80,44 @@ def judge_inputs(options: CheckOptions) -> int:
             listener = CheckListener(WRITERS[options.format](out), signals, folder)
             outcomes = listener.judge(specs, settings)
             if options.report is not None:
-                from engine.report import write_report
-
-                write_report(options.report, outcomes)
+                _write_report(options.report, outcomes, _profiles(options, [spec.id for spec in specs]), folder)
             if listener.pipe_closed:
                 raise PipeClosed
     for outcome in outcomes:
         if outcome.error is not None:
             complain(outcome.error)
     return exit_code(outcomes, options.fail_on)
+
+
+def _write_report(
+    path: Path, outcomes: Sequence["Outcome"], profiles: dict[str, str], folder: "EvidenceFolder | None"
+) -> None:
+    from engine.report import Background, write_report
+
+    beside = path.resolve().parent
+    evidence: dict[str, dict[str, str]] = {
+        incident: {str(kind): os.path.relpath(file.resolve(), beside) for kind, file in files.items()}
+        for incident, files in ({} if folder is None else folder.files).items()
+    }
+    write_report(path, outcomes, Background(profiles, evidence))
+
+
+def _profiles(options: CheckOptions, streams: Sequence[str]) -> dict[str, str]:
+    """What each stream is judged against, in words: its profile, what the command line chose, whose configuration."""
+    from engine.configured import load_config
+
+    config, _ = load_config(options.config)
+    own = {} if options.inputs else {stream.id: stream.profile for stream in config.streams}
+    said = {}
+    for stream in streams:
+        names = list(dict.fromkeys(name for name in (own.get(stream), options.profile) if name is not None))
+        parts = [" and ".join(names) or "the defaults"]
+        if options.detectors is not None:
+            parts.append(f"detectors {options.detectors}")
+        if options.config is not None:
+            parts.append(f"configuration {options.config.name}")
+        said[stream] = ", ".join(parts)
+    return said
 
 
 def exit_code(outcomes: Sequence["Outcome"], fail_on: str) -> int:

@@ -337,6 +337,11 @@ def _check_detectors(
     places += [(("streams", index, "detectors"), stream.detectors) for index, stream in enumerate(config.streams)]
     for path, table in places:
         _check_table(table, path, known, check_parameters, document.error)
+    for number, group in enumerate(config.processes.groups):
+        for index, pattern in enumerate(group.detectors):
+            if not fnmatch.filter(list(known), pattern):
+                here = ("processes", "groups", number, "detectors", index)
+                raise document.error(here, f"unknown detector{close_name(pattern, known)}", _NAMES_REMEDY)
 
 
 def _check_table(

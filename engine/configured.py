@@ -1,5 +1,6 @@
 """The configuration read with the detectors that are installed: their names, and what their parameters may be."""
 
+import fnmatch
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,10 +36,19 @@ def check_parameters(name: str, values: Mapping[str, object]) -> None:
 
 
 def chosen_detectors(config: Config, known: Known, stream: Stream) -> dict[str, dict[str, object]]:
-    """The detectors that judge a stream, each with the parameters that differ from its defaults.
+    """The detectors that judge a stream, each with the parameters that differ from its defaults: those of its group.
 
     Raises: ConfigError where a profile is not there, or values of several tables contradict each other.
     """
     chosen = configuration.select(list(known), config.tables(stream))
+    patterns = [
+        pattern for group in config.processes.groups if group.name == stream.group for pattern in group.detectors
+    ]
+    if patterns:
+        chosen = {
+            name: values
+            for name, values in chosen.items()
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+        }
     resolve(chosen)
     return chosen

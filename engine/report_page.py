@@ -1,17 +1,30 @@
 """The report as a page: everything in one file, drawn when it is written, of use without a network and on paper."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from engine.detectors import Detector, all_detectors
-from engine.evidence.series import Points, thinned
+from engine.evidence.series import Points
 from engine.outcome import Outcome
 from engine.output import clock
-from engine.report import AROUND_SECONDS, INCIDENT_POINTS, described, known, lines, overall, verdicts
+from engine.report import (
+    Background,
+    around,
+    described,
+    detailed,
+    ends,
+    known,
+    lines,
+    noticed,
+    overall,
+    span_around,
+    verdicts,
+)
 from engine.report_plots import Span, axis, lane, plot
 from engine.verdicts import Incident
 
@@ -22,8 +35,10 @@ _SAYS: Final = {
 }  # fmt: skip
 
 
-def page(outcomes: Sequence[Outcome]) -> str:
+def page(outcomes: Sequence[Outcome], background: Background | None = None) -> str:
     """The whole page."""
+    background = background or Background()
+    shown = detailed(outcomes)
     style, script = (Path(__file__).with_suffix(suffix).read_text(encoding="utf-8") for suffix in (".css", ".js"))
     try:
         release = f"avjury {version('avjury')}"
@@ -36,7 +51,7 @@ def page(outcomes: Sequence[Outcome]) -> str:
         f"<title>avjury report: {escape(title)}</title><style>{style}</style></head><body>"
         f"<header><h1>Report on picture and sound</h1><span>{escape(release)}</span></header>"
         f"{_contents(outcomes) if len(outcomes) > 1 else ''}"
-        f"{''.join(_input(number, outcome) for number, outcome in enumerate(outcomes))}"
+        f"{''.join(_input(number, outcome, background, shown) for number, outcome in enumerate(outcomes))}"
         f"<script>{script}</script></body></html>"
     )
 
@@ -62,20 +77,24 @@ def _badge(outcome: Outcome) -> str:
     return f'<span class="verdict {said.split()[0]}">{_SAYS[said]}</span>'
 
 
-def _input(number: int, outcome: Outcome) -> str:
-    until = max((float(trace.times[-1]) for trace in outcome.trace.values() if len(trace.times)), default=0.0)
-    if outcome.summary is not None:
-        until = max(until, outcome.summary.duration)
+def _input(number: int, outcome: Outcome, background: Background, shown: frozenset[str]) -> str:
+    until = ends(outcome)
     parts = [f'<section id="input-{number}"><h2>{escape(outcome.stream)}</h2><p>{_badge(outcome)} {_said(outcome)}</p>']
     if outcome.error is not None:
         parts.append(f'<p class="critical">{escape(outcome.error.line())}</p>')
-    parts.append(_facts(outcome))
+    parts.append(_facts(outcome, background.profiles.get(outcome.stream)))
     if outcome.incidents:
         parts.append(f"<h3>When</h3>{_lanes(outcome, until)}<h3>Incidents</h3>")
         full = {declared.name: line for declared, line in known(outcome)}
         declared = {one.name: one for one in all_detectors()}
-        parts += [_incident(outcome, one, declared[one.detector], full.get(one.detector), until)
-                  for one in outcome.incidents]  # fmt: skip
+        parts += [
+            _incident(
+                outcome, one, declared[one.detector], full.get(one.detector), until, background.evidence.get(one.id, {})
+            )
+            for one in outcome.incidents
+            if one.id in shown
+        ]
+        parts.append(_further([one for one in outcome.incidents if one.id not in shown], background))
     if outcome.thresholds:
         parts.append(_verdict_table(outcome))
     parts.append(_timelines(outcome, until))
@@ -90,8 +109,10 @@ def _said(outcome: Outcome) -> str:
     return f'<span class="muted">{told or ("nothing was found" if outcome.summary is not None else "")}</span>'
 
 
-def _facts(outcome: Outcome) -> str:
+def _facts(outcome: Outcome, profile: str | None) -> str:
     facts = [(name.capitalize(), value) for name, value in described(outcome).items()]
+    if profile is not None:
+        facts.append(("Profile", profile))
     summary = outcome.summary
     if summary is not None:
         share = summary.frames_measured / summary.frames_decoded if summary.frames_decoded else 0.0
@@ -136,15 +157,17 @@ def _lanes(outcome: Outcome, until: float) -> str:
     return f'<div class="lanes">{rows}<div class="strip"><span></span>{axis(0.0, until)}</div></div>'
 
 
-def _incident(outcome: Outcome, incident: Incident, declared: Detector, line: Points | None, until: float) -> str:
-    ends = f"to {clock(incident.end)}, for {incident.duration:.3f} s" if incident.duration is not None else "still open"
+def _incident(
+    outcome: Outcome, incident: Incident, declared: Detector, line: Points | None, until: float,
+    files: Mapping[str, str],
+) -> str:  # fmt: skip
+    closes = (
+        f"to {clock(incident.end)}, for {incident.duration:.3f} s" if incident.duration is not None else "still open"
+    )
     why = {"end_of_stream": "it lasted to the end of the stream", "removed": "nobody watched any more"}
     closing = f"; {why[incident.closed_by]}" if incident.closed_by in why else ""
-    noticed = f"A viewer {declared.viewer.rstrip('.')}. " if declared.viewer else f"{declared.summary} "
     threshold = outcome.thresholds.get(incident.detector)
-    against = (
-        "" if threshold is None else f", {'bad at or below' if declared.rule().below else 'bad from'} {threshold:.4g}"
-    )
+    against = "" if threshold is None else f", {_bad(declared)} {threshold:.4g}"
     pictures = "".join(
         _image(text, jpeg)
         for text, jpeg in (("the worst moment", outcome.thumbnails.get(incident.id)),
@@ -152,21 +175,48 @@ def _incident(outcome: Outcome, incident: Incident, declared: Detector, line: Po
         if jpeg is not None
     )  # fmt: skip
     cause = f" ({escape(incident.cause)})" if incident.cause else ""
-    around = ""
-    if line is not None and threshold is not None:
-        since, to = max(0.0, incident.start - AROUND_SECONDS), (incident.end or until) + AROUND_SECONDS
-        near = (line.times >= since) & (line.times <= to)
-        if near.any():
-            shown = thinned(Points(line.times[near], line.values[near]), INCIDENT_POINTS)
-            drawn = plot(shown, threshold, _spans([incident], until), since, min(to, max(until, since + 1)),
-                         _INCIDENT_PLOT_HEIGHT)  # fmt: skip
-            around = f'<div class="around plot">{drawn}{axis(since, min(to, max(until, since + 1)))}</div>'
+    near = around(incident, line, until)
+    drawn = ""
+    if near is not None and threshold is not None:
+        since, to = span_around(incident, until)
+        to = min(to, max(until, since + 1))
+        shape = plot(near, threshold, _spans([incident], until), since, to, _INCIDENT_PLOT_HEIGHT)
+        drawn = f'<div class="around plot">{shape}{axis(since, to)}</div>'
+    links = _links(files)
     return (
         f'<div class="incident {incident.severity}"><div><h4>{escape(incident.detector)}{cause}</h4>'
-        f'<p><b class="{incident.severity}">{incident.severity}</b>, {clock(incident.start)} {ends}{closing}</p>'
-        f"<p>{escape(noticed)}</p>"
-        f'<p class="muted">Worst {escape(declared.column)} {incident.score:.4g}{against}</p></div>'
-        f'<div class="pictures">{pictures}</div>{around}</div>'
+        f'<p><b class="{incident.severity}">{incident.severity}</b>, {clock(incident.start)} {closes}{closing}</p>'
+        f"<p>{escape(noticed(declared))}</p>"
+        f'<p class="muted">Worst {escape(declared.column)} {incident.score:.4g}{against}</p>'
+        f"{f'<p>{links}</p>' if links else ''}</div>"
+        f'<div class="pictures">{pictures}</div>{drawn}</div>'
+    )
+
+
+def _links(files: Mapping[str, str]) -> str:
+    """To the evidence that was written beside the page."""
+    names = {"clip": "clip", "thumbnail": "picture", "overlay": "map of damage", "series": "measure"}
+    return " ".join(
+        f'<a href="{escape(quote(files[kind]))}">{name}</a>' for kind, name in names.items() if kind in files
+    )
+
+
+def _further(incidents: Sequence[Incident], background: Background) -> str:
+    """Those for whose pictures and plots the page has no room."""
+    if not incidents:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(one.detector)}</td><td class={one.severity}>{one.severity}</td><td class=n>{clock(one.start)}"
+        f"</td><td class=n>{'' if one.duration is None else f'{one.duration:.3f}'}</td><td class=n>{one.score:.4g}</td>"
+        f"<td>{_links(background.evidence.get(one.id, {}))}</td></tr>"
+        for one in incidents
+    )
+    head = (
+        '<th>detector</th><th>severity</th><th class="n">start</th><th class="n">seconds</th><th class="n">worst</th>'
+    )
+    return (
+        f"<details><summary>{len(incidents)} more, without picture and plot, which keeps this page small enough to be "
+        f"mailed</summary><table><tr>{head}<th></th></tr>{rows}</table></details>"
     )
 
 

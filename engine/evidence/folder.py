@@ -19,12 +19,15 @@ class EvidenceFolder:
 
     Args:
         folder: made if it is not there.
+    Attributes:
+        files: what was written, by incident id and kind.
     Raises: ConfigError if it cannot be made.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._incidents: dict[str, Incident] = {}
+        self.files: dict[str, dict[EvidenceKind, Path]] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -48,10 +51,12 @@ class EvidenceFolder:
         folder = self._folder / safe_name(incident.stream)
         folder.mkdir(exist_ok=True)
         name = f"{incident.start:010.3f}s-{incident.detector}-{incident_id[:_ID_DIGITS]}"
+        path = folder / f"{name}{content.suffix if isinstance(content, Path) else _SUFFIXES[kind]}"
         if isinstance(content, Path):
-            shutil.move(content, folder / f"{name}{content.suffix}")
+            shutil.move(content, path)
         else:
-            (folder / f"{name}{_SUFFIXES[kind]}").write_bytes(content)
+            path.write_bytes(content)
+        self.files.setdefault(incident_id, {})[kind] = path
 
 
 def safe_name(stream: str) -> str:

@@ -58,14 +58,18 @@ def _make_channels(folder: Path) -> Path:
 def _explain(url: str) -> None:
     _say(
         f"""
-Three channels are judged; "sport" is black, frozen, silent and loud in turn, every 20 seconds. In another terminal:
+Three channels are judged; "sport" is black, frozen, silent and loud in turn, every 20 seconds. In a browser:
+
+  {url}/                                             the channels, what is wrong, and since when
+
+In another terminal:
 
   curl -s {url}/api/v1/streams                       the channels, and how they are
   curl -s '{url}/api/v1/incidents?state=open'        what is wrong now
   curl -s '{url}/api/v1/incidents?stream=sport'      what was wrong, the youngest first
   curl -N {url}/api/v1/events                        the same as it happens
   curl -s {url}/metrics | grep ^avjury_              for Prometheus
-  {url}/docs                                         all there is
+  {url}/docs                                         all that the API can do
 
 The first start compiles the kernels, which takes a minute or two; until then the channels are "starting", and say so.
 Control-C ends it.

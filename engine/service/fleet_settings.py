@@ -24,8 +24,8 @@ class FleetSettings:
         streams_per_ingest: most streams that one ingest process reads; a crash in a demuxer touches so many.
         load_limit: share of its time up to which an engine takes in more streams.
         quarantine_deaths, quarantine_seconds: so many deaths under one stream within that time, and it is left out.
-        hang_seconds: an engine that says nothing for so long is killed; compiling the kernels of a first run takes
-            more than a minute.
+        hang_seconds: an engine that says nothing for so long is killed; one that said that it compiles its kernels is
+            given COMPILING_LIMITS times as long.
         ingest_hang_seconds: the same of an ingest process, which reports once a second.
         ingest_memory_bytes: most address space of an ingest process; 0 for no limit.
         ingest_sandbox: an ingest process may open its own sources and what the system needs, and nothing else.
@@ -75,10 +75,11 @@ def settings_of(config: Config, data: Path) -> FleetSettings:
             remedy="give every group of processes.groups its own name",
         )
     wanted = [
-        (g.name, g.device or config.engine.device, g.streams or processes.streams_per_engine) for g in processes.groups
+        (g.name, g.device or config.engine.device, g.streams or processes.streams_per_engine, bool(g.detectors))
+        for g in processes.groups
     ]
     if not wanted:
-        wanted = [(n, device, processes.streams_per_engine) for n, device in _devices(config.engine.device)]
+        wanted = [(n, device, processes.streams_per_engine, False) for n, device in _devices(config.engine.device)]
     engine = config.engine
     return FleetSettings(
         groups=tuple(
@@ -90,8 +91,9 @@ def settings_of(config: Config, data: Path) -> FleetSettings:
                 engine.max_wait_seconds,
                 1 if engine.decode_threads is None else engine.decode_threads,
                 engine.graphs,
+                named_only,
             )
-            for name, device, slots in wanted
+            for name, device, slots, named_only in wanted
         ),
         streams_per_ingest=processes.streams_per_reader,
         load_limit=processes.load_limit,

@@ -41,6 +41,8 @@ from engine.service.supervision import split, suspects
 from engine.wire import ConnectionLost
 
 _PASS_SECONDS: Final = 0.25
+# A library that hangs as it compiles is rare; a machine on which the first start takes long is not.
+COMPILING_LIMITS: Final = 4
 # Of the time to drain, what is left for the engines' last words, and for the ingest processes.
 _SPARE_SECONDS: Final = 2.0
 # An ingest process that reads the streams of an engine that is restarted twice over has rows to spare.
@@ -210,7 +212,9 @@ class Keeper:
         child = engine.child
         if child is not None:
             code = child.ended()
-            hangs = now - child.heard_at > self._settings.hang_seconds
+            compiles = engine.compiles and not engine.ready
+            limit = self._settings.hang_seconds * (COMPILING_LIMITS if compiles else 1)
+            hangs = now - child.heard_at > limit
             if code is None and (child.lost or hangs):
                 if hangs:
                     _log.error("engine %s says nothing for %.0f s; killing it", engine.group.name, now - child.heard_at)

@@ -26,6 +26,7 @@ class Group:
         device: "auto", "cpu", "cuda" or "cuda:N".
         slots: most streams.
         max_batch, max_wait_seconds, decode_threads, graphs: see EngineSettings.
+        named_only: takes no stream that does not name it, because it judges some detectors only.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Group:
     max_wait_seconds: float | None = None
     decode_threads: int = 1
     graphs: bool = True
+    named_only: bool = False
 
 
 @dataclass(slots=True)

@@ -142,8 +142,15 @@ class Roster:
         rooms = {
             name: engine.headroom(len(self.judged_by(engine)), limit)
             for name, engine in self.engines.items()
-            if plan.group in ("", name) and beside in (None, engine)
+            if plan.group in (name if engine.group.named_only else "", name) and beside in (None, engine)
         }
+        if not rooms:
+            raise ConfigError(
+                "no stream group takes it",
+                stream=plan.id,
+                why="the groups that it could go to judge some detectors only, and take the streams that name them",
+                remedy=f"write `group` with one of: {', '.join(self.engines)}",
+            )
         name = max(rooms, key=lambda one: rooms[one])
         if rooms[name] < 1:
             loads = [e.report.load for n, e in self.engines.items() if n in rooms and e.report is not None]

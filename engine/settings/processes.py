@@ -16,6 +16,14 @@ class GroupSection(Section):
         Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N; null is engine.device"),
     ] = None
     streams: Annotated[int | None, Field(ge=1, le=4096, description="most streams; null is streams_per_engine")] = None
+    detectors: Annotated[
+        list[str],
+        Field(
+            max_length=64,
+            description="patterns of the detectors that it judges, of those that its streams have; a group with any "
+            "takes only streams that name it; none: all",
+        ),
+    ] = Field(default_factory=list)
 
 
 class ProcessesSection(Section):

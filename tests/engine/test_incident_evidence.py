@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import re
 import socket
 import subprocess
 import threading
 import time
+from urllib.parse import unquote
 
 import av
 import numpy as np
@@ -77,7 +79,10 @@ def collected(path, settings, **detectors):
 
 
 def test_check_writes_a_clip_a_picture_and_the_measure_of_each_incident(capsys, defects, tmp_path):
-    run(["check", str(defects), "--detectors", "video.black,audio.silence", "--evidence", str(tmp_path / "out")])
+    chosen = ["--detectors", "video.black,audio.silence", "--profile", "broadcast"]
+    page = tmp_path / "page" / "r.html"
+    page.parent.mkdir()
+    run(["check", str(defects), *chosen, "--evidence", str(tmp_path / "out"), "--report", str(page)])
     capsys.readouterr()
     [stream] = (tmp_path / "out").iterdir()
     assert stream.name.endswith("defects.ts")
@@ -85,6 +90,10 @@ def test_check_writes_a_clip_a_picture_and_the_measure_of_each_incident(capsys, 
     assert set(files) == {
         "video.black.mp4", "video.black.jpg", "video.black.json", "audio.silence.mp4", "audio.silence.json",
     }  # fmt: skip
+    html = page.read_text()
+    assert "<dd>broadcast, detectors video.black,audio.silence</dd>" in html
+    linked = {(page.parent / unquote(to)).resolve() for to in re.findall(r'<a href="(\.\./[^"]+)">', html)}
+    assert linked == set(files.values())
     shown = lumas(files["video.black.mp4"])
     dark = [at for at, luma in shown if luma < 20]
     # Pre-roll from the key frame at 1 s on: 5 s before black, 3 s of black, 5 s after it.

@@ -10,7 +10,7 @@ import pytest
 
 from engine.detectors import all_detectors
 from engine.outcome import Outcome, Trace
-from engine.report import write_report
+from engine.report import Background, write_report
 from engine.verdicts import Incident, Severity, Summary
 
 
@@ -144,24 +144,47 @@ def test_the_json_has_what_the_page_has(tmp_path):
     }  # fmt: skip
     [line] = told["timelines"]
     assert (line["threshold"], len(line["seconds"]), line["values"][-1]) == (0.5, 10, 1.0)
+    assert told["incidents"][0]["around"]["values"] == [float(f"{n / 9:.4g}") for n in range(10)]
+    assert told["incidents"][0]["viewer"] in page(tmp_path, result)
     row = '">failed</td><td class="n">0.5</td><td class="n">1</td><td class="n">0.500</td>'
     assert row in page(tmp_path, result)
 
 
+def test_what_was_judged_against_and_the_evidence_beside_it_are_named(tmp_path):
+    told = Background({"clip": "ott"}, {"i1": {"clip": "proof/a clip.mp4"}})
+    write_report(tmp_path / "r.html", [outcome()], told)
+    text = (tmp_path / "r.html").read_text()
+    assert "<dt>Profile</dt><dd>ott</dd>" in text
+    assert '<a href="proof/a%20clip.mp4">clip</a>' in text
+    write_report(tmp_path / "r.json", [outcome()], told)
+    [data] = json.loads((tmp_path / "r.json").read_text())
+    assert (data["profile"], data["incidents"][0]["evidence"]) == ("ott", {"clip": "proof/a clip.mp4"})
+
+
 @pytest.mark.slow
-def test_the_page_of_an_hour_is_below_five_megabytes(tmp_path):
-    """Every detector's measure, an incident each fifteen seconds with a picture of six kilobytes."""
+@pytest.mark.parametrize("incidents", [240, 4000])
+def test_the_report_of_an_hour_is_below_five_megabytes(tmp_path, incidents):
+    """Every detector's measure, and incidents each with a picture of six kilobytes; the last one is of another kind."""
     hour = Outcome("hour", thresholds={one.name: one.rule().enter for one in all_detectors()})
     draw = np.random.default_rng(1)
     for track, step in (("video", 0.04), ("audio", 0.1), ("stream", 1.0)):
         columns = tuple(dict.fromkeys(one.column for one in all_detectors() if one.track == track))
         times = np.arange(0, 3600, step)
         hour.trace[track] = Trace(columns, times, draw.random((len(times), len(columns))))
-    for number in range(240):
-        one = Incident(
-            f"i{number}", "hour", "video.black", Severity.CRITICAL, 15.0 * number, 1.0, end=15.0 * number + 3
-        )
+    apart = 3600 / incidents
+    for number in range(incidents):
+        name = "video.black" if number < incidents - 1 else "audio.silence"
+        at = apart * number
+        one = Incident(f"i{number}", "hour", name, Severity.CRITICAL, at, 1.0, end=at + apart / 5)
         hour.incidents.append(one)
         hour.thumbnails[one.id] = draw.bytes(6_000)
-    write_report(tmp_path / "r.html", [hour])
-    assert (tmp_path / "r.html").stat().st_size < 5_000_000
+    for name in ("r.html", "r.json"):
+        write_report(tmp_path / name, [hour])
+        assert (tmp_path / name).stat().st_size < 5_000_000
+    [told] = json.loads((tmp_path / "r.json").read_text())
+    assert len(told["incidents"]) == incidents
+    assert told["incidents"][-1]["thumbnail"]
+    text = (tmp_path / "r.html").read_text()
+    shown = text.count('<div class="incident ')
+    assert shown == sum("thumbnail" in one for one in told["incidents"]) > 100
+    assert (f"{incidents - shown} more, without picture" in text) == (shown < incidents)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import av
 import psutil
@@ -402,6 +403,22 @@ def test_the_stream_that_was_there_at_every_death_is_quarantined_and_not_its_cha
     for n in range(20):  # too rarely
         keeper._blame(["three"], 300.0 + 16 * n, 60.0)
     assert fleet.status("three").state == "starting"
+    fleet.stop()
+
+
+def test_an_engine_that_compiles_is_given_longer_before_it_is_taken_for_hung(clip):
+    fleet = LocalFleet(FleetSettings(groups=(Group("main"),), hang_seconds=300.0))
+    keeper, engine = fleet._keeper, fleet._keeper._roster.engines["main"]
+    killed = []
+    said = SimpleNamespace(heard_at=0.0, lost=False, ended=lambda: None, kill=lambda: killed.append(now))
+    for compiles, ready, moments in ((False, False, (299.0, 301.0)), (True, False, (1199.0, 1201.0)),
+                                     (True, True, (299.0, 301.0))):  # fmt: skip
+        engine.compiles, engine.ready, engine.child = compiles, ready, said
+        killed.clear()
+        for now in moments:
+            keeper._keep_engine(engine, now)
+        assert killed == [moments[1]]
+    engine.child = None
     fleet.stop()
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
+from engine.configured import chosen_detectors, load_config
 from engine.errors import ConfigError
 from engine.service.contract import StreamPlan
-from engine.service.fleet_settings import FleetSettings
+from engine.service.fleet_settings import FleetSettings, settings_of
 from engine.service.messages import Judge, Report
 from engine.service.places import Group
 from engine.service.roster import UNHEEDED, Roster
@@ -51,6 +52,34 @@ def test_streams_that_are_compared_are_judged_by_one_engine():
         assert roster.streams["else"].engine.group.name == "a"
         assert roster.streams["else"].order().reference == "contribution"
     roster.close()
+
+
+def test_a_group_with_detectors_of_its_own_judges_these_of_the_streams_that_name_it(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("""
+processes: {groups: [{name: pictures, detectors: [video.*]}, {name: sound, detectors: ["audio.*", av.sync]}]}
+streams:
+  - {id: a, url: a.ts, group: pictures, detectors: {video.black: {black_min_duration: 500ms}, video.freeze: false}}
+  - {id: b, url: a.ts, group: sound, profile: broadcast}
+  - {id: c, url: a.ts}
+""")
+    config, known = load_config(path)
+    a, b, c = (chosen_detectors(config, known, stream) for stream in config.streams)
+    assert {name.split(".")[0] for name in a} == {"video"}
+    assert "black_min_duration" in a["video.black"]
+    assert "video.freeze" not in a
+    assert {name.split(".")[0] for name in b} == {"audio", "av"}
+    assert {name.split(".")[0] for name in c} == {"video", "audio", "av", "stream"}
+    roster = Roster(settings_of(config, tmp_path))
+    with roster.guard:
+        roster.take_in(StreamPlan("a", "a.ts", a, group="pictures"))
+        assert roster.streams["a"].engine.group.name == "pictures"
+        with pytest.raises(ConfigError, match="pictures, sound"):
+            roster.take_in(StreamPlan("c", "a.ts", c))
+    roster.close()
+    path.write_text(path.read_text().replace("[video.*]", "[vidoe.black]"))
+    with pytest.raises(ConfigError, match=r"groups\[0\].detectors\[0\]: unknown detector .*video.black.*line 2"):
+        load_config(path)
 
 
 def test_streams_of_which_nobody_is_told_go_before_all_others_in_the_order_of_their_priorities():
