@@ -144,7 +144,7 @@ def test_a_gradient_of_few_levels_is_banded_however_large_its_steps_are():
     y, x = np.mgrid[0:180, 0:320]
     ramp = 30 + x / 2 + y / 3
     for step in (16, 32):
-        assert measure(np.floor(ramp / step) * step)["banding"] > 0.1
+        assert measure(np.floor(ramp / step) * step)["banding"] > 0.04  # the detector's threshold
     assert measure(np.floor(ramp / 64) * 64)["banding"] == 0  # flat colours beside each other, as in a drawing
 
 
