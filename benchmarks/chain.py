@@ -52,8 +52,8 @@ ASSUMPTIONS: Final = (
     "Standard workflows are paid per state entered: Convert, Detect, one per detector function, Aggregate, Changed, "
     "and Notify where something changed. What express workflows would come to is told beside it: they keep no state "
     "that a broken-off execution could go on from, and may run one twice.",
-    "JPEG is libav's at its best quality; a smaller one takes less CPU time, how much was not recorded, and no fewer "
-    "requests; Ut Video loses nothing and takes less CPU time than JPEG. Bytes are not charged.",
+    "JPEG is libav's at its best quality, and at quantiser 8 beside it, which takes less CPU time and no fewer "
+    "requests; Ut Video loses nothing and takes less CPU time than JPEG at its best. Bytes are not charged.",
     "avjury's share of an instance supposes that there are streams enough to fill it; what fewer cost is told beside "
     "it. The chain costs the same for each stream, however few.",
     "Traffic, stored bytes, logs, notifications and the entry point's gateway cost nothing here; deleting is free.",

@@ -74,6 +74,14 @@ def measure_cycles(folder: Path, clip: Path, cycles: int) -> dict[str, Any]:
     }
 
 
+def _slope_per_hour(samples: list[tuple[float, float]]) -> float | None:
+    """Of the straight line through (minute, megabytes), by least squares: one look into a file being written is no
+    growth. None where there are no two."""
+    mean_at, mean_mb = (sum(values) / len(samples) for values in zip(*samples, strict=True))
+    spread = sum((at - mean_at) ** 2 for at, _ in samples)
+    return 60 * sum((at - mean_at) * (mb - mean_mb) for at, mb in samples) / spread if spread else None
+
+
 def soak(folder: Path, clip: Path, healthy: int, seconds: float) -> dict[str, Any]:
     """Healthy channels among faulty sources, for long; seconds count from when all healthy ones run."""
     rows: list[dict[str, Any]] = []
@@ -105,15 +113,14 @@ def soak(folder: Path, clip: Path, healthy: int, seconds: float) -> dict[str, An
         causes = {name: status["cause"] for name, status in service.statuses().items() if name in faulty.urls}
         incidents = Counter((one["stream"], one["detector"]) for one in service.incidents())
     half = rows[len(rows) // 2 :]
-    hours = (half[-1]["minutes"] - half[0]["minutes"]) / 60
-    growth = half[-1]["resident_mb"] - half[0]["resident_mb"]
+    growth = _slope_per_hour([(row["minutes"], row["resident_mb"]) for row in half])
     shares = [(after[name] - measured[name]) / took / RATE for name in names]
     black = sum(count for (stream, detector), count in incidents.items() if detector == "video.black")
     return {
         "seconds": seconds,
         "healthy": healthy,
         "faulty": causes,
-        "mb_per_hour_second_half": round(growth / hours, 1) if hours else None,
+        "mb_per_hour_second_half": None if growth is None else round(growth, 1),
         "least_healthy_running": min((row["healthy_running"] for row in rows), default=0),
         "least_judged_share": round(min(shares), 4),
         "black_found": black,

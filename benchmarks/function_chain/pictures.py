@@ -15,9 +15,9 @@ import numpy as np
 from benchmarks.function_chain.variants import Image
 from engine.media import AudioBlock, Surface
 
-_CODECS: Final[Mapping[Image, str]] = {"jpeg": "mjpeg", "lossless": "utvideo"}
-# libav's best: quantiser 2. Huffman tables of the standard: those made to measure take longer.
-_JPEG_OPTIONS: Final = {"strict": "unofficial", "qmin": "2", "qmax": "2", "huffman": "default"}
+_CODECS: Final[Mapping[Image, str]] = {"jpeg": "mjpeg", "small": "mjpeg", "lossless": "utvideo"}
+# 2 is libav's best. Huffman tables of the standard: those made to measure take longer.
+_QUANTISERS: Final[Mapping[Image, str]] = {"jpeg": "2", "small": "8"}
 _FORMATS: Final = ("yuv420p", "yuvj420p")
 
 
@@ -62,8 +62,10 @@ class PictureWriter:
         encoder: Any = av.CodecContext.create(_CODECS[self._image], "w")
         encoder.width, encoder.height, encoder.pix_fmt = width, height, pixel_format.replace("j", "")
         encoder.time_base, encoder.thread_count = Fraction(1, 25), 1
-        if self._image == "jpeg":
-            encoder.options, encoder.color_range = _JPEG_OPTIONS, 1
+        if self._image in _QUANTISERS:
+            quantiser = _QUANTISERS[self._image]
+            encoder.options = {"strict": "unofficial", "qmin": quantiser, "qmax": quantiser, "huffman": "default"}
+            encoder.color_range = 1
         return encoder
 
 

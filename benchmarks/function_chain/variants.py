@@ -19,7 +19,7 @@ from engine.detectors import (
     video,
 )
 
-Image = Literal["jpeg", "lossless"]
+Image = Literal["jpeg", "small", "lossless"]
 _FAMILIES: Final[Mapping[str, tuple[Detector, ...]]] = {
     "picture": video.DETECTORS,
     "motion": motion.DETECTORS,
@@ -45,8 +45,8 @@ class Variant:
 
     Args:
         name: of this way.
-        image: how pictures are encoded: JPEG at the best quality of libav's encoder (41 dB and more), or Ut Video,
-            which takes a tenth of PNG's time.
+        image: how pictures are encoded: JPEG at the best quality of libav's encoder (41 dB and more) or at a lower one
+            of fewer bytes, or Ut Video, which takes a tenth of PNG's time.
         bundled: one object holds all pictures of a stream-second, instead of one object each.
         functions: names of the detectors of each detector function.
         results_in_store: detector functions write their results to the store; else they answer with them.
@@ -74,6 +74,7 @@ VARIANTS: Final[Mapping[str, Variant]] = {
         Variant(
             "jpeg", "jpeg", False, BY_FAMILY, True, "as the original: a JPEG per picture, a function per family"
         ),
+        Variant("small", "small", False, BY_FAMILY, True, "the same with JPEGs of lower quality (quantiser 8)"),
         Variant("lossless", "lossless", False, BY_FAMILY, True, "the same with pictures that lose nothing"),
         Variant(
             "lean", "lossless", True, BY_TRACK, False,

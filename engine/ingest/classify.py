@@ -22,7 +22,16 @@ import av.error
 
 from engine.errors import SourceError
 from engine.ingest.checked_http import KeptConnections, checked_connections
-from engine.ingest.url_policy import UrlPolicy, is_device, is_local, local_path, redact, resolve, scheme_of
+from engine.ingest.url_policy import (
+    UrlPolicy,
+    is_device,
+    is_local,
+    is_package_scheme,
+    local_path,
+    redact,
+    resolve,
+    scheme_of,
+)
 
 HEAD_BYTES: Final = 4096
 PLAYLIST_BYTES: Final = 4 << 20
@@ -271,6 +280,9 @@ def explain(error: Exception, url: str, stream: str, policy: UrlPolicy, timeout_
     if is_device(url):
         why = f"the device cannot be opened ({getattr(error, 'strerror', None) or error})"
         return cannot_open(stream, why, "check its name, that it is free, and that this user may open it")
+    if is_package_scheme(scheme_of(url)):
+        why = redact(getattr(error, "strerror", None) or str(error))
+        return cannot_open(stream, why, "check the address; the package that reads this scheme says what it means")
     found = _explain_network(url, stream, policy, timeout_seconds)
     if found is not None:
         return found

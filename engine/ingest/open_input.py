@@ -1,7 +1,7 @@
 """What libav reads of one input, and what it reads that through.
 
 libav opens files, and most of what comes over a network, by itself. Playlists, manifests, SRT, endless transport
-streams, and all of HTTP for callers whose addresses are restricted, come through us.
+streams, what other packages read, and all of HTTP for callers whose addresses are restricted, come through us.
 
 Belongs to the thread that opens and reads the input; `abort` may be called from any.
 """
@@ -25,6 +25,7 @@ from engine.ingest.followed_list import Body
 from engine.ingest.hls import HlsFiles
 from engine.ingest.http_files import HttpBytes, HttpFiles
 from engine.ingest.local_files import LocalFiles
+from engine.ingest.package_sources import Request, open_package_source
 from engine.ingest.raw_bytes import TAPPED_SCHEMES, FileBytes, NetworkBytes, TappedBytes
 from engine.ingest.renditions import choose, rules
 from engine.ingest.segments import Segments
@@ -34,6 +35,7 @@ from engine.ingest.url_policy import (
     UrlPolicy,
     is_device,
     is_local,
+    is_package_scheme,
     local_path,
     open_options,
     playlist_options,
@@ -144,6 +146,9 @@ class OpenInput:
             options = open_options(self._url, self._policy, av.formats_available)
         if self._hls is None and scheme == "srt":
             target = self._tap = SrtBytes(self._url, self._stream, self._policy, timeouts, self._break_off)
+        elif is_package_scheme(scheme):
+            request = Request(self._url, self._stream, self._policy, *timeouts, self._break_off)
+            target = self._tap = open_package_source(scheme, request)
         elif scheme in TAPPED_SCHEMES:
             target = self._tap = NetworkBytes(self._url, options, timeouts)
         elif self._hls is None and scheme in ("http", "https"):

@@ -63,6 +63,8 @@ class FileBytes:
 class TappedBytes(ABC):
     """A network input as a file that a demuxer reads, and whose bytes can be had a second time.
 
+    Sources of other packages (ingest/package_sources.py) are of this class too: they say what comes next, and close.
+
     Belongs to the reader's thread.
     """
 

@@ -7,8 +7,10 @@ playlist fetched over the network name any of them. Nothing is handed to it befo
 import ipaddress
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Final, Literal
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -61,6 +63,9 @@ _REFUSED_DEMUXERS: Final = frozenset(
     )
 )
 
+# Group of entry points; each one's name is a scheme.
+PACKAGE_SOURCES: Final = "avjury.sources"
+
 _SCHEME: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]*)(?=[:,])")
 _AUTHORITY: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.\-]*://)([^/?#\s@]*)@")
 _QUERY_PAIR: Final = re.compile(r"([?&;#])([^=&;#?\s'\"]+)=([^&;#\s'\"]*)")
@@ -106,6 +111,22 @@ def is_device(url: str) -> bool:
     return scheme_of(url) in _DEVICES
 
 
+@cache
+def package_schemes() -> Mapping[str, EntryPoint]:
+    """The schemes that installed packages read (ingest/package_sources.py), found once per process.
+
+    What avjury reads itself cannot be taken from it.
+    """
+    own = {"", "file", *_DEVICES, *_NETWORK}
+    found = {point.name.lower(): point for point in entry_points(group=PACKAGE_SOURCES)}
+    return {scheme: point for scheme, point in found.items() if scheme not in own}
+
+
+def is_package_scheme(scheme: str) -> bool:
+    """Whether another package reads it."""
+    return scheme in package_schemes()
+
+
 def local_path(url: str) -> str:
     """The path that a local URL names (`file:///a%20b` is not decoded: libav does not do it either)."""
     if scheme_of(url) != "file":
@@ -119,7 +140,8 @@ class UrlPolicy:
     """What one kind of caller may open.
 
     Args:
-        allow_files: local files and capture devices may be opened. Off for callers over the network.
+        allow_files: local files, capture devices, and what other packages read may be opened. Off for callers over the
+            network.
         allow_private: loopback, link-local and private addresses may be reached. On for what the operator wrote.
         schemes: allowed schemes besides plain paths and `file`.
         max_pixels: width x height above which an input is refused.
@@ -147,7 +169,7 @@ class UrlPolicy:
             if not self.allow_files:
                 raise self._refused(stream, scheme or "file")
             return
-        if scheme in _DEVICES and self.allow_files:
+        if self.allow_files and (scheme in _DEVICES or is_package_scheme(scheme)):
             return
         if scheme not in self.schemes or scheme not in _NETWORK:
             # "a:b.ts" may well be a file's name; libav, though, would take it for a protocol.
@@ -156,9 +178,8 @@ class UrlPolicy:
             self._check_address(url, stream)
 
     def _refused(self, stream: str, scheme: str) -> SourceError:
-        allowed = (["plain paths", "file", *sorted(_DEVICES)] if self.allow_files else []) + sorted(
-            self.schemes & _NETWORK.keys()
-        )
+        own = [*sorted(_DEVICES), *sorted(package_schemes())]
+        allowed = (["plain paths", "file", *own] if self.allow_files else []) + sorted(self.schemes & _NETWORK.keys())
         return SourceError(
             "scheme not allowed",
             stream=stream,
@@ -255,7 +276,8 @@ class UrlPolicy:
 
     def protocol_whitelist(self, url: str) -> str:
         """libav's `protocol_whitelist` for this input: what it and everything that it names may use."""
-        return _LOCAL if is_local(url) else _NETWORK[scheme_of(url)]
+        # What a package reads comes as bytes; nothing that lies in them may name another input.
+        return _LOCAL if is_local(url) else _NETWORK.get(scheme_of(url), "none")
 
 
 def open_options(url: str, policy: UrlPolicy, demuxers: set[str]) -> dict[str, str]:

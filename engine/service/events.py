@@ -143,10 +143,11 @@ class EventHub:
         found.sort(key=lambda event: event.number)
         return found, gone, last
 
-    def leave(self, reader: "EventReader", *, dropped: bool = False) -> None:
-        """A reader is gone."""
+    def leave(self, reader: "EventReader | None", *, dropped: bool = False) -> None:
+        """A reader is gone; None for one of what is not in the ring."""
         with self._lock:
-            self._readers.discard(reader)
+            if reader is not None:
+                self._readers.discard(reader)
             self.dropped_readers += dropped
 
     def close(self) -> None:

@@ -8,12 +8,14 @@ import pytest
 from level_seconds import second
 from running_service import running, wait_until
 
+from engine.store.schema import outbox
 from engine.verdicts import Severity
 
 CONFIG = """
 auth:
   token: a-token
   tokens: [{name: eve, role: viewer, token: v-token}, {name: olga, role: operator, token: o-token}]
+service: {api_private_addresses: true}
 streams: [{id: news, url: news.ts}, {id: films, url: films.ts}, {id: dim, url: dim.ts}]
 """
 
@@ -124,6 +126,37 @@ def test_the_wall_is_pushed_whole_and_then_what_changed(service):
         assert "news" in {tile["id"] for tile in later["tiles"]}
     service.fleet.report("news", "closed", "video.black")
     wait_until(lambda: service.parts.wall.readers == 0, 5)
+
+
+def test_the_service_itself_is_pushed_and_dead_letters_to_operators_only(service):
+    letter = {"key": "k", "sink": "pager", "grouping": "", "incident_id": "i", "change": "opened", "payload": {},
+              "state": "dead", "attempts": 9, "created_at": 1.0, "due_at": 1.0, "leased_until": 0.0,
+              "settled_at": 2.0, "error": "no answer of https://eve:word@pager/"}  # fmt: skip
+    with service.parts.store.database.write() as connection:
+        connection.execute(outbox.insert().values(**letter))
+    put(service, "news", 1)
+    told = {}
+    for token in ("v-token", "o-token"):
+        with service.client(token) as client, client.stream("GET", "/api/v1/service/events") as answer:
+            pushed = (json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: "))
+            told[token] = next(pushed)
+            if token == "o-token":
+                continue
+            assert told[token]["service"]["streams"] == 3
+            with service.client("o-token") as other:
+                late = {"id": "late", "url": "http://127.0.0.1:9/late.ts"}
+                other.post("/api/v1/streams", json=late).raise_for_status()
+                assert next(one for one in pushed if one["service"]["streams"] != 3)["service"]["streams"] == 4
+                other.delete("/api/v1/streams/late").raise_for_status()
+    assert told["v-token"]["dead_letters"] == []
+    [shown] = told["o-token"]["dead_letters"]
+    assert (shown["sink"], shown["error"]) == ("pager", "no answer of https://***@pager/")
+    [engine] = told["v-token"]["engines"]
+    assert engine["up"]
+    assert told["v-token"]["service"]["not_ready"] == {}
+    lines = told["v-token"]["metrics"]
+    assert any(line.startswith("avjury_recorder_backlog ") for line in lines)
+    assert not any('stream="' in line for line in lines)
 
 
 def test_measures_rules_and_a_backtest_of_a_stream(service):

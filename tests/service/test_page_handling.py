@@ -226,6 +226,6 @@ def test_the_system_page_says_how_busy_gpus_and_their_decoders_are(service, visi
     before = page.locator(".card.good").inner_text()
     service.fleet.state["news"] = ("stalled", time.time())
     service.fleet.listener.on_status(service.fleet.status("news"))
-    wait_until(lambda: page.locator(".card.good").inner_text() != before, 10)  # it asks every three seconds
+    wait_until(lambda: page.locator(".card.good").inner_text() != before, 10)  # a look comes every two seconds
     assert page.evaluate("document.activeElement.textContent") == "Read the configuration again"
     del service.fleet.state["news"]

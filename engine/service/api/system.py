@@ -1,24 +1,25 @@
 """The service itself: engines, configuration, letters that never arrived, health and metrics."""
 
-import os
-import resource
-from dataclasses import asdict
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import Field
+from starlette.types import Receive, Scope, Send
 
 from engine.ingest.url_policy import redact
 from engine.service.api.access import Access, route
 from engine.service.api.queries import PageQuery, page_json
+from engine.service.api.watch import EventStream
+from engine.service.auth import RANKS, Caller
 from engine.service.canary import canary_json
-from engine.service.contract import EngineStatus
+from engine.service.errors import BusyError
 from engine.service.metrics import exposition
 from engine.service.parts import Parts
+from engine.service.vital_signs import VitalSigns, engines_json, letters, service_json
 from engine.settings.section import Section
-from engine.store.records import Notice, Page, wall_text
 
 
 class ReviveBody(Section):
@@ -27,31 +28,50 @@ class ReviveBody(Section):
     ids: Annotated[list[int], Field(min_length=1, max_length=1000)]
 
 
+class _VitalSignsStream(EventStream):
+    """Looks at the service until the reader goes, takes nothing for too long, or the service ends."""
+
+    def __init__(self, parts: Parts, signs: VitalSigns, *, with_letters: bool) -> None:
+        self._signs, self._with_letters = signs, with_letters
+        super().__init__(parts.hub, None)
+
+    def _chunks(self) -> AsyncIterator[str]:
+        return self._signs.chunks(lambda: self._hub.closed, with_letters=self._with_letters)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send."""
+        self._signs.readers += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._signs.readers -= 1
+
+
 def routes(parts: Parts, access: Access) -> APIRouter:
     """The routes of the service itself."""
     router = APIRouter()
     viewer = Depends(access.role("viewer"))
     operator = Depends(access.role("operator"))
     admin = Depends(access.role("admin"))
+    signs = VitalSigns(parts)
 
     @router.get("/api/v1/engines", tags=["service"], summary="The engines, and their room", dependencies=[viewer],
                 **route("viewer"))  # fmt: skip
     def engines() -> dict[str, Any]:
-        return {"items": [_engine(engine) for engine in parts.fleet.engines()], "next": None}
+        return {"items": engines_json(parts), "next": None}
 
     @router.get("/api/v1/service", tags=["service"], summary="How the service itself is", dependencies=[viewer],
                 **route("viewer"))  # fmt: skip
     def service() -> dict[str, Any]:
-        with open("/proc/self/statm", "rb") as file:
-            resident = int(file.read().split()[1]) * resource.getpagesize()
-        return {
-            "not_ready": {part: redact(why) for part, why in parts.health.ready().items()},
-            "pid": os.getpid(),
-            "resident_bytes": resident,
-            "streams": len(parts.core.all()),
-            "history_hours": parts.core.config.service.history_hours,
-            "walls": parts.wall.readers,
-        }
+        return service_json(parts)
+
+    @router.get("/api/v1/service/events", tags=["service"], response_class=_VitalSignsStream, status_code=200,
+                summary="The same with engines, canary and what waits, pushed as it changes",
+                **route("viewer", 503))  # fmt: skip
+    async def watched(caller: Annotated[Caller, viewer]) -> _VitalSignsStream:
+        if signs.readers >= parts.core.config.service.max_event_clients:
+            raise BusyError("too many readers", why="service.max_event_clients read already", remedy="try again later")
+        return _VitalSignsStream(parts, signs, with_letters=RANKS[caller.role] >= RANKS["operator"])
 
     @router.get("/api/v1/canary", tags=["service"], summary="What is found of the defects planted into the canary",
                 dependencies=[viewer], **route("viewer"))  # fmt: skip
@@ -76,8 +96,7 @@ def routes(parts: Parts, access: Access) -> APIRouter:
     @router.get("/api/v1/dead-letters", tags=["service"], summary="Notifications that were given up",
                 dependencies=[operator], **route("operator", 503))  # fmt: skip
     def dead_letters(query: Annotated[PageQuery, Query()]) -> dict[str, Any]:
-        page = parts.store.outbox.dead_letters(limit=query.limit, cursor=query.cursor)
-        return page_json(Page(tuple(_letter(notice) for notice in page.items), page.next))
+        return page_json(letters(parts, query.limit, query.cursor))
 
     @router.post("/api/v1/dead-letters/revive", tags=["service"], summary="Try dead letters again",
                  dependencies=[operator], **route("operator", 413, 503))  # fmt: skip
@@ -106,19 +125,3 @@ def routes(parts: Parts, access: Access) -> APIRouter:
         return Response(exposition(parts.registry), media_type=CONTENT_TYPE_LATEST)
 
     return router
-
-
-def _engine(engine: EngineStatus) -> dict[str, Any]:
-    shown = asdict(engine)
-    # By stream they are in /metrics, and in each stream's own page.
-    for name in ("stream_counters", "latency_buckets", "latency_sum", "stage_buckets", "stage_sums"):
-        del shown[name]
-    return shown
-
-
-def _letter(notice: Notice) -> dict[str, Any]:
-    shown = asdict(notice)
-    shown["error"] = redact(notice.error) if notice.error else None
-    for name in ("created_at", "due_at", "settled_at"):
-        shown[name] = wall_text(shown[name])
-    return shown

@@ -21,7 +21,7 @@ class _WallStream(EventStream):
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        super().__init__(parts.hub, None)  # type: ignore[arg-type]  # it reads no events
+        super().__init__(parts.hub, None)
 
     def _chunks(self) -> AsyncIterator[str]:
         return self._parts.wall.chunks(lambda: self._parts.hub.closed)

@@ -20,17 +20,24 @@ SEND_SECONDS: Final = 20.0
 
 
 class EventStream(StreamingResponse):
-    """Sends events until the reader goes, takes nothing for too long, or the service ends."""
+    """Sends events until the reader goes, takes nothing for too long, or the service ends.
+
+    Args:
+        hub: that says when the service ends.
+        reader: of events; None for what sends others, and has `_chunks` of its own.
+    """
 
     media_type = "text/event-stream"
 
-    def __init__(self, hub: EventHub, reader: EventReader) -> None:
+    def __init__(self, hub: EventHub, reader: EventReader | None) -> None:
         self._hub = hub
         self._reader = reader
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(self._chunks(), headers=headers)
 
     def _chunks(self) -> AsyncIterator[str]:
+        if self._reader is None:
+            raise NotImplementedError
         return self._reader.chunks(HEARTBEAT_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,16 +1,16 @@
 // The service itself: whether it does its work, its engines and their room, what waits, and what failed.
 
-import { get, may, post } from "./api.js";
+import { may, post, watch } from "./api.js";
 import { button, fill, h, keyed, toast } from "./dom.js";
 import { bytes, number, percent, spoken, when } from "./format.js";
 import { session } from "./api.js";
 import { wall } from "./app.js";
 import { ORDER, shape, WORDS } from "./states.js";
 
-/** Prometheus' text as [name, {label: value}, value] rows. */
-function parsed(text) {
+/** Lines of Prometheus' text as [name, {label: value}, value] rows. */
+function parsed(lines) {
   const rows = [];
-  for (const line of text.split("\n")) {
+  for (const line of lines) {
     const match = /^([a-z_:]+)(?:\{(.*)\})? (\S+)$/.exec(line);
     if (!match) continue;
     const labels = Object.fromEntries([...(match[2] || "").matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map((m) => [m[1], m[2]]));
@@ -36,17 +36,11 @@ export async function show(main) {
   });
   // Beside what is built anew as its numbers change: a button that is moved loses the focus.
   fill(main, h("h1", {}, "System"), ready, may("admin") ? h("div", { class: "tools" }, reload) : null, h("h2", {}, "Devices and engines"), gpus, engines, h("h2", {}, "Queues"), numbers, planted, letters);
-  let over = false;
   const card = (title, ...rows) => h("section", { class: "card" }, h("h3", {}, title), h("dl", { class: "facts" }, rows.filter(Boolean).map(([k, v]) => h("div", {}, h("dt", {}, k), h("dd", {}, v)))));
   const gauge = (share, limit) => h("span", { class: "gauge" }, h("i", { class: share > limit ? "over" : "", style: { transform: `scaleX(${Math.max(0, Math.min(1, share))})` } }));
 
-  async function load() {
-    const [state, list, canary, text, dead] = await Promise.all([
-      get("service"), get("engines"), get("canary"), fetch("metrics").then((a) => (a.ok ? a.text() : "")).catch(() => ""),
-      may("operator") ? get("dead-letters", { limit: 50 }) : { items: [] },
-    ]);
-    if (over) return;
-    const rows = parsed(text);
+  function told({ service: state, engines: list, canary, metrics, dead_letters: dead }) {
+    const rows = parsed(metrics);
     const value = (name, labels = {}) => rows.filter(([n, l]) => n === name && Object.entries(labels).every(([k, v]) => l[k] === v)).reduce((sum, [, , v]) => sum + v, 0);
     const failing = Object.entries(state.not_ready);
     const counts = ORDER.map((one) => [one, [...wall.tiles.values()].filter((t) => t.state === one).length]).filter(([, n]) => n);
@@ -62,7 +56,7 @@ export async function show(main) {
       return card(`GPU ${gpu}`, ["Kernels", share(busy("avjury_gpu_utilization_ratio", gpu))], ["Decoders (NVDEC)", share(busy("avjury_gpu_nvdec_utilization_ratio", gpu))],
         ["Memory", [gauge(used / there, 0.95), ` ${bytes(used)} of ${bytes(there)}`]]);
     }));
-    fill(engines, list.items.map((e) => card(`${e.name} on ${e.device}`,
+    fill(engines, list.map((e) => card(`${e.name} on ${e.device}`,
       ["State", e.up ? `up, process ${e.pid}` : "down"], ["Load", [gauge(e.load, 0.9), ` ${percent(e.load)}`]],
       ["Streams", [gauge(e.streams / Math.max(1, e.streams + e.headroom_streams), 0.95), ` ${e.streams}, room for ${e.headroom_streams} more`]], e.detail ? ["Why", e.detail] : null,
       ["Verdict after", `${within(rows, "avjury_verdict_latency_seconds", { engine: e.name }, 0.5)} for half, ${within(rows, "avjury_verdict_latency_seconds", { engine: e.name }, 0.99)} for 99 %`], ["Memory", bytes(e.resident_bytes)], ["Waiting", `${e.queue_depth} pictures and blocks`],
@@ -79,13 +73,10 @@ export async function show(main) {
       h("table", {}, h("thead", {}, h("tr", {}, ["detector", "planted", "found", "missed", "of the last 20", "known after"].map((x) => h("th", {}, x)))), h("tbody", {}, canary.detectors.map((one) =>
         h("tr", { class: one.missed ? "bad" : "" }, h("td", {}, one.detector), h("td", {}, String(one.planted)), h("td", {}, String(one.found)), h("td", {}, String(one.missed)), h("td", {}, one.recall === null ? "-" : percent(one.recall)), h("td", {}, one.mean_seconds === null ? "-" : `${number(one.mean_seconds)} s, set ${number(one.set_seconds)} s`))))),
       Object.keys(canary.unexpected).length ? h("p", { class: "hint" }, `Told, and not planted: ${Object.entries(canary.unexpected).map(([name, count]) => `${name} (${count})`).join(", ")}`) : null] : null);
-    keyed(letters, dead.items, () => dead.items.length ? [h("div", { class: "bar" }, h("h2", {}, "Given up"), h("span", { class: "spring" }), button("Try all again", async () => {
-      await post("dead-letters/revive", { ids: dead.items.map((one) => one.id) });
-      await load();
-    })), h("table", {}, h("thead", {}, h("tr", {}, ["sink", "change", "incident", "given up", "why"].map((x) => h("th", {}, x)))), h("tbody", {}, dead.items.map((one) =>
+    keyed(letters, dead, () => dead.length ? [h("div", { class: "bar" }, h("h2", {}, "Given up"), h("span", { class: "spring" }), button("Try all again", async () => {
+      await post("dead-letters/revive", { ids: dead.map((one) => one.id) });
+    })), h("table", {}, h("thead", {}, h("tr", {}, ["sink", "change", "incident", "given up", "why"].map((x) => h("th", {}, x)))), h("tbody", {}, dead.map((one) =>
       h("tr", {}, h("td", {}, one.sink), h("td", {}, spoken(one.change)), h("td", {}, h("a", { href: `#/incidents/${one.incident_id}` }, one.payload.detector || one.incident_id)), h("td", {}, when(one.settled_at)), h("td", {}, one.error || "")))))] : null);
   }
-  await load();
-  const timer = setInterval(() => { if (!document.hidden) load().catch(() => {}); }, 3000);
-  return () => { over = true; clearInterval(timer); };
+  return watch("service/events", { service: told });
 }
