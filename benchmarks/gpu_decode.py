@@ -402,8 +402,6 @@ def run_path(device: torch.device, clip: Path, *, quick: bool, progress: Progres
     with on_a_side_stream(device):
         recorded = judge_made_surfaces(device, streams, size, seconds)
         progress.add("recorded", recorded)
-        if device.type == "cuda" and progress.has_time_for("launches", 12.0):
-            progress.add("launches_per_batch", _launches(device, size, (2, 4) if quick else (8, streams)))
         reader = reader_costs(Clip(clip), *((20, 2) if quick else ()))
         progress.add("reader", reader)
         progress.add(
@@ -417,6 +415,12 @@ def run_path(device: torch.device, clip: Path, *, quick: bool, progress: Progres
             progress.add("uploads", _uploads(device, streams, size, seconds, recorded))
         if progress.has_time_for("one_by_one", 15.0):
             progress.add("one_by_one", judge_made_surfaces(device, streams, size, seconds, graphs=False))
+        # Last, as no profiler that fails is to take the others with it.
+        if device.type == "cuda" and progress.has_time_for("launches", 12.0):
+            try:
+                progress.add("launches_per_batch", _launches(device, size, (2, 4) if quick else (8, streams)))
+            except RuntimeError as failure:
+                progress.add("launches_problem", str(failure)[:300])
     return progress.found
 
 

@@ -4,6 +4,7 @@ Run by: the engine's loop, whose part this is (engine/pipeline.py). It owns the 
 the listener's calls about what was found.
 """
 
+import logging
 import math
 import time
 from collections import deque
@@ -39,6 +40,7 @@ from engine.spec import EngineSettings
 from engine.stale_kernels import forget_stale_kernels
 from engine.verdicts import Incident, StreamSecond
 
+_log: Final = logging.getLogger(__name__)
 PROGRESS_SECONDS: Final = 0.1
 # Of live streams, the longest that may be asked for, and as much again.
 LIVE_KEPT_SECONDS: Final = 240.0
@@ -65,7 +67,9 @@ class Emitter:
         self._sync_network = sync_network_of(settings.sync_network)
         if self.device.type == "cuda":
             # Before torch makes the context: reader threads that wait for the GPU must not burn the cores.
-            wait_by_blocking(self.device.index or 0)
+            why_not = wait_by_blocking(self.device.index or 0)
+            if why_not:
+                _log.warning("%s: threads that wait for the GPU take a core each: %s", self.device, why_not)
         self.counters = EngineCounters()
         self.outcomes: dict[str, Outcome] = {}
         self._listener: Listener = listener or Silent()

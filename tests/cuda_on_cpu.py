@@ -7,6 +7,7 @@ read-only. What a recording refuses is refused by tests/recorded_ops.py. Kernels
     with cuda_on_cpu() as gpu:
         ...
     gpu.on_default_stream  # what was launched there, which nothing should be
+    gpu.pageable  # uploads that should not wait, and do
 
 Streams do nothing: everything is done at once, so no race shows.
 """
@@ -206,10 +207,13 @@ class OnCpu(TorchFunctionMode):
         if name == "__set__":
             return func(*args)
         if name == "pin_memory":
+            own.pinned = True
             return own
         if name == "is_pinned":
             return False
-        kwargs.pop("pin_memory", None)
+        pinned = bool(kwargs.pop("pin_memory", False))
+        if kwargs.get("non_blocking") and self._from_pageable(name, args):
+            self.log.pageable.append(resolve_name(func))
         asked_there = any(map(_means_gpu, (*args, *kwargs.values())))
         asked_here = any(map(_means_host, (*args, *kwargs.values()))) or name == "cpu"
         given = list(_tensors((*args, *kwargs.values())))
@@ -245,7 +249,22 @@ class OnCpu(TorchFunctionMode):
             result = result.clone()  # another memory
         if name in ("copy_", "__setitem__") or (name.endswith("_") and not name.endswith("__")):
             return result
+        if pinned:
+            result.pinned = True
         return _marked(result, on_device)
+
+    @staticmethod
+    def _from_pageable(name, args):
+        """Whether this uploads memory that is not page-locked, which waits although it was asked not to."""
+        source = args[1] if name == "copy_" else args[0]
+        target_there = is_there(args[0]) if name == "copy_" else any(map(_means_gpu, args[1:]))
+        if not target_there or is_there(source):
+            return False
+        while source is not None:
+            if getattr(source, "pinned", False):
+                return False
+            source = source._base
+        return True
 
     @staticmethod
     def _property(func, args):
@@ -275,7 +294,7 @@ def _of_array(interface):
 @contextmanager
 def cuda_on_cpu(capability=(9, 0)):
     """torch has one GPU for as long as this lasts, in this thread and in those that are started meanwhile."""
-    log = SimpleNamespace(on_default_stream=[], to_host=0)
+    log = SimpleNamespace(on_default_stream=[], to_host=0, pageable=[])
     generator, run = torch.Generator, threading.Thread.run
 
     move = torch.nn.Module.to

@@ -57,6 +57,7 @@ def test_launches_per_batch_are_few_and_do_not_grow_with_streams(monkeypatch):
         few, measure = counted(1, 70, 36)
         many, _ = counted(4, 70, 36)
     assert gpu.on_default_stream == []
+    assert gpu.pageable == []
     assert measure.replays == 69
     assert measure.sound_replays == 23
     assert measure.network.replays >= 8

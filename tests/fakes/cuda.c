@@ -46,8 +46,23 @@ int cuDeviceGetCount(int *n)
 }
 int cuDeviceGetPCIBusId(char *s, int n, int d) { snprintf(s, n, "0000:%d:00.0", 17 + d); return 0; }
 int cuDeviceGetName(char *s, int n, int d) { snprintf(s, n, "Fake GPU"); return 0; }
-int cuDevicePrimaryCtxSetFlags_v2(int d, unsigned flags) { return fails("cuDevicePrimaryCtxSetFlags_v2"); }
-int cuDevicePrimaryCtxRetain(void **c, int d) { *c = (void *)0xC0DE; return fails("cuDevicePrimaryCtxRetain"); }
+static unsigned primary_flags;
+static int primary_active;
+int cuDevicePrimaryCtxSetFlags_v2(int d, unsigned flags) {
+    if (primary_active) return 708;  /* CUDA_ERROR_PRIMARY_CONTEXT_ACTIVE */
+    primary_flags = flags;
+    return fails("cuDevicePrimaryCtxSetFlags_v2");
+}
+int cuDevicePrimaryCtxRetain(void **c, int d) {
+    primary_active = 1;
+    *c = (void *)0xC0DE;
+    return fails("cuDevicePrimaryCtxRetain");
+}
+int cuDevicePrimaryCtxGetState(int d, unsigned *flags, int *active) {
+    *flags = primary_flags;
+    *active = primary_active;
+    return 0;
+}
 int cuDevicePrimaryCtxRelease_v2(int d) { return 0; }
 int cuCtxCreate_v2(void **c, unsigned flags, int d) { *c = (void *)0xBEEF; return 0; }
 int cuCtxDestroy_v2(void *c) { return 0; }
