@@ -358,6 +358,7 @@ def running(folder: Path, environment: Mapping[str, str], engines: int | None = 
                       more=more, engines=engines, environment=environment)  # fmt: skip
         ends.callback(fleet.close)
         fleet.start()
+        until(lambda: origin.connections, LIMIT_SECONDS, "the sender has told of who asked it")
         yield Bench(fleet, server, relay, origin, receiver, min(at for _, at in origin.connections))
 
 

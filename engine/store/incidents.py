@@ -8,7 +8,7 @@ part, the incident and the notices that the change causes, so that a process kil
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, tuple_, update
 
@@ -36,6 +36,9 @@ MAINTENANCE = "maintenance"
 
 Route = Callable[[IncidentRecord, Change], Iterable[Delivery]]
 """Who is to be told of a change."""
+
+# Between what two engines tell of one stream, by how much a later report may be dated before an earlier one.
+_OUT_OF_ORDER_SECONDS: Final = 10.0
 
 
 class Incidents:
@@ -398,7 +401,9 @@ class Incidents:
                 incident_parts.c.session == session,
             )
         ).scalar()
-        gap = abs(now - last.closed_at) if end is None else incident.start - end
+        gap = now - last.closed_at if end is None else incident.start - end
+        if end is None and not -_OUT_OF_ORDER_SECONDS <= gap < 0.0:
+            gap = abs(gap)  # else it was open when this one began: where engines take over, that is told late
         return str(last.id) if gap <= self._damping_seconds else None
 
     def _close_part(

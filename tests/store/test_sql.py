@@ -108,6 +108,17 @@ def test_what_comes_back_within_ten_seconds_is_the_same_incident(store, start, i
     assert len(store.incidents.list().items) == incidents
 
 
+@pytest.mark.parametrize(("before", "incidents"), [(0.5, 1), (10.0, 1), (11.0, 2), (3600.0, 2), (-1.0, 2)])
+def test_what_another_engine_saw_begin_before_the_last_one_had_ended_is_the_same_incident(url, before, incidents):
+    # A wall clock that was set back by an hour makes no such thing of it.
+    store = Store(url, damping_seconds=0.0)
+    store.incidents.record(freeze("a", 1.0), "opened", session="one", at=5000.0)
+    store.incidents.record(freeze("a", 1.0, 3.0), "closed", session="one", at=5020.0)
+    store.incidents.record(freeze("a", 9.0), "opened", session="two", at=5020.0 - before)
+    assert len(store.incidents.list().items) == incidents
+    store.close()
+
+
 def test_orphans_are_closed_and_told(store, clock):
     store.incidents.record(freeze("a", 1.0), "opened")
     clock.now += 30
