@@ -57,7 +57,7 @@ def routes(service):
     return found
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(TEXTS, st.sampled_from(["news", "none", "%00", "a" * 300, "..%2f.."]))
 @example('{"id": "x", "url": "http://192.0.2.1/x.ts", "priority": NaN}', "news")
 @example("[" * 5000, "news")
@@ -76,7 +76,7 @@ ASKED = ["limit", "cursor", "stream", "state", "detector", "since", "until", "fr
 ANSWERS = st.one_of(st.text(max_size=30), st.integers().map(str), st.floats().map(str))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.dictionaries(st.sampled_from(ASKED), ANSWERS, max_size=4))
 @example({"cursor": "AAAA", "limit": "0"})
 @example({"since": "1e999"})
