@@ -68,7 +68,7 @@ audit: $(READY)
 	build/audit/bin/python -m pip install -q -c constraints.txt 'pip-audit>=2.9' 'cyclonedx-bom>=7'
 	build/audit/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON \
 	  -o build/sbom.json $(BIN)/python
-	build/audit/bin/pip-audit --no-deps --disable-pip --progress-spinner off $(AUDIT_OPTIONS) -r constraints.txt
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off $(AUDIT_OPTIONS) -r constraints.txt
 
 # container-requirements.txt: the images' packages with the hashes of their files. After a change of constraints.txt.
 .PHONY: hashes

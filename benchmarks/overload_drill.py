@@ -20,7 +20,7 @@ from benchmarks.harness import RESULTS, parser, say, show_children_this_tree, wr
 from benchmarks.live.service import SIZES, Origin, Receiver, Service, make_channel
 from benchmarks.records import newest
 
-PRIORITIES: Final = {"low": -50, "usual": 0, "high": 50}
+PRIORITIES: Final = {"low": 20, "usual": 50, "high": 80}
 TIMES: Final = 3
 SETTLED_SHARE: Final = 1 / 3  # of the drill, its end, over which what was kept is told
 

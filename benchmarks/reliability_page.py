@@ -76,11 +76,11 @@ def _mutations(folder: Path) -> Iterator[str]:
     said = json.loads(path.read_text(encoding="utf-8"))["figures"]
     grown = said["growth"]
     yield f"- {said['decoded']:,} were decoded and {said['judged']:,} judged, of {said['clips']} clips ({path.stem})."
-    yield f"- Processes that died: {len(said['deaths'])}. That hung: {len(said['hangs'])}. Errors that are not ours: "
-    yield f"  {len(said['unexpected'])}."
+    died, hung, unexpected = (len(said[name]) for name in ("deaths", "hangs", "unexpected"))
+    yield f"- Processes that died: {died}. Processes that hung: {hung}. Errors that are not ours: {unexpected}."
     if grown is not None:
-        yield f"- Memory of the process: {grown['middle_mb']:g} MB half way, {grown['end_mb']:g} MB at the end, over "
-        yield f"  {grown['clips_between']:,} clips."
+        between = f"{grown['middle_mb']:g} MB half way, {grown['end_mb']:g} MB {grown['clips_between']:,} clips later"
+        yield f"- Memory of the process that decodes: {between}."
 
 
 def page(folder: Path) -> str:

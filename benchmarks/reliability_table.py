@@ -327,7 +327,14 @@ ROWS: Final = (
     _row(
         "bad inputs", "pickled weights", "a pickle", "refused", "models/test_artifact_net.py::test_a_pickle_is_refused"
     ),
-    _row("bad inputs", "strangers' bytes", "draws", "an error of ours, or nothing", "faults/test_strangers.py"),
+    _row(
+        "bad inputs",
+        "strangers' bytes",
+        "draws",
+        "an error of ours, or nothing",
+        "faults/test_strangers.py",
+        "faults/test_api_bodies.py",
+    ),
     _row(
         "security",
         "an ingest process that is taken over",

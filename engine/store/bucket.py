@@ -175,7 +175,7 @@ class _Ranges:
         self.closed = True
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """The first line of a third party's text, without addresses' secrets."""
     text = " ".join(str(error).split()) or type(error).__name__
     text = re.sub(r"\s*Debug source:.*", "", text)
