@@ -187,6 +187,28 @@ def test_a_new_stream_is_tested_before_it_is_saved(service, visit, tmp_path):
         thread.join(10)
 
 
+def test_a_stream_is_edited_and_what_was_taken_out_is_gone(service, visit):
+    black = {"black_min_duration": 1, "picture_black_ratio_th": 0.9}
+    body = {"id": "edited", "url": "http://127.0.0.1:9/e.ts", "labels": {"region": "eu", "team": "a"},
+            "detectors": {"video.black": black, "video.blur": False}}  # fmt: skip
+    with service.client() as client:
+        assert client.post("/api/v1/streams", json=body).status_code == 201
+        page = visit(service)
+        go(page, service, "streams/edited")
+        page.click("a:has-text('Edit')")
+        page.wait_for_selector("h1:has-text('Edit edited')")
+        page.fill("label:has(span:text-is('Priority')) input", "80")
+        page.fill("label:has(span:text-is('Labels')) textarea", "region=us")
+        page.fill("label:has(span:text-is('Detectors')) textarea", '{"video.black": {"black_min_duration": 3}}')
+        page.click("button:has-text('Save')")
+        page.wait_for_selector(".toast.good")
+        kept = client.get("/api/v1/streams/edited").json()
+        assert (kept["priority"], kept["labels"]) == (80, {"region": "us"})
+        assert kept["detectors"] == {"video.black": {"black_min_duration": 3}}
+        page.close()
+        client.delete("/api/v1/streams/edited")
+
+
 def test_the_threshold_is_moved_by_its_line(service, visit):
     put(service, "films", 60, black_ratio=0.6)
     page = visit(service, viewport={"width": 1300, "height": 1000})

@@ -4,6 +4,14 @@ import { call, encoded, get, post } from "./api.js";
 import { button, field, fill, h, select, toast } from "./dom.js";
 import { number } from "./format.js";
 
+/** The merge patch from one object to another: it keeps what it does not name, so what was taken out is named as null. */
+function merge(before, after) {
+  const holds = (value) => value !== null && typeof value === "object";
+  return Object.fromEntries([...new Set([...Object.keys(before), ...Object.keys(after)])].map((key) => [
+    key, !(key in after) ? null : holds(before[key]) && holds(after[key]) ? merge(before[key], after[key]) : after[key],
+  ]));
+}
+
 export async function show(main, id) {
   const [profiles, stream] = await Promise.all([get("profiles"), id ? get(`streams/${encoded(id)}`) : null]);
   const now = stream || { id: "", url: "", channel: null, profile: null, priority: 50, rendition: "best", reference: null, labels: {}, detectors: {} };
@@ -54,9 +62,7 @@ export async function show(main, id) {
   async function save() {
     const wanted = value();
     if (id) {
-      // A merge patch keeps what it does not name: what was taken out is named as null.
-      const gone = (before, after) => Object.fromEntries(Object.keys(before).filter((key) => !(key in after)).map((key) => [key, null]));
-      await call("PATCH", `streams/${encoded(id)}`, { ...wanted, labels: { ...gone(now.labels, wanted.labels), ...wanted.labels }, detectors: { ...gone(now.detectors, wanted.detectors), ...wanted.detectors } });
+      await call("PATCH", `streams/${encoded(id)}`, { ...wanted, labels: merge(now.labels, wanted.labels), detectors: merge(now.detectors, wanted.detectors) });
     } else {
       await post("streams", wanted);
     }
