@@ -186,7 +186,7 @@ def test_a_live_transport_stream_is_read_in_the_other_process_with_its_bytes(cli
         sender.kill()
         kit.wait(lambda: ("live", "opened", "stream.stall", None) in kit.heard.incidents, 10)
         assert kit.heard.report("live").state in ("running", "stalled")
-        kit.wait(lambda: kit.state("live") == "stalled", 5)
+        kit.wait(lambda: kit.state("live") == "stalled", 30)  # a busy machine may have told another stall before
         assert "video.freeze" not in kit.found("live")
 
 
