@@ -29,8 +29,8 @@ WIDE = {
     "_judge_kernel": 11,  # three pairs of a detector's columns and three of its rule's, five of its state's
 }
 ISSUED_FOR = (75, 86, 89, 90)
-# Bytes of a thread that may not fit in registers on other architectures than sm_90: none of the kernels that run for every
-# picture or block of sound.
+# Bytes of a thread that may not fit in registers on other architectures than sm_90; none of the kernels that are wide
+# or have blocks by architecture.
 MOST_STACK = 512
 
 
