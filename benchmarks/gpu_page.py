@@ -229,8 +229,8 @@ def _block_lines() -> Iterator[str]:
             )
     yield from (
         "",
-        "The others have one size everywhere. None of them leaves anything of a thread on the stack on any of these",
-        "architectures; a test refuses that. The same test counts loads of 16 bytes of a thread, where rows are",
+        "The others have one size everywhere. On sm_90 none of them leaves anything of a thread on the stack, nor do",
+        "those of the table anywhere. A test refuses that, and counts loads of 16 bytes of a thread, where rows are",
         "aligned: in `frame_stats`, `tile_stats`, `to_network`, `audio_stats`, `sound_features` and `judge`. Why the",
         "others load less at a time is in decision 0090.",
     )

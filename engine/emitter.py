@@ -179,8 +179,6 @@ class Emitter:
 
         def take(surface: Surface, damage: Tensor) -> None:
             picture = painted_there(surface, damage, network.point)
-            if picture is None:
-                return  # it was damaged for one picture alone
             if self.settings.thumbnails:
                 stream.maps[incident.id] = lambda: encode(picture)
             if recorder is not None:

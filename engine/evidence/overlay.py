@@ -31,8 +31,8 @@ def overlay(surface: Surface, damage: npt.NDArray[np.float32], point: float) -> 
     return encode(painted(small_picture(surface, WIDTH), torch.from_numpy(damage), size, point))
 
 
-def painted_there(surface: Surface, damage: Tensor, point: float) -> Tensor | None:
-    """A small picture of a GPU's surface with the map over it, on the GPU and complete; None where no tile is damaged.
+def painted_there(surface: Surface, damage: Tensor, point: float) -> Tensor:
+    """A small picture of a GPU's surface with the map over it, on the GPU and complete.
 
     Args:
         surface: the picture, not yet released.
@@ -43,8 +43,6 @@ def painted_there(surface: Surface, damage: Tensor, point: float) -> Tensor | No
     beside.wait_stream(torch.cuda.current_stream(damage.device))
     picture = small_picture_there(surface, WIDTH)
     with torch.cuda.stream(beside):
-        if not bool((damage >= point).any()):
-            return None
         found = painted(picture, damage, (surface.height, surface.width), point)
     beside.synchronize()
     return found

@@ -19,18 +19,14 @@ from unittest import mock
 from cuda_on_cpu import cuda_on_cpu
 
 from engine.evidence.recorder import EvidenceSettings
-from engine.level_columns import unpack_levels
-from engine.listener import Silent
-from engine.measure import listening, network
+from engine.measure import network
 from engine.pipeline import Engine, check
-from engine.spec import AudioNetworkSettings, EngineSettings, NetworkSettings, StreamSpec
+from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 
 network.CUDA_BATCH = 4  # 64 pieces at a time take a CPU long
-listening.CUDA_BATCH = 2
-evidence, engines, levels = [], [], {}
+evidence, engines = [], []
 settings = EngineSettings(
     device="cuda:0", thumbnails=True, levels=True, network=NetworkSettings(pictures_per_second=2.0, judges=True),
-    audio_network=AudioNetworkSettings(windows_per_second=1.0),
     evidence=EvidenceSettings(clips=False, patient=True),
 )
 specs = [
@@ -38,11 +34,6 @@ specs = [
     StreamSpec("software", %r, {"video.black": {"black_min_duration": 0.5}, "audio.silence": {"duration": 1.0}}),
 ]
 run = Engine._run
-
-
-class Seconds(Silent):
-    def on_second(self, second):
-        levels.setdefault(second.stream, []).append("network_sound" in unpack_levels(second.levels))
 
 
 def watched(engine):
@@ -53,8 +44,7 @@ def watched(engine):
 
 
 with cuda_on_cpu() as gpu, mock.patch.object(Engine, "_run", watched):
-    kept = lambda incident, kind, content: evidence.append([kind, len(content)])
-    found = check(specs, settings, Seconds(), evidence=kept)
+    found = check(specs, settings, evidence=lambda incident, kind, content: evidence.append([kind, len(content)]))
 engine, on_default = engines
 print(json.dumps({
     "decoders": [outcome.summary.decoder for outcome in found],
@@ -66,7 +56,6 @@ print(json.dumps({
     "replays": [engine._measure.replays, engine._measure.sound_replays, engine._measure.network.replays],
     "problem": engine._measure.graph_problem,
     "evidence": evidence,
-    "network_sound": levels,
 }))
 """
 
@@ -91,8 +80,6 @@ def test_an_engine_runs_as_on_a_gpu_and_finds_what_the_cpu_finds(over_fake_drive
     assert ["video.black", 1.0, 3.04] in found["incidents"]
     assert min(found["thumbnails"]) >= 1
     assert {"thumbnail", "series"} <= {kind for kind, size in found["evidence"] if size}
-    # Two seconds have to be there before it listens.
-    assert found["network_sound"] == {"nvdec": [False, False, True, True], "software": [False, False, True, True]}
     assert found["on_default"] == []
     assert found["problem"] == ""
     assert min(found["replays"]) > 0
