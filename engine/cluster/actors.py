@@ -42,6 +42,8 @@ ANSWER_SECONDS: Final = 1.5
 _LOOK_SECONDS: Final = 2.0
 _SCALE_SECONDS: Final = 10.0
 _FORGET_SECONDS: Final = 60.0
+# Longer than an engine takes to start on a machine that has too much to do.
+_STUCK_SECONDS: Final = 300.0
 _REPLACE_SECONDS: Final = 20.0
 
 log = logging.getLogger(__name__)
@@ -181,7 +183,7 @@ class CoordinatorActor:
                 log.info("engine %s is gone for good, and waited for no more", name)
                 _end_actor(name)
                 owners.forget(name)
-            elif _has_room(config) and not _answers(name):
+            elif now - self._missing[name] > _STUCK_SECONDS and _has_room(config) and not _answers(name):
                 # Ray has been seen to leave an actor waiting for ever that died while its head came back.
                 log.warning("engine %s waits for room though there is some, and is started anew", name)
                 _end_actor(name)
@@ -360,7 +362,7 @@ def _answers(name: str) -> bool:
     if handle is None:
         return False
     try:
-        ray.get(handle.pid.remote(), timeout=ANSWER_SECONDS)
+        ray.get(handle.pid.remote(), timeout=_REPLACE_SECONDS)
     except ray.exceptions.RayError:
         return False
     return True
