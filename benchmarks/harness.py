@@ -77,13 +77,15 @@ def quantiles(samples: Sequence[float]) -> dict[str, Any]:
 def counted(figures: Any) -> dict[str, Any]:
     """What a run's figures are of.
 
-    Returns: the length of each list and each whole number that stands on top or in a part, and the fewest and the most
-        samples of any quantiles.
+    Returns: the length of each list and each whole number that stands on top or in a part (where there is none, how
+        many things the parts name), and the fewest and the most samples of any quantiles.
     """
     found: dict[str, Any] = _lengths(figures)
     for name, value in figures.items():
         if isinstance(value, Mapping) and (inside := _lengths(value)):
             found[name] = inside
+    if not found:  # figures of named things, as of architectures
+        found = {name: len(value) for name, value in figures.items() if isinstance(value, Mapping)}
     repeats = sorted(_repeats(figures))
     if repeats:
         found["samples_of_a_quantile"] = {"fewest": repeats[0], "most": repeats[-1]}

@@ -71,9 +71,12 @@ class JudgedStream:
         self._mark_absent_track(incident)
         said = self.causes.get(detector(incident.detector).column, ())
         incident.cause = next((cause for at, cause in said if at >= incident.start), incident.cause)
+        decided_at = incident.decided_at
         if incident.detector == "stream.stall":
             incident.cause = self.reader.progress.cause
-        self.coverage.opened(incident.detector, incident.start, incident.severity, incident.decided_at)
+            # Nothing is judged while it lasts, so its seconds wait for it, and what they say hangs on nobody's timing.
+            decided_at = None
+        self.coverage.opened(incident.detector, incident.start, incident.severity, decided_at)
 
     def _mark_absent_track(self, incident: Incident) -> None:
         """A track that the input never had is worth a word, not an alarm: plenty of inputs have none on purpose.

@@ -94,7 +94,8 @@ class LiveKit:
 
     def start_reader(self) -> None:
         """A new ingest process, linked under the name of the last one."""
-        self.reader: Child = Child("reader", "engine.ingest.process", IngestSays, 64, lambda: None)
+        arguments = ("--open-files",)  # its sources are wherever a test has them
+        self.reader: Child = Child("reader", "engine.ingest.process", IngestSays, 64, lambda: None, arguments)
         self.link()
 
     def link(self) -> None:

@@ -299,13 +299,8 @@ def follow(
         begin = 100 * count
         if count == 0:
             click = place = 0.0
-<<<<<<< HEAD
-        beside_another = count > 1 and click > 0 and _differs(run[-3], row, stepped)
-        columns += [0.0 if beside_another else click, place - 4812, place - 4788]
-=======
         is_edge = count > 1 and click > 0 and _differs(run[-3], row, stepped)
         columns += [0.0 if is_edge else click, place - 4812, place - 4788]
->>>>>>> h3s
         click = 0.0 if row[23] > 0 and _beside_gap(envelope, begin, row[24]) else row[23]
         place, stepped = row[24], _level_steps(envelope, begin, row[24])
         longest = 1000 * longest_gap_seconds

@@ -33,7 +33,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def clip(folder):
-    return encode(folder / "clip.ts", 4)
+    # Without colour: a threshold of 1 makes every picture black, but no colourful one.
+    return encode(folder / "clip.ts", 4, drawn="hue=s=0")
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def judge(path, slates):
 @pytest.mark.parametrize(("crf", "size"), [("23", (WIDTH, HEIGHT)), ("38", (640, 270))])
 def test_a_slate_is_told_from_its_first_picture_to_its_last_and_not_also_as_a_freeze(tmp_path, crf, size):
     slate = read_slate("board", save(tmp_path / "board.png", slate_picture(1280, 720)))
-    clip = film(tmp_path / "clip.mp4", 2, 6, crf=crf, size=size)
+    clip = film(tmp_path / "clip.mp4", 2, 6, seconds=7, crf=crf, size=size)  # two soft seconds after it are a blur
     assert judge(clip, [slate]) == [("video.slate", 2.0, 6.0)]
 
 
