@@ -313,18 +313,31 @@ def _tone(row, state, count, level, out):
 
 
 @_jit
-def _beside_gap(both, place):
-    """Whether one side of a place is a gap and the other is not: then it is the gap's edge and no click."""
+def _peaks_beside(both, place, before_near, after_near):
+    """The highest peaks before a place and after it, within `_DELAY` bins.
+
+    Args:
+        both: (2 * ENVELOPE_BINS,) peaks of the block before and of this one, full scale 1.
+        place: samples from the beginning of this block; below 0 in the one before.
+        before_near, after_near: bins next to it that are left out on each side.
+    """
     middle = ENVELOPE_BINS + place / ENVELOPE_BIN
     before = after = 0.0
     for k in range(int(middle) - _DELAY - 1, int(middle) + _DELAY + 2):
         if not 0 <= k < 2 * ENVELOPE_BINS:
             continue
         distance = k - middle
-        if -_DELAY < distance < -2:
+        if -_DELAY < distance < -before_near:
             before = max(before, both[k])
-        elif 1 < distance < _DELAY:
+        elif after_near < distance < _DELAY:
             after = max(after, both[k])
+    return before, after
+
+
+@_jit
+def _beside_gap(both, place):
+    """Whether one side of a place is a gap and the other is not: then it is the gap's edge and no click."""
+    before, after = _peaks_beside(both, place, 2, 1)
     louder, quieter = max(before, after), min(before, after)
     beside = quieter < _GAP_LEVELS[0] <= louder
     for which in range(1, _DEEP):  # what fills these may be a pause as well
@@ -335,16 +348,7 @@ def _beside_gap(both, place):
 @_jit
 def _level_steps(both, place):
     """Whether the peaks of some milliseconds before a place and after it differ."""
-    middle = ENVELOPE_BINS + place / ENVELOPE_BIN
-    before = after = 0.0
-    for k in range(int(middle) - _DELAY - 1, int(middle) + _DELAY + 2):
-        if not 0 <= k < 2 * ENVELOPE_BINS:
-            continue
-        distance = k - middle
-        if -_DELAY < distance < -_ACROSS_NEAR:
-            before = max(before, both[k])
-        elif _ACROSS_NEAR < distance < _DELAY:
-            after = max(after, both[k])
+    before, after = _peaks_beside(both, place, _ACROSS_NEAR, _ACROSS_NEAR)
     return min(before, after) > 0.0 and max(before, after) >= _ACROSS_STEP * min(before, after)
 
 
