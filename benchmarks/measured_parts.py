@@ -220,9 +220,10 @@ def soak(record: Record) -> Lines:
     of = record["figures"]["soak"]
     rows = of["rows"]
     loads = [row["load"] for row in rows]
+    flapping = "come and go, are corrupt, " if "flaps" in of["faulty"] else ""
     yield (
         f"{of['seconds'] / 60:.0f} minutes, {of['healthy']} healthy channels among {len(of['faulty'])} sources that "
-        "refuse, are not there, are no media, send garbage, send nothing, or end at once; "
+        f"refuse, are not there, are no media, send garbage, send nothing, {flapping}or end at once; "
         f"{machine(record)}, load {min(loads):g} to {max(loads):g} meanwhile."
     )
     yield (

@@ -8,7 +8,8 @@ a receiver of webhooks here. Every channel plays one clip in which the picture i
 - *Latency*: from the moment at which the picture was sent that makes the black last for its set duration, to the
   webhook's arrival, with 50 % and 90 % of the sustained channels.
 - *Memory*: of all the service's processes, by number of channels; and after adding and removing one a thousand times.
-- *Soak* (`--soak-seconds`): healthy channels among sources that refuse, are not there, hang, end, or are no media.
+- *Soak* (`--soak-seconds`): healthy channels among sources that refuse, are not there, hang, end, come and
+  go, are corrupt, or are no media.
 
 All of it is one record. A part that fails is recorded as failed, the others are run all the same, and the command ends
 with 1.
@@ -87,7 +88,7 @@ def soak(folder: Path, clip: Path, healthy: int, seconds: float) -> dict[str, An
     rows: list[dict[str, Any]] = []
     names = [f"c{index}" for index in range(healthy)]
     long = loop_clip(clip, folder / "soak.ts", seconds + 2 * READY_SECONDS)  # none of them ends before the soak does
-    with running(folder, long) as (service, origin, receiver), contextlib.closing(FaultySources()) as faulty:
+    with running(folder, long) as (service, origin, receiver), contextlib.closing(FaultySources(clip)) as faulty:
         for name, url in {**{name: origin.url(name) for name in names}, **faulty.urls}.items():
             if not service.add(name, url):
                 raise RuntimeError(f"no room for {name}")
@@ -113,7 +114,9 @@ def soak(folder: Path, clip: Path, healthy: int, seconds: float) -> dict[str, An
         causes = {name: status["cause"] for name, status in service.statuses().items() if name in faulty.urls}
         incidents = Counter((one["stream"], one["detector"]) for one in service.incidents())
     half = rows[len(rows) // 2 :]
-    growth = _slope_per_hour([(row["minutes"], row["resident_mb"]) for row in half])
+    growth, handles, threads = (
+        _slope_per_hour([(row["minutes"], row[name]) for row in half]) for name in ("resident_mb", "handles", "threads")
+    )
     shares = [(after[name] - measured[name]) / took / RATE for name in names]
     black = sum(count for (stream, detector), count in incidents.items() if detector == "video.black")
     return {
@@ -121,6 +124,9 @@ def soak(folder: Path, clip: Path, healthy: int, seconds: float) -> dict[str, An
         "healthy": healthy,
         "faulty": causes,
         "mb_per_hour_second_half": None if growth is None else round(growth, 1),
+        "handles_per_hour_second_half": None if handles is None else round(handles, 1),
+        "threads_per_hour_second_half": None if threads is None else round(threads, 1),
+        "most_zombies": max((row["zombies"] for row in rows), default=0),
         "least_healthy_running": min((row["healthy_running"] for row in rows), default=0),
         "least_judged_share": round(min(shares), 4),
         "black_found": black,

@@ -235,9 +235,13 @@ class Service:
     def cost(self) -> dict[str, float]:
         """What all its processes hold together."""
         parent = psutil.Process(self._process.pid)
-        total = {"resident_mb": 0.0, "handles": 0.0, "threads": 0.0, "cpu_seconds": 0.0, "processes": 0.0}
+        total = {"resident_mb": 0.0, "handles": 0.0, "threads": 0.0, "cpu_seconds": 0.0, "processes": 0.0,
+                 "zombies": 0.0}  # fmt: skip
         for process in (parent, *parent.children(recursive=True)):
             with contextlib.suppress(psutil.NoSuchProcess):
+                if process.status() == psutil.STATUS_ZOMBIE:
+                    total["zombies"] += 1
+                    continue
                 total["resident_mb"] += process.memory_full_info().uss / MEGABYTE
                 total["handles"] += process.num_fds()
                 total["threads"] += process.num_threads()
