@@ -86,3 +86,20 @@ def test_no_question_is_too_strange(service, query):
         for path in ("/api/v1/streams", "/api/v1/incidents", "/api/v1/streams/news/seconds"):
             answer = client.get(path, params={key: value for key, value in query.items() if value.isprintable()})
             assert answer.status_code < 500 or answer.status_code == 503, (path, query, answer.text)
+
+
+# What schemathesis found once (test_openapi.py).
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("/api/v1/streams", b"O\xe1u=\xffTiZ"),
+        ("/api/v1/streams/news/mute", b'{"seconds": 5e-324}'),
+        ("/api/v1/dead-letters/revive", b'{"ids": [9223372036854775808]}'),
+        ("/api/v1/dead-letters/revive", b'{"ids": [-1]}'),
+    ],
+)
+def test_a_body_that_cannot_be_meant_is_told_as_wrong(service, path, content):
+    with service.client(TOKEN) as client:
+        answer = client.post(path, content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["what"]

@@ -1,6 +1,6 @@
 """Who may call a route: `Depends(access.role("operator"))`. Every route under /api has one; a test holds that."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -64,8 +64,14 @@ class Access:
         )
 
 
-def route(role: Role, *statuses: int) -> dict[str, Any]:
-    """What every route declares: who may call it, and which errors it answers with besides 401, 403 and 422."""
+def route(role: Role, *statuses: int, more: Mapping[int, str] | None = None) -> dict[str, Any]:
+    """What every route declares: who may call it, and which errors it answers with besides 401, 403, 422 and 429.
+
+    Args:
+        role: the lowest that may call it.
+        statuses: of its errors.
+        more: other answers that are no errors, by status.
+    """
     texts = {401: "No token, or a wrong one.", 403: "The caller's role is below.", 404: "There is none.",
              409: "What is there does not allow it.", 413: "The request is too large.",
              422: "The request is wrong.", 429: "Too many requests, or wrong tokens; see Retry-After.",
@@ -73,6 +79,9 @@ def route(role: Role, *statuses: int) -> dict[str, Any]:
     return {
         "openapi_extra": {"x-role": role},
         "responses": {
-            status: {"model": ErrorBody, "description": texts[status]} for status in (401, 403, 422, 429, *statuses)
+            **{
+                status: {"model": ErrorBody, "description": texts[status]} for status in (401, 403, 422, 429, *statuses)
+            },
+            **{status: {"description": text} for status, text in (more or {}).items()},
         },
     }

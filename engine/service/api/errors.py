@@ -115,6 +115,8 @@ def _body_model(request: Request) -> type[BaseModel] | None:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:  # FastAPI's word for a body that is no text at all
+        return answer(422, "wrong request", "the body is not valid JSON", "send a JSON document in UTF-8")
     if error.status_code in _HTTP:
         return http_answer(error.status_code, dict(error.headers or {}))
     return answer(error.status_code, "wrong request", str(error.detail), "see /docs", dict(error.headers or {}))

@@ -36,7 +36,7 @@ class ProbeBody(Section):
 class MuteBody(Section):
     """For how long nobody is told of a stream's incidents."""
 
-    seconds: Annotated[float, Field(gt=0, le=366 * 86400, description="up to a year, in seconds")]
+    seconds: Annotated[float, Field(ge=1, le=366 * 86400, description="from one second up to a year")]
     reason: Annotated[str, Field(max_length=500)] = ""
 
 
@@ -75,7 +75,8 @@ def routes(parts: Parts, access: Access) -> APIRouter:
         return page_json(Page(page, cursors.encode((page[-1]["id"],)) if len(found) > query.limit else None))
 
     @router.post("", summary="Add a stream; the same one again changes nothing", status_code=201,
-                 dependencies=[operator], **route("operator", 409, 413, 503))  # fmt: skip
+                 dependencies=[operator],
+                 **route("operator", 409, 413, 503, more={200: "It was there already."}))  # fmt: skip
     def add_stream(stream: Annotated[Stream, Body()]) -> JSONResponse:
         wanted, new = core.add(stream)
         return JSONResponse(shown(wanted), 201 if new else 200, {"Location": f"/api/v1/streams/{stream.id}"})

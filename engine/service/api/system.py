@@ -25,7 +25,8 @@ from engine.settings.section import Section
 class ReviveBody(Section):
     """Letters to send again."""
 
-    ids: Annotated[list[int], Field(min_length=1, max_length=1000)]
+    # As large as a database's numbers are.
+    ids: Annotated[list[Annotated[int, Field(ge=0, lt=1 << 63)]], Field(min_length=1, max_length=1000)]
 
 
 class _VitalSignsStream(EventStream):
@@ -105,12 +106,14 @@ def routes(parts: Parts, access: Access) -> APIRouter:
         parts.wake_notifier()
         return {"revived": revived}
 
-    @router.get("/healthz", tags=["health"], summary="Whether the process lives")
+    @router.get("/healthz", tags=["health"], summary="Whether the process lives",
+                responses={503: {"description": "A part of it is dead."}})  # fmt: skip
     async def healthz() -> JSONResponse:
         dead = parts.health.alive()
         return JSONResponse({"status": "dead" if dead else "ok", "parts": dead}, 503 if dead else 200)
 
-    @router.get("/readyz", tags=["health"], summary="Whether the service does its work, and if not, why")
+    @router.get("/readyz", tags=["health"], responses={503: {"description": "It does not, or not all of it."}},
+                summary="Whether the service does its work, and if not, why")  # fmt: skip
     def readyz(request: Request) -> JSONResponse:
         reasons = parts.health.ready()
         shown: dict[str, Any] = {"status": "not ready" if reasons else "ready"}
