@@ -60,6 +60,12 @@ chaos: $(READY) programs
 	$(BIN)/avjury bench reliability $(if $(SEED),--seed $(SEED)); status=$$?; \
 	$(BIN)/python -m benchmarks.reliability_page && exit $$status
 
+# Inputs that grow by the branches they reach, for all that reads what strangers send; SECONDS of each target.
+.PHONY: fuzz
+fuzz: $(READY)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[fuzz]'
+	$(BIN)/avjury bench fuzz --seconds $(or $(SECONDS),60)
+
 # Known weaknesses of every pinned package, asked of the package index, and what is installed as a bill of materials
 # (CycloneDX). The auditors live in an environment of their own, so that they are no part of what they audit.
 .PHONY: audit

@@ -138,7 +138,7 @@ class Channel(Generic[T]):
                 break
             try:
                 messages.append(self._decoder.decode(bytes(self._in[at + _HEAD.size : end])))
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise ConnectionLost(f"a message that cannot be read ({error})") from error
             at = end
         del self._in[:at]

@@ -7,6 +7,9 @@ from typing import Final
 
 FIRST_SECONDS: Final = 1.0
 LONGEST_SECONDS: Final = 30.0
+# Most outages are short: a source that is back after some seconds is to be judged again within five.
+SOON_SECONDS: Final = 3.0
+SOON_ATTEMPTS: Final = 10
 # A shorter pause would spin on a server that accepts and hangs up.
 SHORTEST_SECONDS: Final = 0.1
 # Media for so long means that the connection was good: the next break counts as the first one.
@@ -15,7 +18,7 @@ OPENS_PER_SECOND: Final = 20.0
 
 
 class Backoff:
-    """The pauses between the attempts of one source: exponential with full jitter, 1 s doubling up to 30 s.
+    """The pauses between the attempts of one source: full jitter up to 1 s, 2 s, 3 s nine times, and doubling to 30 s.
 
     Args:
         source_of_chance: of the jitter.
@@ -28,7 +31,9 @@ class Backoff:
 
     def next(self) -> float:
         """Seconds to wait before the next attempt."""
-        longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(self._failures, 16))
+        longest = min(SOON_SECONDS, FIRST_SECONDS * 2.0 ** min(self._failures, 16))
+        if self._failures > SOON_ATTEMPTS:
+            longest = min(LONGEST_SECONDS, SOON_SECONDS * 2.0 ** min(self._failures - SOON_ATTEMPTS, 16))
         self._failures += 1
         return max(SHORTEST_SECONDS, self._chance.uniform(0.0, longest))
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from engine.ingest.arrivals import Arrivals
-from engine.ingest.messages import Close, GiveUp, Open
+from engine.ingest.messages import UNREADABLE, Close, GiveUp, Open
 from engine.ingest.ring import RingBroken, RingReader
 from engine.wire import Channel, ConnectionLost
 
@@ -80,10 +80,10 @@ class Link:
                     self._channel.receive()
                 if self._channel.pending_bytes:
                     self._channel.flush()
-        except (ConnectionLost, RingBroken, OSError, ValueError) as error:
+        except (ConnectionLost, RingBroken, OSError, *UNREADABLE) as error:
             _log.info("the link to %s is lost (%s)", self.name, error)
         finally:
-            with contextlib.suppress(RingBroken, ValueError):
+            with contextlib.suppress(RingBroken, *UNREADABLE):
                 self._hand_out()  # what it put in before it went
             self.alive = False
             self._channel.close()

@@ -141,6 +141,9 @@ class Skipped(msgspec.Struct, frozen=True):
     packets: int
 
 
+# What reading a record raises that none of our ingest processes writes: one that was taken over may send anything.
+UNREADABLE: Final = (ValueError, struct.error)
+
 _RAW: Final = struct.Struct("<qB")
 
 
@@ -221,19 +224,26 @@ def unpack_packet(content: bytes, stream: str, shift: float) -> Packet:
         content: of its record.
         stream: the stream's id.
         shift: media seconds to add.
+    Raises: UNREADABLE.
     """
     flags, side, pts, dts, duration, num, den, at, decoding, offset, position, _, size = _PACKET.unpack_from(content)
+    if size > len(content) - _PACKET.size or num <= 0 or den <= 0:
+        raise ValueError(f"a packet of {size} bytes in {len(content)}, with a time base of {num}/{den}")
     payload: Any = AvPacket(size)  # libav's own memory: its decoders read a little beyond the end
     place = _PACKET.size
     view = memoryview(content)
     for _ in range(side):
         kind, length = _SIDE.unpack_from(content, place)
         place += _SIDE.size
+        if length > len(content) - place or kind >= len(_SIDE_TYPES):
+            raise ValueError(f"{length} bytes of side data of kind {kind}, in {len(content)}")
         data: Any = _new_side_data(kind, length)
         if length:
             data.update(view[place : place + length])
             payload.set_sidedata(data, move=True)
         place += length
+    if size != len(content) - place:
+        raise ValueError(f"a packet of {size} bytes, and {len(content) - place} are there")
     if size:
         payload.update(view[place : place + size])
     payload.time_base = Fraction(num, den)

@@ -21,9 +21,11 @@ from engine.ingest.causes import cause_of
 from engine.ingest.clock import Discontinuity
 from engine.ingest.link import Link, Links
 from engine.ingest.messages import (
+    UNREADABLE,
     Close,
     Ended,
     Failed,
+    Failure,
     Found,
     GiveUp,
     Kind,
@@ -158,19 +160,28 @@ class RemoteSource:
         deadline = time.monotonic() + OPEN_SECONDS
         while time.monotonic() < deadline:
             item = self._take()
-            if item is None:
-                continue
             if not isinstance(item, Record):
                 continue
-            if item.kind == Kind.OPENED:
-                return self._opened(msgspec.msgpack.decode(item.content, type=Opened), begin)
-            if item.kind == Kind.FAILED:
-                raise msgspec.msgpack.decode(item.content, type=Failed).failure.error(self.stream)
-            if item.kind == Kind.ENDED:
-                ended = msgspec.msgpack.decode(item.content, type=Ended)
-                if ended.failure is not None:
-                    raise ended.failure.error(self.stream)
+            try:
+                opened = self._answer(item)
+            except UNREADABLE as error:
+                raise self._unreadable(error) from error
+            if opened is not None:
+                return self._opened(opened, begin)
         raise self._broken(f"nothing was opened within {OPEN_SECONDS:g} s")
+
+    def _answer(self, item: Record) -> Opened | None:
+        """What a record says of the opening. Raises: SourceError; UNREADABLE."""
+        if item.kind == Kind.OPENED:
+            return msgspec.msgpack.decode(item.content, type=Opened)
+        failure: Failure | None = None
+        if item.kind == Kind.FAILED:
+            failure = msgspec.msgpack.decode(item.content, type=Failed).failure
+        elif item.kind == Kind.ENDED:
+            failure = msgspec.msgpack.decode(item.content, type=Ended).failure
+        if failure is not None:
+            raise failure.error(self.stream)
+        return None
 
     def _opened(self, said: Opened, begin: Callable[[], float] | None) -> StreamInfo:
         self.target_seconds = said.target_seconds
@@ -188,9 +199,15 @@ class RemoteSource:
 
     def packets(self, after_silence: Callable[[], float | None] | None = None) -> Iterator[Packet]:
         """The packets in the order in which the container has them, until the input ends; see `Source.packets`."""
-        clock = self.clock
-        if clock is None:
+        if self.clock is None:
             raise RuntimeError("open() comes first")
+        try:
+            yield from self._packets(self.clock, after_silence)
+        except UNREADABLE as error:
+            self.error = self._unreadable(error)
+            self._why = cause_of(self.error)
+
+    def _packets(self, clock: _Clock, after_silence: Callable[[], float | None] | None) -> Iterator[Packet]:
         silence: AfterSilence[Record] = AfterSilence(after_silence, self._time_of)
         while not self._stop.is_set():
             try:
@@ -294,6 +311,14 @@ class RemoteSource:
             stream=self.stream,
             why=f"its ingest process {what}",
             remedy="it is started again by itself; look into the log if this comes back",
+        )
+
+    def _unreadable(self, error: Exception) -> SourceError:
+        return SourceError(
+            "reading broke off",
+            stream=self.stream,
+            why=f"its ingest process says what cannot be read ({error})",
+            remedy="it is opened again by itself; that process may have been taken over by what it reads: end it",
         )
 
     def _broken(self, why: str) -> SourceError:

@@ -160,9 +160,14 @@ class RingReader(_Ring):
             os.eventfd_read(self._doorbell)
         read = self._counts[_READ]
         while (written := self._counts[_WRITTEN]) != read:
+            # Both counts lie where the writer can write: a process that was taken over may say anything.
+            if not 0 <= written - read <= self.size:
+                raise RingBroken(f"{read} bytes were read, and {written} written, of {self.size}")
             at = read % self.size
             rest = self.size - at
             if rest < _RECORD.size or bytes(self._data[at : at + 4]) == _WRAP:
+                if rest > written - read:
+                    raise RingBroken(f"{rest} bytes are left out at {at}, of {written - read} that were written")
                 read += rest
                 self._counts[_READ] = read
                 continue

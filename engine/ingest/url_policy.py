@@ -92,7 +92,8 @@ def redact(text: str) -> str:
         harmless = not _SECRET_NAME.search(unquote(name)) and _HARMLESS_VALUE.match(unquote(value))
         return match.group(0) if harmless or not value else f"{mark}{name}=***"
 
-    return _QUERY_PAIR.sub(pair, _AUTHORITY.sub(r"\1***@", text))
+    # Queries first: without their values, what is left of a text can look like an address with a password.
+    return _AUTHORITY.sub(r"\1***@", _QUERY_PAIR.sub(pair, text))
 
 
 def scheme_of(url: str) -> str:

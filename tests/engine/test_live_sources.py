@@ -510,7 +510,7 @@ def test_pauses_between_attempts_grow_to_a_limit_and_begin_anew_after_a_good_tim
             return high
 
     backoff = Backoff(Worst())  # type: ignore[arg-type]
-    assert [backoff.next() for _ in range(7)] == [1, 2, 4, 8, 16, 30, LONGEST_SECONDS]
+    assert [backoff.next() for _ in range(16)] == [1, 2, *[3] * 9, 6, 12, 24, 30, LONGEST_SECONDS]
     backoff.good_for(3.0)
     assert backoff.next() == LONGEST_SECONDS
     backoff.good_for(60.0)

@@ -116,3 +116,21 @@ def test_what_no_writer_writes_is_an_error(ring):
     reader._data[0:4] = (13).to_bytes(4, "little")
     with pytest.raises(RingBroken):
         list(reader.read())
+
+
+# What a fuzzer found once: counts that no writer has sent the reader through the ring for years.
+@pytest.mark.parametrize(
+    ("counts", "data"),
+    [
+        pytest.param({0: 1 << 40}, b"\xff" * 64, id="more than there is room for"),
+        pytest.param({0: 8, 8: 16}, b"", id="more read than written"),
+        pytest.param({0: 8}, b"\xff" * 64, id="a rest that was not written"),
+    ],
+)
+def test_counts_that_no_writer_has_are_an_error(ring, counts, data):
+    _, reader = ring
+    reader._data[: len(data)] = data
+    for place, count in counts.items():
+        reader._counts[place] = count
+    with pytest.raises(RingBroken):
+        list(reader.read())

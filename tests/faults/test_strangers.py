@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import socket
+import struct
 import tempfile
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from properties import example, given, settings, st
 
 from engine.configured import load_config
 from engine.errors import AvjuryError, ConfigError, SourceError
+from engine.ingest.control import IngestSays
 from engine.ingest.dash import parse_manifest
-from engine.ingest.messages import EngineSays
+from engine.ingest.messages import UNREADABLE, EngineSays, head_of, unpack_packet, unpack_raw
 from engine.ingest.playlist import parse_master, parse_media
 from engine.ingest.url_policy import UrlPolicy, redact
 from engine.notify.http import _retry_after
@@ -85,6 +87,8 @@ def test_how_long_a_receiver_wants_to_be_left_alone_is_a_time_or_nothing(value):
 
 @given(st.one_of(st.text(max_size=80), st.text(alphabet="htps:/[]@%.0123456789aZ?&=#\\", max_size=60)))
 @example("http://[")
+# What the fuzzer found: without the values of its query it looks like an address with a password.
+@example("&3)=se?e&:\ufffdasync:t://::;\ufffdsrt://::;\ufffd=ite?e&:\ufffd@-=si")
 @example("http://a:99999999/")
 @example("rtsp://%00@[::1%25lo]:1/")
 def test_an_address_is_refused_or_allowed(url):
@@ -96,7 +100,9 @@ def test_an_address_is_refused_or_allowed(url):
 
 
 @settings(max_examples=60)
-@given(st.binary(max_size=300), st.sampled_from([EngineSays, SupervisorSays]))
+@given(st.binary(max_size=300), st.sampled_from([EngineSays, SupervisorSays, IngestSays]))
+# What the fuzzer found: a name that is no text.
+@example(b"\x11\x00\x00\x00\x01\x82\xa4type\xa5R\xa3pid\xa3pid\x01", IngestSays)
 def test_frames_between_processes_are_read_or_end_the_connection(data, says):
     near, far = socket.socketpair()
     channel = Channel(near, says)
@@ -109,6 +115,20 @@ def test_frames_between_processes_are_read_or_end_the_connection(data, says):
         pass
     finally:
         channel.close()
+
+
+PACKET_HEAD = struct.Struct("<BBqqqiidddqdI")
+
+
+@given(st.binary(max_size=200))
+# More bytes than there are, side data that is not there, and a clock without ticks.
+@example(PACKET_HEAD.pack(5, 0, 1, 1, 1, 1, 90000, 0.0, 0.0, 0.0, 0, 0.0, 0xFFFFFFFF))
+@example(PACKET_HEAD.pack(5, 1, 1, 1, 1, 1, 90000, 0.0, 0.0, 0.0, 0, 0.0, 0) + b"\x00\xff\xff\xff\x7f")
+@example(PACKET_HEAD.pack(5, 0, 1, 1, 1, 1, 0, 0.0, 0.0, 0.0, 0, 0.0, 0))
+def test_records_of_an_ingest_process_are_read_or_told_as_unreadable(content):
+    for read in (head_of, unpack_raw, lambda data: unpack_packet(data, "s", 0.0)):
+        with contextlib.suppress(*UNREADABLE):
+            read(content)
 
 
 SETTINGS = st.recursive(
