@@ -4,8 +4,8 @@ import pytest
 
 pytest.importorskip("psycopg", reason="avjury[postgresql] is not installed")
 
-from benchmarks.cluster_failures import due_of, longest_gap
 from benchmarks.kills import BLACK_AT, SET_SECONDS, UNIT_SECONDS
+from benchmarks.live.cluster_account import due_of, longest_gap
 from benchmarks.live.ray_fleet import kept_twice
 
 BEGAN = 1000.0

@@ -13,7 +13,9 @@ from programs import program
 
 pytest.importorskip("ray", reason="avjury[cluster] is not installed")
 
-from benchmarks.cluster_failures import SCENARIOS, account, measure_update, run_scenarios, running
+from benchmarks.cluster_failures import measure_update, run_scenarios, running
+from benchmarks.live.cluster_account import account
+from benchmarks.live.cluster_scenarios import SCENARIOS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore")]
 
