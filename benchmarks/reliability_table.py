@@ -120,7 +120,28 @@ ROWS: Final = (
         "10 bit, 4:2:2, 4:4:4, interlaced, odd sizes",
         "encoder options",
         "decoded, and nothing is raised",
-        "engine/test_robustness.py",
+        *(
+            f"engine/test_robustness.py::test_clean_pictures_raise_nothing_and_each_is_measured[{name}]"
+            for name in (
+                "10 bit 4:2:0",
+                "10 bit 4:2:2",
+                "10 bit 4:4:4",
+                "12 bit 4:2:0",
+                "8 bit 4:4:4",
+                "interlaced",
+                "odd 427x241",
+                "odd 5x201",
+            )
+        ),
+    ),
+    _row(
+        "faults",
+        "8K",
+        "encoder options; a limit below the picture",
+        "judged whole beside a small stream, within 4 GB; above the limit refused as such",
+        "faults/test_large_pictures.py",
+        _SOURCE + "test_pictures_over_the_limit_are_refused",
+        most={"peak memory MB": 4096.0},
     ),
     _row(
         "faults",
@@ -150,6 +171,14 @@ ROWS: Final = (
         "raised on the CPU",
         "halves what is measured at once; the process lives",
         "engine/test_pipeline.py",
+    ),
+    _row(
+        "faults",
+        "a GPU that fails for good (CUDA 700, 719)",
+        "raised on the CPU in a running engine",
+        "the engine ends and is not ready; another one judges its streams within 15 s; never tried in place",
+        "faults/test_gpu_failure.py",
+        most={"seconds until judged again": 15.0},
     ),
     _row(
         "faults",
@@ -184,9 +213,18 @@ ROWS: Final = (
         "faults",
         "disk full",
         "a small file system, filled",
-        "told within 10 s, nothing lost, heals itself",
+        "told within 5 s, nothing lost, heals itself",
         "service/test_full_disk.py",
         "store/test_disk_full.py",
+        most={"seconds until it is told": 5.0},
+    ),
+    _row(
+        "faults",
+        "a disk that fails every write (EIO)",
+        "a library between the service and its files",
+        "told within 5 s, nothing lost, heals itself",
+        "faults/test_broken_disk.py",
+        most={"seconds until it is told": 5.0},
     ),
     _row(
         "faults",
@@ -330,17 +368,19 @@ ROWS: Final = (
     _row(
         "bad inputs",
         "strangers' bytes",
-        "draws",
-        "an error of ours, or nothing",
+        "draws; requests by the API's own document",
+        "an error of ours, or nothing; no answer that the document does not name",
         "faults/test_strangers.py",
         "faults/test_api_bodies.py",
+        "faults/test_openapi.py",
     ),
     _row(
         "security",
         "an ingest process that is taken over",
         "a process that tries",
-        "reads its sources and the system's files; runs, writes and signals nothing",
+        "reads its sources and the system's files; runs, writes and signals nothing; what it says breaks no engine",
         "engine/test_sandbox.py",
+        "engine/test_ring.py",
         "engine/test_ingest_process.py::test_it_gives_up_what_it_does_not_need",
     ),
     _row(

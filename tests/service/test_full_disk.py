@@ -28,7 +28,7 @@ def metric(service, name):
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_and_costs_no_incident_and_no_second(tmp_path, disk):
+def test_a_full_disk_is_told_and_costs_no_incident_and_no_second(tmp_path, disk, record_property):
     clip = black(tmp_path / "black.mp4", 6)  # black from its second second to its end, over and over
     with Receiver() as receiver:
         config = f"""
@@ -47,7 +47,9 @@ streams: [{{id: dark, url: {clip}, loop: true}}]
             wait_until(lambda: service.incidents(state="closed"), 240)
             assert service.get("/readyz").status_code == 200
             fill(disk)
+            began = time.monotonic()
             wait_until(lambda: service.get("/readyz").status_code == 503, 10)
+            record_property("seconds until it is told", round(time.monotonic() - began, 1))
             parts = wait_until(
                 lambda: (p := service.get("/readyz").json()["parts"]).keys() >= {"disk", "verdicts"} and p
             )
