@@ -91,7 +91,7 @@ def _blocks(device: str, quick: bool, clip: Path, progress: Progress) -> Found:
 def _path(device: str, quick: bool, clip: Path, progress: Progress) -> Found:
     import torch
 
-    from benchmarks.gpu_decode import run_path
+    from benchmarks.gpu_path import run_path
 
     return run_path(torch.device(device), clip, quick=quick, progress=progress)
 

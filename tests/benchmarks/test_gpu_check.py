@@ -95,9 +95,9 @@ def test_shares_of_the_first_runs_say_what_failed_in_them(monkeypatch):
 
 
 def test_first_runs_without_time_are_ended_and_named(monkeypatch):
-    monkeypatch.setattr(gpu_first_runs, "_SHARES", (("benchmarks.gpu_kernels", "siti"), ("benchmarks.gpu_decode",)))
+    monkeypatch.setattr(gpu_first_runs, "_SHARES", (("benchmarks.gpu_kernels", "siti"), ("benchmarks.gpu_path",)))
     found = gpu_first_runs.run_first("cpu", Progress(0.0), workers=1)
-    assert found["error"] == "no time left for gpu_kernels siti, benchmarks.gpu_decode"
+    assert found["error"] == "no time left for gpu_kernels siti, benchmarks.gpu_path"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_nothing_that_the_gpu_machine_lacks_is_loaded():
 import sys
 for name in ("av", "pydantic", "typer", "rich", "prometheus_client", "yaml", "PyNvVideoCodec"):
     sys.modules[name] = None  # importing it raises ImportError
-import benchmarks.gpu_check, benchmarks.gpu_decode, benchmarks.gpu_kernels, benchmarks.gpu_streams
+import benchmarks.gpu_check, benchmarks.gpu_decode, benchmarks.gpu_kernels, benchmarks.gpu_path, benchmarks.gpu_streams
 import benchmarks.gpu_blocks, benchmarks.gpu_first_runs, benchmarks.host_costs
 print("loaded")
 """
@@ -181,7 +181,8 @@ def test_decode_and_pipeline_run_over_the_fake_driver(over_fake_driver):  # noqa
     script = """
 import json, torch
 from pathlib import Path
-from benchmarks.gpu_decode import Clip, decode_only, pipeline
+from benchmarks.elementary_clip import Clip
+from benchmarks.gpu_decode import decode_only, pipeline
 from engine.decode.nvdec_pool import DecoderPool
 pool = DecoderPool(0)
 clip = Clip(Path("tests/clips/h264_320x180_8bit.h264"))
