@@ -48,13 +48,36 @@ def test_dry_run_measures_kernels_and_path_and_writes_one_result(tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_part_that_fails_is_reported_and_the_next_one_runs(tmp_path):
-    code, parts = run_check("--device", "cuda:0", "--quick", "--only", "machine", "decode", results=tmp_path)
+def test_without_a_gpu_the_other_parts_are_left_out_and_nothing_is_written(tmp_path):
+    only = ("machine", "decode", "tests")
+    code, parts = run_check("--device", "cuda:0", "--quick", "--only", *only, results=tmp_path)
     assert code == 1
-    assert not parts["machine"]["ok"]
     assert "no CUDA device" in parts["machine"]["error"]
-    assert not parts["decode"]["ok"]
+    for name in ("decode", "tests"):
+        assert parts[name] == {"part": name, "ok": False, "skipped": "torch sees no CUDA device"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_part_that_fails_is_reported_and_the_next_one_runs(tmp_path, monkeypatch, capsys):
+    ends = {"machine": {"error": "it is on fire"}, "decode": {"counts": []}}
+    monkeypatch.setattr(gpu_check, "_run_part", lambda name, *_: {"part": name, "ok": name == "decode", **ends[name]})
+    code = gpu_check.check("cpu", quick=True, clip=tmp_path, names=list(ends), folder=tmp_path)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert code == 1
+    assert [line["part"] for line in lines] == ["plan", "machine", "decode", "result"]
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_plan_names_parts_limits_tests_and_missing_libraries(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_check, "LIBRARIES", ("numpy", "no_such_library"))
+    found = gpu_check.plan("cuda:0", list(gpu_check.PARTS))
+    assert found["limits_seconds"] == gpu_check.LIMITS
+    assert "tests/kernels/test_frame_stats_gpu.py" in found["test_files"]
+    assert found["libraries_missing"] == ["no_such_library"]
+    assert gpu_check.plan("cuda:0", ["decode"])["test_files"] == []
+    code, parts = run_check("--plan", results=tmp_path)
+    assert code == 0
+    assert list(parts) == ["plan"]
 
 
 def test_part_that_hangs_is_ended_at_its_limit():
