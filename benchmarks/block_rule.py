@@ -38,6 +38,8 @@ class Processor:
         shared_bytes: for all programs.
         bandwidth: of the card that is commonest in data centres, bytes per second.
         count: its multiprocessors.
+        loads: threads of a multiprocessor whose loads begin in one cycle.
+        clock: cycles per second, at most.
     """
 
     warps: int
@@ -45,19 +47,26 @@ class Processor:
     shared_bytes: int
     bandwidth: float
     count: int
+    loads: int
+    clock: float
 
     @property
     def bytes_on_the_way(self) -> float:
         """That keep the memory busy, per multiprocessor."""
         return self.bandwidth * _LATENCY / self.count
 
+    def seconds_to_load(self, loads: float) -> float:
+        """What it takes at the least to begin so many threads' loads, whatever each is of: one byte or sixteen."""
+        return loads / (self.loads * self.count * self.clock)
 
-# CUDA C++ Programming Guide, "Technical Specifications per Compute Capability"; NVIDIA's data sheets.
+
+# CUDA C++ Programming Guide, "Technical Specifications per Compute Capability"; NVIDIA's data sheets; load/store units
+# of a multiprocessor as drawn in the white papers of Turing, GA102, Ada and Hopper.
 PROCESSORS: Final[Mapping[int, Processor]] = {
-    75: Processor(32, 16, 64 << 10, 320e9, 40),  # T4
-    86: Processor(48, 16, 100 << 10, 600e9, 80),  # A10G
-    89: Processor(48, 24, 100 << 10, 300e9, 58),  # L4
-    90: Processor(64, 32, 228 << 10, 4.8e12, 132),  # H200
+    75: Processor(32, 16, 64 << 10, 320e9, 40, 16, 1.59e9),  # T4
+    86: Processor(48, 16, 100 << 10, 600e9, 80, 16, 1.71e9),  # A10G
+    89: Processor(48, 24, 100 << 10, 300e9, 58, 16, 2.04e9),  # L4
+    90: Processor(64, 32, 228 << 10, 4.8e12, 132, 32, 1.98e9),  # H200
 }
 _REGISTERS: Final = 65_536  # of a multiprocessor, on all of them
 _REGISTER_UNIT: Final = 256  # they are given to a warp by so many

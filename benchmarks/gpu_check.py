@@ -6,11 +6,14 @@ tests; neither PyAV nor the service's libraries. Each part is a process of its o
 fails, hangs or takes the GPU's context down with it leaves the others alone; it tells what it has found as it goes, and
 what was told before its end counts. One JSON line per part on stdout; all of it into benchmarks/results/.
 
-With `--device cpu --quick` it proves itself on a machine without a GPU; that says nothing of speed.
+The first line says what will run, and `--plan` says only that. Where torch sees no GPU nothing else is begun: the other
+parts are told as left out, and nothing is written. With `--device cpu --quick` it proves itself on such a machine; that
+says nothing of speed.
 """
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -31,6 +34,7 @@ from benchmarks.progress import Progress
 ROOT = Path(__file__).parents[1]
 # Where containers of GPU machines put the driver's libraries without telling the loader.
 _DRIVER_FOLDER = "/usr/local/nvidia/lib64"
+LIBRARIES = ("torch", "triton", "numba", "numpy", "PyNvVideoCodec", "pytest")
 # Seconds that a part may take; together 8 minutes less the time to start and write.
 LIMITS = {
     "machine": 20, "compile": 100, "kernels": 50, "blocks": 25, "path": 60, "decode": 85, "streams": 75, "tests": 55,
@@ -38,6 +42,7 @@ LIMITS = {
 # Before its limit a part begins nothing new.
 _RESERVE = 12
 _MARK = "GPU-CHECK-RESULT "
+NO_DEVICE = "torch sees no CUDA device"
 
 Found = dict[str, Any]
 Part = Callable[[str, bool, Path, Progress], Found]
@@ -61,7 +66,7 @@ def _machine(device: str, quick: bool, clip: Path, progress: Progress) -> Found:
             }
         )
     if device != "cpu" and not found["devices"]:
-        raise RuntimeError("torch sees no CUDA device")
+        raise RuntimeError(NO_DEVICE)
     return found
 
 
@@ -91,7 +96,7 @@ def _blocks(device: str, quick: bool, clip: Path, progress: Progress) -> Found:
 def _path(device: str, quick: bool, clip: Path, progress: Progress) -> Found:
     import torch
 
-    from benchmarks.gpu_decode import run_path
+    from benchmarks.gpu_path import run_path
 
     return run_path(torch.device(device), clip, quick=quick, progress=progress)
 
@@ -244,19 +249,45 @@ def check(device: str, *, quick: bool, clip: Path, names: list[str], folder: Pat
     Returns: 0 if every part went well, else 1.
     """
     arguments = ["--device", device, "--clip", str(clip), *(["--quick"] if quick else [])]
-    lines = []
+    _print(plan(device, names))
+    lines = list[Found]()
     for name in names:
+        if any(NO_DEVICE in line.get("error", "") for line in lines):
+            _print({"part": name, "ok": False, "skipped": NO_DEVICE})
+            continue
         # A quick run proves the script, also on a machine that others keep busy.
         line = _run_part(name, arguments, LIMITS[name] * (10 if quick else 1))
-        print(json.dumps(line), flush=True)  # noqa: T201 - the command's output
+        _print(line)
         lines.append(line)
+    if any(NO_DEVICE in line.get("error", "") for line in lines):
+        return 1  # what was not measured is no result
     path = write_result(
         f"gpu-{_model(lines)}" if device != "cpu" else "gpu-dry-run",
         {"device": device, "quick": quick, "parts": {line["part"]: line for line in lines}},
         folder,
     )
-    print(json.dumps({"part": "result", "file": str(path)}), flush=True)  # noqa: T201
+    _print({"part": "result", "file": str(path)})
     return int(not all(line["ok"] for line in lines))
+
+
+def plan(device: str, names: list[str]) -> Found:
+    """What would run: parts with their limits in seconds, files of tests, and what is wanted and not installed.
+
+    Args:
+        device: "cuda:0" or "cpu".
+        names: of the parts.
+    """
+    return {
+        "part": "plan",
+        "device": device,
+        "limits_seconds": {name: LIMITS[name] for name in names},
+        "test_files": gpu_test_files() if "tests" in names else [],
+        "libraries_missing": [name for name in LIBRARIES if importlib.util.find_spec(name) is None],
+    }
+
+
+def _print(line: Found) -> None:
+    print(json.dumps(line), flush=True)  # noqa: T201 - the command's output
 
 
 def _model(lines: list[Found]) -> str:
@@ -281,9 +312,13 @@ def main() -> int:
     )
     parser.add_argument("--results", type=Path, default=default_folder, help="folder for the result")
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), help="parts to run")
+    parser.add_argument("--plan", action="store_true", help="say what would run, and run nothing")
     parser.add_argument("--part", choices=list(PARTS), help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, default=3600.0, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.plan:
+        _print(plan(options.device, options.only))
+        return 0
     if options.part is None:
         return check(options.device, quick=options.quick, clip=options.clip, names=options.only, folder=options.results)
     progress = Progress(options.seconds - _RESERVE, _tell)

@@ -29,7 +29,7 @@ _SHARES: Final = (
     ("benchmarks.gpu_kernels", "audio_stats", "active_area", "siti", "fields"),
     ("benchmarks.gpu_kernels", "network", "torn_blocks", "tile_stats", "sharpness"),
     ("benchmarks.gpu_blocks",),
-    ("benchmarks.gpu_decode",),
+    ("benchmarks.gpu_path",),
 )
 
 

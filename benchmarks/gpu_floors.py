@@ -28,6 +28,7 @@ from kernels.tear.layout import BLOCK, block_step, blocks
 from kernels.temporal.layout import STATE_SIZE
 from kernels.tile_stats.grid import MEASURES, TILES, row_step
 from kernels.to_network import INPUTS, PIECE
+from kernels.torn_blocks.layout import BLOCK as TORN_BLOCK
 from models.artifact_net import ArtifactNet
 
 SOUND_BLOCK_BYTES: Final = 4800 * 4
@@ -72,6 +73,7 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
     cells = luma // (cell * cell)
     seen = PIECES * PIECE * PIECE
     pairs = min(height // 2, SAMPLED_PAIRS)
+    torn = torn_samples(width, height)
     network_bytes, network_operations = network_costs()
     return (
         Floor("copy out of the decoder", 2 * picture, 0, rate, 1,
@@ -79,7 +81,8 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
         Floor("frame_stats", 3 * picture, 15 * luma, rate, 2, "the picture, its reference, and the copy that is kept"),
         Floor("tile_stats", tiles, 3 * tiles, rate, 1, "of both luma planes and of chroma the rows that are looked at"),
         Floor("temporal", (2 * STATE_SIZE + len(MEASURES) * TILES) * 8, 60 * TILES, rate, 1, "tiles, state in and out"),
-        Floor("torn_blocks", 2 * luma * sample_bytes, 4 * luma, rate, 3, "both luma planes, at most"),
+        Floor("torn_blocks", 2 * torn * sample_bytes, 20 * torn, rate, 3,
+              "four of sixteen rows of both luma planes; where blocks are torn, all rows"),
         Floor("tear", 2 * looked * sample_bytes, 40 * looked, 1 / TEAR_INTERVAL_SECONDS, 2,
               "every second block or fewer of both luma planes"),
         Floor("texture", picture + luma * sample_bytes, 60 * luma, 1 / TEXTURE_INTERVAL_SECONDS, 4,
@@ -109,6 +112,18 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
         Floor("judge, sound", judge_bytes("audio", len(AUDIO_COLUMNS)), judge_operations("audio"), 10.0, 1,
               "as of pictures"),
     )  # fmt: skip
+
+
+def torn_samples(width: int, height: int) -> int:
+    """Of one picture, those that `torn_blocks` reads where nothing is torn: two rows on each side of each border."""
+    return 4 * (height // TORN_BLOCK) * width
+
+
+def torn_loads(width: int = 1920, height: int = 1080) -> int:
+    """Loads of `torn_blocks`, each of one sample by one thread, where nothing is torn. A border is that of the blocks
+    above and below it, and read for each.
+    """
+    return 2 * 2 * torn_samples(width, height)
 
 
 def _detectors(track: str) -> int:

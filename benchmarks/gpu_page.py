@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.block_rule import newest_record, occupancy
-from benchmarks.gpu_floors import bytes_per_stream_second, floors
+from benchmarks.block_rule import PROCESSORS, newest_record, occupancy
+from benchmarks.gpu_floors import bytes_per_stream_second, floors, torn_loads
 from benchmarks.gpu_plots import TITLES, charts
 from benchmarks.harness import RESULTS
 from kernels.tuning import CANDIDATES, blocks_for
@@ -91,6 +91,9 @@ every two seconds, and the loop waits for that.
 `avjury bench trace` draws a few batches on a time axis; the loop's steps are named (NVTX) for Nsight Systems.
 `/metrics` has `avjury_gpu_utilization_ratio`, `avjury_gpu_nvdec_utilization_ratio`,
 `avjury_gpu_memory_used_bytes` and `avjury_gpu_memory_bytes` by GPU, where NVIDIA's management library is there."""
+# H.264 1080p pictures per second that the cards of block_rule decode at the most: engines, by 748 pictures of one of
+# Turing and Ampere, and by 1400 of a later one (NVIDIA's support matrix and Video Codec SDK).
+DECODED: Final = {75: 2 * 748, 86: 2 * 748, 89: 4 * 1400, 90: 7 * 1400}
 # A run's file: the GPU, and when. That of a dry run is none.
 _RUN: Final = re.compile(r"gpu-(?!dry-run-).+?-(\d{8}T\d+(?:-\d+)?)\.json")
 # What is promised, where it stands in a record, and how.
@@ -231,9 +234,21 @@ def _block_lines() -> Iterator[str]:
         "",
         "The others have one size everywhere. On sm_90 none of them leaves anything of a thread on the stack, nor do",
         "those of the table anywhere. A test refuses that, and counts loads of 16 bytes of a thread, where rows are",
-        "aligned: in `frame_stats`, `tile_stats`, `to_network`, `audio_stats`, `sound_features` and `judge`. Why the",
-        "others load less at a time is in decision 0090.",
+        "aligned: in `frame_stats`, `tile_stats`, `to_network`, `audio_stats`, `sound_features` and `judge`. Of the",
+        "others only `torn_blocks` runs for every picture; a thread of it loads one sample at a time, and a warp's",
+        "loads lie side by side. What that costs at the least is how long the processors take to begin so many loads,",
+        "against the memory's own time (decisions 0090 and 0109):",
+        "",
+        "| architecture | memory, us | beginning the loads, us | of the time of the pictures that NVDEC decodes |",
+        "|---|---|---|---|",
     )
+    (torn,) = (floor for floor in floors() if floor.kernel == "torn_blocks")
+    for architecture, processor in sorted(PROCESSORS.items()):
+        loading = processor.seconds_to_load(torn_loads())
+        yield (
+            f"| sm_{architecture} | {1e6 * torn.moved / processor.bandwidth:.2f} | {1e6 * loading:.2f} | "
+            f"{loading * DECODED[architecture]:.2%} |"
+        )
 
 
 def main() -> int:

@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu_decode import BATCH_WINDOW_SECONDS, Clip, JudgedPath
+from benchmarks.elementary_clip import Clip
 from benchmarks.gpu_kernels import on_a_side_stream
+from benchmarks.judged_path import BATCH_WINDOW_SECONDS, JudgedPath
 from benchmarks.progress import Progress
 from engine.decode.driver import wait_by_blocking
 from engine.decode.nvdec import NvdecDecoder

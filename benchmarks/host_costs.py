@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numba
 
-from benchmarks.gpu_decode import Clip
+from benchmarks.elementary_clip import Clip
 from benchmarks.harness import quantiles
 from engine.decode.nvdec import NvdecDecoder
 from engine.decode.nvdec_pool import DecoderPool, Session

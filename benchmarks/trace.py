@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.gpu_decode import LAUNCHES, judge_made_surfaces
 from benchmarks.gpu_kernels import on_a_side_stream
+from benchmarks.gpu_path import LAUNCHES, judge_made_surfaces
 
 
 def trace(device: torch.device, target: Path, streams: int, size: tuple[int, int], *, graphs: bool) -> dict[str, Any]:

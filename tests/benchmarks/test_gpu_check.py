@@ -48,13 +48,36 @@ def test_dry_run_measures_kernels_and_path_and_writes_one_result(tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_part_that_fails_is_reported_and_the_next_one_runs(tmp_path):
-    code, parts = run_check("--device", "cuda:0", "--quick", "--only", "machine", "decode", results=tmp_path)
+def test_without_a_gpu_the_other_parts_are_left_out_and_nothing_is_written(tmp_path):
+    only = ("machine", "decode", "tests")
+    code, parts = run_check("--device", "cuda:0", "--quick", "--only", *only, results=tmp_path)
     assert code == 1
-    assert not parts["machine"]["ok"]
     assert "no CUDA device" in parts["machine"]["error"]
-    assert not parts["decode"]["ok"]
+    for name in ("decode", "tests"):
+        assert parts[name] == {"part": name, "ok": False, "skipped": "torch sees no CUDA device"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_part_that_fails_is_reported_and_the_next_one_runs(tmp_path, monkeypatch, capsys):
+    ends = {"machine": {"error": "it is on fire"}, "decode": {"counts": []}}
+    monkeypatch.setattr(gpu_check, "_run_part", lambda name, *_: {"part": name, "ok": name == "decode", **ends[name]})
+    code = gpu_check.check("cpu", quick=True, clip=tmp_path, names=list(ends), folder=tmp_path)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert code == 1
+    assert [line["part"] for line in lines] == ["plan", "machine", "decode", "result"]
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_plan_names_parts_limits_tests_and_missing_libraries(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_check, "LIBRARIES", ("numpy", "no_such_library"))
+    found = gpu_check.plan("cuda:0", list(gpu_check.PARTS))
+    assert found["limits_seconds"] == gpu_check.LIMITS
+    assert "tests/kernels/test_frame_stats_gpu.py" in found["test_files"]
+    assert found["libraries_missing"] == ["no_such_library"]
+    assert gpu_check.plan("cuda:0", ["decode"])["test_files"] == []
+    code, parts = run_check("--plan", results=tmp_path)
+    assert code == 0
+    assert list(parts) == ["plan"]
 
 
 def test_part_that_hangs_is_ended_at_its_limit():
@@ -95,9 +118,9 @@ def test_shares_of_the_first_runs_say_what_failed_in_them(monkeypatch):
 
 
 def test_first_runs_without_time_are_ended_and_named(monkeypatch):
-    monkeypatch.setattr(gpu_first_runs, "_SHARES", (("benchmarks.gpu_kernels", "siti"), ("benchmarks.gpu_decode",)))
+    monkeypatch.setattr(gpu_first_runs, "_SHARES", (("benchmarks.gpu_kernels", "siti"), ("benchmarks.gpu_path",)))
     found = gpu_first_runs.run_first("cpu", Progress(0.0), workers=1)
-    assert found["error"] == "no time left for gpu_kernels siti, benchmarks.gpu_decode"
+    assert found["error"] == "no time left for gpu_kernels siti, benchmarks.gpu_path"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +161,7 @@ def test_nothing_that_the_gpu_machine_lacks_is_loaded():
 import sys
 for name in ("av", "pydantic", "typer", "rich", "prometheus_client", "yaml", "PyNvVideoCodec"):
     sys.modules[name] = None  # importing it raises ImportError
-import benchmarks.gpu_check, benchmarks.gpu_decode, benchmarks.gpu_kernels, benchmarks.gpu_streams
+import benchmarks.gpu_check, benchmarks.gpu_decode, benchmarks.gpu_kernels, benchmarks.gpu_path, benchmarks.gpu_streams
 import benchmarks.gpu_blocks, benchmarks.gpu_first_runs, benchmarks.host_costs
 print("loaded")
 """
@@ -181,7 +204,8 @@ def test_decode_and_pipeline_run_over_the_fake_driver(over_fake_driver):  # noqa
     script = """
 import json, torch
 from pathlib import Path
-from benchmarks.gpu_decode import Clip, decode_only, pipeline
+from benchmarks.elementary_clip import Clip
+from benchmarks.gpu_decode import decode_only, pipeline
 from engine.decode.nvdec_pool import DecoderPool
 pool = DecoderPool(0)
 clip = Clip(Path("tests/clips/h264_320x180_8bit.h264"))

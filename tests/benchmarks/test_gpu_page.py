@@ -2,8 +2,9 @@
 
 import json
 
-from benchmarks.gpu_floors import bytes_per_stream_second, floors
-from benchmarks.gpu_page import PAGE, newest_run, page
+from benchmarks.block_rule import PROCESSORS
+from benchmarks.gpu_floors import bytes_per_stream_second, floors, torn_loads
+from benchmarks.gpu_page import DECODED, PAGE, newest_run, page
 from benchmarks.gpu_plots import charts
 
 
@@ -51,3 +52,13 @@ def test_floors_are_the_bytes_of_the_pictures():
     ten_bit = {floor.kernel: floor for floor in floors(1920, 1080, sample_bytes=2)}
     assert ten_bit["frame_stats"].moved == 2 * by_name["frame_stats"].moved
     assert bytes_per_stream_second(floors(rate=60)) > 1.8 * bytes_per_stream_second(floors(rate=30))
+
+
+def test_loads_of_one_sample_cost_little_of_the_time_that_pictures_have():
+    """Decision 0109: what would make `torn_blocks` worth loads of 16 bytes is not there on any of these."""
+    assert torn_loads(1920, 1080) == 2_058_240  # 67 borders of 4 rows of 1920, of two pictures, each twice
+    for architecture, processor in PROCESSORS.items():
+        share = processor.seconds_to_load(torn_loads()) * DECODED[architecture]
+        assert 0 < share < 0.01, architecture
+    hopper = PROCESSORS[90]
+    assert hopper.seconds_to_load(132 * 32) == 1 / hopper.clock

@@ -6,7 +6,7 @@ from fake_driver import over_fake_driver  # noqa: F401 - a fixture
 
 SCRIPT = """
 import json, torch
-from benchmarks.gpu_decode import CLIP, Clip
+from benchmarks.elementary_clip import CLIP, Clip
 from benchmarks.gpu_streams import PacedStreams, judge_paced
 from engine.decode.nvdec_pool import DecoderPool
 from pathlib import Path

@@ -8,8 +8,8 @@ import pytest
 from changing_net import changing_artifact
 from cuda_on_cpu import DEVICE, cuda_on_cpu, launches_counted
 
-from benchmarks.gpu_decode import JudgedPath
 from benchmarks.gpu_kernels import on_a_side_stream
+from benchmarks.judged_path import JudgedPath
 from benchmarks.made_surfaces import make_surface
 from engine.measure import network
 from engine.measure.network import NetworkUse
