@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,16 +79,19 @@ def decode_only(clip: Path, streams: int) -> dict[str, float]:
     return {**_timed(work, resource.RUSAGE_SELF), "frames": sum(frames)}
 
 
-def judged(clip: Path, streams: int, decode_threads: int = 1) -> dict[str, float]:
-    """Judge `streams` copies in one engine with every detector."""
+def judged(clip: Path, streams: int, decode_threads: int = 1, *, networks: bool = False) -> dict[str, float]:
+    """Judge `streams` copies in one engine with every detector; with the networks at their usual rates if told."""
     from engine.pipeline import check
-    from engine.spec import EngineSettings, StreamSpec
+    from engine.spec import AudioNetworkSettings, EngineSettings, NetworkSettings, StreamSpec
 
     outcomes: list[Any] = []
+    settings = EngineSettings(device="cpu", decode_threads=decode_threads)
+    if networks:
+        settings = replace(settings, network=NetworkSettings(), audio_network=AudioNetworkSettings())
 
     def work() -> None:
         specs = [StreamSpec(id=f"{clip.name}#{index}", url=str(clip)) for index in range(streams)]
-        outcomes.extend(check(specs, EngineSettings(device="cpu", decode_threads=decode_threads)))
+        outcomes.extend(check(specs, settings))
 
     timed = _timed(work, resource.RUSAGE_SELF)
     for outcome in outcomes:
@@ -129,6 +133,7 @@ def compare_clip(clip: Path, *, repeats: int, program: str | None) -> dict[str, 
     sides: dict[str, Callable[[], dict[str, float]]] = {
         "decode_one": lambda: decode_only(clip, 1),
         "judge_one": lambda: judged(clip, 1),
+        "judge_one_with_networks": lambda: judged(clip, 1, networks=True),
         "decode_every_core": lambda: decode_only(clip, cores),
         "judge_every_core": lambda: judged(clip, cores),
     }
@@ -136,7 +141,7 @@ def compare_clip(clip: Path, *, repeats: int, program: str | None) -> dict[str, 
         # Both programs take what cores they like: ffmpeg by itself, avjury by `--decode-threads 0`.
         sides["judge_one_decoded_on_every_core"] = lambda: judged(clip, 1, decode_threads=0)
         sides["ffmpeg"] = lambda: ffmpeg_chain(clip, program)
-    judged(clip, 1)  # compiles the kernels, fills the caches
+    judged(clip, 1, networks=True)  # compiles the kernels, fills the caches
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
     loads = []
     for _ in range(repeats):
@@ -160,6 +165,7 @@ def _figures(runs: Mapping[str, list[dict[str, float]]]) -> dict[str, Any]:
 
     figures: dict[str, Any] = {
         "judged_over_decode_only": ratio("judge_one", "decode_one", fps),
+        "judged_with_networks_over_decode_only": ratio("judge_one_with_networks", "decode_one", fps),
         "judged_over_decode_only_every_core": ratio("judge_every_core", "decode_every_core", fps),
         "decode_only_cpu_over_judged_cpu": ratio("decode_every_core", "judge_every_core", cpu),
         "decode_only_cpu_over_judged_cpu_one_stream": ratio("decode_one", "judge_one", cpu),

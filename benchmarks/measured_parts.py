@@ -48,13 +48,16 @@ def cpu(record: Record) -> Lines:
     """`bench cpu`, speed."""
     clips = record["figures"]["clips"]
     turns = record.get("samples", {}).get("samples_of_a_quantile", {}).get("fewest")
+    with_networks = "judged_with_networks_over_decode_only"
     yield f"Medians{f' of {turns} turns' if turns else ''}, every detector on; {machine(record)}."
     yield ""
     yield from table(
-        ["clip", "judged / decoded only, one stream", "the same, one stream per core", "speed over ffmpeg",
+        ["clip", "judged / decoded only, one stream", "the same with the networks", "one stream per core",
+         "speed over ffmpeg",
          "with one decoder thread", "ffmpeg's CPU time over ours"],
         [
             [c["clip"], f"{c['judged_over_decode_only']['p50']:.2f}",
+             f"{c[with_networks]['p50']:.2f}" if with_networks in c else "",
              f"{c['judged_over_decode_only_every_core']['p50']:.2f}",
              *(f"{c[name]['p50']:.1f}" if name in c else "" for name in (
                  "speed_over_ffmpeg", "speed_over_ffmpeg_one_decode_thread", "ffmpeg_cpu_over_judged_cpu"))]

@@ -6,6 +6,8 @@ from numba import njit
 from kernels.addresses import add_difference, samples_at
 
 compiled = njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
+# Of a few microseconds: who gives Python's lock up for so long wakes another thread that finds it taken again.
+brief = njit(nogil=False, cache=True, error_model="numpy", boundscheck=False)
 
 
 @compiled

@@ -11,14 +11,12 @@ import av.error
 import numpy as np
 import numpy.typing as npt
 from av import AudioFrame
-from av.audio.resampler import AudioResampler
 
+from engine.decode.resample import MAX_CHANNELS, SAMPLE_RATE, ToFloat
 from engine.errors import DecodeError
 from engine.media import AudioBlock, AudioInfo, Packet
 
-SAMPLE_RATE: Final = 48_000
 BLOCK_SAMPLES: Final = 4_800
-MAX_CHANNELS: Final = 8
 # Millisecond containers (FLV, Matroska) round to 1 ms.
 _ROUNDING_SECONDS: Final = 0.002
 _GAP_SECONDS: Final = 0.060
@@ -47,12 +45,6 @@ def clip_level(sample_format: str) -> float:
     """
     bits = _CODED_BITS.get(sample_format.removesuffix("p"))
     return 1.0 if bits is None else 1.0 - 1.5 / 2 ** (bits - 1)
-
-
-def _by_channel(frame: Any) -> npt.NDArray[Any]:
-    """(channels, samples) of a frame, planar or interleaved."""
-    samples: npt.NDArray[Any] = frame.to_ndarray()
-    return samples if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels).T
 
 
 def _first_samples(frame: Any, count: int) -> Any:
@@ -99,7 +91,7 @@ class SoftwareAudioDecoder:
         self._track_ticks: int | None = track.duration
         self._offset = 0.0
         self._format: tuple[str, str, int] | None = None
-        self._resampler: AudioResampler | None = None
+        self._to_float: ToFloat | None = None
         self._weights: tuple[float, ...] = ()
         self._clip_level = 1.0
         self._anchor: float | None = None  # media time of the first sample since the last gap
@@ -152,7 +144,7 @@ class SoftwareAudioDecoder:
     def close(self) -> None:
         """Let go of the decoder."""
         self._context = None
-        self._resampler = None
+        self._to_float = None
 
     def _pass(self, frame: Any) -> Any | None:
         """The frame, or the one before it where the last one needs a look of its own."""
@@ -190,13 +182,10 @@ class SoftwareAudioDecoder:
             self._anchor = 0.0 if pts is None else pts
             self._begin(frame, shape)
         self._taken += frame.samples
-        if self._resampler is None:
-            self._append(frame.to_ndarray(), blocks)
-            return
-        # Without a time the filter makes no attempt of its own to follow the timestamps.
-        frame.pts = None
-        for resampled in self._resampler.resample(frame):
-            self._append(_by_channel(resampled), blocks)
+        assert self._to_float is not None  # there is an anchor
+        # A block's time is taken when it begins: nothing waits before that.
+        for samples in self._to_float.convert(frame, BLOCK_SAMPLES - self._filled if self._filled else 0):
+            self._append(samples, blocks)
 
     def _begin(self, frame: Any, shape: tuple[str, str, int]) -> None:
         """Set up for sound of one format, at a new anchor."""
@@ -207,22 +196,17 @@ class SoftwareAudioDecoder:
             self._clip_level = clip_level(shape[0])
             self._format = shape
             self._block = np.zeros((len(self._weights), BLOCK_SAMPLES), np.float32)
-        # PyAV 18 reads beyond the planes of planar sound of eight channels and more: those are taken interleaved.
-        few = frame.layout.nb_channels < MAX_CHANNELS
-        if few and shape[0] == "fltp" and shape[2] == SAMPLE_RATE:
-            self._resampler = None
-        else:
-            self._resampler = AudioResampler(format="fltp" if few else "flt", layout=frame.layout, rate=SAMPLE_RATE)
+        self._to_float = ToFloat(frame)
 
     def _drain(self, blocks: list[AudioBlock]) -> None:
-        """End the block, with what the resampler still holds; the next frame sets a new anchor."""
-        if self._resampler is not None:
-            for resampled in self._resampler.resample(None):
-                self._append(_by_channel(resampled), blocks)
+        """End the block, with what the converter still holds; the next frame sets a new anchor."""
+        if self._to_float is not None:
+            for samples in self._to_float.flush():
+                self._append(samples, blocks)
         if self._filled:
             self._block[:, self._filled :] = 0.0
             self._emit(self._filled, blocks)
-        self._resampler = None
+        self._to_float = None
         self._anchor = None
 
     def _append(self, samples: npt.NDArray[Any], blocks: list[AudioBlock]) -> None:

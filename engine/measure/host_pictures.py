@@ -7,7 +7,7 @@ from engine.measure.host import due_of_all, fold_damage
 from engine.measure.rows import Fact
 from kernels.addresses import samples_at
 from kernels.frame_stats.cpu import measure_row as frame_stats_row
-from kernels.rows import compiled
+from kernels.rows import brief, compiled
 from kernels.temporal.cpu import step
 from kernels.tile_stats.cpu import measure_row as tile_stats_row
 from kernels.torn_blocks.cpu import measure_row as torn_blocks_row
@@ -37,7 +37,7 @@ def measure_samples(index, frames, references, retain, slots, values, pitch, tor
         torn_blocks_row(frames, references, index, values + torn_offset, pitch)
 
 
-@compiled
+@brief
 def follow(
     view, columns, black_ratio, strong, facts, slots, pts, tiles, wanted, temporal_state, luminance, torn_state, fitted,
     limits, schedules, settings, burst, due,

@@ -1,4 +1,4 @@
-"""The state machine on the CPU: one compiled loop over rows and detectors, without the GIL."""
+"""The state machine on the CPU: one compiled loop over rows and detectors."""
 
 import math
 
@@ -48,7 +48,7 @@ def _write(events, row, count, detector, kind, at, decided_at, peak, mean):
     return count + 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=False, cache=True)  # as `kernels.rows.brief`
 def judge(slots, start, known_until, values, detectors, rules, state, events, counts):
     """See op.py; every argument is the numpy view of the tensor there."""
     for row in range(slots.shape[0]):

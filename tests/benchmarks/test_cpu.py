@@ -36,6 +36,7 @@ def test_figures_are_ratios_of_sides_in_one_turn(looped):
     figure = compare_clip(looped, repeats=2, program=None)
     assert figure["frames"] == 75
     assert figure["judged_over_decode_only"]["p50"] > 0
+    assert figure["judged_with_networks_over_decode_only"]["p50"] > 0
     assert 0 < figure["decode_only_cpu_over_judged_cpu"]["p50"] < 1
     assert "speed_over_ffmpeg" not in figure
 

@@ -5,8 +5,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
+from av.audio.resampler import AudioResampler
 from made_clips import make, tone
 from media import ffmpeg_exe, media_dir
 
@@ -190,3 +192,52 @@ def test_real_sound_lies_where_the_ffmpeg_program_has_it(path: Path) -> None:
     assert blocks[-1].pts + blocks[-1].valid / 48_000 == pytest.approx(end, abs=0.003)
     heard = sum(int(count) / int(rate) for _, rate, count in shown)
     assert sum(b.valid for b in blocks) / 48_000 == pytest.approx(heard, abs=0.003)
+
+
+def _resampled_one_by_one(path: Path) -> np.ndarray:
+    """A file's sound as libswresample gives it, a frame at a time."""
+    with av.open(str(path)) as container:
+        resampler = AudioResampler(format="flt", layout=container.streams.audio[0].layout, rate=48_000)
+        frames: list[Any] = []
+        for frame in [*container.decode(audio=0), None]:
+            if frame is not None:
+                frame.pts = None
+            frames += resampler.resample(frame)
+        return np.concatenate([f.to_ndarray().reshape(-1, f.layout.nb_channels).T for f in frames], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("codec", "rate"),
+    [
+        ("pcm_u8", 48_000),
+        ("pcm_s16le", 48_000),
+        ("pcm_s24le", 48_000),
+        ("pcm_s32le", 48_000),
+        ("pcm_f32le", 48_000),
+        ("pcm_f64le", 48_000),
+        ("pcm_s16le", 44_100),
+        ("pcm_s24le", 96_000),
+        ("pcm_f64le", 22_050),
+        ("pcm_u8", 8_000),
+    ],
+)
+def test_samples_are_to_the_bit_what_libswresample_makes_of_each_frame(codec: str, rate: int) -> None:
+    path = make(f"bits_{codec}_{rate}.wav", video=None, audio=codec, sample_rate=rate, seconds=1.3)
+    blocks, _ = decode(path)
+    assert np.array_equal(samples(blocks), _resampled_one_by_one(path))
+
+
+def test_a_block_comes_with_the_packet_that_completes_it() -> None:
+    path = make("sound44100.ts", video=None, audio="aac", sample_rate=44_100, seconds=1.0)
+    frame_seconds = 1024 / 44_100
+    came = []
+    with Source(str(path), stream="s") as source:
+        info = source.open()
+        assert info.audio is not None
+        decoder = SoftwareAudioDecoder(info.audio, "s")
+        for packet in source.packets():
+            assert packet.pts is not None
+            came += [packet.pts + frame_seconds - block.pts for block in decoder.decode(packet)]
+    # Seconds from a block's beginning to the end of the packet with which it came; the filter holds some samples back.
+    assert len(came) >= 9
+    assert all(0.1 <= seconds < 0.1 + 1.1 * frame_seconds for seconds in came)
