@@ -18,9 +18,10 @@ from benchmarks.harness import write_result
 from models.audio_weights import SHIPPED_AUDIO, load_audio
 from models.evaluate import evaluate, load_artifact_net
 from models.evaluate_audio import evaluate_audio
+from models.evaluate_frames import evaluate_frames
 from models.evaluate_sync import evaluate_sync
 from models.sync_weights import SHIPPED_SYNC, load_sync
-from models.train import TrainSettings, make_shards
+from models.train import TrainSettings, make_shards, sources
 from models.train_audio import AudioTrainSettings, make_sound_shards
 from models.train_sync import SyncTrainSettings, sync_rows
 from models.weight_files import SHIPPED, read_weights, write_weights
@@ -34,12 +35,17 @@ def _artifact(options: argparse.Namespace, work: Path) -> Path:
     settings = TrainSettings(options.media, work, options.weights, seed=options.seed, skip=tuple(options.skip))
     settings = replace(settings, windows=options.windows or settings.windows)
     paths = make_shards(settings, held_out=True, say=_say)
-    figures = dict(evaluate(load_artifact_net(options.weights), paths))
+    net = load_artifact_net(options.weights)
+    figures = dict(evaluate(net, paths))
+    held_out = sources(options.media, settings.skip, held_out=True)
+    figures["frames"] = evaluate_frames(net, held_out, options.seed, settings.windows)
     record = _record("models", figures, options)
     draw_curves(figures["tiles"], record.with_suffix(".svg"))
     draw_artifact_failures(figures, paths, record.with_suffix(".jpg"))
     _tell_labels(figures["tiles"])
     _say(f"damaged pieces: average precision {figures['damaged_pieces']['average_precision']}")
+    for name in ("network", "network_of_real_clips", "torn_blocks", "torn_blocks_of_real_clips"):
+        _say(f"whole pictures, {name}: average precision {figures['frames'][name]['average_precision']}")
     return record
 
 

@@ -456,14 +456,23 @@ def train(
         int | None, typer.Option("--windows", min=1, help="Parts of each clip. [default: 4; of sound 24]")
     ] = None,
     device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to train.")] = "cpu",
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="F.safetensors", help="Weights of the artifact network to begin with."),
+    ] = None,
 ) -> None:
     """Train a detector network on clips of your own, spoilt in many ways."""
     if weights.suffix != ".safetensors":
         raise ConfigError("cannot write weights", stream=str(weights), why="they are written as safetensors only",
                           remedy="name a file that ends in .safetensors")  # fmt: skip
+    if start is not None and network is not Network.ARTIFACT:
+        raise ConfigError("cannot start from weights", stream=str(start), why=f"{network.value} begins with none",
+                          remedy="leave --from out")  # fmt: skip
     from engine.train_command import Training, run_training
 
-    wanted = Training(network.value, media, work, weights, minutes, seed, threads, tuple(skip or ()), windows, device)
+    wanted = Training(
+        network.value, media, work, weights, minutes, seed, threads, tuple(skip or ()), windows, device, start
+    )
     typer.echo(run_training(wanted, lambda text: typer.echo(text, err=True)))
 
 

@@ -1,38 +1,28 @@
 """Lip sync by a test pattern: flashes of the picture beside beeps of the sound, of one stream.
 
-The reader's thread finds where sound sets in (`SoundOnsets`); the engine's loop finds flashes in the brightness of
-pictures, and pairs both (`FlashBeep`) in the order of the flashes, by media time alone, so that the same input gives
-the same pairs on every run. Where they do not agree with each other, nothing is said.
+The reader's thread finds where sound sets in (sound_onsets.py); the engine's loop finds flashes in the brightness of
+pictures (flashes.py), and pairs both (`FlashBeep`) in the order of the flashes, by media time alone, so that the same
+input gives the same pairs on every run. Where they do not agree with each other, nothing is said.
 """
 
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from engine.media import AudioBlock
+from engine.flashes import LONGEST_SECONDS, Flash, Flashes
+from engine.sound_onsets import SoundOnsets
 
-SAMPLE_RATE: Final = 48_000
-# Sound sets in where a millisecond is ten times as loud as all of the 150 that ended 30 before it, and louder than
-# -34 dBFS. What lies between does not count: coders smear a beep over that time before it, ever louder.
-_STEP: Final = 48
-_QUIET_STEPS: Final = 150
-_SMEARED_STEPS: Final = 30
-_RISE: Final = 10.0
-_LEAST_LEVEL: Final = 0.02
-# As engine/onset_loops.py takes them, in the precision of samples.
-_LEAST: Final = np.float32(_LEAST_LEVEL)
-_RISE_32: Final = np.float32(_RISE)
-# Its first moment is the first sample of this share of its peak; what is smeared before it is softer.
-_ONSET_SHARE: Final = 0.4
-_PEAK_STEPS: Final = _SMEARED_STEPS + 6
-# A flash is brighter by this share of full scale than the picture before it, and is gone again soon.
-_FLASH_RISE: Final = 0.05
-_FLASH_FALL: Final = 0.6
-_FLASH_SECONDS: Final = 0.5
+# A flash is brighter by this share of full scale than the picture before it, and is gone again soon. Other events are
+# this small too, but do not come four times at equal distances with a beep beside each.
+_BRIGHT_RISE: Final = 0.012
+# Of pictures that go dark for a moment the rise is the other way round.
+_DARK_RISE: Final = 0.05
+# A flash lasts no longer than this share of the time to the next one; else it is not known which of both is the flash.
+_BRIGHT_SHARE: Final = 0.5
+_DARK_SHARE: Final = 0.25
 # A beep further away than this, or than half the time between two flashes, belongs to another flash.
 RANGE_SECONDS: Final = 1.0
 # So many flashes in a row have to agree with each other, within one picture; of the last eight, four in five.
@@ -40,64 +30,12 @@ LEAST_PAIRS: Final = 4
 LAST_PAIRS: Final = 8
 _AGREEING_SHARE: Final = 0.8
 _ONE_PICTURE: Final = 0.045
+# What lies this close to where a track begins or ends may have been cut off.
+_EDGE_SECONDS: Final = 0.1
 # The summary speaks of so many of the last flashes, and only if half of them told.
 _SUMMED_FLASHES: Final = 600
 _LEAST_CONFIDENCE: Final = 0.5
 _MOST_KEPT: Final = 4096
-
-
-class SoundOnsets:
-    """Where the sound of one stream sets in. `take` from the reader's thread; the rest from the engine's loop."""
-
-    def __init__(self) -> None:
-        from engine.onset_loops import loudness_of, rising_steps  # numba loads in a second: only where it is needed
-
-        self._loudness_of: Any = loudness_of
-        self._rising_steps: Any = rising_steps
-        self.found: deque[float] = deque(maxlen=_MOST_KEPT)
-        self.until = 0.0
-        """Media second up to which every onset was found."""
-        self._waiting: npt.NDArray[np.float32] | None = None
-        self._start = 0.0
-        self._before = np.zeros(_QUIET_STEPS + _SMEARED_STEPS, np.float32)
-        self._last = -math.inf
-
-    def take(self, block: AudioBlock) -> None:
-        """The next block; the one before it is looked at, which may go on into this one."""
-        loudness = np.empty(block.samples.shape[1], np.float32)
-        self._loudness_of(block.samples, loudness)
-        waiting, end = self._waiting, self._start + (0 if self._waiting is None else len(self._waiting)) / SAMPLE_RATE
-        if waiting is not None:
-            follows = abs(block.pts - end) < 0.002
-            self._look(waiting, loudness if follows else loudness[:0])
-        self._waiting, self._start = loudness[: block.valid], block.pts
-
-    def finish(self) -> None:
-        """No more comes."""
-        if self._waiting is not None:
-            self._look(self._waiting, self._waiting[:0])
-            self._waiting = None
-        self.until = math.inf
-
-    def _look(self, now: npt.NDArray[np.float32], later: npt.NDArray[np.float32]) -> None:
-        steps = len(now) // _STEP
-        if not steps:
-            return
-        held = len(self._before)
-        both, rising = np.empty(held + steps, np.float32), np.empty(steps, np.int64)
-        both[:held] = self._before
-        count = self._rising_steps(now, _STEP, both, _QUIET_STEPS, _SMEARED_STEPS, _LEAST, _RISE_32, rising)
-        for step in rising[:count].tolist():
-            at = self._start + step * _STEP / SAMPLE_RATE
-            if at - self._last < _QUIET_STEPS * _STEP / SAMPLE_RATE:
-                continue  # the same sound goes on
-            begin = max(0, step - 1) * _STEP
-            part = np.concatenate([now[begin:], later])[: (_PEAK_STEPS + 1) * _STEP]
-            first = int(np.argmax(part >= _ONSET_SHARE * part.max()))
-            self._last = self._start + (begin + first) / SAMPLE_RATE
-            self.found.append(self._last)
-        self._before = both[steps:]
-        self.until = self._start + len(now) / SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +75,9 @@ class FlashBeep:
 
     def __init__(self, onsets: SoundOnsets) -> None:
         self._onsets = onsets
-        self._level = math.nan
-        self._pictures_until = -math.inf
-        self._risen: tuple[float, float, float] | None = None  # when, from which level, to which
-        self._flashes: deque[float] = deque(maxlen=_MOST_KEPT)
-        self._flash_before = math.nan
-        self._beeps: deque[float] = deque(maxlen=_MOST_KEPT)
-        self._last: deque[_Flash] = deque(maxlen=LAST_PAIRS)
-        self._all: deque[_Flash] = deque(maxlen=_SUMMED_FLASHES)
-        self._told_until = -math.inf
+        self._pictures_began, self._pictures_until = math.inf, -math.inf
+        self._bright = _Train(Flashes(_BRIGHT_RISE), _BRIGHT_SHARE)
+        self._dark = _Train(Flashes(_DARK_RISE, dark=True), _DARK_SHARE)
 
     def picture(self, pts: float, level: float) -> None:
         """A picture, in order.
@@ -154,18 +86,9 @@ class FlashBeep:
             pts: media second.
             level: mean luma, 0 to 1.
         """
-        if self._risen is not None:
-            at, low, high = self._risen
-            if pts - at > _FLASH_SECONDS:
-                self._risen = None
-            elif level <= high - _FLASH_FALL * (high - low):
-                self._flashes.append(at)
-                self._risen = None
-            else:
-                self._risen = at, low, max(high, level)
-        elif level - self._level >= _FLASH_RISE:  # NaN, where nothing was before, is no rise
-            self._risen = pts, self._level, level
-        self._level, self._pictures_until = level, pts
+        self._pictures_began, self._pictures_until = min(self._pictures_began, pts), pts
+        self._bright.flashes.picture(pts, level)
+        self._dark.flashes.picture(pts, level)
 
     def settled(self, *, last: bool = False) -> list[Pair]:
         """The pairs that have become known since the last call, as far as they agree.
@@ -175,42 +98,139 @@ class FlashBeep:
         """
         # Sound first: what has been found by then is complete up to then.
         until = math.inf if last else self._onsets.until
-        if not self._flashes or self._flashes[0] + RANGE_SECONDS >= until:
-            return []
         while self._onsets.found:
-            self._beeps.append(self._onsets.found.popleft())
+            beep = self._onsets.found.popleft()
+            self._bright.beep(beep)
+            self._dark.beep(beep)
+        edges = self._pictures_began + _EDGE_SECONDS, self._onsets.began + _EDGE_SECONDS
         pictures_until = math.inf if last else self._pictures_until
+        bright, dark = (train.settled(until, pictures_until, edges) for train in (self._bright, self._dark))
+        return dark if self._dark.told > self._bright.told else bright
+
+    def verdict(self, late: float, early: float) -> dict[str, object]:
+        """What the summary says.
+
+        Args:
+            late, early: seconds by which sound may be late or early.
+        Returns: offset_ms, None where the verdict is "unknown"; confidence, the share of flashes that told; verdict.
+        """
+        train = self._dark if self._dark.told > self._bright.told else self._bright
+        offset, confidence = train.offset(self._pictures_until - LONGEST_SECONDS, self._onsets.ended - _EDGE_SECONDS)
+        if offset is None:
+            return {"offset_ms": None, "confidence": 0.0, "verdict": "unknown"}
+        return {
+            "offset_ms": round(1000 * offset, 1),
+            "confidence": round(confidence, 3),
+            "verdict": "in_sync" if -early <= offset <= late else "out_of_sync",
+        }
+
+
+class _Train:
+    """Flashes of one kind, each with the beep beside it.
+
+    Args:
+        flashes: where they come from.
+        share: of the time between two of them that one may last.
+    """
+
+    def __init__(self, flashes: Flashes, share: float) -> None:
+        self.flashes, self._share = flashes, share
+        self.told = 0
+        """Flashes of which an offset was told."""
+        self._flash_before = math.nan
+        self._beeps: deque[float] = deque(maxlen=_MOST_KEPT)
+        self._last: deque[_Flash] = deque(maxlen=LAST_PAIRS)
+        self._all: deque[_Flash] = deque(maxlen=_SUMMED_FLASHES)
+        self._told_until = -math.inf
+        self._first_flashes: list[float] = []
+        self._first_beeps: list[float] = []
+        self._latest_beeps: deque[float] = deque(maxlen=LAST_PAIRS)
+        self._turns: float | None = None  # see `_turns_of`; None until it is known
+
+    def beep(self, at: float) -> None:
+        """Sound that sets in at a media second."""
+        self._beeps.append(at)
+        self._latest_beeps.append(at)
+        if len(self._first_beeps) < LAST_PAIRS:
+            self._first_beeps.append(at)
+
+    def settled(self, until: float, pictures_until: float, edges: tuple[float, float]) -> list[Pair]:
+        """As `FlashBeep.settled`.
+
+        Args:
+            until, pictures_until: media seconds up to which sound and pictures are known.
+            edges: from when on a flash, and a beep, cannot have been cut off.
+        """
         found: list[Pair] = []
-        while self._flashes and self._flashes[0] + RANGE_SECONDS < until:
-            at = self._flashes[0]
-            following = self._flashes[1] if len(self._flashes) > 1 else math.inf
-            if following == math.inf and pictures_until <= at + 2 * RANGE_SECONDS + _FLASH_SECONDS:
+        flashes = self.flashes.found
+        while flashes and flashes[0].at + RANGE_SECONDS < until:
+            flash = flashes[0]
+            following = flashes[1].at if len(flashes) > 1 else math.inf
+            if following == math.inf and pictures_until <= flash.at + 2 * RANGE_SECONDS + LONGEST_SECONDS:
                 break  # a flash may yet come that the beep is nearer to
-            self._flashes.popleft()
-            found += self._pairs(at, self._flash_before, following)
-            self._flash_before = at
+            flashes.popleft()
+            found += self._pairs(flash, self._flash_before, following, edges)
+            self._flash_before = flash.at
         return found
 
-    def _pairs(self, at: float, before: float, following: float) -> list[Pair]:
-        """What the flash at a media second, between two others, makes known."""
+    def _pairs(self, flash: Flash, before: float, following: float, edges: tuple[float, float]) -> list[Pair]:
+        """What a flash between two others makes known."""
+        at = flash.at
         while self._beeps and self._beeps[0] < at - RANGE_SECONDS:
             self._beeps.popleft()
         spaces = [space for space in (at - before, following - at) if space > 0]  # NaN before the first
         reach = min([RANGE_SECONDS, *(space / 2 for space in spaces)])
         near = [beep - at for beep in self._beeps if abs(beep - at) <= reach]
-        # Two beeps beside one flash tell nothing.
-        flash = _Flash(at, near[0] if len(near) == 1 else None)
-        self._last.append(flash)
-        self._all.append(flash)
+        # Two beeps beside one flash tell nothing; nor does what is on for longer than off.
+        clear = len(near) == 1 and flash.seconds <= self._share * min(spaces, default=math.inf) + 0.001
+        one = _Flash(at, near[0] if clear else None)
+        self._last.append(one)
+        self._all.append(one)
+        if len(self._first_flashes) < LAST_PAIRS:
+            self._first_flashes.append(at)
         agreeing = self._agreeing()
         if not agreeing:
             return []
         offset = float(np.mean([one.offset for one in agreeing if one.offset is not None]))
+        if self._turns is None:
+            self._turns = self._turns_of(offset, edges)
+        offset += self._turns
+        if math.isnan(offset) or abs(offset) > RANGE_SECONDS + _ONE_PICTURE:
+            return []
         new = [one for one in agreeing if not one.told and one.at > self._told_until]
         for one in new:
             one.told = True
             self._told_until = one.at
+        self.told += len(new)
         return [Pair(one.at, offset) for one in new]
+
+    def _turns_of(self, offset: float, edges: tuple[float, float]) -> float:
+        """Seconds between two flashes, as many times as the sound is later than the nearest beep says.
+
+        Equal flashes cannot be told apart, but the first one can: where it has no beep, though sound was there, or
+        where a beep comes before it though pictures were there, the nearest beep is not its own.
+
+        Args:
+            offset: from a flash to the nearest beep.
+            edges: from when on a flash, and a beep, cannot have been cut off.
+        Returns: NaN where the sound is further away than the range.
+        """
+        flashes = self._first_flashes
+        if len(flashes) < LEAST_PAIRS or not _regular(flashes[:LEAST_PAIRS]):
+            return 0.0
+        first, space = flashes[0], (flashes[LEAST_PAIRS - 1] - flashes[0]) / (LEAST_PAIRS - 1)
+        in_step = [
+            beep for beep in self._first_beeps
+            if abs((beep - first - offset + space / 2) % space - space / 2) <= _ONE_PICTURE / 2
+        ]  # fmt: skip
+        if not in_step:
+            return 0.0
+        turns = round((in_step[0] - first - offset) / space)
+        without_beep = turns > 0 and first + offset > edges[1]
+        without_flash = turns < 0 and in_step[0] - offset > edges[0]
+        if not (without_beep or without_flash):
+            return 0.0
+        return turns * space if abs(offset + turns * space) <= RANGE_SECONDS + _ONE_PICTURE else math.nan
 
     def _agreeing(self) -> list[_Flash]:
         """Those of the last flashes that agree; none where too few do. After a change the latest decide."""
@@ -226,25 +246,33 @@ class FlashBeep:
                 return agreeing
         return []
 
-    def verdict(self, late: float, early: float) -> dict[str, object]:
-        """What the summary says.
+    def offset(self, flashes_until: float, beeps_until: float) -> tuple[float | None, float]:
+        """The offset of most flashes, and the share of them that told; None where too few did.
 
         Args:
-            late, early: seconds by which sound may be late or early.
-        Returns: offset_ms, None where the verdict is "unknown"; confidence, the share of flashes that told; verdict.
+            flashes_until, beeps_until: from when on a flash, and a beep, may have been cut off.
         """
-        offsets = sorted(one.offset for one in self._all if one.told and one.offset is not None)
-        confidence = len(offsets) / max(1, len(self._all))
-        if confidence < _LEAST_CONFIDENCE:
-            return {"offset_ms": None, "confidence": 0.0, "verdict": "unknown"}
+        turns = self._turns or 0.0
+        told = sorted(one.offset + turns for one in self._all if one.told and one.offset is not None)
+        confidence = len(told) / max(1, len(self._all))
+        if confidence < _LEAST_CONFIDENCE or not told:
+            return None, 0.0
         # Of those near the middle one: where the offset changed on the way, a mean of all was true at no time.
-        middle = offsets[len(offsets) // 2]
-        offset = float(np.mean([one for one in offsets if abs(one - middle) <= _ONE_PICTURE / 2]))
-        return {
-            "offset_ms": round(1000 * offset, 1),
-            "confidence": round(confidence, 3),
-            "verdict": "in_sync" if -early <= offset <= late else "out_of_sync",
-        }
+        middle = told[len(told) // 2]
+        offset = float(np.mean([one for one in told if abs(one - middle) <= _ONE_PICTURE / 2]))
+        if self._turns and not self._ends_so(offset, flashes_until, beeps_until):
+            return None, 0.0
+        return offset, confidence
+
+    def _ends_so(self, offset: float, flashes_until: float, beeps_until: float) -> bool:
+        """Whether what the beginning said fits the end: the last flash has its beep, and the last beep its flash."""
+        last = self._all[-1].at
+        beep_is_due = last + offset < beeps_until
+        has_beep = any(abs(beep - last - offset) <= _ONE_PICTURE for beep in self._latest_beeps)
+        beep = self._latest_beeps[-1] if self._latest_beeps else math.inf
+        flash_is_due = beep - offset < flashes_until
+        has_flash = any(abs(beep - one.at - offset) <= _ONE_PICTURE for one in self._all)
+        return (has_beep or not beep_is_due) and (has_flash or not flash_is_due)
 
 
 def _regular(times: list[float]) -> bool:

@@ -23,7 +23,6 @@ from engine.counters import StreamCounters
 from engine.decode.choose import Decoders
 from engine.errors import AvjuryError, DecodeError, SourceError
 from engine.fingerprints import SoundPrint
-from engine.flash_beep import SoundOnsets
 from engine.handling import Handling
 from engine.ingest.backoff import Backoff, OpenPace
 from engine.ingest.base import MediaSource
@@ -34,6 +33,7 @@ from engine.media import AudioBlock, Packet, StreamInfo, StreamTick, Surface
 from engine.progress import STALL_SECONDS, Progress
 from engine.queues import Bell, BoundedQueue, QueueClosed
 from engine.sampling import Sampling
+from engine.sound_onsets import SoundOnsets
 
 VIDEO_QUEUE_FRAMES = 4
 AUDIO_QUEUE_BLOCKS = 16

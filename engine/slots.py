@@ -19,7 +19,7 @@ from engine.emitter import Emitter
 from engine.errors import DeviceError
 from engine.evidence.series import Watched
 from engine.evidence.worker import Sink
-from engine.flash_beep import FlashBeep, SoundOnsets
+from engine.flash_beep import FlashBeep
 from engine.handling import Handling
 from engine.incidents import IncidentBook
 from engine.ingest.backoff import OpenPace
@@ -35,6 +35,7 @@ from engine.progress import STALL_SECONDS
 from engine.queues import Bell, BoundedQueue
 from engine.reader import StreamReader
 from engine.shadow_judge import ShadowJudge
+from engine.sound_onsets import SoundOnsets
 from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import ClosedBy, Loudness
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS

@@ -15,6 +15,7 @@ class Training:
     Args:
         network: "artifact", "audio" or "sync".
         windows: of each clip; None: as many as is usual for the network.
+        start: weights of the artifact network to start from; None: none.
     """
 
     network: str
@@ -27,6 +28,7 @@ class Training:
     skip: tuple[str, ...]
     windows: int | None
     device: str
+    start: Path | None = None
 
 
 def run_training(wanted: Training, say: Callable[[str], None]) -> Path:
@@ -50,6 +52,7 @@ def run_training(wanted: Training, say: Callable[[str], None]) -> Path:
             raise ConfigError("cannot train on this", stream=str(wanted.media), why=str(error),
                               remedy="name a folder with more sound, or mend what it says") from error  # fmt: skip
     from models.train import TrainSettings, clips_of, train
+    from models.weight_files import WeightsError
 
     if wanted.network == "sync":
         from models.train_sync import SyncTrainSettings, train_sync
@@ -62,7 +65,11 @@ def run_training(wanted: Training, say: Callable[[str], None]) -> Path:
                               remedy="name a folder of clips with people who talk") from error  # fmt: skip
 
     _require(clips_of(wanted.media, wanted.skip), wanted.media, "clips")
-    return train(TrainSettings(**told), say)
+    try:
+        return train(TrainSettings(**told, start=wanted.start), say)
+    except WeightsError as error:
+        raise ConfigError("cannot start from these weights", stream=str(wanted.start), why=str(error),
+                          remedy="name weights of the artifact network, or leave --from out") from error  # fmt: skip
 
 
 def _require(found: list[Path], media: Path, what: str) -> None:

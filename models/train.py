@@ -24,7 +24,8 @@ from models.synthesis.held_out import is_held_out
 from models.synthesis.patches import make_shard
 from models.synthesis.tile_truth import UNKNOWN
 from models.training_state import load_state, save_state, write_curve
-from models.weight_files import write_weights
+from models.warm_start import unfold
+from models.weight_files import read_weights, write_weights
 
 MEDIA_SUFFIXES: Final = frozenset(
     (".mp4", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".mpg", ".mpeg", ".avi", ".mxf", ".flv", ".264", ".h264", ".265")
@@ -37,6 +38,8 @@ SAVE_SECONDS: Final = 60.0
 PASSES: Final = 4
 # Of the weights that are written: the mean over about so many steps.
 AVERAGED_STEPS: Final = 500
+# Of the highest rate of learning, where weights that are there are trained further.
+FURTHER_RATE: Final = 0.3
 # A false alarm costs more than a missed tile: a stream is clean for most of its life.
 CLEAN_WEIGHT: Final = 2.0
 
@@ -56,6 +59,7 @@ class TrainSettings:
         windows: parts of each clip.
         device: where to train.
         rate: highest rate of learning.
+        start: weights to start from; None: none. Where a training goes on, they do not count.
     """
 
     media: Path
@@ -65,6 +69,7 @@ class TrainSettings:
     seed: int = 1
     threads: int = 1
     skip: tuple[str, ...] = ()
+    start: Path | None = None
     windows: int = 4
     device: str = "cpu"
     rate: float = 3e-3
@@ -183,15 +188,18 @@ def train(settings: TrainSettings, say: Say) -> Path:
     """Train until the minutes are over, going on from where an earlier start ended.
 
     Returns: the weights that were written.
+    Raises: WeightsError if those to start from are not what they should be.
     """
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     settings.work.mkdir(parents=True, exist_ok=True)
     device = torch.device(settings.device)
+    fresh = None if settings.start is None else read_weights(settings.start, "artifact")[0]
     net = ArtifactNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(net.parameters(), lr=settings.rate, weight_decay=1e-3)
     state = settings.work / "state.safetensors"
     spent, step, epoch = load_state(state, net, optimizer) if state.exists() else (0.0, 0, 0)
+    highest = settings.rate * (1.0 if fresh is None else FURTHER_RATE)
     average = get_ema_multi_avg_fn(1 - 1 / AVERAGED_STEPS)  # type: ignore[no-untyped-call]
     mean = AveragedModel(net, multi_avg_fn=average, use_buffers=True)
     whole, turn, data = settings.minutes * 60, -1, None
@@ -203,11 +211,15 @@ def train(settings: TrainSettings, say: Say) -> Path:
             data = Pieces(paths)
             say(f"turn {turn}: {len(data.luma)} pieces of {len(paths)} clips")
             _forget(settings, turn - 1)
+            if fresh is not None and not state.exists():
+                luma, chroma, _ = next(data.batches(np.random.default_rng(settings.seed)))
+                unfold(net, fresh, network_input(luma.to(device), chroma.to(device)))
+                mean.module.load_state_dict(net.state_dict())
         before, began, saved = spent, time.monotonic(), time.monotonic()
         rng = np.random.default_rng([settings.seed, epoch])
         for luma, chroma, truth in data.batches(rng):
             done = min(spent / whole, 1.0)
-            rate = settings.rate * min(1.0, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-5
+            rate = highest * min(1.0, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-5
             for group in optimizer.param_groups:
                 group["lr"] = rate
             inputs = network_input(luma.to(device), chroma.to(device)).contiguous(memory_format=torch.channels_last)

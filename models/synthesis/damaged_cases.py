@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 
@@ -11,7 +12,11 @@ from models.synthesis.coded_damage import VISIBLE_ERROR, damage_stream
 from models.synthesis.coded_pictures import decoded_pictures
 from models.synthesis.picture import Picture
 from models.synthesis.picture_windows import LONG
-from models.synthesis.tile_truth import Case, apart, clean_truth, colour_apart, graded, unsure
+from models.synthesis.tile_truth import UNKNOWN, Case, apart, clean_truth, colour_apart, graded, unsure
+from models.synthesis.what_shows import shows
+
+# What was copied comes from so near, in seconds.
+_COPIED_FROM: Final = 0.5
 
 
 def damaged_cases(
@@ -45,6 +50,10 @@ def damaged_cases(
     for k in chosen:
         (_, earlier), (_, now) = pairs[int(k)]
         truth = graded(clean_truth(now), "corruption", bad[int(k)], 3.0, VISIBLE_ERROR)
+        at = pairs[int(k)][1][0]
+        others = (sent for time, sent in clean.items() if 0 < abs(time - at) <= _COPIED_FROM)
+        damaged = truth[..., 0] == 1
+        truth[damaged & ~shows(now, clean[at], others, damaged), 0] = UNKNOWN
         yield Case(earlier, now, unsure(truth, LABELS[1:], truth[..., 0] > 0), f"{codec} {kind}")
 
 

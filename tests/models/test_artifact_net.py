@@ -7,12 +7,15 @@ import torch
 
 from models.artifact_net import INPUTS, LABELS, PIECE, TILES, ArtifactNet, network_input
 from models.evaluate import average_precision, load_artifact_net, precision_recall, probabilities
+from models.evaluate_frames import evaluate_frames
 from models.synthesis.damaged_cases import damaged_cases
 from models.synthesis.patches import make_shard
 from models.synthesis.picture_windows import graphics
 from models.synthesis.planted_cases import planted_cases
 from models.synthesis.tile_truth import UNKNOWN
+from models.synthesis.what_shows import shows
 from models.train import TrainSettings, sources, train
+from models.warm_start import unfold
 from models.weight_files import SHIPPED, WeightsError, read_weights, write_weights
 
 WEIGHTS = SHIPPED / "artifact.safetensors"
@@ -46,6 +49,58 @@ def test_folding_the_normalisation_changes_nothing():
     with torch.inference_mode():
         # float32 sums of at most 432 products in another order: 432 * 2**-24 relative, on logits of order 1.
         torch.testing.assert_close(net.folded()(inputs), net(inputs), rtol=1e-4, atol=1e-4)
+
+
+def test_training_from_folded_weights_begins_with_what_they_say():
+    torch.manual_seed(0)
+    folded = load_artifact_net(WEIGHTS)
+    inputs = torch.randn(8, INPUTS, PIECE // 2, PIECE // 2)
+    net = ArtifactNet()
+    unfold(net, folded.state_dict(), inputs)
+    assert net.training
+    with torch.inference_mode():
+        said = folded(inputs)
+        torch.testing.assert_close(net.eval()(inputs), said, rtol=1e-4, atol=1e-4)
+        # A batch's own means in place of the kept ones: what is a sample more or less, of 18,000 and fewer.
+        torch.testing.assert_close(net.train()(inputs), said, rtol=0.02, atol=0.05)
+
+
+def test_training_from_another_network_s_weights_is_refused():
+    with pytest.raises(WeightsError, match="other tensors"):
+        unfold(ArtifactNet(), {"head.weight": torch.zeros(3)}, torch.zeros(2, INPUTS, 48, 48))
+
+
+def flat_picture(level):
+    return np.full((64, 64), level, np.uint8), np.full((32, 32), 128, np.uint8), np.full((32, 32), 128, np.uint8)
+
+
+def test_what_is_copied_from_another_picture_does_not_show_but_for_its_seams():
+    sent, before = flat_picture(100), flat_picture(140)
+    everywhere = np.ones((4, 4), bool)
+    # All of it is the picture before: a viewer sees a picture of the programme.
+    assert not shows(before, sent, [before], everywhere).any()
+    # A tile of it stands out of what is beside it.
+    patched = (sent[0].copy(), *sent[1:])
+    patched[0][16:32, 16:32] = 140
+    one = np.zeros((4, 4), bool)
+    one[1, 1] = True
+    assert shows(patched, sent, [before], one)[1, 1]
+    # What no picture of the programme shows is seen.
+    assert shows(flat_picture(60), sent, [before], everywhere).all()
+
+
+@pytest.mark.slow
+def test_whole_pictures_are_judged_damaged_and_clean():
+    found = evaluate_frames(load_artifact_net(WEIGHTS), [2], seed=1, count=1)
+    assert found["network"]["positive"] >= 5
+    assert found["network"]["known"] - found["network"]["positive"] >= 5
+    assert (
+        found["pictures"]
+        == found["network"]["known"]
+        == sum(kind["damaged"] + kind["clean"] for kind in found["by_kind"].values())
+    )
+    # Better than chance, which is the share of damaged pictures.
+    assert found["network"]["average_precision"] > found["network"]["positive"] / found["pictures"]
 
 
 @pytest.mark.slow

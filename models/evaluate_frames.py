@@ -1,0 +1,112 @@
+"""How well whole pictures with real bitstream damage are told from clean ones, of clips that were never trained on.
+
+A picture is damaged where damage shows in 1 % of its tiles, as in everything that is planted here; it is clean where
+nothing is wrong with any of them, and no longer where somebody may wonder. Clean ones are as coders show them, many of
+them with what only looks like damage. The network says of a picture what it says of the hundredth part of its tiles
+that it takes most for damaged.
+"""
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models.artifact_net import LABELS, TILE, ArtifactNet, network_input
+from models.evaluate import figures_of
+from models.fit_corruption import count_blocks, features
+from models.synthesis.clean_cases import clean_cases
+from models.synthesis.coded_damage import CODECS, KINDS, VISIBLE_SHARE
+from models.synthesis.damaged_cases import damaged_cases
+from models.synthesis.held_out import seed_of
+from models.synthesis.picture_windows import graphics, windows
+from models.synthesis.tile_truth import UNKNOWN, Case
+
+# Of each window: ways of damage, and pictures of each.
+_WAYS: Final = 6
+_OF_EACH: Final = 3
+# As many clean pictures, or a few more.
+_CLEAN: Final = 18
+_CORRUPTION: Final = LABELS.index("corruption")
+
+Floats = npt.NDArray[np.float64]
+
+
+def frames_of(source: Path | int, seed: int, count: int) -> Iterator[Case]:
+    """Whole windows of a clip, damaged and clean.
+
+    Args:
+        source: a clip, or the number of a made-up one, as in `make_shard`.
+        seed: of what is random.
+        count: windows.
+    """
+    name = source.name if isinstance(source, Path) else f"graphics {source}"
+    rng = np.random.default_rng([seed, 7, *seed_of(name)])
+    if isinstance(source, Path):
+        found = list(windows(source, rng, count))
+    else:
+        found = [(graphics(rng), Fraction(25)) for _ in range(count)]
+    combinations = [(c, k) for c in CODECS for k in KINDS if (c, k) != ("hevc", "lost")]
+    for number, (window, rate) in enumerate(found):
+        for index in rng.permutation(len(combinations))[:_WAYS]:
+            yield from damaged_cases(window, rate, *combinations[int(index)], rng, _OF_EACH)
+        yield from clean_cases(window, found[(number + 1) % len(found)][0], rate, rng, _CLEAN)
+
+
+def said_of(net: ArtifactNet, case: Case) -> tuple[float, float]:
+    """What the network says of a picture, and what the torn blocks that judge `video.corruption` do (a logit)."""
+    height, width = (size // TILE * TILE for size in case.now[0].shape)
+    both = (case.earlier, case.now)
+    luma = np.stack([p[0][:height, :width] for p in both])[None]
+    chroma = np.stack([[p[k][: height // 2, : width // 2] for k in (1, 2)] for p in both])[None]
+    with torch.inference_mode():
+        inputs = network_input(torch.from_numpy(luma), torch.from_numpy(chroma))
+        told = net(inputs.contiguous(memory_format=torch.channels_last))[0, _CORRUPTION]
+    tiles = np.sort(torch.sigmoid(told).numpy().astype(np.float64), axis=None)
+    torn = features(count_blocks(iter(np.ascontiguousarray(p[0]) for p in both)))[1]
+    return float(tiles[-max(1, round(VISIBLE_SHARE * len(tiles)))]), float(torn.sum())
+
+
+def evaluate_frames(net: ArtifactNet, sources: list[Path | int], seed: int, count: int) -> Mapping[str, Any]:
+    """All figures; `figures_of` of the network and of torn blocks, and of the network for each kind of picture.
+
+    Args:
+        net: for use.
+        sources: held-out clips.
+        seed: of what is random.
+        count: windows of each.
+    """
+    said, torn, truth, real, kinds = [], [], [], [], []
+    for source in sources:
+        for case in frames_of(source, seed, count):
+            map_ = case.truth[..., _CORRUPTION]
+            damaged = float((map_ == 1).mean()) >= VISIBLE_SHARE
+            if not damaged and ((map_ == 1) | (map_ == UNKNOWN)).any():
+                continue
+            network, blocks = said_of(net, case)
+            said.append(network)
+            torn.append(blocks)
+            truth.append(damaged)
+            real.append(isinstance(source, Path))
+            kinds.append(case.kind)
+    scores, is_damaged, is_real = np.array(said), np.array(truth), np.array(real)
+    by_kind = {}
+    for kind in sorted(set(kinds)):
+        of = np.array([k == kind for k in kinds])
+        by_kind[kind] = {
+            "damaged": int(is_damaged[of].sum()), "found": int((scores[of & is_damaged] >= 0.5).sum()),
+            "clean": int((~is_damaged[of]).sum()), "false": int((scores[of & ~is_damaged] >= 0.5).sum()),
+        }  # fmt: skip
+    return {
+        "pictures": len(scores),
+        "network": figures_of(scores, is_damaged),
+        "network_of_real_clips": figures_of(scores[is_real], is_damaged[is_real]),
+        "torn_blocks": {"average_precision": figures_of(np.array(torn), is_damaged)["average_precision"]},
+        "torn_blocks_of_real_clips": {
+            "average_precision": figures_of(np.array(torn)[is_real], is_damaged[is_real])["average_precision"]
+        },
+        "by_kind": by_kind,
+    }
