@@ -1,6 +1,7 @@
 """The table of faults names tests that are there, and what they record is held to its limits."""
 
 import ast
+import json
 
 import pytest
 
@@ -50,4 +51,21 @@ def test_figures_outside_of_the_limits_and_missing_ones_do_not_hold():
 def test_the_page_says_what_was_not_run(tmp_path):
     text = page(tmp_path)
     assert text.count("| not run |") == len(ROWS)
-    assert "No record has it." in text
+    assert text.count("No record has it.") == 3
+
+
+def kept(folder, name, **figures):
+    (folder / f"{name}.json").write_text(json.dumps({"figures": figures}))
+
+
+def test_the_page_adds_up_damaged_clips_of_different_seeds_and_kills_since_the_last_loss(tmp_path):
+    none = {"deaths": [], "hangs": [], "unexpected": [], "growth": None, "clips": 80}
+    kept(tmp_path, "mutations-20260101T000000", seed=1, decoded=1000, judged=2, **none)
+    kept(tmp_path, "mutations-20260102T000000", seed=1, decoded=2000, judged=3, **none)  # the same clips, and more
+    kept(tmp_path, "mutations-20260103T000000", seed=2, decoded=500, judged=1, **none)
+    for day, lost in ((1, 0), (2, 1), (3, 0), (4, 0)):
+        kept(tmp_path, f"kills-2026010{day}T000000", kills=10 * day, incidents=5, lost=lost, doubled=0)
+    text = page(tmp_path)
+    assert "2,500 were decoded and 4 judged, by 2 seeds" in text
+    assert "70 kills" in text
+    assert "had 1 lost and 0 doubled (kills-20260102T000000)" in text
