@@ -119,19 +119,16 @@ def _kills(folder: Path) -> Iterator[str]:
     yield "## Killed\n"
     yield "`avjury bench kills` kills the service at random moments and at chosen writes, while channels are judged.\n"
     records = _figures(folder, "kills")
-    wrong = [name for name, said in records.items() if said["lost"] or said["doubled"]]
-    since = {name: said for name, said in records.items() if not wrong or name > wrong[-1]}
-    if not since:
+    if not records:
         yield "No record has it."
         return
-    kills, writes, incidents = (
-        sum(said.get(part, 0) for said in since.values()) for part in ("kills", "kills_at_chosen_writes", "incidents")
-    )
-    yield f"- {kills} kills, {writes} of them at chosen writes; of {incidents} incidents none was lost or told twice"
-    yield f"  ({', '.join(since)})."
-    if wrong:
-        last = records[wrong[-1]]
-        yield f"- The last record before these had {last['lost']} lost and {last['doubled']} doubled ({wrong[-1]})."
+    yield "| record | kills | at chosen writes | incidents | lost | doubled | s until ready (median) | problems |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for name, said in records.items():
+        cells = [name, said["kills"], said.get("kills_at_chosen_writes", 0), said["incidents"], said["lost"]]
+        problems = "; ".join(said.get("problems", ())) or "none"
+        cells += [said["doubled"], f"{said['seconds_to_ready']['p50']:.0f}", problems]
+        yield f"| {' | '.join(map(str, cells))} |"
     yield ""
 
 

@@ -195,7 +195,16 @@ class SoftwareAudioDecoder:
             return
         # Without a time the filter makes no attempt of its own to follow the timestamps.
         frame.pts = None
-        for resampled in self._resampler.resample(frame):
+        try:
+            resampled_frames = self._resampler.resample(frame)
+        except av.error.FFmpegError as error:  # a damaged header says a rate that no filter has memory for
+            raise DecodeError(
+                "cannot decode audio",
+                stream=self._stream,
+                why=f"no filter takes {rate} Hz of {shape[1]} to {SAMPLE_RATE} Hz ({error})",
+                remedy="check the input's sound; its header may be damaged",
+            ) from error
+        for resampled in resampled_frames:
             self._append(_by_channel(resampled), blocks)
 
     def _begin(self, frame: Any, shape: tuple[str, str, int]) -> None:

@@ -58,14 +58,16 @@ def kept(folder, name, **figures):
     (folder / f"{name}.json").write_text(json.dumps({"figures": figures}))
 
 
-def test_the_page_adds_up_damaged_clips_of_different_seeds_and_kills_since_the_last_loss(tmp_path):
+def test_the_page_adds_up_damaged_clips_of_different_seeds_and_shows_each_record_of_kills(tmp_path):
     none = {"deaths": [], "hangs": [], "unexpected": [], "growth": None, "clips": 80}
     kept(tmp_path, "mutations-20260101T000000", seed=1, decoded=1000, judged=2, **none)
     kept(tmp_path, "mutations-20260102T000000", seed=1, decoded=2000, judged=3, **none)  # the same clips, and more
     kept(tmp_path, "mutations-20260103T000000", seed=2, decoded=500, judged=1, **none)
-    for day, lost in ((1, 0), (2, 1), (3, 0), (4, 0)):
-        kept(tmp_path, f"kills-2026010{day}T000000", kills=10 * day, incidents=5, lost=lost, doubled=0)
+    ready = {"p50": 7.4}
+    kept(tmp_path, "kills-20260101T000000", kills=10, incidents=5, lost=0, doubled=0, seconds_to_ready=ready)
+    kept(tmp_path, "kills-20260102T000000", kills=20, incidents=6, lost=1, doubled=0, seconds_to_ready=ready,
+         problems=["a black picture is in no incident"])  # fmt: skip
     text = page(tmp_path)
     assert "2,500 were decoded and 4 judged, by 2 seeds" in text
-    assert "70 kills" in text
-    assert "had 1 lost and 0 doubled (kills-20260102T000000)" in text
+    assert "| kills-20260101T000000 | 10 | 0 | 5 | 0 | 0 | 7 | none |" in text
+    assert "| kills-20260102T000000 | 20 | 0 | 6 | 1 | 0 | 7 | a black picture is in no incident |" in text
