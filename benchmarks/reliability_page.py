@@ -1,7 +1,7 @@
 """docs/reliability.md: each fault, how it is injected, what is promised and what was measured.
 
 `python -m benchmarks.reliability_page` writes it from records of `avjury bench reliability`, each row from the newest
-one that ran it, and from the newest record of the damaged clips.
+one that ran it, and from the records of damaged clips, of the fuzzer and of kills.
 """
 
 import json
@@ -64,23 +64,72 @@ def _lines(folder: Path) -> Iterator[str]:
                 )
         yield ""
     yield from _mutations(folder)
+    yield from _fuzz(folder)
+    yield from _kills(folder)
+
+
+def _figures(folder: Path, name: str) -> dict[str, dict[str, Any]]:
+    """The figures of every record of a benchmark, by the record's name, the oldest first."""
+    paths = sorted(folder.glob(f"{name}-2*.json"))
+    return {path.stem: json.loads(path.read_text(encoding="utf-8"))["figures"] for path in paths}
 
 
 def _mutations(folder: Path) -> Iterator[str]:
     yield "## Damaged clips\n"
     yield "`avjury bench mutations` damages clips by draws, and decodes and judges them in processes of their own.\n"
-    path = next(iter(sorted(folder.glob("mutations-2*.json"), reverse=True)), None)
-    if path is None:
+    records = _figures(folder, "mutations")
+    if not records:
         yield "No record has it."
         return
-    said = json.loads(path.read_text(encoding="utf-8"))["figures"]
-    grown = said["growth"]
-    yield f"- {said['decoded']:,} were decoded and {said['judged']:,} judged, of {said['clips']} clips ({path.stem})."
-    died, hung, unexpected = (len(said[name]) for name in ("deaths", "hangs", "unexpected"))
+    # A seed gives the same clips again.
+    by_seed = {said["seed"]: (name, said) for name, said in records.items()}
+    names, found = zip(*by_seed.values(), strict=True)
+    decoded, judged = (sum(said[part] for said in found) for part in ("decoded", "judged"))
+    seeds = f"{len(by_seed)} seeds" if len(by_seed) > 1 else "one seed"
+    yield f"- {decoded:,} were decoded and {judged:,} judged, by {seeds} ({', '.join(names)})."
+    died, hung, unexpected = (sum(len(said[part]) for said in found) for part in ("deaths", "hangs", "unexpected"))
     yield f"- Processes that died: {died}. Processes that hung: {hung}. Errors that are not ours: {unexpected}."
-    if grown is not None:
-        between = f"{grown['middle_mb']:g} MB half way, {grown['end_mb']:g} MB {grown['clips_between']:,} clips later"
-        yield f"- Memory of the process that decodes: {between}."
+    for name, said in by_seed.values():
+        if (grown := said["growth"]) is not None:
+            after = f"{grown['end_mb']:g} MB {grown['clips_between']:,} clips later ({name})"
+            yield f"- Memory of the process that decodes: {grown['middle_mb']:g} MB half way, {after}."
+    yield ""
+
+
+def _fuzz(folder: Path) -> Iterator[str]:
+    yield "## Inputs that grow\n"
+    yield (
+        "`avjury bench fuzz` (`make fuzz`) feeds each reader with inputs, which it changes and keeps by the branches "
+        "that they reach.\n"
+    )
+    records = _figures(folder, "fuzz")
+    if not records:
+        yield "No record has it."
+        return
+    name, said = list(records.items())[-1]
+    yield "| reads | inputs | branches at first | branches at last | mistakes |"
+    yield "|---|---|---|---|---|"
+    for of in said["by_target"].values():
+        cells = [of["about"], f"{of['inputs_fed']:,}", of["branches_at_first"], of["branches"], len(of["mistakes"])]
+        yield f"| {' | '.join(map(str, cells))} |"
+    yield f"\nRecord: {name}.\n"
+
+
+def _kills(folder: Path) -> Iterator[str]:
+    yield "## Killed\n"
+    yield "`avjury bench kills` kills the service at random moments and at chosen writes, while channels are judged.\n"
+    records = _figures(folder, "kills")
+    if not records:
+        yield "No record has it."
+        return
+    yield "| record | kills | at chosen writes | incidents | lost | doubled | s until ready (median) | problems |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for name, said in records.items():
+        cells = [name, said["kills"], said.get("kills_at_chosen_writes", 0), said["incidents"], said["lost"]]
+        problems = "; ".join(said.get("problems", ())) or "none"
+        cells += [said["doubled"], f"{said['seconds_to_ready']['p50']:.0f}", problems]
+        yield f"| {' | '.join(map(str, cells))} |"
+    yield ""
 
 
 def page(folder: Path) -> str:

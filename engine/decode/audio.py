@@ -5,6 +5,7 @@ timestamps within 2 ms of the count are ignored, up to 60 ms move the anchor, mo
 which the block ends early and after which a new one begins.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import av.error
@@ -182,9 +183,11 @@ class SoftwareAudioDecoder:
             self._anchor = 0.0 if pts is None else pts
             self._begin(frame, shape)
         self._taken += frame.samples
-        assert self._to_float is not None  # there is an anchor
+        to_float = self._to_float
+        assert to_float is not None  # there is an anchor
         # A block's time is taken when it begins: nothing waits before that.
-        for samples in self._to_float.convert(frame, BLOCK_SAMPLES - self._filled if self._filled else 0):
+        wanted = BLOCK_SAMPLES - self._filled if self._filled else 0
+        for samples in self._converted(lambda: to_float.convert(frame, wanted)):
             self._append(samples, blocks)
 
     def _begin(self, frame: Any, shape: tuple[str, str, int]) -> None:
@@ -201,13 +204,25 @@ class SoftwareAudioDecoder:
     def _drain(self, blocks: list[AudioBlock]) -> None:
         """End the block, with what the converter still holds; the next frame sets a new anchor."""
         if self._to_float is not None:
-            for samples in self._to_float.flush():
+            for samples in self._converted(self._to_float.flush):
                 self._append(samples, blocks)
         if self._filled:
             self._block[:, self._filled :] = 0.0
             self._emit(self._filled, blocks)
         self._to_float = None
         self._anchor = None
+
+    def _converted(self, convert: Callable[[], list[npt.NDArray[Any]]]) -> list[npt.NDArray[Any]]:
+        try:
+            return convert()
+        except av.error.FFmpegError as error:  # a damaged header says a rate that no filter has memory for
+            _, layout, rate = self._format or ("", "unknown channels", 0)
+            raise DecodeError(
+                "cannot decode audio",
+                stream=self._stream,
+                why=f"no filter takes {rate} Hz of {layout} to {SAMPLE_RATE} Hz ({error})",
+                remedy="check the input's sound; its header may be damaged",
+            ) from error
 
     def _append(self, samples: npt.NDArray[Any], blocks: list[AudioBlock]) -> None:
         """Add samples (channels, n) float32 at 48 kHz; full blocks go to `blocks`."""

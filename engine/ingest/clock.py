@@ -10,7 +10,11 @@ detectors name the same moments:
 - A track's first packet more than 10 s away from the last packet of any track is moved likewise.
 - In all other formats a time more than 30 h away from the expected one is dropped.
 
-One rule is ours. Behind a break that a playlist announces the timeline goes on without a step, however small or large
+Two rules are ours. A picture or a block of sound that is said to last longer than the gap that counts as a jump is not
+believed: a damaged header's rate makes each picture last for years, and the next one, in its right place, would be a
+jump back that moves it by as much (seen: 64 million seconds a picture, each of which was then judged).
+
+Behind a break that a playlist announces the timeline goes on without a step, however small or large
 the clock's is (RFC 8216, 4.3.2.3). Both sides of it keep their own shift, as a demuxer gives the last sound from before
 it after the first pictures from behind it.
 
@@ -52,10 +56,13 @@ class Discontinuity:
 class _TrackClock:
     """What one track's next decoding time should be. Times in seconds, relative to the container's own zero."""
 
-    __slots__ = ("frame_seconds", "kind", "last", "next", "period", "reorder_seconds", "tick", "uses_packet_duration")
+    __slots__ = (
+        "frame_seconds", "kind", "last", "longest", "next", "period", "reorder_seconds", "tick", "uses_packet_duration",
+    )  # fmt: skip
 
-    def __init__(self, kind: Track, stream: Any) -> None:
+    def __init__(self, kind: Track, stream: Any, longest: float) -> None:
         self.kind = kind
+        self.longest = longest  # seconds that a packet may last
         self.tick = float(stream.time_base)
         self.last: float | None = None
         self.next: float | None = None
@@ -76,6 +83,9 @@ class _TrackClock:
                 self.reorder_seconds = (context.reorder_depth if context is not None else 0) / float(rate)
             coded = context.framerate if context is not None else None
             self.frame_seconds = 1 / float(coded) if coded else 0.0
+        if self.frame_seconds > longest:
+            self.frame_seconds = 0.0
+        self.reorder_seconds = min(self.reorder_seconds, longest)
 
     def advance(self, dts: float | None, pts: float | None, duration_ticks: int) -> None:
         if self.next is None:
@@ -83,7 +93,7 @@ class _TrackClock:
         if dts is not None:
             self.next = dts
         self.last = self.next
-        if self.uses_packet_duration and duration_ticks > 0:
+        if self.uses_packet_duration and 0 < duration_ticks * self.tick <= self.longest:
             self.next += duration_ticks * self.tick
         else:
             self.next += self.frame_seconds
@@ -118,7 +128,8 @@ class MediaClock:
         self._shift = 0.0  # seconds added to the container's times at the present moment
         self._at = 0  # the period that this is the shift of
         self._last: float | None = None  # the last decoding time of any track, shifted
-        self._clocks = {s.index: _TrackClock(kind, s) for kind, s in tracks}
+        longest = JUMP_SECONDS if self.jumps_allowed else INVALID_SECONDS
+        self._clocks = {s.index: _TrackClock(kind, s, longest) for kind, s in tracks}
         self._found: list[Discontinuity] = []
 
     @property

@@ -1,6 +1,7 @@
 """The table of faults names tests that are there, and what they record is held to its limits."""
 
 import ast
+import json
 
 import pytest
 
@@ -50,4 +51,23 @@ def test_figures_outside_of_the_limits_and_missing_ones_do_not_hold():
 def test_the_page_says_what_was_not_run(tmp_path):
     text = page(tmp_path)
     assert text.count("| not run |") == len(ROWS)
-    assert "No record has it." in text
+    assert text.count("No record has it.") == 3
+
+
+def kept(folder, name, **figures):
+    (folder / f"{name}.json").write_text(json.dumps({"figures": figures}))
+
+
+def test_the_page_adds_up_damaged_clips_of_different_seeds_and_shows_each_record_of_kills(tmp_path):
+    none = {"deaths": [], "hangs": [], "unexpected": [], "growth": None, "clips": 80}
+    kept(tmp_path, "mutations-20260101T000000", seed=1, decoded=1000, judged=2, **none)
+    kept(tmp_path, "mutations-20260102T000000", seed=1, decoded=2000, judged=3, **none)  # the same clips, and more
+    kept(tmp_path, "mutations-20260103T000000", seed=2, decoded=500, judged=1, **none)
+    ready = {"p50": 7.4}
+    kept(tmp_path, "kills-20260101T000000", kills=10, incidents=5, lost=0, doubled=0, seconds_to_ready=ready)
+    kept(tmp_path, "kills-20260102T000000", kills=20, incidents=6, lost=1, doubled=0, seconds_to_ready=ready,
+         problems=["a black picture is in no incident"])  # fmt: skip
+    text = page(tmp_path)
+    assert "2,500 were decoded and 4 judged, by 2 seeds" in text
+    assert "| kills-20260101T000000 | 10 | 0 | 5 | 0 | 0 | 7 | none |" in text
+    assert "| kills-20260102T000000 | 20 | 0 | 6 | 1 | 0 | 7 | a black picture is in no incident |" in text

@@ -1,6 +1,7 @@
 """The audio decoder: blocks of 100 ms, times by counting samples, gaps, formats."""
 
 import re
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from made_clips import make, tone
 from media import ffmpeg_exe, media_dir
 
 from engine.decode.audio import SoftwareAudioDecoder, clip_level, loudness_weights
+from engine.errors import DecodeError
 from engine.ingest.source import Source
 from engine.media import AudioBlock, Packet
 
@@ -148,6 +150,17 @@ def test_damaged_packets_are_counted_and_decoding_goes_on() -> None:
     blocks += decoder.flush()
     assert decoder.errors > 0
     assert blocks[-1].pts > 1.8
+
+
+def test_a_rate_that_no_filter_takes_is_told(tmp_path: Path) -> None:
+    """Of a damaged header, found by `avjury bench mutations`: 1.5 GHz, for which libav's filter has no memory."""
+    rate, sound = 0x5B00AC44, bytes(8000)
+    head = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate & 0xFFFFFFFF, 2, 16)
+    data = head + struct.pack("<4sI", b"data", len(sound)) + sound
+    path = tmp_path / "damaged.wav"
+    path.write_bytes(struct.pack("<4sI4s", b"RIFF", 4 + len(data), b"WAVE") + data)
+    with pytest.raises(DecodeError, match="no filter takes"):
+        decode(path)
 
 
 def test_decoding_goes_on_after_a_flush() -> None:

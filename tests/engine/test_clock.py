@@ -61,6 +61,22 @@ def test_a_gap_of_four_seconds_stays_a_gap() -> None:
     assert it.discontinuities == 0
 
 
+def test_pictures_that_are_said_to_last_for_years_move_nothing() -> None:
+    """Of a damaged header, found by `avjury bench mutations`."""
+    it = clock(("video", video_track()))
+    placed = [it.place(packet(at, duration=64_424_509.48))[0] for at in (0.0, 0.04, 0.08)]
+    assert placed == pytest.approx([0.0, 0.04, 0.08])
+    assert it.discontinuities == 0
+
+
+def test_a_rate_of_a_picture_in_years_moves_nothing() -> None:
+    track = video_track()
+    track.codec_context.framerate = track.average_rate = Fraction(1, 64_424_509)
+    it = clock(("video", track))
+    placed = [it.place(packet(at, duration=0.0))[0] for at in (0.0, 0.04, 0.08)]
+    assert placed == pytest.approx([0.0, 0.04, 0.08])
+
+
 def test_a_jump_of_more_than_ten_seconds_is_taken_out() -> None:
     it = clock(("video", video_track()))
     assert times(it, 0.0, 0.04, 100.0, 100.04) == [0.0, 0.04, 0.08, 0.12]
