@@ -24,6 +24,8 @@ PARTS: Final[Mapping[str, Part]] = {
                     parts.kernels),
     "service": Part("The live service", "avjury bench service", "service",
                     ("360p.sustained.channels", "1080p.sustained.channels"), parts.service),
+    "small": Part("The live service with small pictures", "avjury bench service --sizes 360p --cycles 0", "service",
+                  ("360p.latency.90%.seconds",), parts.small_pictures),
     "scale": Part("What a channel costs as they become more", "avjury bench scale", "scale",
                   ("1080p.rows", "360p.rows"), parts.scale),
     "latency": Part("From defect to webhook", "avjury bench latency", "latency", ("rows",), parts.latency),
