@@ -28,7 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.cpu import decode_only
+from benchmarks.cpu_sides import decode_only
 from benchmarks.faulty_sources import FaultySources
 from benchmarks.harness import parser, say, show_children_this_tree, write_result
 from benchmarks.latency import REFUSED_SECONDS, measure_latency
