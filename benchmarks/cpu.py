@@ -9,20 +9,16 @@ The limit: judging must read each picture once, and the picture before it once. 
 20 GB/s of one core; what the kernels add to it is arithmetic.
 """
 
-import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cpu_sides import AUDIO_FILTERS, VIDEO_FILTERS, decode_only, ffmpeg_chain, judged
 from benchmarks.harness import parser, quantiles, say, write_result
 from benchmarks.looped import loop_clip, make_clip, named_clips
 
@@ -34,97 +30,6 @@ MEDIA_CLIPS = (
     "simpl_tears-of-steel_1920x800p24_av1.webm",
     "vggsound_ZYc410CE4Rg_tennis_360p30.mp4",
 )
-VIDEO_FILTERS = "freezedetect,blackdetect,blockdetect,blurdetect,signalstats"
-AUDIO_FILTERS = "silencedetect,ebur128=peak=true"
-MEGABYTE = 1024 * 1024
-
-
-def decode_only(clip: Path, streams: int) -> dict[str, float]:
-    """Decode every track of `streams` copies side by side, a thread each, and give the pictures back at once."""
-    import torch
-
-    from engine.decode.choose import DecoderChooser
-    from engine.ingest.source import Source
-
-    chooser = DecoderChooser(torch.device("cpu"), decode_threads=1)
-    frames = [0] * streams
-
-    def run(index: int) -> None:
-        with Source(str(clip), stream=f"{clip.name}#{index}") as source:
-            decoders = chooser.open(source.open())
-            video, audio = decoders.video, decoders.audio
-            for packet in source.packets():
-                if packet.track == "audio" and audio is not None:
-                    audio.decode(packet)
-                elif packet.track == "video" and video is not None:
-                    for surface in video.decode(packet):
-                        frames[index] += 1
-                        surface.release()
-            if video is not None:
-                for surface in video.flush():
-                    frames[index] += 1
-                    surface.release()
-                video.close()
-            if audio is not None:
-                audio.flush()
-                audio.close()
-
-    def work() -> None:
-        threads = [threading.Thread(target=run, args=(index,)) for index in range(streams)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    return {**_timed(work, resource.RUSAGE_SELF), "frames": sum(frames)}
-
-
-def judged(clip: Path, streams: int, decode_threads: int = 1, *, networks: bool = False) -> dict[str, float]:
-    """Judge `streams` copies in one engine with every detector; with the networks at their usual rates if told."""
-    from engine.pipeline import check
-    from engine.spec import AudioNetworkSettings, EngineSettings, NetworkSettings, StreamSpec
-
-    outcomes: list[Any] = []
-    settings = EngineSettings(device="cpu", decode_threads=decode_threads)
-    if networks:
-        settings = replace(settings, network=NetworkSettings(), audio_network=AudioNetworkSettings())
-
-    def work() -> None:
-        specs = [StreamSpec(id=f"{clip.name}#{index}", url=str(clip)) for index in range(streams)]
-        outcomes.extend(check(specs, settings))
-
-    timed = _timed(work, resource.RUSAGE_SELF)
-    for outcome in outcomes:
-        if outcome.error is not None:
-            raise outcome.error
-        if outcome.summary.frames_measured != outcome.summary.frames_decoded:
-            raise RuntimeError(f"{outcome.stream}: {outcome.summary} has frames that were not measured")
-    return {**timed, "frames": sum(outcome.summary.frames_measured for outcome in outcomes)}
-
-
-def ffmpeg_chain(clip: Path, program: str, filters: str = VIDEO_FILTERS) -> dict[str, float]:
-    """Run FFmpeg's filters of the same defects in one chain; it uses what cores it likes."""
-    command = [program, "-hide_banner", "-nostats", "-i", str(clip), "-vf", filters, "-af", AUDIO_FILTERS]
-    log = ""
-
-    def work() -> None:
-        nonlocal log
-        done = subprocess.run(
-            [*command, "-f", "null", "-progress", "pipe:1", "-"], capture_output=True, text=True, check=True
-        )
-        log = done.stdout
-
-    timed = _timed(work, resource.RUSAGE_CHILDREN)
-    frames = [int(line.partition("=")[2]) for line in log.splitlines() if line.startswith("frame=")]
-    return {**timed, "frames": frames[-1]}
-
-
-def _timed(work: Callable[[], None], who: int) -> dict[str, float]:
-    before, began = resource.getrusage(who), time.perf_counter()
-    work()
-    seconds, after = time.perf_counter() - began, resource.getrusage(who)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"seconds": seconds, "cpu_seconds": cpu}
 
 
 def compare_clip(clip: Path, *, repeats: int, program: str | None) -> dict[str, Any]:
@@ -180,53 +85,6 @@ def _figures(runs: Mapping[str, list[dict[str, float]]]) -> dict[str, Any]:
     return figures
 
 
-def measure_memory(clip: Path) -> dict[str, Any]:
-    """Resident memory of this process while it judges the clip, above what the imported libraries take.
-
-    Returns: megabytes above the imports, largest and per minute of media, and the growth per hour over the second half.
-    """
-    from engine.detectors import all_detectors
-    from engine.listener import Silent
-    from engine.pipeline import check
-    from engine.spec import EngineSettings, StreamSpec
-    from kernels.audio_stats import cpu as _audio
-    from kernels.frame_stats import cpu as _frames
-    from kernels.judge import cpu as _judge
-    from kernels.sharpness import cpu as _edges
-
-    assert all_detectors()
-    assert all((_audio, _edges, _frames, _judge))  # numba and its compiled kernels are imports too
-    imports = _resident_mb()
-    samples: list[tuple[int, float]] = []
-
-    class Sampler(Silent):
-        def on_second(self, second: Any) -> None:
-            if second.second % 10 == 0:
-                samples.append((second.second, _resident_mb() - imports))
-
-    began = time.perf_counter()
-    (outcome,) = check([StreamSpec(id=clip.name, url=str(clip))], EngineSettings(device="cpu"), Sampler())
-    if outcome.error is not None or outcome.summary is None:
-        raise outcome.error or RuntimeError(f"{clip.name}: nothing was judged")
-    half = [(at, mb) for at, mb in samples if at >= samples[-1][0] / 2]
-    mean_at, mean_mb = (sum(values) / len(half) for values in zip(*half, strict=True))
-    spread = sum((at - mean_at) ** 2 for at, _ in half)
-    slope = sum((at - mean_at) * (mb - mean_mb) for at, mb in half) / spread if spread else 0.0
-    return {
-        "media_seconds": round(outcome.summary.duration, 1),
-        "wall_seconds": round(time.perf_counter() - began, 1),
-        "imports_mb": round(imports, 1),
-        "largest_mb_above_imports": round(max(mb for _, mb in samples), 1),
-        "growth_mb_per_hour_second_half": round(slope * 3600, 2),
-        "mb_above_imports_per_five_minutes": [round(mb, 1) for at, mb in samples if at % 300 == 0],
-    }
-
-
-def _resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / MEGABYTE
-
-
 def _ffmpeg() -> str | None:
     try:
         import imageio_ffmpeg
@@ -244,11 +102,7 @@ def main() -> int:
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--memory-seconds", type=float, default=3600.0, help="media seconds of the memory run")
     arguments.add_argument("--only", choices=("speed", "memory"), help="one half; default: both")
-    arguments.add_argument("--measure-memory", type=Path, help=argparse.SUPPRESS)
     options = arguments.parse_args()
-    if options.measure_memory is not None:
-        print(json.dumps(measure_memory(options.measure_memory)))  # noqa: T201 - read by the parent
-        return 0
     program = _ffmpeg()
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
@@ -264,7 +118,7 @@ def main() -> int:
         if options.only != "speed":
             say(f"memory: judging {options.memory_seconds:.0f} s of media")
             looped = loop_clip(made, folder / "long.mkv", options.memory_seconds)
-            child = [sys.executable, "-m", "benchmarks.cpu", "--measure-memory", str(looped)]
+            child = [sys.executable, "-m", "benchmarks.cpu_memory", str(looped)]
             done = subprocess.run(child, stdout=subprocess.PIPE, text=True, check=True)
             figures["memory"] = json.loads(done.stdout)
             say(done.stdout)

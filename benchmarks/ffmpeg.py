@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.chain import MEDIA_CLIPS
-from benchmarks.cpu import AUDIO_FILTERS, VIDEO_FILTERS, ffmpeg_chain, judged
+from benchmarks.cpu_sides import AUDIO_FILTERS, VIDEO_FILTERS, ffmpeg_chain, judged
 from benchmarks.ffmpeg_filters import ffmpeg, version
 from benchmarks.harness import parser, quantiles, say, write_result
 from benchmarks.looped import loop_clip, make_clip, named_clips

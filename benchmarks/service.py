@@ -31,7 +31,7 @@ from typing import Any, Final
 
 import httpx
 
-from benchmarks.cpu import decode_only
+from benchmarks.cpu_sides import decode_only
 from benchmarks.faulty_sources import FaultySources
 from benchmarks.harness import parser, say, show_children_this_tree, write_result
 from benchmarks.latency import REFUSED_SECONDS, measure_latency

@@ -91,6 +91,7 @@ class PictureReader:
             height=frame.height, chroma_width=(frame.width + 1) // 2, chroma_height=(frame.height + 1) // 2,
             bit_depth=8, shift=0, full_range=about["full_range"], matrix=about["matrix"],
             interlaced=about["interlaced"], corrupt=about["corrupt"], device="cpu", owner=frame,
+            top_field_first=about["top_field_first"], key=about["key"], apart=about["apart"],
         )  # fmt: skip
 
     def _open(self, width: int, height: int, header: str) -> Any:
@@ -107,7 +108,8 @@ def describe(surface: Surface) -> dict[str, Any]:
     return {
         "pts": surface.pts, "duration": surface.duration, "width": surface.width, "height": surface.height,
         "full_range": surface.full_range, "matrix": surface.matrix, "interlaced": surface.interlaced,
-        "corrupt": surface.corrupt,
+        "corrupt": surface.corrupt, "top_field_first": surface.top_field_first, "key": surface.key,
+        "apart": surface.apart,
     }  # fmt: skip
 
 

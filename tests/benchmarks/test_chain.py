@@ -1,6 +1,7 @@
 """The chain of functions does the whole of its work on a small clip, and both sides are counted and priced rightly."""
 
 import json
+from dataclasses import fields, replace
 
 import av
 import numpy as np
@@ -17,10 +18,13 @@ from benchmarks.function_chain.account import (
     load_prices,
     one_process_cost,
 )
+from benchmarks.function_chain.pictures import PictureReader, PictureWriter, describe
 from benchmarks.function_chain.state_machine import StateMachine
 from benchmarks.function_chain.system import difference
 from benchmarks.function_chain.variants import ALL, BY_FAMILY, BY_TRACK, with_masters
+from engine.decode.software import SoftwareVideoDecoder
 from engine.detectors import DETECTORS
+from engine.ingest.source import Source
 
 COUNTS = {
     "stream_seconds": 10,
@@ -60,6 +64,19 @@ def test_the_chain_judges_every_picture_and_finds_what_avjury_finds(compared):
     assert lean["counts"]["pictures"] == compared["avjury"]["pictures"] == 75
     assert lean["agreement"]["share"] == 1.0
     assert lean["agreement"]["in_both"] == lean["agreement"]["exact_to_the_last_bit"] > 0
+
+
+def test_a_picture_arrives_with_all_that_is_known_of_it_beside_its_samples(tmp_path):
+    with Source(str(made_with_black(tmp_path / "black.mp4")), stream="s") as source:
+        decoder = SoftwareVideoDecoder(source.open().video, "s")
+        surface = next(given for packet in source.packets() for given in decoder.decode(packet))
+        # Of each fact the value that a reader which is not told of it would not take.
+        told = replace(surface, interlaced=True, corrupt=True, top_field_first=True, key=True, apart=True)
+        writer = PictureWriter("lossless")
+        arrived = PictureReader("lossless").decode(writer.encode(told), "s", describe(told), writer.header)
+    lies = {"addresses", "luma_pitch", "chroma_pitch", "owner", "release", "decoded_at"}  # where and since when
+    for name in {field.name for field in fields(surface)} - lies:
+        assert getattr(arrived, name) == getattr(told, name), name
 
 
 def test_the_store_counts_what_its_clients_say_they_asked(compared):

@@ -9,8 +9,9 @@ import av
 import pytest
 from made_clips import make
 
-from benchmarks.cpu import compare_clip, decode_only, judged
+from benchmarks.cpu import compare_clip
 from benchmarks.cpu_seconds import compare as compare_trees
+from benchmarks.cpu_sides import decode_only, judged
 from benchmarks.looped import loop_clip
 
 
@@ -42,7 +43,7 @@ def test_figures_are_ratios_of_sides_in_one_turn(looped):
 
 
 def test_memory_is_taken_above_the_imports(looped):
-    child = [sys.executable, "-m", "benchmarks.cpu", "--measure-memory", str(looped)]
+    child = [sys.executable, "-m", "benchmarks.cpu_memory", str(looped)]
     done = subprocess.run(child, capture_output=True, text=True, timeout=240, check=True)
     found = json.loads(done.stdout)
     assert found["media_seconds"] == pytest.approx(3.0, abs=0.25)  # sound outlasts the pictures of a round

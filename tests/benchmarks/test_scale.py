@@ -5,7 +5,7 @@ import itertools
 import pytest
 from made_clips import make
 
-from benchmarks.cpu import ffmpeg_chain
+from benchmarks.cpu_sides import ffmpeg_chain
 from benchmarks.ffmpeg import SCALED
 from benchmarks.ffmpeg_filters import ffmpeg
 from benchmarks.looped import loop_clip
