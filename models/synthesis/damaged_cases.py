@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from typing import Final
 
 import numpy as np
 
@@ -14,9 +13,6 @@ from models.synthesis.picture import Picture
 from models.synthesis.picture_windows import LONG
 from models.synthesis.tile_truth import UNKNOWN, Case, apart, clean_truth, colour_apart, graded, unsure
 from models.synthesis.what_shows import shows
-
-# What was copied comes from so near, in seconds.
-_COPIED_FROM: Final = 0.5
 
 
 def damaged_cases(
@@ -51,7 +47,7 @@ def damaged_cases(
         (_, earlier), (_, now) = pairs[int(k)]
         truth = graded(clean_truth(now), "corruption", bad[int(k)], 3.0, VISIBLE_ERROR)
         at = pairs[int(k)][1][0]
-        others = (sent for time, sent in clean.items() if 0 < abs(time - at) <= _COPIED_FROM)
+        others = (sent for time, sent in clean.items() if time != at)
         damaged = truth[..., 0] == 1
         truth[damaged & ~shows(now, clean[at], others, damaged), 0] = UNKNOWN
         yield Case(earlier, now, unsure(truth, LABELS[1:], truth[..., 0] > 0), f"{codec} {kind}")

@@ -2,7 +2,7 @@
 
 A decoder that conceals a lost part by copying it from a picture before shows a part of the programme, only not the one
 that is due. Whoever looks at the picture, or at it and the one before, cannot know that, but where it does not fit what
-is beside it.
+is beside it. Nor is anything seen of what fits all around, however wrong: a caption that should have come, say.
 """
 
 from collections.abc import Iterable
@@ -31,7 +31,8 @@ def shows(
         sent: as it was sent.
         others: as they were sent shortly before and after.
         differs: (rows, columns) tiles in which `shown` is not `sent`.
-    Returns: (rows, columns): those of them that show neither another picture's content, or show it with a seam.
+    Returns: (rows, columns): those of them that have a seam, and those that hang together with one of these and show no
+        other picture's content.
     """
     if not differs.any():
         return differs
@@ -40,7 +41,17 @@ def shows(
         of_another |= np.maximum(apart(shown[0], other[0]), colour_apart(shown, other)) < SAME
     # Among edges one more is not seen.
     seam = seams(shown[0]) - _most_around(seams(sent[0])) >= SEAM
-    found: npt.NDArray[np.bool_] = differs & (~of_another | seam)
+    found: npt.NDArray[np.bool_] = _touched(differs, seam) & (~of_another | seam)
+    return found
+
+
+def _touched(tiles: npt.NDArray[np.bool_], seeds: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(rows, columns): those of `tiles` that hang together, edge to edge, with one that is among `seeds`."""
+    found, before = tiles & seeds, 0
+    while (count := int(found.sum())) > before:
+        before = count
+        around = np.pad(found, 1)
+        found = tiles & (found | around[:-2, 1:-1] | around[2:, 1:-1] | around[1:-1, :-2] | around[1:-1, 2:])
     return found
 
 

@@ -85,8 +85,13 @@ def test_what_is_copied_from_another_picture_does_not_show_but_for_its_seams():
     one = np.zeros((4, 4), bool)
     one[1, 1] = True
     assert shows(patched, sent, [before], one)[1, 1]
-    # What no picture of the programme shows is seen.
-    assert shows(flat_picture(60), sent, [before], everywhere).all()
+    # What fits all around is not seen, whatever it is; what no picture shows is, with all that hangs together with it.
+    assert not shows(flat_picture(60), sent, [before], everywhere).any()
+    torn = (sent[0].copy(), *sent[1:])
+    torn[0][16:48, 16:48] = 60
+    four = np.zeros((4, 4), bool)
+    four[1:3, 1:3] = True
+    assert np.array_equal(shows(torn, sent, [before], four), four)
 
 
 @pytest.mark.slow
