@@ -44,6 +44,7 @@ class JudgedStream:
     frames_measured: int = 0
     audio_samples: int = 0
     told: float = 0.0
+    heard_until: float = 0.0  # media second up to which its sound was judged
 
     def known_until(self) -> float:
         """Media time up to which every track that still runs was judged, or up to which nothing came of a live one."""

@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.25
 # A pass that took longer kept the readers from going on; that is no silence of their sources.
 AWAY_SECONDS = 1.0
+# The shortest hole that stream.timestamps tells of.
+HOLE_SECONDS = 0.5
 # What is kept to compare streams by is let go of this often.
 FORGET_SECONDS = 1.0
 
@@ -165,6 +167,12 @@ class Engine(Slots):
             sound = self._batcher.sound(self._audio)
             if sound is None:
                 break
+            until = (sound.pts + sound.seconds).tolist()
+            for slot, begin, end in zip(sound.slots.tolist(), sound.pts.tolist(), until, strict=True):
+                stream = self._streams[slot]
+                if begin - stream.heard_until > HOLE_SECONDS:
+                    self._interrupt(slot, ("audio",))  # quiet before and after it is no silence that lasts through it
+                stream.heard_until = end
             self._emit(self._measure.sound(sound), None)
 
     def _tell_streams(self) -> None:

@@ -45,6 +45,9 @@ TOGETHER_SAMPLES = 8 * 1920 * 1088
 TICK_QUEUE = 64
 # Pictures cannot be decoded before the first key frame. Some broadcast encoders send none, but refresh bit by bit.
 KEY_FRAME_SECONDS = 10.0
+# Of other tracks the tables say so before their first packet; but a parser gives out what it held with the first bytes
+# of the next packet in it, at the place of what it held. So an error is one once so many packets have come.
+SUSPECTED_PACKETS: Final = 3
 # A container's times are rounded; and no decoder holds more pictures back.
 _SAME_SECONDS: Final = 0.0015
 _MOST_WAITING: Final = 64
@@ -146,6 +149,9 @@ class StreamReader:
         self._to_be_shown: list[float] = []  # times of showing of packets whose pictures have not come, in their order
         self._last_shown: float | None = None  # of a picture
         self._retuned: Mapping[str, Mapping[str, float]] | None = None
+        self._suspect: Packet | None = None  # the first one that its decoder made an error of, and that is not counted
+        self._suspected = 0  # packets since then
+        self._others = False  # the source has other tracks now, for which it has to be opened again
 
     def start(self) -> None:
         """Begin to read."""
@@ -217,6 +223,13 @@ class StreamReader:
                     return
                 if self._source.goes_on:
                     self._close_decoders()
+                    self._forgive()
+                    continue
+                if self._others:
+                    _log.info("%s: its tracks are others now; opening it again", self.stream)
+                    self.gap.set()
+                    self._let_go()
+                    self._forgive()
                     continue
                 if not (self._reconnect and self.progress.live):
                     break
@@ -349,6 +362,8 @@ class StreamReader:
             if self.progress.stalled:
                 watch.in_outage(found)
             watch.packet(packet, found)
+            if watch.others_from is not None and self._leave_for_others(watch):
+                return
             if packet.track == "video" and video is not None:
                 if packet.pts is not None:
                     insort(self._to_be_shown, packet.pts)
@@ -367,16 +382,44 @@ class StreamReader:
                 self._deliver_sound(blocks)
                 if audio.format is not None and packet.pts is not None:
                     watch.sound(*audio.format, packet.pts)
-            self._count_errors(packet)
+            if self._errors() > self.counters.decode_errors:
+                watch.look_on(packet)
+                if watch.others_from is not None and self._leave_for_others(watch):
+                    return
+                self._suspected += 1
+                self._suspect = self._suspect or packet
+                if self._suspected >= SUSPECTED_PACKETS:
+                    self._count_errors(self._suspect)
             if self.progress.decoded_until >= watch.next_at:
                 self._give_findings()
             self.progress.tick()
         if not self._stop.is_set():
+            if (watch := self._transport) is not None:
+                watch.finish()
+                while watch.others_from is not None:
+                    if self._leave_for_others(watch):
+                        return
+                    watch.finish()
             self._flush()
-            self._count_errors(None)
-            if self._transport is not None:
-                self._transport.finish()
+            self._count_errors(self._suspect)
             self._give_findings(last=True)
+
+    def _leave_for_others(self, watch: TransportWatch) -> bool:
+        """Whether reading ends here, because libav's demuxer would go on with the tracks that were."""
+        position, watch.others_from = watch.others_from, None
+        assert position is not None
+        if not self._source.go_from(position):
+            self._others = self._reconnect and self.progress.live
+            if not self._others:
+                return False
+        self._flush()
+        self._give_findings(last=True)
+        return True
+
+    def _forgive(self) -> None:
+        """What the decoders that are closed made of other codecs' packets was no damage."""
+        self._others, self._suspect, self._suspected = False, None, 0
+        self._errors_before = self.counters.decode_errors
 
     def _flush(self) -> None:
         """Give what the decoders hold back, which came before whatever is the matter now."""
@@ -469,13 +512,18 @@ class StreamReader:
             if due > 0 and self._stop.wait(due):
                 raise QueueClosed
 
-    def _count_errors(self, packet: Packet | None) -> None:
+    def _errors(self) -> int:
         assert self.decoders is not None
         video, audio, errors = self.decoders.video, self.decoders.audio, self._errors_before
         if video is not None:
             errors += video.errors
         if audio is not None:
             errors += audio.errors
+        return errors
+
+    def _count_errors(self, packet: Packet | None) -> None:
+        errors = self._errors()
+        self._suspect, self._suspected = None, 0
         if errors > self.counters.decode_errors:
             self.counters.decode_errors = errors
             at = packet.pts if packet is not None and packet.pts is not None else self.progress.decoded_until

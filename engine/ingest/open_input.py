@@ -22,6 +22,7 @@ from engine.ingest import classify, interrupt
 from engine.ingest.base import RawBytes
 from engine.ingest.capture import device_options
 from engine.ingest.dash import DashPlaylists
+from engine.ingest.file_from import FileFrom
 from engine.ingest.followed_list import Body
 from engine.ingest.hls import HlsFiles
 from engine.ingest.http_files import HttpBytes, HttpFiles
@@ -74,10 +75,13 @@ class OpenInput:
         """Length of a segment of a live manifest; 0 for all else."""
         self.problems: list[str] = []
         """What was wrong and not in the way."""
+        self.begins_at = 0
+        """Byte of a file at which what is read now begins; positions count from there."""
         self._url, self._stream, self._policy, self._rendition = url, stream, policy, rendition
         self._limit_seconds, self._break_off = limit_seconds, break_off
         self._closing: weakref.finalize[..., OpenInput] | None = None
         self._tap: TappedBytes | None = None
+        self._file: FileFrom | None = None
         self._files: HttpFiles | None = None
         self._dash: DashPlaylists | None = None
         self._hls: HlsFiles | None = None
@@ -118,6 +122,8 @@ class OpenInput:
         if going_on and self._hls is not None:
             self._close_container()
             self._hls.go_on()
+        elif going_on:
+            self._close_container()
         elif self._hls is not None and newest:
             self._hls.from_end = 1
         deadline = time.monotonic() + timeouts[0]
@@ -154,6 +160,9 @@ class OpenInput:
             target = self._tap = NetworkBytes(self._url, options, timeouts)
         elif self._hls is None and scheme in ("http", "https"):
             target = self._over_http(timeouts)
+        elif self.begins_at:
+            target, form = FileFrom(local_path(self._url), self.begins_at), "mpegts"
+            self._file = target
         if self._hls is not None:
             target = self._hls.address
             options |= playlist_options(0 if going_on else -self._hls.from_end)
@@ -253,7 +262,21 @@ class OpenInput:
         if not is_local(self._url):
             return self._tap  # None over HTTP
         path = Path(local_path(self._url))
-        return FileBytes(path) if path.is_file() else None  # what one takes out of a pipe the other does not get
+        # What one reader takes out of a pipe the other does not get.
+        return FileBytes(path, self.begins_at) if path.is_file() else None
+
+    def go_from(self, position: int) -> bool:
+        """Let the next `open` begin at a byte, as its tracks are others from there on.
+
+        Returns: whether it will: only a transport stream in a file of this machine is read from its middle.
+        """
+        container = self.container
+        if self._hls is not None or container is None or container.format.name != "mpegts" or not is_local(self._url):
+            return False
+        if position <= 0 or not Path(local_path(self._url)).is_file():
+            return False
+        self.begins_at += position
+        return True
 
     @property
     def lost(self) -> SourceError | None:
@@ -301,6 +324,9 @@ class OpenInput:
         container, self.container = self.container, None
         if container is not None:
             container.close()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
         if self._closing is not None:
             self._closing.detach()
             self._closing = None

@@ -32,11 +32,13 @@ class FileBytes:
 
     Args:
         path: of the file.
+        begin: byte at which it is read from; positions count from there.
     Raises: OSError if it cannot be opened.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, begin: int = 0) -> None:
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by `close`
+        self._file.seek(begin)
         self._position = 0
 
     def read_until(self, position: int | None) -> Piece | None:

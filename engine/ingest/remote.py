@@ -273,6 +273,10 @@ class RemoteSource:
             self._raw = ForwardedBytes()
         return self._raw
 
+    def go_from(self, position: int) -> bool:
+        """See `Source.go_from`: never, as only the other process could read on there."""
+        return False
+
     def why_ended(self) -> str:
         """One word for why a live source's packets ended."""
         return self._why

@@ -225,7 +225,7 @@ class Source:
                     failed += 1
                     self._note(f"damaged container ({redact(error.strerror or 'invalid data')})")
                     if failed > _MAX_FAILED_READS:
-                        if not self._near_end(position):
+                        if not self._near_end(opened.begins_at + position):
                             self.error = broken("the container is too damaged to read on", error, self._url, stream)
                         return
                     demux = opened.container.demux(tracks)
@@ -279,6 +279,17 @@ class Source:
         except OSError as error:
             self._note(f"cannot watch the transport stream's packets ({error.strerror})")
             return None
+
+    def go_from(self, position: int) -> bool:
+        """Leave off: from a byte on the input's tracks are others.
+
+        Args:
+            position: byte, as in `Packet.position`, of the tables that name them.
+        Returns: whether it `goes_on` there, so that the next `open` finds them.
+        """
+        opened = self._input
+        self.goes_on = opened is not None and opened.go_from(position)
+        return self.goes_on
 
     def why_ended(self) -> str:
         """One word for why a live source's packets ended; may ask its server. Only from the thread that reads it."""

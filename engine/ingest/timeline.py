@@ -51,6 +51,8 @@ class Timeline:
         jump_seconds: smallest gap that is a fault.
         drift_seconds: by how much the sound's timestamps may depart from the sound that they stamp.
         missing_seconds: of each track, how long it has to stay out, while the other one goes on, to be told as missing.
+        on_jump: told the media second of a jump that is reported, beside the report.
+        on_back: told of times that go back (media second, track, by how many seconds, in words) in place of the report.
     """
 
     def __init__(
@@ -59,9 +61,12 @@ class Timeline:
         jump_seconds: float,
         drift_seconds: float,
         missing_seconds: Mapping[Track, float],
+        on_jump: Callable[[float], None] | None = None,
+        on_back: Callable[[float, Track, float, str], None] | None = None,
     ) -> None:
         self._missing_seconds = missing_seconds
         self._report = report
+        self._on_jump, self._on_back = on_jump, on_back
         self._jump_seconds = jump_seconds
         self._drift_seconds = drift_seconds
         self._tracks: dict[Track, _TrackTimes] = {"video": _TrackTimes(), "audio": _TrackTimes()}
@@ -94,6 +99,8 @@ class Timeline:
             if jump.declared:
                 continue  # an advertisement begins or ends: players know
             self._report(jump.at, f"{jump.track} timestamps jump by {jump.jump_seconds:+.3f} s", jump.at)
+            if self._on_jump is not None:
+                self._on_jump(jump.at)
             self._jumps.append(jump.jump_seconds)
         self.told = len(found)
         at = packet.pts if packet.dts is None else packet.dts
@@ -110,7 +117,7 @@ class Timeline:
         times.by_decoding = by_decoding
         last, expected, hole = times.last, times.expected, False
         if last is not None and at < last - _ROUNDING_SECONDS:
-            self._report(last, f"{packet.track} timestamps go back by {last - at:.3f} s", last)
+            self._go_back(packet.track, last, last - at)
             times.anchor = None
         elif expected is not None and at - expected > self._shortest_gap(packet.track, times):
             hole = True
@@ -126,6 +133,13 @@ class Timeline:
         times.last = at
         times.expected = at + seconds
         return hole
+
+    def _go_back(self, track: Track, at: float, seconds: float) -> None:
+        what = f"{track} timestamps go back by {seconds:.3f} s"
+        if self._on_back is not None:
+            self._on_back(at, track, seconds, what)
+        else:
+            self._report(at, what, at)
 
     def told_jump(self, seconds: float) -> bool:
         """Whether a jump of about so many seconds, back or forth, was among the last that were told."""

@@ -15,8 +15,9 @@ from engine.ingest.captions import can_carry, has_captions
 from engine.ingest.clock import Discontinuity
 from engine.ingest.findings import Absence, Occurrences, Row, in_order
 from engine.ingest.formats import Formats
+from engine.ingest.seams import OVERLAP_SECONDS, Seams
 from engine.ingest.timeline import Timeline, TrackOffset
-from engine.ingest.transport_stream import Limits, TransportStream
+from engine.ingest.transport_stream import Fault, Limits, TransportStream
 from engine.media import Packet, StreamInfo, Surface, Track
 
 COLUMNS: Final = (
@@ -39,6 +40,9 @@ _MIN_KBPS: Final = 1e-3
 # Formats without an index, which viewers join in the middle: they wait for the next key frame.
 _JOINED_IN_THE_MIDDLE: Final = frozenset(("mpegts", "hls", "rtsp", "rtp", "sdp"))
 _TRACKS: Final[tuple[Track, ...]] = ("video", "audio")
+# What breaks once at a seam beside each PID's counter: the clock, and the times of each track.
+_CLOCK: Final = -1
+_OVERLAPS: Final = -2
 _WITHOUT_RATE: Final = frozenset(("matroska,webm",))
 
 
@@ -66,10 +70,20 @@ class TransportWatch:
     ) -> None:
         self._raw = raw
         self._occurrences: list[Occurrences] = []
+        self._seams = Seams()
+        self._timestamps = self._changes = Occurrences("")  # until `_choose`
         self._absences: list[Absence] = []
         self._newest: dict[Track, float] = {}  # decoding time of the newest packet; empty for streams without times
         self._ticks: dict[Track, tuple[int, int]] = {}  # seconds of a tick, as a fraction
         self._told = float(int(begin))  # up to where rows were given
+        self.others_from: int | None = None
+        """Byte from which on a judged track is coded otherwise, or has another PID.
+
+        None where all go on, or no detector has the transport stream watched.
+        """
+        # What the demuxer calls them; a track that another process demuxes has no such number.
+        handles = [track.handle for track in (info.video, info.audio) if track is not None]
+        self._pids = frozenset(pid for handle in handles if (pid := getattr(handle, "id", None)) is not None)
         self.next_at = self._told + TICK_SECONDS
         """Media second before which `rows` gives none."""
         self._ended = False
@@ -103,14 +117,18 @@ class TransportWatch:
             if given := parameters.get(f"stream.missing_{track}"):
                 missing[track] = given["duration"]
         if given := parameters.get("stream.timestamps"):
-            self._timeline = Timeline(self._count("timestamp_faults").add, given["jump"], given["drift"], missing)
+            self._timestamps = self._count("timestamp_faults")
+            self._timeline = Timeline(
+                self._timestamps.add, given["jump"], given["drift"], missing, self._jump, self._go_back
+            )
         if (given := parameters.get("stream.av_offset")) and info.video is not None and info.audio is not None:
             self._offset = TrackOffset(given["offset"], missing)
         if given := parameters.get("stream.format_change"):
             # WebM carries no rate, and its encoders leave repeated pictures out.
             varies = info.container in _WITHOUT_RATE
             rate_change = math.inf if varies else given["frame_rate"]
-            self._formats = Formats(self._count("format_changes", single=True).add, rate_change)
+            self._changes = self._count("format_changes", single=True)
+            self._formats = Formats(self._change, rate_change)
         if given := parameters.get("stream.bitrate"):
             self._limits = given["minimum"], given["maximum"]
         joined = info.live or realtime or info.container in _JOINED_IN_THE_MIDDLE
@@ -141,6 +159,32 @@ class TransportWatch:
         made = Absence(column, given["duration"])
         self._absences.append(made)
         return made
+
+    def _change(self, at: float, what: str) -> None:
+        self._changes.add(at, what)
+        self._seams.tell(at, other_format=True)
+
+    def _jump(self, at: float) -> None:
+        self._seams.tell(at, other_format=False)
+
+    def _go_back(self, at: float, track: Track, seconds: float, what: str) -> None:
+        if seconds <= OVERLAP_SECONDS:
+            self._seams.add(at, _OVERLAPS - _TRACKS.index(track), what, self._timestamps, until=at, overlap=True)
+        else:
+            self._timestamps.add(at, what)
+            self._seams.tell(at, other_format=False)
+
+    def _fault(self, fault: Fault) -> None:
+        assert self._continuity is not None
+        at, jump = self._time_of(fault.position), fault.clock_jump_seconds
+        if jump is not None and self._timeline is not None and self._timeline.told_jump(jump):
+            return
+        if fault.kind == "continuity":
+            self._seams.add(at, fault.pid, fault.text, self._continuity, until=at)
+        elif jump is not None:
+            self._seams.add(at, _CLOCK, fault.text, self._continuity, until=at)
+        else:
+            self._continuity.add(at, fault.text)
 
     def in_outage(self, found: Sequence[Discontinuity]) -> None:
         """An outage is told: steps of the timestamps before the next packet belong to it."""
@@ -222,8 +266,13 @@ class TransportWatch:
             samples = self._audio_handle.codec_context.frame_size if self._audio_handle is not None else 0
             self._timeline.sound_seconds = samples / rate if samples and rate else 0.0
 
+    def look_on(self, packet: Packet) -> None:
+        """Read the bytes up to a packet at once: what came of it is not what it should have been."""
+        if self._ts is not None and self._places and packet.position is not None:
+            self._read(self._ts, packet.position)
+
     def finish(self) -> None:
-        """The input has ended: look at the bytes after its last packet."""
+        """The input has ended: look at the bytes after its last packet, up to where `others_from` says so."""
         if self._ts is not None and self._places:
             self._read(self._ts, None)
 
@@ -239,11 +288,15 @@ class TransportWatch:
             if piece.border != Border.NONE:
                 ts.begin_segment(anew=piece.border == Border.ANEW)
             ts.feed(piece.data)
+            others = next((each for each in ts.others if not self._pids or self._pids & each.pids), None)
+            ts.others.clear()
+            if others is not None and self.others_from is None:
+                self.others_from = others.begins_at
+                if position is None:
+                    ts.forget_from(others)
             if self._continuity is not None:
                 for fault in ts.faults:
-                    jump = fault.clock_jump_seconds
-                    if jump is None or self._timeline is None or not self._timeline.told_jump(jump):
-                        self._continuity.add(self._time_of(fault.position), fault.text)
+                    self._fault(fault)
             ts.faults.clear()
             if self._markers is not None:
                 for marker in ts.markers:
@@ -259,6 +312,8 @@ class TransportWatch:
             if self._captions is not None and ts.subtitle_packets != self._subtitle_packets:
                 self._subtitle_packets = ts.subtitle_packets
                 self._captions.seen(self._places[-1][1])
+            if position is None and self.others_from is not None:
+                break  # what follows is read anew with it
         del self._places[:-1]
 
     def _time_of(self, position: int) -> float:
@@ -305,6 +360,7 @@ class TransportWatch:
 
     def _rows(self, start: float, end: float, *, last: bool) -> list[Row]:
         rows: list[Row] = []
+        self._seams.settle(end, last=last)
         for occurrences in self._occurrences:
             rows += occurrences.rows(start, end, last=last)
         for absence in self._absences:

@@ -103,6 +103,21 @@ class Marker:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class OtherTracks:
+    """From a table on, an elementary stream is coded otherwise, or has another PID: a demuxer has to begin anew.
+
+    Args:
+        position: byte of the table that says so.
+        begins_at: byte of the first table that a demuxer needs from there on.
+        pids: of the streams that do not go on.
+    """
+
+    position: int
+    begins_at: int
+    pids: frozenset[int]
+
+
 @dataclass(slots=True)
 class _Table:
     """When a table came. Times are of the stream's own clock."""
@@ -161,10 +176,14 @@ class TransportStream:
         self._firsts_before: dict[int, int] = {}
         self._restarts = False  # the tables of this segment are counted as in the one before
         self._kinds: dict[int, int] = {}  # stream type of each PID
+        self._codecs: dict[int, dict[int, str]] = {}  # of each program's streams, by its PMT's PID
+        self._begins_at: int | None = None  # of the newest PAT that no PMT came after yet
         self.faults: list[Fault] = []
         self.markers: list[Marker] = []
         self.changes: list[Marker] = []
         """Elementary streams whose codec has become another one."""
+        self.others: list[OtherTracks] = []
+        """Where a demuxer that goes by the tables of before reads nothing, or nonsense."""
 
     def begin_segment(self, *, anew: bool) -> None:
         """What is fed from here on is another segment of a playlist; what came before it was fed whole.
@@ -185,8 +204,15 @@ class TransportStream:
         if anew:
             self._pcr = None
             self._kinds.clear()
+            self._codecs.clear()
             self._intervals.clear()
             self._steps.clear()
+
+    def forget_from(self, others: OtherTracks) -> None:
+        """Tell nothing of what lies behind a change of tracks: whoever goes on there reads it anew."""
+        self.faults = [fault for fault in self.faults if fault.position < others.begins_at]
+        self.markers = [marker for marker in self.markers if marker.position < others.begins_at]
+        self.changes = [change for change in self.changes if change.position <= others.position]
 
     def feed(self, data: bytes) -> None:
         """Read on. What is found is added to `faults` and `markers`, in the order of the stream."""
@@ -415,12 +441,16 @@ class TransportStream:
         table = self._tables.get(pid)
         if table is not None and section[0] == (0 if table.name == "pat" else _PMT_TABLE):
             table.fresh = True
+            if table.name == "pat":
+                self._begins_at = position
             if not known:
                 self._good[pid] = section
                 if table.name == "pat":
                     self._take_pat(section)
                 else:
                     self._take_pmt(position, pid, section)
+            if table.name == "pmt":
+                self._begins_at = None
 
     def _take_pat(self, section: bytes) -> None:
         """ISO/IEC 13818-1, 2.4.4.3."""
@@ -444,6 +474,8 @@ class TransportStream:
         at = 12 + ((section[10] & 0x0F) << 8 | section[11])
         splice: set[int] = set()
         subtitles: set[int] = set()
+        otherwise: set[int] = set()
+        codecs: dict[int, str] = {}
         while at + 5 <= len(section) - 4:
             kind = section[at]
             stream = (section[at + 1] & 0x1F) << 8 | section[at + 2]
@@ -453,12 +485,22 @@ class TransportStream:
             before, codec = _CODECS.get(self._kinds.get(stream, kind)), _CODECS.get(kind)
             if before is not None and codec is not None and before != codec:
                 self.changes.append(Marker(position, f"{before} -> {codec}"))
+                otherwise.add(stream)
+            if codec is not None:
+                codecs[stream] = codec
             self._kinds[stream] = kind
             if kind == _STREAM_SPLICE:
                 splice.add(stream)
             elif kind == _STREAM_PRIVATE and _tags(descriptors) & _DESCRIPTORS_OF_SUBTITLES:
                 subtitles.add(stream)
         self._programs[pid] = (pcr, frozenset(splice), frozenset(subtitles))
+        before_it = self._codecs.get(pid, {})
+        if codecs.keys() - before_it.keys():  # a stream that only ends has no successor
+            otherwise |= before_it.keys() - codecs.keys()
+        self._codecs[pid] = codecs
+        if otherwise:
+            begins_at = position if self._begins_at is None else self._begins_at
+            self.others.append(OtherTracks(position, begins_at, frozenset(otherwise)))
         if pcr not in (self._pcr_pid, ts_packets.NULL_PID) and len(self._tables) <= 2:
             # Before, it was a guess: the first PID that had any.
             self._pcr_pid, self._pcr = pcr, None

@@ -59,13 +59,13 @@ def clip(folder: Path) -> Path:
 class Watcher(Silent):
     """Runs an engine on one stream in a thread, and remembers what it was told and when."""
 
-    def __init__(self, url: str, *, reconnect: bool = True) -> None:
+    def __init__(self, url: str, *, reconnect: bool = True, also: tuple[str, ...] = ()) -> None:
         self.incidents: list[tuple[str, str, str | None]] = []
         self.seconds = []
         self.frames_at: list[float] = []
         self.media = 0.0
         self.engine = Engine(EngineSettings(device="cpu", reconnect=reconnect), self, slots=1)
-        self.engine.add(StreamSpec("live", url, {name: {} for name in DETECTORS}))
+        self.engine.add(StreamSpec("live", url, {name: {} for name in (*DETECTORS, *also)}))
         self.thread = threading.Thread(target=self.engine.run)
         self.thread.start()
 
@@ -373,6 +373,48 @@ def test_a_udp_sender_that_dies_and_is_started_again(clip: Path) -> None:
     [stall] = [i for i in outcome.incidents if i.detector == "stream.stall"]
     assert 4.5 < stall.duration < 15
     assert "video.freeze" not in {i.detector for i in outcome.incidents}
+
+
+class Datagrams(threading.Thread):
+    """Sends transport streams one after the other over UDP, each at its own pace."""
+
+    def __init__(self, clips: dict[Path, float], port: int) -> None:
+        super().__init__()
+        self.clips, self.port = [(clip.read_bytes(), seconds) for clip, seconds in clips.items()], port
+        self.over, self.switched = threading.Event(), threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for number, (data, seconds) in enumerate(self.clips):
+                if number:
+                    self.switched.set()
+                began, sent = time.monotonic(), 0
+                while sent < len(data) and not self.over.wait(0.01):
+                    due = int((time.monotonic() - began) * len(data) / seconds)
+                    while sent < min(due, len(data)):
+                        sender.sendto(data[sent : sent + 1316], ("127.0.0.1", self.port))
+                        sent += 1316
+
+
+def test_another_codec_on_the_air_is_read_on_without_an_outage(clip: Path, folder: Path) -> None:
+    other = encode(folder / "other.ts", 20, "-c:v", "mpeg2video", "-b:v", "1M", "-output_ts_offset", "8")
+    port = free_port(socket.SOCK_DGRAM)
+    also = ("stream.format_change", "stream.continuity", "stream.timestamps", "stream.decode_errors")
+    with watching(f"udp://127.0.0.1:{port}", also=also) as watcher:
+        sender = Datagrams({clip: 8.0, other: 20.0}, port)
+        try:
+            watcher.wait(lambda: watcher.frames > 25, 20)
+            assert sender.switched.wait(15)
+            watcher.wait(lambda: watcher.opened("stream.format_change"), 10)
+            measured = watcher.frames
+            watcher.wait(lambda: watcher.frames > measured + 25, 18)
+            outcome = watcher.end()
+        finally:
+            sender.over.set()
+            sender.join(10)
+    [change] = outcome.incidents
+    assert (change.detector, change.cause) == ("stream.format_change", "H.264 -> MPEG-2")
 
 
 def _gives_frames_and_survives(url: str, start, cause: str) -> None:

@@ -82,7 +82,8 @@ def test_another_codec_on_the_same_pid_is_a_change_of_format(tmp_path, base):
     after = encode(tmp_path / "b.ts", "-c:v", "libx264", "-output_ts_offset", "3", seconds=3)
     path = tmp_path / "codec.ts"
     path.write_bytes(before.read_bytes() + after.read_bytes())
-    [change] = [i for i in told(path) if i.detector == "stream.format_change"]
+    [change] = told(path)
+    assert change.detector == "stream.format_change"
     assert change.cause == "MPEG-2 -> H.264"
     assert change.start == pytest.approx(3.0, abs=0.3)
 
