@@ -5,14 +5,15 @@ the noise level, so that a slow drift cannot pass as a freeze. Whether a picture
 known only after it was measured.
 
 A coder that starts anew draws a picture that stands a little differently, so that freezedetect would see a freeze end
-at every key picture. One that differs by no more than KEY_TIMES the noise level, and follows a picture that had changed
-by no more than QUIET of it, becomes the reference, and counts as a repeat (decision 0087).
+at every key picture; and in the second after motion has stopped it still improves what it had drawn of the last moving
+picture. Such a picture becomes the reference, and counts as a repeat (`Stand`; decisions 0087 and 0098).
 
 On the CPU the decoder's own frame is kept by reference. On a GPU the decoder wants its surface back: each slot has
 two buffers, `frame_stats` copies the picture into the one that is not the reference in the same pass, and the roles
 are swapped on the device, without the host knowing.
 """
 
+import math
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -27,8 +28,17 @@ _NONE: Final = (0,) * REFERENCE_FIELDS
 # the one before; pictures of slow motion do as well, but then the next one differs too.
 KEY_TIMES: Final = 12.0
 # Of the noise level: between its key pictures a picture that is sent again and again hardly changes, while that of a
-# camera that looks at an empty room does by a third and more.
+# camera that looks at an empty room does by a third and more; or it does not change any more, for so many pictures by
+# no more than this each, while the camera's does by twice as much.
 QUIET: Final = 0.25
+STEADY: Final = 0.03
+STEADY_PICTURES: Final = 8
+# What a coder improves after motion of MOVED noise levels or more has stopped, within so many pictures: so many times,
+# by so many noise levels. A key picture that differs is no motion.
+MOVED: Final = 2.5
+SETTLING_PICTURES: Final = 32
+SETTLING_TIMES: Final = 4
+SETTLES: Final = 1.5
 
 
 class References(Protocol):
@@ -50,7 +60,7 @@ class References(Protocol):
         Args:
             slots: as for `rows`; on the host an array.
             difference: (N,) float64: `mafd`, NaN where there was no reference. On a GPU a tensor there, else an array.
-                Of a key picture that counts as a repeat it becomes the noise level.
+                Of a picture drawn anew that counts as a repeat it becomes the noise level.
             key: (N,) float64, as `difference`: 1 for key pictures.
             noise: (S,) float64, as `difference`: the largest difference that still is a repeat, per slot.
         """
@@ -60,6 +70,43 @@ class References(Protocol):
 
     def kept(self, slot: int) -> Surface | None:
         """The slot's reference, where it is a picture of the decoder's that stays as long as somebody holds it."""
+
+
+class Stand:
+    """Whether a picture that differs from its reference still is the one that stands, drawn anew by the coder."""
+
+    __slots__ = ("_last", "_room", "_since", "_steady")
+
+    def __init__(self) -> None:
+        # Difference of the last picture, and how many have had about the same since; pictures since the last that was
+        # another one, and how many more of them may be drawn anew.
+        self._last, self._steady, self._since, self._room = math.inf, 0, 0, 0
+
+    def is_redrawn(self, apart: float, level: float, key: bool) -> bool:
+        """Take the next picture.
+
+        Args:
+            apart: its difference from the reference; NaN where there is none.
+            level: the largest that is a repeat.
+            key: it is a key picture.
+        Returns: whether it differs, and is the same picture all the same.
+        """
+        last, self._since = self._last, self._since + 1
+        if apart <= level:
+            self._steady = self._steady + 1 if abs(apart - last) <= STEADY * level else 0
+            self._last = apart
+            return False
+        if last <= level:  # the last one was a repeat
+            quiet = last <= QUIET * level or self._steady >= STEADY_PICTURES
+            if key and quiet and apart <= KEY_TIMES * level:
+                self._last = 0.0
+                return True
+            if self._room and self._since <= SETTLING_PICTURES and apart <= SETTLES * level:
+                self._last, self._steady, self._room = 0.0, 0, self._room - 1
+                return True
+        self._last, self._steady, self._since = apart, 0, 0
+        self._room = SETTLING_TIMES if apart >= MOVED * level and not key else 0
+        return False
 
 
 class HostReferences:
@@ -73,7 +120,7 @@ class HostReferences:
         self._kept: list[tuple[Surface, tuple[int, ...]] | None] = [None] * slots  # with its geometry
         self._keep_nothing = torch.zeros((0, REFERENCE_FIELDS), dtype=torch.int64)
         self._batch: FrameBatch | None = None  # at hand
-        self._quiet = [False] * slots  # the last picture was a repeat, or nearly
+        self._stands = [Stand() for _ in range(slots)]
         self.changes = np.zeros(slots, np.int64)
         """How often the reference of each slot has changed."""
 
@@ -97,18 +144,16 @@ class HostReferences:
         batch, self._batch = self._batch, None
         assert batch is not None
         for row, (slot, apart) in enumerate(zip(batch.numbers, difference.tolist(), strict=True)):
+            level = float(noise[slot])
             # `not <=` instead of `>`: NaN, where there was nothing to compare with, makes the picture the reference.
-            quiet = apart <= QUIET * noise[slot]
-            if not apart <= noise[slot]:
+            if not apart <= level:
                 self._kept[slot] = batch.surfaces[row], batch.surfaces[row].geometry
                 self.changes[slot] += 1
-                quiet = self._quiet[slot] and key[row] != 0 and apart <= KEY_TIMES * noise[slot]
-                if quiet:
-                    difference[row] = noise[slot]
-            self._quiet[slot] = quiet
+            if self._stands[slot].is_redrawn(apart, level, key[row] != 0):
+                difference[row] = level
 
     def forget(self, slot: int) -> None:
-        self._kept[slot], self._quiet[slot] = None, False
+        self._kept[slot], self._stands[slot] = None, Stand()
 
     def kept(self, slot: int) -> Surface | None:
         kept = self._kept[slot]
@@ -132,7 +177,9 @@ class DeviceReferences:
         self._rows = self._host_rows.to(device)
         self._which = torch.zeros(slots, dtype=torch.int64, device=device)  # the buffer that is the reference
         self._has = torch.zeros(slots, dtype=torch.bool, device=device)
-        self._quiet = torch.zeros(slots, dtype=torch.bool, device=device)  # the last picture was a repeat, or nearly
+        # As `Stand` has them: difference of the last picture; steady, since, room.
+        self._last = torch.full((slots,), torch.inf, dtype=torch.float64, device=device)
+        self._counts = torch.zeros((3, slots), dtype=torch.int64, device=device)
 
     def prepare(self, batch: FrameBatch) -> None:
         changed = []
@@ -155,18 +202,40 @@ class DeviceReferences:
         level = noise[slots]
         changed = ~(difference <= level)
         self._which[slots] = torch.where(changed, 1 - self._which[slots], self._which[slots])
-        redrawn = changed & self._quiet[slots] & (key != 0) & (difference <= KEY_TIMES * level)
-        self._quiet[slots] = (difference <= QUIET * level) | redrawn
+        redrawn = self._redrawn(slots, difference, level, key != 0)
         difference.copy_(torch.where(redrawn, level, difference))
         self._has.index_fill_(0, slots, True)
 
     def forget(self, slot: int) -> None:
         self._geometry[slot] = None
         self._buffers[slot] = None
-        self._has[slot] = self._quiet[slot] = False
+        self._has[slot] = False
+        self._last[slot], self._counts[:, slot] = torch.inf, 0
 
     def kept(self, slot: int) -> Surface | None:
         return None
+
+    def _redrawn(self, slots: Tensor, apart: Tensor, level: Tensor, key: Tensor) -> Tensor:
+        """(N,) bool: `Stand.is_redrawn` of each row."""
+        last, (steady, since, room) = self._last[slots], self._counts[:, slots]
+        since = since + 1
+        repeats = apart <= level
+        more = torch.where(abs(apart - last) <= STEADY * level, steady + 1, 0)
+        quiet = (last <= QUIET * level) | (steady >= STEADY_PICTURES)
+        follows = ~repeats & (last <= level)
+        at_key = follows & key & quiet & (apart <= KEY_TIMES * level)
+        settles = follows & ~at_key & (room > 0) & (since <= SETTLING_PICTURES) & (apart <= SETTLES * level)
+        redrawn = at_key | settles
+        other = ~repeats & ~redrawn
+        self._last[slots] = torch.where(redrawn, 0.0, apart)
+        fresh = torch.where((apart >= MOVED * level) & ~key, SETTLING_TIMES, 0)
+        counts = (
+            torch.where(repeats, more, torch.where(at_key, steady, 0)),
+            torch.where(other, 0, since),
+            torch.where(other, fresh, room - settles.to(torch.int64)),
+        )
+        self._counts[:, slots] = torch.stack(counts)
+        return redrawn
 
     def _allocate(self, slot: int, surface: Surface) -> None:
         """Both buffers of a slot in one allocation, rows padded so that every one starts at a 128-bit boundary."""

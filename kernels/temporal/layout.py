@@ -68,7 +68,7 @@ HIGH_FADES: Final = 0.8
 # Motion that comes to rest is no fault: before and after a repeat it goes on at this share of its usual size.
 GOES_ON: Final = 0.4
 # Content that is drawn or shot at a lower rate has more low pictures than this, as a rule and not as a fault.
-MOST_REPEATS: Final = 0.3
+MOST_REPEATS: Final = 0.27
 FIRST_REPEATS: Final = 0.35  # until it is known: some pictures without a repeat are enough to know
 REPEAT_MEMORY: Final = 32.0
 # A hold of this many repeats, between stretches of this many pictures and more that move one by one, is no pulldown and

@@ -257,6 +257,18 @@ def test_content_of_a_lower_rate_is_no_stutter_though_its_repeats_are_not_all_al
     assert run(film)["stutter_rate"].max() == 0
 
 
+def test_content_at_two_thirds_of_the_rate_is_no_stutter_where_it_moves_slowly_and_is_coded_coarsely():
+    # Twenty pictures a second shown at thirty, a rhythm of 4 and 2. For two seconds it hardly moves, and what is shown
+    # again differs by nearly as much, so that many repeats pass for none.
+    film, rng = Film(10, rate=30), np.random.default_rng(16)
+    n = len(film.times)
+    repeats = np.zeros(n, bool)
+    repeats[np.cumsum([1, *[2, 4] * 48])] = True
+    motion = rng.uniform(1.5, 4, n) * np.where(film.at(5, 7), 0.4, 1.0)
+    film.tiles[:, 1] = (np.where(repeats, rng.uniform(0.06, 0.34, n), motion) / 256)[:, None]
+    assert run(film)["stutter_rate"].max() < 1.5
+
+
 def test_a_speaker_who_hardly_moves_stutters_too():
     film = Film(8, rate=30, motion=0.7 / 256)
     film.tiles[[70, 77, 88, 92, 105, 118, 121, 131], 1] = 0.02 / 256
