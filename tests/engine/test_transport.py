@@ -470,8 +470,8 @@ def test_what_nobody_enabled_is_not_told(tmp_path, base):
 DAMAGED = {
     # "lost HLS segment: 4.004 s PTS jump"; the segment's packets are missing too, and the counters tell.
     "shaka_hls-gap_2-4_6-8_720p59.94.ts": {"stream.timestamps", "stream.continuity"},
-    # "DTS jumps back": two segments with the same timestamps and counters, joined; that the counters begin anew there is
-    # not told again (docs/decisions/0100).
+    # "DTS jumps back": two segments with the same timestamps and counters, joined; that the counters begin anew there
+    # is not told again (docs/decisions/0100).
     "shaka_text-no-discontinuity_0-1_144p25.ts": {"stream.timestamps"},
     # "large PTS jump": two timelines, joined; that the PCR jumps too is not told again.
     "shaka_text-offset_69-73_360p24.ts": {"stream.timestamps"},
