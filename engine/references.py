@@ -225,7 +225,7 @@ class DeviceReferences:
         follows = ~repeats & (last <= level)
         at_key = follows & key & quiet & (apart <= KEY_TIMES * level)
         settles = follows & ~at_key & (room > 0) & (since <= SETTLING_PICTURES) & (apart <= SETTLES * level)
-        redrawn = at_key | settles
+        redrawn: Tensor = at_key | settles
         other = ~repeats & ~redrawn
         self._last[slots] = torch.where(redrawn, 0.0, apart)
         fresh = torch.where((apart >= MOVED * level) & ~key, SETTLING_TIMES, 0)
