@@ -100,19 +100,19 @@ def _fuzz(folder: Path) -> Iterator[str]:
     yield "## Inputs that grow\n"
     yield (
         "`avjury bench fuzz` (`make fuzz`) feeds each reader with inputs, which it changes and keeps by the branches "
-        "that they reach.\n"
+        "that they reach. Each is shown from the newest record that has it.\n"
     )
     records = _figures(folder, "fuzz")
     if not records:
         yield "No record has it."
         return
-    name, said = list(records.items())[-1]
-    yield "| reads | inputs | branches at first | branches at last | mistakes |"
-    yield "|---|---|---|---|---|"
-    for of in said["by_target"].values():
+    newest = {target: (of, name) for name, said in records.items() for target, of in said["by_target"].items()}
+    yield "| reads | inputs | branches at first | branches at last | mistakes | record |"
+    yield "|---|---|---|---|---|---|"
+    for of, name in newest.values():
         cells = [of["about"], f"{of['inputs_fed']:,}", of["branches_at_first"], of["branches"], len(of["mistakes"])]
-        yield f"| {' | '.join(map(str, cells))} |"
-    yield f"\nRecord: {name}.\n"
+        yield f"| {' | '.join(map(str, cells))} | {name} |"
+    yield ""
 
 
 def _kills(folder: Path) -> Iterator[str]:

@@ -295,5 +295,6 @@ def _side(figures: Mapping[str, Any]) -> Parts:
 # By the part of benchmarks/measured_page.py.
 SECTIONS: Final[Mapping[str, Callable[[Mapping[str, Any]], Parts]]] = {
     "chain": _chain, "cpu": _cpu, "ffmpeg": _ffmpeg, "kernels": _kernels, "service": _service, "small": _service,
-    "scale": _scale, "latency": _latency, "cycles": _cycles, "soak": _soak, "kills": _kills, "memory": _memory, "side": _side,
+    "scale": _scale, "latency": _latency, "cycles": _cycles, "soak": _soak, "kills": _kills, "memory": _memory,
+    "side": _side,
 }  # fmt: skip
