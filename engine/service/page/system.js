@@ -25,7 +25,9 @@ function within(rows, name, labels, share) {
   const all = buckets.length ? buckets[buckets.length - 1][1] : 0;
   if (!all) return "–";
   const bound = buckets.find(([, count]) => count >= share * all)[0];
-  return bound === Infinity ? "later" : bound < 1 ? `${number(bound * 1000)} ms` : `${number(bound)} s`;
+  const told = (seconds) => (seconds < 1 ? `${number(seconds * 1000)} ms` : `${number(seconds)} s`);
+  const last = buckets.length > 1 ? buckets[buckets.length - 2][0] : 0;
+  return bound === Infinity ? `more than ${told(last)}` : told(bound);
 }
 
 export async function show(main) {
@@ -43,9 +45,12 @@ export async function show(main) {
     const rows = parsed(metrics);
     const value = (name, labels = {}) => rows.filter(([n, l]) => n === name && Object.entries(labels).every(([k, v]) => l[k] === v)).reduce((sum, [, , v]) => sum + v, 0);
     const failing = Object.entries(state.not_ready);
+    // Seconds that cannot be stored wait on this disk: the service does its work, and somebody should know.
+    const store = rows.find(([n]) => n === "avjury_verdict_store_store_up")?.[2];
+    const works = store === 0 ? "Everything works but the store of seconds, which is away: they wait on this disk" : "Everything works";
     const counts = ORDER.map((one) => [one, [...wall.tiles.values()].filter((t) => t.state === one).length]).filter(([, n]) => n);
     const about = `avjury ${session.release}, process ${state.pid}, ${bytes(state.resident_bytes)}; ${state.streams} ${state.streams === 1 ? "stream" : "streams"}; timelines for ${number(state.history_hours)} h. `;
-    keyed(ready, [failing, counts, about], () => h("div", { class: failing.length ? "card bad" : "card good" }, h("h3", {}, failing.length ? "Not all of it works" : "Everything works"),
+    keyed(ready, [failing, counts, about, works], () => h("div", { class: failing.length ? "card bad" : "card good" }, h("h3", {}, failing.length ? "Not all of it works" : works),
       failing.map(([part, why]) => h("p", {}, h("b", {}, part), `: ${why}`)),
       h("p", { class: "states" }, counts.map(([one, n]) => h("span", {}, shape(one, 16), ` ${n} ${WORDS[one]} `))),
       h("p", { class: "hint" }, about, h("a", { href: "docs" }, "API"), ", ", h("a", { href: "metrics" }, "metrics"), ".")));
@@ -66,7 +71,7 @@ export async function show(main) {
     const sinks = [...new Set(rows.filter(([n]) => n === "avjury_notifications_pending").map(([, l]) => l.sink))];
     fill(numbers,
       card("Incidents", ["Reports that wait", number(value("avjury_recorder_backlog"))], ["Reports lost", number(value("avjury_recorder_dropped_total"))], ["Kept", number(value("avjury_recorder_reports_total"), 6)]),
-      card("Seconds", ["Wait in memory", number(value("avjury_verdict_store_queued_seconds"))], ["In the spool", bytes(value("avjury_verdict_store_spool_bytes"))], ["Store", value("avjury_verdict_store_store_up") ? "up" : "away"]),
+      card("Seconds", ["Wait in memory", number(value("avjury_verdict_store_queued_seconds"))], ["In the spool", bytes(value("avjury_verdict_store_spool_bytes"))], ["Store", store === undefined ? "none" : store ? "up" : "away"]),
       card("Notifications", ...(sinks.length ? sinks.map((sink) => [sink, `${number(value("avjury_notifications_pending", { sink }))} wait, ${number(value("avjury_notifications_total", { sink, outcome: "delivered" }), 6)} delivered${value("avjury_notification_sink_failing", { sink }) ? ", refusing" : ""}`]) : [["Sinks", "none"]])),
       card("Watchers", ["Event streams", number(value("avjury_event_clients"))], ["Walls", String(state.walls)]));
     fill(planted, canary.enabled ? [h("h2", {}, "Canary"), h("p", { class: "hint" }, canary.up ? "A channel of the service's own is judged, into which known defects are planted." : "The service's own channel is not judged now."),
