@@ -2,8 +2,8 @@
 
 import json
 import resource
-import sys
 import time
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,4 +58,6 @@ def _resident_mb() -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure_memory(Path(sys.argv[1]))))  # noqa: T201 - read by `bench cpu`
+    arguments = ArgumentParser(description=measure_memory.__doc__)
+    arguments.add_argument("clip", type=Path)
+    print(json.dumps(measure_memory(arguments.parse_args().clip)))  # noqa: T201 - read by `bench cpu`

@@ -9,6 +9,7 @@ import base64
 import json
 import sys
 import traceback
+from argparse import ArgumentParser
 from pathlib import Path
 
 import atheris
@@ -21,8 +22,11 @@ COMPILED = ["engine.ingest.ts_packets", "engine.onset_loops"]
 
 def main() -> None:
     """Feed the target until its time is up."""
-    name, found, *options = sys.argv[1:]
-    target = TARGETS[name]
+    arguments = ArgumentParser(description=main.__doc__, epilog="Further options are libFuzzer's.")
+    arguments.add_argument("name", choices=sorted(TARGETS), help="of the reader")
+    arguments.add_argument("found", help="file to which mistakes are added")
+    given, options = arguments.parse_known_args()
+    target, found = TARGETS[given.name], given.found
     with atheris.instrument_imports(include=["engine"], exclude=COMPILED):
         feed = target.make()
     seen: set[str] = set()
