@@ -12,8 +12,6 @@ import traceback
 from argparse import ArgumentParser
 from pathlib import Path
 
-import atheris
-
 from benchmarks.fuzz_targets import TARGETS
 
 # numba compiles what these modules are made of, and cannot what atheris puts in.
@@ -26,6 +24,8 @@ def main() -> None:
     arguments.add_argument("name", choices=sorted(TARGETS), help="of the reader")
     arguments.add_argument("found", help="file to which mistakes are added")
     given, options = arguments.parse_known_args()
+    import atheris  # an extra: what this module takes is told without it
+
     target, found = TARGETS[given.name], given.found
     with atheris.instrument_imports(include=["engine"], exclude=COMPILED):
         feed = target.make()
