@@ -16,6 +16,8 @@ from benchmarks.fuzz_targets import TARGETS
 
 # numba compiles what these modules are made of, and cannot what atheris puts in.
 COMPILED = ["engine.ingest.ts_packets", "engine.onset_loops"]
+# Files are named as they lie in the tree.
+ROOT = f"{Path(__file__).resolve().parents[1]}/"
 
 
 def main() -> None:
@@ -41,7 +43,7 @@ def main() -> None:
                 return
             seen.add(where)
             line = {"where": where, "error": str(error)[:300], "input": base64.b64encode(data).decode(),
-                    "trace": traceback.format_exc()[-1500:]}  # fmt: skip
+                    "trace": traceback.format_exc().replace(ROOT, "")[-1500:]}  # fmt: skip
             with Path(found).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
