@@ -15,6 +15,7 @@ import math
 import threading
 import time
 from bisect import bisect_right, insort
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final, Protocol
@@ -48,6 +49,10 @@ KEY_FRAME_SECONDS = 10.0
 # Of other tracks the tables say so before their first packet; but a parser gives out what it held with the first bytes
 # of the next packet in it, at the place of what it held. So an error is one once so many packets have come.
 SUSPECTED_PACKETS: Final = 3
+# Opening an input anew takes up to a second or two, and tables that change with each packet would have it opened again
+# and again: more changes than this within so many media seconds are told, and not followed.
+MOST_FOLLOWED: Final = 6
+FOLLOWED_SECONDS: Final = 30.0
 # A container's times are rounded; and no decoder holds more pictures back.
 _SAME_SECONDS: Final = 0.0015
 _MOST_WAITING: Final = 64
@@ -152,6 +157,7 @@ class StreamReader:
         self._suspect: Packet | None = None  # the first one that its decoder made an error of, and that is not counted
         self._suspected = 0  # packets since then
         self._others = False  # the source has other tracks now, for which it has to be opened again
+        self._followed: deque[float] = deque(maxlen=MOST_FOLLOWED)  # media seconds of the latest
 
     def start(self) -> None:
         """Begin to read."""
@@ -408,10 +414,14 @@ class StreamReader:
         """Whether reading ends here, because libav's demuxer would go on with the tracks that were."""
         position, watch.others_from = watch.others_from, None
         assert position is not None
+        now = self.progress.decoded_until
+        if len(self._followed) == MOST_FOLLOWED and now - self._followed[0] < FOLLOWED_SECONDS:
+            return False
         if not self._source.go_from(position):
             self._others = self._reconnect and self.progress.live
             if not self._others:
                 return False
+        self._followed.append(now)
         self._flush()
         self._give_findings(last=True)
         return True

@@ -7,7 +7,10 @@ from media import ffmpeg_exe
 
 from engine.ingest.findings import Occurrences
 from engine.ingest.seams import Seams
+from engine.ingest.source import Source
+from engine.ingest.transport_stream import crc32_mpeg
 from engine.pipeline import check
+from engine.reader import MOST_FOLLOWED
 from engine.spec import EngineSettings, StreamSpec
 from models.synthesis import transport as plant
 
@@ -66,6 +69,40 @@ def test_pids_that_are_others_are_followed(tmp_path):
     summary, told = judge(tmp_path / "joined.ts", before + after)
     assert not {incident.detector for incident in told} & {"stream.missing_video", "stream.missing_audio"}
     assert summary.frames_decoded == pytest.approx(2 * SECONDS * RATE, abs=2)
+
+
+def with_tables_that_change_their_mind(data):
+    """Every other PMT calls the H.264 pictures MPEG-2."""
+    out, tables = bytearray(data), 0
+    for at in range(0, len(data), 188):
+        if (data[at + 1] & 0x1F) << 8 | data[at + 2] != 0x1000 or not data[at + 1] & 0x40:
+            continue
+        begin = at + 4 + (1 + data[at + 4] if data[at + 3] & 0x20 else 0)
+        begin += 1 + data[begin]
+        end = begin + 3 + ((data[begin + 1] & 0x0F) << 8 | data[begin + 2])
+        tables += 1
+        if tables % 2 == 0:
+            section = bytearray(data[begin : end - 4])
+            section[5] ^= 0x02  # another version
+            section[12 + ((section[10] & 0x0F) << 8 | section[11])] = 0x02
+            out[begin:end] = section + crc32_mpeg(bytes(section)).to_bytes(4, "big")
+    assert tables > 40
+    return bytes(out)
+
+
+def test_tables_that_change_all_the_time_are_told_and_not_followed_for_good(tmp_path, monkeypatch):
+    followed = []
+    go_from = Source.go_from
+
+    def counted(self, position):
+        followed.append(position)
+        return go_from(self, position)
+
+    monkeypatch.setattr(Source, "go_from", counted)
+    data = with_tables_that_change_their_mind(encode(tmp_path / "a.ts", seconds=8))
+    _, told = judge(tmp_path / "flaps.ts", data)
+    assert {each.detector for each in told} >= {"stream.format_change"}
+    assert 1 <= len(followed) <= MOST_FOLLOWED
 
 
 def test_a_lost_packet_is_told_though_no_seam_is_there(tmp_path):
