@@ -29,6 +29,7 @@ from engine.report_plots import Span, axis, lane, plot
 from engine.verdicts import Incident
 
 _PLOT_HEIGHT: Final = 90
+_AT_THE_END_SECONDS: Final = 0.1  # blocks of sound and pictures end so much apart
 _INCIDENT_PLOT_HEIGHT: Final = 64
 _SAYS: Final = {
     "failed": "Failed", "warned": "Passed with warnings", "passed": "Passed", "not judged": "Not judged",
@@ -164,7 +165,10 @@ def _incident(
     closes = (
         f"to {clock(incident.end)}, for {incident.duration:.3f} s" if incident.duration is not None else "still open"
     )
-    why = {"end_of_stream": "it lasted to the end of the stream", "removed": "nobody watched any more"}
+    ended = "it lasted to the end of the stream"
+    if incident.end is not None and incident.end < until - _AT_THE_END_SECONDS:
+        ended = "the stream ended before it had been good again for long"
+    why = {"end_of_stream": ended, "removed": "nobody watched any more"}
     closing = f"; {why[incident.closed_by]}" if incident.closed_by in why else ""
     threshold = outcome.thresholds.get(incident.detector)
     against = "" if threshold is None else f", {_bad(declared)} {threshold:.4g}"

@@ -65,6 +65,13 @@ def test_times_of_incidents_are_told_with_what_a_viewer_notices(tmp_path):
     assert "<b>video.black</b><br>black_ratio" in body
 
 
+def test_what_ended_before_the_stream_did_is_not_told_to_have_lasted(tmp_path):
+    result = outcome()
+    result.incidents = [replace(one, end=0.75) for one in result.incidents]
+    body = page(tmp_path, result)
+    assert "0.500 to 0.750, for 0.250 s; the stream ended before it had been good again for long" in body
+
+
 @pytest.mark.parametrize(("severity", "says"), [
     (Severity.CRITICAL, "Failed"), (Severity.WARNING, "Passed with warnings"), (None, "Passed<"),
 ])  # fmt: skip
