@@ -12,8 +12,9 @@ What is counted, against what was sent, what the API said before each kill, and 
 - *lost*: an incident that the API had shown and that is not there after the start, or was closed and is not any more; a
   beginning or an end that nobody was told of; an incident that is still open when the channels have been taken out; a
   black picture that was sent while the service judged the channel, from a second before it until three seconds after it
-  was due to be known, and that no incident spans. Those that were due while the service said that it was more than a
-  second late, or left pictures out, are counted by themselves.
+  was due to be known, and that no incident spans. What a connection would have shown after its end was not sent. Those
+  that were due while the service said that it was more than a second late, or left pictures out, or while the sender
+  could send nothing for a second, are counted by themselves.
 - *doubled*: two incidents of one channel and detector at the same time; one change that was told under two keys.
 """
 
@@ -34,6 +35,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import httpx
@@ -89,6 +91,7 @@ class Seen:
     Args:
         judged: by channel, the Unix seconds between which its state was "running" at each look.
         late: by channel, the Unix seconds of looks at which its status said that it was judged late, or not in full.
+        looks: by channel, its state at each look, where it was another than at the look before.
         incidents: as the API last showed them, by id.
         seconds: from the start of the process to the kill.
         ready: from its start to /readyz; None where it was killed before.
@@ -96,6 +99,7 @@ class Seen:
 
     judged: dict[str, tuple[float, float]] = field(default_factory=dict)
     late: dict[str, list[float]] = field(default_factory=dict)
+    looks: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
     incidents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
     ready: float | None = None
@@ -126,6 +130,9 @@ def watch(service: Service, seconds: float, *, judging: bool) -> Seen:
                 raise RuntimeError("the channels are not judged")
             before = time.time()
             for name, status in service.statuses().items():
+                looks = seen.looks.setdefault(name, [])
+                if not looks or looks[-1][1] != status["state"]:
+                    looks.append((before, status["state"]))
                 if status["state"] == "running":
                     seen.judged[name] = (seen.judged.get(name, (before, before))[0], before)
                 if status["lag_seconds"] > LATE_SECONDS or status["sampling"] < 1:
@@ -189,20 +196,33 @@ def missed_of(incidents: Sequence[Mapping[str, Any]], due: Sequence[tuple[str, f
     ]
 
 
-def due_in(seen: Seen, connections: Sequence[tuple[str, float]], *, late: bool = False) -> list[tuple[str, float]]:
+def due_in(
+    seen: Seen,
+    connections: Sequence[tuple[str, float]],
+    ended: Mapping[tuple[str, float], float] = MappingProxyType({}),
+    held: Sequence[tuple[str, float, float]] = (),
+    *,
+    late: bool = False,
+) -> list[tuple[str, float]]:
     """The moments at which black pictures had to be known in one run, by channel.
 
     Args:
-        late: those meanwhile the service said that it was late, or left pictures out; else the others.
+        connections: channel and when its first picture was sent, of each connection of the run.
+        ended: by connection when it was over, where it is.
+        held: since and until when nothing could be sent to a channel.
+        late: those meanwhile the service said that it was late, or left pictures out, or nothing could be sent to it;
+            else the others.
     """
     found = []
     for channel, first in connections:
         begin, end = seen.judged.get(channel, (0.0, 0.0))
+        end = min(end, ended.get((channel, first), end))
         at = first + BLACK_AT + SET_SECONDS
         while at < end:
             since, until = at - SET_SECONDS - BEFORE_SECONDS, at + AFTER_SECONDS
             was_late = any(since < look < until for look in seen.late.get(channel, ()))
-            if since > begin and until < end and was_late == late:
+            was_held = any(name == channel and since < over and begun < until for name, begun, over in held)
+            if since > begin and until < end and (was_late or was_held) == late:
                 found.append((channel, at))
             at += UNIT_SECONDS
     return found
@@ -257,8 +277,14 @@ def measure_kills(folder: Path, kills: int, rng: random.Random, enough: threadin
                 lost += lost_over_a_start(known, seen.incidents)
                 known = seen.incidents
             runs.append(seen)
-            due += due_in(seen, origin.connections[before:])
-            due_late += due_in(seen, origin.connections[before:], late=True)
+            connections = origin.connections[before:]
+            now_due = due_in(seen, connections, origin.ended, origin.late)
+            for channel, at in missed_of(list(known.values()), now_due):
+                # What there is to find out why, as long as there is somebody to read it.
+                print(f"{channel} due at {at:.2f}: {seen.judged}, {seen.looks}, {seen.late}, {connections}, "  # noqa: T201
+                      f"{origin.ended}, {origin.late}", file=sys.stderr)  # fmt: skip
+            due += now_due
+            due_late += due_in(seen, connections, origin.ended, origin.late, late=True)
             if last:
                 kills = number
             print(f"{number + 1} of {kills + 1}: {seen.seconds:.1f} s, ready after {seen.ready or 0:.1f} s, "  # noqa: T201

@@ -1,9 +1,11 @@
 """Live channels for benchmarks: one clip, sent as MPEG-TS over HTTP at its own pace to whoever asks, from its start.
 
 Run as a process of its own, so that what it costs is not counted as the service's: `python -m benchmarks.live.origin
-CLIP`. It prints its port, and then for every connection the path that was asked for and the Unix second at which the
-clip's first timestamp was sent. It ends with its standard input. With `--on-air` the clip is a channel that began when
-the process did: whoever asks is sent what is on now, from the key picture before it.
+CLIP`. It prints its port, and then what happens to connections, each with the path that was asked for and Unix seconds:
+`began`, when the clip's first timestamp was sent; `late`, since and until when nothing was sent though it was due (the
+receiver took nothing, or this process stood); `ended`, when it had begun and when it was over. It ends with its
+standard input. With `--on-air` the clip is a channel that began when the process did: whoever asks is sent what is on
+now, from the key picture before it.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ import av
 
 # Often enough that no picture waits for long, seldom enough that hundreds of connections cost little.
 STEP_SECONDS: Final = 0.02
+LATE_SECONDS: Final = 1.0
 HEADERS: Final = b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\nConnection: close\r\n\r\n"
 
 
@@ -63,18 +66,26 @@ async def serve(clip: Path, *, on_air: bool = False) -> None:
     with clip.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
 
         async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            path, began = "", 0.0
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError, ValueError):
                 request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                path = request.split()[1]
                 writer.write(HEADERS)
                 began, sent = (aired, _before(keys, due_at(time.time() - aired))) if on_air else (time.time(), 0)
-                _say(f"{request.split()[1]} {began:.6f}")
+                _say(f"began {path} {began:.6f}")
+                looked = time.time()
                 while sent < offsets[-1]:
                     due = due_at(time.time() - began)
                     if due > sent:
                         writer.write(data[sent:due])
                         sent = due
                         await writer.drain()
+                    if (now := time.time()) - looked > LATE_SECONDS:
+                        _say(f"late {path} {looked:.6f} {now:.6f}")
+                    looked = now
                     await asyncio.sleep(STEP_SECONDS)
+            if path:
+                _say(f"ended {path} {began:.6f} {time.time():.6f}")
             writer.close()
 
         server = await asyncio.start_server(connection, "127.0.0.1", 0)

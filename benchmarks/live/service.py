@@ -54,7 +54,10 @@ def make_channel(folder: Path, name: str) -> Path:
 
 
 class Origin:
-    """The sender; `began` has when each channel's first timestamp was sent last, `connections` all of them.
+    """The sender, and what it said of its connections.
+
+    `began` has when each channel's first timestamp was sent last; `connections` channel and moment of all of them,
+    `ended` by these when they were over, and `late` since and until when it could send nothing to a channel.
 
     Args:
         clip: what every channel plays.
@@ -68,16 +71,23 @@ class Origin:
         self.port = int(self._process.stdout.readline())
         self.began: dict[str, float] = {}
         self.connections: list[tuple[str, float]] = []
+        self.ended: dict[tuple[str, float], float] = {}
+        self.late: list[tuple[str, float, float]] = []
         self._thread = threading.Thread(target=self._listen)
         self._thread.start()
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            path, at = line.split()
+            what, path, *at = line.split()
             channel = path.strip("/").removesuffix(".ts")
-            self.began[channel] = float(at)
-            self.connections.append((channel, float(at)))
+            if what == "began":
+                self.began[channel] = float(at[0])
+                self.connections.append((channel, float(at[0])))
+            elif what == "ended":
+                self.ended[channel, float(at[0])] = float(at[1])
+            else:
+                self.late.append((channel, float(at[0]), float(at[1])))
 
     def url(self, channel: str) -> str:
         """Where a channel is had."""

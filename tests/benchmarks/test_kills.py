@@ -2,13 +2,17 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 
+import psutil
 import pytest
 
-from benchmarks.kills import Seen, build_killer, doubled, due_in, lost_in_the_end, lost_over_a_start
+from benchmarks.kills import Seen, build_killer, doubled, due_in, lost_in_the_end, lost_over_a_start, make_black
+from benchmarks.live.service import Origin
 
 
 def at(seconds):
@@ -64,6 +68,44 @@ def test_a_black_picture_is_due_where_its_channel_was_judged_around_it():
     assert due_in(seen, [("two", 100.0)]) == []
     late = Seen(judged={"one": (100.0, 120.0)}, late={"one": [104.0], "two": [111.0]})
     assert due_in(late, [("one", 100.0)]) == [("one", 111.5)]  # it said that it could not keep up
+    assert due_in(late, [("one", 100.0)], late=True) == [("one", 103.5)]
+
+
+def test_a_black_picture_that_was_not_sent_in_time_is_not_due_or_counted_by_itself():
+    seen, both = Seen(judged={"one": (100.0, 120.0)}), [("one", 100.0), ("one", 107.0)]
+    assert due_in(seen, both, {both[0]: 106.0}) == [("one", 110.5)]  # opened anew; 103.5 was not over when it ended
+    assert due_in(seen, both, {both[0]: 107.0}) == [("one", 103.5), ("one", 110.5)]
+    for held in (("one", 104.0, 106.0), ("one", 90.0, 107.0)):
+        assert due_in(seen, both[:1], held=[held]) == [("one", 111.5)]
+        assert due_in(seen, both[:1], held=[held], late=True) == [("one", 103.5)]
+    assert len(due_in(seen, both[:1], held=[("two", 90.0, 120.0)])) == 2
+
+
+def test_the_sender_tells_when_its_channels_begin_are_held_up_and_end(tmp_path):
+    origin = Origin(make_black(tmp_path))
+    try:
+        [sender] = [one for one in psutil.Process().children() if "benchmarks.live.origin" in one.cmdline()]
+        with socket.create_connection(("127.0.0.1", origin.port)) as reader:
+            reader.sendall(b"GET /one.ts HTTP/1.1\r\n\r\n")
+            assert until(lambda: origin.connections)
+            sender.suspend()
+            time.sleep(1.5)
+            sender.resume()
+            assert until(lambda: origin.late)
+        assert until(lambda: origin.ended)
+    finally:
+        origin.close()
+    [connection] = origin.connections
+    [(channel, since, over)] = origin.late
+    assert channel == connection[0] == "one"
+    assert connection[1] <= since < over - 1 < origin.ended[connection]
+
+
+def until(told, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not told() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return bool(told())
 
 
 @pytest.mark.parametrize(
