@@ -77,6 +77,8 @@ _CHANGE_LEAST, _NEAR, _NEAR_RANK, _NEAR_SHARE, _REACH, _BORDER_BLOCKS = (
     at.CHANGE_LEAST_DB, at.NEAR_BLOCKS, at.NEAR_RANK, at.NEAR_SHARE, at.BORDER_REACH, at.BORDER_BLOCKS,
 )  # fmt: skip
 _STEP_SHARE, _STEP_MORE, _STEP_LEAST, _QUIETEST = at.STEP_SHARE, at.STEP_MORE_DB, at.STEP_LEAST_DB, at.QUIETEST_DB
+_BANDS, _UNIFORM, _UNIFORM_SHARE = at.BANDS, at.LEVEL_UNIFORM_DB, at.LEVEL_UNIFORM_SHARE
+_LOW_LEAST, _STEPS_LEAST = at.LOW_LEAST, at.STEPS_LEAST
 _MINUTE_BLOCKS, _MINUTE_EVERY, _OFFSET = at.MINUTE_BLOCKS, at.MINUTE_EVERY, at.LUFS_OFFSET
 _GATE, _RELATIVE_GATE = at.ABSOLUTE_GATE_POWER, at.RELATIVE_GATE
 
@@ -495,10 +497,10 @@ def _gaps_and_clicks(row, state, count, power, both, out):
 
 
 @_jit
-def _in_order(state, first, count, part):
-    """The `count` levels that begin at `first` in the ring, from the lowest up."""
+def _in_order(state, ring, first, count, part):
+    """The `count` levels that begin at `first` in a ring, from the lowest up."""
     for k in range(count):
-        value = state[_LEVELS + (first + k) % (2 * _LEVEL_BLOCKS)]
+        value = state[ring + (first + k) % (2 * _LEVEL_BLOCKS)]
         place = k
         while place > 0 and part[place - 1] > value:
             part[place] = part[place - 1]
@@ -543,6 +545,32 @@ def _border_is_here(state, oldest, before, after, change):
 
 
 @_jit
+def _keep_bands(row, state, count, power, sounding):
+    """The levels of low frequencies and of steps, beside those of the whole."""
+    low = row[_F_LOW_SIDE] + row[_F_LOW_MID]
+    if low != low:
+        low = power  # mono has no measure of it
+    steps = 0.0
+    for channel in range(MAX_CHANNELS):
+        steps += row[_F_SLOPE + channel]
+    place = _BANDS + count % (2 * _LEVEL_BLOCKS)
+    state[place] = _decibels(max(low, _LOW_LEAST * power))
+    state[place + 2 * _LEVEL_BLOCKS] = _decibels(max(steps / sounding, _STEPS_LEAST * power))
+
+
+@_jit
+def _moved_alike(state, oldest, middle, high, most, part, other):
+    """Whether low frequencies and steps moved as the whole, by `middle` and `high` at the two ranks, to `most` dB."""
+    for ring in (_BANDS, _BANDS + 2 * _LEVEL_BLOCKS):
+        _in_order(state, ring, oldest, _PART, part)
+        _in_order(state, ring, oldest + _LEVEL_BLOCKS + 1, _PART, other)
+        off = abs(other[_MIDDLE_RANK] - part[_MIDDLE_RANK] - middle)
+        if off + abs(other[_HIGH_RANK] - part[_HIGH_RANK] - high) > 2 * most:
+            return False
+    return True
+
+
+@_jit
 def _level_jump(state, count, level, part, other, out):
     """The levels of the 4 s up to now against those of the 4 s before, where they changed at once."""
     size = 2 * _LEVEL_BLOCKS
@@ -559,23 +587,27 @@ def _level_jump(state, count, level, part, other, out):
     step *= sign
     if step < _STEP_LEAST or step < earlier or step <= later:
         return
-    _in_order(state, oldest, _PART, part)
-    _in_order(state, oldest + _LEVEL_BLOCKS + 1, _PART, other)
+    _in_order(state, _LEVELS, oldest, _PART, part)
+    _in_order(state, _LEVELS, oldest + _LEVEL_BLOCKS + 1, _PART, other)
     change = sign * (_active(other, _PART, _ACTIVE_RANK) - _active(part, _PART, _ACTIVE_RANK))
     usual_before, usual_after = part[_MIDDLE_RANK], other[_MIDDLE_RANK]
-    change = min(change, sign * (usual_after - usual_before), sign * (other[_HIGH_RANK] - part[_HIGH_RANK]))
+    high = other[_HIGH_RANK] - part[_HIGH_RANK]
+    change = min(change, sign * (usual_after - usual_before), sign * high)
     louder, quieter = max(part[_HIGH_RANK], other[_HIGH_RANK]), min(part[_HIGH_RANK], other[_HIGH_RANK])
-    _in_order(state, oldest + _PART - _CLOSE, _CLOSE, part)
-    _in_order(state, oldest + _LEVEL_BLOCKS + 1, _CLOSE, other)
+    _in_order(state, _LEVELS, oldest + _PART - _CLOSE, _CLOSE, part)
+    _in_order(state, _LEVELS, oldest + _LEVEL_BLOCKS + 1, _CLOSE, other)
     change = min(change, sign * (_active(other, _CLOSE, _CLOSE_RANK) - _active(part, _CLOSE, _CLOSE_RANK)))
     at_once = _STEP_SHARE * change <= step <= change + _STEP_MORE
     if change < _CHANGE_LEAST or not at_once or louder < _SOUNDING_DB or quieter < _QUIETEST:
         return
     if not _border_is_here(state, oldest, usual_before, usual_after, change):
         return
-    _in_order(state, oldest + _PART - _NEAR, _NEAR, part)
-    _in_order(state, oldest + _LEVEL_BLOCKS + 1, _NEAR, other)
-    if sign * (other[_NEAR_RANK] - part[_NEAR_RANK]) >= _NEAR_SHARE * change:
+    _in_order(state, _LEVELS, oldest + _PART - _NEAR, _NEAR, part)
+    _in_order(state, _LEVELS, oldest + _LEVEL_BLOCKS + 1, _NEAR, other)
+    if sign * (other[_NEAR_RANK] - part[_NEAR_RANK]) < _NEAR_SHARE * change:
+        return
+    most = max(_UNIFORM, _UNIFORM_SHARE * change)
+    if _moved_alike(state, oldest, usual_after - usual_before, high, most, part, other):
         out[_JUMP_AT] = change
 
 
@@ -641,11 +673,13 @@ def follow(features, valid, weights, momentary, slots, states, out):
         for channel in range(MAX_CHANNELS):
             total += row[_F_POWER + channel]
             sounding += row[_F_POWER + channel] > 0.0
-        level = _decibels(total / max(sounding, 1))
+        power = total / max(sounding, 1)
+        level = _decibels(power)
         _hum(row, state, count, sums, result)
         _hiss(row, state, count, result)
         _tone(row, state, count, level, result)
         _gaps_and_clicks(row, state, count, total, both, result)
+        _keep_bands(row, state, count, power, max(sounding, 1))
         _level_jump(state, count, level, part, other, result)
         _minute(state, momentary[index], result)
         state[_COUNT] = count + 1.0

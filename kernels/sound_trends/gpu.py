@@ -79,7 +79,7 @@ _SCALARS: Final = (
     at.TONE_ANGLE, at.NEAR_SHARE, at.STEP_SHARE, at.LUFS_OFFSET, at.ABSOLUTE_GATE_POWER, at.RELATIVE_GATE,
     at.PAIR_WEIGHT, at.LOW_STEPS, at.WIDE_STEPS, at.LOW_POWER, feature.BLOCK / at.SAMPLE_RATE, at.AROUND_SHARE,
     at.TONE_PURE, *at.GAP_LEVELS, *at.GAP_EDGES, at.CODED_LEVEL, at.CODED_SOUND, at.CODED_EDGE, at.CODED_FALL,
-    at.ACROSS_BALANCE, at.ACROSS_OFFSET, at.ACROSS_PURE, at.ACROSS_IMPURE,
+    at.ACROSS_BALANCE, at.ACROSS_OFFSET, at.ACROSS_PURE, at.ACROSS_IMPURE, at.LOW_LEAST, at.STEPS_LEAST,
 )  # fmt: skip
 _DECIBEL, _FLOOR, _SOUNDING, _LOST, _LOW_FLOOR, _LOW_SHARE, _COHERENCE = (tl.constexpr(k) for k in range(7))
 _TONE_ANGLE, _NEAR_SHARE, _STEP_SHARE, _OFFSET, _GATE, _RELATIVE = (tl.constexpr(k) for k in range(7, 13))
@@ -93,6 +93,7 @@ _CODED_LEVEL = tl.constexpr(20 + 2 * len(at.GAP_LEVELS))
 _CODED_SOUND, _CODED_EDGE, _CODED_FALL = (tl.constexpr(21 + k + 2 * len(at.GAP_LEVELS)) for k in range(3))
 _ACROSS_BALANCE, _ACROSS_OFFSET = (tl.constexpr(24 + k + 2 * len(at.GAP_LEVELS)) for k in range(2))
 _ACROSS_PURE, _ACROSS_IMPURE = (tl.constexpr(26 + k + 2 * len(at.GAP_LEVELS)) for k in range(2))
+_LOW_LEAST, _STEPS_LEAST = (tl.constexpr(28 + k + 2 * len(at.GAP_LEVELS)) for k in range(2))
 # Float32 holds these exactly.
 _ACROSS_CORRELATION, _ACROSS_LEVEL = tl.constexpr(at.ACROSS_CORRELATION), tl.constexpr(at.ACROSS_LEVEL)
 _ACROSS_OFFSET_SHARE = tl.constexpr(at.ACROSS_OFFSET_SHARE)
@@ -108,6 +109,8 @@ _TONE_LONG, _TONE_BREAK_MOST = tl.constexpr(at.TONE_RUN), tl.constexpr(at.TONE_B
 _TONE_DROP, _RUN_OF_TONE = tl.constexpr(at.TONE_DROP_DB), tl.constexpr(int(at.Scalar.TONE_RUN))
 _BREAK, _OWN_ANGLE = tl.constexpr(int(at.Scalar.TONE_BREAK)), tl.constexpr(int(at.Scalar.TONE_ANGLE))
 _OWN_LEVEL, _OWN_PURITY = tl.constexpr(int(at.Scalar.TONE_LEVEL)), tl.constexpr(int(at.Scalar.TONE_PURITY))
+_BANDS, _UNIFORM = tl.constexpr(at.BANDS), tl.constexpr(at.LEVEL_UNIFORM_DB)
+_UNIFORM_SHARE = tl.constexpr(at.LEVEL_UNIFORM_SHARE)
 _CHANGE_LEAST, _NEAR, _NEAR_RANK = (
     tl.constexpr(at.CHANGE_LEAST_DB),
     tl.constexpr(at.NEAR_BLOCKS),
@@ -598,6 +601,32 @@ def _border_is_here(state, oldest, before, after, change):
 
 
 @triton.jit
+def _keep_bands(row, state, count, power, sounding, scalars):
+    """The levels of low frequencies and of steps, beside those of the whole."""
+    low = tl.load(row + _F_LOW_SIDE) + tl.load(row + _F_LOW_MID)
+    low = tl.where(_flag(low == low), low, power)  # mono has no measure of it
+    steps = tl.sum(tl.load(row + _F_SLOPE + tl.arange(0, _CHANNELS)), axis=0) / sounding
+    place = state + _BANDS + count % _LEVELS_SIZE
+    tl.store(place, _decibels(tl.maximum(low, tl.load(scalars + _LOW_LEAST) * power), scalars))
+    steps = tl.maximum(steps, tl.load(scalars + _STEPS_LEAST) * power)
+    tl.store(place + _LEVELS_SIZE, _decibels(steps, scalars))
+
+
+@triton.jit
+def _most_apart(state, oldest, middle, high):
+    """How far low frequencies and steps moved otherwise than the whole, by `middle` and `high` at the two ranks, dB."""
+    most = middle * 0
+    # A loop in the compiled code, too: its passes take a time that grows with the square of what is written out.
+    for band in range(2):
+        ring = state + _BANDS - _LEVELS + band * _LEVELS_SIZE
+        after = oldest + _HALF + 1
+        off = _ranked(ring, after, _MIDDLE_RANK, _PART) - _ranked(ring, oldest, _MIDDLE_RANK, _PART)
+        above = _ranked(ring, after, _HIGH_RANK, _PART) - _ranked(ring, oldest, _HIGH_RANK, _PART)
+        most = tl.maximum(most, (tl.abs(off - middle) + tl.abs(above - high)) / 2)
+    return most
+
+
+@triton.jit
 def _level_jump(state, count, level, scalars, result):
     tl.store(state + _LEVELS + count % _LEVELS_SIZE, level)
     tl.debug_barrier()
@@ -628,6 +657,8 @@ def _level_jump(state, count, level, scalars, result):
         heard = heard & _flag(tl.maximum(high_before, high_after) >= _SOUNDING_DB)
         heard = heard & _flag(tl.minimum(high_before, high_after) >= _QUIETEST)
         at_once = _flag(step >= tl.load(scalars + _STEP_SHARE) * moved) & _flag(step <= moved + _STEP_MORE)
+        apart = _most_apart(state, oldest, usual_after - usual_before, high_after - high_before)
+        heard = heard & _flag(apart <= tl.maximum(moved * _UNIFORM_SHARE, _UNIFORM))
         change = tl.where(heard & at_once & _flag(moved >= _CHANGE_LEAST), moved, 0.0)
     tl.store(result + _JUMP_AT, change)
     tl.store(result + _JUMP_AT + 1, (1 - _HALF) * _BLOCK * 1.0)
@@ -677,11 +708,13 @@ def _follow(features, valid, weights, momentary, momentary_stride, slots, states
         power = tl.load(row + _F_POWER + channel)
         sounding = tl.maximum(tl.sum((power > 0).to(tl.int32), axis=0), 1)
         total = tl.sum(power, axis=0)
-        level = _decibels(total / sounding, scalars)
+        power_each = total / sounding
+        level = _decibels(power_each, scalars)
         _hum(row, state, count, scalars, result)
         _hiss(row, state, count, scalars, result)
         _tone(row, state, count, level, scalars, result)
         _gaps_and_clicks(row, state, count, total, scalars, result)
+        _keep_bands(row, state, count, power_each, sounding, scalars)
         _level_jump(state, count, level, scalars, result)
         _minute(state, tl.load(momentary + index * momentary_stride), scalars, result)
         tl.store(state + _COUNT, (count + 1).to(tl.float64))

@@ -153,6 +153,17 @@ BORDER_REACH: Final = 15
 BORDER_BLOCKS: Final = 2.0
 QUIETEST_DB: Final = -70.0  # the quieter side; below it is silence, which has its own name
 
+# A gain moves low and high frequencies alike, and a voice or an instrument that comes in does not. So the levels in the
+# middle, and those above it, of what lies below 450 Hz and of the steps from sample to sample (which weigh frequencies
+# by their square) have to change as the whole does: from it by no more than this, or this share of the change, in the
+# mean of the two. What is said and played on both sides differs by as much: docs/decisions/0120-gains-move-all.md.
+LEVEL_UNIFORM_DB: Final = 4.0
+LEVEL_UNIFORM_SHARE: Final = 0.4375  # float32 holds it
+# A band that is weaker than this share of the whole is its rounding, and speaks for nothing. (Of the power of a sine at
+# 8 Hz, 1e-6 is in its steps.)
+LOW_LEAST: Final = 1e-3
+STEPS_LEAST: Final = 1e-6
+
 # Gating blocks of BS.1770 in a minute, at the hop of a block.
 MINUTE_BLOCKS: Final = 600
 MINUTE_EVERY: Final = 10
@@ -204,4 +215,5 @@ ENVELOPE: Final = MINUTE + MINUTE_BLOCKS  # of the last block
 # Of the last two blocks: power of the first two channels, side and mid, their means, purity, power of all channels.
 ACROSS_WIDTH: Final = 8
 ACROSS: Final = ENVELOPE + ENVELOPE_BINS
-STATE_SIZE: Final = ACROSS + 2 * ACROSS_WIDTH
+BANDS: Final = ACROSS + 2 * ACROSS_WIDTH  # two rings as LEVELS: below 450 Hz, and of the steps
+STATE_SIZE: Final = BANDS + 2 * 2 * LEVEL_BLOCKS

@@ -133,10 +133,20 @@ class _Tone:
         return purity if steady else 0.0, head
 
 
-def _level_jump(levels: list[float]) -> float:
+def _bands(row: _Array) -> tuple[float, float, float]:
+    """Levels of the whole, of what is below 450 Hz (mono has no measure of it), and of the steps, dB."""
+    sounding = max(1, int((row[:8] > 0).sum()))
+    whole = row[:8].sum() / sounding
+    low = whole if math.isnan(row[19]) else row[19] + row[20]
+    steps = row[147:155].sum() / sounding
+    return _decibels(whole), _decibels(max(low, 1e-3 * whole)), _decibels(max(steps, 1e-6 * whole))
+
+
+def _level_jump(levels: list[tuple[float, float, float]]) -> float:
     if len(levels) < 80:
         return 0.0
-    r = np.array(levels[-80:])
+    bands = np.array(levels[-80:])
+    r = bands[:, 0]
     steps = [(r[k + 1] + r[k + 2] - r[k - 1] - r[k]) / 2 for k in (38, 39, 40)]
     sign = 1.0 if steps[1] > 0 else -1.0
     earlier, step, later = (sign * value for value in steps)
@@ -156,7 +166,9 @@ def _level_jump(levels: list[float]) -> float:
     ]
     best = min(cost[14:17]) <= min(cost) + 2 * change
     lasts = change >= 6 and high[1] >= -60 and high[0] >= -70 and near >= 0.5 * change
-    return float(change) if here and lasts and best else 0.0
+    moved = np.sort(bands[41:], axis=0)[[19, 27]] - np.sort(bands[:39], axis=0)[[19, 27]]
+    alike = np.abs(moved[:, 1:] - moved[:, :1]).mean(axis=0).max() <= max(4, 0.4375 * change)
+    return float(change) if here and lasts and best and alike else 0.0
 
 
 def _minute_error(powers: list[float], target: float) -> float:
@@ -225,7 +237,7 @@ def follow(
         target: LUFS.
     """
     run: list[_Array] = []  # whole blocks since the last hole
-    levels: list[float] = []
+    levels: list[tuple[float, float, float]] = []
     pairs: list[tuple[float, float]] = []
     powers: list[float] = []
     quiet = 0
@@ -286,13 +298,13 @@ def follow(
             run, levels, pairs, tone, told = [], [], [], _Tone(), -math.inf
             continue
         run.append(row)
-        level = _decibels(row[:8].sum() / max(1, int((row[:8] > 0).sum())))
-        levels.append(level)
+        levels.append(_bands(row))
+        level = levels[-1][0]
         columns += [_hum(run), -12 * 4800, 18 * 4800]
         enough = len(run) >= 30
         quietest = min(float(r[37:47].min()) for r in run[-30:])
         columns += [_decibels(quietest) if enough else -120.0, 0.0, (29 if enough else len(run)) * 4800]
-        same = count > 0 and abs(row[22] - run[-2][22]) <= 0.01 and abs(level - levels[-2]) <= 1
+        same = count > 0 and abs(row[22] - run[-2][22]) <= 0.01 and abs(level - levels[-2][0]) <= 1
         value, head = tone.follow(row[22], row[21], level, steady=same and level >= -60)
         columns += [value, head * 4800, (1.5 if count else 1) * 4800]
         envelope = np.concatenate([r[47:147] for r in run])

@@ -286,6 +286,22 @@ def test_a_jump_of_the_level_is_found_and_one_that_fades_is_not(carriers, name, 
     assert others(judged(quiet * 10 ** slow.astype(np.float32))) == []
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_bass_that_comes_in_or_leaves_is_no_jump_of_the_level(leaves):
+    """Both are louder or quieter by 15 dB at once, and for good; but only the low notes are."""
+    quiet = music_like(20.0) * np.float32(0.1)
+    time = np.arange(quiet.shape[1]) / 48_000
+    plays = (time < 8.0) if leaves else (time >= 8.0)
+    notes = 55.0 * 2 ** (np.random.default_rng(4).integers(0, 8, 80)[(time / 0.25).astype(int)] / 12)
+    bass = 0.15 * plays * np.sin(2 * np.pi * np.cumsum(notes) / 48_000) * (1 - 0.5 * (time % 0.25) / 0.25)
+    both = (quiet + bass).astype(np.float32)
+    before, after = (
+        float((both[:, part] ** 2).mean()) for part in (slice(4 * 48_000, 384_000), slice(384_000, 576_000))
+    )
+    assert abs(10 * np.log10(after / before)) > 12
+    assert [f for f in judged(both) if f[0] == "audio.level_jump"] == []
+
+
 def test_a_bass_beside_the_mains_frequency_is_no_hum():
     time = np.arange(10 * 48_000) / 48_000
     for frequency in (49.0, 51.0, 55.0, 61.74, 98.0, 123.47):  # G1, A1, B1, G2, B2

@@ -152,7 +152,9 @@ def test_triton_agrees_with_the_reference_over_rings_that_wrap():
     rows[:, :2] = 10 ** rng.uniform(-5, -3, (blocks, 2))
     rows[562:, :2] *= 0.02
     rows[:, Feature.SIDE], rows[:, Feature.MID] = 1e-4, 3e-4
-    rows[:, Feature.ENVELOPE :] = 0.02
+    rows[:, Feature.ENVELOPE : Feature.SLOPE] = 0.02
+    rows[:, Feature.SLOPE : Feature.SLOPE + 2] = 0.05 * rows[:, :2]
+    rows[:, Feature.LOW_SIDE], rows[:, Feature.LOW_MID] = 0.1 * rows[:, 0], 0.2 * rows[:, 1]
     stream = (rows, [4800] * blocks, np.tile([1.0, 1.0] + [0.0] * 6, (blocks, 1)), rng.uniform(-40, -18, blocks))
     wanted = expected(stream)
     assert np.nanmax(wanted[:, COLUMNS.index("minute_error")]) > 0
