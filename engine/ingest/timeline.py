@@ -152,8 +152,9 @@ class Timeline:
         return long_enough and other is not None and other > (since + until) / 2
 
     def _shortest_gap(self, track: Track, times: _TrackTimes) -> float:
-        """What is longer is a gap. Pictures of screens and of slides come when something changes."""
-        usual = _USUAL_TIMES * max(times.steps, default=0.0) if track == "video" else 0.0
+        """What is longer is a gap. Pictures of screens and of slides come when something changes; after the first one
+        nobody knows yet whether they do."""
+        usual = _USUAL_TIMES * max(times.steps, default=math.inf) if track == "video" else 0.0
         return max(self._jump_seconds - _ROUNDING_SECONDS, usual)
 
     def _untimed(self, track: Track, times: _TrackTimes, seconds: float) -> None:

@@ -228,6 +228,14 @@ def test_pictures_out_of_order_in_a_container_without_decoding_times_do_not_go_b
     assert [i.cause for i in incidents(path) if i.detector == "stream.timestamps"] == []
 
 
+def test_pictures_that_come_when_something_changes_skip_nothing_from_the_first_on():
+    told = []
+    timeline = Timeline(lambda at, cause, until: told.append((round(at, 3), cause)), 0.5, 0.09, {})
+    for at in (0.0, 0.733, 1.133, 1.6, 2.067, 2.467, 7.467):
+        timeline.packet(SimpleNamespace(track="video", pts=at, dts=at), 0.067, ())
+    assert told == [(2.534, "video timestamps skip 4.933 s")]
+
+
 def test_streams_without_times_lose_none():
     told = []
     timeline = Timeline(lambda *what: told.append(what), 1.0, 0.09, {})
