@@ -43,6 +43,7 @@ _HELD_REPEATS, _HELD_AFTER, _MOST_HELD = at.HELD_REPEATS, at.HELD_AFTER, at.MOST
 _BROKEN_CARD, _UNTOLD_CARD = at.BROKEN_CARD, at.UNTOLD_CARD_SECONDS
 _STILL, _ACTIVITY_SECONDS, _ACTIVE = at.STILL, at.ACTIVITY_SECONDS, at.ACTIVE
 _CUT_DIFFERENCE, _CUT_RISE, _CUT_TILES, _STUCK_TILES = at.CUT_DIFFERENCE, at.CUT_RISE, at.CUT_TILES, at.STUCK_TILES
+_JUMP = at.JUMP
 _MOTION, _CARD_SECONDS = int(at.Scalar.MOTION), int(at.Scalar.CARD_SECONDS)
 _LEAST_CHROMA, _UNIFORM_SPREAD, _SHORTEST_CARD = at.LEAST_CHROMA, at.UNIFORM_SPREAD, at.SHORTEST_CARD_SECONDS
 _SAME_SCENE, _NEUTRAL, _DARK, _BRIGHT, _BEFORE_CARD = at.SAME_SCENE, at.NEUTRAL, at.DARK, at.BRIGHT, at.BEFORE_CARD
@@ -311,7 +312,10 @@ def _stuck(state, luma, difference, motion, step, pts):
         else:
             state[_SINCE_STOP + tile] = -1.0
             state[_STUCK + tile] = max(0.0, state[_STUCK + tile] - 0.5)
-        state[_WAS_STILL + tile] = 1.0 if still else 0.0
+        jumped = difference[tile] > _JUMP and difference[tile] >= _CUT_RISE * state[_ACTIVITY + tile]
+        if jumped:
+            state[_STUCK + tile] = 0.0
+        state[_WAS_STILL + tile] = 1.0 if still else -1.0 if jumped else 0.0
         held += state[_STUCK + tile] > 0.0
         if 0.0 <= state[_SINCE_STOP + tile] <= _TOGETHER:
             stopped += 1
@@ -328,7 +332,7 @@ def _stuck(state, luma, difference, motion, step, pts):
             row, column = tile // TILE_COLUMNS, tile % TILE_COLUMNS
             if top <= row <= bottom and left <= column <= right:
                 stopped += 0.0 <= state[_SINCE_STOP + tile] <= _TOGETHER
-            elif state[_WAS_STILL + tile] == 0.0:
+            elif state[_WAS_STILL + tile] <= 0.0:
                 moving += 1
                 change += difference[tile]
                 usual += state[_ACTIVITY + tile]

@@ -94,6 +94,9 @@ FADING: Final = 0.5
 CUT_DIFFERENCE: Final = 0.04
 CUT_RISE: Final = 3.0
 CUT_TILES: Final = TILES * 4 // 5
+# A tile that changes at once by more than this, and by CUT_RISE times what it did, is not stuck; nor did it move, so that
+# it could stop. A key picture changes what stands by less.
+JUMP: Final = 5.0 / 256
 # An encoder takes some pictures to settle on a region that has stopped, and touches it again at key frames.
 TOGETHER_SECONDS: Final = 0.25
 STUCK_TILES: Final = TILES * 15 // 100
@@ -164,7 +167,7 @@ RED_TURNS: Final = RED_WAY + TILES
 ACTIVITY: Final = RED_TURNS + TILES  # mean difference over the last second
 DRIFT: Final = ACTIVITY + TILES  # mean change of its luma over the last second, with its sign
 LAST_LUMA: Final = DRIFT + TILES
-WAS_STILL: Final = LAST_LUMA + TILES
+WAS_STILL: Final = LAST_LUMA + TILES  # -1: it has jumped, which is no motion that could stop
 SINCE_STOP: Final = WAS_STILL + TILES  # seconds since it stopped out of motion; -1: it did not
 STUCK: Final = SINCE_STOP + TILES  # 1: it belongs to the part that is stuck; 0.5: it did, and has moved once
 # Rings of one row per tile: when it made its latest transitions.

@@ -59,7 +59,8 @@ def temporal(
       many as it has, after the one before it began.
     - stuck_share: tiles that stop within TOGETHER_SECONDS, out of motion that was no fade, without a cut in the second
       before, are at least STUCK_TILES in a rectangle of tiles that stand still (the one around all of them, less the
-      sides that do not), while MOVING_TILES outside it go on as before; each until it moves twice in a row.
+      sides that do not), while MOVING_TILES outside it go on as before; each until it moves twice in a row, or by more
+      than JUMP at once and CUT_RISE times what it did, which is no motion to stop out of either.
     - broken_colour: share of the tiles whose U and V are both below LEAST_CHROMA; or 1 for the first picture after
       some of one colour, neither black nor white nor saturated red (a strobe has that, no decoder), that have lasted
       for SHORTEST_CARD_SECONDS at most, if its tiles differ by SAME_SCENE or less on average from those of the last

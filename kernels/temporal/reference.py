@@ -144,6 +144,7 @@ class Stream:
     drift: Numbers = field(default_factory=lambda: np.zeros(TILES))
     luma: Numbers = field(default_factory=lambda: np.zeros(TILES))
     still: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(TILES, bool))
+    jumped: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(TILES, bool))
     since_stop: Numbers = field(default_factory=lambda: np.full(TILES, np.inf))
     stuck: Numbers = field(default_factory=lambda: np.zeros(TILES))
     cut_at: float = -np.inf
@@ -229,10 +230,12 @@ class Stream:
             self.cut_at = now
         self.motion = motion
         moved = (self.activity >= at.ACTIVE) & (abs(self.drift) <= at.FADING * self.activity)
-        stops = still & ~self.still & moved
+        stops = still & ~self.still & ~self.jumped & moved
         self.since_stop = np.where(stops, 0.0, np.where(still, self.since_stop + step, np.inf))
         self.stuck = np.where(still, np.ceil(self.stuck), np.maximum(0, self.stuck - 0.5))
         self.still = still
+        self.jumped = (difference > at.JUMP) & (difference >= at.CUT_RISE * self.activity)
+        self.stuck[self.jumped] = 0.0
         together = self.since_stop <= at.TOGETHER_SECONDS
         enough = max(at.STUCK_TILES, (self.stuck > 0).sum() + 1)
         if together.sum() >= enough and now - self.cut_at > at.ACTIVITY_SECONDS:

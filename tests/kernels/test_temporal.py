@@ -308,6 +308,25 @@ def test_half_a_picture_that_stops_is_stuck_until_it_moves():
     assert share[film.at(6.04, 8)].max() == 0
 
 
+def test_a_part_that_jumps_once_has_not_stopped_and_one_that_is_stuck_and_jumps_is_free_at_once(gpu):
+    film = Film(8)
+    film.tiles[:, 0] += 0.01 * np.sin(np.arange(len(film.times)))[:, None]
+    film.tiles[:, 1, TILES // 2 :] = 0.0  # a wall
+    film.tiles[film.at(2, 2.04), 1, TILES // 2 :] = 0.03  # other levels
+    film.tiles[film.at(3, 4), 1, TILES // 2 :] = 0.01
+    film.tiles[film.at(6, 6.04), 1, TILES // 2 :] = 0.03
+    found = run(film)
+    assert found["stuck_share"][film.at(0, 4)].max() == 0
+    assert found["stuck_share"][film.at(4, 6)].min() == pytest.approx(0.5, abs=TILE_COLUMNS / TILES)
+    assert found["stuck_share"][film.at(6, 8)].max() == 0
+    assert_same(found, run_plain(film))
+
+    def step(*tensors):
+        return gpu.temporal(*tensors, luminance_table(torch.device("cpu")))
+
+    assert_same(run(film, step), found)
+
+
 def stopped_with_strays():
     """The lower half stops, while tiles all over the upper half happen to rest now and then."""
     film = Film(2.5)
