@@ -43,7 +43,10 @@ _HELD_REPEATS, _HELD_AFTER, _MOST_HELD = at.HELD_REPEATS, at.HELD_AFTER, at.MOST
 _BROKEN_CARD, _UNTOLD_CARD = at.BROKEN_CARD, at.UNTOLD_CARD_SECONDS
 _STILL, _ACTIVITY_SECONDS, _ACTIVE = at.STILL, at.ACTIVITY_SECONDS, at.ACTIVE
 _CUT_DIFFERENCE, _CUT_RISE, _CUT_TILES, _STUCK_TILES = at.CUT_DIFFERENCE, at.CUT_RISE, at.CUT_TILES, at.STUCK_TILES
+_NOW = 1e-12  # seconds that are none, with a sign
 _JUMP = at.JUMP
+_FLICKERS, _MANY_FLASHES = at.FLICKERS, at.MANY_FLASHES
+_KEPT_RATE, _FLASHES_KEPT = at.KEPT_FLASH_RATE, at.FLASHES_KEPT
 _MOTION, _CARD_SECONDS = int(at.Scalar.MOTION), int(at.Scalar.CARD_SECONDS)
 _LEAST_CHROMA, _UNIFORM_SPREAD, _SHORTEST_CARD = at.LEAST_CHROMA, at.UNIFORM_SPREAD, at.SHORTEST_CARD_SECONDS
 _SAME_SCENE, _NEUTRAL, _DARK, _BRIGHT, _BEFORE_CARD = at.SAME_SCENE, at.NEUTRAL, at.DARK, at.BRIGHT, at.BEFORE_CARD
@@ -141,7 +144,7 @@ def _push(state, count, first, size, value):
 def _flicker(state, pts):
     n = _LEVELS_SIZE
     if state[_LEVELS] < n:
-        return 0.0, 0.0
+        return 0.0, 0.0, False
     values = np.empty(n)
     newest = int(state[_LEVELS])
     for i in range(n):
@@ -160,7 +163,7 @@ def _flicker(state, pts):
         values[i] -= mean + slope * (i - middle)
         power += values[i] * values[i]
     if power <= n * _LEAST_POWER:
-        return 0.0, max(since, 0.0)
+        return 0.0, max(since, 0.0), since < 0.0
     opposed = False
     for distance in range(1, _PERIOD_MAX + 1):
         product = 0.0
@@ -168,9 +171,9 @@ def _flicker(state, pts):
             product += values[i] * values[i + distance]
         likeness = product * n / (power * (n - distance))
         if opposed and distance >= _PERIOD_MIN and likeness >= _PERIODIC:
-            return 100.0 * np.sqrt(2.0 * power / n), abs(since)
+            return 100.0 * np.sqrt(2.0 * power / n), abs(since), since < 0.0
         opposed = opposed or likeness <= _OPPOSED
-    return 0.0, max(since, 0.0)
+    return 0.0, max(since, 0.0), since < 0.0
 
 
 @compiled
@@ -185,7 +188,7 @@ def _flickered_since(state, values, newest, pts):
         if abs(values[i] - values[i - 1]) >= _FLICKER_STEP * largest:
             first, last = min(first, i), i
     if n - 1 - last <= _FLICKER_RESTS:
-        return max(state[_LEVEL_TIMES + (newest + first) % n] - pts, -_FLICKER_BACK)
+        return min(max(state[_LEVEL_TIMES + (newest + first) % n] - pts, -_FLICKER_BACK), -_NOW)
     return pts - state[_LEVEL_TIMES + (newest + last + 1) % n]
 
 
@@ -440,7 +443,14 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
     if cuts and abs(change) <= _ONE_WAY * apart:
         state[_LEVEL_OFFSET] = state[_LEVELS_AT + (int(state[_LEVELS]) - 1) % _LEVELS_SIZE] - level
     _push(state, _LEVELS, _LEVELS_AT, _LEVELS_SIZE, level + state[_LEVEL_OFFSET])
-    out[2], out[10] = _flicker(state, pts)
+    out[2], out[10], flickers = _flicker(state, pts)
+    before, state[_FLASHES_KEPT] = state[_FLASHES_KEPT], 0.0
+    if out[0] >= _MANY_FLASHES:
+        state[_FLASHES_KEPT] = 1.0
+    elif before > 0.0 and flickers and out[2] >= _FLICKERS:
+        state[_FLASHES_KEPT], out[0] = 2.0, _KEPT_RATE
+    elif before == 2.0:
+        out[9] = 0.0 if flickers else min(out[9], out[10])
     out[3], out[4], out[6], out[11] = 0.0, 0.0, 0.0, 0.0
     if not fresh and not np.isnan(motion_sum):
         out[3], out[11] = _stutter(state, motion_sum / TILES, pts)

@@ -51,6 +51,8 @@ _STILL, _ACTIVITY_SECONDS, _ACTIVE = (
 _CUT_DIFFERENCE, _CUT_TILES = tl.constexpr(at.CUT_DIFFERENCE), tl.constexpr(at.CUT_TILES)
 _CUT_RISE, _MOTION = tl.constexpr(at.CUT_RISE), tl.constexpr(int(at.Scalar.MOTION))
 _JUMP = tl.constexpr(at.JUMP)
+_FLICKERS, _KEPT_RATE = tl.constexpr(at.FLICKERS), tl.constexpr(at.KEPT_FLASH_RATE)
+_FLASHES_KEPT, _MANY_FLASHES = tl.constexpr(at.FLASHES_KEPT), tl.constexpr(at.MANY_FLASHES)
 _STUCK_TILES, _MOVING_TILES = tl.constexpr(at.STUCK_TILES), tl.constexpr(at.MOVING_TILES)
 _CARD_SECONDS, _BEFORE_CARD = tl.constexpr(int(at.Scalar.CARD_SECONDS)), tl.constexpr(at.BEFORE_CARD)
 _LEAST_CHROMA, _UNIFORM_SPREAD = tl.constexpr(at.LEAST_CHROMA), tl.constexpr(at.UNIFORM_SPREAD)
@@ -195,7 +197,7 @@ def _flicker(state, fresh, level, pts):
     periodic = found & (count + 1.0 >= _LEVELS_SIZE) & (power > _LEVELS_SIZE * _LEAST_POWER)
     amplitude = tl.where(periodic, 100.0 * tl.sqrt(2.0 * power / _LEVELS_SIZE), 0.0)
     known = (count + 1.0 >= _LEVELS_SIZE) & (periodic | (goes_on == 0))
-    return amplitude, tl.where(known, since, 0.0)
+    return amplitude, tl.where(known, since, 0.0), goes_on & (count + 1.0 >= _LEVELS_SIZE)
 
 
 @triton.jit
@@ -438,7 +440,6 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
                          _LUMINANCE_EXTREME, _LUMINANCE_WAY, _LUMINANCE_TURNS, _LUMINANCE_TIMES)  # fmt: skip
         reds, reddened = _turns(state, tile, inside, fresh, redness, float("inf"), pts,
                       _RED_EXTREME, _RED_WAY, _RED_TURNS, _RED_TIMES)  # fmt: skip
-        tl.store(columns, tl.maximum(general, reds))
         tl.store(columns + 1, reds)
         level = tl.sum(tl.where(inside, luma, 0.0), axis=0) / _TILES
         levels = _scalar(state, _LEVELS, fresh, 0.0).to(tl.int32)
@@ -451,8 +452,16 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         tl.store(state + _LEVEL_OFFSET, offset)
         level += offset
         rate = tl.maximum(general, reds)
-        tl.store(columns + 9, _flashed_since(state, fresh, turned | reddened, rate, pts))
-        amplitude, flicker_since = _flicker(state, fresh, level, pts)
+        flash_since = _flashed_since(state, fresh, turned | reddened, rate, pts)
+        amplitude, flicker_since, flickers = _flicker(state, fresh, level, pts)
+        was = _scalar(state, _FLASHES_KEPT, fresh, 0.0)
+        flashes = rate >= _MANY_FLASHES
+        kept = (flashes == 0) & (was > 0.0) & flickers & (amplitude >= _FLICKERS)
+        over = (flashes == 0) & (kept == 0) & (was == 2.0)
+        rested = tl.where(flickers, 0.0, tl.minimum(flash_since, flicker_since))
+        tl.store(columns, tl.where(kept, _KEPT_RATE, rate))
+        tl.store(columns + 9, tl.where(over, rested, flash_since))
+        tl.store(state + _FLASHES_KEPT, tl.where(kept, 2.0, tl.where(flashes, 1.0, 0.0)))
         tl.store(columns + 2, amplitude)
         tl.store(columns + 10, flicker_since)
         colour = tl.sqrt((u_code - 0.5) * (u_code - 0.5) + (v_code - 0.5) * (v_code - 0.5))

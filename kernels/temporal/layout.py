@@ -55,6 +55,11 @@ LEVEL_CUT_RISE: Final = 1.5
 FLICKER_STEP: Final = 0.3
 FLICKER_RESTS: Final = 3
 FLICKER_BACK_SECONDS: Final = 0.6
+# Of a flicker as strong as this (percent, what video.flicker tells) some scenes are flashes and others, that are darker
+# or move, are not. After a flash_rate of MANY_FLASHES it is KEPT_FLASH_RATE at least as long as it flickers.
+FLICKERS: Final = 0.8
+MANY_FLASHES: Final = 3.5
+KEPT_FLASH_RATE: Final = 3.25
 
 # A picture repeats the one before if it differs by less than this share of what its neighbours differ by, while those
 # move by at least half an 8-bit code on average (ACTIVE, but of the whole picture).
@@ -181,4 +186,5 @@ FLASHES_SIZE: Final = TURN_TIMES
 FLASHES: Final = FLASHES_AT + FLASHES_SIZE
 LEVEL_OFFSET: Final = FLASHES + 1  # added to the levels, so that cuts leave no step
 BROKEN_CARD: Final = LEVEL_OFFSET + 1  # 1: the pictures of CARD_SECONDS have chroma that no picture has
-STATE_SIZE: Final = BROKEN_CARD + 1
+FLASHES_KEPT: Final = BROKEN_CARD + 1  # 1: a sequence of flashes goes on; 2: flicker alone has kept it
+STATE_SIZE: Final = FLASHES_KEPT + 1

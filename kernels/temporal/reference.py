@@ -79,6 +79,12 @@ def flicker_since(levels: list[float], times: list[float], periodic: bool) -> fl
     return times[-1] - times[-n:][last + 1]
 
 
+def goes_on(levels: list[float]) -> bool:
+    """Whether one of the latest FLICKER_RESTS steps of the levels is a large one."""
+    steps = np.abs(np.diff(levels[-at.LEVELS_SIZE :]))
+    return len(levels) >= at.LEVELS_SIZE and bool((steps[-at.FLICKER_RESTS - 1 :] >= at.FLICKER_STEP * steps.max()).any())
+
+
 def flicker(levels: list[float]) -> float:
     """Amplitude in percent of the periodic part of the latest levels; 0 if there is none."""
     n = at.LEVELS_SIZE
@@ -126,6 +132,8 @@ class Stream:
     reds: list[Numbers] = field(default_factory=list)
     levels: list[float] = field(default_factory=list)
     offset: float = 0.0
+    flashes: bool = False
+    kept: bool = False
     mafd: float = np.nan
     # Of stutter.
     moves: list[float] = field(default_factory=list)
@@ -297,6 +305,15 @@ class Temporal:
         out["flash_since"] = flash_since(general, red, out["flash_rate"], pts)
         out["flicker"] = flicker(s.levels)
         out["flicker_since"] = flicker_since(s.levels, s.times, out["flicker"] > 0)
+        flickers = goes_on(s.levels)
+        if out["flash_rate"] >= at.MANY_FLASHES:
+            s.flashes, s.kept = True, False
+        elif s.flashes and flickers and out["flicker"] >= at.FLICKERS:
+            out["flash_rate"], s.kept = at.KEPT_FLASH_RATE, True
+        else:
+            if s.kept:
+                out["flash_since"] = 0.0 if flickers else min(out["flash_since"], out["flicker_since"])
+            s.flashes = s.kept = False
         out["colour"] = float(np.hypot(tiles[2] - 0.5, tiles[3] - 0.5).mean()) if coloured else 0.0
         if not np.isnan(mafd):
             if not np.isnan(s.mafd):

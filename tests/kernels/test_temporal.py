@@ -219,6 +219,34 @@ def test_flashes_are_dated_by_the_transitions_that_count():
     assert film.times[good] - found["flash_since"][good] == pytest.approx(1.92)  # the last one
 
 
+def test_flashes_go_on_through_a_dark_scene_that_flickers_and_end_with_the_flicker(gpu):
+    film = Film(7)
+    film.tiles[:, 0] += 0.001 * np.random.default_rng(2).standard_normal(len(film.times))[:, None]
+    film.tiles[film.at(1, 5), 0] += np.where(np.arange(100) % 4 < 2, 0.05, -0.05)[:, None]
+    film.tiles[film.at(3, 5), 0] += np.where(np.arange(TILES) % 2, 0.45, -0.35)  # too bright and too dark for flashes
+    film.tiles[film.at(3, 3.04), 1] = film.tiles[film.at(5, 5.04), 1] = 0.25
+    found = run(film)
+    bad = np.flatnonzero(found["flash_rate"] >= 3.25)
+    assert film.times[np.flatnonzero(found["flash_rate"] >= 3.5)[-1]] < 4.0
+    assert bad[-1] - bad[0] == len(bad) - 1
+    good = bad[-1] + 1
+    assert film.times[good] - found["flash_since"][good] == pytest.approx(5.0, abs=0.041)
+    assert_same(found, run_plain(film))
+
+    def step(*tensors):
+        return gpu.temporal(*tensors, luminance_table(torch.device("cpu")))
+
+    assert_same(run(film, step), found)
+
+
+def test_flicker_alone_is_no_flash():
+    film = Film(5)
+    film.tiles[:, 0] += np.where(np.arange(len(film.times)) % 4 < 2, 0.02, -0.02)[:, None]
+    found = run(film)
+    assert found["flicker"][-1] > 1
+    assert found["flash_rate"].max() == 0
+
+
 @pytest.mark.parametrize("what", ["fade", "cut", "walk"])
 def test_brightness_that_does_not_come_back_is_no_flicker(what):
     film = Film(6)
