@@ -101,7 +101,9 @@ class Stand:
         if last <= level:  # the last one was a repeat
             quiet = last <= QUIET * level or self._steady >= STEADY_PICTURES
             if key and quiet and apart <= KEY_TIMES * level:
-                self._last, self._since, self._room = 0.0, SETTLING_PICTURES - KEY_SETTLING, KEY_SETTLING
+                self._last = 0.0
+                if not self._room or self._since > SETTLING_PICTURES - KEY_SETTLING:
+                    self._since, self._room = SETTLING_PICTURES - KEY_SETTLING, KEY_SETTLING
                 return True
             if self._room and self._since <= SETTLING_PICTURES and apart <= SETTLES * level:
                 self._last, self._steady, self._room = 0.0, 0, self._room - 1
@@ -231,10 +233,11 @@ class DeviceReferences:
         other = ~repeats & ~redrawn
         self._last[slots] = torch.where(redrawn, 0.0, apart)
         fresh = torch.where((apart >= MOVED * level) & ~key, SETTLING_TIMES, 0)
+        anew = at_key & ((room == 0) | (since > SETTLING_PICTURES - KEY_SETTLING))
         counts = (
             torch.where(repeats, more, torch.where(at_key, steady, 0)),
-            torch.where(other, 0, torch.where(at_key, SETTLING_PICTURES - KEY_SETTLING, since)),
-            torch.where(other, fresh, torch.where(at_key, KEY_SETTLING, room - settles.to(torch.int64))),
+            torch.where(other, 0, torch.where(anew, SETTLING_PICTURES - KEY_SETTLING, since)),
+            torch.where(other, fresh, torch.where(anew, KEY_SETTLING, room - settles.to(torch.int64))),
         )
         self._counts[:, slots] = torch.stack(counts)
         return redrawn

@@ -43,6 +43,7 @@ _HELD_REPEATS, _HELD_AFTER, _MOST_HELD = at.HELD_REPEATS, at.HELD_AFTER, at.MOST
 _BROKEN_CARD, _UNTOLD_CARD = at.BROKEN_CARD, at.UNTOLD_CARD_SECONDS
 _STILL, _ACTIVITY_SECONDS, _ACTIVE = at.STILL, at.ACTIVITY_SECONDS, at.ACTIVE
 _CUT_DIFFERENCE, _CUT_RISE, _CUT_TILES, _STUCK_TILES = at.CUT_DIFFERENCE, at.CUT_RISE, at.CUT_TILES, at.STUCK_TILES
+_LONG_HOLD, _LONG_REPEATS = at.LONG_HOLD_SECONDS, at.LONG_HOLD_REPEATS
 _NOW = 1e-12  # seconds that are none, with a sign
 _JUMP = at.JUMP
 _FLICKERS, _MANY_FLASHES = at.FLICKERS, at.MANY_FLASHES
@@ -206,10 +207,10 @@ def _stutter(state, motion, pts):
     repeat = motion <= _REPEAT_SHARE * usual and usual >= _LEAST_MOTION
     high = state[_HIGH_MOTION]
     low = repeat or motion <= _LOW_SHARE * high
-    if usual >= _LEAST_MOTION:
+    if usual >= _LEAST_MOTION and not (repeat and state[_RUN] >= _LONG_REPEATS):
         state[_REPEATS] += ((1.0 if low else 0.0) - state[_REPEATS]) / _REPEAT_MEMORY
     state[_SINCE_REPEAT] += 1.0
-    event = False
+    event, long_hold, step = False, False, pts - state[_LAST_PTS]
     if repeat:
         if state[_RUN] == 0.0:
             gap, known = state[_SINCE_REPEAT], False
@@ -225,13 +226,14 @@ def _stutter(state, motion, pts):
         held = state[_SUSPECT] > 0.0 and state[_RUN] >= _HELD_REPEATS and gap >= state[_RUN] + _HELD_AFTER
         held = held and state[_REPEATS] <= _MOST_HELD
         event = state[_RUN] > 0.0 and (irregular or held) and motion >= _GOES_ON * usual
+        long_hold = event and held and state[_RUN] * step >= _LONG_HOLD
         state[_RUN] = 0.0
         if low:
             state[_HIGH_MOTION] = max(motion, _HIGH_FADES * high)
         else:
             state[_HIGH_MOTION] = motion
             _push(state, _MOVES, _MOVES_AT, _MOVES_SIZE, motion)
-    step, late = pts - state[_LAST_PTS], False
+    late = False
     if state[_STEPS] >= _STEPS_SIZE:
         steps = state[_STEPS_AT : _STEPS_AT + _STEPS_SIZE]
         late = steps.max() <= _EVEN * steps.min() and step > _LATE * steps.min()
@@ -243,6 +245,8 @@ def _stutter(state, motion, pts):
     if not late or state[_OUTLIERS] >= _MOST_OUTLIERS:
         _push(state, _STEPS, _STEPS_AT, _STEPS_SIZE, step)
     if event:
+        _push(state, _EVENTS, _EVENTS_AT, _EVENTS_SIZE, pts)
+    if long_hold:
         _push(state, _EVENTS, _EVENTS_AT, _EVENTS_SIZE, pts)
     recent, first, latest = 0, pts, -np.inf
     for k in range(min(int(state[_EVENTS]), _EVENTS_SIZE)):

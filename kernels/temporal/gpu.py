@@ -51,6 +51,7 @@ _STILL, _ACTIVITY_SECONDS, _ACTIVE = (
 _CUT_DIFFERENCE, _CUT_TILES = tl.constexpr(at.CUT_DIFFERENCE), tl.constexpr(at.CUT_TILES)
 _CUT_RISE, _MOTION = tl.constexpr(at.CUT_RISE), tl.constexpr(int(at.Scalar.MOTION))
 _JUMP = tl.constexpr(at.JUMP)
+_LONG_HOLD, _LONG_REPEATS = tl.constexpr(at.LONG_HOLD_SECONDS), tl.constexpr(at.LONG_HOLD_REPEATS)
 _FLICKERS, _KEPT_RATE = tl.constexpr(at.FLICKERS), tl.constexpr(at.KEPT_FLASH_RATE)
 _FLASHES_KEPT, _MANY_FLASHES = tl.constexpr(at.FLASHES_KEPT), tl.constexpr(at.MANY_FLASHES)
 _STUCK_TILES, _MOVING_TILES = tl.constexpr(at.STUCK_TILES), tl.constexpr(at.MOVING_TILES)
@@ -231,7 +232,8 @@ def _stutter(state, valid, fresh, motion, step, pts):
     moves_on = valid & (repeat == 0)
     seen = valid & (usual >= _LEAST_MOTION)
     low = repeat | (motion <= _LOW_SHARE * high)
-    share = tl.where(seen, share + (tl.where(low, 1.0, 0.0) - share) / _REPEAT_MEMORY, share)
+    counts = seen & ((repeat & (run >= _LONG_REPEATS)) == 0)
+    share = tl.where(counts, share + (tl.where(low, 1.0, 0.0) - share) / _REPEAT_MEMORY, share)
     since += tl.where(valid, 1.0, 0.0)
 
     begins = repeat & (run == 0.0)
@@ -246,6 +248,7 @@ def _stutter(state, valid, fresh, motion, step, pts):
     gap = tl.load(state + _GAPS_AT + tl.maximum(gaps.to(tl.int32) - 1, 0) % _GAPS_SIZE)
     held = (suspect > 0.0) & (run >= _HELD_REPEATS) & (gap >= run + _HELD_AFTER) & (share <= _MOST_HELD)
     event = moves_on & (run > 0.0) & (irregular | held) & (motion >= _GOES_ON * usual)
+    long_hold = _flag(event & held & (run * step >= _LONG_HOLD))
     run = tl.where(repeat, run + 1.0, tl.where(moves_on, 0.0, run))
     is_high = moves_on & (low == 0)
     high = tl.where(moves_on, tl.where(low, tl.maximum(motion, _HIGH_FADES * high), motion), high)
@@ -270,6 +273,10 @@ def _stutter(state, valid, fresh, motion, step, pts):
     times = tl.where(event & (k == newest), pts, times)
     tl.store(state + _EVENTS_AT + newest, pts, mask=event)
     events += tl.where(event, 1.0, 0.0)
+    newest = events.to(tl.int32) % _EVENTS_SIZE
+    times = tl.where(long_hold & (k == newest), pts, times)
+    tl.store(state + _EVENTS_AT + newest, pts, mask=long_hold)
+    events += tl.where(long_hold, 1.0, 0.0)
     recent = _count((k < events) & (pts - times < _STUTTER_WINDOW))
 
     oldest = tl.min(tl.where((k < events) & (pts - times < _STUTTER_WINDOW), times, pts), axis=0)

@@ -82,6 +82,10 @@ HELD_REPEATS: Final = 3
 HELD_AFTER: Final = 5
 # With more low pictures than this the rate of the content is lower than the stream's, and repeats are its own.
 MOST_HELD: Final = 0.45
+# One that lasts so long is as bad as two of them; and beyond so many pictures it says nothing of the rate of the content,
+# which is low by few repeats in a row.
+LONG_HOLD_SECONDS: Final = 0.25
+LONG_HOLD_REPEATS: Final = 6
 STUTTER_WINDOW_SECONDS: Final = 2.0
 LATE: Final = 1.5  # steps of the timestamps, in steps of an otherwise even stream
 EVEN: Final = 1.1

@@ -56,7 +56,7 @@ def temporal(
       eight had (so not a pulldown), and one or two late timestamps in an even stream; over the last two seconds. No
       run counts while more than MOST_REPEATS of the pictures are low: repeats, or LOW_SHARE of the last that was not.
       At any distance, up to a share of MOST_HELD, a run of HELD_REPEATS counts that began HELD_AFTER pictures, and as
-      many as it has, after the one before it began.
+      many as it has, after the one before it began; twice where it lasts for LONG_HOLD_SECONDS.
     - stuck_share: tiles that stop within TOGETHER_SECONDS, out of motion that was no fade, without a cut in the second
       before, are at least STUCK_TILES in a rectangle of tiles that stand still (the one around all of them, less the
       sides that do not), while MOVING_TILES outside it go on as before; each until it moves twice in a row, or by more

@@ -188,10 +188,11 @@ class Stream:
         usual = sorted(self.moves[-at.MOVES_SIZE :])[at.MOVES_SIZE // 2] if len(self.moves) >= at.MOVES_SIZE else 0.0
         repeat = usual >= at.LEAST_MOTION and motion <= at.REPEAT_SHARE * usual
         low = repeat or motion <= at.LOW_SHARE * self.high
-        if usual >= at.LEAST_MOTION:  # in what stands nobody sees whether pictures repeat
+        long_run = repeat and self.run >= at.LONG_HOLD_REPEATS
+        if usual >= at.LEAST_MOTION and not long_run:  # in what stands nobody sees whether pictures repeat
             self.share += (float(low) - self.share) / at.REPEAT_MEMORY
         self.since += 1
-        event = False
+        event, long_hold = False, False
         if repeat:
             if not self.run:
                 self.rhythm = self.since in self.gaps[-at.GAPS_SIZE :]
@@ -205,6 +206,7 @@ class Stream:
             held = self.run >= at.HELD_REPEATS and self.gaps[-1] - self.run >= at.HELD_AFTER
             held = held and self.share <= at.MOST_HELD
             event = self.run > 0 and self.suspect and (irregular or held) and goes_on
+            long_hold = event and held and self.run * (now - self.times[-1]) >= at.LONG_HOLD_SECONDS
             self.run = 0
             if low:
                 self.high = max(motion, at.HIGH_FADES * self.high)
@@ -223,7 +225,7 @@ class Stream:
             self.late_in_a_row = 0
             self.steps.append(step)
         if event:
-            self.events.append(now)
+            self.events += [now, now] if long_hold else [now]
         recent = [time for time in self.events[-at.EVENTS_SIZE :] if now - time < at.STUTTER_WINDOW_SECONDS]
         known = self.events[-1] if self.events else now
         return len(recent) / at.STUTTER_WINDOW_SECONDS, now - (min(recent) if event else known)

@@ -310,6 +310,23 @@ def test_a_cut_before_pictures_that_repeat_hides_none_of_them():
     assert run(film)["stutter_rate"].max() >= 1.5
 
 
+@pytest.mark.parametrize(("held", "rate"), [(10, 2.0), (5, 1.0)])
+def test_a_long_hold_counts_twice_and_two_of_them_in_two_seconds_are_stutter(gpu, held, rate):
+    film = Film(7)
+    film.tiles[:, 0] += 0.01 * np.sin(np.arange(len(film.times)))[:, None]
+    for start in (3.0, 4.0):
+        film.tiles[film.at(start, start + held / RATE), 1] = 0.0
+    found = run(film)
+    assert found["stutter_rate"][film.at(0, 4)].max() == rate / 2
+    assert found["stutter_rate"].max() == rate
+    assert_same(found, run_plain(film))
+
+    def step(*tensors):
+        return gpu.temporal(*tensors, luminance_table(torch.device("cpu")))
+
+    assert_same(run(film, step), found)
+
+
 def test_motion_that_comes_to_rest_is_no_stutter():
     film = Film(8, rate=30)
     for start in (70, 100, 135):
