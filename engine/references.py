@@ -34,8 +34,8 @@ QUIET: Final = 0.25
 STEADY: Final = 0.03
 STEADY_PICTURES: Final = 8
 # What a coder improves after motion of MOVED noise levels or more has stopped, within so many pictures: so many times,
-# by so many noise levels. A key picture that differs is no motion; but after one that has drawn a standing picture anew,
-# so many pictures may improve it, which are predicted from another as well (B).
+# by so many noise levels. A key picture that differs is no motion; but after one that has drawn a standing picture
+# anew, so many pictures may improve it, which are predicted from another as well (B).
 MOVED: Final = 2.5
 SETTLING_PICTURES: Final = 32
 SETTLING_TIMES: Final = 4

@@ -139,17 +139,17 @@ def fold_texture(view, columns, facts, slots, pts, due, known, limits, state, ai
         columns: gradient, u_mean, v_mean, saturation, u_gradient, v_gradient, out_of_range, out_of_tolerance, combing,
             chroma_loss, combing_since, chroma_loss_since.
         facts: (len(Fact), N) float64.
-        known: (11, S) float64: saturation of the last colourful picture, loss of colour, combing of the last picture and
-            of the one before it, when they were, what is combed, how many are still to be looked at because of it, and
-            since when; and since when the means of U and of V are grey.
+        known: (11, S) float64: saturation of the last colourful picture, loss of colour, combing of the last picture
+            and of the one before it, when they were, what is combed, how many are still to be looked at because of it,
+            and since when; and since when the means of U and of V are grey.
         limits: colourful, empty gradient, lost gradient, lowest and highest chroma, combed, interval then, gain; how
             many pictures are looked at at once, how long they rest then, and the most credit; how far from grey a plane
             that is lost is at most, and the most that it is dated back.
     """
-    gradient, u, v, saturation, u_steps, v_steps, out_of_range, out_of_tolerance, combing, chroma_loss, since = columns[:11]
-    loss_since = columns[11]
-    colourful, empty, lost, lowest, highest, combed, combed_seconds, gain, most_at_once, rest_seconds, burst = limits[:11]
-    grey, back_seconds = limits[11:]
+    gradient, u, v, saturation, u_steps, v_steps = columns[:6]
+    out_of_range, out_of_tolerance, combing, chroma_loss, since, loss_since = columns[6:]
+    colourful, empty, lost, lowest, highest, combed = limits[:6]
+    combed_seconds, gain, most_at_once, rest_seconds, burst, grey, back_seconds = limits[6:]
     for row in range(slots.shape[0]):
         if not due[row]:
             continue

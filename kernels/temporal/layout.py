@@ -82,8 +82,8 @@ HELD_REPEATS: Final = 3
 HELD_AFTER: Final = 5
 # With more low pictures than this the rate of the content is lower than the stream's, and repeats are its own.
 MOST_HELD: Final = 0.45
-# One that lasts so long is as bad as two of them; and beyond so many pictures it says nothing of the rate of the content,
-# which is low by few repeats in a row.
+# One that lasts so long is as bad as two of them; and beyond so many pictures it says nothing of the rate of the
+# content, which is low by few repeats in a row.
 LONG_HOLD_SECONDS: Final = 0.25
 LONG_HOLD_REPEATS: Final = 6
 STUTTER_WINDOW_SECONDS: Final = 2.0
@@ -103,8 +103,8 @@ FADING: Final = 0.5
 CUT_DIFFERENCE: Final = 0.04
 CUT_RISE: Final = 3.0
 CUT_TILES: Final = TILES * 4 // 5
-# A tile that changes at once by more than this, and by CUT_RISE times what it did, is not stuck; nor did it move, so that
-# it could stop. A key picture changes what stands by less.
+# A tile that changes at once by more than this, and by CUT_RISE times what it did, is not stuck; nor did it move, so
+# that it could stop. A key picture changes what stands by less.
 JUMP: Final = 5.0 / 256
 # An encoder takes some pictures to settle on a region that has stopped, and touches it again at key frames.
 TOGETHER_SECONDS: Final = 0.25

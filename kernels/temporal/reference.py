@@ -82,7 +82,8 @@ def flicker_since(levels: list[float], times: list[float], periodic: bool) -> fl
 def goes_on(levels: list[float]) -> bool:
     """Whether one of the latest FLICKER_RESTS steps of the levels is a large one."""
     steps = np.abs(np.diff(levels[-at.LEVELS_SIZE :]))
-    return len(levels) >= at.LEVELS_SIZE and bool((steps[-at.FLICKER_RESTS - 1 :] >= at.FLICKER_STEP * steps.max()).any())
+    latest = steps[-at.FLICKER_RESTS - 1 :]
+    return len(levels) >= at.LEVELS_SIZE and bool((latest >= at.FLICKER_STEP * steps.max()).any())
 
 
 def flicker(levels: list[float]) -> float:

@@ -30,7 +30,7 @@ def test_a_key_picture_after_pictures_that_do_not_change_any_more_is_the_same_th
 
 
 def test_pictures_that_follow_a_key_picture_and_improve_it_are_the_same():
-    # A still picture of a talk in MPEG-2, a key picture in twelve: pictures between two of the coder's others improve it.
+    # A still picture of a talk in MPEG-2, a key picture in twelve, which the picture after it improves.
     gop = [0.00149, 0.00103, 0.0, 0.00052, 0.00023, 0.00023, 0.00045, 0.00022, 0.00022, 0.00046, 0.00012, 0.00012]
     found = told([0.0048, *[0.0002] * 11, *gop * 4], keys=set(range(12, 60, 12)))
     assert [index for index, redrawn in enumerate(found) if redrawn] == [12, 13, 24, 25, 36, 37, 48, 49]
