@@ -34,11 +34,13 @@ QUIET: Final = 0.25
 STEADY: Final = 0.03
 STEADY_PICTURES: Final = 8
 # What a coder improves after motion of MOVED noise levels or more has stopped, within so many pictures: so many times,
-# by so many noise levels. A key picture that differs is no motion.
+# by so many noise levels. A key picture that differs is no motion; but after one that has drawn a standing picture
+# anew, so many pictures may improve it, which are predicted from another as well (B).
 MOVED: Final = 2.5
 SETTLING_PICTURES: Final = 32
 SETTLING_TIMES: Final = 4
 SETTLES: Final = 1.5
+KEY_SETTLING: Final = 2
 
 
 class References(Protocol):
@@ -100,6 +102,8 @@ class Stand:
             quiet = last <= QUIET * level or self._steady >= STEADY_PICTURES
             if key and quiet and apart <= KEY_TIMES * level:
                 self._last = 0.0
+                if not self._room or self._since > SETTLING_PICTURES - KEY_SETTLING:
+                    self._since, self._room = SETTLING_PICTURES - KEY_SETTLING, KEY_SETTLING
                 return True
             if self._room and self._since <= SETTLING_PICTURES and apart <= SETTLES * level:
                 self._last, self._steady, self._room = 0.0, 0, self._room - 1
@@ -229,10 +233,11 @@ class DeviceReferences:
         other = ~repeats & ~redrawn
         self._last[slots] = torch.where(redrawn, 0.0, apart)
         fresh = torch.where((apart >= MOVED * level) & ~key, SETTLING_TIMES, 0)
+        anew = at_key & ((room == 0) | (since > SETTLING_PICTURES - KEY_SETTLING))
         counts = (
             torch.where(repeats, more, torch.where(at_key, steady, 0)),
-            torch.where(other, 0, since),
-            torch.where(other, fresh, room - settles.to(torch.int64)),
+            torch.where(other, 0, torch.where(anew, SETTLING_PICTURES - KEY_SETTLING, since)),
+            torch.where(other, fresh, torch.where(anew, KEY_SETTLING, room - settles.to(torch.int64))),
         )
         self._counts[:, slots] = torch.stack(counts)
         return redrawn

@@ -6,13 +6,14 @@ from engine.detectors.base import Detector, Parameter, Rule
 from engine.detectors.video import SHORTEST_SECONDS, duration
 from engine.verdicts import Severity
 from kernels.judge.layout import OnsetRule
+from kernels.temporal.layout import FLICKERS, KEPT_FLASH_RATE
 
 # ITU-R BT.1702-3: a sequence of flashes is not to go on at more than three a second. The measure counts transitions in
 # the last second, two to a flash: the seventh makes more than three.
 MOST_FLASHES = 3.0
 # Percent of the luma range. Viewers see a steady 10 Hz modulation of about 0.5 % on a large field (de Lange 1958).
 # Clean clips reach 0.8 % for a third of a second at most (decision 0049).
-FLICKER_PERCENT = 0.8
+FLICKER_PERCENT = FLICKERS
 # One hiccup is no incident; three within two seconds are.
 STUTTER_RATE = 1.5
 PARTIAL_FREEZE_SECONDS = 3.0
@@ -23,8 +24,10 @@ SCENE_SCORE = 10.0
 
 
 def _flash(p: Mapping[str, float]) -> Rule:
-    # Half a flash more than allowed is the smallest count that is too many.
-    return Rule(p["flashes"] + 0.5, p["flashes"] + 0.5, below=False, set_seconds=0.0, clear_seconds=p["hold"])
+    # Half a flash more than allowed is the smallest count that is too many. What has flashed goes on while it flickers:
+    # it is one incident for who watches it, though not every scene of it is as bright.
+    enter = p["flashes"] + 0.5
+    return Rule(enter, min(enter, KEPT_FLASH_RATE), below=False, set_seconds=0.0, clear_seconds=p["hold"])
 
 
 def _above(p: Mapping[str, float]) -> Rule:

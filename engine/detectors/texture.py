@@ -128,8 +128,11 @@ CHROMA_LOSS = Detector(
         duration("duration", 4.0, "how long it has to be without colour"),
     ),
     make_rule=lasting,
+    onset=OnsetRule.EARLIER,
+    since="chroma_loss_since",
     closing_counts=True,
-    dominated_by=("video.black", "video.uniform", "video.bars", "video.slate"),
+    # Both planes of zeros are what a broken decoder shows, and told at once.
+    dominated_by=("video.corruption", "video.black", "video.uniform", "video.bars", "video.slate"),
 )
 
 BARS = Detector(

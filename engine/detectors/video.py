@@ -95,7 +95,8 @@ BLOCKINESS = Detector(
     since="blocks_since",
     closing_counts=True,
     # A test pattern's bars and fields lie on a grid by design.
-    dominated_by=("video.bars", "video.uniform", "video.slate", "video.corruption"),
+    # What is blurred has nothing that hides a coder's blocks, however few they are.
+    dominated_by=("video.bars", "video.uniform", "video.slate", "video.corruption", "video.blur"),
 )
 
 BLUR = Detector(

@@ -23,7 +23,7 @@ class Aim:
         detectors: names; each is bad from its `threshold` on, and opens after its `duration`.
         columns: what each of them judges.
         usual: seconds from one look to the next.
-        since: columns of seconds since when each is bad, where the detector is dated back.
+        since: columns of seconds since when each is bad, where the detector is dated back, else None.
     """
 
     def __init__(
@@ -33,11 +33,12 @@ class Aim:
         detectors: Sequence[str],
         columns: Sequence[str],
         usual: float,
-        since: Sequence[str] = (),
+        since: Sequence[str | None] = (),
     ) -> None:
         self._arithmetic, self._names, self._usual = arithmetic, tuple(detectors), usual
         self._columns = [place(name) for name in columns]
-        self._earlier: list[int | None] = [*map(place, since)] or [None] * len(self._columns)
+        dated = tuple(since) or (None,) * len(self._columns)
+        self._earlier = [None if name is None else place(name) for name in dated]
         shape = len(self._columns), slots
         table = torch.zeros((3, *shape), dtype=torch.float64, device=arithmetic.device)
         self._enter, self._lasts, self._since = arithmetic.view(table)

@@ -22,9 +22,9 @@ BLOCKY: Final = 0.02
 BLOCKY_INTERVAL_SECONDS: Final = 0.25
 MEAN_SECONDS: Final = 1.5
 RISE_SECONDS: Final = 0.5
-# What has had no blocks for so long is not between two key frames: the mean is forgotten in a third of the time.
+# What has had no blocks for so long is not between two key frames: the mean is forgotten in a sixth of the time.
 QUIET_SECONDS: Final = 1.0
-FORGETS_FASTER: Final = 3.0
+FORGETS_FASTER: Final = 6.0
 # The mean is late: what is blocky has been so since the first such picture. No onset is dated back further than this.
 BACK_SECONDS: Final = 0.6
 

@@ -29,6 +29,7 @@ VIDEO_COLUMNS: Final = (
     *TEMPORAL_COLUMNS,
     *TEXTURE_COLUMNS,
     "chroma_loss",
+    "chroma_loss_since",
     "combing_since",
     *AREA_COLUMNS,
     "letterbox",

@@ -38,7 +38,8 @@ PEAK_ROOTS: Final = 2.0
 PEAK_SECONDS: Final = 5.0
 WINDOW_SECONDS: Final = 0.8
 # Damage that is told, and of which so many pictures in a row were evidence, goes on and is no key picture's: it becomes
-# usual at this pace only, and its most does not count.
+# usual at this pace only, and its most does not count. It is over with the first picture that is no evidence, while of
+# single pictures the damage stays until it is drawn over.
 STEADY_PICTURES: Final = 4
 STEADY_PACE: Final = 0.02
 # What the decoder says counts as seen: libav marks pictures in which it concealed something.
@@ -162,6 +163,9 @@ class TornBlocks:
         share = xp.where(xp.isnan(share), 0.0, share)
         kept = xp.exp(-step / EVIDENCE_SECONDS)
         total = (self._evidence[slots] * kept + evidence).clip(0.0, MOST_EVIDENCE)
+        looked = ~xp.isnan(corners)
+        over = looked & (evidence == 0) & (self._in_a_row[slots] >= STEADY_PICTURES)
+        total = xp.where(over, 0.0, total)
         lasts = self._goes_on(slots, corners, evidence > 0, total >= 1.0)
         learnt = (1 - xp.exp(-step / USUAL_SECONDS)) * xp.where(lasts, STEADY_PACE, 1.0)
         for usual, found in ((self._usual_corners, corners), (self._usual_sides, sides)):

@@ -171,6 +171,8 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
             if evidence > 0.0:
                 share = corners / (corner_share * (facts[_WIDTH, row] * facts[_HEIGHT, row] / block))
             if evidence == 0.0:
+                if own[9] >= steady:
+                    own[1] = 0.0
                 own[9], own[10], own[11] = 0.0, max(own[5], corners), own[6]
             own[9] += evidence > 0.0
             lasts = own[9] >= steady and own[1] >= 1.0

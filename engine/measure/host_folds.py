@@ -137,16 +137,19 @@ def fold_texture(view, columns, facts, slots, pts, due, known, limits, state, ai
     Args:
         view, slots, pts, due, state, aim: as for `fold_area`.
         columns: gradient, u_mean, v_mean, saturation, u_gradient, v_gradient, out_of_range, out_of_tolerance, combing,
-            chroma_loss, combing_since.
+            chroma_loss, combing_since, chroma_loss_since.
         facts: (len(Fact), N) float64.
-        known: (9, S) float64: saturation of the last colourful picture, loss of colour, combing of the last picture and
-            of the one before it, when they were, what is combed, how many are still to be looked at because of it, and
-            since when.
+        known: (11, S) float64: saturation of the last colourful picture, loss of colour, combing of the last picture
+            and of the one before it, when they were, what is combed, how many are still to be looked at because of it,
+            and since when; and since when the means of U and of V are grey.
         limits: colourful, empty gradient, lost gradient, lowest and highest chroma, combed, interval then, gain; how
-            many pictures are looked at at once, how long they rest then, and the most credit.
+            many pictures are looked at at once, how long they rest then, and the most credit; how far from grey a plane
+            that is lost is at most, and the most that it is dated back.
     """
-    gradient, u, v, saturation, u_steps, v_steps, out_of_range, out_of_tolerance, combing, chroma_loss, since = columns
-    colourful, empty, lost, lowest, highest, combed, combed_seconds, gain, most_at_once, rest_seconds, burst = limits
+    gradient, u, v, saturation, u_steps, v_steps = columns[:6]
+    out_of_range, out_of_tolerance, combing, chroma_loss, since, loss_since = columns[6:]
+    colourful, empty, lost, lowest, highest, combed = limits[:6]
+    combed_seconds, gain, most_at_once, rest_seconds, burst, grey, back_seconds = limits[6:]
     for row in range(slots.shape[0]):
         if not due[row]:
             continue
@@ -166,7 +169,12 @@ def fold_texture(view, columns, facts, slots, pts, due, known, limits, state, ai
             first = at
         own[combing], own[since] = median, at - first
         known[2, slot], known[3, slot], known[4, slot], known[5, slot] = now, one, at, at_one
-        colour, loss = own[saturation], known[1, slot]
+        colour, loss, ago = own[saturation], known[1, slot], 0.0
+        for plane, mean in enumerate((u, v)):
+            if not abs(own[mean] - 0.5) < grey:  # NaN too
+                known[9 + plane, slot] = np.nan
+            elif not at >= known[9 + plane, slot]:  # NaN too
+                known[9 + plane, slot] = at
         if not math.isnan(colour):
             impossible = min(own[u], own[v]) < lowest or max(own[u], own[v]) > highest
             less, more = min(own[u_steps], own[v_steps]), max(own[u_steps], own[v_steps])
@@ -176,9 +184,16 @@ def fold_texture(view, columns, facts, slots, pts, due, known, limits, state, ai
                 before = known[0, slot]
                 faded = min(max(1.0 - colour / before, 0.0), 1.0) if before > 0.0 else 0.0
                 loss = 1.0 if plane_lost else faded
+                if plane_lost and not impossible:
+                    ago_u, ago_v = at - known[9, slot], at - known[10, slot]
+                    if own[u_steps] <= own[v_steps] and ago_u >= 0.0:
+                        ago = ago_u
+                    if own[v_steps] <= own[u_steps] and ago_v >= 0.0:
+                        ago = max(ago, ago_v)
             if not plane_lost and colour >= colourful:
                 known[0, slot] = colour
         known[1, slot] = own[chroma_loss] = loss
+        own[loss_since] = min(ago, back_seconds)
         interval = next_look(aim, view, row, slot, at)
         if now >= combed and not abs(at - known[8, slot]) < rest_seconds:  # NaN too
             known[7, slot], known[8, slot] = most_at_once, at

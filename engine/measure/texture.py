@@ -36,25 +36,33 @@ EMPTY_GRADIENT: Final = 0.5 / 256
 LOST_GRADIENT: Final = 0.05 / 256
 LOWEST_CHROMA: Final = 16 / 256
 HIGHEST_CHROMA: Final = 240 / 256
+# A coder takes up to its next key picture to draw a plane flat that has been lost: it has been so since its mean came
+# this close to grey. No onset is dated back further.
+GREY: Final = 0.4 / 256
+PLANE_BACK_SECONDS: Final = 2.0
 
 _GRADIENT, _TEXTURE = place("gradient"), places(COLUMNS)
 _U_MEAN, _V_MEAN, _SATURATION = place("u_mean"), place("v_mean"), place("saturation")
 _U_GRADIENT, _V_GRADIENT = place("u_gradient"), place("v_gradient")
 _COMBING, _CHROMA_LOSS, _SINCE = place("combing"), place("chroma_loss"), place("combing_since")
+_LOSS_SINCE: Final = place("chroma_loss_since")
 _COLOUR: Final = place("colour")
 _RANGES: Final = [place("out_of_range"), place("out_of_tolerance")]
-_NAMES: Final = frozenset((*COLUMNS, "chroma_loss", "combing_since"))
+_NAMES: Final = frozenset((*COLUMNS, "chroma_loss", "chroma_loss_since", "combing_since"))
 # As engine/measure/host_folds.py takes them.
 _COLUMNS: Final = (
     _GRADIENT, _U_MEAN, _V_MEAN, _SATURATION, _U_GRADIENT, _V_GRADIENT, *_RANGES, _COMBING, _CHROMA_LOSS, _SINCE,
+    _LOSS_SINCE,
 )  # fmt: skip
 _LIMITS: Final = (
     COLOURFUL, EMPTY_GRADIENT, LOST_GRADIENT, LOWEST_CHROMA, HIGHEST_CHROMA, COMBED, COMBED_INTERVAL_SECONDS,
-    TEXTURE_GRADIENT_CHANGE, COMBED_PICTURES, COMBED_REST_SECONDS, float(BURST),
+    TEXTURE_GRADIENT_CHANGE, COMBED_PICTURES, COMBED_REST_SECONDS, float(BURST), GREY,
+    PLANE_BACK_SECONDS,
 )  # fmt: skip
 # Those that have to last, and what they judge.
 _DETECTORS: Final = ("video.noise", "video.banding", "video.levels", "video.chroma_loss", "video.bars")
 _JUDGED: Final = ("noise", "banding", "out_of_tolerance", "chroma_loss", "bars")
+_DATED: Final = (None, None, None, "chroma_loss_since", None)
 
 
 class Texture:
@@ -78,21 +86,22 @@ class Texture:
             part=COLOUR_CHANGE,
             beside=_COLOUR,
         )
-        self._aim = Aim(arithmetic, slots, _DETECTORS, _JUDGED, TEXTURE_INTERVAL_SECONDS)
-        known = torch.zeros((9, slots), dtype=torch.float64, device=arithmetic.device)
+        self._aim = Aim(arithmetic, slots, _DETECTORS, _JUDGED, TEXTURE_INTERVAL_SECONDS, _DATED)
+        known = torch.zeros((11, slots), dtype=torch.float64, device=arithmetic.device)
         self._known = arithmetic.view(known)
         # Saturation of the last colourful picture; loss of colour, of the last one that says something of it; combing
         # of the last picture, and before it, and when they were; what is combed; how many pictures are still to be
-        # looked at because of it, and since when.
+        # looked at because of it, and since when; since when the means of U and of V are grey.
         self._colour, self._loss, *found = self._known
-        self._combed, self._when, (self._enough, self._left, self._closely) = found[:2], found[2:4], found[4:]
-        self._enough[:], self._known[4:6], self._closely[:] = torch.inf, torch.nan, torch.nan
+        self._combed, self._when, (self._enough, self._left, self._closely) = found[:2], found[2:4], found[4:7]
+        self._grey = found[7:]
+        self._enough[:], self._known[4:6], self._known[8:] = torch.inf, torch.nan, torch.nan
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self.schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
         self._aim.open_slot(slot, parameters)
         self._known[:, slot] = 0.0
-        self._known[4:6, slot] = self._closely[slot] = torch.nan
+        self._known[4:6, slot] = self._known[8:, slot] = torch.nan
         self._enough[slot] = parameters.get("video.combing", {}).get("threshold", torch.inf)
 
     @property
@@ -114,7 +123,7 @@ class Texture:
             view[:, column] *= limited  # nothing of full range can be outside; NaN, where it is not due, stays
         view[:, _COMBING] *= progressive  # as it should be: whoever shows it knows that it has two fields
         self._comb(view, slots, rows.pts, due)
-        self._fade(view, slots, due)
+        self._fade(view, slots, rows.pts, due)
         xp, interval = self._arithmetic.xp, self._aim.interval(view, slots, rows.pts, due)
         combed = self._combed[0][slots] >= COMBED
         rested = ~(abs(rows.pts - self._closely[slots]) < COMBED_REST_SECONDS)  # NaN too
@@ -146,8 +155,8 @@ class Texture:
         view[:, _COMBING] = xp.where(due, median, torch.nan)
         view[:, _SINCE] = xp.where(due, pts - first, torch.nan)  # NaN where there was none: now
 
-    def _fade(self, view: Any, slots: Any, due: Any) -> None:
-        """What is lost of the colour that there was; of a plane that is lost, everything."""
+    def _fade(self, view: Any, slots: Any, pts: Any, due: Any) -> None:
+        """What is lost of the colour that there was; of a plane that is lost, everything, and since when."""
         xp, gradient = self._arithmetic.xp, view[:, _GRADIENT]
         colour, saturation = self._colour, view[:, _SATURATION]
         before = colour[slots]
@@ -164,5 +173,18 @@ class Texture:
         loss = xp.where(empty, self._loss[slots], loss)
         self._loss[slots] = xp.where(due, loss, self._loss[slots])
         view[:, _CHROMA_LOSS] = xp.where(due, loss, torch.nan)
+        dated = plane_lost & ~impossible & ~empty
+        for mine, steps, other, grey in (
+            (_U_MEAN, _U_GRADIENT, _V_GRADIENT, self._grey[0]),
+            (_V_MEAN, _V_GRADIENT, _U_GRADIENT, self._grey[1]),
+        ):
+            began = grey[slots]
+            began = xp.where(abs(view[:, mine] - 0.5) < GREY, xp.where(pts >= began, began, pts), torch.nan)
+            grey[slots] = xp.where(due, began, grey[slots])
+            lost = dated & (view[:, steps] <= view[:, other])
+            since = xp.where(lost & (pts >= began), (pts - began).clip(None, PLANE_BACK_SECONDS), 0.0)
+            if mine == _U_MEAN:
+                longest = since
+        view[:, _LOSS_SINCE] = xp.where(due, xp.maximum(longest, since), torch.nan)
         colourful = due & ~plane_lost & (saturation >= COLOURFUL)
         colour[slots] = xp.where(colourful, saturation, before)

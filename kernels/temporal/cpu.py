@@ -43,6 +43,11 @@ _HELD_REPEATS, _HELD_AFTER, _MOST_HELD = at.HELD_REPEATS, at.HELD_AFTER, at.MOST
 _BROKEN_CARD, _UNTOLD_CARD = at.BROKEN_CARD, at.UNTOLD_CARD_SECONDS
 _STILL, _ACTIVITY_SECONDS, _ACTIVE = at.STILL, at.ACTIVITY_SECONDS, at.ACTIVE
 _CUT_DIFFERENCE, _CUT_RISE, _CUT_TILES, _STUCK_TILES = at.CUT_DIFFERENCE, at.CUT_RISE, at.CUT_TILES, at.STUCK_TILES
+_LONG_HOLD, _LONG_REPEATS = at.LONG_HOLD_SECONDS, at.LONG_HOLD_REPEATS
+_NOW = 1e-12  # seconds that are none, with a sign
+_JUMP = at.JUMP
+_FLICKERS, _MANY_FLASHES = at.FLICKERS, at.MANY_FLASHES
+_KEPT_RATE, _FLASHES_KEPT = at.KEPT_FLASH_RATE, at.FLASHES_KEPT
 _MOTION, _CARD_SECONDS = int(at.Scalar.MOTION), int(at.Scalar.CARD_SECONDS)
 _LEAST_CHROMA, _UNIFORM_SPREAD, _SHORTEST_CARD = at.LEAST_CHROMA, at.UNIFORM_SPREAD, at.SHORTEST_CARD_SECONDS
 _SAME_SCENE, _NEUTRAL, _DARK, _BRIGHT, _BEFORE_CARD = at.SAME_SCENE, at.NEUTRAL, at.DARK, at.BRIGHT, at.BEFORE_CARD
@@ -140,7 +145,7 @@ def _push(state, count, first, size, value):
 def _flicker(state, pts):
     n = _LEVELS_SIZE
     if state[_LEVELS] < n:
-        return 0.0, 0.0
+        return 0.0, 0.0, False
     values = np.empty(n)
     newest = int(state[_LEVELS])
     for i in range(n):
@@ -159,7 +164,7 @@ def _flicker(state, pts):
         values[i] -= mean + slope * (i - middle)
         power += values[i] * values[i]
     if power <= n * _LEAST_POWER:
-        return 0.0, max(since, 0.0)
+        return 0.0, max(since, 0.0), since < 0.0
     opposed = False
     for distance in range(1, _PERIOD_MAX + 1):
         product = 0.0
@@ -167,9 +172,9 @@ def _flicker(state, pts):
             product += values[i] * values[i + distance]
         likeness = product * n / (power * (n - distance))
         if opposed and distance >= _PERIOD_MIN and likeness >= _PERIODIC:
-            return 100.0 * np.sqrt(2.0 * power / n), abs(since)
+            return 100.0 * np.sqrt(2.0 * power / n), abs(since), since < 0.0
         opposed = opposed or likeness <= _OPPOSED
-    return 0.0, max(since, 0.0)
+    return 0.0, max(since, 0.0), since < 0.0
 
 
 @compiled
@@ -184,7 +189,7 @@ def _flickered_since(state, values, newest, pts):
         if abs(values[i] - values[i - 1]) >= _FLICKER_STEP * largest:
             first, last = min(first, i), i
     if n - 1 - last <= _FLICKER_RESTS:
-        return max(state[_LEVEL_TIMES + (newest + first) % n] - pts, -_FLICKER_BACK)
+        return min(max(state[_LEVEL_TIMES + (newest + first) % n] - pts, -_FLICKER_BACK), -_NOW)
     return pts - state[_LEVEL_TIMES + (newest + last + 1) % n]
 
 
@@ -202,10 +207,10 @@ def _stutter(state, motion, pts):
     repeat = motion <= _REPEAT_SHARE * usual and usual >= _LEAST_MOTION
     high = state[_HIGH_MOTION]
     low = repeat or motion <= _LOW_SHARE * high
-    if usual >= _LEAST_MOTION:
+    if usual >= _LEAST_MOTION and not (repeat and state[_RUN] >= _LONG_REPEATS):
         state[_REPEATS] += ((1.0 if low else 0.0) - state[_REPEATS]) / _REPEAT_MEMORY
     state[_SINCE_REPEAT] += 1.0
-    event = False
+    event, long_hold, step = False, False, pts - state[_LAST_PTS]
     if repeat:
         if state[_RUN] == 0.0:
             gap, known = state[_SINCE_REPEAT], False
@@ -221,13 +226,14 @@ def _stutter(state, motion, pts):
         held = state[_SUSPECT] > 0.0 and state[_RUN] >= _HELD_REPEATS and gap >= state[_RUN] + _HELD_AFTER
         held = held and state[_REPEATS] <= _MOST_HELD
         event = state[_RUN] > 0.0 and (irregular or held) and motion >= _GOES_ON * usual
+        long_hold = event and held and state[_RUN] * step >= _LONG_HOLD
         state[_RUN] = 0.0
         if low:
             state[_HIGH_MOTION] = max(motion, _HIGH_FADES * high)
         else:
             state[_HIGH_MOTION] = motion
             _push(state, _MOVES, _MOVES_AT, _MOVES_SIZE, motion)
-    step, late = pts - state[_LAST_PTS], False
+    late = False
     if state[_STEPS] >= _STEPS_SIZE:
         steps = state[_STEPS_AT : _STEPS_AT + _STEPS_SIZE]
         late = steps.max() <= _EVEN * steps.min() and step > _LATE * steps.min()
@@ -239,6 +245,8 @@ def _stutter(state, motion, pts):
     if not late or state[_OUTLIERS] >= _MOST_OUTLIERS:
         _push(state, _STEPS, _STEPS_AT, _STEPS_SIZE, step)
     if event:
+        _push(state, _EVENTS, _EVENTS_AT, _EVENTS_SIZE, pts)
+    if long_hold:
         _push(state, _EVENTS, _EVENTS_AT, _EVENTS_SIZE, pts)
     recent, first, latest = 0, pts, -np.inf
     for k in range(min(int(state[_EVENTS]), _EVENTS_SIZE)):
@@ -311,7 +319,10 @@ def _stuck(state, luma, difference, motion, step, pts):
         else:
             state[_SINCE_STOP + tile] = -1.0
             state[_STUCK + tile] = max(0.0, state[_STUCK + tile] - 0.5)
-        state[_WAS_STILL + tile] = 1.0 if still else 0.0
+        jumped = difference[tile] > _JUMP and difference[tile] >= _CUT_RISE * state[_ACTIVITY + tile]
+        if jumped:
+            state[_STUCK + tile] = 0.0
+        state[_WAS_STILL + tile] = 1.0 if still else -1.0 if jumped else 0.0
         held += state[_STUCK + tile] > 0.0
         if 0.0 <= state[_SINCE_STOP + tile] <= _TOGETHER:
             stopped += 1
@@ -328,7 +339,7 @@ def _stuck(state, luma, difference, motion, step, pts):
             row, column = tile // TILE_COLUMNS, tile % TILE_COLUMNS
             if top <= row <= bottom and left <= column <= right:
                 stopped += 0.0 <= state[_SINCE_STOP + tile] <= _TOGETHER
-            elif state[_WAS_STILL + tile] == 0.0:
+            elif state[_WAS_STILL + tile] <= 0.0:
                 moving += 1
                 change += difference[tile]
                 usual += state[_ACTIVITY + tile]
@@ -436,7 +447,14 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
     if cuts and abs(change) <= _ONE_WAY * apart:
         state[_LEVEL_OFFSET] = state[_LEVELS_AT + (int(state[_LEVELS]) - 1) % _LEVELS_SIZE] - level
     _push(state, _LEVELS, _LEVELS_AT, _LEVELS_SIZE, level + state[_LEVEL_OFFSET])
-    out[2], out[10] = _flicker(state, pts)
+    out[2], out[10], flickers = _flicker(state, pts)
+    before, state[_FLASHES_KEPT] = state[_FLASHES_KEPT], 0.0
+    if out[0] >= _MANY_FLASHES:
+        state[_FLASHES_KEPT] = 1.0
+    elif before > 0.0 and flickers and out[2] >= _FLICKERS:
+        state[_FLASHES_KEPT], out[0] = 2.0, _KEPT_RATE
+    elif before == 2.0:
+        out[9] = 0.0 if flickers else min(out[9], out[10])
     out[3], out[4], out[6], out[11] = 0.0, 0.0, 0.0, 0.0
     if not fresh and not np.isnan(motion_sum):
         out[3], out[11] = _stutter(state, motion_sum / TILES, pts)

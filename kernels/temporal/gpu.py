@@ -50,6 +50,10 @@ _STILL, _ACTIVITY_SECONDS, _ACTIVE = (
 )  # fmt: skip
 _CUT_DIFFERENCE, _CUT_TILES = tl.constexpr(at.CUT_DIFFERENCE), tl.constexpr(at.CUT_TILES)
 _CUT_RISE, _MOTION = tl.constexpr(at.CUT_RISE), tl.constexpr(int(at.Scalar.MOTION))
+_JUMP = tl.constexpr(at.JUMP)
+_LONG_HOLD, _LONG_REPEATS = tl.constexpr(at.LONG_HOLD_SECONDS), tl.constexpr(at.LONG_HOLD_REPEATS)
+_FLICKERS, _KEPT_RATE = tl.constexpr(at.FLICKERS), tl.constexpr(at.KEPT_FLASH_RATE)
+_FLASHES_KEPT, _MANY_FLASHES = tl.constexpr(at.FLASHES_KEPT), tl.constexpr(at.MANY_FLASHES)
 _STUCK_TILES, _MOVING_TILES = tl.constexpr(at.STUCK_TILES), tl.constexpr(at.MOVING_TILES)
 _CARD_SECONDS, _BEFORE_CARD = tl.constexpr(int(at.Scalar.CARD_SECONDS)), tl.constexpr(at.BEFORE_CARD)
 _LEAST_CHROMA, _UNIFORM_SPREAD = tl.constexpr(at.LEAST_CHROMA), tl.constexpr(at.UNIFORM_SPREAD)
@@ -194,7 +198,7 @@ def _flicker(state, fresh, level, pts):
     periodic = found & (count + 1.0 >= _LEVELS_SIZE) & (power > _LEVELS_SIZE * _LEAST_POWER)
     amplitude = tl.where(periodic, 100.0 * tl.sqrt(2.0 * power / _LEVELS_SIZE), 0.0)
     known = (count + 1.0 >= _LEVELS_SIZE) & (periodic | (goes_on == 0))
-    return amplitude, tl.where(known, since, 0.0)
+    return amplitude, tl.where(known, since, 0.0), goes_on & (count + 1.0 >= _LEVELS_SIZE)
 
 
 @triton.jit
@@ -228,7 +232,8 @@ def _stutter(state, valid, fresh, motion, step, pts):
     moves_on = valid & (repeat == 0)
     seen = valid & (usual >= _LEAST_MOTION)
     low = repeat | (motion <= _LOW_SHARE * high)
-    share = tl.where(seen, share + (tl.where(low, 1.0, 0.0) - share) / _REPEAT_MEMORY, share)
+    counts = seen & ((repeat & (run >= _LONG_REPEATS)) == 0)
+    share = tl.where(counts, share + (tl.where(low, 1.0, 0.0) - share) / _REPEAT_MEMORY, share)
     since += tl.where(valid, 1.0, 0.0)
 
     begins = repeat & (run == 0.0)
@@ -243,6 +248,7 @@ def _stutter(state, valid, fresh, motion, step, pts):
     gap = tl.load(state + _GAPS_AT + tl.maximum(gaps.to(tl.int32) - 1, 0) % _GAPS_SIZE)
     held = (suspect > 0.0) & (run >= _HELD_REPEATS) & (gap >= run + _HELD_AFTER) & (share <= _MOST_HELD)
     event = moves_on & (run > 0.0) & (irregular | held) & (motion >= _GOES_ON * usual)
+    long_hold = _flag(event & held & (run * step >= _LONG_HOLD))
     run = tl.where(repeat, run + 1.0, tl.where(moves_on, 0.0, run))
     is_high = moves_on & (low == 0)
     high = tl.where(moves_on, tl.where(low, tl.maximum(motion, _HIGH_FADES * high), motion), high)
@@ -267,6 +273,10 @@ def _stutter(state, valid, fresh, motion, step, pts):
     times = tl.where(event & (k == newest), pts, times)
     tl.store(state + _EVENTS_AT + newest, pts, mask=event)
     events += tl.where(event, 1.0, 0.0)
+    newest = events.to(tl.int32) % _EVENTS_SIZE
+    times = tl.where(long_hold & (k == newest), pts, times)
+    tl.store(state + _EVENTS_AT + newest, pts, mask=long_hold)
+    events += tl.where(long_hold, 1.0, 0.0)
     recent = _count((k < events) & (pts - times < _STUTTER_WINDOW))
 
     oldest = tl.min(tl.where((k < events) & (pts - times < _STUTTER_WINDOW), times, pts), axis=0)
@@ -332,7 +342,10 @@ def _stuck(state, tile, inside, valid, fresh, luma, difference, motion, step, pt
     stops = tl.where(moved, 0.0, -1.0)
     goes_on = tl.where(since >= 0.0, since + step, since)
     new_since = tl.where(still, tl.where(was_still == 0.0, stops, goes_on), -1.0)
+    jumped = (difference > _JUMP) & (difference >= _CUT_RISE * activity)
     new_stuck = tl.where(still, tl.where(stuck > 0.0, 1.0, 0.0), tl.maximum(0.0, stuck - 0.5))
+    new_stuck = tl.where(jumped, 0.0, new_stuck)
+    rests = tl.where(still, 1.0, tl.where(jumped, -1.0, 0.0))
     since = tl.where(valid, new_since, since)
     stuck = tl.where(valid, new_stuck, stuck)
     held = _count(stuck > 0.0)
@@ -360,7 +373,7 @@ def _stuck(state, tile, inside, valid, fresh, luma, difference, motion, step, pt
     tl.store(state + _MOTION, tl.where(valid, motion, before))
     tl.store(state + _STUCK + tile, stuck, mask=inside)
     tl.store(state + _SINCE_STOP + tile, since, mask=inside)
-    tl.store(state + _WAS_STILL + tile, tl.where(valid, tl.where(still, 1.0, 0.0), was_still), mask=inside)
+    tl.store(state + _WAS_STILL + tile, tl.where(valid, rests, was_still), mask=inside)
     tl.store(state + _ACTIVITY + tile, tl.where(valid, active, activity), mask=inside)
     tl.store(state + _DRIFT + tile, tl.where(valid, drifted, drift), mask=inside)
     tl.store(state + _LAST_LUMA + tile, tl.where(valid, luma, last_luma), mask=inside)
@@ -434,7 +447,6 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
                          _LUMINANCE_EXTREME, _LUMINANCE_WAY, _LUMINANCE_TURNS, _LUMINANCE_TIMES)  # fmt: skip
         reds, reddened = _turns(state, tile, inside, fresh, redness, float("inf"), pts,
                       _RED_EXTREME, _RED_WAY, _RED_TURNS, _RED_TIMES)  # fmt: skip
-        tl.store(columns, tl.maximum(general, reds))
         tl.store(columns + 1, reds)
         level = tl.sum(tl.where(inside, luma, 0.0), axis=0) / _TILES
         levels = _scalar(state, _LEVELS, fresh, 0.0).to(tl.int32)
@@ -447,8 +459,16 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         tl.store(state + _LEVEL_OFFSET, offset)
         level += offset
         rate = tl.maximum(general, reds)
-        tl.store(columns + 9, _flashed_since(state, fresh, turned | reddened, rate, pts))
-        amplitude, flicker_since = _flicker(state, fresh, level, pts)
+        flash_since = _flashed_since(state, fresh, turned | reddened, rate, pts)
+        amplitude, flicker_since, flickers = _flicker(state, fresh, level, pts)
+        was = _scalar(state, _FLASHES_KEPT, fresh, 0.0)
+        flashes = rate >= _MANY_FLASHES
+        kept = (flashes == 0) & (was > 0.0) & flickers & (amplitude >= _FLICKERS)
+        over = (flashes == 0) & (kept == 0) & (was == 2.0)
+        rested = tl.where(flickers, 0.0, tl.minimum(flash_since, flicker_since))
+        tl.store(columns, tl.where(kept, _KEPT_RATE, rate))
+        tl.store(columns + 9, tl.where(over, rested, flash_since))
+        tl.store(state + _FLASHES_KEPT, tl.where(kept, 2.0, tl.where(flashes, 1.0, 0.0)))
         tl.store(columns + 2, amplitude)
         tl.store(columns + 10, flicker_since)
         colour = tl.sqrt((u_code - 0.5) * (u_code - 0.5) + (v_code - 0.5) * (v_code - 0.5))

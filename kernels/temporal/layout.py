@@ -55,6 +55,11 @@ LEVEL_CUT_RISE: Final = 1.5
 FLICKER_STEP: Final = 0.3
 FLICKER_RESTS: Final = 3
 FLICKER_BACK_SECONDS: Final = 0.6
+# Of a flicker as strong as this (percent, what video.flicker tells) some scenes are flashes and others, that are darker
+# or move, are not. After a flash_rate of MANY_FLASHES it is KEPT_FLASH_RATE at least as long as it flickers.
+FLICKERS: Final = 0.8
+MANY_FLASHES: Final = 3.5
+KEPT_FLASH_RATE: Final = 3.25
 
 # A picture repeats the one before if it differs by less than this share of what its neighbours differ by, while those
 # move by at least half an 8-bit code on average (ACTIVE, but of the whole picture).
@@ -77,6 +82,10 @@ HELD_REPEATS: Final = 3
 HELD_AFTER: Final = 5
 # With more low pictures than this the rate of the content is lower than the stream's, and repeats are its own.
 MOST_HELD: Final = 0.45
+# One that lasts so long is as bad as two of them; and beyond so many pictures it says nothing of the rate of the
+# content, which is low by few repeats in a row.
+LONG_HOLD_SECONDS: Final = 0.25
+LONG_HOLD_REPEATS: Final = 6
 STUTTER_WINDOW_SECONDS: Final = 2.0
 LATE: Final = 1.5  # steps of the timestamps, in steps of an otherwise even stream
 EVEN: Final = 1.1
@@ -94,6 +103,9 @@ FADING: Final = 0.5
 CUT_DIFFERENCE: Final = 0.04
 CUT_RISE: Final = 3.0
 CUT_TILES: Final = TILES * 4 // 5
+# A tile that changes at once by more than this, and by CUT_RISE times what it did, is not stuck; nor did it move, so
+# that it could stop. A key picture changes what stands by less.
+JUMP: Final = 5.0 / 256
 # An encoder takes some pictures to settle on a region that has stopped, and touches it again at key frames.
 TOGETHER_SECONDS: Final = 0.25
 STUCK_TILES: Final = TILES * 15 // 100
@@ -164,7 +176,7 @@ RED_TURNS: Final = RED_WAY + TILES
 ACTIVITY: Final = RED_TURNS + TILES  # mean difference over the last second
 DRIFT: Final = ACTIVITY + TILES  # mean change of its luma over the last second, with its sign
 LAST_LUMA: Final = DRIFT + TILES
-WAS_STILL: Final = LAST_LUMA + TILES
+WAS_STILL: Final = LAST_LUMA + TILES  # -1: it has jumped, which is no motion that could stop
 SINCE_STOP: Final = WAS_STILL + TILES  # seconds since it stopped out of motion; -1: it did not
 STUCK: Final = SINCE_STOP + TILES  # 1: it belongs to the part that is stuck; 0.5: it did, and has moved once
 # Rings of one row per tile: when it made its latest transitions.
@@ -178,4 +190,5 @@ FLASHES_SIZE: Final = TURN_TIMES
 FLASHES: Final = FLASHES_AT + FLASHES_SIZE
 LEVEL_OFFSET: Final = FLASHES + 1  # added to the levels, so that cuts leave no step
 BROKEN_CARD: Final = LEVEL_OFFSET + 1  # 1: the pictures of CARD_SECONDS have chroma that no picture has
-STATE_SIZE: Final = BROKEN_CARD + 1
+FLASHES_KEPT: Final = BROKEN_CARD + 1  # 1: a sequence of flashes goes on; 2: flicker alone has kept it
+STATE_SIZE: Final = FLASHES_KEPT + 1

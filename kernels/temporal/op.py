@@ -49,17 +49,18 @@ def temporal(
       FLASH_STEP from the last extreme, whose darker state is below DARKEST_BRIGHT, against the direction of the last
       one. The rate is half the number of transitions in the last second that at least FLASH_TILES tiles have made.
       red_flash_rate: the same of (R - G - B) * 320 where red is saturated, else 0 (colours by BT.709). flash_rate is
-      the larger of both.
+      the larger of both; and, after MANY_FLASHES, KEPT_FLASH_RATE at least while flicker is FLICKERS.
     - flicker: of the last 32 pictures' mean luma, less the steps of cuts and less its straight line, sqrt(2) times the
       RMS in percent, if the autocorrelation at some distance of 2 to 10 pictures is PERIODIC and it was OPPOSED before.
     - stutter_rate: a run of repeats between pictures that move, at a distance from the last run that none of the last
       eight had (so not a pulldown), and one or two late timestamps in an even stream; over the last two seconds. No
       run counts while more than MOST_REPEATS of the pictures are low: repeats, or LOW_SHARE of the last that was not.
       At any distance, up to a share of MOST_HELD, a run of HELD_REPEATS counts that began HELD_AFTER pictures, and as
-      many as it has, after the one before it began.
+      many as it has, after the one before it began; twice where it lasts for LONG_HOLD_SECONDS.
     - stuck_share: tiles that stop within TOGETHER_SECONDS, out of motion that was no fade, without a cut in the second
       before, are at least STUCK_TILES in a rectangle of tiles that stand still (the one around all of them, less the
-      sides that do not), while MOVING_TILES outside it go on as before; each until it moves twice in a row.
+      sides that do not), while MOVING_TILES outside it go on as before; each until it moves twice in a row, or by more
+      than JUMP at once and CUT_RISE times what it did, which is no motion to stop out of either.
     - broken_colour: share of the tiles whose U and V are both below LEAST_CHROMA; or 1 for the first picture after
       some of one colour, neither black nor white nor saturated red (a strobe has that, no decoder), that have lasted
       for SHORTEST_CARD_SECONDS at most, if its tiles differ by SAME_SCENE or less on average from those of the last
@@ -67,6 +68,7 @@ def temporal(
     - colour: mean of hypot(U - 0.5, V - 0.5) of the tiles; 0 without chroma.
     - flash_since, stutter_since: seconds from the first of as many transitions of FLASH_TOGETHER tiles as the rate
       counts, from the first hiccup of the window, to a picture that adds one; to others from the latest of them.
+      Where flicker alone has kept flash_rate up, the first picture after it is dated by flicker_since.
       flicker_since: seconds from the first large step of the whole picture's luma within the 32 pictures
       (FLICKER_BACK_SECONDS at most); or, after more than FLICKER_RESTS pictures without one, from the picture after
       the last. 0 where neither is so.

@@ -79,6 +79,13 @@ def flicker_since(levels: list[float], times: list[float], periodic: bool) -> fl
     return times[-1] - times[-n:][last + 1]
 
 
+def goes_on(levels: list[float]) -> bool:
+    """Whether one of the latest FLICKER_RESTS steps of the levels is a large one."""
+    steps = np.abs(np.diff(levels[-at.LEVELS_SIZE :]))
+    latest = steps[-at.FLICKER_RESTS - 1 :]
+    return len(levels) >= at.LEVELS_SIZE and bool((latest >= at.FLICKER_STEP * steps.max()).any())
+
+
 def flicker(levels: list[float]) -> float:
     """Amplitude in percent of the periodic part of the latest levels; 0 if there is none."""
     n = at.LEVELS_SIZE
@@ -126,6 +133,8 @@ class Stream:
     reds: list[Numbers] = field(default_factory=list)
     levels: list[float] = field(default_factory=list)
     offset: float = 0.0
+    flashes: bool = False
+    kept: bool = False
     mafd: float = np.nan
     # Of stutter.
     moves: list[float] = field(default_factory=list)
@@ -144,6 +153,7 @@ class Stream:
     drift: Numbers = field(default_factory=lambda: np.zeros(TILES))
     luma: Numbers = field(default_factory=lambda: np.zeros(TILES))
     still: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(TILES, bool))
+    jumped: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(TILES, bool))
     since_stop: Numbers = field(default_factory=lambda: np.full(TILES, np.inf))
     stuck: Numbers = field(default_factory=lambda: np.zeros(TILES))
     cut_at: float = -np.inf
@@ -179,10 +189,11 @@ class Stream:
         usual = sorted(self.moves[-at.MOVES_SIZE :])[at.MOVES_SIZE // 2] if len(self.moves) >= at.MOVES_SIZE else 0.0
         repeat = usual >= at.LEAST_MOTION and motion <= at.REPEAT_SHARE * usual
         low = repeat or motion <= at.LOW_SHARE * self.high
-        if usual >= at.LEAST_MOTION:  # in what stands nobody sees whether pictures repeat
+        long_run = repeat and self.run >= at.LONG_HOLD_REPEATS
+        if usual >= at.LEAST_MOTION and not long_run:  # in what stands nobody sees whether pictures repeat
             self.share += (float(low) - self.share) / at.REPEAT_MEMORY
         self.since += 1
-        event = False
+        event, long_hold = False, False
         if repeat:
             if not self.run:
                 self.rhythm = self.since in self.gaps[-at.GAPS_SIZE :]
@@ -196,6 +207,7 @@ class Stream:
             held = self.run >= at.HELD_REPEATS and self.gaps[-1] - self.run >= at.HELD_AFTER
             held = held and self.share <= at.MOST_HELD
             event = self.run > 0 and self.suspect and (irregular or held) and goes_on
+            long_hold = event and held and self.run * (now - self.times[-1]) >= at.LONG_HOLD_SECONDS
             self.run = 0
             if low:
                 self.high = max(motion, at.HIGH_FADES * self.high)
@@ -214,7 +226,7 @@ class Stream:
             self.late_in_a_row = 0
             self.steps.append(step)
         if event:
-            self.events.append(now)
+            self.events += [now, now] if long_hold else [now]
         recent = [time for time in self.events[-at.EVENTS_SIZE :] if now - time < at.STUTTER_WINDOW_SECONDS]
         known = self.events[-1] if self.events else now
         return len(recent) / at.STUTTER_WINDOW_SECONDS, now - (min(recent) if event else known)
@@ -229,10 +241,12 @@ class Stream:
             self.cut_at = now
         self.motion = motion
         moved = (self.activity >= at.ACTIVE) & (abs(self.drift) <= at.FADING * self.activity)
-        stops = still & ~self.still & moved
+        stops = still & ~self.still & ~self.jumped & moved
         self.since_stop = np.where(stops, 0.0, np.where(still, self.since_stop + step, np.inf))
         self.stuck = np.where(still, np.ceil(self.stuck), np.maximum(0, self.stuck - 0.5))
         self.still = still
+        self.jumped = (difference > at.JUMP) & (difference >= at.CUT_RISE * self.activity)
+        self.stuck[self.jumped] = 0.0
         together = self.since_stop <= at.TOGETHER_SECONDS
         enough = max(at.STUCK_TILES, (self.stuck > 0).sum() + 1)
         if together.sum() >= enough and now - self.cut_at > at.ACTIVITY_SECONDS:
@@ -294,6 +308,15 @@ class Temporal:
         out["flash_since"] = flash_since(general, red, out["flash_rate"], pts)
         out["flicker"] = flicker(s.levels)
         out["flicker_since"] = flicker_since(s.levels, s.times, out["flicker"] > 0)
+        flickers = goes_on(s.levels)
+        if out["flash_rate"] >= at.MANY_FLASHES:
+            s.flashes, s.kept = True, False
+        elif s.flashes and flickers and out["flicker"] >= at.FLICKERS:
+            out["flash_rate"], s.kept = at.KEPT_FLASH_RATE, True
+        else:
+            if s.kept:
+                out["flash_since"] = 0.0 if flickers else min(out["flash_since"], out["flicker_since"])
+            s.flashes = s.kept = False
         out["colour"] = float(np.hypot(tiles[2] - 0.5, tiles[3] - 0.5).mean()) if coloured else 0.0
         if not np.isnan(mafd):
             if not np.isnan(s.mafd):

@@ -3,6 +3,7 @@
 from fractions import Fraction
 from itertools import islice
 
+import numpy as np
 import pytest
 
 from engine.pipeline import check
@@ -49,6 +50,18 @@ def test_an_undamaged_stream_of_the_same_encoder_raises_nothing(tmp_path, codec)
     clip = tmp_path / "clip.ts"
     assert plant_damage(clip, codec, "cut", pattern(4), rate=RATE, start=9.0, end=9.5, strength=0.4) is None
     assert judge(clip) == []
+
+
+def test_damage_that_goes_on_ends_with_the_first_good_picture(tmp_path):
+    rng, pictures = np.random.default_rng(2), pattern(6)
+    for index in range(50, 100):  # twenty macroblocks of each picture have a colour of their own
+        luma, *chroma = (plane.copy() for plane in pictures[index])
+        for row, column in zip(rng.integers(0, 23, 20) * 16, rng.integers(0, 40, 20) * 16, strict=True):
+            luma[row : row + 16, column : column + 16] = rng.integers(16, 236)
+        pictures[index] = (luma, *chroma)
+    clip = tmp_path / "blocks.mp4"
+    write_pictures(clip, iter(pictures), rate=RATE)
+    assert judge(clip) == [("video.corruption", 2.0, 4.0)]
 
 
 def torn(tmp_path, pictures, rate, start, end):

@@ -138,6 +138,30 @@ def test_a_lost_colour_plane_shows_on_an_empty_card_too(tmp_path):
     assert found.start == pytest.approx(2.0, abs=TEXTURE_INTERVAL_SECONDS + FRAME)
 
 
+@pytest.mark.parametrize("plane", [1, 2])
+def test_a_lost_plane_that_keeps_some_detail_for_a_second_is_dated_to_its_loss(tmp_path, plane):
+    pictures = list(islice(moving_pattern(320, 192), 225))
+    for index in range(52, 177):
+        planes = list(pictures[index])
+        planes[plane] = np.full((96, 160), 128, np.uint8)
+        if index < 77:  # as predicted pictures leave it; the mean is grey at once
+            planes[plane][:, ::4], planes[plane][:, 2::4] = 127, 129
+        pictures[index] = tuple(planes)
+    write_pictures(tmp_path / "plane.mp4", iter(pictures), rate=Fraction(25))
+    [found] = incidents(tmp_path / "plane.mp4", ["video.chroma_loss"])
+    assert 2.08 - FRAME <= found.start <= 2.08 + TEXTURE_INTERVAL_SECONDS + FRAME
+    assert found.end == pytest.approx(7.08, abs=TEXTURE_INTERVAL_SECONDS + FRAME)
+
+
+def test_planes_of_zeros_are_corruption_and_not_a_loss_of_colour_besides(tmp_path):
+    pictures = list(islice(moving_pattern(320, 192), 225))
+    zeros = np.zeros((96, 160), np.uint8)
+    pictures[50:175] = [(picture[0], zeros, zeros) for picture in pictures[50:175]]
+    write_pictures(tmp_path / "zeros.mp4", iter(pictures), rate=Fraction(25))
+    [found] = incidents(tmp_path / "zeros.mp4", ["video.chroma_loss", "video.corruption"])
+    assert (found.detector, found.start, found.end) == ("video.corruption", 2.0, 7.0)
+
+
 def test_colour_stays_lost_while_an_empty_card_is_shown(tmp_path):
     pictures = list(islice(moving_pattern(320, 192), 225))
     grey = np.full((96, 160), 128, np.uint8)

@@ -219,6 +219,34 @@ def test_flashes_are_dated_by_the_transitions_that_count():
     assert film.times[good] - found["flash_since"][good] == pytest.approx(1.92)  # the last one
 
 
+def test_flashes_go_on_through_a_dark_scene_that_flickers_and_end_with_the_flicker(gpu):
+    film = Film(7)
+    film.tiles[:, 0] += 0.001 * np.random.default_rng(2).standard_normal(len(film.times))[:, None]
+    film.tiles[film.at(1, 5), 0] += np.where(np.arange(100) % 4 < 2, 0.05, -0.05)[:, None]
+    film.tiles[film.at(3, 5), 0] += np.where(np.arange(TILES) % 2, 0.45, -0.35)  # too bright and too dark for flashes
+    film.tiles[film.at(3, 3.04), 1] = film.tiles[film.at(5, 5.04), 1] = 0.25
+    found = run(film)
+    bad = np.flatnonzero(found["flash_rate"] >= 3.25)
+    assert film.times[np.flatnonzero(found["flash_rate"] >= 3.5)[-1]] < 4.0
+    assert bad[-1] - bad[0] == len(bad) - 1
+    good = bad[-1] + 1
+    assert film.times[good] - found["flash_since"][good] == pytest.approx(5.0, abs=0.041)
+    assert_same(found, run_plain(film))
+
+    def step(*tensors):
+        return gpu.temporal(*tensors, luminance_table(torch.device("cpu")))
+
+    assert_same(run(film, step), found)
+
+
+def test_flicker_alone_is_no_flash():
+    film = Film(5)
+    film.tiles[:, 0] += np.where(np.arange(len(film.times)) % 4 < 2, 0.02, -0.02)[:, None]
+    found = run(film)
+    assert found["flicker"][-1] > 1
+    assert found["flash_rate"].max() == 0
+
+
 @pytest.mark.parametrize("what", ["fade", "cut", "walk"])
 def test_brightness_that_does_not_come_back_is_no_flicker(what):
     film = Film(6)
@@ -282,6 +310,23 @@ def test_a_cut_before_pictures_that_repeat_hides_none_of_them():
     assert run(film)["stutter_rate"].max() >= 1.5
 
 
+@pytest.mark.parametrize(("held", "rate"), [(10, 2.0), (5, 1.0)])
+def test_a_long_hold_counts_twice_and_two_of_them_in_two_seconds_are_stutter(gpu, held, rate):
+    film = Film(7)
+    film.tiles[:, 0] += 0.01 * np.sin(np.arange(len(film.times)))[:, None]
+    for start in (3.0, 4.0):
+        film.tiles[film.at(start, start + held / RATE), 1] = 0.0
+    found = run(film)
+    assert found["stutter_rate"][film.at(0, 4)].max() == rate / 2
+    assert found["stutter_rate"].max() == rate
+    assert_same(found, run_plain(film))
+
+    def step(*tensors):
+        return gpu.temporal(*tensors, luminance_table(torch.device("cpu")))
+
+    assert_same(run(film, step), found)
+
+
 def test_motion_that_comes_to_rest_is_no_stutter():
     film = Film(8, rate=30)
     for start in (70, 100, 135):
@@ -306,6 +351,25 @@ def test_half_a_picture_that_stops_is_stuck_until_it_moves():
     assert share[film.at(3, 6)].min() == pytest.approx(0.5, abs=TILE_COLUMNS / TILES)
     assert share[film.at(6, 6.04)].max() > 0  # one picture that differs is what key frames do
     assert share[film.at(6.04, 8)].max() == 0
+
+
+def test_a_part_that_jumps_once_has_not_stopped_and_one_that_is_stuck_and_jumps_is_free_at_once(gpu):
+    film = Film(8)
+    film.tiles[:, 0] += 0.01 * np.sin(np.arange(len(film.times)))[:, None]
+    film.tiles[:, 1, TILES // 2 :] = 0.0  # a wall
+    film.tiles[film.at(2, 2.04), 1, TILES // 2 :] = 0.03  # other levels
+    film.tiles[film.at(3, 4), 1, TILES // 2 :] = 0.01
+    film.tiles[film.at(6, 6.04), 1, TILES // 2 :] = 0.03
+    found = run(film)
+    assert found["stuck_share"][film.at(0, 4)].max() == 0
+    assert found["stuck_share"][film.at(4, 6)].min() == pytest.approx(0.5, abs=TILE_COLUMNS / TILES)
+    assert found["stuck_share"][film.at(6, 8)].max() == 0
+    assert_same(found, run_plain(film))
+
+    def step(*tensors):
+        return gpu.temporal(*tensors, luminance_table(torch.device("cpu")))
+
+    assert_same(run(film, step), found)
 
 
 def stopped_with_strays():
