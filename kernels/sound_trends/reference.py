@@ -20,6 +20,25 @@ def _polarity(pairs: list[tuple[float, float]]) -> list[float]:
     return [lower, 4800 * min(0, opposed + 1 - len(latest)), 4800 * opposed]
 
 
+def _mono(distances: list[float]) -> list[float]:
+    latest = distances[-20:]
+    same = [distance <= 1e-5 for distance in reversed(latest)]  # from the newest back
+    scores = list(itertools.accumulate(3 if one else -2 for one in same))
+    tail = scores.index(max(scores)) + 1 if max(scores) > 0 else 0
+    unlike = next((k for k, one in enumerate(same[1:]) if one), len(same) - 1)
+    close = sorted(latest)[math.ceil(2 * len(latest) / 5) - 1]
+    return [1 - max(close, sum(latest) / len(latest) * 2e-3), -4800.0 * unlike, 4800.0 * tail]
+
+
+def _imbalance(powers: list[tuple[float, float]]) -> list[float]:
+    latest = np.array(powers[-20:])
+    left, right = latest.mean(axis=0)
+    louder, quieter = (0, 1) if left >= right else (1, 0)
+    leaning = int((latest[:, louder] >= 10**0.6 * latest[:, quieter]).sum())
+    apart = abs(_decibels(left) - _decibels(right))
+    return [apart if leaning >= len(latest) / 2 else 0.0, 4800 * min(0, leaning + 1 - len(latest)), 4800 * leaning]
+
+
 def _hum(run: list[_Array]) -> float:
     amplitudes = np.zeros((30, 6), complex)
     for place, row in enumerate(run[-30:]):
@@ -227,6 +246,8 @@ def follow(
     run: list[_Array] = []  # whole blocks since the last hole
     levels: list[float] = []
     pairs: list[tuple[float, float]] = []
+    sides: list[tuple[float, float]] = []
+    distances: list[float] = []
     powers: list[float] = []
     quiet = 0
     sounded = np.zeros(8)
@@ -246,15 +267,18 @@ def follow(
         quiet = 0 if pair else quiet + 1
         neutral = quiet == 20 and not math.isnan(row[17])
         nothing = 0.0 if neutral else nan
-        polarity = [nothing] * 3
+        polarity = [nothing] * 9
         if neutral:
-            pairs = []
+            pairs, sides, distances = [], [], []
         if pair and whole:
             low = row[19] + row[20]
             known = low >= 1e-8 and low >= 1e-3 * (row[17] + row[18])
             pairs.append((correlation, 1 - 2 * row[19] / low if known else correlation))
-            polarity = _polarity(pairs)
-        imbalance = _decibels(louder) - _decibels(quieter) if pair else nothing
+            sides.append((row[0], row[1]))
+            distances.append(1 - correlation)
+            polarity = _polarity(pairs) + _mono(distances) + _imbalance(sides)
+        elif pair:
+            polarity = [nan] * 9
         lost = (1.0 if quieter < 1e-8 else 0.0) if pair else nothing
         further = [c for c in range(2, 8) if weight[c] > 0]
         surround = nan
@@ -269,7 +293,6 @@ def follow(
             row[16] if pair else nan,
             correlation if pair else nothing,
             *polarity,
-            imbalance,
             lost,
             surround,
             _surround_imbalance(row, weight, late),
@@ -283,7 +306,8 @@ def follow(
             if count:
                 rest[9:12] = [click, place - 4812, place - 4788]
             result.append(columns + rest)
-            run, levels, pairs, tone, told = [], [], [], _Tone(), -math.inf
+            run, levels, tone, told = [], [], _Tone(), -math.inf
+            pairs, sides, distances = [], [], []
             continue
         run.append(row)
         level = _decibels(row[:8].sum() / max(1, int((row[:8] > 0).sum())))
