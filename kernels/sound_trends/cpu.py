@@ -32,6 +32,7 @@ _LAST_LOUD, _BEFORE, _PAIRS, _MINUTES, _TARGET = (
     for scalar in (at.Scalar.LAST_LOUD, at.Scalar.BEFORE, at.Scalar.PAIRS, at.Scalar.MINUTES, at.Scalar.TARGET)
 )
 _MEANS, _SOUNDED, _HUM, _HISS, _LEVELS = at.MEANS, at.SOUNDED, at.HUM, at.HISS, at.LEVELS
+_F_PAIR_HISS, _PAIR_HISS, _HISS_TILT = Feature.PAIR_HISS, at.PAIR_HISS, at.HISS_TILT
 _RUN, _SINCE, _LOW_STEPS, _WIDE_STEPS, _WIDE_BLOCKS, _LOW_POWER, _LOW_BLOCKS, _PAIR_WEIGHT = (
     at.RUN, at.SINCE, at.LOW_STEPS, at.WIDE_STEPS, at.WIDE_BLOCKS, at.LOW_POWER, at.LOW_BLOCKS, at.PAIR_WEIGHT,
 )  # fmt: skip
@@ -326,13 +327,16 @@ def _hum(row, state, count, sums, out):
 
 @_jit
 def _hiss(row, state, count, out):
-    """The quietest 10 ms of 3 s (minimum statistics, Martin 2001), of high frequencies."""
+    """The quietest 10 ms of 3 s (minimum statistics, Martin 2001), of high frequencies or of those that coders keep."""
     quietest = row[_F_HISS]
     for k in range(1, HISS_BINS):
         quietest = min(quietest, row[_F_HISS + k])
-    state[_HISS + count % _HISS_BLOCKS] = quietest
+    lower = row[_F_PAIR_HISS]
+    state[_HISS + count % _HISS_BLOCKS], state[_PAIR_HISS + count % _HISS_BLOCKS] = quietest, lower
     for k in range(_HISS_BLOCKS):
-        quietest = min(quietest, state[_HISS + k])
+        quietest, lower = min(quietest, state[_HISS + k]), min(lower, state[_PAIR_HISS + k])
+    if quietest < lower <= _HISS_TILT * quietest:
+        quietest = lower
     out[_HISS_AT] = _decibels(quietest) if count + 1 >= _HISS_BLOCKS else _SILENT_DB
     _delay(out, _HISS_AT, count, _HISS_BLOCKS, _HISS_BLOCKS - 1.0, 0.0)
 

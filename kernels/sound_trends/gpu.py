@@ -23,7 +23,8 @@ _F_MID, _F_LOW_SIDE = tl.constexpr(feature.Feature.MID), tl.constexpr(feature.Fe
 _F_LOW_MID, _F_PURITY = tl.constexpr(feature.Feature.LOW_MID), tl.constexpr(feature.Feature.PURITY)
 _F_TONE, _F_CLICK = tl.constexpr(feature.Feature.TONE), tl.constexpr(feature.Feature.CLICK)
 _F_CLICK_AT, _F_HUM = tl.constexpr(feature.Feature.CLICK_AT), tl.constexpr(feature.Feature.HUM)
-_F_SLOPE = tl.constexpr(feature.Feature.SLOPE)
+_F_SLOPE, _F_PAIR_HISS = tl.constexpr(feature.Feature.SLOPE), tl.constexpr(feature.Feature.PAIR_HISS)
+_PAIR_HISS, _HISS_TILT = tl.constexpr(at.PAIR_HISS), tl.constexpr(at.HISS_TILT)
 _F_HISS, _F_ENVELOPE = tl.constexpr(feature.Feature.HISS), tl.constexpr(feature.Feature.ENVELOPE)
 _BIN, _BINS = tl.constexpr(feature.ENVELOPE_BIN), tl.constexpr(feature.ENVELOPE_BINS)
 _BIN_LANES = tl.constexpr(triton.next_power_of_2(feature.ENVELOPE_BINS))
@@ -332,8 +333,13 @@ def _hiss(row, state, count, scalars, result):
     newest = block == count % _HISS_BLOCKS
     held = tl.where(newest, quietest, tl.load(state + _HISS + block, mask=block < _HISS_BLOCKS, other=highest))
     tl.store(state + _HISS + block, held, mask=newest)
+    lower = tl.load(row + _F_PAIR_HISS)
+    kept = tl.where(newest, lower, tl.load(state + _PAIR_HISS + block, mask=block < _HISS_BLOCKS, other=highest))
+    tl.store(state + _PAIR_HISS + block, kept, mask=newest)
+    quietest, lower = tl.min(held, axis=0), tl.min(kept, axis=0)
+    quietest = tl.where(_flag(lower > quietest) & _flag(lower <= _HISS_TILT * quietest), lower, quietest)
     enough = count + 1 >= _HISS_BLOCKS
-    tl.store(result + _HISS_AT, tl.where(enough, _decibels(tl.min(held, axis=0), scalars), _SILENT_DB))
+    tl.store(result + _HISS_AT, tl.where(enough, _decibels(quietest, scalars), _SILENT_DB))
     tl.store(result + _HISS_AT + 1, 0.0)
     tl.store(result + _HISS_AT + 2, (tl.where(enough, _HISS_BLOCKS - 1, count + 1) * _BLOCK).to(tl.float64))
 

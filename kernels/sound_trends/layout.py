@@ -101,6 +101,9 @@ HUM_BLOCKS: Final = 30  # 3 s: a note 1 Hz away turns three times against the hu
 HUM_COHERENCE: Final = 0.6  # share of the power at its frequency that is steady
 HUM_COLUMNS: Final = 2 * len(HUM_FREQUENCIES)
 HISS_BLOCKS: Final = 30
+# Noise that went through a coder has lost what is above 15 kHz, and is known by lower frequencies, where it has at most
+# so much more. Dense music has 12 dB more there at the least.
+HISS_TILT: Final = 10.0  # in power
 TONE_ANGLE: Final = 0.01  # cosine: 3 Hz at 1 kHz
 TONE_LEVEL_DB: Final = 1.0
 # Line-up tones are interrupted to tell the channels by, one channel at a time, 250 ms for each (EBU Tech 3304, GLITS).
@@ -213,7 +216,8 @@ AROUND: Final = SINCE + MAX_CHANNELS  # mean power of late
 # Rings; the entry of the block with number n is at n % size.
 HUM: Final = AROUND + MAX_CHANNELS
 HISS: Final = HUM + HUM_BLOCKS * HUM_COLUMNS
-LEVELS: Final = HISS + HISS_BLOCKS
+PAIR_HISS: Final = HISS + HISS_BLOCKS
+LEVELS: Final = PAIR_HISS + HISS_BLOCKS
 POLARITY: Final = LEVELS + 2 * LEVEL_BLOCKS
 LOW_POLARITY: Final = POLARITY + POLARITY_BLOCKS
 LEFT: Final = LOW_POLARITY + POLARITY_BLOCKS  # power of the first two channels
