@@ -108,7 +108,10 @@ def test_a_stream_without_copies_stays_as_it_is(streams):
 def test_what_is_no_transport_stream_passes_whole():
     data = random.Random(1).randbytes(300_000)
     copies = Copies()
-    assert b"".join([*(copies.without(data[at : at + 7000]) for at in range(0, len(data), 7000)), copies.without(b"")]) == data
+    assert (
+        b"".join([*(copies.without(data[at : at + 7000]) for at in range(0, len(data), 7000)), copies.without(b"")])
+        == data
+    )
     short = Copies()
     assert short.without(b"FLV\x01") + short.without(b"") == b"FLV\x01"
 

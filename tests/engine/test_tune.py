@@ -32,7 +32,9 @@ def test_the_judge_run_again_counts_openings_at_each_threshold():
     declared = detector("audio.surround_imbalance")
     values = [0.0] * 50 + [14.0] * 50 + [0.0] * 50 + [20.0] * 50 + [0.0] * 50 + [30.0] * 10 + [0.0] * 50
     rows = trace(values, declared.column)
-    counted = [alarms(rows, declared, declared.rule({"threshold": at, "duration": 3.0}), {}) for at in (12.0, 15.0, 21.0)]
+    counted = [
+        alarms(rows, declared, declared.rule({"threshold": at, "duration": 3.0}), {}) for at in (12.0, 15.0, 21.0)
+    ]
     assert counted == [2, 1, 0]
     assert alarms(rows, declared, declared.rule({"duration": 0.5}), {}) == 3
 

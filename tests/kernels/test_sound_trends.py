@@ -137,7 +137,7 @@ def test_triton_agrees_with_the_reference():
 
 
 def two_channels():
-    """Two channels that are the same but for a coder, that lean, and that have nothing to do with each other, in turn."""
+    """Two channels that are the same but for a coder, that lean, and that differ, in turn."""
     rng = np.random.default_rng(11)
     blocks, hole = 120, 71
     rows = np.zeros((blocks, FEATURES))
