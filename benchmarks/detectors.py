@@ -155,6 +155,8 @@ REAL: Mapping[tuple[str, str], str] = {
     ("liveportrait_d10_woman_512p30.mp4", "video.stutter"): "a third of its pictures repeat, without a rhythm",
     ("liveportrait_d10_woman_512p30.mp4", "audio.mono"): "its channels are equal",
     ("lrs3_C8zY0oAdQrs_00018_ted-talk_256p25.mp4", "audio.mono"): "its channels are equal",
+    ("latentsync_demo3_1080x1920_hevc.mp4", "audio.mono"): "its channels are equal, but for its coder's rounding",
+    ("vggsound_ZYc410CE4Rg_tennis_360p30.mp4", "audio.mono"): "its channels are equal, but for its coder's rounding",
     ("mediaelement_echo-hereweare_270p30_vp8.webm", "audio.loudness"): "above -9 LUFS short-term for over a second",
 }
 

@@ -29,13 +29,16 @@ BUILT_IN: Final[Mapping[str, DetectorTable]] = {
         # DVB receivers join within a few seconds (ETSI TS 101 154 recommends a key frame at least every 5 s).
         "stream.gop": {"duration": 5.0},
     },
-    # The same by the rules of the United States: ATSC A/85, -24 LKFS within 2 dB, and at most -2 dBTP.
+    # The same by the rules of the United States: ATSC A/85:2013, -24 LKFS within 2 dB, and at most -2 dBTP, where no
+    # metadata say otherwise. It names no short-term level; EBU's is kept.
     "broadcast-us": {
         "audio.loudness": {"max_short_term": -18.0},
         "audio.programme_loudness": {"target": -24.0, "tolerance": 2.0},
         "audio.minute_loudness": {"target": -24.0, "tolerance": 6.0},
         "audio.true_peak": {"max_true_peak": -2.0},
         "video.levels": {"threshold": 0.01},
+        # ISO/IEC 13818-1, 2.7.2.
+        "stream.continuity": {"pcr": 0.1},
         "stream.gop": {"duration": 5.0},
     },
     # Files that are delivered: everything that is there is told, however short. A freeze keeps its 2 s: with one, the

@@ -17,10 +17,10 @@ from kernels.judge.layout import OnsetRule
 # FFmpeg's aphasemeter has 170 degrees and no weights. By power, over 2 s, the most opposed clean clip (a piano before
 # two distant microphones) lies at 121.
 PHASE_ANGLE = 130.0
-# aphasemeter's default is 0, which no lossy codec leaves of two equal channels: those differ by up to 7e-6.
+# aphasemeter's default is 0, which no lossy codec leaves of two equal channels: two of five blocks differ by less.
 MONO_TOLERANCE = 1e-5
-# Clean clips stay below 11.8 dB, and above 10 dB for less than half a second.
-IMBALANCE_DB = 12.0
+# Clean clips stay below 6.6 dB over 2 s; single blocks have up to 11.8.
+IMBALANCE_DB = 10.0
 # Surround channels rest for long in films; a channel that has been used for 10 s and then has nothing, not even noise,
 # for a minute may still be one of those.
 SURROUND_SECONDS = 60.0
@@ -126,15 +126,18 @@ PHASE = Detector(
 MONO = Detector(
     name="audio.mono",
     track="audio",
-    column="correlation",
+    column="mono",
     severity=Severity.INFO,
-    summary="The first two channels of a track carry the same. aphasemeter's measure, weighted by power.",
+    summary="The first two channels of a track carry the same over 2 s, by two of five blocks, as coders change the "
+    "others. aphasemeter's measure, weighted by power.",
     viewer="hears a narrow centre where stereo was promised; right for speech that was recorded so.",
     parameters=(
         Parameter("tolerance", MONO_TOLERANCE, "", 0.0, 1.0, "distance from a correlation of 1 that is still mono"),
         duration("duration", 10.0, "how long it has to last; a voice in the middle is mono for some seconds"),
     ),
     make_rule=_mono,
+    onset=OnsetRule.SAMPLES,
+    samples=("mono_lead", "mono_tail"),
     dominated_by=("audio.tone",),
 )
 
@@ -143,13 +146,15 @@ IMBALANCE = Detector(
     track="audio",
     column="imbalance",
     severity=Severity.WARNING,
-    summary="One of the first two channels is much louder than the other.",
+    summary="One of the first two channels is much louder than the other over 2 s, and most of the time.",
     viewer="hears the programme lean to one side.",
     parameters=(
         Parameter("threshold", IMBALANCE_DB, "dB", 0.1, 120.0, "difference of their levels"),
         duration("duration", 3.0, "how long it has to last"),
     ),
     make_rule=_imbalance,
+    onset=OnsetRule.SAMPLES,
+    samples=("imbalance_lead", "imbalance_tail"),
     dominated_by=("audio.channel_lost",),
 )
 

@@ -68,7 +68,7 @@ NOISE = Detector(
     track="audio",
     column="hiss",
     severity=Severity.WARNING,
-    summary="Broadband noise that never stops: even the quietest 10 ms of three seconds hold it.",
+    summary="Broadband noise that never stops: even the quietest 10 ms of three seconds hold it, also when coded.",
     viewer="hears hiss under everything, clearest in pauses.",
     parameters=(
         Parameter("threshold", HISS_DBFS, "dB", -120.0, 0.0, "level of as much white noise, dB below full scale"),

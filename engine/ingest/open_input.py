@@ -21,6 +21,7 @@ from engine.errors import SourceError
 from engine.ingest import classify, interrupt
 from engine.ingest.base import RawBytes
 from engine.ingest.capture import device_options
+from engine.ingest.copies import Seekable, WithoutCopies, has_copies
 from engine.ingest.dash import DashPlaylists
 from engine.ingest.file_from import FileFrom
 from engine.ingest.followed_list import Body
@@ -81,7 +82,7 @@ class OpenInput:
         self._limit_seconds, self._break_off = limit_seconds, break_off
         self._closing: weakref.finalize[..., OpenInput] | None = None
         self._tap: TappedBytes | None = None
-        self._file: FileFrom | None = None
+        self._file: Seekable | None = None
         self._files: HttpFiles | None = None
         self._dash: DashPlaylists | None = None
         self._hls: HlsFiles | None = None
@@ -160,9 +161,9 @@ class OpenInput:
             target = self._tap = NetworkBytes(self._url, options, timeouts)
         elif self._hls is None and scheme in ("http", "https"):
             target = self._over_http(timeouts)
-        elif self.begins_at:
-            target, form = FileFrom(local_path(self._url), self.begins_at), "mpegts"
-            self._file = target
+        elif is_local(self._url) and self._hls is None and (file := self._read_through_us()) is not None:
+            target, form = file, "mpegts"
+            self._file = file
         if self._hls is not None:
             target = self._hls.address
             options |= playlist_options(0 if going_on else -self._hls.from_end)
@@ -174,6 +175,19 @@ class OpenInput:
             self._closing = weakref.finalize(self, self.container.close)
         # PyAV asks for made-up presentation times (AVI has none); the decoder's own choice is better.
         self.container.flags &= ~Flags.gen_pts.value
+
+    def _read_through_us(self) -> Seekable | None:
+        """The local file where libav is not to open it by itself: from its middle, or without copies of packets."""
+        path = local_path(self._url)
+        if not Path(path).is_file():
+            return None
+        file = FileFrom(path, self.begins_at)
+        doubled = has_copies(file)
+        if not doubled and not self.begins_at:
+            file.close()
+            return None
+        file.seek(0)
+        return WithoutCopies(file) if doubled else file
 
     def _over_connections(self, timeouts: Timeouts) -> HttpFiles:
         """What opens resources of HTTP, until `abort`."""

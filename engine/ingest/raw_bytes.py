@@ -16,6 +16,7 @@ from typing import Any, Final
 import av
 
 from engine.ingest.base import Piece
+from engine.ingest.copies import Copies
 from engine.ingest.pieces import Pieces
 
 # A damaged stream may have no demuxable packet for long; its bytes are read in pieces.
@@ -72,6 +73,7 @@ class TappedBytes(ABC):
 
     def __init__(self) -> None:
         self._ahead = b""
+        self._copies = Copies()
         self._kept = Pieces()
         self._keeping = True
 
@@ -84,14 +86,17 @@ class TappedBytes(ABC):
         """Close the input. Idempotent."""
 
     def read(self, size: int) -> bytes:
-        """The next bytes as they come, at most `size`; nothing at the end. For the demuxer."""
-        if not self._ahead:
-            self._ahead = self.next_bytes()
+        """The next bytes as they come, at most `size`; nothing at the end. For the demuxer, so without copies."""
+        while not self._ahead:
+            data = self.next_bytes()
+            if self._keeping and data:
+                self._kept.add(Piece(data))
+                if self._kept.size > _MOST_KEPT_BYTES:
+                    self.forget()
+            self._ahead = self._copies.without(data)
+            if not data:
+                break
         data, self._ahead = self._ahead[:size], self._ahead[size:]
-        if self._keeping and data:
-            self._kept.add(Piece(data))
-            if self._kept.size > _MOST_KEPT_BYTES:
-                self.forget()
         return data
 
     def forget(self) -> None:
@@ -100,7 +105,7 @@ class TappedBytes(ABC):
         self._kept.clear(0)
 
     def read_until(self, position: int | None) -> Piece | None:
-        """See RawBytes: of what the demuxer has read."""
+        """See RawBytes: of what came for the demuxer, a little more than it has read."""
         return self._kept.read_until(position)
 
 

@@ -37,6 +37,8 @@ from kernels.sound_features.layout import (
     LONE_SECOND,
     LOW_BIN,
     LOW_BINS,
+    PAIR,
+    PAIR_GAIN,
     SAMPLE_LIMIT,
     TONE_LAGS,
     Feature,
@@ -47,6 +49,7 @@ _POWER, _MEAN, _PHASE, _SIDE, _MID = Feature.POWER, Feature.MEAN, Feature.PHASE,
 _LOW_SIDE, _LOW_MID = Feature.LOW_SIDE, Feature.LOW_MID
 _PURITY, _TONE, _CLICK, _CLICK_AT = Feature.PURITY, Feature.TONE, Feature.CLICK, Feature.CLICK_AT
 _HUM, _HISS, _ENVELOPE, _SLOPE = Feature.HUM, Feature.HISS, Feature.ENVELOPE, Feature.SLOPE
+_PAIR_HISS, _PAIRS = Feature.PAIR_HISS, HISS_BIN // PAIR
 _SHORT_LAG, _LONG_LAG = TONE_LAGS
 _HISS_RATIO = HISS_BIN // CLICK_BIN
 _WORTH = CLICK_WORTH * CLICK_WORTH
@@ -243,6 +246,22 @@ def _find_click(x, energies, first):
 
 
 @_jit
+def _pair_hiss(mean):
+    """The least power of 10 ms of the third difference of means of two samples."""
+    least = math.inf
+    for k in range(HISS_BINS):
+        part = mean[HISTORY - 3 * PAIR + k * HISS_BIN : HISTORY + (k + 1) * HISS_BIN]
+        total = 0.0
+        for i in range(_PAIRS):
+            y0, y1 = part[2 * i] + part[2 * i + 1], part[2 * i + 2] + part[2 * i + 3]
+            y2, y3 = part[2 * i + 4] + part[2 * i + 5], part[2 * i + 6] + part[2 * i + 7]
+            d = (y3 - y0) - 3.0 * (y2 - y1)
+            total += d * d
+        least = min(least, total)
+    return least / (_PAIRS * PAIR * PAIR * PAIR_GAIN)
+
+
+@_jit
 def measure(samples, channels, valid_samples, slots, history, known, hum_table, out):
     """The op's work on arrays; `hum_table` is HUM_TABLE, `out` (N, FEATURES) float64."""
     block = np.zeros((2, BLOCK), np.float32)
@@ -278,7 +297,7 @@ def measure(samples, channels, valid_samples, slots, history, known, hum_table, 
             result[_PHASE:_PURITY] = math.nan
         if valid < BLOCK:
             # It comes before a hole or the end: what it would be compared with does not follow.
-            result[_PURITY:_ENVELOPE] = math.nan
+            result[_PURITY:_ENVELOPE] = result[_PAIR_HISS] = math.nan
             known[slot] = 0
             continue
         share = 1.0 / count
@@ -303,6 +322,7 @@ def measure(samples, channels, valid_samples, slots, history, known, hum_table, 
             for j in range(_HISS_RATIO):
                 total += energies[HISTORY_BINS + k * _HISS_RATIO + j]
             result[_HISS + k] = total / (HISS_BIN * DIFFERENCE_GAIN)
+        result[_PAIR_HISS] = _pair_hiss(mean)
 
         for i in range(HUM_POINTS):
             total = 0.0

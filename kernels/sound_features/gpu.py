@@ -40,6 +40,8 @@ from kernels.sound_features.layout import (
     LOW_BIN,
     LOW_BINS,
     MAX_CHANNELS,
+    PAIR,
+    PAIR_GAIN,
     SAMPLE_LIMIT,
     TONE_LAGS,
     Feature,
@@ -263,6 +265,12 @@ def _single_sine(x, index, BLOCK: tl.constexpr, LAG: tl.constexpr):
 
 
 @triton.jit
+def _pair(place, here):
+    """Sums of two samples."""
+    return tl.load(place, mask=here, other=0.0) + tl.load(place + 1, mask=here, other=0.0)
+
+
+@triton.jit
 def _row_features(
     valid, slots, known, mixed, bins, constants, out,
     BLOCK: tl.constexpr, SAMPLES: tl.constexpr, HISTORY: tl.constexpr, HISTORY_BINS: tl.constexpr, BIN: tl.constexpr,
@@ -274,7 +282,8 @@ def _row_features(
     SHORT: tl.constexpr, LONG: tl.constexpr, PURITY: tl.constexpr, TONE: tl.constexpr, CLICK: tl.constexpr,
     CLICK_AT: tl.constexpr, HUM: tl.constexpr, HISS: tl.constexpr, FEATURES: tl.constexpr, WORTH: tl.constexpr,
     LONE_NEAR: tl.constexpr, LONE_FAR: tl.constexpr, LONE_REACH: tl.constexpr, LONE_SECOND: tl.constexpr,
-    REACH: tl.constexpr,
+    REACH: tl.constexpr, PAIR: tl.constexpr, PAIR_LANES: tl.constexpr, PAIR_GAIN: tl.constexpr,
+    PAIR_HISS: tl.constexpr,
 ):  # fmt: skip
     """Tone, click, hiss and hum of a row's mean; NaN for a block that is not whole."""
     row = tl.program_id(0)
@@ -335,6 +344,16 @@ def _row_features(
     sums = tl.load(energy + HISTORY_BINS + hiss[:, None] * HISS_RATIO + part[None, :], mask=here, other=0.0)
     white = tl.sum(sums, axis=1) / (HISS_BIN * GAIN)
     tl.store(result + HISS + hiss, tl.where(whole, white, nan), mask=hiss < HISS_BINS)
+
+    # What lies before the block is at hand as far as HISTORY reaches.
+    pair = tl.arange(0, PAIR_LANES)
+    here = (hiss[:, None] < HISS_BINS) & (pair[None, :] < HISS_BIN // PAIR)
+    place = x + hiss[:, None] * HISS_BIN + pair[None, :] * PAIR
+    outer = _pair(place, here) - _pair(place - 3 * PAIR, here)
+    difference = outer - 3 * (_pair(place - PAIR, here) - _pair(place - 2 * PAIR, here))
+    power = tl.sum(tl.where(here, difference * difference, 0.0), axis=1) / (HISS_BIN * PAIR * PAIR_GAIN)
+    least = tl.min(tl.where(hiss < HISS_BINS, power, float("inf")), axis=0)
+    tl.store(result + PAIR_HISS, tl.where(whole, least, nan))
 
     point = tl.arange(0, POINTS_LANES)
     step = tl.arange(0, STEP_LANES)
@@ -399,6 +418,7 @@ def sound_features(
         HUM_COLUMNS=_HUM_COLUMNS, SHORT=TONE_LAGS[0], LONG=TONE_LAGS[1], PURITY=Feature.PURITY, TONE=Feature.TONE,
         CLICK=Feature.CLICK, CLICK_AT=Feature.CLICK_AT, HUM=Feature.HUM, HISS=Feature.HISS,
         WORTH=CLICK_WORTH * CLICK_WORTH, LONE_NEAR=LONE_NEAR, LONE_FAR=LONE_FAR, LONE_REACH=LONE_REACH,
-        LONE_SECOND=LONE_SECOND, REACH=DIFFERENCE_REACH, **whole, num_warps=8,
+        LONE_SECOND=LONE_SECOND, REACH=DIFFERENCE_REACH, PAIR=PAIR, PAIR_LANES=power_of_2(HISS_BIN // PAIR),
+        PAIR_GAIN=PAIR_GAIN, PAIR_HISS=Feature.PAIR_HISS, **whole, num_warps=8,
     )  # fmt: skip
     return out

@@ -44,6 +44,9 @@ ALL_BINS: Final = HISTORY_BINS + CLICK_BINS
 
 HISS_BIN: Final = 480  # 10 ms
 HISS_BINS: Final = BLOCK // HISS_BIN
+# The same of means of two samples, whose third difference is highest at 8 kHz: coders leave out what is above 15.
+PAIR: Final = 2
+PAIR_GAIN: Final = DIFFERENCE_GAIN / PAIR  # of white noise
 
 # Low frequencies of the first two channels, below some 450 Hz, where the two microphones of a recording, or a pair of
 # ears, hear the same: sums of a millisecond, without their mean.
@@ -81,9 +84,10 @@ class Feature:
     HISS: Final = 37  # 10: power of white noise with the same third difference, of each 10 ms
     ENVELOPE: Final = 47  # 100: largest |sample| of any channel in each millisecond; NaN beyond the last whole one
     SLOPE: Final = 147  # 8: sum of squared steps from sample to sample of each channel, over its samples
+    PAIR_HISS: Final = 155  # least of the ten HISS of means of two samples
 
 
-FEATURES: Final = Feature.SLOPE + MAX_CHANNELS
+FEATURES: Final = Feature.PAIR_HISS + 1
 
 
 def _hum_table() -> npt.NDArray[np.float64]:

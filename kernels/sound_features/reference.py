@@ -75,7 +75,7 @@ def measure_programme(signal: npt.NDArray[np.float32], lengths: list[int]) -> _A
     for length in lengths:
         end = begin + length
         block = clean[:, begin:end]
-        row = np.full(155, math.nan)
+        row = np.full(156, math.nan)
         row[:16] = 0.0
         row[: len(block)] = (block**2).mean(axis=1)
         row[8 : 8 + len(block)] = block.mean(axis=1)
@@ -101,6 +101,10 @@ def measure_programme(signal: npt.NDArray[np.float32], lengths: list[int]) -> _A
             padded = np.concatenate([np.zeros(3), x]) if start == begin else mean[begin - 3 : end]
             difference = padded[3:] - 3 * padded[2:-1] + 3 * padded[1:-2] - padded[:-3]
             row[37:47] = (difference**2).reshape(10, 480).mean(axis=1) / 20
+            padded = np.concatenate([np.zeros(6), x]) if start == begin else mean[begin - 6 : end]
+            pairs = padded.reshape(-1, 2).mean(axis=1)
+            difference = pairs[3:] - 3 * pairs[2:-1] + 3 * pairs[1:-2] - pairs[:-3]
+            row[155] = (difference**2).reshape(10, 240).mean(axis=1).min() / 10
             steps = x.reshape(400, 12).sum(axis=1)
             time = (np.arange(400) * 12 + 5.5) / 48_000
             for k, frequency in enumerate((50, 100, 150, 60, 120, 180)):

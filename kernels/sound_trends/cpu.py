@@ -32,6 +32,7 @@ _LAST_LOUD, _BEFORE, _PAIRS, _MINUTES, _TARGET = (
     for scalar in (at.Scalar.LAST_LOUD, at.Scalar.BEFORE, at.Scalar.PAIRS, at.Scalar.MINUTES, at.Scalar.TARGET)
 )
 _MEANS, _SOUNDED, _HUM, _HISS, _LEVELS = at.MEANS, at.SOUNDED, at.HUM, at.HISS, at.LEVELS
+_F_PAIR_HISS, _PAIR_HISS, _HISS_TILT = Feature.PAIR_HISS, at.PAIR_HISS, at.HISS_TILT
 _RUN, _SINCE, _LOW_STEPS, _WIDE_STEPS, _WIDE_BLOCKS, _LOW_POWER, _LOW_BLOCKS, _PAIR_WEIGHT = (
     at.RUN, at.SINCE, at.LOW_STEPS, at.WIDE_STEPS, at.WIDE_BLOCKS, at.LOW_POWER, at.LOW_BLOCKS, at.PAIR_WEIGHT,
 )  # fmt: skip
@@ -39,6 +40,10 @@ _RUN_MOST, _RUN_BACK, _AROUND, _AROUND_SHARE = at.RUN_MOST, at.RUN_BACK, at.AROU
 _POLARITY, _LOW_POLARITY, _MINUTE, _ENVELOPE = at.POLARITY, at.LOW_POLARITY, at.MINUTE, at.ENVELOPE
 _SOUNDING, _LOST, _FLOOR, _SOUNDED_BLOCKS = at.SOUNDING_POWER, at.LOST_POWER, at.POWER_FLOOR, at.SOUNDED_BLOCKS
 _SOUNDING_DB, _SILENT_DB = 10 * math.log10(at.SOUNDING_POWER), 10 * math.log10(at.POWER_FLOOR)
+_LEFT, _RIGHT, _DISTANCE, _MONO_DISTANCE, _MONO_MEAN, _MONO_FOR, _MONO_AGAINST, _LEANING = (
+    at.LEFT, at.RIGHT, at.DISTANCE, at.MONO_DISTANCE, at.MONO_MEAN, at.MONO_FOR, at.MONO_AGAINST, at.LEANING,
+)  # fmt: skip
+_MONO_PART, _MONO_WHOLE = at.MONO_OF
 _POLARITY_BLOCKS, _QUIET, _QUIET_BLOCKS = at.POLARITY_BLOCKS, int(at.Scalar.QUIET), at.QUIET_BLOCKS
 _LOW_FLOOR, _LOW_SHARE = at.LOW_FLOOR, at.LOW_SHARE
 _HUM_BLOCKS, _HUM_COHERENCE, _HUM_COLUMNS, _HISS_BLOCKS = (
@@ -88,7 +93,8 @@ def _column(name: str) -> int:
 
 
 # Where each measure's group begins in a row; the columns of a group follow each other.
-_PHASE, _CORRELATION, _POLARITY_AT, _IMBALANCE = map(_column, ("phase", "correlation", "polarity", "imbalance"))
+_PHASE, _CORRELATION, _POLARITY_AT = map(_column, ("phase", "correlation", "polarity"))
+_MONO_AT, _IMBALANCE_AT = map(_column, ("mono", "imbalance"))
 _CHANNEL_LOST, _SURROUND_LOST, _OFFSET_AT, _HUM_AT = map(_column, ("channel_lost", "surround_lost", "offset", "hum"))
 _PAIRS_AT, _SWAPPED_AT = map(_column, ("surround_imbalance", "swapped_seconds"))
 _HISS_AT, _TONE_AT, _CLICK_AT, _DROPOUT_AT = map(_column, ("hiss", "tone", "click", "dropout"))
@@ -114,6 +120,52 @@ def _delay(out, column, count, blocks, tail, lead):
 
 
 @_jit
+def _mono(state, newest, held, out):
+    """Whether the last blocks of the first two channels are the same, but for what a coder made of them."""
+    ring = state[_DISTANCE : _DISTANCE + _POLARITY_BLOCKS]
+    rank = (_MONO_PART * held + _MONO_WHOLE - 1) // _MONO_WHOLE
+    total = 0.0
+    of_rank = math.inf
+    for k in range(held):
+        total += ring[k]
+        as_close = 0
+        for other in range(held):
+            as_close += ring[other] <= ring[k]
+        if as_close >= rank:
+            of_rank = min(of_rank, ring[k])
+    score = most = tail = unlike = 0
+    like_before = False
+    for age in range(held):
+        same = ring[(newest - age) % _POLARITY_BLOCKS] <= _MONO_DISTANCE
+        score += _MONO_FOR if same else -_MONO_AGAINST
+        if score > most:
+            most, tail = score, age + 1
+        if age > 0:
+            like_before = like_before or same
+            unlike += not like_before
+    out[_MONO_AT] = 1.0 - max(of_rank, _MONO_MEAN * total / held)
+    out[_MONO_AT + 1] = -float(unlike * BLOCK)
+    out[_MONO_AT + 2] = float(tail * BLOCK)
+
+
+@_jit
+def _imbalance(state, held, out):
+    """By how much one of the first two channels was louder over the last blocks, most of which have to lean so."""
+    left = right = 0.0
+    for k in range(held):
+        left += state[_LEFT + k]
+        right += state[_RIGHT + k]
+    leaning = 0
+    for k in range(held):
+        one, other = state[_LEFT + k], state[_RIGHT + k]
+        leaning += one >= _LEANING * other if left >= right else other >= _LEANING * one
+    apart = _decibels(max(left, right) / held) - _decibels(min(left, right) / held)
+    out[_IMBALANCE_AT] = apart if 2 * leaning >= held else 0.0
+    out[_IMBALANCE_AT + 1] = float(min(leaning + 1 - held, 0) * BLOCK)
+    out[_IMBALANCE_AT + 2] = float(leaning * BLOCK)
+
+
+@_jit
 def _compare_channels(row, state, whole, out):
     left, right = row[_F_POWER], row[_F_POWER + 1]
     side, mid = row[_F_SIDE], row[_F_MID]
@@ -129,9 +181,8 @@ def _compare_channels(row, state, whole, out):
     correlation = 1.0 - 2.0 * side / max(side + mid, _FLOOR)
     out[_PHASE] = row[_F_PHASE]
     out[_CORRELATION] = correlation
-    out[_IMBALANCE] = _decibels(louder) - _decibels(quieter)
     out[_CHANNEL_LOST] = 1.0 if quieter < _LOST else 0.0
-    out[_POLARITY_AT : _POLARITY_AT + 3] = math.nan
+    out[_POLARITY_AT:_CHANNEL_LOST] = math.nan
     if not whole:
         return
     low = row[_F_LOW_SIDE] + row[_F_LOW_MID]
@@ -139,6 +190,8 @@ def _compare_channels(row, state, whole, out):
     pairs = int(state[_PAIRS])
     state[_POLARITY + pairs % _POLARITY_BLOCKS] = correlation
     state[_LOW_POLARITY + pairs % _POLARITY_BLOCKS] = 1.0 - 2.0 * row[_F_LOW_SIDE] / low if known else correlation
+    newest = pairs % _POLARITY_BLOCKS
+    state[_LEFT + newest], state[_RIGHT + newest], state[_DISTANCE + newest] = left, right, 1.0 - correlation
     state[_PAIRS] = pairs + 1
     held = min(pairs + 1, _POLARITY_BLOCKS)
     all_of_it = low_alone = 0.0
@@ -150,6 +203,8 @@ def _compare_channels(row, state, whole, out):
     out[_POLARITY_AT] = min(all_of_it, low_alone) / held
     out[_POLARITY_AT + 1] = float(min(opposed + 1 - held, 0) * BLOCK)
     out[_POLARITY_AT + 2] = float(opposed * BLOCK)
+    _mono(state, newest, held, out)
+    _imbalance(state, held, out)
 
 
 @_jit
@@ -274,13 +329,16 @@ def _hum(row, state, count, sums, out):
 
 @_jit
 def _hiss(row, state, count, out):
-    """The quietest 10 ms of 3 s (minimum statistics, Martin 2001), of high frequencies."""
+    """The quietest 10 ms of 3 s (minimum statistics, Martin 2001), of high frequencies or of those that coders keep."""
     quietest = row[_F_HISS]
     for k in range(1, HISS_BINS):
         quietest = min(quietest, row[_F_HISS + k])
-    state[_HISS + count % _HISS_BLOCKS] = quietest
+    lower = row[_F_PAIR_HISS]
+    state[_HISS + count % _HISS_BLOCKS], state[_PAIR_HISS + count % _HISS_BLOCKS] = quietest, lower
     for k in range(_HISS_BLOCKS):
-        quietest = min(quietest, state[_HISS + k])
+        quietest, lower = min(quietest, state[_HISS + k]), min(lower, state[_PAIR_HISS + k])
+    if quietest < lower <= _HISS_TILT * quietest:
+        quietest = lower
     out[_HISS_AT] = _decibels(quietest) if count + 1 >= _HISS_BLOCKS else _SILENT_DB
     _delay(out, _HISS_AT, count, _HISS_BLOCKS, _HISS_BLOCKS - 1.0, 0.0)
 

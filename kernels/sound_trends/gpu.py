@@ -23,7 +23,8 @@ _F_MID, _F_LOW_SIDE = tl.constexpr(feature.Feature.MID), tl.constexpr(feature.Fe
 _F_LOW_MID, _F_PURITY = tl.constexpr(feature.Feature.LOW_MID), tl.constexpr(feature.Feature.PURITY)
 _F_TONE, _F_CLICK = tl.constexpr(feature.Feature.TONE), tl.constexpr(feature.Feature.CLICK)
 _F_CLICK_AT, _F_HUM = tl.constexpr(feature.Feature.CLICK_AT), tl.constexpr(feature.Feature.HUM)
-_F_SLOPE = tl.constexpr(feature.Feature.SLOPE)
+_F_SLOPE, _F_PAIR_HISS = tl.constexpr(feature.Feature.SLOPE), tl.constexpr(feature.Feature.PAIR_HISS)
+_PAIR_HISS, _HISS_TILT = tl.constexpr(at.PAIR_HISS), tl.constexpr(at.HISS_TILT)
 _F_HISS, _F_ENVELOPE = tl.constexpr(feature.Feature.HISS), tl.constexpr(feature.Feature.ENVELOPE)
 _BIN, _BINS = tl.constexpr(feature.ENVELOPE_BIN), tl.constexpr(feature.ENVELOPE_BINS)
 _BIN_LANES = tl.constexpr(triton.next_power_of_2(feature.ENVELOPE_BINS))
@@ -42,6 +43,9 @@ _HISS, _LEVELS, _POLARITY = tl.constexpr(at.HISS), tl.constexpr(at.LEVELS), tl.c
 _LOW_POLARITY, _MINUTE, _ENVELOPE = tl.constexpr(at.LOW_POLARITY), tl.constexpr(at.MINUTE), tl.constexpr(at.ENVELOPE)
 _SOUNDED_BLOCKS, _POLARITY_BLOCKS = tl.constexpr(at.SOUNDED_BLOCKS), tl.constexpr(at.POLARITY_BLOCKS)
 _POLARITY_LANES = tl.constexpr(triton.next_power_of_2(at.POLARITY_BLOCKS))
+_LEFT, _RIGHT, _DISTANCE = tl.constexpr(at.LEFT), tl.constexpr(at.RIGHT), tl.constexpr(at.DISTANCE)
+_MONO_PART, _MONO_WHOLE = (tl.constexpr(number) for number in at.MONO_OF)
+_MONO_FOR, _MONO_AGAINST = tl.constexpr(at.MONO_FOR), tl.constexpr(at.MONO_AGAINST)
 _HUM_BLOCKS, _HUM_COLUMNS = tl.constexpr(at.HUM_BLOCKS), tl.constexpr(at.HUM_COLUMNS)
 _HUM_LANES = tl.constexpr(triton.next_power_of_2(at.HUM_COLUMNS))
 _HUM_TAIL, _HISS_BLOCKS = tl.constexpr(round(at.HUM_COHERENCE * at.HUM_BLOCKS)), tl.constexpr(at.HISS_BLOCKS)
@@ -64,6 +68,7 @@ _STEP_LEAST, _QUIETEST = tl.constexpr(at.STEP_LEAST_DB), tl.constexpr(at.QUIETES
 _MINUTE_BLOCKS, _MINUTE_LANES = tl.constexpr(at.MINUTE_BLOCKS), tl.constexpr(triton.next_power_of_2(at.MINUTE_BLOCKS))
 _MINUTE_EVERY = tl.constexpr(at.MINUTE_EVERY)
 _PHASE_AT, _CORRELATION_AT = tl.constexpr(_COLUMN["phase"]), tl.constexpr(_COLUMN["correlation"])
+_MONO_AT = tl.constexpr(_COLUMN["mono"])
 _POLARITY_AT, _IMBALANCE_AT = tl.constexpr(_COLUMN["polarity"]), tl.constexpr(_COLUMN["imbalance"])
 _CHANNEL_LOST_AT, _SURROUND_LOST_AT = tl.constexpr(_COLUMN["channel_lost"]), tl.constexpr(_COLUMN["surround_lost"])
 _PAIRS_AT, _SWAPPED_AT = tl.constexpr(_COLUMN["surround_imbalance"]), tl.constexpr(_COLUMN["swapped_seconds"])
@@ -79,7 +84,8 @@ _SCALARS: Final = (
     at.TONE_ANGLE, at.NEAR_SHARE, at.STEP_SHARE, at.LUFS_OFFSET, at.ABSOLUTE_GATE_POWER, at.RELATIVE_GATE,
     at.PAIR_WEIGHT, at.LOW_STEPS, at.WIDE_STEPS, at.LOW_POWER, feature.BLOCK / at.SAMPLE_RATE, at.AROUND_SHARE,
     at.TONE_PURE, *at.GAP_LEVELS, *at.GAP_EDGES, at.CODED_LEVEL, at.CODED_SOUND, at.CODED_EDGE, at.CODED_FALL,
-    at.ACROSS_BALANCE, at.ACROSS_OFFSET, at.ACROSS_PURE, at.ACROSS_IMPURE, at.LOW_LEAST, at.STEPS_LEAST,
+    at.ACROSS_BALANCE, at.ACROSS_OFFSET, at.ACROSS_PURE, at.ACROSS_IMPURE, at.MONO_DISTANCE, at.MONO_MEAN, at.LEANING,
+    at.LOW_LEAST, at.STEPS_LEAST,
 )  # fmt: skip
 _DECIBEL, _FLOOR, _SOUNDING, _LOST, _LOW_FLOOR, _LOW_SHARE, _COHERENCE = (tl.constexpr(k) for k in range(7))
 _TONE_ANGLE, _NEAR_SHARE, _STEP_SHARE, _OFFSET, _GATE, _RELATIVE = (tl.constexpr(k) for k in range(7, 13))
@@ -93,7 +99,8 @@ _CODED_LEVEL = tl.constexpr(20 + 2 * len(at.GAP_LEVELS))
 _CODED_SOUND, _CODED_EDGE, _CODED_FALL = (tl.constexpr(21 + k + 2 * len(at.GAP_LEVELS)) for k in range(3))
 _ACROSS_BALANCE, _ACROSS_OFFSET = (tl.constexpr(24 + k + 2 * len(at.GAP_LEVELS)) for k in range(2))
 _ACROSS_PURE, _ACROSS_IMPURE = (tl.constexpr(26 + k + 2 * len(at.GAP_LEVELS)) for k in range(2))
-_LOW_LEAST, _STEPS_LEAST = (tl.constexpr(28 + k + 2 * len(at.GAP_LEVELS)) for k in range(2))
+_MONO_DISTANCE, _MONO_MEAN, _LEANING = (tl.constexpr(28 + k + 2 * len(at.GAP_LEVELS)) for k in range(3))
+_LOW_LEAST, _STEPS_LEAST = (tl.constexpr(31 + k + 2 * len(at.GAP_LEVELS)) for k in range(2))
 # Float32 holds these exactly.
 _ACROSS_CORRELATION, _ACROSS_LEVEL = tl.constexpr(at.ACROSS_CORRELATION), tl.constexpr(at.ACROSS_LEVEL)
 _ACROSS_OFFSET_SHARE = tl.constexpr(at.ACROSS_OFFSET_SHARE)
@@ -149,7 +156,6 @@ def _pair_measures(row, state, whole, scalars, result):
     correlation = 1 - 2 * side / tl.maximum(side + mid, tl.load(scalars + _FLOOR))
     tl.store(result + _PHASE_AT, tl.where(pair, tl.load(row + _F_PHASE), nan))
     tl.store(result + _CORRELATION_AT, tl.where(pair, correlation, nothing))
-    tl.store(result + _IMBALANCE_AT, tl.where(pair, _decibels(louder, scalars) - _decibels(quieter, scalars), nothing))
     lost = tl.where(_flag(quieter < tl.load(scalars + _LOST)), 1.0, 0.0)
     tl.store(result + _CHANNEL_LOST_AT, tl.where(pair, lost, nothing))
 
@@ -176,6 +182,41 @@ def _pair_measures(row, state, whole, scalars, result):
     lead = (tl.minimum(opposed + 1 - held, 0) * _BLOCK).to(tl.float64)
     tl.store(result + _POLARITY_AT + 1, tl.where(joins, lead, nothing))
     tl.store(result + _POLARITY_AT + 2, tl.where(joins, (opposed * _BLOCK).to(tl.float64), nothing))
+
+    lefts = tl.where(newest, left, tl.load(ring + _LEFT, mask=here, other=0.0))
+    rights = tl.where(newest, right, tl.load(ring + _RIGHT, mask=here, other=0.0))
+    tl.store(ring + _LEFT, lefts, mask=newest)
+    tl.store(ring + _RIGHT, rights, mask=newest)
+    one, other = tl.sum(tl.where(here, lefts, 0.0), axis=0), tl.sum(tl.where(here, rights, 0.0), axis=0)
+    lean = tl.load(scalars + _LEANING)
+    leans = tl.where(_flag(one >= other), (lefts >= lean * rights).to(tl.int32), (rights >= lean * lefts).to(tl.int32))
+    leaning = tl.sum(tl.where(here, leans, 0), axis=0)
+    apart = _decibels(tl.maximum(one, other) / held, scalars) - _decibels(tl.minimum(one, other) / held, scalars)
+    apart = tl.where(2 * leaning >= held, apart, 0.0)
+    lead = (tl.minimum(leaning + 1 - held, 0) * _BLOCK).to(tl.float64)
+    tl.store(result + _IMBALANCE_AT, tl.where(joins, apart, nothing))
+    tl.store(result + _IMBALANCE_AT + 1, tl.where(joins, lead, nothing))
+    tl.store(result + _IMBALANCE_AT + 2, tl.where(joins, (leaning * _BLOCK).to(tl.float64), nothing))
+
+    # By age, from this block back.
+    place = state + _DISTANCE + (pairs + _POLARITY_BLOCKS - lane) % _POLARITY_BLOCKS
+    apart = tl.where(lane == 0, 1 - correlation, tl.load(place, mask=here & (lane > 0), other=0.0))
+    tl.store(place, apart, mask=(lane == 0) & joins)
+    as_close = (apart[None, :] <= apart[:, None]) & here[None, :]
+    rank = (_MONO_PART * held + _MONO_WHOLE - 1) // _MONO_WHOLE
+    kept = here & (tl.sum(as_close.to(tl.int32), axis=1) >= rank)
+    close = tl.min(tl.where(kept, apart, float("inf")), axis=0)
+    mean = tl.load(scalars + _MONO_MEAN) * tl.sum(tl.where(here, apart, 0.0), axis=0) / held
+    same = here & (apart <= tl.load(scalars + _MONO_DISTANCE))
+    score = tl.cumsum(tl.where(same, _MONO_FOR, tl.where(here, -_MONO_AGAINST, 0)), axis=0)
+    score = tl.where(here, score, 0)
+    most = tl.max(score, axis=0)
+    first = tl.min(tl.where(here & (score == most), lane, _POLARITY_LANES), axis=0)
+    tail = tl.where(most > 0, (first + 1) * _BLOCK, 0).to(tl.float64)
+    unlike = tl.min(tl.where(same & (lane > 0), lane - 1, held - 1), axis=0)
+    tl.store(result + _MONO_AT, tl.where(joins, 1 - tl.maximum(close, mean), nothing))
+    tl.store(result + _MONO_AT + 1, tl.where(joins, (-unlike * _BLOCK).to(tl.float64), nothing))
+    tl.store(result + _MONO_AT + 2, tl.where(joins, tail, nothing))
 
 
 @triton.jit
@@ -296,8 +337,13 @@ def _hiss(row, state, count, scalars, result):
     newest = block == count % _HISS_BLOCKS
     held = tl.where(newest, quietest, tl.load(state + _HISS + block, mask=block < _HISS_BLOCKS, other=highest))
     tl.store(state + _HISS + block, held, mask=newest)
+    lower = tl.load(row + _F_PAIR_HISS)
+    kept = tl.where(newest, lower, tl.load(state + _PAIR_HISS + block, mask=block < _HISS_BLOCKS, other=highest))
+    tl.store(state + _PAIR_HISS + block, kept, mask=newest)
+    quietest, lower = tl.min(held, axis=0), tl.min(kept, axis=0)
+    quietest = tl.where(_flag(lower > quietest) & _flag(lower <= _HISS_TILT * quietest), lower, quietest)
     enough = count + 1 >= _HISS_BLOCKS
-    tl.store(result + _HISS_AT, tl.where(enough, _decibels(tl.min(held, axis=0), scalars), _SILENT_DB))
+    tl.store(result + _HISS_AT, tl.where(enough, _decibels(quietest, scalars), _SILENT_DB))
     tl.store(result + _HISS_AT + 1, 0.0)
     tl.store(result + _HISS_AT + 2, (tl.where(enough, _HISS_BLOCKS - 1, count + 1) * _BLOCK).to(tl.float64))
 

@@ -15,7 +15,12 @@ COLUMNS: Final = (
     "polarity",  # mean over 2 s of sound of that, or of low frequencies' alone, whichever is the lower
     "polarity_lead",  # samples of a good block at its head that were bad; below 0: it ended before
     "polarity_tail",  # samples at its tail, and before, that were bad if the next block is; both by opposed blocks
-    "imbalance",  # level of the louder over that of the quieter of the first two channels, dB
+    "mono",  # 1 where the first two channels have carried the same for 2 s of sound, coded with loss or not
+    "mono_lead",
+    "mono_tail",
+    "imbalance",  # level over 2 s of sound of the louder over the quieter of the first two channels, dB; 0: it changes
+    "imbalance_lead",
+    "imbalance_tail",
     "channel_lost",  # 1 where one of the first two channels is without sound while the other sounds
     "surround_lost",  # 1 where a further channel that has sounded is without sound while another sounds; NaN: none
     "surround_imbalance",  # level of late of the louder over the quieter of two surround channels, dB; NaN: none
@@ -80,10 +85,25 @@ POLARITY_BLOCKS: Final = 20
 LOW_FLOOR: Final = 1e-8
 LOW_SHARE: Final = 1e-3
 
+# Two channels that are the same differ in some blocks when they went through a lossy coder, by up to 4e-2; in two of
+# five blocks of 2 s at least they do not differ by more than 1e-5. Of a voice in the middle of a stereo recording one
+# block in four is as close. Nor may what all of them differ by be more than that of a coder.
+MONO_OF: Final = (2, 5)
+MONO_DISTANCE: Final = 1e-5
+MONO_MEAN: Final = 2e-3  # of the mean distance counts: 5e-3 is as far as 1e-5
+# It began where the blocks since then say so most clearly: one that is the same for it, one that is not against it.
+MONO_FOR: Final = 3
+MONO_AGAINST: Final = 2
+# Half of the blocks lean to the side that is louder over 2 s, by 6 dB: one loud beat on a side is no imbalance.
+LEANING: Final = 10**0.6
+
 HUM_BLOCKS: Final = 30  # 3 s: a note 1 Hz away turns three times against the hum, and cancels
 HUM_COHERENCE: Final = 0.6  # share of the power at its frequency that is steady
 HUM_COLUMNS: Final = 2 * len(HUM_FREQUENCIES)
 HISS_BLOCKS: Final = 30
+# Noise that went through a coder has lost what is above 15 kHz, and is known by lower frequencies, where it has at most
+# so much more. Dense music has 12 dB more there at the least.
+HISS_TILT: Final = 10.0  # in power
 TONE_ANGLE: Final = 0.01  # cosine: 3 Hz at 1 kHz
 TONE_LEVEL_DB: Final = 1.0
 # Line-up tones are interrupted to tell the channels by, one channel at a time, 250 ms for each (EBU Tech 3304, GLITS).
@@ -207,10 +227,14 @@ AROUND: Final = SINCE + MAX_CHANNELS  # mean power of late
 # Rings; the entry of the block with number n is at n % size.
 HUM: Final = AROUND + MAX_CHANNELS
 HISS: Final = HUM + HUM_BLOCKS * HUM_COLUMNS
-LEVELS: Final = HISS + HISS_BLOCKS
+PAIR_HISS: Final = HISS + HISS_BLOCKS
+LEVELS: Final = PAIR_HISS + HISS_BLOCKS
 POLARITY: Final = LEVELS + 2 * LEVEL_BLOCKS
 LOW_POLARITY: Final = POLARITY + POLARITY_BLOCKS
-MINUTE: Final = LOW_POLARITY + POLARITY_BLOCKS
+LEFT: Final = LOW_POLARITY + POLARITY_BLOCKS  # power of the first two channels
+RIGHT: Final = LEFT + POLARITY_BLOCKS
+DISTANCE: Final = RIGHT + POLARITY_BLOCKS  # of the correlation from 1
+MINUTE: Final = DISTANCE + POLARITY_BLOCKS
 ENVELOPE: Final = MINUTE + MINUTE_BLOCKS  # of the last block
 # Of the last two blocks: power of the first two channels, side and mid, their means, purity, power of all channels.
 ACROSS_WIDTH: Final = 8

@@ -20,6 +20,25 @@ def _polarity(pairs: list[tuple[float, float]]) -> list[float]:
     return [lower, 4800 * min(0, opposed + 1 - len(latest)), 4800 * opposed]
 
 
+def _mono(distances: list[float]) -> list[float]:
+    latest = distances[-20:]
+    same = [distance <= 1e-5 for distance in reversed(latest)]  # from the newest back
+    scores = list(itertools.accumulate(3 if one else -2 for one in same))
+    tail = scores.index(max(scores)) + 1 if max(scores) > 0 else 0
+    unlike = next((k for k, one in enumerate(same[1:]) if one), len(same) - 1)
+    close = sorted(latest)[math.ceil(2 * len(latest) / 5) - 1]
+    return [1 - max(close, sum(latest) / len(latest) * 2e-3), -4800.0 * unlike, 4800.0 * tail]
+
+
+def _imbalance(powers: list[tuple[float, float]]) -> list[float]:
+    latest = np.array(powers[-20:])
+    left, right = latest.mean(axis=0)
+    louder, quieter = (0, 1) if left >= right else (1, 0)
+    leaning = int((latest[:, louder] >= 10**0.6 * latest[:, quieter]).sum())
+    apart = abs(_decibels(left) - _decibels(right))
+    return [apart if leaning >= len(latest) / 2 else 0.0, 4800 * min(0, leaning + 1 - len(latest)), 4800 * leaning]
+
+
 def _hum(run: list[_Array]) -> float:
     amplitudes = np.zeros((30, 6), complex)
     for place, row in enumerate(run[-30:]):
@@ -239,6 +258,8 @@ def follow(
     run: list[_Array] = []  # whole blocks since the last hole
     levels: list[tuple[float, float, float]] = []
     pairs: list[tuple[float, float]] = []
+    sides: list[tuple[float, float]] = []
+    distances: list[float] = []
     powers: list[float] = []
     quiet = 0
     sounded = np.zeros(8)
@@ -258,15 +279,18 @@ def follow(
         quiet = 0 if pair else quiet + 1
         neutral = quiet == 20 and not math.isnan(row[17])
         nothing = 0.0 if neutral else nan
-        polarity = [nothing] * 3
+        polarity = [nothing] * 9
         if neutral:
-            pairs = []
+            pairs, sides, distances = [], [], []
         if pair and whole:
             low = row[19] + row[20]
             known = low >= 1e-8 and low >= 1e-3 * (row[17] + row[18])
             pairs.append((correlation, 1 - 2 * row[19] / low if known else correlation))
-            polarity = _polarity(pairs)
-        imbalance = _decibels(louder) - _decibels(quieter) if pair else nothing
+            sides.append((row[0], row[1]))
+            distances.append(1 - correlation)
+            polarity = _polarity(pairs) + _mono(distances) + _imbalance(sides)
+        elif pair:
+            polarity = [nan] * 9
         lost = (1.0 if quieter < 1e-8 else 0.0) if pair else nothing
         further = [c for c in range(2, 8) if weight[c] > 0]
         surround = nan
@@ -281,7 +305,6 @@ def follow(
             row[16] if pair else nan,
             correlation if pair else nothing,
             *polarity,
-            imbalance,
             lost,
             surround,
             _surround_imbalance(row, weight, late),
@@ -295,7 +318,8 @@ def follow(
             if count:
                 rest[9:12] = [click, place - 4812, place - 4788]
             result.append(columns + rest)
-            run, levels, pairs, tone, told = [], [], [], _Tone(), -math.inf
+            run, levels, tone, told = [], [], _Tone(), -math.inf
+            pairs, sides, distances = [], [], []
             continue
         run.append(row)
         levels.append(_bands(row))
@@ -303,6 +327,9 @@ def follow(
         columns += [_hum(run), -12 * 4800, 18 * 4800]
         enough = len(run) >= 30
         quietest = min(float(r[37:47].min()) for r in run[-30:])
+        lower = min(float(r[155]) for r in run[-30:])
+        if quietest < lower <= 10 * quietest:
+            quietest = lower
         columns += [_decibels(quietest) if enough else -120.0, 0.0, (29 if enough else len(run)) * 4800]
         same = count > 0 and abs(row[22] - run[-2][22]) <= 0.01 and abs(level - levels[-2][0]) <= 1
         value, head = tone.follow(row[22], row[21], level, steady=same and level >= -60)

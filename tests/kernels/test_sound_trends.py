@@ -136,6 +136,37 @@ def test_triton_agrees_with_the_reference():
         assert_agree(one, expected(stream))
 
 
+def two_channels():
+    """Two channels that are the same but for a coder, that lean, and that differ, in turn."""
+    rng = np.random.default_rng(11)
+    blocks, hole = 120, 71
+    rows = np.zeros((blocks, FEATURES))
+    part = np.arange(blocks) // 24 % 3
+    distance = np.where(part == 0, 10 ** rng.uniform(-7, -3.5, blocks), 10 ** rng.uniform(-3, 0, blocks))
+    power = 10 ** rng.uniform(-4, -2, blocks)
+    rows[:, 0], rows[:, 1] = power, power * 10 ** (-np.where(part == 1, rng.uniform(0.3, 2.0, blocks), 0.05))
+    rows[:, Feature.SIDE], rows[:, Feature.MID] = power * distance / 2, power * (1 - distance / 2)
+    rows[30:33, :2] = 1e-9  # a pause
+    rows[:, Feature.ENVELOPE :] = 0.02
+    lengths = [4800] * blocks
+    lengths[hole] = 1000
+    return rows, lengths, np.tile([1.0, 1.0] + [0.0] * 6, (blocks, 1)), np.full(blocks, -23.0)
+
+
+def test_channels_that_are_the_same_or_lean_are_so_by_most_of_two_seconds():
+    stream = two_channels()
+    wanted = expected(stream)
+    assert_agree(run([stream], [0])[0], wanted)
+    at = {name: wanted[:, column] for column, name in enumerate(COLUMNS)}
+    assert at["mono"][23] >= 1 - 1e-5 > at["mono"][24]
+    assert at["mono_tail"][23] == 20 * 4800
+    assert at["imbalance"][47] > 8
+    assert at["imbalance"][23] == 0.0
+    short = tuple(part[:75] for part in stream)
+    with interpreted("kernels.sound_trends.gpu") as gpu:
+        assert_agree(run([short], [1], gpu.sound_trends)[0], expected(short))
+
+
 @pytest.mark.slow
 def test_triton_agrees_with_the_reference_on_channels_in_another_order():
     stream = rows_of("swapped")
