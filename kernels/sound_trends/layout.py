@@ -102,8 +102,8 @@ HUM_COHERENCE: Final = 0.6  # share of the power at its frequency that is steady
 HUM_COLUMNS: Final = 2 * len(HUM_FREQUENCIES)
 HISS_BLOCKS: Final = 30
 # Noise that went through a coder has lost what is above 15 kHz, and is known by lower frequencies, where it has at most
-# so much more. Dense music has 12 dB more there at the least.
-HISS_TILT: Final = 10.0  # in power
+# so much more. Most dense music has 12 dB more there; some has 8.
+HISS_TILT: Final = 4.0  # in power
 TONE_ANGLE: Final = 0.01  # cosine: 3 Hz at 1 kHz
 TONE_LEVEL_DB: Final = 1.0
 # Line-up tones are interrupted to tell the channels by, one channel at a time, 250 ms for each (EBU Tech 3304, GLITS).

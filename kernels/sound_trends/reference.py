@@ -328,7 +328,7 @@ def follow(
         enough = len(run) >= 30
         quietest = min(float(r[37:47].min()) for r in run[-30:])
         lower = min(float(r[155]) for r in run[-30:])
-        if quietest < lower <= 10 * quietest:
+        if quietest < lower <= 4 * quietest:
             quietest = lower
         columns += [_decibels(quietest) if enough else -120.0, 0.0, (29 if enough else len(run)) * 4800]
         same = count > 0 and abs(row[22] - run[-2][22]) <= 0.01 and abs(level - levels[-2][0]) <= 1
