@@ -75,8 +75,8 @@ LEVEL_JUMP = Detector(
     make_rule=_level_jump,
     onset=OnsetRule.PASSING,
     samples=("jump_from", "jump_to"),
-    # Sound that is raised until it is too loud or cut off jumps where it is raised and where that ends.
-    dominated_by=("audio.tone", "audio.loudness", "audio.clipping"),
+    # Sound that is raised until it is cut off jumps where it is raised and where that ends.
+    dominated_by=("audio.tone", "audio.clipping"),
 )
 
 DETECTORS = (CLICK, DROPOUT, LEVEL_JUMP)

@@ -191,7 +191,9 @@ def _compare_channels(row, state, whole, out):
     state[_POLARITY + pairs % _POLARITY_BLOCKS] = correlation
     state[_LOW_POLARITY + pairs % _POLARITY_BLOCKS] = 1.0 - 2.0 * row[_F_LOW_SIDE] / low if known else correlation
     newest = pairs % _POLARITY_BLOCKS
-    state[_LEFT + newest], state[_RIGHT + newest], state[_DISTANCE + newest] = left, right, 1.0 - correlation
+    state[_LEFT + newest] = max(left - row[_F_MEAN] * row[_F_MEAN], 0.0)
+    state[_RIGHT + newest] = max(right - row[_F_MEAN + 1] * row[_F_MEAN + 1], 0.0)
+    state[_DISTANCE + newest] = 1.0 - correlation
     state[_PAIRS] = pairs + 1
     held = min(pairs + 1, _POLARITY_BLOCKS)
     all_of_it = low_alone = 0.0

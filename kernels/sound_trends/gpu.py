@@ -183,6 +183,8 @@ def _pair_measures(row, state, whole, scalars, result):
     tl.store(result + _POLARITY_AT + 1, tl.where(joins, lead, nothing))
     tl.store(result + _POLARITY_AT + 2, tl.where(joins, (opposed * _BLOCK).to(tl.float64), nothing))
 
+    mean, other_mean = tl.load(row + _F_MEAN), tl.load(row + _F_MEAN + 1)
+    left, right = tl.maximum(left - mean * mean, 0.0), tl.maximum(right - other_mean * other_mean, 0.0)
     lefts = tl.where(newest, left, tl.load(ring + _LEFT, mask=here, other=0.0))
     rights = tl.where(newest, right, tl.load(ring + _RIGHT, mask=here, other=0.0))
     tl.store(ring + _LEFT, lefts, mask=newest)

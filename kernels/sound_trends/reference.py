@@ -286,7 +286,7 @@ def follow(
             low = row[19] + row[20]
             known = low >= 1e-8 and low >= 1e-3 * (row[17] + row[18])
             pairs.append((correlation, 1 - 2 * row[19] / low if known else correlation))
-            sides.append((row[0], row[1]))
+            sides.append((max(row[0] - row[8] ** 2, 0.0), max(row[1] - row[9] ** 2, 0.0)))
             distances.append(1 - correlation)
             polarity = _polarity(pairs) + _mono(distances) + _imbalance(sides)
         elif pair:

@@ -80,3 +80,10 @@ def test_a_passage_that_is_raised_until_it_is_cut_off_has_no_jumps_of_its_level(
     told = [i.detector for i in incidents(tmp_path, samples, "aac")]
     assert "audio.clipping" in told
     assert "audio.level_jump" not in told
+
+
+def test_an_offset_of_one_channel_of_a_quiet_programme_is_no_imbalance(tmp_path):
+    samples, _ = sound.plant_offset(0.2 * music_like(20.0), START, END, 0.05)
+    told = [i.detector for i in incidents(tmp_path, samples, "aac")]
+    assert "audio.dc" in told
+    assert "audio.imbalance" not in told
