@@ -13,8 +13,8 @@ MOST_FLASHES = 3.0
 # Percent of the luma range. Viewers see a steady 10 Hz modulation of about 0.5 % on a large field (de Lange 1958).
 # Clean clips reach 0.8 % for a third of a second at most (decision 0049).
 FLICKER_PERCENT = 0.8
-# What flash_rate is at least while flashes go on as flicker: FLICKERS and KEPT_FLASH_RATE of kernels/temporal/layout.py,
-# whose package loads torch.
+# What flash_rate is at least while flashes go on as flicker: FLICKERS and KEPT_FLASH_RATE of the temporal kernel, whose
+# package loads torch.
 KEPT_FLASH_RATE = 3.25
 # One hiccup is no incident; three within two seconds are.
 STUTTER_RATE = 1.5
