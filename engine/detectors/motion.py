@@ -6,14 +6,16 @@ from engine.detectors.base import Detector, Parameter, Rule
 from engine.detectors.video import SHORTEST_SECONDS, duration
 from engine.verdicts import Severity
 from kernels.judge.layout import OnsetRule
-from kernels.temporal.layout import FLICKERS, KEPT_FLASH_RATE
 
 # ITU-R BT.1702-3: a sequence of flashes is not to go on at more than three a second. The measure counts transitions in
 # the last second, two to a flash: the seventh makes more than three.
 MOST_FLASHES = 3.0
 # Percent of the luma range. Viewers see a steady 10 Hz modulation of about 0.5 % on a large field (de Lange 1958).
 # Clean clips reach 0.8 % for a third of a second at most (decision 0049).
-FLICKER_PERCENT = FLICKERS
+FLICKER_PERCENT = 0.8
+# What flash_rate is at least while flashes go on as flicker: FLICKERS and KEPT_FLASH_RATE of the temporal kernel, whose
+# package loads torch.
+KEPT_FLASH_RATE = 3.25
 # One hiccup is no incident; three within two seconds are.
 STUTTER_RATE = 1.5
 PARTIAL_FREEZE_SECONDS = 3.0

@@ -7,12 +7,13 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from engine.detectors import DETECTORS, Rule, all_detectors, detector, gather, resolve
+from engine.detectors import DETECTORS, Rule, all_detectors, detector, gather, motion, resolve
 from engine.detectors.base import Detector, Parameter
 from engine.detectors.video import BLACK, FREEZE
 from engine.errors import ConfigError
 from engine.verdicts import Severity
 from kernels.judge.layout import OnsetRule
+from kernels.temporal import layout
 
 MINE = Detector(
     name="video.mine",
@@ -130,6 +131,13 @@ def test_other_packages_bring_detectors():
 def test_declarations_load_no_torch():
     code = "import sys, engine.detectors, engine.incidents; sys.exit('torch' in sys.modules or 'av' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_keeps_flashes_going_on_is_what_the_kernel_says():
+    assert (motion.FLICKER_PERCENT, motion.KEPT_FLASH_RATE) == (layout.FLICKERS, layout.KEPT_FLASH_RATE)
+    flash = detector("video.flash")
+    assert (flash.rule().enter, flash.rule().exit) == (layout.MANY_FLASHES, layout.KEPT_FLASH_RATE)
+    assert flash.rule({"flashes": 1}).exit == 1.5
 
 
 def test_every_detector_says_what_a_viewer_notices():
