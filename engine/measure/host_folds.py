@@ -139,17 +139,17 @@ def fold_texture(view, columns, facts, slots, pts, due, known, limits, state, ai
         columns: gradient, u_mean, v_mean, saturation, u_gradient, v_gradient, out_of_range, out_of_tolerance, combing,
             chroma_loss, combing_since, chroma_loss_since.
         facts: (len(Fact), N) float64.
-        known: (11, S) float64: saturation of the last colourful picture, loss of colour, combing of the last picture
+        known: (13, S) float64: saturation of the last colourful picture, loss of colour, combing of the last picture
             and of the one before it, when they were, what is combed, how many are still to be looked at because of it,
-            and since when; and since when the means of U and of V are grey.
+            and since when; since when the means of U and of V are grey, and those means.
         limits: colourful, empty gradient, lost gradient, lowest and highest chroma, combed, interval then, gain; how
             many pictures are looked at at once, how long they rest then, and the most credit; how far from grey a plane
-            that is lost is at most, and the most that it is dated back.
+            that is lost is at most, how far it went there at once, and the most that it is dated back.
     """
     gradient, u, v, saturation, u_steps, v_steps = columns[:6]
     out_of_range, out_of_tolerance, combing, chroma_loss, since, loss_since = columns[6:]
     colourful, empty, lost, lowest, highest, combed = limits[:6]
-    combed_seconds, gain, most_at_once, rest_seconds, burst, grey, back_seconds = limits[6:]
+    combed_seconds, gain, most_at_once, rest_seconds, burst, grey, to_grey, back_seconds = limits[6:]
     for row in range(slots.shape[0]):
         if not due[row]:
             continue
@@ -174,7 +174,8 @@ def fold_texture(view, columns, facts, slots, pts, due, known, limits, state, ai
             if not abs(own[mean] - 0.5) < grey:  # NaN too
                 known[9 + plane, slot] = np.nan
             elif not at >= known[9 + plane, slot]:  # NaN too
-                known[9 + plane, slot] = at
+                known[9 + plane, slot] = at if abs(own[mean] - known[11 + plane, slot]) >= to_grey else np.nan
+            known[11 + plane, slot] = own[mean]
         if not math.isnan(colour):
             impossible = min(own[u], own[v]) < lowest or max(own[u], own[v]) > highest
             less, more = min(own[u_steps], own[v_steps]), max(own[u_steps], own[v_steps])

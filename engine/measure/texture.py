@@ -37,8 +37,9 @@ LOST_GRADIENT: Final = 0.05 / 256
 LOWEST_CHROMA: Final = 16 / 256
 HIGHEST_CHROMA: Final = 240 / 256
 # A coder takes up to its next key picture to draw a plane flat that has been lost: it has been so since its mean came
-# this close to grey. No onset is dated back further.
+# this close to grey at once, by so much from one look to the next. No onset is dated back further.
 GREY: Final = 0.4 / 256
+TO_GREY: Final = 1.0 / 256
 PLANE_BACK_SECONDS: Final = 2.0
 
 _GRADIENT, _TEXTURE = place("gradient"), places(COLUMNS)
@@ -57,7 +58,7 @@ _COLUMNS: Final = (
 _LIMITS: Final = (
     COLOURFUL, EMPTY_GRADIENT, LOST_GRADIENT, LOWEST_CHROMA, HIGHEST_CHROMA, COMBED, COMBED_INTERVAL_SECONDS,
     TEXTURE_GRADIENT_CHANGE, COMBED_PICTURES, COMBED_REST_SECONDS, float(BURST), GREY,
-    PLANE_BACK_SECONDS,
+    TO_GREY, PLANE_BACK_SECONDS,
 )  # fmt: skip
 # Those that have to last, and what they judge.
 _DETECTORS: Final = ("video.noise", "video.banding", "video.levels", "video.chroma_loss", "video.bars")
@@ -87,11 +88,12 @@ class Texture:
             beside=_COLOUR,
         )
         self._aim = Aim(arithmetic, slots, _DETECTORS, _JUDGED, TEXTURE_INTERVAL_SECONDS, _DATED)
-        known = torch.zeros((11, slots), dtype=torch.float64, device=arithmetic.device)
+        known = torch.zeros((13, slots), dtype=torch.float64, device=arithmetic.device)
         self._known = arithmetic.view(known)
         # Saturation of the last colourful picture; loss of colour, of the last one that says something of it; combing
         # of the last picture, and before it, and when they were; what is combed; how many pictures are still to be
-        # looked at because of it, and since when; since when the means of U and of V are grey.
+        # looked at because of it, and since when; since when the means of U and of V are grey,
+        # and those means.
         self._colour, self._loss, *found = self._known
         self._combed, self._when, (self._enough, self._left, self._closely) = found[:2], found[2:4], found[4:7]
         self._grey = found[7:]
@@ -174,13 +176,15 @@ class Texture:
         self._loss[slots] = xp.where(due, loss, self._loss[slots])
         view[:, _CHROMA_LOSS] = xp.where(due, loss, torch.nan)
         dated = plane_lost & ~impossible & ~empty
-        for mine, steps, other, grey in (
-            (_U_MEAN, _U_GRADIENT, _V_GRADIENT, self._grey[0]),
-            (_V_MEAN, _V_GRADIENT, _U_GRADIENT, self._grey[1]),
+        for mine, steps, other, grey, last in (
+            (_U_MEAN, _U_GRADIENT, _V_GRADIENT, self._grey[0], self._grey[2]),
+            (_V_MEAN, _V_GRADIENT, _U_GRADIENT, self._grey[1], self._grey[3]),
         ):
-            began = grey[slots]
-            began = xp.where(abs(view[:, mine] - 0.5) < GREY, xp.where(pts >= began, began, pts), torch.nan)
-            grey[slots] = xp.where(due, began, grey[slots])
+            mean, began = view[:, mine], grey[slots]
+            at_once = abs(mean - last[slots]) >= TO_GREY  # NaN is not
+            began = xp.where(pts >= began, began, xp.where(at_once, pts, torch.nan))
+            began = xp.where(abs(mean - 0.5) < GREY, began, torch.nan)
+            grey[slots], last[slots] = xp.where(due, began, grey[slots]), xp.where(due, mean, last[slots])
             lost = dated & (view[:, steps] <= view[:, other])
             since = xp.where(lost & (pts >= began), (pts - began).clip(None, PLANE_BACK_SECONDS), 0.0)
             if mine == _U_MEAN:
