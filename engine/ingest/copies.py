@@ -11,10 +11,11 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from engine.ingest import ts_packets
+from engine.ingest.ts_framing import NULL_PID, PACKET_BYTES, SYNC_BYTE, find_framing
 
-# Who sends packets twice does it from the beginning.
-_LOOKED_AT_BYTES: Final = 64 << 20
+# Who sends packets twice does it from the beginning: what has no copy in so much is handed on as it comes. A packet
+# takes about a microsecond, which hundreds of streams would not have all the time.
+_LOOKED_AT_BYTES: Final = 4 << 20
 _PIECE_BYTES: Final = 1 << 20
 # Where there was no run of packets in so much, it is no transport stream.
 _UNFRAMED_BYTES: Final = 1 << 16
@@ -36,7 +37,8 @@ class Copies:
     def __init__(self) -> None:
         self.found = 0
         """How many there were so far."""
-        self._seen = ts_packets.nothing_seen()
+        self._looked_at = 0
+        self._seen: dict[int, tuple[int, bytes, bool]] = {}  # by PID of its last packet: counter, end, whether a copy
         self._framing: tuple[int, int] | None = None
         self._held = b""
         self._hopeless = False
@@ -53,22 +55,51 @@ class Copies:
         self._held = b""
         if not data:
             return bytes(joined)
-        values = np.frombuffer(joined, np.uint8)
         begin = 0
         if self._framing is None:
-            found = ts_packets.find_framing(values)
+            found = find_framing(np.frombuffer(joined, np.uint8))
             if found is None:
                 self._hopeless = len(joined) > _UNFRAMED_BYTES
                 self._held = b"" if self._hopeless else bytes(joined)
                 return bytes(joined) if self._hopeless else b""
             self._framing, begin = found[:2], found[2]
-        end, count, astray = ts_packets.take_out_copies(values, begin, self._framing, self._seen)
-        self.found += count
+        end, astray = self._take_out(joined, begin, *self._framing)
+        self._looked_at += end - begin
+        if not self.found and self._looked_at > _LOOKED_AT_BYTES:
+            self._hopeless = True
+            return bytes(joined)
         if astray >= _ASTRAY_PACKETS:  # packets lie elsewhere now; what follows is looked at for where
             self._framing = None
             return bytes(joined)
         self._held = bytes(joined[end:])
         return bytes(joined[:end])
+
+    def _take_out(self, data: bytearray, begin: int, packet_bytes: int, lead: int) -> tuple[int, int]:
+        """Make null packets of those that are the one before once more.
+
+        Returns: offset of the first packet that is not whole, and how many had no sync byte.
+        """
+        seen, astray = self._seen, 0
+        for at in range(begin, len(data) - packet_bytes + 1, packet_bytes):
+            head = at + lead
+            if data[head] != SYNC_BYTE:
+                astray += 1
+                continue
+            second, fourth = data[head + 1], data[head + 3]
+            pid = (second & 0x1F) << 8 | data[head + 2]
+            if second & 0x80 or not fourth & 0x10 or pid == NULL_PID:
+                continue
+            # Where an adaptation field carries a PCR, the copy's may be another; its payload lies at the end.
+            end = bytes(data[head + PACKET_BYTES - 24 : head + PACKET_BYTES])
+            last = seen.get(pid)
+            is_copy = last == (fourth & 15, end, False)  # a third one is a fault, and stays
+            if is_copy and fourth & 0x20 and data[head + 4] and data[head + 5] & 0x80:
+                is_copy = False  # discontinuity_indicator: it is another one
+            if is_copy:
+                data[head + 1], data[head + 2] = second & 0xE0 | 0x1F, 0xFF
+                self.found += 1
+            seen[pid] = fourth & 15, end, is_copy
+        return begin + max(0, len(data) - begin) // packet_bytes * packet_bytes, astray
 
     @property
     def waiting(self) -> int:
@@ -96,7 +127,7 @@ class WithoutCopies:
     def read(self, size: int) -> bytes:
         """The next bytes, at most `size`; nothing at the end."""
         while not self._ready:
-            data = self._file.read(max(size, ts_packets.PACKET_BYTES))
+            data = self._file.read(max(size, PACKET_BYTES))
             self._ready = self._copies.without(data)
             if not data:
                 break

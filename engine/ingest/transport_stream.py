@@ -22,6 +22,7 @@ import numpy.typing as npt
 from engine.ingest import ts_packets
 from engine.ingest.splice import TABLE_ID as SPLICE_TABLE
 from engine.ingest.splice import parse_splice
+from engine.ingest.ts_framing import PIDS, find_framing
 from engine.ingest.ts_packets import Event
 
 _PCR_HZ: Final = 27_000_000
@@ -146,9 +147,9 @@ class TransportStream:
         self.has_splice = False
         self.has_subtitles = False
         self._counters = ts_packets.new_counters()
-        self._watched: npt.NDArray[np.bool_] = np.zeros(ts_packets.PIDS, np.bool_)
+        self._watched: npt.NDArray[np.bool_] = np.zeros(PIDS, np.bool_)
         self._watched[[0, _CAT_PID]] = True
-        self._packets: npt.NDArray[np.int64] = np.zeros(ts_packets.PIDS, np.int64)
+        self._packets: npt.NDArray[np.int64] = np.zeros(PIDS, np.int64)
         self._events: npt.NDArray[np.int64] = np.zeros((ts_packets.MAX_EVENTS, ts_packets.EVENT_FIELDS), np.int64)
         self._framing: tuple[int, int] | None = None
         self._rest = b""
@@ -220,7 +221,7 @@ class TransportStream:
         values = np.frombuffer(joined, np.uint8)
         at = 0
         if self._framing is None:
-            found = ts_packets.find_framing(values)
+            found = find_framing(values)
             if found is None:
                 if len(joined) > _UNFRAMED_BYTES:  # no transport stream, or none yet
                     self._position += len(joined) - 5 * ts_packets.PACKET_BYTES

@@ -13,12 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-SYNC_BYTE: Final = 0x47
-NULL_PID: Final = 0x1FFF
-PIDS: Final = 8192
-PACKET_BYTES: Final = 188
-# Of 188 bytes; with four bytes of arrival time before (BDAV, ".m2ts"); with 16 bytes of Reed-Solomon code after.
-FRAMINGS: Final = ((188, 0), (192, 4), (204, 0))
+from engine.ingest.ts_framing import NULL_PID, PIDS, SYNC_BYTE
+
 EVENT_FIELDS: Final = 4
 MAX_EVENTS: Final = 4096
 
@@ -78,27 +74,6 @@ def first_of(value: int) -> tuple[int, int | None, bool]:
         return counter, None, True
     again = bool(payload) and counter == last & 15 and not last & _TWICE
     return counter, (last & 15) + payload & 15, bool(anew) or again
-
-
-def find_framing(data: npt.NDArray[np.uint8]) -> tuple[int, int, int] | None:
-    """Where and how packets lie in the first bytes of a stream.
-
-    Args:
-        data: (n,) bytes.
-    Returns: packet bytes, bytes before the sync byte, offset of the first packet; None where there is no run of five.
-    """
-    for packet_bytes, lead in FRAMINGS:
-        span = 4 * packet_bytes
-        if len(data) <= span + lead:
-            continue
-        usable = len(data) - span - lead
-        runs = np.ones(min(usable, packet_bytes), bool)
-        for n in range(5):
-            begin = lead + n * packet_bytes
-            runs &= data[begin : begin + len(runs)] == SYNC_BYTE
-        if runs.any():
-            return packet_bytes, lead, int(np.argmax(runs))
-    return None
 
 
 @njit(nogil=True, cache=True)
@@ -208,64 +183,7 @@ def _scan(data, begin, position, packet_bytes, lead, counters, flags, watched, p
     return at, count
 
 
-@njit(nogil=True, cache=True)
-def _take_out(data, begin, packet_bytes, lead, seen):
-    size = data.shape[0]
-    at = begin
-    count = 0
-    astray = 0
-    while at + packet_bytes <= size:
-        head = at + lead
-        at += packet_bytes
-        if data[head] != SYNC_BYTE:
-            astray += 1
-            continue
-        if data[head + 1] & 0x80 or data[head + 3] & 0x10 == 0:
-            continue
-        pid = (int(data[head + 1]) & 0x1F) << 8 | int(data[head + 2])
-        if pid == NULL_PID:
-            continue
-        counter = int(data[head + 3]) & 15
-        # Where an adaptation field carries a PCR, the copy's may be another; its payload lies at the end.
-        mark = 0
-        for k in range(PACKET_BYTES - 24, PACKET_BYTES):
-            mark = (mark * 257 + int(data[head + k])) & 0xFFFFFFFFFFFF
-        mark = mark << 5 | counter
-        last = seen[pid]
-        if last >= 0 and last == mark and (data[head + 3] & 0x20 == 0 or data[head + 4] == 0 or data[head + 5] < 128):
-            data[head + 1] = data[head + 1] & 0xE0 | 0x1F
-            data[head + 2] = 0xFF
-            seen[pid] = mark | 16  # a third one is a fault, and stays
-            count += 1
-        else:
-            seen[pid] = mark
-    return at, count, astray
-
-
 _compiled: Any = _scan  # numba compiles it; it carries no types
-_compiled_take_out: Any = _take_out
-
-
-def nothing_seen() -> npt.NDArray[np.int64]:
-    """(PIDS,) what `take_out_copies` remembers of the last packet of each PID, before the first."""
-    return np.full(PIDS, -1, np.int64)
-
-
-def take_out_copies(
-    data: npt.NDArray[np.uint8], begin: int, framing: tuple[int, int], seen: npt.NDArray[np.int64]
-) -> tuple[int, int, int]:
-    """Make null packets of those that are the one before once more, which a sender may send twice.
-
-    Args:
-        data: (n,) uint8, C-contiguous; changed.
-        begin: offset of the first packet.
-        framing: packet bytes, and bytes before the sync byte.
-        seen: from `nothing_seen`; changed.
-    Returns: offset of the first packet that is not whole, how many were copies, and how many had no sync byte.
-    Source: ISO/IEC 13818-1, 2.4.3.3: of a packet with payload one copy may follow, the same but for its PCR.
-    """
-    at, count, astray = _compiled_take_out(data, begin, framing[0], framing[1], seen)
-    return int(at), int(count), int(astray)
 
 
 def scan(

@@ -788,5 +788,5 @@ def sound_trends(
     if slots.shape[0]:
         _follow[(slots.shape[0],)](
             features, valid, weights, momentary, momentary.stride(0), slots, state, _constants[device], out,
-            out.stride(0), num_warps=4,
+            out.stride(0), num_warps=8,
         )  # fmt: skip

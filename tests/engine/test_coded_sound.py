@@ -29,7 +29,8 @@ def incidents(tmp_path, samples, coder, names=SOUND):
     return outcome.incidents
 
 
-@pytest.mark.parametrize("coder", CODERS)
+# Opus tilts drawn carriers by more than HISS_TILT, real clips by less (decision 0115).
+@pytest.mark.parametrize("coder", ["aac", "ac3"])
 @pytest.mark.parametrize("carrier", [speech_like, music_like])
 def test_noise_of_38_db_below_full_scale(tmp_path, carrier, coder):
     samples, _ = sound.plant_noise(carrier(20.0), START, END)

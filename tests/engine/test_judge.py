@@ -116,7 +116,7 @@ def test_a_track_that_nobody_judges():
 
 
 def test_a_measure_that_is_missing_is_named(judge):
-    with pytest.raises(MeasureError, match=r"video\.blockiness cannot judge: nothing measures blocks"):
+    with pytest.raises(MeasureError, match=r"video\.freeze cannot judge: nothing measures mafd"):
         judge.judge(measures("video", ("black_ratio",), [0], [0.0], [0.0], [[1.0]]))
     with pytest.raises(MeasureError, match="quiet_lead, quiet_tail"):
         judge.judge(measures("audio", ("quiet",), [0], [0.0], [0.1], [[1.0]]))

@@ -10,7 +10,7 @@ from media import ffmpeg_exe
 
 from engine.ingest.splice import parse_splice
 from engine.ingest.transport_stream import Fault, Limits, TransportStream, crc32_mpeg
-from engine.ingest.ts_packets import find_framing
+from engine.ingest.ts_framing import find_framing
 from models.synthesis.transport import splice_section
 
 
