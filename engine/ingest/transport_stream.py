@@ -22,7 +22,7 @@ import numpy.typing as npt
 from engine.ingest import ts_packets
 from engine.ingest.splice import TABLE_ID as SPLICE_TABLE
 from engine.ingest.splice import parse_splice
-from engine.ingest.ts_framing import PIDS, find_framing
+from engine.ingest.ts_framing import NULL_PID, PACKET_BYTES, PIDS, find_framing
 from engine.ingest.ts_packets import Event
 
 _PCR_HZ: Final = 27_000_000
@@ -224,8 +224,8 @@ class TransportStream:
             found = find_framing(values)
             if found is None:
                 if len(joined) > _UNFRAMED_BYTES:  # no transport stream, or none yet
-                    self._position += len(joined) - 5 * ts_packets.PACKET_BYTES
-                    joined = joined[-5 * ts_packets.PACKET_BYTES :]
+                    self._position += len(joined) - 5 * PACKET_BYTES
+                    joined = joined[-5 * PACKET_BYTES :]
                 self._rest = joined
                 return
             self._framing, at = found[:2], found[2]
@@ -259,7 +259,7 @@ class TransportStream:
             elif kind == Event.WATCHED:
                 assert self._framing is not None
                 head = value + self._framing[1]
-                self._take_packet(position, pid, data[head : head + ts_packets.PACKET_BYTES])
+                self._take_packet(position, pid, data[head : head + PACKET_BYTES])
             elif kind == Event.CONTINUITY:
                 self._broken = True
                 self._sections.pop(pid, None)
@@ -459,7 +459,7 @@ class TransportStream:
         for at in range(8, len(section) - 7, 4):
             program = section[at] << 8 | section[at + 1]
             pid = (section[at + 2] & 0x1F) << 8 | section[at + 3]
-            if program and pid and pid != ts_packets.NULL_PID and len(pids) < _MAX_PROGRAMS:
+            if program and pid and pid != NULL_PID and len(pids) < _MAX_PROGRAMS:
                 pids.add(pid)
         for gone in set(self._tables) - pids - {0}:
             del self._tables[gone]
@@ -502,7 +502,7 @@ class TransportStream:
         if otherwise:
             begins_at = position if self._begins_at is None else self._begins_at
             self.others.append(OtherTracks(position, begins_at, frozenset(otherwise)))
-        if pcr not in (self._pcr_pid, ts_packets.NULL_PID) and len(self._tables) <= 2:
+        if pcr not in (self._pcr_pid, NULL_PID) and len(self._tables) <= 2:
             # Before, it was a guess: the first PID that had any.
             self._pcr_pid, self._pcr = pcr, None
             self._intervals.clear()
