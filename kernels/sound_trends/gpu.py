@@ -758,12 +758,12 @@ def _follow(features, valid, weights, momentary, momentary_stride, slots, states
         total = tl.sum(power, axis=0)
         power_each = total / sounding
         level = _decibels(power_each, scalars)
+        _keep_bands(row, state, count, power_each, sounding, scalars)
+        _level_jump(state, count, level, scalars, result)
         _hum(row, state, count, scalars, result)
         _hiss(row, state, count, scalars, result)
         _tone(row, state, count, level, scalars, result)
         _gaps_and_clicks(row, state, count, total, scalars, result)
-        _keep_bands(row, state, count, power_each, sounding, scalars)
-        _level_jump(state, count, level, scalars, result)
         _minute(state, tl.load(momentary + index * momentary_stride), scalars, result)
         tl.store(state + _COUNT, (count + 1).to(tl.float64))
     else:

@@ -512,6 +512,7 @@ def temporal(
     if count:
         # Columns of wider tables have strides; these are N numbers each.
         _temporal_kernel[(count,)](
-            tiles.contiguous(), mafd.contiguous(), gradient.contiguous(), pts, ranges, slots, state, table, out
-        )
+            tiles.contiguous(), mafd.contiguous(), gradient.contiguous(), pts, ranges, slots, state, table, out,
+            num_warps=8,
+        )  # fmt: skip
     return out
