@@ -13,7 +13,7 @@ from programs import program
 
 pytest.importorskip("ray", reason="avjury[cluster] is not installed")
 
-from benchmarks.cluster_failures import measure_update, run_scenarios, running
+from benchmarks.cluster_failures import run_scenarios, running
 from benchmarks.live.cluster_account import account
 from benchmarks.live.cluster_scenarios import SCENARIOS
 
@@ -61,9 +61,18 @@ def test_nothing_was_lost_doubled_or_kept_twice(bench):
     assert found["black_pictures_due"] > 20
 
 
+def measured_apart(folder, *options):
+    """What the benchmark found in a process of its own: Ray reads its environment once, and keeps one head a session."""
+    command = [sys.executable, "-m", "benchmarks.cluster_failures", *options, "--results", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-4000:]
+    (record,) = folder.glob("*.json")
+    return json.loads(record.read_text())["figures"]
+
+
 def test_a_new_release_takes_the_place_of_the_old_one_without_a_gap(tmp_path):
     program("postgres")
-    found = measure_update(tmp_path)
+    found = measured_apart(tmp_path, "--update")
     assert found["engines_of_the_new_release"] == found["engines"] == 2
     assert found["coordinator_of_the_new_release"]
     assert (found["kept_twice"], found["lost"], found["doubled"], found["problems"]) == (0, 0, 0, [])
@@ -72,12 +81,7 @@ def test_a_new_release_takes_the_place_of_the_old_one_without_a_gap(tmp_path):
 def test_with_token_and_tls_engines_judge_and_strangers_are_refused(tmp_path):
     program("postgres")
     program("openssl")
-    # A process of its own: Ray reads what secures it once.
-    command = [sys.executable, "-m", "benchmarks.cluster_failures", "--secured", "--only", "actor_killed"]
-    done = subprocess.run([*command, "--results", str(tmp_path)], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-4000:]
-    (record,) = tmp_path.glob("*.json")
-    figures = json.loads(record.read_text())["figures"]
+    figures = measured_apart(tmp_path, "--secured", "--only", "actor_killed")
     assert figures["refused_without_token"]
     assert figures["refused_without_certificate"]
     assert figures["seconds_kept"] > 0
