@@ -26,6 +26,7 @@ from engine.ranges import ranges_on
 from engine.reader import AUDIO_QUEUE_BLOCKS, MOST_TOGETHER
 from engine.slots import CAUSES, Slots
 from engine.spec import EngineSettings, StreamSpec
+from engine.startup import keep_what_is_loaded
 
 _log = logging.getLogger(__name__)
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
@@ -34,6 +35,8 @@ IDLE_SECONDS = 0.25
 AWAY_SECONDS = 1.0
 # The shortest hole that stream.timestamps tells of.
 HOLE_SECONDS = 0.5
+# By then every kernel has been used, and so loaded: a tenth of a second of judging.
+PASSES_TO_LOAD = 20
 # What is kept to compare streams by is let go of this often.
 FORGET_SECONDS = 1.0
 
@@ -102,8 +105,12 @@ class Engine(Slots):
 
     def _run(self) -> None:
         try:
+            passes = 0
             while self._streams and not self._stopping:
                 self.step()
+                passes += 1
+                if passes == PASSES_TO_LOAD:
+                    keep_what_is_loaded()
             for stream in self._streams.values():
                 stream.reader.stop()  # all at once, so that they end side by side
             for stream in list(self._streams.values()):

@@ -26,6 +26,8 @@ _PEAK_STEPS: Final = _SMEARED_STEPS + 6
 # A beep that is faded in passes these shares of its peak one after the other at equal distances: then it began where
 # the line through them meets silence. A fade is longer than the first of these and shorter than the second.
 _RAMP_SHARES: Final = np.arange(2, 9) / 10.0
+_RAMP_MIDDLE: Final = float(_RAMP_SHARES.mean())
+_RAMP_SPREAD: Final = (_RAMP_SHARES - _RAMP_MIDDLE) / float(((_RAMP_SHARES - _RAMP_MIDDLE) ** 2).sum())
 _RAMP_SECONDS: Final = (0.0008, 0.03)
 # So far off the line its points may be, as a share of the fade, and in seconds: a wave passes zero on the way.
 _OFF_LINE_SHARE: Final = 0.04
@@ -107,9 +109,11 @@ def onset_in(part: Loudness) -> float:
     sharp = int(np.argmax(part >= _ONSET_SHARE * peak))
     reached = np.maximum.accumulate(part[: sharp + _SMEARED_STEPS * _STEP])
     passed = np.searchsorted(reached, _RAMP_SHARES * peak)
-    slope, foot = np.polyfit(_RAMP_SHARES, passed, 1)
+    # Least squares by hand: numpy's takes as long as all else that is done with a block.
+    slope = float(_RAMP_SPREAD @ passed)
+    foot = float(passed.mean()) - slope * _RAMP_MIDDLE
     off = float(np.sqrt(np.mean((passed - foot - slope * _RAMP_SHARES) ** 2)))
     low, high = (SAMPLE_RATE * seconds for seconds in _RAMP_SECONDS)
     if low <= slope <= high and off <= SAMPLE_RATE * _OFF_LINE_SECONDS + _OFF_LINE_SHARE * slope:
-        return max(0.0, float(foot))
+        return max(0.0, foot)
     return float(sharp)

@@ -29,6 +29,11 @@ def nothing_is_garbage() -> Iterator[None]:
             gc.enable()
 
 
+def keep_what_is_loaded() -> None:
+    """What was loaded meanwhile, as the compiled kernels are when they are first used, is no garbage either."""
+    gc.freeze()
+
+
 def leave(code: int) -> NoReturn:
     """End the process, once all is written and its threads have ended.
 
