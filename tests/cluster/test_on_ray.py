@@ -62,7 +62,7 @@ def test_nothing_was_lost_doubled_or_kept_twice(bench):
 
 
 def measured_apart(folder, *options):
-    """What the benchmark found in a process of its own: Ray keeps one head a session, and reads what it is set to once."""
+    """What the benchmark found in a process of its own: Ray keeps one head a session, and is set up once a process."""
     command = [sys.executable, "-m", "benchmarks.cluster_failures", *options, "--results", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-4000:]
