@@ -5,6 +5,7 @@ Nor is it taken down at its end.
 
 import atexit
 import contextlib
+import functools
 import gc
 import os
 import sys
@@ -29,8 +30,12 @@ def nothing_is_garbage() -> Iterator[None]:
             gc.enable()
 
 
+@functools.cache
 def keep_what_is_loaded() -> None:
-    """What was loaded meanwhile, as the compiled kernels are when they are first used, is no garbage either."""
+    """What was loaded meanwhile, as the compiled kernels are when they are first used, is no garbage either.
+
+    Once in a process: what happens to be garbage at that moment is kept too.
+    """
     gc.freeze()
 
 

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from engine.startup import nothing_is_garbage
+from engine.startup import keep_what_is_loaded, nothing_is_garbage
 
 
 class Ring:
@@ -48,3 +48,15 @@ def test_a_failed_start_leaves_the_collector_as_it_was():
     with pytest.raises(ValueError, match="no such input"), nothing_is_garbage():
         raise ValueError("no such input")
     assert gc.isenabled()
+
+
+def test_what_is_loaded_later_is_kept_once_in_a_process():
+    keep_what_is_loaded.cache_clear()
+    loaded = [Ring() for _ in range(1000)]
+    keep_what_is_loaded()
+    kept = gc.get_freeze_count()
+    assert kept >= len(loaded)
+    later = [Ring() for _ in range(1000)]
+    keep_what_is_loaded()
+    assert gc.get_freeze_count() == kept
+    assert len(later) == len(loaded)
