@@ -127,6 +127,9 @@ TIMESTAMPS = Detector(
         # Viewers see half a second; Opus leaves out up to 0.4 s of silence. Where pictures come at any distance, a gap
         # is also four times the longest of late (engine/ingest/timeline.py).
         duration("jump", 0.5, "smallest gap that is a fault", 0.001),
+        # Heard at once. Senders that are started anew in the middle of a packet are off by less; sound whose coder
+        # leaves silence out is judged by `jump` alone.
+        duration("sound_gap", 0.1, "smallest gap of sound that is a fault", 0.001),
         # ITU-R BT.1359-1: sound 0.09 s early or 0.185 s late is no longer acceptable.
         duration("drift", 0.09, "how far the sound's timestamps may depart from the sound", 0.001),
         duration("hold", 2.0, "faults closer together than this are one incident"),

@@ -50,6 +50,7 @@ class Timeline:
         report: told the media second, what was wrong, and the media second at which it went on.
         jump_seconds: smallest gap that is a fault.
         drift_seconds: by how much the sound's timestamps may depart from the sound that they stamp.
+        sound_gap_seconds: smallest gap of sound that is a fault, where its packets are known to follow each other.
         missing_seconds: of each track, how long it has to stay out, while the other one goes on, to be told as missing.
         on_jump: told the media second of a jump that is reported, beside the report.
         on_back: told of times that go back (media second, track, by how many seconds, in words) in place of the report.
@@ -60,6 +61,7 @@ class Timeline:
         report: Callable[[float, str, float], None],
         jump_seconds: float,
         drift_seconds: float,
+        sound_gap_seconds: float,
         missing_seconds: Mapping[Track, float],
         on_jump: Callable[[float], None] | None = None,
         on_back: Callable[[float, Track, float, str], None] | None = None,
@@ -69,6 +71,7 @@ class Timeline:
         self._on_jump, self._on_back = on_jump, on_back
         self._jump_seconds = jump_seconds
         self._drift_seconds = drift_seconds
+        self._sound_gap_seconds = sound_gap_seconds
         self._tracks: dict[Track, _TrackTimes] = {"video": _TrackTimes(), "audio": _TrackTimes()}
         self.told = 0
         """How many of the clock's jumps were reported."""
@@ -76,7 +79,16 @@ class Timeline:
         self.holes: deque[tuple[Track, float, float]] = deque(maxlen=_MOST_JUMPS)
         """Since when and until when nothing of a track came, the last ones that were told."""
         self.sound_seconds = 0.0
-        """Of one packet of sound, exactly: the container's own duration is rounded. 0 where that is not known."""
+        """Of one packet of sound, exactly: containers round its duration, and MP4's spans what is missing after it. 0
+        where that is not known."""
+        self.sound_follows = False
+        """Each packet of sound follows the one before it: its coder leaves out no silence."""
+
+    @property
+    def sound_until(self) -> float | None:
+        """Up to when sound has come, where its packets follow each other; None where that is not known."""
+        last = self._tracks["audio"].last
+        return last + self.sound_seconds if last is not None and self.sound_follows and self.sound_seconds else None
 
     def begin_anew(self, told: int) -> None:
         """What comes next is compared with nothing before it; nor are so many of the clock's jumps told."""
@@ -176,7 +188,11 @@ class Timeline:
         if times.anchor is None:
             times.anchor, times.since, times.off = at, 0.0, 0.0
         off = at - times.anchor - times.since
-        if abs(off - times.off) > _STEP_SHARE * seconds:
+        step = off - times.off
+        if abs(step) > _STEP_SHARE * seconds:
+            if self.sound_follows and step >= self._sound_gap_seconds and not self._is_missing("audio", at - step, at):
+                self.holes.append(("audio", at - step, at))
+                self._report(at - step, f"{step:.3f} s of sound are left out", at)
             times.anchor, times.since, off = at, 0.0, 0.0
         elif abs(off) > self._drift_seconds:
             self._report(at, f"the sound's clock drifts: {off:+.3f} s in {times.since:.0f} s", at)

@@ -43,6 +43,11 @@ _TRACKS: Final[tuple[Track, ...]] = ("video", "audio")
 # What breaks once at a seam beside each PID's counter: the clock, and the times of each track.
 _CLOCK: Final = -1
 _OVERLAPS: Final = -2
+# Sound that ends where a picture begins to stand; tracks lie a second apart in a stream, and pictures stand for two.
+_BESIDE_SHARE: Final = 0.1
+# Their packets hold the same number of samples each, and none is left out. Opus and the coders of telephones leave
+# silence out (DTX).
+_WITHOUT_GAPS: Final = frozenset(("aac", "mp1", "mp2", "mp3", "ac3", "eac3"))
 _WITHOUT_RATE: Final = frozenset(("matroska,webm",))
 
 
@@ -89,6 +94,7 @@ class TransportWatch:
         self._ended = False
         self._by_video = info.video is not None
         self._codec = info.video.codec if info.video is not None else ""
+        self._audio_codec = info.audio.codec if info.audio is not None else ""
         self._audio_handle: Any = info.audio.handle if info.audio is not None else None
         self._sound: tuple[str, int] | None = None
         self._timeline: Timeline | None = None
@@ -118,9 +124,8 @@ class TransportWatch:
                 missing[track] = given["duration"]
         if given := parameters.get("stream.timestamps"):
             self._timestamps = self._count("timestamp_faults")
-            self._timeline = Timeline(
-                self._timestamps.add, given["jump"], given["drift"], missing, self._jump, self._go_back
-            )
+            limits = given["jump"], given["drift"], given["sound_gap"]
+            self._timeline = Timeline(self._timestamps.add, *limits, missing, self._jump, self._go_back)
         if (given := parameters.get("stream.av_offset")) and info.video is not None and info.audio is not None:
             self._offset = TrackOffset(given["offset"], missing)
         if given := parameters.get("stream.format_change"):
@@ -246,11 +251,13 @@ class TransportWatch:
         """Whether nothing came between two pictures, and that is told: of the timestamps, or of a missing track."""
         if self._timeline is None:
             return False
-        # Holes are of decoding times, which lie some pictures before those of showing.
-        return any(
-            track == "video" and min(after, until) - max(before, since) > (until - since) / 2
-            for track, since, until in self._timeline.holes
-        )
+        # Holes are of decoding times, which lie some pictures before those of showing; where MP4 lets the last picture
+        # stand until the next one, the sound alone tells of a hole in both, by what is left out or still to come.
+        holes = [(since, until) for _, since, until in self._timeline.holes]
+        sound = self._timeline.sound_until
+        if sound is not None and abs(sound - before) < _BESIDE_SHARE * (after - before):
+            holes.append((sound, after))
+        return any(min(after, until) - max(before, since) > (until - since) / 2 for since, until in holes)
 
     def picture(self, surface: Surface) -> None:
         """Look at a decoded picture, in the order of showing."""
@@ -265,6 +272,7 @@ class TransportWatch:
             self._sound = (layout, rate)
             samples = self._audio_handle.codec_context.frame_size if self._audio_handle is not None else 0
             self._timeline.sound_seconds = samples / rate if samples and rate else 0.0
+            self._timeline.sound_follows = self._audio_codec in _WITHOUT_GAPS
 
     def look_on(self, packet: Packet) -> None:
         """Read the bytes up to a packet at once: what came of it is not what it should have been."""

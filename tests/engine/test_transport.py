@@ -1,6 +1,7 @@
 """Transport defects planted at known times come out with their times, and clean streams have none."""
 
 import itertools
+import re
 import socket
 import subprocess
 import threading
@@ -201,7 +202,7 @@ def sound_packets(seconds, step, stamp):
 )
 def test_slow_drift_shows_within_hours_and_rounding_never(stamp, hours):
     told = []
-    timeline = Timeline(lambda at, cause, until: told.append((at, cause)), 1.0, 0.09, {})
+    timeline = Timeline(lambda at, cause, until: told.append((at, cause)), 1.0, 0.09, 0.1, {})
     timeline.sound_seconds = 1024 / 48_000
     for packet in sound_packets(2 * 3600, 1024 / 48_000, stamp):
         timeline.packet(packet, 0.021, ())
@@ -210,7 +211,7 @@ def test_slow_drift_shows_within_hours_and_rounding_never(stamp, hours):
 
 def test_a_step_back_and_timestamps_that_stop():
     told = []
-    timeline = Timeline(lambda at, cause, until: told.append((round(at, 3), cause)), 1.0, 0.09, {})
+    timeline = Timeline(lambda at, cause, until: told.append((round(at, 3), cause)), 1.0, 0.09, 0.1, {})
     times = [0.0, 0.04, 0.08, 0.06, 0.10, 0.14] + [None] * 25
     for at in times:
         timeline.packet(SimpleNamespace(track="video", pts=at, dts=at), 0.04, ())
@@ -230,15 +231,60 @@ def test_pictures_out_of_order_in_a_container_without_decoding_times_do_not_go_b
 
 def test_pictures_that_come_when_something_changes_skip_nothing_from_the_first_on():
     told = []
-    timeline = Timeline(lambda at, cause, until: told.append((round(at, 3), cause)), 0.5, 0.09, {})
+    timeline = Timeline(lambda at, cause, until: told.append((round(at, 3), cause)), 0.5, 0.09, 0.1, {})
     for at in (0.0, 0.733, 1.133, 1.6, 2.067, 2.467, 7.467):
         timeline.packet(SimpleNamespace(track="video", pts=at, dts=at), 0.067, ())
     assert told == [(2.534, "video timestamps skip 4.933 s")]
 
 
+def without(source, path, left_out):
+    """The same packets without those of which (track, media second) is to be left out."""
+    with av.open(str(source)) as whole, av.open(str(path), "w") as rest:
+        streams = {stream.index: rest.add_stream_from_template(stream) for stream in whole.streams}
+        for packet in whole.demux():
+            if packet.dts is not None and not left_out(packet.stream.type, float(packet.dts * packet.time_base)):
+                packet.stream = streams[packet.stream_index]
+                rest.mux(packet)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
+    """Four seconds of moving pictures with a tone."""
+    return encode(folder / "whole.mp4", seconds=4)
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mp4", "mkv"])
+def test_sound_that_is_left_out_is_told_by_every_container(folder, whole, suffix):
+    """MP4 gives the packet before the hole a duration that spans it."""
+    path = without(whole, folder / f"hole.{suffix}", lambda kind, at: kind == "audio" and 2.0 <= at < 2.3)
+    [incident] = incidents(path)
+    assert incident.detector == "stream.timestamps"
+    assert (incident.start, incident.end) == pytest.approx((2.0, 2.3), abs=0.06)
+    assert re.fullmatch(r"0\.(29|30|31)\d s of sound are left out", incident.cause)
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mp4", "mkv"])
+def test_a_hole_in_sound_and_pictures_is_no_freeze(folder, suffix):
+    # Groups of a second; decoding is two pictures ahead.
+    encode(folder / "groups.mp4", "-bf", "2", seconds=8)
+    ahead = {"video": 2 * PICTURE, "audio": 0.0}
+    path = without(folder / "groups.mp4", folder / f"both.{suffix}", lambda kind, at: 2.0 <= at + ahead[kind] < 5.0)
+    [outcome] = check([StreamSpec("clip", str(path))], EngineSettings(device="cpu"))
+    [incident] = [i for i in outcome.incidents if i.start > 1.0]
+    assert incident.detector == "stream.timestamps"
+    assert (incident.start, incident.end) == pytest.approx((2.0, 5.0), abs=0.06)
+
+
+def test_a_coder_that_leaves_silence_out_loses_none(folder):
+    encode(folder / "whole.mkv", "-c:a", "libopus", seconds=4)
+    path = without(folder / "whole.mkv", folder / "opus.mkv", lambda kind, at: kind == "audio" and 2.0 <= at < 2.3)
+    assert incidents(path) == []
+
+
 def test_streams_without_times_lose_none():
     told = []
-    timeline = Timeline(lambda *what: told.append(what), 1.0, 0.09, {})
+    timeline = Timeline(lambda *what: told.append(what), 1.0, 0.09, 0.1, {})
     for _ in range(100):
         timeline.packet(SimpleNamespace(track="video", pts=None, dts=None), 0.04, ())
     assert told == []
