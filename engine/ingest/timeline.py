@@ -54,6 +54,7 @@ class Timeline:
         missing_seconds: of each track, how long it has to stay out, while the other one goes on, to be told as missing.
         on_jump: told the media second of a jump that is reported, beside the report.
         on_back: told of times that go back (media second, track, by how many seconds, in words) in place of the report.
+        on_left_out: told of sound that is left out for less than `jump_seconds`, as `report` is and in its place.
     """
 
     def __init__(
@@ -65,10 +66,11 @@ class Timeline:
         missing_seconds: Mapping[Track, float],
         on_jump: Callable[[float], None] | None = None,
         on_back: Callable[[float, Track, float, str], None] | None = None,
+        on_left_out: Callable[[float, str, float], None] | None = None,
     ) -> None:
         self._missing_seconds = missing_seconds
         self._report = report
-        self._on_jump, self._on_back = on_jump, on_back
+        self._on_jump, self._on_back, self._on_left_out = on_jump, on_back, on_left_out or report
         self._jump_seconds = jump_seconds
         self._drift_seconds = drift_seconds
         self._sound_gap_seconds = sound_gap_seconds
@@ -192,7 +194,8 @@ class Timeline:
         if abs(step) > _STEP_SHARE * seconds:
             if self.sound_follows and step >= self._sound_gap_seconds and not self._is_missing("audio", at - step, at):
                 self.holes.append(("audio", at - step, at))
-                self._report(at - step, f"{step:.3f} s of sound are left out", at)
+                tell = self._on_left_out if step < self._jump_seconds else self._report
+                tell(at - step, f"{step:.3f} s of sound are left out", at)
             times.anchor, times.since, off = at, 0.0, 0.0
         elif abs(off) > self._drift_seconds:
             self._report(at, f"the sound's clock drifts: {off:+.3f} s in {times.since:.0f} s", at)

@@ -6,6 +6,7 @@ measures. A detector that is not enabled costs nothing here.
 
 import math
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final
@@ -45,6 +46,9 @@ _CLOCK: Final = -1
 _OVERLAPS: Final = -2
 # Sound that ends where a picture begins to stand; tracks lie a second apart in a stream, and pictures stand for two.
 _BESIDE_SHARE: Final = 0.1
+# Multiplexers send sound in pieces of up to so much: what was lost of one lies so far from the gap it leaves.
+_PIECE_SECONDS: Final = 0.7
+_MOST_LOSSES: Final = 64
 # Their packets hold the same number of samples each, and none is left out. Opus and the coders of telephones leave
 # silence out (DTX).
 _WITHOUT_GAPS: Final = frozenset(("aac", "mp1", "mp2", "mp3", "ac3", "eac3"))
@@ -76,6 +80,8 @@ class TransportWatch:
         self._raw = raw
         self._occurrences: list[Occurrences] = []
         self._seams = Seams()
+        self._left_out: list[tuple[float, str, float]] = []  # of the sound, not told yet
+        self._losses: deque[float] = deque(maxlen=_MOST_LOSSES)  # media seconds at which packets were lost
         self._timestamps = self._changes = Occurrences("")  # until `_choose`
         self._absences: list[Absence] = []
         self._newest: dict[Track, float] = {}  # decoding time of the newest packet; empty for streams without times
@@ -125,7 +131,9 @@ class TransportWatch:
         if given := parameters.get("stream.timestamps"):
             self._timestamps = self._count("timestamp_faults")
             limits = given["jump"], given["drift"], given["sound_gap"]
-            self._timeline = Timeline(self._timestamps.add, *limits, missing, self._jump, self._go_back)
+            self._timeline = Timeline(
+                self._timestamps.add, *limits, missing, self._jump, self._go_back, self._leave_out
+            )
         if (given := parameters.get("stream.av_offset")) and info.video is not None and info.audio is not None:
             self._offset = TrackOffset(given["offset"], missing)
         if given := parameters.get("stream.format_change"):
@@ -179,12 +187,26 @@ class TransportWatch:
             self._timestamps.add(at, what)
             self._seams.tell(at, other_format=False)
 
+    def _leave_out(self, at: float, what: str, until: float) -> None:
+        self._left_out.append((at, what, until))
+
+    def _tell_left_out(self, end: float, *, last: bool) -> None:
+        """What is left out of the sound up to media second `end`, but where packets were lost: that is told as such."""
+        waiting = []
+        for at, what, until in self._left_out:
+            if not last and until + _PIECE_SECONDS > end:
+                waiting.append((at, what, until))
+            elif not any(at - _PIECE_SECONDS <= lost <= until + _PIECE_SECONDS for lost in self._losses):
+                self._timestamps.add(at, what, until)
+        self._left_out = waiting
+
     def _fault(self, fault: Fault) -> None:
         assert self._continuity is not None
         at, jump = self._time_of(fault.position), fault.clock_jump_seconds
         if jump is not None and self._timeline is not None and self._timeline.told_jump(jump):
             return
         if fault.kind == "continuity":
+            self._losses.append(at)
             self._seams.add(at, fault.pid, fault.text, self._continuity, until=at)
         elif jump is not None:
             self._seams.add(at, _CLOCK, fault.text, self._continuity, until=at)
@@ -369,6 +391,7 @@ class TransportWatch:
     def _rows(self, start: float, end: float, *, last: bool) -> list[Row]:
         rows: list[Row] = []
         self._seams.settle(end, last=last)
+        self._tell_left_out(end, last=last)
         for occurrences in self._occurrences:
             rows += occurrences.rows(start, end, last=last)
         for absence in self._absences:

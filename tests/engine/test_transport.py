@@ -276,6 +276,19 @@ def test_a_hole_in_sound_and_pictures_is_no_freeze(folder, suffix):
     assert (incident.start, incident.end) == pytest.approx((2.0, 5.0), abs=0.06)
 
 
+def test_sound_that_goes_with_a_lost_packet_is_told_as_lost_alone(base, tmp_path):
+    """The packet that begins a piece of sound takes all of it along: a tenth of a second and more."""
+    packets = [base[at : at + 188] for at in range(0, len(base), 188)]
+    begins = [n for n, p in enumerate(packets) if (p[1] & 31) << 8 | p[2] == 257 and p[1] & 0x40]
+    path = tmp_path / "lost.ts"
+    path.write_bytes(b"".join(p for n, p in enumerate(packets) if n != begins[len(begins) // 2]))
+    [incident] = incidents(path)
+    assert incident.detector == "stream.continuity"
+    with av.open(str(path)) as file:
+        times = [float(p.pts * p.time_base) for p in file.demux(audio=0) if p.pts is not None]
+    assert max(b - a for a, b in itertools.pairwise(times)) > 0.1
+
+
 def test_a_coder_that_leaves_silence_out_loses_none(folder):
     encode(folder / "whole.mkv", "-c:a", "libopus", seconds=4)
     path = without(folder / "whole.mkv", folder / "opus.mkv", lambda kind, at: kind == "audio" and 2.0 <= at < 2.3)
