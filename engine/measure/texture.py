@@ -1,5 +1,6 @@
 """Levels, colour, combing, noise, banding and bars; and from the colour, its loss."""
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
@@ -23,6 +24,12 @@ COMBED: Final = 0.002
 COMBED_INTERVAL_SECONDS: Final = 0.2
 COMBED_PICTURES: Final = 5.0
 COMBED_REST_SECONDS: Final = 1.0
+# Neighbours this far apart on average, as a share of full scale, in pictures that change too: clean pictures stay below
+# 0.05 (a city's facades), half a picture of snow has 0.14. Of white noise neighbours are 2/sqrt(pi) standard deviations
+# apart.
+SNOW_GRADIENT: Final = 0.08
+SNOW_CHANGE: Final = 0.04
+NEIGHBOURS_APART: Final = 2 / math.sqrt(math.pi)
 # So much less or more of the colour, and this mean length of (U, V) besides, are looked at at once.
 COLOUR_CHANGE: Final = 0.25
 COLOUR_SLACK: Final = 2 / 256
@@ -43,6 +50,7 @@ TO_GREY: Final = 1.0 / 256
 PLANE_BACK_SECONDS: Final = 2.0
 
 _GRADIENT, _TEXTURE = place("gradient"), places(COLUMNS)
+_LUMA, _NOISE = place("luma_difference"), place("noise")
 _U_MEAN, _V_MEAN, _SATURATION = place("u_mean"), place("v_mean"), place("saturation")
 _U_GRADIENT, _V_GRADIENT = place("u_gradient"), place("v_gradient")
 _COMBING, _CHROMA_LOSS, _SINCE = place("combing"), place("chroma_loss"), place("combing_since")
@@ -116,6 +124,7 @@ class Texture:
         if due is None:
             return
         view[:, _TEXTURE] = self._arithmetic.view(texture(rows.only(due, self._arithmetic)))
+        self._snow(view, due)
         if self._arithmetic.on_host:
             state, aim = self.schedule.state, self._aim.host
             fold_texture(view, _COLUMNS, rows.facts, slots, rows.pts, due, self._known, _LIMITS, state, aim)
@@ -137,6 +146,14 @@ class Texture:
         interval = xp.where(combed & (interval > COMBED_INTERVAL_SECONDS), COMBED_INTERVAL_SECONDS, interval)
         interval = xp.where(at_once, 0.0, interval)
         self.schedule.pace(slots, due, due, interval=interval, gain=TEXTURE_GRADIENT_CHANGE, granted=at_once)
+
+    def _snow(self, view: Any, due: Any) -> None:
+        """Snow over a part of the picture: the quietest blocks, by which noise is measured, lie in the rest of it."""
+        xp, gradient = self._arithmetic.xp, view[:, _GRADIENT]
+        # NaN, where there is no earlier picture, is no snow.
+        snows = due & (gradient >= SNOW_GRADIENT) & (view[:, _LUMA] >= SNOW_CHANGE)
+        codes = 255 / NEIGHBOURS_APART * gradient
+        view[:, _NOISE] = xp.where(snows, xp.maximum(view[:, _NOISE], codes), view[:, _NOISE])
 
     def _comb(self, view: Any, slots: Any, pts: Any, due: Any) -> None:
         """The median of the last three pictures, as only what moves is combed, and not all of the time; and since when:

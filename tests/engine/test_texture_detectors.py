@@ -96,6 +96,30 @@ def test_the_pattern_itself_raises_nothing(tmp_path):
     assert incidents(tmp_path / "clean.mp4") == []
 
 
+def snowed(out, *, moving):
+    """Eight seconds of a moving pattern; from 2 to 6 s 80 of its 192 lines are snow, or a still of snow."""
+    draw, pictures = np.random.default_rng(8), []
+    for index, (luma, u, v) in enumerate(islice(moving_pattern(320, 192), 200)):
+        if 50 <= index < 150:
+            luma = luma.copy()
+            if moving or index == 50:
+                snow = draw.integers(16, 236, (80, 320), np.uint8)
+            luma[40:120] = snow
+        pictures.append((luma, u, v))
+    write_pictures(out, iter(pictures), rate=Fraction(25))
+    return out
+
+
+def test_snow_over_a_part_of_the_picture_is_noise(tmp_path):
+    [found] = incidents(snowed(tmp_path / "snow.mp4", moving=True), ["video.noise"])
+    assert 2.0 - FRAME <= found.start <= 2.0 + TEXTURE_INTERVAL_SECONDS + FRAME
+    assert 6.0 - FRAME <= found.end <= 6.0 + TEXTURE_INTERVAL_SECONDS + FRAME
+
+
+def test_a_still_that_is_as_rough_as_snow_is_none(tmp_path):
+    assert incidents(snowed(tmp_path / "still.mp4", moving=False), ["video.noise"]) == []
+
+
 @pytest.mark.parametrize("source", ["smptebars", "smptehdbars", "pal75bars", "pal100bars"])
 def test_test_bars_of_ffmpeg_are_bars(tmp_path, source):
     out = tmp_path / "bars.mkv"
