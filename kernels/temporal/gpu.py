@@ -73,6 +73,11 @@ _HELD_REPEATS, _HELD_AFTER, _MOST_HELD = (
 _BROKEN_CARD, _UNTOLD_CARD = tl.constexpr(at.BROKEN_CARD), tl.constexpr(at.UNTOLD_CARD_SECONDS)
 _LOW_SHARE, _HIGH_FADES = tl.constexpr(at.LOW_SHARE), tl.constexpr(at.HIGH_FADES)
 _DRIFT, _LAST_LUMA = tl.constexpr(at.DRIFT), tl.constexpr(at.LAST_LUMA)
+_HOLE_TILES, _HOLE_RISE = tl.constexpr(at.HOLE_TILES), tl.constexpr(at.HOLE_RISE)
+_HOLE_BLACK, _HOLE_GREY = tl.constexpr(at.HOLE_BLACK), tl.constexpr(at.HOLE_GREY)
+_HOLE, _HOLE_SECONDS, _HOLE_TOLD = (
+    tl.constexpr(at.HOLE), tl.constexpr(at.HOLE_SECONDS), tl.constexpr(at.HOLE_TOLD_SECONDS),
+)  # fmt: skip
 _REST_LEAST, _REST_MOST = tl.constexpr(at.REST_LEAST), tl.constexpr(at.REST_MOST)
 
 
@@ -389,6 +394,41 @@ def _span(values, inside):
 
 
 @triton.jit
+def _hole(state, tile, inside, valid, fresh, luma, u, v, difference, step, pts):
+    """Share of the tiles that are a hole, once it is told; before the state of motion is brought up to date."""
+    cut_at = _scalar(state, _CUT_AT, fresh, pts)
+    activity = tl.where(fresh, 0.0, tl.load(state + _ACTIVITY + tile, mask=inside, other=0.0))
+    hole = tl.where(fresh, 0.0, tl.load(state + _HOLE + tile, mask=inside, other=0.0))
+    lasted = _scalar(state, _HOLE_SECONDS, fresh, 0.0)
+    grey = (tl.abs(u - 0.5) <= _HOLE_GREY) & (tl.abs(v - 0.5) <= _HOLE_GREY)
+    dead = inside & grey & ((luma <= _HOLE_BLACK) | (tl.abs(luma - 0.5) <= _HOLE_GREY))
+    born = dead & (difference > _JUMP) & (difference >= _HOLE_RISE * activity)
+    rest = inside & (born == 0)
+    many, held = _count(born), _count(hole > 0.0)
+    remains = (hole > 0.0) & dead
+    still = _count(remains)
+    ends = _flag(((many > 0.0) & (lasted < _HOLE_TOLD)) | (still < _HOLE_TILES))
+    goes_on = tl.where(remains & (ends == 0), 1.0, 0.0)
+    row = tile // _TILE_COLUMNS
+    column = tile % _TILE_COLUMNS
+    wide = tl.max(tl.where(born, column, -1), axis=0) - tl.min(tl.where(born, column, _TILES), axis=0) + 1
+    high = tl.max(tl.where(born, row, -1), axis=0) - tl.min(tl.where(born, row, _TILES), axis=0) + 1
+    usual = tl.sum(tl.where(rest, activity, 0.0), axis=0)
+    change = tl.sum(tl.where(rest, difference, 0.0), axis=0)
+    as_before = (change >= _REST_LEAST * usual) & (change <= _REST_MOST * usual)
+    moving = _count(rest & (activity >= _ACTIVE)) >= _MOVING_TILES
+    boxed = (many >= _HOLE_TILES) & (many >= _RECTANGULAR * (wide * high).to(tl.float64))
+    begins = _flag(boxed & moving & as_before & (pts - cut_at > _ACTIVITY_SECONDS))
+    there = _flag(held > 0.0)
+    new = tl.where(there, goes_on, tl.where(begins & born, 1.0, 0.0))
+    lasts = tl.where(there, lasted + step, 0.0)
+    tl.store(state + _HOLE + tile, tl.where(valid, new, hole), mask=inside)
+    tl.store(state + _HOLE_SECONDS, tl.where(valid, lasts, lasted))
+    told = there & (ends == 0) & _flag(lasts >= _HOLE_TOLD) & valid
+    return tl.where(told, still / _TILES, 0.0)
+
+
+@triton.jit
 def _broken_colour(
     state, tile, inside, fresh, coloured, spread, luma, u, v, first_luma, first_u, first_v, redness, step
 ):
@@ -476,6 +516,7 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         motion = tl.sum(difference, axis=0) / _TILES
         valid = (fresh == 0) & _known(motion)
         step = pts - last
+        hole = _hole(state, tile, inside, valid, fresh, code, u_code, v_code, difference, step, pts)
         stutter, stutter_since = _stutter(state, valid, fresh, motion, step, pts)
         tl.store(columns + 3, stutter)
         tl.store(columns + 11, stutter_since)
@@ -485,8 +526,9 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
             spread = tl.maximum(spread, tl.maximum(_span(u_code, inside), _span(v_code, inside)))
         spread += tl.load(gradients + n)
         tl.store(columns + 5, spread)
-        tl.store(columns + 7, _broken_colour(state, tile, inside, fresh, coloured, spread, code, u_code, v_code,
-                                             first, first_u, tl.load(rows + 3 * _TILES), redness, step))  # fmt: skip
+        broken = _broken_colour(state, tile, inside, fresh, coloured, spread, code, u_code, v_code,
+                                first, first_u, tl.load(rows + 3 * _TILES), redness, step)  # fmt: skip
+        tl.store(columns + 7, tl.maximum(broken, hole))
         mafd = tl.load(mafds + n)
         last_mafd = _scalar(state, _LAST_MAFD, fresh, float("nan"))
         comparable = _known(mafd) & _known(last_mafd)

@@ -13,7 +13,8 @@ COLUMNS: Final = (
     "stuck_share",  # share of the tiles that stopped together while the others go on
     "colour_spread",  # largest difference of luma, U or V between tiles, plus the gradient: 0 for one colour
     "scene_score",  # FFmpeg's scdet, 0 to 100
-    "broken_colour",  # share of the tiles with a colour that no picture has; 1 where one colour has interrupted a scene
+    # Share of the tiles with a colour that no picture has, or of a hole; 1 where one colour has interrupted a scene.
+    "broken_colour",
     "colour",  # mean length of (U, V) of the tiles, of full scale: what shows at once that colour is gone
     # Seconds since what is bad began, or since it was over: see op.py.
     "flash_since",
@@ -132,6 +133,15 @@ NEUTRAL: Final = 6.0 / 256
 DARK: Final = 40.0 / 256
 BRIGHT: Final = 200.0 / 256
 
+# A hole: tiles that become black or the grey of a decoder without data at once, in a rectangle of at least so many,
+# while the rest goes on as before, and stay so. Each changes by JUMP and so many times what it did; neither luma's
+# limits nor chroma leave room for dark things. It is told after a while in which it has not grown: a wipe does.
+HOLE_TILES: Final = 3
+HOLE_RISE: Final = 2.0
+HOLE_BLACK: Final = 19.0 / 256
+HOLE_GREY: Final = 2.0 / 256
+HOLE_TOLD_SECONDS: Final = 0.5 - 1e-3
+
 
 class Scalar(IntEnum):
     """Single numbers of a slot's state."""
@@ -191,4 +201,6 @@ FLASHES: Final = FLASHES_AT + FLASHES_SIZE
 LEVEL_OFFSET: Final = FLASHES + 1  # added to the levels, so that cuts leave no step
 BROKEN_CARD: Final = LEVEL_OFFSET + 1  # 1: the pictures of CARD_SECONDS have chroma that no picture has
 FLASHES_KEPT: Final = BROKEN_CARD + 1  # 1: a sequence of flashes goes on; 2: flicker alone has kept it
-STATE_SIZE: Final = FLASHES_KEPT + 1
+HOLE: Final = FLASHES_KEPT + 1  # of each tile 1: it belongs to a hole
+HOLE_SECONDS: Final = HOLE + TILES  # since it is there
+STATE_SIZE: Final = HOLE_SECONDS + 1
