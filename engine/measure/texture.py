@@ -24,9 +24,9 @@ COMBED: Final = 0.002
 COMBED_INTERVAL_SECONDS: Final = 0.2
 COMBED_PICTURES: Final = 5.0
 COMBED_REST_SECONDS: Final = 1.0
-# Rows of a building that are two apart are combed as they are; what two fields do goes with motion, and so one of the two
-# orders of fields fits the earlier picture better. Per combed block it does so by these codes, and by this ratio at
-# least (decision 0065); and what it says of a picture holds for those around it, as pictures repeat and scenes rest.
+# Rows of a building that are two apart are combed as they are. What two fields do goes with motion, so that one of the
+# orders of fields fits the earlier picture better: per combed block by these codes, and by this ratio at least
+# (decision 0065); and what it says of a picture holds for those around it, as pictures repeat and scenes rest.
 VOUCHED_CODES: Final = 16.0
 VOUCHED_RATIO: Final = 1.02
 VOUCHED_SECONDS: Final = 3.0

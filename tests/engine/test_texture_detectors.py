@@ -6,7 +6,7 @@ measuring interval after the defect, and ends at most one interval and the clear
 
 import subprocess
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -141,7 +141,7 @@ def test_floors_two_rows_apart_that_are_panned_over_are_not_combed(tmp_path):
     views = [wide[:, 3 * n : 3 * n + 320].astype(np.uint8) for n in range(100)]
     woven = [
         views[0],
-        *(np.where(np.arange(192)[:, None] % 2, old, new) for old, new in zip(views, views[1:], strict=False)),
+        *(np.where(np.arange(192)[:, None] % 2, old, new) for old, new in pairwise(views)),
     ]
     found = {}
     for name, shown in (("panned", views), ("woven", woven)):
