@@ -54,6 +54,10 @@ _SAME_SCENE, _NEUTRAL, _DARK, _BRIGHT, _BEFORE_CARD = at.SAME_SCENE, at.NEUTRAL,
 _FIRST_REPEATS = at.FIRST_REPEATS
 _LOW_SHARE, _HIGH_FADES = at.LOW_SHARE, at.HIGH_FADES
 _HOLE_TILES, _HOLE_RISE, _HOLE_BLACK, _HOLE_GREY = at.HOLE_TILES, at.HOLE_RISE, at.HOLE_BLACK, at.HOLE_GREY
+_LAST_U, _LAST_V, _SWAPPED, _SWAPPED_AT = at.LAST_U, at.LAST_V, at.SWAPPED, at.SWAPPED_AT
+_SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = at.SWAP_LEAST, at.SWAP_SHARE, at.SWAP_LUMA
+_SWAP_NOISE, _SWAP_MOTION, _MOTION_BEFORE = at.SWAP_NOISE, at.SWAP_MOTION, at.SWAP_MOTION_BEFORE
+_SWAP_TOLD, _SWAP_OWN = at.SWAP_TOLD_SECONDS, at.SWAP_OWN_SECONDS
 _HOLE, _HOLE_SECONDS, _HOLE_TOLD = at.HOLE, at.HOLE_SECONDS, at.HOLE_TOLD_SECONDS
 _MOVING_TILES, _RECTANGULAR, _LONGEST_GAP = at.MOVING_TILES, at.RECTANGULAR, at.LONGEST_GAP_SECONDS
 
@@ -407,6 +411,25 @@ def _hole(tiles, state, step, pts):
 
 
 @compiled
+def _swap(tiles, state, fresh, coloured, apart, motion, pts):
+    """1 while U and V have changed places, once it is told; `apart` is how much the tiles' means have changed."""
+    own, other = 0.0, 0.0
+    for tile in range(TILES):
+        u, v = tiles[2, tile], tiles[3, tile]
+        was_u, was_v = state[_LAST_U + tile], state[_LAST_V + tile]
+        own += abs(u - was_u) + abs(v - was_v)
+        other += abs(u - was_v) + abs(v - was_u)
+        state[_LAST_U + tile], state[_LAST_V + tile] = u, v
+    same = apart <= TILES * _SWAP_LUMA or motion <= _SWAP_MOTION * state[_MOTION_BEFORE]
+    state[_MOTION_BEFORE] = motion
+    swaps = own >= TILES * _SWAP_LEAST and other <= _SWAP_SHARE * (own - TILES * _SWAP_NOISE) and same
+    if coloured and not fresh and swaps:
+        state[_SWAPPED], state[_SWAPPED_AT] = 1.0 - state[_SWAPPED], pts
+    ago = pts - state[_SWAPPED_AT]
+    return 1.0 if state[_SWAPPED] > 0.0 and ago >= _SWAP_TOLD and ago <= _SWAP_OWN else 0.0
+
+
+@compiled
 def _broken_colour(tiles, state, spread, step, coloured, redness):
     luma = tiles[0, 0]
     neutral = not coloured or (abs(tiles[2, 0] - 0.5) < _NEUTRAL and abs(tiles[3, 0] - 0.5) < _NEUTRAL)
@@ -515,7 +538,7 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
     out[5] = spread + gradient
     out[8] = colour_sum / TILES
     broken = _broken_colour(tiles, state, out[5], 0.0 if fresh else pts - last, coloured, redness)
-    out[7] = max(broken, hole)
+    out[7] = max(broken, hole, _swap(tiles, state, fresh, coloured, apart, motion_sum / TILES, pts))
     if not np.isnan(mafd):
         if not np.isnan(state[_LAST_MAFD]):
             out[6] = min(100.0 * mafd, 100.0 * abs(mafd - state[_LAST_MAFD]))

@@ -75,6 +75,14 @@ _LOW_SHARE, _HIGH_FADES = tl.constexpr(at.LOW_SHARE), tl.constexpr(at.HIGH_FADES
 _DRIFT, _LAST_LUMA = tl.constexpr(at.DRIFT), tl.constexpr(at.LAST_LUMA)
 _HOLE_TILES, _HOLE_RISE = tl.constexpr(at.HOLE_TILES), tl.constexpr(at.HOLE_RISE)
 _HOLE_BLACK, _HOLE_GREY = tl.constexpr(at.HOLE_BLACK), tl.constexpr(at.HOLE_GREY)
+_LAST_U, _LAST_V = tl.constexpr(at.LAST_U), tl.constexpr(at.LAST_V)
+_SWAPPED, _SWAPPED_AT = tl.constexpr(at.SWAPPED), tl.constexpr(at.SWAPPED_AT)
+_SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = (
+    tl.constexpr(at.SWAP_LEAST), tl.constexpr(at.SWAP_SHARE), tl.constexpr(at.SWAP_LUMA),
+)  # fmt: skip
+_SWAP_NOISE, _SWAP_MOTION = tl.constexpr(at.SWAP_NOISE), tl.constexpr(at.SWAP_MOTION)
+_MOTION_BEFORE = tl.constexpr(at.SWAP_MOTION_BEFORE)
+_SWAP_TOLD, _SWAP_OWN = tl.constexpr(at.SWAP_TOLD_SECONDS), tl.constexpr(at.SWAP_OWN_SECONDS)
 _HOLE, _HOLE_SECONDS, _HOLE_TOLD = (
     tl.constexpr(at.HOLE), tl.constexpr(at.HOLE_SECONDS), tl.constexpr(at.HOLE_TOLD_SECONDS),
 )  # fmt: skip
@@ -429,6 +437,28 @@ def _hole(state, tile, inside, valid, fresh, luma, u, v, difference, step, pts):
 
 
 @triton.jit
+def _swap(state, tile, inside, fresh, coloured, apart, motion, u, v, pts):
+    """1 while U and V have changed places, once it is told; `apart` is how much the tiles' means have changed."""
+    was_u = tl.load(state + _LAST_U + tile, mask=inside, other=0.0)
+    was_v = tl.load(state + _LAST_V + tile, mask=inside, other=0.0)
+    own = tl.sum(tl.where(inside, tl.abs(u - was_u) + tl.abs(v - was_v), 0.0), axis=0)
+    other = tl.sum(tl.where(inside, tl.abs(u - was_v) + tl.abs(v - was_u), 0.0), axis=0)
+    same = (apart <= _TILES * _SWAP_LUMA) | (motion <= _SWAP_MOTION * tl.load(state + _MOTION_BEFORE))
+    tl.store(state + _MOTION_BEFORE, motion)
+    swaps = (own >= _TILES * _SWAP_LEAST) & (other <= _SWAP_SHARE * (own - _TILES * _SWAP_NOISE)) & same
+    swaps = _flag(coloured & (fresh == 0) & swaps)
+    before = _scalar(state, _SWAPPED, fresh, 0.0)
+    swapped = tl.where(swaps, 1.0 - before, before)
+    since = tl.where(swaps, pts, _scalar(state, _SWAPPED_AT, fresh, 0.0))
+    tl.store(state + _LAST_U + tile, u, mask=inside)
+    tl.store(state + _LAST_V + tile, v, mask=inside)
+    tl.store(state + _SWAPPED, swapped)
+    tl.store(state + _SWAPPED_AT, since)
+    told = (swapped > 0.0) & (pts - since >= _SWAP_TOLD) & (pts - since <= _SWAP_OWN)
+    return tl.where(told, 1.0, 0.0)
+
+
+@triton.jit
 def _broken_colour(
     state, tile, inside, fresh, coloured, spread, luma, u, v, first_luma, first_u, first_v, redness, step
 ):
@@ -491,7 +521,8 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         level = tl.sum(tl.where(inside, luma, 0.0), axis=0) / _TILES
         levels = _scalar(state, _LEVELS, fresh, 0.0).to(tl.int32)
         change = tl.where(inside, code - tl.load(state + _LAST_LUMA + tile, mask=inside, other=0.0), 0.0)
-        mixed = tl.abs(tl.sum(change, axis=0)) <= _ONE_WAY * tl.sum(tl.abs(change), axis=0)
+        apart = tl.sum(tl.abs(change), axis=0)
+        mixed = tl.abs(tl.sum(change, axis=0)) <= _ONE_WAY * apart
         cut = _count(inside & (difference > _CUT_DIFFERENCE)) >= _CUT_TILES
         cut = cut & (tl.sum(difference, axis=0) / _TILES >= _LEVEL_CUT_RISE * tl.load(state + _MOTION)) & (levels > 0)
         before = tl.load(state + _LEVELS_AT + (levels + _LEVELS_SIZE - 1) % _LEVELS_SIZE)
@@ -528,7 +559,8 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         tl.store(columns + 5, spread)
         broken = _broken_colour(state, tile, inside, fresh, coloured, spread, code, u_code, v_code,
                                 first, first_u, tl.load(rows + 3 * _TILES), redness, step)  # fmt: skip
-        tl.store(columns + 7, tl.maximum(broken, hole))
+        swapped = _swap(state, tile, inside, fresh, coloured, apart, motion, u_code, v_code, pts)
+        tl.store(columns + 7, tl.maximum(tl.maximum(broken, hole), swapped))
         mafd = tl.load(mafds + n)
         last_mafd = _scalar(state, _LAST_MAFD, fresh, float("nan"))
         comparable = _known(mafd) & _known(last_mafd)

@@ -105,6 +105,10 @@ def random_film(seed, seconds=4.0):
     film.times = film.times + np.cumsum(late) / RATE
     if rng.random() < 0.3:
         film.times[n // 2 :] += 5.0
+    if rng.random() < 0.5:  # planes that change places, of colours that are not even
+        film.tiles[:, 2:] += rng.choice([0.0, 0.02, 0.1], 2)[None, :, None] + 0.01 * rng.standard_normal((1, 2, TILES))
+        for at in rng.integers(1, n, 3):
+            film.tiles[at:, 2:] = film.tiles[at:, 3:1:-1].copy()
     if rng.random() < 0.5:  # a hole, that may grow or close
         top, left, at = int(rng.integers(0, 6)), int(rng.integers(0, 10)), int(rng.integers(n // 2, n))
         dig(film, at, n, slice(top, top + 2), slice(left, left + 4), float(rng.choice([0.06, 0.5])))
@@ -171,6 +175,35 @@ def test_what_is_no_hole(what):
         film.tiles[50, 1, film.tiles[50, 0] == black] = 0.02
         film.tiles[50, 1] = np.minimum(film.tiles[50, 1], 0.019)
     assert set(run(film)["broken_colour"]) == {0.0}
+
+
+def tinted(film, start, end, u, v):
+    film.tiles[start:end, 2], film.tiles[start:end, 3] = u / 256, v / 256
+
+
+def test_u_and_v_that_change_places_are_broken_until_they_change_back():
+    film = Film(6)
+    tinted(film, 0, 150, 118, 140)
+    tinted(film, 50, 100, 140, 118)
+    film.tiles[70:, 0] += 0.1  # another scene says nothing of it
+    found = run(film)["broken_colour"]
+    assert set(found[:55]) == {0.0}
+    assert set(found[55:100]) == {1.0}  # a fifth of a second later
+    assert set(found[100:]) == {0.0}
+
+
+@pytest.mark.parametrize("what", ["other", "pale", "grey", "dark", "short", "kept"])
+def test_colours_that_have_not_changed_places(what):
+    film = Film(66 if what == "kept" else 5)
+    n = len(film.times)
+    tinted(film, 0, n, *((127.6, 128.4) if what == "pale" else (100, 180)))
+    after = {"other": (150, 118), "pale": (128.4, 127.6), "grey": (128, 128)}.get(what, (180, 100))
+    tinted(film, 50, 54 if what == "short" else n, *after)
+    if what == "dark":  # red light that turns blue
+        film.tiles[50:, 0] -= 0.1
+        film.tiles[50, 1] = 0.1
+    found = run(film)["broken_colour"]
+    assert set(found[62 * RATE + 1 :] if what == "kept" else found) == {0.0}
 
 
 def test_slots_do_not_touch_each_other():
