@@ -53,6 +53,12 @@ _LEAST_CHROMA, _UNIFORM_SPREAD, _SHORTEST_CARD = at.LEAST_CHROMA, at.UNIFORM_SPR
 _SAME_SCENE, _NEUTRAL, _DARK, _BRIGHT, _BEFORE_CARD = at.SAME_SCENE, at.NEUTRAL, at.DARK, at.BRIGHT, at.BEFORE_CARD
 _FIRST_REPEATS = at.FIRST_REPEATS
 _LOW_SHARE, _HIGH_FADES = at.LOW_SHARE, at.HIGH_FADES
+_HOLE_TILES, _HOLE_RISE, _HOLE_BLACK, _HOLE_GREY = at.HOLE_TILES, at.HOLE_RISE, at.HOLE_BLACK, at.HOLE_GREY
+_LAST_U, _LAST_V, _SWAPPED, _SWAPPED_AT = at.LAST_U, at.LAST_V, at.SWAPPED, at.SWAPPED_AT
+_SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = at.SWAP_LEAST, at.SWAP_SHARE, at.SWAP_LUMA
+_SWAP_NOISE, _SWAP_MOTION, _MOTION_BEFORE = at.SWAP_NOISE, at.SWAP_MOTION, at.SWAP_MOTION_BEFORE
+_SWAP_TOLD, _SWAP_OWN = at.SWAP_TOLD_SECONDS, at.SWAP_OWN_SECONDS
+_HOLE, _HOLE_SECONDS, _HOLE_TOLD = at.HOLE, at.HOLE_SECONDS, at.HOLE_TOLD_SECONDS
 _MOVING_TILES, _RECTANGULAR, _LONGEST_GAP = at.MOVING_TILES, at.RECTANGULAR, at.LONGEST_GAP_SECONDS
 
 
@@ -358,6 +364,72 @@ def _stuck(state, luma, difference, motion, step, pts):
 
 
 @compiled
+def _is_dead(luma, u, v):
+    """Whether a tile has the colour of a hole; NaN of a picture without chroma is none."""
+    grey = abs(u - 0.5) <= _HOLE_GREY and abs(v - 0.5) <= _HOLE_GREY
+    return grey and (luma <= _HOLE_BLACK or abs(luma - 0.5) <= _HOLE_GREY)
+
+
+@compiled
+def _hole(tiles, state, step, pts):
+    """Share of the tiles that are a hole, once it is told; before the state of motion is brought up to date."""
+    born, held, still, moving, usual, change = 0, 0, 0, 0, 0.0, 0.0
+    left, right, top, bottom = TILES, -1, TILES, -1
+    for tile in range(TILES):
+        activity, difference = state[_ACTIVITY + tile], tiles[1, tile]
+        dead = _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile])
+        held += state[_HOLE + tile] > 0.0
+        still += state[_HOLE + tile] > 0.0 and dead
+        if dead and difference > _JUMP and difference >= _HOLE_RISE * activity:
+            born += 1
+            left, right = min(left, tile % TILE_COLUMNS), max(right, tile % TILE_COLUMNS)
+            top, bottom = min(top, tile // TILE_COLUMNS), max(bottom, tile // TILE_COLUMNS)
+        else:
+            moving += activity >= _ACTIVE
+            usual += activity
+            change += difference
+    if held > 0:
+        ends = (born > 0 and state[_HOLE_SECONDS] < _HOLE_TOLD) or still < _HOLE_TILES
+        state[_HOLE_SECONDS] += step
+        if still < held or ends:
+            for tile in range(TILES):
+                if ends or not _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile]):
+                    state[_HOLE + tile] = 0.0
+        told = not ends and state[_HOLE_SECONDS] >= _HOLE_TOLD
+        return still / TILES if told else 0.0
+    if born < _HOLE_TILES or not pts - state[_CUT_AT] > _ACTIVITY_SECONDS or moving < _MOVING_TILES:
+        return 0.0
+    around = (bottom - top + 1) * (right - left + 1)
+    if born >= _RECTANGULAR * around and _REST_LEAST * usual <= change <= _REST_MOST * usual:
+        state[_HOLE_SECONDS] = 0.0
+        for tile in range(TILES):
+            difference = tiles[1, tile]
+            rises = difference > _JUMP and difference >= _HOLE_RISE * state[_ACTIVITY + tile]
+            dead = _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile])
+            state[_HOLE + tile] = 1.0 if rises and dead else 0.0
+    return 0.0
+
+
+@compiled
+def _swap(tiles, state, fresh, coloured, apart, motion, pts):
+    """1 while U and V have changed places, once it is told; `apart` is how much the tiles' means have changed."""
+    own, other = 0.0, 0.0
+    for tile in range(TILES):
+        u, v = tiles[2, tile], tiles[3, tile]
+        was_u, was_v = state[_LAST_U + tile], state[_LAST_V + tile]
+        own += abs(u - was_u) + abs(v - was_v)
+        other += abs(u - was_v) + abs(v - was_u)
+        state[_LAST_U + tile], state[_LAST_V + tile] = u, v
+    same = apart <= TILES * _SWAP_LUMA or motion <= _SWAP_MOTION * state[_MOTION_BEFORE]
+    state[_MOTION_BEFORE] = motion
+    swaps = own >= TILES * _SWAP_LEAST and other <= _SWAP_SHARE * (own - TILES * _SWAP_NOISE) and same
+    if coloured and not fresh and swaps:
+        state[_SWAPPED], state[_SWAPPED_AT] = 1.0 - state[_SWAPPED], pts
+    ago = pts - state[_SWAPPED_AT]
+    return 1.0 if state[_SWAPPED] > 0.0 and ago >= _SWAP_TOLD and ago <= _SWAP_OWN else 0.0
+
+
+@compiled
 def _broken_colour(tiles, state, spread, step, coloured, redness):
     luma = tiles[0, 0]
     neutral = not coloured or (abs(tiles[2, 0] - 0.5) < _NEUTRAL and abs(tiles[3, 0] - 0.5) < _NEUTRAL)
@@ -455,8 +527,9 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
         state[_FLASHES_KEPT], out[0] = 2.0, _KEPT_RATE
     elif before == 2.0:
         out[9] = 0.0 if flickers else min(out[9], out[10])
-    out[3], out[4], out[6], out[11] = 0.0, 0.0, 0.0, 0.0
+    out[3], out[4], out[6], out[11], hole = 0.0, 0.0, 0.0, 0.0, 0.0
     if not fresh and not np.isnan(motion_sum):
+        hole = _hole(tiles, state, pts - last, pts)
         out[3], out[11] = _stutter(state, motion_sum / TILES, pts)
         out[4] = _stuck(state, tiles[0], tiles[1], motion_sum / TILES, pts - last, pts)
     spread = high[0] - low[0]
@@ -464,7 +537,8 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
         spread = max(spread, high[1] - low[1], high[2] - low[2])
     out[5] = spread + gradient
     out[8] = colour_sum / TILES
-    out[7] = _broken_colour(tiles, state, out[5], 0.0 if fresh else pts - last, coloured, redness)
+    broken = _broken_colour(tiles, state, out[5], 0.0 if fresh else pts - last, coloured, redness)
+    out[7] = max(broken, hole, _swap(tiles, state, fresh, coloured, apart, motion_sum / TILES, pts))
     if not np.isnan(mafd):
         if not np.isnan(state[_LAST_MAFD]):
             out[6] = min(100.0 * mafd, 100.0 * abs(mafd - state[_LAST_MAFD]))

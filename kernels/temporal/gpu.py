@@ -73,6 +73,19 @@ _HELD_REPEATS, _HELD_AFTER, _MOST_HELD = (
 _BROKEN_CARD, _UNTOLD_CARD = tl.constexpr(at.BROKEN_CARD), tl.constexpr(at.UNTOLD_CARD_SECONDS)
 _LOW_SHARE, _HIGH_FADES = tl.constexpr(at.LOW_SHARE), tl.constexpr(at.HIGH_FADES)
 _DRIFT, _LAST_LUMA = tl.constexpr(at.DRIFT), tl.constexpr(at.LAST_LUMA)
+_HOLE_TILES, _HOLE_RISE = tl.constexpr(at.HOLE_TILES), tl.constexpr(at.HOLE_RISE)
+_HOLE_BLACK, _HOLE_GREY = tl.constexpr(at.HOLE_BLACK), tl.constexpr(at.HOLE_GREY)
+_LAST_U, _LAST_V = tl.constexpr(at.LAST_U), tl.constexpr(at.LAST_V)
+_SWAPPED, _SWAPPED_AT = tl.constexpr(at.SWAPPED), tl.constexpr(at.SWAPPED_AT)
+_SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = (
+    tl.constexpr(at.SWAP_LEAST), tl.constexpr(at.SWAP_SHARE), tl.constexpr(at.SWAP_LUMA),
+)  # fmt: skip
+_SWAP_NOISE, _SWAP_MOTION = tl.constexpr(at.SWAP_NOISE), tl.constexpr(at.SWAP_MOTION)
+_MOTION_BEFORE = tl.constexpr(at.SWAP_MOTION_BEFORE)
+_SWAP_TOLD, _SWAP_OWN = tl.constexpr(at.SWAP_TOLD_SECONDS), tl.constexpr(at.SWAP_OWN_SECONDS)
+_HOLE, _HOLE_SECONDS, _HOLE_TOLD = (
+    tl.constexpr(at.HOLE), tl.constexpr(at.HOLE_SECONDS), tl.constexpr(at.HOLE_TOLD_SECONDS),
+)  # fmt: skip
 _REST_LEAST, _REST_MOST = tl.constexpr(at.REST_LEAST), tl.constexpr(at.REST_MOST)
 
 
@@ -389,6 +402,63 @@ def _span(values, inside):
 
 
 @triton.jit
+def _hole(state, tile, inside, valid, fresh, luma, u, v, difference, step, pts):
+    """Share of the tiles that are a hole, once it is told; before the state of motion is brought up to date."""
+    cut_at = _scalar(state, _CUT_AT, fresh, pts)
+    activity = tl.where(fresh, 0.0, tl.load(state + _ACTIVITY + tile, mask=inside, other=0.0))
+    hole = tl.where(fresh, 0.0, tl.load(state + _HOLE + tile, mask=inside, other=0.0))
+    lasted = _scalar(state, _HOLE_SECONDS, fresh, 0.0)
+    grey = (tl.abs(u - 0.5) <= _HOLE_GREY) & (tl.abs(v - 0.5) <= _HOLE_GREY)
+    dead = inside & grey & ((luma <= _HOLE_BLACK) | (tl.abs(luma - 0.5) <= _HOLE_GREY))
+    born = dead & (difference > _JUMP) & (difference >= _HOLE_RISE * activity)
+    rest = inside & (born == 0)
+    many, held = _count(born), _count(hole > 0.0)
+    remains = (hole > 0.0) & dead
+    still = _count(remains)
+    ends = _flag(((many > 0.0) & (lasted < _HOLE_TOLD)) | (still < _HOLE_TILES))
+    goes_on = tl.where(remains & (ends == 0), 1.0, 0.0)
+    row = tile // _TILE_COLUMNS
+    column = tile % _TILE_COLUMNS
+    wide = tl.max(tl.where(born, column, -1), axis=0) - tl.min(tl.where(born, column, _TILES), axis=0) + 1
+    high = tl.max(tl.where(born, row, -1), axis=0) - tl.min(tl.where(born, row, _TILES), axis=0) + 1
+    usual = tl.sum(tl.where(rest, activity, 0.0), axis=0)
+    change = tl.sum(tl.where(rest, difference, 0.0), axis=0)
+    as_before = (change >= _REST_LEAST * usual) & (change <= _REST_MOST * usual)
+    moving = _count(rest & (activity >= _ACTIVE)) >= _MOVING_TILES
+    boxed = (many >= _HOLE_TILES) & (many >= _RECTANGULAR * (wide * high).to(tl.float64))
+    begins = _flag(boxed & moving & as_before & (pts - cut_at > _ACTIVITY_SECONDS))
+    there = _flag(held > 0.0)
+    new = tl.where(there, goes_on, tl.where(begins & born, 1.0, 0.0))
+    lasts = tl.where(there, lasted + step, 0.0)
+    tl.store(state + _HOLE + tile, tl.where(valid, new, hole), mask=inside)
+    tl.store(state + _HOLE_SECONDS, tl.where(valid, lasts, lasted))
+    told = there & (ends == 0) & _flag(lasts >= _HOLE_TOLD) & valid
+    return tl.where(told, still / _TILES, 0.0)
+
+
+@triton.jit
+def _swap(state, tile, inside, fresh, coloured, apart, motion, u, v, pts):
+    """1 while U and V have changed places, once it is told; `apart` is how much the tiles' means have changed."""
+    was_u = tl.load(state + _LAST_U + tile, mask=inside, other=0.0)
+    was_v = tl.load(state + _LAST_V + tile, mask=inside, other=0.0)
+    own = tl.sum(tl.where(inside, tl.abs(u - was_u) + tl.abs(v - was_v), 0.0), axis=0)
+    other = tl.sum(tl.where(inside, tl.abs(u - was_v) + tl.abs(v - was_u), 0.0), axis=0)
+    same = (apart <= _TILES * _SWAP_LUMA) | (motion <= _SWAP_MOTION * tl.load(state + _MOTION_BEFORE))
+    tl.store(state + _MOTION_BEFORE, motion)
+    swaps = (own >= _TILES * _SWAP_LEAST) & (other <= _SWAP_SHARE * (own - _TILES * _SWAP_NOISE)) & same
+    swaps = _flag(coloured & (fresh == 0) & swaps)
+    before = _scalar(state, _SWAPPED, fresh, 0.0)
+    swapped = tl.where(swaps, 1.0 - before, before)
+    since = tl.where(swaps, pts, _scalar(state, _SWAPPED_AT, fresh, 0.0))
+    tl.store(state + _LAST_U + tile, u, mask=inside)
+    tl.store(state + _LAST_V + tile, v, mask=inside)
+    tl.store(state + _SWAPPED, swapped)
+    tl.store(state + _SWAPPED_AT, since)
+    told = (swapped > 0.0) & (pts - since >= _SWAP_TOLD) & (pts - since <= _SWAP_OWN)
+    return tl.where(told, 1.0, 0.0)
+
+
+@triton.jit
 def _broken_colour(
     state, tile, inside, fresh, coloured, spread, luma, u, v, first_luma, first_u, first_v, redness, step
 ):
@@ -451,7 +521,8 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         level = tl.sum(tl.where(inside, luma, 0.0), axis=0) / _TILES
         levels = _scalar(state, _LEVELS, fresh, 0.0).to(tl.int32)
         change = tl.where(inside, code - tl.load(state + _LAST_LUMA + tile, mask=inside, other=0.0), 0.0)
-        mixed = tl.abs(tl.sum(change, axis=0)) <= _ONE_WAY * tl.sum(tl.abs(change), axis=0)
+        apart = tl.sum(tl.abs(change), axis=0)
+        mixed = tl.abs(tl.sum(change, axis=0)) <= _ONE_WAY * apart
         cut = _count(inside & (difference > _CUT_DIFFERENCE)) >= _CUT_TILES
         cut = cut & (tl.sum(difference, axis=0) / _TILES >= _LEVEL_CUT_RISE * tl.load(state + _MOTION)) & (levels > 0)
         before = tl.load(state + _LEVELS_AT + (levels + _LEVELS_SIZE - 1) % _LEVELS_SIZE)
@@ -476,6 +547,7 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         motion = tl.sum(difference, axis=0) / _TILES
         valid = (fresh == 0) & _known(motion)
         step = pts - last
+        hole = _hole(state, tile, inside, valid, fresh, code, u_code, v_code, difference, step, pts)
         stutter, stutter_since = _stutter(state, valid, fresh, motion, step, pts)
         tl.store(columns + 3, stutter)
         tl.store(columns + 11, stutter_since)
@@ -485,8 +557,10 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
             spread = tl.maximum(spread, tl.maximum(_span(u_code, inside), _span(v_code, inside)))
         spread += tl.load(gradients + n)
         tl.store(columns + 5, spread)
-        tl.store(columns + 7, _broken_colour(state, tile, inside, fresh, coloured, spread, code, u_code, v_code,
-                                             first, first_u, tl.load(rows + 3 * _TILES), redness, step))  # fmt: skip
+        broken = _broken_colour(state, tile, inside, fresh, coloured, spread, code, u_code, v_code,
+                                first, first_u, tl.load(rows + 3 * _TILES), redness, step)  # fmt: skip
+        swapped = _swap(state, tile, inside, fresh, coloured, apart, motion, u_code, v_code, pts)
+        tl.store(columns + 7, tl.maximum(tl.maximum(broken, hole), swapped))
         mafd = tl.load(mafds + n)
         last_mafd = _scalar(state, _LAST_MAFD, fresh, float("nan"))
         comparable = _known(mafd) & _known(last_mafd)

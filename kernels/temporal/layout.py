@@ -13,7 +13,9 @@ COLUMNS: Final = (
     "stuck_share",  # share of the tiles that stopped together while the others go on
     "colour_spread",  # largest difference of luma, U or V between tiles, plus the gradient: 0 for one colour
     "scene_score",  # FFmpeg's scdet, 0 to 100
-    "broken_colour",  # share of the tiles with a colour that no picture has; 1 where one colour has interrupted a scene
+    # Share of the tiles with a colour that no picture has, or of a hole; 1 where one colour has interrupted a scene, or
+    # U and V have changed places.
+    "broken_colour",
     "colour",  # mean length of (U, V) of the tiles, of full scale: what shows at once that colour is gone
     # Seconds since what is bad began, or since it was over: see op.py.
     "flash_since",
@@ -132,6 +134,27 @@ NEUTRAL: Final = 6.0 / 256
 DARK: Final = 40.0 / 256
 BRIGHT: Final = 200.0 / 256
 
+# A hole: tiles that become black or the grey of a decoder without data at once, in a rectangle of at least so many,
+# while the rest goes on as before, and stay so. Each changes by JUMP and so many times what it did; neither luma's
+# limits nor chroma leave room for dark things. It is told after a while in which it has not grown: a wipe does.
+HOLE_TILES: Final = 3
+HOLE_RISE: Final = 2.0
+HOLE_BLACK: Final = 19.0 / 256
+HOLE_GREY: Final = 2.0 / 256
+HOLE_TOLD_SECONDS: Final = 0.5 - 1e-3
+
+# U and V have changed places: those of the tiles are SWAP_LEAST from what they were (both together), and from what the
+# other was by no more than SWAP_SHARE of what is beyond SWAP_NOISE; and luma is as it was, or moves as it did before.
+# Red light that turns blue is darker. Of pale colours it has to be followed too, as they turn into others while they
+# are swapped. Nothing says of another scene which is which: what lasts for the last of these is the stream's own.
+SWAP_LEAST: Final = 2.0 / 256
+SWAP_SHARE: Final = 0.3
+SWAP_NOISE: Final = 1.0 / 256
+SWAP_LUMA: Final = 6.0 / 256
+SWAP_MOTION: Final = 1.5
+SWAP_TOLD_SECONDS: Final = 0.2 - 1e-3
+SWAP_OWN_SECONDS: Final = 60.0
+
 
 class Scalar(IntEnum):
     """Single numbers of a slot's state."""
@@ -191,4 +214,11 @@ FLASHES: Final = FLASHES_AT + FLASHES_SIZE
 LEVEL_OFFSET: Final = FLASHES + 1  # added to the levels, so that cuts leave no step
 BROKEN_CARD: Final = LEVEL_OFFSET + 1  # 1: the pictures of CARD_SECONDS have chroma that no picture has
 FLASHES_KEPT: Final = BROKEN_CARD + 1  # 1: a sequence of flashes goes on; 2: flicker alone has kept it
-STATE_SIZE: Final = FLASHES_KEPT + 1
+HOLE: Final = FLASHES_KEPT + 1  # of each tile 1: it belongs to a hole
+HOLE_SECONDS: Final = HOLE + TILES  # since it is there
+LAST_U: Final = HOLE_SECONDS + 1  # of each tile; and V
+LAST_V: Final = LAST_U + TILES
+SWAPPED: Final = LAST_V + TILES  # 1: U and V have changed places
+SWAPPED_AT: Final = SWAPPED + 1
+SWAP_MOTION_BEFORE: Final = SWAPPED_AT + 1  # of the latest picture, known or not
+STATE_SIZE: Final = SWAP_MOTION_BEFORE + 1

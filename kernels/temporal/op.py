@@ -65,6 +65,14 @@ def temporal(
       some of one colour, neither black nor white nor saturated red (a strobe has that, no decoder), that have lasted
       for SHORTEST_CARD_SECONDS at most, if its tiles differ by SAME_SCENE or less on average from those of the last
       picture before them; or after less than UNTOLD_CARD_SECONDS of them whose U and V were all below LEAST_CHROMA.
+      Or the share of a hole: HOLE_TILES or more that became black or grey (HOLE_BLACK, HOLE_GREY) in one picture,
+      RECTANGULAR of the rectangle around them, each by JUMP and HOLE_RISE times what it did, without a cut in the
+      second before, while MOVING_TILES of the rest were ACTIVE and the rest went on as before; from HOLE_TOLD_SECONDS
+      on, if no tile has become so meanwhile, as long as HOLE_TILES of them stay so.
+      Or 1, from SWAP_TOLD_SECONDS up to SWAP_OWN_SECONDS after a picture whose U and V are SWAP_LEAST from the last
+      one's, and from its V and U by SWAP_SHARE of what is beyond SWAP_NOISE at most (both means over the tiles of the
+      sum of two differences), while luma is within SWAP_LUMA, or has changed by SWAP_MOTION times what it did from the
+      picture before to that one at most; until they change back.
     - colour: mean of hypot(U - 0.5, V - 0.5) of the tiles; 0 without chroma.
     - flash_since, stutter_since: seconds from the first of as many transitions of FLASH_TOGETHER tiles as the rate
       counts, from the first hiccup of the window, to a picture that adds one; to others from the latest of them.

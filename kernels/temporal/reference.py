@@ -161,7 +161,52 @@ class Stream:
     # Of the picture of one colour that interrupts a scene.
     card_seconds: float = 0.0
     broken_card: bool = False
+    holed: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(TILES, bool))
+    holed_seconds: float = 0.0
+    colours: tuple[Numbers, Numbers] | None = None
+    luma_before: Numbers = field(default_factory=lambda: np.zeros(TILES))
+    motion_before: float = np.nan
+    swapped: bool = False
+    swapped_at: float = 0.0
     before_card: Numbers = field(default_factory=lambda: np.full(TILES, np.inf))
+
+    def hole(self, tiles: Numbers, now: float) -> float:
+        """Share of the tiles that are a hole, once it is told."""
+        luma, difference, (u, v) = tiles[0], tiles[1], tiles[2:4]
+        grey = (abs(u - 0.5) <= at.HOLE_GREY) & (abs(v - 0.5) <= at.HOLE_GREY)
+        dead = grey & ((luma <= at.HOLE_BLACK) | (abs(luma - 0.5) <= at.HOLE_GREY))
+        born = dead & (difference > at.JUMP) & (difference >= at.HOLE_RISE * self.activity)
+        if self.holed.any():
+            if born.any() and self.holed_seconds < at.HOLE_TOLD_SECONDS:
+                self.holed = np.zeros(TILES, bool)
+            self.holed &= dead
+            if self.holed.sum() < at.HOLE_TILES:
+                self.holed = np.zeros(TILES, bool)
+            self.holed_seconds += now - self.times[-1]
+        elif born.sum() >= at.HOLE_TILES and now - self.cut_at > at.ACTIVITY_SECONDS:
+            rows, columns = np.nonzero(born.reshape(TILE_ROWS, TILE_COLUMNS))
+            around = (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+            usual, change = self.activity[~born].sum(), difference[~born].sum()
+            as_before = at.REST_LEAST * usual <= change <= at.REST_MOST * usual
+            moving = (self.activity[~born] >= at.ACTIVE).sum() >= at.MOVING_TILES
+            if len(rows) >= at.RECTANGULAR * around and moving and as_before:
+                self.holed, self.holed_seconds = born, 0.0
+        told = self.holed.any() and self.holed_seconds >= at.HOLE_TOLD_SECONDS
+        return float(self.holed.mean()) if told else 0.0
+
+    def swap(self, tiles: Numbers, now: float) -> float:
+        """1 while U and V have changed places, once it is told."""
+        if self.colours is not None:
+            u, v, (was_u, was_v) = tiles[2], tiles[3], self.colours
+            own = float((abs(u - was_u) + abs(v - was_v)).mean())
+            other = float((abs(u - was_v) + abs(v - was_u)).mean())
+            same = float(abs(tiles[0] - self.luma_before).mean()) <= at.SWAP_LUMA
+            same = same or float(tiles[1].mean()) <= at.SWAP_MOTION * self.motion_before
+            if own >= at.SWAP_LEAST and other <= at.SWAP_SHARE * (own - at.SWAP_NOISE) and same:
+                self.swapped, self.swapped_at = not self.swapped, now
+        self.colours, self.luma_before = (tiles[2], tiles[3]), tiles[0]
+        self.motion_before = float(tiles[1].mean())
+        return float(self.swapped and at.SWAP_TOLD_SECONDS <= now - self.swapped_at <= at.SWAP_OWN_SECONDS)
 
     def broken_colour(self, tiles: Numbers, spread: float, step: float, coloured: bool, red: float) -> float:
         """The measure of that name; `step` is the time since the last picture, `red` how red it is."""
@@ -291,13 +336,16 @@ class Temporal:
             s.offset = s.levels[-1] - level
         s.levels.append(level + s.offset)
         out: dict[str, Any] = dict.fromkeys(at.COLUMNS, 0.0)
+        hole = 0.0
         if s.times and not np.isnan(tiles[1]).any():
+            hole = s.hole(tiles, pts)
             out["stutter_rate"], out["stutter_since"] = s.stutter(float(tiles[1].mean()), pts)
             out["stuck_share"] = s.stuck_share(tiles[0], tiles[1], pts)
         step = pts - s.times[-1] if s.times else 0.0
         planes = (0, 2, 3) if coloured else (0,)
         out["colour_spread"] = max(float(np.ptp(tiles[plane])) for plane in planes) + gradient
-        out["broken_colour"] = s.broken_colour(tiles, out["colour_spread"], step, coloured, float(s.reds[-1][-1]))
+        broken = s.broken_colour(tiles, out["colour_spread"], step, coloured, float(s.reds[-1][-1]))
+        out["broken_colour"] = max(broken, hole, s.swap(tiles, pts))
         s.times.append(pts)
         general, red = (
             [transitions([float(row[t]) for row in rows], s.times, darkest) for t in range(TILES)]

@@ -6,7 +6,7 @@ measuring interval after the defect, and ends at most one interval and the clear
 
 import subprocess
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -152,6 +152,27 @@ def test_one_combed_picture_is_none(tmp_path):
         tmp_path / "short.mp4", "combing", source=None, seconds=5.0, start=2.07, end=2.11, strength=1.0, size=(320, 192)
     )
     assert incidents(tmp_path / "short.mp4", ["video.combing"]) == []
+
+
+def test_floors_two_rows_apart_that_are_panned_over_are_not_combed(tmp_path):
+    # Buildings of bright and dark rows, between which a camera moves sideways; the same, woven of two pictures, is.
+    rng = np.random.default_rng(5)
+    wide = np.kron(rng.integers(60, 200, (12, 60)), np.ones((16, 16)))
+    wide = np.where(
+        np.kron(rng.random((6, 30)) < 0.3, np.ones((32, 32))) > 0, 60 + 130 * (np.arange(192)[:, None] % 2), wide
+    )
+    grey = np.full((96, 160), 128, np.uint8)
+    views = [wide[:, 3 * n : 3 * n + 320].astype(np.uint8) for n in range(100)]
+    woven = [
+        views[0],
+        *(np.where(np.arange(192)[:, None] % 2, old, new) for old, new in pairwise(views)),
+    ]
+    found = {}
+    for name, shown in (("panned", views), ("woven", woven)):
+        pictures = iter([(luma, grey, grey) for luma in shown])
+        write_pictures(tmp_path / f"{name}.mp4", pictures, rate=Fraction(25))
+        found[name] = [i.detector for i in incidents(tmp_path / f"{name}.mp4", ["video.combing"])]
+    assert found == {"panned": [], "woven": ["video.combing"]}
 
 
 def test_a_lost_colour_plane_shows_on_an_empty_card_too(tmp_path):

@@ -73,6 +73,17 @@ def assert_same(found, expected):
         np.testing.assert_allclose(found[name], expected[name], rtol=BOUND, atol=BOUND, err_msg=name)
 
 
+def dig(film, start, end, rows, columns, level=16 / 256):
+    """Tiles that have one level, and no colour, from one picture up to another."""
+    where = np.zeros((9, 16), bool)
+    where[rows, columns] = True
+    where = where.ravel()
+    film.tiles[start, 1, where] = 0.2
+    film.tiles[start + 1 : end, 1, where] = 0.0
+    film.tiles[start:end, 0, where] = level
+    film.tiles[start:end, 2:, where] = 0.5
+
+
 def random_film(seed, seconds=4.0):
     """Flashes, cuts, repeats, holes, stuck parts and colours, at random."""
     rng = np.random.default_rng(seed)
@@ -94,6 +105,15 @@ def random_film(seed, seconds=4.0):
     film.times = film.times + np.cumsum(late) / RATE
     if rng.random() < 0.3:
         film.times[n // 2 :] += 5.0
+    if rng.random() < 0.5:  # planes that change places, of colours that are not even
+        film.tiles[:, 2:] += rng.choice([0.0, 0.02, 0.1], 2)[None, :, None] + 0.01 * rng.standard_normal((1, 2, TILES))
+        for at in rng.integers(1, n, 3):
+            film.tiles[at:, 2:] = film.tiles[at:, 3:1:-1].copy()
+    if rng.random() < 0.5:  # a hole, that may grow or close
+        top, left, at = int(rng.integers(0, 6)), int(rng.integers(0, 10)), int(rng.integers(n // 2, n))
+        dig(film, at, n, slice(top, top + 2), slice(left, left + 4), float(rng.choice([0.06, 0.5])))
+        later = min(n - 1, at + int(rng.integers(1, 30)))
+        dig(film, later, n, slice(top + 2, top + 3), slice(left, left + 4), float(rng.choice([0.06, 0.3])))
     film.tiles[0, 1], film.mafd[0] = np.nan, np.nan
     if rng.random() < 0.2:
         film.tiles[:, 2:] = np.nan
@@ -116,6 +136,74 @@ def test_triton_version_equals_the_plain_one(gpu, seed):
         return gpu.temporal(tiles, mafd, gradient, pts, ranges, slots, state, table)
 
     assert_same(run(film, step), run_plain(film))
+
+
+@pytest.mark.parametrize("level", [16 / 256, 0.5])
+@pytest.mark.parametrize("columns", [slice(3, 6), slice(8, 16)])
+def test_a_rectangle_that_turns_black_or_grey_and_stays_is_a_hole(level, columns):
+    film = Film(5, level=0.3)
+    dig(film, 50, 90, slice(2, 9), columns, level)
+    found = run(film)["broken_colour"]
+    share = 7 * (columns.stop - columns.start) / TILES
+    assert set(found[:62]) == {0.0}
+    assert found[63] == pytest.approx(share)  # half a second later
+    assert set(found[63:90]) == {found[63]}
+    assert set(found[90:]) == {0.0}
+
+
+@pytest.mark.parametrize("what", ["coloured", "dark", "wipe", "cut", "still", "bars", "small", "slow", "short"])
+def test_what_is_no_hole(what):
+    film = Film(5, level=0.3)
+    black = {"dark": 24 / 256}.get(what, 16 / 256)
+    if what == "wipe":  # it grows
+        for column in range(8):
+            dig(film, 50 + 2 * column, 125, slice(0, 9), slice(2 * column, 2 * column + 2), black)
+    elif what == "bars":  # letterbox: video.letterbox has them
+        dig(film, 50, 125, slice(0, 1), slice(0, 16), black)
+        dig(film, 50, 125, slice(8, 9), slice(0, 16), black)
+    elif what == "small":
+        dig(film, 50, 125, slice(4, 5), slice(4, 6), black)
+    else:
+        dig(film, 50, 60 if what == "short" else 125, slice(2, 5), slice(3, 9), black)
+    if what == "coloured":
+        film.tiles[50:, 2] += 4 / 256
+    if what == "cut":  # to a scene at night
+        film.tiles[50, 1] = 0.2
+    if what == "still":  # a slide on which something is drawn
+        film.tiles[:50, 1] = film.tiles[51:, 1] = 0.0
+    if what == "slow":  # it fades there
+        film.tiles[50, 1, film.tiles[50, 0] == black] = 0.02
+        film.tiles[50, 1] = np.minimum(film.tiles[50, 1], 0.019)
+    assert set(run(film)["broken_colour"]) == {0.0}
+
+
+def tinted(film, start, end, u, v):
+    film.tiles[start:end, 2], film.tiles[start:end, 3] = u / 256, v / 256
+
+
+def test_u_and_v_that_change_places_are_broken_until_they_change_back():
+    film = Film(6)
+    tinted(film, 0, 150, 118, 140)
+    tinted(film, 50, 100, 140, 118)
+    film.tiles[70:, 0] += 0.1  # another scene says nothing of it
+    found = run(film)["broken_colour"]
+    assert set(found[:55]) == {0.0}
+    assert set(found[55:100]) == {1.0}  # a fifth of a second later
+    assert set(found[100:]) == {0.0}
+
+
+@pytest.mark.parametrize("what", ["other", "pale", "grey", "dark", "short", "kept"])
+def test_colours_that_have_not_changed_places(what):
+    film = Film(66 if what == "kept" else 5)
+    n = len(film.times)
+    tinted(film, 0, n, *((127.6, 128.4) if what == "pale" else (100, 180)))
+    after = {"other": (150, 118), "pale": (128.4, 127.6), "grey": (128, 128)}.get(what, (180, 100))
+    tinted(film, 50, 54 if what == "short" else n, *after)
+    if what == "dark":  # red light that turns blue
+        film.tiles[50:, 0] -= 0.1
+        film.tiles[50, 1] = 0.1
+    found = run(film)["broken_colour"]
+    assert set(found[62 * RATE + 1 :] if what == "kept" else found) == {0.0}
 
 
 def test_slots_do_not_touch_each_other():
