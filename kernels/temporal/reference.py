@@ -187,9 +187,9 @@ class Stream:
         elif born.sum() >= at.HOLE_TILES and now - self.cut_at > at.ACTIVITY_SECONDS:
             rows, columns = np.nonzero(born.reshape(TILE_ROWS, TILE_COLUMNS))
             around = (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
-            rest = np.ones((TILE_ROWS, TILE_COLUMNS), bool)
-            rest[max(0, rows.min() - 1) : rows.max() + 2, max(0, columns.min() - 1) : columns.max() + 2] = False
-            rest = rest.ravel()
+            outside = np.ones((TILE_ROWS, TILE_COLUMNS), bool)
+            outside[max(0, rows.min() - 1) : rows.max() + 2, max(0, columns.min() - 1) : columns.max() + 2] = False
+            rest = outside.ravel()
             usual, change = self.activity[rest].sum(), difference[rest].sum()
             as_before = at.HOLE_REST_LEAST * usual <= change <= at.REST_MOST * usual
             box = np.zeros((TILE_ROWS, TILE_COLUMNS), bool)
