@@ -53,7 +53,7 @@ TEARING = Detector(
     make_rule=_torn,
     onset=OnsetRule.EARLIER,
     since="tearing_since",
-    # Pictures woven of two fields are torn at every other row.
+    # Pictures woven of two fields are torn at every other row, and coarse ones at the edges of their steps.
     dominated_by=(
         "video.corruption",
         "video.combing",
@@ -61,6 +61,7 @@ TEARING = Detector(
         "video.bars",
         "video.slate",
         "video.blockiness",
+        "video.banding",
     ),
 )
 

@@ -78,6 +78,8 @@ FLASH = Detector(
     make_rule=_flash,
     onset=OnsetRule.EARLIER,
     since="flash_since",
+    # Broken blocks that come and go flash too: they are critical already, and end with the corruption.
+    dominated_by=("video.corruption",),
 )
 
 FLICKER = Detector(

@@ -58,6 +58,8 @@ _LAST_U, _LAST_V, _SWAPPED, _SWAPPED_AT = at.LAST_U, at.LAST_V, at.SWAPPED, at.S
 _SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = at.SWAP_LEAST, at.SWAP_SHARE, at.SWAP_LUMA
 _SWAP_NOISE, _SWAP_MOTION, _MOTION_BEFORE = at.SWAP_NOISE, at.SWAP_MOTION, at.SWAP_MOTION_BEFORE
 _SWAP_TOLD, _SWAP_OWN = at.SWAP_TOLD_SECONDS, at.SWAP_OWN_SECONDS
+_HOLE_NEW, _HOLE_REST_LEAST = at.HOLE_NEW, at.HOLE_REST_LEAST
+_HOLE_MOVING, _HOLE_REST = at.HOLE_MOVING, at.HOLE_REST
 _HOLE, _HOLE_SECONDS, _HOLE_TOLD = at.HOLE, at.HOLE_SECONDS, at.HOLE_TOLD_SECONDS
 _MOVING_TILES, _RECTANGULAR, _LONGEST_GAP = at.MOVING_TILES, at.RECTANGULAR, at.LONGEST_GAP_SECONDS
 
@@ -384,12 +386,8 @@ def _hole(tiles, state, step, pts):
             born += 1
             left, right = min(left, tile % TILE_COLUMNS), max(right, tile % TILE_COLUMNS)
             top, bottom = min(top, tile // TILE_COLUMNS), max(bottom, tile // TILE_COLUMNS)
-        else:
-            moving += activity >= _ACTIVE
-            usual += activity
-            change += difference
     if held > 0:
-        ends = (born > 0 and state[_HOLE_SECONDS] < _HOLE_TOLD) or still < _HOLE_TILES
+        ends = (born >= _HOLE_TILES and state[_HOLE_SECONDS] < _HOLE_TOLD) or still < _HOLE_TILES or 2 * still <= held
         state[_HOLE_SECONDS] += step
         if still < held or ends:
             for tile in range(TILES):
@@ -397,16 +395,28 @@ def _hole(tiles, state, step, pts):
                     state[_HOLE + tile] = 0.0
         told = not ends and state[_HOLE_SECONDS] >= _HOLE_TOLD
         return still / TILES if told else 0.0
-    if born < _HOLE_TILES or not pts - state[_CUT_AT] > _ACTIVITY_SECONDS or moving < _MOVING_TILES:
+    if born < _HOLE_TILES or not pts - state[_CUT_AT] > _ACTIVITY_SECONDS:
         return 0.0
+    there, rest = 0, 0
+    for tile in range(TILES):
+        row, column = tile // TILE_COLUMNS, tile % TILE_COLUMNS
+        if row < top - 1 or row > bottom + 1 or column < left - 1 or column > right + 1:
+            rest += 1
+            moving += state[_ACTIVITY + tile] >= _ACTIVE
+            usual += state[_ACTIVITY + tile]
+            change += tiles[1, tile]
+        elif top <= row <= bottom and left <= column <= right:
+            there += _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile])
     around = (bottom - top + 1) * (right - left + 1)
-    if born >= _RECTANGULAR * around and _REST_LEAST * usual <= change <= _REST_MOST * usual:
+    filled = born >= _HOLE_NEW * around and there >= _RECTANGULAR * around
+    moves = rest >= _HOLE_REST and moving >= _HOLE_MOVING * rest
+    if filled and moves and _HOLE_REST_LEAST * usual <= change <= _REST_MOST * usual:
         state[_HOLE_SECONDS] = 0.0
-        for tile in range(TILES):
-            difference = tiles[1, tile]
-            rises = difference > _JUMP and difference >= _HOLE_RISE * state[_ACTIVITY + tile]
-            dead = _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile])
-            state[_HOLE + tile] = 1.0 if rises and dead else 0.0
+        for row in range(top, bottom + 1):
+            for column in range(left, right + 1):
+                tile = row * TILE_COLUMNS + column
+                dead = _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile])
+                state[_HOLE + tile] = 1.0 if dead else 0.0
     return 0.0
 
 

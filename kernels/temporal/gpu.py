@@ -83,6 +83,8 @@ _SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = (
 _SWAP_NOISE, _SWAP_MOTION = tl.constexpr(at.SWAP_NOISE), tl.constexpr(at.SWAP_MOTION)
 _MOTION_BEFORE = tl.constexpr(at.SWAP_MOTION_BEFORE)
 _SWAP_TOLD, _SWAP_OWN = tl.constexpr(at.SWAP_TOLD_SECONDS), tl.constexpr(at.SWAP_OWN_SECONDS)
+_HOLE_NEW, _HOLE_REST_LEAST = tl.constexpr(at.HOLE_NEW), tl.constexpr(at.HOLE_REST_LEAST)
+_HOLE_MOVING, _HOLE_REST = tl.constexpr(at.HOLE_MOVING), tl.constexpr(at.HOLE_REST)
 _HOLE, _HOLE_SECONDS, _HOLE_TOLD = (
     tl.constexpr(at.HOLE), tl.constexpr(at.HOLE_SECONDS), tl.constexpr(at.HOLE_TOLD_SECONDS),
 )  # fmt: skip
@@ -411,24 +413,27 @@ def _hole(state, tile, inside, valid, fresh, luma, u, v, difference, step, pts):
     grey = (tl.abs(u - 0.5) <= _HOLE_GREY) & (tl.abs(v - 0.5) <= _HOLE_GREY)
     dead = inside & grey & ((luma <= _HOLE_BLACK) | (tl.abs(luma - 0.5) <= _HOLE_GREY))
     born = dead & (difference > _JUMP) & (difference >= _HOLE_RISE * activity)
-    rest = inside & (born == 0)
     many, held = _count(born), _count(hole > 0.0)
     remains = (hole > 0.0) & dead
     still = _count(remains)
-    ends = _flag(((many > 0.0) & (lasted < _HOLE_TOLD)) | (still < _HOLE_TILES))
+    ends = _flag(((many >= _HOLE_TILES) & (lasted < _HOLE_TOLD)) | (still < _HOLE_TILES) | (2.0 * still <= held))
     goes_on = tl.where(remains & (ends == 0), 1.0, 0.0)
     row = tile // _TILE_COLUMNS
     column = tile % _TILE_COLUMNS
-    wide = tl.max(tl.where(born, column, -1), axis=0) - tl.min(tl.where(born, column, _TILES), axis=0) + 1
-    high = tl.max(tl.where(born, row, -1), axis=0) - tl.min(tl.where(born, row, _TILES), axis=0) + 1
+    left, right = tl.min(tl.where(born, column, _TILES), axis=0), tl.max(tl.where(born, column, -1), axis=0)
+    top, bottom = tl.min(tl.where(born, row, _TILES), axis=0), tl.max(tl.where(born, row, -1), axis=0)
+    wide, high = right - left + 1, bottom - top + 1
+    rest = inside & ((row < top - 1) | (row > bottom + 1) | (column < left - 1) | (column > right + 1))
     usual = tl.sum(tl.where(rest, activity, 0.0), axis=0)
     change = tl.sum(tl.where(rest, difference, 0.0), axis=0)
-    as_before = (change >= _REST_LEAST * usual) & (change <= _REST_MOST * usual)
-    moving = _count(rest & (activity >= _ACTIVE)) >= _MOVING_TILES
-    boxed = (many >= _HOLE_TILES) & (many >= _RECTANGULAR * (wide * high).to(tl.float64))
+    as_before = (change >= _HOLE_REST_LEAST * usual) & (change <= _REST_MOST * usual)
+    moving = (_count(rest) >= _HOLE_REST) & (_count(rest & (activity >= _ACTIVE)) >= _HOLE_MOVING * _count(rest))
+    around = (wide * high).to(tl.float64)
+    box = dead & (row >= top) & (row <= bottom) & (column >= left) & (column <= right)
+    boxed = (many >= _HOLE_TILES) & (many >= _HOLE_NEW * around) & (_count(box) >= _RECTANGULAR * around)
     begins = _flag(boxed & moving & as_before & (pts - cut_at > _ACTIVITY_SECONDS))
     there = _flag(held > 0.0)
-    new = tl.where(there, goes_on, tl.where(begins & born, 1.0, 0.0))
+    new = tl.where(there, goes_on, tl.where(begins & box, 1.0, 0.0))
     lasts = tl.where(there, lasted + step, 0.0)
     tl.store(state + _HOLE + tile, tl.where(valid, new, hole), mask=inside)
     tl.store(state + _HOLE_SECONDS, tl.where(valid, lasts, lasted))

@@ -134,11 +134,16 @@ NEUTRAL: Final = 6.0 / 256
 DARK: Final = 40.0 / 256
 BRIGHT: Final = 200.0 / 256
 
-# A hole: tiles that become black or the grey of a decoder without data at once, in a rectangle of at least so many,
-# while the rest goes on as before, and stay so. Each changes by JUMP and so many times what it did; neither luma's
-# limits nor chroma leave room for dark things. It is told after a while in which it has not grown: a wipe does.
+# A hole: at least so many tiles that become black or the grey of a decoder without data at once, in a rectangle of
+# such tiles, while the rest (less the tiles around, which it covers in part) goes on as before; and stay so. Each
+# changes by JUMP and so many times what it did; neither luma's limits nor chroma leave room for dark things. It is told
+# after a while in which it has not grown: a wipe does. What goes on differs from picture to picture, as coders save.
 HOLE_TILES: Final = 3
 HOLE_RISE: Final = 2.0
+HOLE_NEW: Final = 0.5  # of the rectangle; the rest of it may have been dark before
+HOLE_REST_LEAST: Final = 0.25
+HOLE_MOVING: Final = 0.25  # share of the rest that moves, and so many tiles it has at least
+HOLE_REST: Final = 16
 HOLE_BLACK: Final = 19.0 / 256
 HOLE_GREY: Final = 2.0 / 256
 HOLE_TOLD_SECONDS: Final = 0.5 - 1e-3

@@ -177,20 +177,30 @@ class Stream:
         dead = grey & ((luma <= at.HOLE_BLACK) | (abs(luma - 0.5) <= at.HOLE_GREY))
         born = dead & (difference > at.JUMP) & (difference >= at.HOLE_RISE * self.activity)
         if self.holed.any():
-            if born.any() and self.holed_seconds < at.HOLE_TOLD_SECONDS:
+            if born.sum() >= at.HOLE_TILES and self.holed_seconds < at.HOLE_TOLD_SECONDS:
                 self.holed = np.zeros(TILES, bool)
-            self.holed &= dead
-            if self.holed.sum() < at.HOLE_TILES:
+            before = self.holed.sum()
+            self.holed = self.holed & dead
+            if self.holed.sum() < at.HOLE_TILES or 2 * self.holed.sum() <= before:
                 self.holed = np.zeros(TILES, bool)
             self.holed_seconds += now - self.times[-1]
         elif born.sum() >= at.HOLE_TILES and now - self.cut_at > at.ACTIVITY_SECONDS:
             rows, columns = np.nonzero(born.reshape(TILE_ROWS, TILE_COLUMNS))
             around = (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
-            usual, change = self.activity[~born].sum(), difference[~born].sum()
-            as_before = at.REST_LEAST * usual <= change <= at.REST_MOST * usual
-            moving = (self.activity[~born] >= at.ACTIVE).sum() >= at.MOVING_TILES
-            if len(rows) >= at.RECTANGULAR * around and moving and as_before:
-                self.holed, self.holed_seconds = born, 0.0
+            outside = np.ones((TILE_ROWS, TILE_COLUMNS), bool)
+            outside[max(0, rows.min() - 1) : rows.max() + 2, max(0, columns.min() - 1) : columns.max() + 2] = False
+            rest = outside.ravel()
+            usual, change = self.activity[rest].sum(), difference[rest].sum()
+            as_before = at.HOLE_REST_LEAST * usual <= change <= at.REST_MOST * usual
+            box = np.zeros((TILE_ROWS, TILE_COLUMNS), bool)
+            box[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
+            there = box.ravel() & dead
+            moving = (
+                rest.sum() >= at.HOLE_REST and (self.activity[rest] >= at.ACTIVE).sum() >= at.HOLE_MOVING * rest.sum()
+            )
+            filled = len(rows) >= at.HOLE_NEW * around and there.sum() >= at.RECTANGULAR * around
+            if filled and moving and as_before:
+                self.holed, self.holed_seconds = there, 0.0
         told = self.holed.any() and self.holed_seconds >= at.HOLE_TOLD_SECONDS
         return float(self.holed.mean()) if told else 0.0
 

@@ -151,6 +151,16 @@ def test_a_rectangle_that_turns_black_or_grey_and_stays_is_a_hole(level, columns
     assert set(found[90:]) == {0.0}
 
 
+def test_a_hole_over_what_was_dark_in_part_is_over_when_it_closes():
+    film = Film(5, level=0.3)
+    dig(film, 0, 125, slice(2, 4), slice(3, 6))  # dark things
+    film.tiles[:2, 1] = 0.01
+    dig(film, 50, 90, slice(2, 8), slice(3, 6))
+    found = run(film)["broken_colour"]
+    assert set(found[63:90]) == {18 / TILES}
+    assert set(found[:63]) == set(found[90:]) == {0.0}
+
+
 @pytest.mark.parametrize("what", ["coloured", "dark", "wipe", "cut", "still", "bars", "small", "slow", "short"])
 def test_what_is_no_hole(what):
     film = Film(5, level=0.3)
