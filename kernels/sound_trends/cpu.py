@@ -68,6 +68,18 @@ _CODED_LOUD, _CODED_PEAK, _CODED_FELL = (
 _GAP_END, _DEEP = int(at.Scalar.GAP_END), len(at.GAP_LEVELS) - 1
 _DELAY, _EDGE_BINS, _EDGE_MOST, _NEVER = at.GAP_DELAY, at.GAP_EDGE_BINS, at.GAP_EDGE_MOST, at.NEVER
 _CLICK, _CLICK_PLACE, _CLICK_STEP = int(at.Scalar.CLICK), int(at.Scalar.CLICK_PLACE), int(at.Scalar.CLICK_STEP)
+_CUT_NEAR, _CUT_FAR, _CUT_SHARE, _CUT_LASTED, _PAUSE_SHORTEST = (
+    at.CUT_NEAR, at.CUT_FAR, at.CUT_SHARE, at.CUT_LASTED, at.PAUSE_SHORTEST,
+)  # fmt: skip
+_PAUSE_KEPT, _PAUSES_MOST, _PAUSES_LEAST, _PAUSE_BLOCKS = (
+    at.PAUSE_KEPT, at.PAUSES_MOST, at.PAUSES_LEAST, at.PAUSE_BLOCKS,
+)  # fmt: skip
+_CUT, _SOUND_FROM, _SOUND_AFTER, _PAUSES = (
+    int(scalar) for scalar in (at.Scalar.CUT, at.Scalar.SOUND_FROM, at.Scalar.SOUND_AFTER, at.Scalar.PAUSES)
+)
+_CUT_LONG, _CUT_PAUSE = at.CUT_LONG, at.CUT_PAUSE
+# Bins of the block before and of this one, in the order of time, of which gaps are decided now.
+_FIRST, _LAST = ENVELOPE_BINS - _CUT_FAR, 2 * ENVELOPE_BINS - _CUT_FAR
 _ACROSS, _ACROSS_WIDTH, _ACROSS_BALANCE, _ACROSS_CORRELATION, _ACROSS_OFFSET = (
     at.ACROSS, at.ACROSS_WIDTH, at.ACROSS_BALANCE, at.ACROSS_CORRELATION, at.ACROSS_OFFSET,
 )  # fmt: skip
@@ -463,32 +475,46 @@ def _edge(both, first, most):
 
 
 @_jit
+def _mean_in_peak(both, near, far):
+    """The mean of the CUT_NEAR bins from `near` on, as a share of the peak of the CUT_FAR bins from `far` on."""
+    total = peak = 0.0
+    for k in range(near, near + _CUT_NEAR):
+        total += both[k]
+    for k in range(far, far + _CUT_FAR):
+        peak = max(peak, both[k])
+    return total / _CUT_NEAR / max(peak, _FLOOR)
+
+
+@_jit
 def _find_gap(both, state, which, goes_on):
-    """Length in ms of the longest gap below a level that is known to have ended, and the bin after it."""
+    """Length in ms of the longest gap below a level that is known to have ended, the bin after it, and its CUT."""
     level, edge, shortest = _GAP_LEVELS[which], _GAP_EDGES[which], _GAP_SHORTEST[which]
     most = _EDGE_MOST * edge
     last_loud = state[_LAST_LOUD + which] if goes_on else _NEVER
     earlier = state[_BEFORE + which]
     told = state[_GAP_END] if goes_on else _NEVER
-    length = 0.0
+    length = cut = 0.0
     end = 0
-    # Bins are numbered from the start of the block before; those from `first` up to `last` are decided now.
-    first, last = ENVELOPE_BINS - _DELAY, 2 * ENVELOPE_BINS - _DELAY
-    for k in range(last):
+    for k in range(_LAST):
         if both[k] < level:
             continue
         gap = k - 1 - last_loud
-        if k >= first and shortest <= gap < state[_LONGEST] and gap > length and k - gap >= told:
+        if k >= _FIRST and shortest <= gap < state[_LONGEST] and gap > length and k - gap >= told:
             inside = last_loud >= _EDGE_BINS
             fallen = _edge(both, int(last_loud) - _EDGE_BINS + 1, most) if inside else earlier
             if fallen >= edge and _edge(both, k, most) >= edge:
                 length = gap
                 end = k
+                cut = state[_CUT + which]
+                if last_loud >= _FIRST:
+                    cut = _mean_in_peak(both, int(last_loud) - _CUT_NEAR + 1, int(last_loud) - _CUT_FAR + 1)
         last_loud = max(last_loud, float(k))
     if last_loud >= _EDGE_BINS:
         state[_BEFORE + which] = _edge(both, int(last_loud) - _EDGE_BINS + 1, most)
+    if last_loud >= _FIRST:
+        state[_CUT + which] = _mean_in_peak(both, int(last_loud) - _CUT_NEAR + 1, int(last_loud) - _CUT_FAR + 1)
     state[_LAST_LOUD + which] = last_loud - ENVELOPE_BINS
-    return length, end
+    return length, end, cut
 
 
 @_jit
@@ -509,13 +535,12 @@ def _find_coded_gap(both, state, goes_on):
     last_loud = state[_CODED_LOUD] if goes_on else _NEVER
     told = state[_GAP_END] if goes_on else _NEVER
     peak, fell = state[_CODED_PEAK], state[_CODED_FELL]
-    length = 0.0
+    length = cut = 0.0
     end = 0
-    first, last = ENVELOPE_BINS - _DELAY, 2 * ENVELOPE_BINS - _DELAY
-    for k in range(last):
+    for k in range(_LAST):
         if both[k] < _CODED_LEVEL:
             continue
-        if k >= first and k - 1 - last_loud >= _CODED_SHORTEST and last_loud > _NEVER / 2:
+        if k >= _FIRST and k - 1 - last_loud >= _CODED_SHORTEST and last_loud > _NEVER / 2:
             if last_loud >= _CODED_REACH:
                 peak, fell = _fall(both, int(last_loud))
             gap = k - fell
@@ -523,11 +548,48 @@ def _find_coded_gap(both, state, goes_on):
             if sharp and length < gap < state[_LONGEST] and fell >= told:
                 length = gap
                 end = k
+                cut = state[_CUT + _GAPS]
+                if last_loud >= _FIRST:
+                    cut = _mean_in_peak(both, int(fell) - _CUT_NEAR, int(last_loud) - _CUT_FAR + 1)
         last_loud = max(last_loud, float(k))
     if last_loud >= _CODED_REACH:
         peak, fell = _fall(both, int(last_loud))
+    if last_loud >= _FIRST:
+        state[_CUT + _GAPS] = _mean_in_peak(both, int(fell) - _CUT_NEAR, int(last_loud) - _CUT_FAR + 1)
     state[_CODED_LOUD], state[_CODED_PEAK], state[_CODED_FELL] = last_loud - ENVELOPE_BINS, peak, fell - ENVELOPE_BINS
-    return length, end
+    return length, end, cut
+
+
+@_jit
+def _sound_since(both, state, last_loud, start, goes_on):
+    """Where the sound began that ends at `start`, and how long the pause before it was."""
+    begin = newest = state[_SOUND_FROM] if goes_on else _NEVER
+    pause = latest = state[_SOUND_AFTER] if goes_on else 0.0
+    for k in range(_LAST):
+        if both[k] < _GAP_LEVELS[0]:
+            continue
+        if k >= _FIRST and k - 1 - last_loud >= _PAUSE_SHORTEST:
+            newest, latest = float(k), k - 1 - last_loud
+            if k < start:
+                begin, pause = newest, latest
+        last_loud = float(k)
+    state[_SOUND_FROM], state[_SOUND_AFTER] = newest - ENVELOPE_BINS, latest
+    return begin, pause
+
+
+@_jit
+def _is_told(both, state, count, length, end, cut, begin, pause):
+    """Whether a gap is one, by what is beside it and by what pauses there were of late."""
+    pauses = _PAUSE_KEPT * state[_PAUSES] if count > 0 else 0.0
+    told = pauses < _PAUSES_MOST
+    if length > 0.0:
+        lasted = end - length - begin
+        short = lasted < min(_CUT_LASTED * length, _CUT_LONG) and pause >= _CUT_PAUSE * length
+        if short or cut * _mean_in_peak(both, end, end) < _CUT_SHARE:
+            told = not short and pauses < _PAUSES_LEAST and count >= _PAUSE_BLOCKS
+            pauses += 1.0
+    state[_PAUSES] = pauses
+    return told
 
 
 @_jit
@@ -537,17 +599,21 @@ def _gaps_and_clicks(row, state, count, power, both, out):
         both[ENVELOPE_BINS + k] = state[_ENVELOPE + k] = row[_F_ENVELOPE + k]
     _click(row, state, count, power, both, out)
 
-    length = 0.0
+    length = cut = 0.0
     end = 0
+    last_loud = state[_LAST_LOUD] if count > 0 else _NEVER
     for which in range(_GAPS):
-        found, found_end = _find_gap(both, state, which, count > 0)
+        found, found_end, found_cut = _find_gap(both, state, which, count > 0)
         if length == 0.0:
-            length, end = found, found_end
-    found, found_end = _find_coded_gap(both, state, count > 0)
+            length, end, cut = found, found_end, found_cut
+    found, found_end, found_cut = _find_coded_gap(both, state, count > 0)
     if length == 0.0:
-        length, end = found, found_end
+        length, end, cut = found, found_end, found_cut
+    begin, pause = _sound_since(both, state, last_loud, end - length, count > 0)
     told = state[_GAP_END] if count > 0 else _NEVER
     state[_GAP_END] = (end if length > 0.0 else told) - ENVELOPE_BINS
+    if not _is_told(both, state, count, length, end, cut, begin, pause):
+        length = 0.0
     # It begins and ends anywhere in the milliseconds beside the whole ones.
     until = (end - ENVELOPE_BINS + 0.5) * ENVELOPE_BIN if length > 0.0 else 0.0
     length = length + 1.0 if length > 0.0 else 0.0

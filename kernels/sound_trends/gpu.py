@@ -54,6 +54,18 @@ _TONE_LEVEL_DB, _SOUNDING_DB = tl.constexpr(at.TONE_LEVEL_DB), tl.constexpr(roun
 _SILENT_DB = tl.constexpr(round(10 * math.log10(at.POWER_FLOOR)))
 _DELAY, _EDGE_BINS, _NEVER = tl.constexpr(at.GAP_DELAY), tl.constexpr(at.GAP_EDGE_BINS), tl.constexpr(at.NEVER)
 _EDGE_MOST = tl.constexpr(at.GAP_EDGE_MOST)
+_CUT_NEAR, _CUT_FAR, _CUT_LANES = tl.constexpr(at.CUT_NEAR), tl.constexpr(at.CUT_FAR), tl.constexpr(64)
+_CUT_LASTED, _CUT_LONG, _CUT_PAUSE = (
+    tl.constexpr(at.CUT_LASTED),
+    tl.constexpr(at.CUT_LONG),
+    tl.constexpr(at.CUT_PAUSE),
+)
+_PAUSE_SHORTEST, _PAUSE_BLOCKS = tl.constexpr(at.PAUSE_SHORTEST), tl.constexpr(at.PAUSE_BLOCKS)
+_CUT, _SOUND_FROM = tl.constexpr(int(at.Scalar.CUT)), tl.constexpr(int(at.Scalar.SOUND_FROM))
+_SOUND_AFTER, _PAUSES = tl.constexpr(int(at.Scalar.SOUND_AFTER)), tl.constexpr(int(at.Scalar.PAUSES))
+# Bins of the block before and of this one, in the order of time, of which gaps are decided now.
+_FIRST = tl.constexpr(feature.ENVELOPE_BINS - at.CUT_FAR)
+_LAST = tl.constexpr(2 * feature.ENVELOPE_BINS - at.CUT_FAR)
 _RATE, _CHUNK = tl.constexpr(at.SAMPLE_RATE), tl.constexpr(32)
 _HALF, _LEVELS_SIZE = tl.constexpr(at.LEVEL_BLOCKS), tl.constexpr(2 * at.LEVEL_BLOCKS)
 _PART, _PART_LANES = tl.constexpr(at.LEVEL_PART), tl.constexpr(triton.next_power_of_2(at.LEVEL_PART))
@@ -85,7 +97,7 @@ _SCALARS: Final = (
     at.PAIR_WEIGHT, at.LOW_STEPS, at.WIDE_STEPS, at.LOW_POWER, feature.BLOCK / at.SAMPLE_RATE, at.AROUND_SHARE,
     at.TONE_PURE, *at.GAP_LEVELS, *at.GAP_EDGES, at.CODED_LEVEL, at.CODED_SOUND, at.CODED_EDGE, at.CODED_FALL,
     at.ACROSS_BALANCE, at.ACROSS_OFFSET, at.ACROSS_PURE, at.ACROSS_IMPURE, at.MONO_DISTANCE, at.MONO_MEAN, at.LEANING,
-    at.LOW_LEAST, at.STEPS_LEAST,
+    at.LOW_LEAST, at.STEPS_LEAST, at.CUT_SHARE, at.PAUSE_KEPT, at.PAUSES_MOST, at.PAUSES_LEAST,
 )  # fmt: skip
 _DECIBEL, _FLOOR, _SOUNDING, _LOST, _LOW_FLOOR, _LOW_SHARE, _COHERENCE = (tl.constexpr(k) for k in range(7))
 _TONE_ANGLE, _NEAR_SHARE, _STEP_SHARE, _OFFSET, _GATE, _RELATIVE = (tl.constexpr(k) for k in range(7, 13))
@@ -101,6 +113,7 @@ _ACROSS_BALANCE, _ACROSS_OFFSET = (tl.constexpr(24 + k + 2 * len(at.GAP_LEVELS))
 _ACROSS_PURE, _ACROSS_IMPURE = (tl.constexpr(26 + k + 2 * len(at.GAP_LEVELS)) for k in range(2))
 _MONO_DISTANCE, _MONO_MEAN, _LEANING = (tl.constexpr(28 + k + 2 * len(at.GAP_LEVELS)) for k in range(3))
 _LOW_LEAST, _STEPS_LEAST = (tl.constexpr(31 + k + 2 * len(at.GAP_LEVELS)) for k in range(2))
+_CUT_SHARE, _PAUSE_KEPT, _PAUSES_MOST, _PAUSES_LEAST = (tl.constexpr(33 + k + 2 * len(at.GAP_LEVELS)) for k in range(4))
 # Float32 holds these exactly.
 _ACROSS_CORRELATION, _ACROSS_LEVEL = tl.constexpr(at.ACROSS_CORRELATION), tl.constexpr(at.ACROSS_LEVEL)
 _ACROSS_OFFSET_SHARE = tl.constexpr(at.ACROSS_OFFSET_SHARE)
@@ -400,25 +413,44 @@ def _edge(row, state, count, first, most, mask):
 
 
 @triton.jit
+def _mean_in_peak(row, state, count, near, far, scalars):
+    """The mean of the _CUT_NEAR bins from `near` on, as a share of the peak of the _CUT_FAR bins from `far` on."""
+    lane = tl.arange(0, _CUT_LANES)
+    total = tl.sum(_envelope_at(row, state, count, near + lane, lane < _CUT_NEAR), axis=0)
+    peak = tl.max(_envelope_at(row, state, count, far + lane, lane < _CUT_FAR), axis=0)
+    return total / _CUT_NEAR / tl.maximum(peak, tl.load(scalars + _FLOOR))
+
+
+@triton.jit
+def _newest_cut(row, state, count, last, start, which, scalars):
+    """What the state is to hold of the last sound, which ends at `start`."""
+    far = tl.maximum(last, _FIRST).to(tl.int32) - _CUT_FAR + 1
+    near = tl.maximum(start, _CUT_NEAR).to(tl.int32) - _CUT_NEAR
+    share = _mean_in_peak(row, state, count, near, far, scalars)
+    return tl.where(_flag(last >= _FIRST), share, tl.load(state + _CUT + which))
+
+
+@triton.jit
 def _find_gap(row, state, count, which, SHORTEST: tl.constexpr, scalars):
-    """Length in ms and end of the longest gap that is known to have ended, and what the state is to hold after it."""
+    """Length in ms, end, and bin before the longest gap that is known to have ended; the state after it; all pauses."""
     level, edge = tl.load(scalars + _GAP_LEVELS + which), tl.load(scalars + _GAP_EDGES + which)
     most = edge * _EDGE_MOST
     heard = tl.where(count > 0, tl.load(state + _LAST_LOUD + which), _NEVER)
     earlier = tl.load(state + _BEFORE + which)
     told = tl.where(count > 0, tl.load(state + _GAP_END), _NEVER)
-    lane = _BINS - _DELAY + tl.arange(0, _BIN_LANES)
-    decided = lane < 2 * _BINS - _DELAY
+    lane = _FIRST + tl.arange(0, _BIN_LANES)
+    decided = lane < _LAST
     until = tl.zeros([_BIN_LANES], tl.float64) + heard
     newest = heard
-    for start in tl.static_range(0, 2 * _BINS - _DELAY, _CHUNK):
+    for start in tl.static_range(0, _LAST, _CHUNK):
         bin = start + tl.arange(0, _CHUNK)
-        in_time = bin < 2 * _BINS - _DELAY
+        in_time = bin < _LAST
         loud = (_envelope_at(row, state, count, bin, in_time) >= level) & in_time
         newest = tl.maximum(newest, tl.max(tl.where(loud, bin.to(tl.float64), heard), axis=0))
         before = loud[None, :] & (bin[None, :] < lane[:, None])
         until = tl.maximum(until, tl.max(tl.where(before, bin.to(tl.float64)[None, :], heard), axis=1))
     length = lane - 1 - until
+    pauses = length
     loud = decided & (_envelope_at(row, state, count, lane, decided) >= level)
     candidate = loud & (length >= SHORTEST) & (length < tl.load(state + _LONGEST)) & (lane - length >= told)
     inside = until >= _EDGE_BINS
@@ -430,7 +462,9 @@ def _find_gap(row, state, count, which, SHORTEST: tl.constexpr, scalars):
     end = tl.min(tl.where(length == longest, lane, 2 * _BINS), axis=0)
     last = tl.zeros([2], tl.int32) + tl.where(newest >= _EDGE_BINS, newest, _EDGE_BINS).to(tl.int32)
     there = tl.max(_edge(row, state, count, last - _EDGE_BINS + 1, most, last >= 0), axis=0)
-    return longest, end, newest - _BINS, tl.where(_flag(newest >= _EDGE_BINS), there, earlier)
+    cut = _newest_cut(row, state, count, newest, newest + 1, which, scalars)
+    there = tl.where(_flag(newest >= _EDGE_BINS), there, earlier)
+    return longest, end, end - 1 - longest, newest - _BINS, there, cut, tl.where(loud, pauses, 0.0)
 
 
 @triton.jit
@@ -454,13 +488,13 @@ def _find_coded_gap(row, state, count, scalars):
     heard = tl.where(count > 0, tl.load(state + _CODED_LOUD), _NEVER)
     told = tl.where(count > 0, tl.load(state + _GAP_END), _NEVER)
     peak_before, fell_before = tl.load(state + _CODED_PEAK), tl.load(state + _CODED_FELL)
-    lane = _BINS - _DELAY + tl.arange(0, _BIN_LANES)
-    decided = lane < 2 * _BINS - _DELAY
+    lane = _FIRST + tl.arange(0, _BIN_LANES)
+    decided = lane < _LAST
     until = tl.zeros([_BIN_LANES], tl.float64) + heard
     newest = heard
-    for start in tl.static_range(0, 2 * _BINS - _DELAY, _CHUNK):
+    for start in tl.static_range(0, _LAST, _CHUNK):
         bin = start + tl.arange(0, _CHUNK)
-        in_time = bin < 2 * _BINS - _DELAY
+        in_time = bin < _LAST
         loud = (_envelope_at(row, state, count, bin, in_time) >= level) & in_time
         newest = tl.maximum(newest, tl.max(tl.where(loud, bin.to(tl.float64), heard), axis=0))
         before = loud[None, :] & (bin[None, :] < lane[:, None])
@@ -477,13 +511,15 @@ def _find_coded_gap(row, state, count, scalars):
     length = tl.where(sharp & (length < tl.load(state + _LONGEST)), length, 0.0)
     longest = tl.max(length, axis=0)
     end = tl.min(tl.where(length == longest, lane, 2 * _BINS), axis=0)
+    before_it = tl.max(tl.where(lane == end, until, heard), axis=0)
     here = newest >= _CODED_REACH
     last = tl.zeros([2], tl.int32) + tl.where(here, newest, _CODED_REACH).to(tl.int32)
     peak_now, fell_now = _fall(row, state, count, last, last >= 0, scalars)
     peak_now, fell_now = tl.max(peak_now, axis=0), tl.max(fell_now, axis=0)
     peak_now = tl.where(_flag(newest >= _CODED_REACH), peak_now, peak_before)
     fell_now = tl.where(_flag(newest >= _CODED_REACH), fell_now, fell_before)
-    return longest, end, newest - _BINS, peak_now, fell_now - _BINS
+    cut = _newest_cut(row, state, count, newest, fell_now, _GAPS, scalars)
+    return longest, end, before_it, newest - _BINS, peak_now, fell_now - _BINS, cut
 
 
 @triton.jit
@@ -531,6 +567,42 @@ def _told_click(state, count, result, edge):
 
 
 @triton.jit
+def _first_of(length, end, last, more, more_end, more_last):
+    """What was found first."""
+    end, last = tl.where(length > 0, end, more_end), tl.where(length > 0, last, more_last)
+    return end, last, tl.where(length > 0, length, more)
+
+
+@triton.jit
+def _is_told(row, state, count, length, end, last, which, pauses, scalars):
+    """Whether a gap is one; where sound begins after a pause, how long that was, and what pauses there were of late."""
+    begin = tl.where(count > 0, tl.load(state + _SOUND_FROM), _NEVER)
+    pause = tl.where(count > 0, tl.load(state + _SOUND_AFTER), 0.0)
+    start = end - length
+    lane = (tl.arange(0, _BIN_LANES) + _FIRST).to(tl.float64)
+    begins = pauses >= _PAUSE_SHORTEST
+    newest = tl.max(tl.where(begins, lane, begin), axis=0)
+    latest = tl.maximum(tl.max(tl.where(begins & (lane == newest), pauses, 0.0), axis=0), 0.0)
+    latest = tl.where(_flag(newest >= _FIRST), latest, pause)
+    early = begins & (lane < start)
+    from_here = tl.max(tl.where(early, lane, begin), axis=0)
+    rest = tl.max(tl.where(early & (lane == from_here), pauses, 0.0), axis=0)
+    rest = tl.where(_flag(from_here >= _FIRST), rest, pause)
+
+    near, far = start.to(tl.int32) - _CUT_NEAR, last.to(tl.int32) - _CUT_FAR + 1
+    cut = _mean_in_peak(row, state, count, near, far, scalars)
+    cut = tl.where(_flag(last >= _FIRST), cut, tl.load(state + _CUT + which))
+    cut *= _mean_in_peak(row, state, count, end, end, scalars)
+    least = tl.minimum(length * _CUT_LASTED, _CUT_LONG)
+    short = _flag(start - from_here < least) & _flag(rest >= length * _CUT_PAUSE)
+    before = tl.where(count > 0, tl.load(scalars + _PAUSE_KEPT) * tl.load(state + _PAUSES), 0.0)
+    is_pause = _flag(length > 0) & (short | _flag(cut < tl.load(scalars + _CUT_SHARE)))
+    rare = _flag(before < tl.load(scalars + _PAUSES_LEAST)) & _flag(count >= _PAUSE_BLOCKS)
+    told = tl.where(is_pause, rare & (short == 0), _flag(before < tl.load(scalars + _PAUSES_MOST)))
+    return told, newest - _BINS, latest, before + tl.where(is_pause, 1.0, 0.0)
+
+
+@triton.jit
 def _gaps_and_clicks(row, state, count, power, scalars, result):
     old = state + _ACROSS + count % 2 * _ACROSS_WIDTH
     _told_click(
@@ -571,17 +643,23 @@ def _gaps_and_clicks(row, state, count, power, scalars, result):
     tl.store(state + _CLICK_PLACE, click_at)
     tl.store(state + _CLICK_STEP, tl.where(steps, 1.0, 0.0))
 
-    length, end, until_0, before_0 = _find_gap(row, state, count, 0, _SHORTEST_0, scalars)
-    more, more_end, until_1, before_1 = _find_gap(row, state, count, 1, _SHORTEST_1, scalars)
-    end, length = tl.where(length > 0, end, more_end), tl.where(length > 0, length, more)
-    more, more_end, until_2, before_2 = _find_gap(row, state, count, 2, _SHORTEST_2, scalars)
-    end, length = tl.where(length > 0, end, more_end), tl.where(length > 0, length, more)
-    more, more_end, until_3, before_3 = _find_gap(row, state, count, 3, _SHORTEST_3, scalars)
-    end, length = tl.where(length > 0, end, more_end), tl.where(length > 0, length, more)
-    more, more_end, coded_until, coded_peak, coded_fell = _find_coded_gap(row, state, count, scalars)
-    end, length = tl.where(length > 0, end, more_end), tl.where(length > 0, length, more)
+    length, end, last, until_0, before_0, cut_0, pauses = _find_gap(row, state, count, 0, _SHORTEST_0, scalars)
+    which = tl.where(length > 0, 0, 1)
+    more, more_end, more_last, until_1, before_1, cut_1, _ = _find_gap(row, state, count, 1, _SHORTEST_1, scalars)
+    end, last, length = _first_of(length, end, last, more, more_end, more_last)
+    which = tl.where(length > 0, which, 2)
+    more, more_end, more_last, until_2, before_2, cut_2, _ = _find_gap(row, state, count, 2, _SHORTEST_2, scalars)
+    end, last, length = _first_of(length, end, last, more, more_end, more_last)
+    which = tl.where(length > 0, which, 3)
+    more, more_end, more_last, until_3, before_3, cut_3, _ = _find_gap(row, state, count, 3, _SHORTEST_3, scalars)
+    end, last, length = _first_of(length, end, last, more, more_end, more_last)
+    which = tl.where(length > 0, which, _GAPS)
+    more, more_end, more_last, coded_until, coded_peak, coded_fell, cut_4 = _find_coded_gap(row, state, count, scalars)
+    end, last, length = _first_of(length, end, last, more, more_end, more_last)
+    is_gap, begin, after, pauses = _is_told(row, state, count, length, end, last, which, pauses, scalars)
     told = tl.where(count > 0, tl.load(state + _GAP_END), _NEVER)
     told = tl.where(length > 0, end.to(tl.float64), told) - _BINS
+    length = tl.where(is_gap, length, 0.0)
     # It begins and ends anywhere in the milliseconds beside the whole ones.
     until = tl.where(length > 0, ((end - _BINS) * _BIN + _BIN // 2).to(tl.float64), 0.0)
     length = tl.where(length > 0, length + 1, 0.0)
@@ -599,6 +677,14 @@ def _gaps_and_clicks(row, state, count, power, scalars, result):
     tl.store(state + _BEFORE + 1, before_1)
     tl.store(state + _BEFORE + 2, before_2)
     tl.store(state + _BEFORE + 3, before_3)
+    tl.store(state + _CUT, cut_0)
+    tl.store(state + _CUT + 1, cut_1)
+    tl.store(state + _CUT + 2, cut_2)
+    tl.store(state + _CUT + 3, cut_3)
+    tl.store(state + _CUT + 4, cut_4)
+    tl.store(state + _SOUND_FROM, begin)
+    tl.store(state + _SOUND_AFTER, after)
+    tl.store(state + _PAUSES, pauses)
     tl.store(state + _GAP_END, told)
     tl.store(state + _CODED_LOUD, coded_until)
     tl.store(state + _CODED_PEAK, coded_peak)

@@ -130,10 +130,27 @@ CODED_REACH: Final = 24
 CODED_FALL: Final = 0.25
 GAP_LONGEST_SECONDS: Final = 3.5
 SAMPLE_RATE: Final = 48_000
-GAP_DELAY: Final = 10  # ms that are looked at on either side of a gap's edge, or a click
+GAP_DELAY: Final = 10  # ms that are looked at on either side of a click
 GAP_EDGE_BINS: Final = 5  # ms of which the level beside a gap is the mean
 GAP_EDGE_MOST: Final = 2.0  # times the level wanted, that one ms counts at most: two clicks have no gap between them
 NEVER: Final = -1e9
+
+# A gap is cut into sound that goes on; a pause lies where sound dies away and begins. Where pauses are empty, as in
+# synthetic speech and between beeps, they pass all that is asked above (docs/decisions/0111-pauses-are-no-gaps.md). So
+# the mean of the nearest 10 ms is compared with the peak of the nearest 45 ms, on both sides together, and the sound
+# before a gap has to be half as long again as the gap. What is not so is a pause. Where there was one of late gaps are
+# not told, and pauses are where there was none for long.
+CUT_NEAR: Final = 10
+CUT_FAR: Final = 45
+CUT_SHARE: Final = 0.13
+CUT_LASTED: Final = 1.5
+CUT_LONG: Final = 1050.0  # ms, that are enough for any gap
+CUT_PAUSE: Final = 0.5  # and only sound after a pause of half the gap's length is short
+PAUSE_SHORTEST: Final = 9  # ms below the lowest of GAP_LEVELS but one, after which sound begins anew
+PAUSE_KEPT: Final = 0.98  # of a pause, from block to block
+PAUSES_MOST: Final = 0.3  # 6 s after one pause
+PAUSES_LEAST: Final = 0.1  # 11 s
+PAUSE_BLOCKS: Final = 40
 
 # Where a defect begins or ends at once there is an edge in the waveform, and that is no click beside it. The block that
 # follows is compared with the one before: the balance of the first two channels, whether they are opposed, offsets, a
@@ -217,9 +234,13 @@ class Scalar(IntEnum):
     CLICK = 25  # of the last block, its place in that, and 1 where the level steps there
     CLICK_PLACE = 26
     CLICK_STEP = 27
+    CUT = 28  # five: of GAP_LEVELS and of the coded gap, as BEFORE: share of the near mean in the far peak
+    SOUND_FROM = 33  # as LAST_LOUD: where the sound began after the last PAUSE_SHORTEST
+    SOUND_AFTER = 34  # length of that, ms
+    PAUSES = 35  # of late
 
 
-MEANS: Final = 32
+MEANS: Final = 40
 SOUNDED: Final = MEANS + MAX_CHANNELS  # blocks that each channel has sounded for
 RUN: Final = SOUNDED + MAX_CHANNELS  # blocks that LFE was wide for, or another channel low, less what spoke against it
 SINCE: Final = RUN + MAX_CHANNELS  # blocks since LFE was wide first

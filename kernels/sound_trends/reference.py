@@ -50,41 +50,61 @@ def _hum(run: list[_Array]) -> float:
 
 def _gap(
     envelope: _Array, begin: int, told: float, shortest: int, longest: float, level: float, edge: float
-) -> tuple[float, int]:  # fmt: skip
-    """Length in ms and end of the longest gap that ended in the 100 bins up to 10 before the end of `envelope`.
+) -> tuple[float, int, int]:  # fmt: skip
+    """Length in ms, end and last bin before the longest gap that ended in the 100 bins up to 45 before the last.
 
     Args:
         envelope: of every millisecond since the last hole.
         begin: of the last block, in `envelope`.
         told: end of the last gap that was told.
     """
-    best, end = 0.0, 0
+    best, end, before = 0.0, 0, 0
     loud = np.flatnonzero(envelope >= level)
     for last, first in itertools.pairwise(loud):
         length = first - last - 1
-        if not (begin - 10 <= first < begin + 90 and shortest <= length < longest and last >= max(4, told - 1)):
+        if not (begin - 45 <= first < begin + 55 and shortest <= length < longest and last >= max(4, told - 1)):
             continue
         if (
             np.minimum(envelope[last - 4 : last + 1], 2 * edge).mean() >= edge
             and np.minimum(envelope[first : first + 5], 2 * edge).mean() >= edge
             and length > best
         ):
-            best, end = float(length), int(first)
-    return best, end
+            best, end, before = float(length), int(first), int(last)
+    return best, end, before
 
 
-def _coded_gap(envelope: _Array, begin: int, told: float, longest: float) -> tuple[float, int]:
+def _coded_gap(envelope: _Array, begin: int, told: float, longest: float) -> tuple[float, int, int]:
     """As `_gap`, of gaps that are not as sharp at their beginning."""
-    best, end = 0.0, 0
+    best, end, latest = 0.0, 0, 0
     for last, first in itertools.pairwise(np.flatnonzero(envelope >= 5e-4)):
-        if not (begin - 10 <= first < begin + 90 and first - last - 1 >= 40) or last < 24:
+        if not (begin - 45 <= first < begin + 55 and first - last - 1 >= 40) or last < 24:
             continue
         before = envelope[last - 23 : last + 1]
         fell = last - 23 + int(np.flatnonzero(before >= 0.25 * before.max())[-1]) + 1
         sharp = before.max() >= 0.02 and np.minimum(envelope[first : first + 5], 0.01).mean() >= 5e-3
         if sharp and fell >= told and best < first - fell < longest:
-            best, end = float(first - fell), int(first)
-    return best, end
+            best, end, latest = float(first - fell), int(first), int(last)
+    return best, end, latest
+
+
+def _is_pause(envelope: _Array, length: float, end: int, last: int) -> tuple[bool, bool]:
+    """Whether what lies before a gap is too short for it, and whether sound dies away and begins beside it.
+
+    Args:
+        envelope: of every millisecond since the last hole.
+        length, end: of the gap.
+        last: the bin of its level before it; after a coder sound has fallen earlier.
+    """
+    start = end - int(length)
+    padded = np.concatenate([np.zeros(100), envelope])
+    before = padded[start + 90 : start + 100].mean() / max(padded[last + 56 : last + 101].max(), 1e-12)
+    after = envelope[end : end + 10].mean() / max(envelope[end : end + 45].max(), 1e-12)
+    loud = np.flatnonzero(envelope >= 5e-4)
+    sounds = [(int(first), math.inf) for first in loud[:1]]
+    sounds += [(int(b), float(b - a - 1)) for a, b in itertools.pairwise(loud) if b - a - 1 >= 9]
+    begin, pause = max([one for one in sounds if one[0] < start], default=(-math.inf, 0.0))
+    short = start - begin < min(1.5 * length, 1050) and pause >= 0.5 * length
+    return short, before * after < 0.13
 
 
 def _beside_gap(envelope: _Array, begin: int, place: float) -> bool:
@@ -266,6 +286,7 @@ def follow(
     means = np.zeros(8)
     order, tone, told = _Order(), _Tone(), -math.inf
     click, place, stepped = 0.0, 0.0, False
+    pauses = 0.0
     late = np.zeros(8)
     result = []
     for row, length, weight, loudness in zip(rows, valid, weights, momentary, strict=True):
@@ -343,16 +364,25 @@ def follow(
         click = 0.0 if row[23] > 0 and _beside_gap(envelope, begin, row[24]) else row[23]
         place, stepped = row[24], _level_steps(envelope, begin, row[24])
         longest = 1000 * longest_gap_seconds
-        gap, end = 0.0, 0
+        gap, end, last = 0.0, 0, 0
         for level_and_edge in ((9, 5e-4, 1e-2), (9, 1.4e-3, 2.8e-2), (9, 4e-3, 8e-2), (18, 3e-5, 1e-3)):
             shortest, below, edge = level_and_edge
-            found, found_end = _gap(envelope, begin, told, shortest, longest, below, edge)
+            found = _gap(envelope, begin, told, shortest, longest, below, edge)
             if gap == 0:
-                gap, end = found, found_end
+                gap, end, last = found
         if gap == 0:
-            gap, end = _coded_gap(envelope, begin, told, longest)
+            gap, end, last = _coded_gap(envelope, begin, told, longest)
         until = 48.0 * (end - begin) + 24 if gap else 0.0
         told = end if gap else told
+        pauses = 0.98 * pauses if count else 0.0
+        is_gap = pauses < 0.3
+        if gap:
+            short, dies = _is_pause(envelope, gap, end, last)
+            if short or dies:
+                is_gap = not short and pauses < 0.1 and count >= 40
+                pauses += 1
+        gap = gap if is_gap else 0.0
+        until = until if is_gap else 0.0
         gap = gap + 1 if gap else 0.0
         columns += [gap / 1000, until - 48 * gap, until]
         columns += [_level_jump(levels), -39 * 4800, -38 * 4800]

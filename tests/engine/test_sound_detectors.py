@@ -267,6 +267,30 @@ def test_a_line_up_tone_goes_on_through_the_breaks_that_tell_its_channels():
         assert end == pytest.approx(16.0, abs=0.1)
 
 
+@pytest.mark.parametrize(("on", "off"), [(0.1, 0.1), (0.1, 0.9), (0.5, 0.5), (0.04, 0.96), (1.0, 1.0)])
+def test_pauses_between_beeps_are_no_gaps(on, off):
+    beep = 0.3 * np.sin(2 * np.pi * 1000 * np.arange(round(on * 48_000)) / 48_000)
+    beeps = np.tile(np.concatenate([np.zeros(round(off * 48_000)), beep]), 8).astype(np.float32)
+    assert "audio.dropout" not in {f[0] for f in judged(np.stack([beeps, beeps]))}
+
+
+def test_empty_pauses_of_words_that_die_away_are_no_gaps_and_one_that_is_cut_is():
+    signal, time = music_like(24.0), np.arange(14_400) / 48_000
+    word = np.minimum(1.0, np.minimum(time / 0.03, (0.3 - time) / 0.05)).astype(np.float32)
+    spoken = signal.copy()
+    for begin in range(0, spoken.shape[1] - 19_200 + 1, 19_200):
+        spoken[:, begin : begin + 14_400] *= word
+        spoken[:, begin + 14_400 : begin + 19_200] = 0.0
+    assert "audio.dropout" not in {f[0] for f in judged(spoken)}
+    cut, _ = sound.plant_dropout(signal, 12.03, 0.1)
+    assert [f[0] for f in judged(cut)].count("audio.dropout") == 1
+
+
+def test_an_offset_of_one_percent_is_found():
+    signal, _ = sound.plant_offset(0.3 * speech_like(16.0), 4.0, 14.0, 0.01)
+    assert "audio.dc" in {f[0] for f in judged(signal)}
+
+
 def test_an_offset_of_two_percent_is_found():
     made, [planted] = sound.plant_offset(speech_like(14.0), 3.0, 12.0, 0.02)
     [(detector, start, end)] = judged(made)

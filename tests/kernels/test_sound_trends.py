@@ -167,6 +167,52 @@ def test_channels_that_are_the_same_or_lean_are_so_by_most_of_two_seconds():
         assert_agree(run([short], [1], gpu.sound_trends)[0], expected(short))
 
 
+def gaps_and_pauses(blocks=96, seed=3):
+    """Gaps of all lengths: cut out, faded into and out of, between short sounds, filled, and after a coder's tail."""
+    rng = np.random.default_rng(seed)
+    envelope = 0.2 * 10 ** rng.uniform(-0.15, 0.0, 100 * blocks)
+    place = 4150  # a programme first, so that a pause of it can be told
+    for number in range(100):
+        length = int(rng.choice([11, 16, 30, 64, 150, 320]))
+        if place + length + 700 > len(envelope):
+            break
+        kind = number % 4
+        fade = np.geomspace(0.02, 1.0, 40)
+        if kind == 1:
+            envelope[place - 40 : place] *= fade[::-1]
+        if kind in (1, 2):
+            envelope[place + length : place + length + 40] *= fade
+        envelope[place : place + length] = rng.choice([0.0, 2e-4, 1e-3])
+        if kind == 3 and length >= 64:
+            envelope[place : place + 15] = 0.015
+        place += length + int(rng.choice([40, 120, 600]))
+    rows = np.zeros((blocks, FEATURES))
+    rows[:, :2] = 0.01
+    rows[:, Feature.SIDE], rows[:, Feature.MID] = 1e-3, 9e-3
+    rows[:, Feature.ENVELOPE : Feature.SLOPE] = envelope.reshape(blocks, 100)
+    lengths = [4800] * blocks
+    lengths[45] = 1000
+    return rows, lengths, np.tile([1.0, 1.0] + [0.0] * 6, (blocks, 1)), np.full(blocks, -23.0)
+
+
+def test_gaps_and_pauses_are_told_apart_as_the_reference_tells_them():
+    told = 0
+    for seed in range(12):
+        stream = gaps_and_pauses(seed=seed)
+        wanted = expected(stream)
+        assert_agree(run([stream], [0])[0], wanted)
+        told += int((wanted[:, COLUMNS.index("dropout")] > 0).sum())
+    assert 12 < told < 120  # of 25 or so in each
+
+
+@pytest.mark.slow
+def test_triton_tells_gaps_and_pauses_apart_as_the_reference_does():
+    streams = [gaps_and_pauses(seed=seed) for seed in range(3)]
+    with interpreted("kernels.sound_trends.gpu") as gpu:
+        for one, stream in zip(run(streams, [0, 2, 1], gpu.sound_trends), streams, strict=True):
+            assert_agree(one, expected(stream))
+
+
 @pytest.mark.slow
 def test_triton_agrees_with_the_reference_on_channels_in_another_order():
     stream = rows_of("swapped")
