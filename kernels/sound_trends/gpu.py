@@ -407,7 +407,7 @@ def _envelope_at(row, state, count, bin, mask):
 @triton.jit
 def _edge(row, state, count, first, most, mask):
     total = tl.minimum(_envelope_at(row, state, count, first, mask), most)
-    for k in tl.static_range(1, _EDGE_BINS):
+    for k in tl.range(1, _EDGE_BINS):
         total += tl.minimum(_envelope_at(row, state, count, first + k, mask), most)
     return total / _EDGE_BINS
 
@@ -442,7 +442,7 @@ def _find_gap(row, state, count, which, SHORTEST: tl.constexpr, scalars):
     decided = lane < _LAST
     until = tl.zeros([_BIN_LANES], tl.float64) + heard
     newest = heard
-    for start in tl.static_range(0, _LAST, _CHUNK):
+    for start in tl.range(0, _LAST, _CHUNK):
         bin = start + tl.arange(0, _CHUNK)
         in_time = bin < _LAST
         loud = (_envelope_at(row, state, count, bin, in_time) >= level) & in_time
@@ -471,10 +471,10 @@ def _find_gap(row, state, count, which, SHORTEST: tl.constexpr, scalars):
 def _fall(row, state, count, last_loud, mask, scalars):
     """Loudest of the bins up to the last loud one, and the first bin after it had fallen."""
     peak = _envelope_at(row, state, count, last_loud, mask)
-    for k in tl.static_range(1, _CODED_REACH):
+    for k in tl.range(1, _CODED_REACH):
         peak = tl.maximum(peak, _envelope_at(row, state, count, last_loud - k, mask))
     fell = last_loud - _CODED_REACH + 1
-    for back in tl.static_range(1, _CODED_REACH + 1):
+    for back in tl.range(1, _CODED_REACH + 1):
         place = last_loud - _CODED_REACH + back
         loud = _envelope_at(row, state, count, place, mask) >= tl.load(scalars + _CODED_FALL) * peak
         fell = tl.where(loud, place + 1, fell)
@@ -492,7 +492,7 @@ def _find_coded_gap(row, state, count, scalars):
     decided = lane < _LAST
     until = tl.zeros([_BIN_LANES], tl.float64) + heard
     newest = heard
-    for start in tl.static_range(0, _LAST, _CHUNK):
+    for start in tl.range(0, _LAST, _CHUNK):
         bin = start + tl.arange(0, _CHUNK)
         in_time = bin < _LAST
         loud = (_envelope_at(row, state, count, bin, in_time) >= level) & in_time
