@@ -25,11 +25,11 @@ COMBED: Final = 0.002
 COMBED_INTERVAL_SECONDS: Final = 0.2
 COMBED_PICTURES: Final = 5.0
 COMBED_REST_SECONDS: Final = 1.0
-# Neighbours this far apart on average, as a share of full scale, in pictures that change too: clean pictures stay below
-# 0.05 (a city's facades), half a picture of snow has 0.14. Of white noise neighbours are 2/sqrt(pi) standard deviations
-# apart.
-SNOW_GRADIENT: Final = 0.08
-SNOW_CHANGE: Final = 0.04
+# Neighbours this far apart on average, as a share of full scale, in pictures that change by nearly as much: of snow
+# nothing stays where it was. Clean pictures lie below 0.06, a page of text that runs up at 0.08, changing by two thirds
+# of that; half a picture of snow has 0.14. Of white noise neighbours are 2/sqrt(pi) standard deviations apart.
+SNOW_GRADIENT: Final = 0.1
+SNOW_CHANGE: Final = 0.85
 NEIGHBOURS_APART: Final = 2 / math.sqrt(math.pi)
 # Rows of a building that are two apart are combed as they are. What two fields do goes with motion, so that one of the
 # orders of fields fits the earlier picture better: per combed block by these codes, and by this ratio at least
@@ -161,7 +161,7 @@ class Texture:
         """Snow over a part of the picture: the quietest blocks, by which noise is measured, lie in the rest of it."""
         xp, gradient = self._arithmetic.xp, view[:, _GRADIENT]
         # NaN, where there is no earlier picture, is no snow.
-        snows = due & (gradient >= SNOW_GRADIENT) & (view[:, _LUMA] >= SNOW_CHANGE)
+        snows = due & (gradient >= SNOW_GRADIENT) & (view[:, _LUMA] >= SNOW_CHANGE * gradient)
         codes = 255 / NEIGHBOURS_APART * gradient
         view[:, _NOISE] = xp.where(snows, xp.maximum(view[:, _NOISE], codes), view[:, _NOISE])
 
