@@ -71,7 +71,7 @@ class Timeline:
         self._missing_seconds = missing_seconds
         self._report = report
         self._on_jump, self._on_back, self._on_left_out = on_jump, on_back, on_left_out or report
-        self._jump_seconds = jump_seconds
+        self.jump_seconds = jump_seconds
         self._drift_seconds = drift_seconds
         self._sound_gap_seconds = sound_gap_seconds
         self._tracks: dict[Track, _TrackTimes] = {"video": _TrackTimes(), "audio": _TrackTimes()}
@@ -169,7 +169,7 @@ class Timeline:
         """What is longer is a gap. Pictures of screens and of slides come when something changes; after the first one
         nobody knows yet whether they do."""
         usual = _USUAL_TIMES * max(times.steps, default=math.inf) if track == "video" else 0.0
-        return max(self._jump_seconds - _ROUNDING_SECONDS, usual)
+        return max(self.jump_seconds - _ROUNDING_SECONDS, usual)
 
     def _untimed(self, track: Track, times: _TrackTimes, seconds: float) -> None:
         """A packet without a time. Streams without a container have none at all, and lose none."""
@@ -194,7 +194,7 @@ class Timeline:
         if abs(step) > _STEP_SHARE * seconds:
             if self.sound_follows and step >= self._sound_gap_seconds and not self._is_missing("audio", at - step, at):
                 self.holes.append(("audio", at - step, at))
-                tell = self._on_left_out if step < self._jump_seconds else self._report
+                tell = self._on_left_out if step < self.jump_seconds else self._report
                 tell(at - step, f"{step:.3f} s of sound are left out", at)
             times.anchor, times.since, off = at, 0.0, 0.0
         elif abs(off) > self._drift_seconds:

@@ -271,15 +271,15 @@ class TransportWatch:
 
     def told_hole(self, before: float, after: float) -> bool:
         """Whether nothing came between two pictures, and that is told: of the timestamps, or of a missing track."""
-        if self._timeline is None:
+        timeline = self._timeline
+        if timeline is None:
             return False
-        # Holes are of decoding times, which lie some pictures before those of showing; where MP4 lets the last picture
-        # stand until the next one, the sound alone tells of a hole in both, by what is left out or still to come.
-        holes = [(since, until) for _, since, until in self._timeline.holes]
-        sound = self._timeline.sound_until
-        if sound is not None and abs(sound - before) < _BESIDE_SHARE * (after - before):
-            holes.append((sound, after))
-        return any(min(after, until) - max(before, since) > (until - since) / 2 for since, until in holes)
+        # Holes are of decoding times, which lie some pictures before those of showing.
+        if any(min(after, until) - max(before, since) > (until - since) / 2 for _, since, until in timeline.holes):
+            return True
+        # Where MP4 lets the last picture stand until the next one, only the sound, which has not come yet, tells.
+        apart, sound = after - before, timeline.sound_until
+        return apart >= timeline.jump_seconds and sound is not None and abs(sound - before) < _BESIDE_SHARE * apart
 
     def picture(self, surface: Surface) -> None:
         """Look at a decoded picture, in the order of showing."""

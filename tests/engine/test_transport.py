@@ -276,6 +276,22 @@ def test_a_hole_in_sound_and_pictures_is_no_freeze(folder, suffix):
     assert (incident.start, incident.end) == pytest.approx((2.0, 5.0), abs=0.06)
 
 
+def test_sound_that_ends_where_a_picture_begins_tells_of_a_hole_only_where_the_picture_stands(whole):
+    parameters = {"stream.timestamps": detector("stream.timestamps").settle({})}
+    with Source(str(whole), stream="clip") as source:
+        watch = TransportWatch(source.open(), parameters, None, realtime=False, begin=0.0)
+        heard = 0
+        for packet in source.packets():
+            watch.packet(packet, ())
+            if packet.track == "audio" and packet.pts is not None:
+                watch.sound("mono", 48_000, packet.pts)
+                until = packet.pts + 1024 / 48_000
+                assert not watch.told_hole(until, until + PICTURE)
+                heard += 1
+        assert heard > 100
+        assert watch.told_hole(until, until + 3.0)
+
+
 def test_sound_that_goes_with_a_lost_packet_is_told_as_lost_alone(base, tmp_path):
     """The packet that begins a piece of sound takes all of it along: a tenth of a second and more."""
     packets = [base[at : at + 188] for at in range(0, len(base), 188)]
