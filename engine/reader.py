@@ -1,6 +1,7 @@
 """One stream's way from its source to decoded pictures and sound.
 
-Run by: one thread per stream, started by the engine. It owns the source and the decoders, nobody else touches them. It
+Run by: one thread per stream, started by the engine. It owns the source and the decoders, nobody else touches them, but
+that the pictures of files are decoded in a thread of their own (engine/decode/ahead.py), which it starts and ends. It
 ends at the end of the input, at an error, or within a second of `stop`; it then closes its queues, with the failure if
 there was one, which the engine sees when it has taken what was decoded before. If the thread itself fails, that is a
 failure of this stream alone.
@@ -21,6 +22,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from engine.counters import StreamCounters
+from engine.decode.ahead import DecodeAhead
 from engine.decode.choose import Decoders
 from engine.errors import AvjuryError, DecodeError, SourceError
 from engine.fingerprints import SoundPrint
@@ -137,6 +139,7 @@ class StreamReader:
         self._key_deadline = 0.0
         self._errors_before = 0  # of decoders that are closed
         self._offset: float | None = None
+        self._ahead: DecodeAhead | None = None
         self._handling = handling or Handling()
         self.sampling = Sampling()
         """Which of the pictures are judged, under load."""
@@ -263,11 +266,14 @@ class StreamReader:
         self.progress.opened, self.progress.live = True, self.info.live
         if self._recorder is not None:
             self._recorder.opened(self.info)
-        self.decoders = self._choose(self.info)
+        self.decoders, self._ahead = self._choose(self.info), None
         if self._together and self.info.video is not None:
             samples = max(1, self.info.video.width * self.info.video.height)
             at_a_time = min(max(TOGETHER_SAMPLES // samples, LEAST_TOGETHER), MOST_TOGETHER)
             self.video.hold(2 * at_a_time, at_a_time)
+            if self.decoders.video is not None:
+                self._ahead = DecodeAhead(self.decoders.video, at_a_time // 2, self.stream, self._stop.is_set)
+                self.decoders = replace(self.decoders, video=self._ahead)
         # Of this connection alone: what another sender counts does not go on where the last one's counting ended.
         self._watch(self._begin_at)
         self._offset = None
@@ -346,7 +352,10 @@ class StreamReader:
         """Decode packets until the source ends, breaks off, or `stop`; then what the decoders still hold."""
         assert self.decoders is not None
         video, audio, clock, mark = self.decoders.video, self.decoders.audio, self._source.clock, self._handling
-        for packet in self._source.packets(self.progress.after_silence if self.progress.live else None):
+        packets, ahead = self._source.packets(self.progress.after_silence if self.progress.live else None), self._ahead
+        if ahead is not None:
+            packets = ahead.read(packets, lambda: len(clock.found) if clock is not None else 0)
+        for packet in packets:
             if self._stop.is_set():
                 return
             self.progress.packet_at = time.monotonic()
@@ -365,6 +374,8 @@ class StreamReader:
                     self._flush()  # what is held back came before the silence
                 self._offset = packet.offset
             found = clock.found if clock is not None else ()
+            if ahead is not None:
+                found = found[: ahead.found]  # packets behind this one were read already
             if self.progress.stalled:
                 watch.in_outage(found)
             watch.packet(packet, found)
