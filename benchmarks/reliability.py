@@ -9,6 +9,7 @@ these; a row whose tests were skipped, or for which no time was left, is not sai
 import fnmatch
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,14 +24,21 @@ from benchmarks.reliability_table import ROWS, Row
 
 TESTS: Final = Path(__file__).parents[1] / "tests"
 ROW_SECONDS: Final = 1200.0
+# Of what a test that failed says of itself, so much is kept.
+MESSAGE_CHARACTERS: Final = 400
+_PATH: Final = re.compile(r"(?<!\w)/[\w.@+-]+(?:/[\w.@+-]*)+")  # of the machine that it ran on: nobody else has it
 
 
 def read_report(path: Path) -> dict[str, Any]:
     """What a JUnit file of pytest says: how many passed, failed and were skipped, and what figures were recorded."""
-    found: dict[str, Any] = {"passed": 0, "failed": [], "skipped": 0, "figures": {}}
+    found: dict[str, Any] = {"passed": 0, "failed": [], "said": [], "skipped": 0, "figures": {}}
     for case in ElementTree.parse(path).getroot().iter("testcase"):
-        if case.find("failure") is not None or case.find("error") is not None:
+        wrong = case.find("failure")
+        wrong = case.find("error") if wrong is None else wrong
+        if wrong is not None:
             found["failed"].append(case.get("name", ""))
+            line = wrong.get("message", "").strip().partition("\n")[0]
+            found["said"].append(_PATH.sub("...", line)[:MESSAGE_CHARACTERS])
         elif case.find("skipped") is not None:
             found["skipped"] += 1
         else:
@@ -84,7 +92,8 @@ def run_row(row: Row, seed: int, seconds: float, *, fast: bool) -> dict[str, Any
         said = read_report(report)
     wrong = [] if fast else outside(row, said["figures"])
     holds = not said["failed"] and said["passed"] > 0 and not wrong
-    why = "; ".join([*(f"failed: {name}" for name in said["failed"]), *wrong])
+    failed = zip(said["failed"], said["said"], strict=True)
+    why = "; ".join([*(f"failed: {name} ({message})" for name, message in failed), *wrong])
     return {"holds": holds, "why": why or ("" if said["passed"] else "nothing was run"), **said,
             "seconds": round(time.monotonic() - began, 1)}  # fmt: skip
 

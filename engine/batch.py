@@ -4,6 +4,7 @@ At most one picture and one block per slot, bounded in count and in time: one sl
 stream that was passed over is first in line for the next one.
 """
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -57,8 +58,7 @@ class Batcher:
     Args:
         device: where the kernels run; on a GPU the frame rows are pinned, so that their upload is asynchronous.
         max_batch: most pictures, and most blocks, in one batch.
-        max_wait_seconds: how long a ready picture waits for other streams' pictures. 0 takes what is there: without a
-            launch to share there is nothing to wait for.
+        max_wait_seconds: how long a picture that was decoded waits for other streams' pictures. 0 takes what is there.
     """
 
     def __init__(self, device: torch.device, max_batch: int, max_wait_seconds: float) -> None:
@@ -67,6 +67,7 @@ class Batcher:
         """Most pictures, and most blocks, in one batch."""
         self._max_wait_seconds = max_wait_seconds
         self._next_slot = 0
+        self._waited_until = -math.inf
 
     def wait_until_ready(
         self,
@@ -75,28 +76,35 @@ class Batcher:
         others: Sequence[BoundedQueue[AudioBlock]],
         timeout_seconds: float,
     ) -> None:
-        """Wait until every live stream has a picture, or one has had one for `max_wait_seconds`, or sound came.
+        """Wait until every live stream has a picture, or one has had one for `max_wait_seconds`; or for another ring.
+
+        Sound waits as long, from when the last wait was over. Whoever comes meanwhile wakes nobody.
 
         Args:
             bell: of all these queues.
             video: queue of pictures per slot.
-            others: queues that end the wait at once when something is in them.
+            others: queues of sound.
             timeout_seconds: longest wait if nothing comes at all.
         """
-        rings = bell.rings
-        live = [queue for queue in video.values() if not queue.ended]
-        wanted = min(len(live), self.max_batch)
-        count = sum(1 for queue in live if len(queue))
-        if (count and count >= wanted) or any(len(queue) or queue.ended for queue in others):
-            return
-        if not count and not bell.wait(rings, timeout_seconds):
-            return
-        deadline = time.monotonic() + self._max_wait_seconds
-        while sum(1 for queue in live if len(queue)) < wanted:
-            rings = bell.rings
-            left = deadline - time.monotonic()
-            if left <= 0 or not bell.wait(rings, left):
-                return
+        rung = False
+        while True:
+            rings, now = bell.rings, time.monotonic()
+            live = [queue for queue in video.values() if not queue.ended]
+            heads = [head for queue in live if (head := queue.head()) is not None]
+            if heads or any(len(queue) for queue in others):
+                missing = min(len(live), self.max_batch) - len(heads)
+                if not live:
+                    missing = sum(1 for queue in others if not len(queue))
+                since = min((head.decoded_at for head in heads), default=self._waited_until)
+                left = since + self._max_wait_seconds - now
+                if missing <= 0 or left <= 0:
+                    break
+                bell.wait(rings, left, missing)
+            elif rung or not bell.wait(rings, timeout_seconds):
+                break  # after a ring with neither there is something else to do
+            else:
+                rung = True
+        self._waited_until = time.monotonic()
 
     def frames(
         self, video: Mapping[int, BoundedQueue[Surface]], pixel_black_th: Mapping[int, float]

@@ -7,6 +7,7 @@ the readers are stopped and the error goes to the caller; if a reader fails, tha
 """
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,12 @@ from engine.spec import EngineSettings, StreamSpec
 from engine.startup import keep_what_is_loaded
 
 _log = logging.getLogger(__name__)
+# On a GPU streams share launches. On a CPU a pass costs as much as a small picture; streams that are live bring theirs
+# one by one, and a hundredth of a second is nothing beside what is told within half of one. Files wait for nobody.
+LAUNCH_WAIT_SECONDS = 0.005
+LIVE_WAIT_SECONDS = 0.01
+# Sound comes in blocks of a tenth of a second, and waits for that of others longer than pictures do.
+SOUND_WAITS = 3
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
 IDLE_SECONDS = 0.25
 # A pass that took longer kept the readers from going on; that is no silence of their sources.
@@ -64,11 +71,13 @@ class Engine(Slots):
         self._range = ranges_on(self.device)
         wait = settings.max_wait_seconds
         if wait is None:
-            wait = 0.005 if self.device.type == "cuda" else 0.0
+            live = settings.realtime or settings.reconnect
+            wait = LAUNCH_WAIT_SECONDS if self.device.type == "cuda" else LIVE_WAIT_SECONDS if live else 0.0
         self._batcher = Batcher(self.device, settings.max_batch, wait)
+        self._sound_wait, self._heard_at = SOUND_WAITS * wait, -math.inf
         self._uploader = Uploader(self.device) if self.device.type == "cuda" else None
         # Pictures of files come several at a time; what a pass does beside judging them costs as much as one of them.
-        self._batches_a_pass = MOST_TOGETHER if self.device.type == "cpu" else 1
+        self._batches_a_pass = MOST_TOGETHER if self.device.type == "cpu" and wait == 0.0 else 1
         self._stopping = False
         self._looked_at = self._forgot_at = time.monotonic()
         self.waited_seconds = 0.0
@@ -145,9 +154,13 @@ class Engine(Slots):
 
     def _wait_until_ready(self) -> None:
         began = time.monotonic()
-        queues = [queue for slot, queue in self._audio.items() if slot not in self._waiting]
+        if any(stream.ended for slot, stream in self._streams.items() if slot not in self._waiting):
+            return  # it is to be finished
+        sound, timeout = [], self._heard_at + self._sound_wait - began
+        if timeout <= 0:
+            sound, timeout = [queue for slot, queue in self._audio.items() if slot not in self._waiting], IDLE_SECONDS
         with self._range("wait"):
-            self._batcher.wait_until_ready(self._bell, self._video, queues, IDLE_SECONDS)
+            self._batcher.wait_until_ready(self._bell, self._video, sound, min(timeout, IDLE_SECONDS))
         self.waited_seconds += time.monotonic() - began
 
     def _batch(self) -> FrameBatch | None:
@@ -170,6 +183,10 @@ class Engine(Slots):
         self._count_looks(frames)
 
     def _judge_sound(self) -> None:
+        now = time.monotonic()
+        if now - self._heard_at < self._sound_wait:
+            return
+        self._heard_at = now
         for _ in range(AUDIO_QUEUE_BLOCKS):  # sound that waits is short; more would hold the pictures up
             sound = self._batcher.sound(self._audio)
             if sound is None:

@@ -24,22 +24,28 @@ class Bell:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._rung = 0
+        self._awaited = 0  # the ring that ends the wait
 
     def ring(self) -> None:
-        """Wake the consumer."""
+        """Wake the consumer, unless it waits for more rings than there were."""
         with self._condition:
             self._rung += 1
-            self._condition.notify_all()
+            if self._rung >= self._awaited:
+                self._condition.notify_all()
 
     @property
     def rings(self) -> int:
         """How often it has rung: take this before looking at the queues, and hand it to `wait`."""
         return self._rung
 
-    def wait(self, since: int, timeout_seconds: float) -> bool:
-        """Wait until it has rung since `since` was taken, at most `timeout_seconds`; whether it has."""
+    def wait(self, since: int, timeout_seconds: float, times: int = 1) -> bool:
+        """Wait until it has rung so many times since `since` was taken, at most `timeout_seconds`; whether it has.
+
+        To be woken by each of many rings takes longer than what some of them are about.
+        """
         with self._condition:
-            return self._condition.wait_for(lambda: self._rung != since, timeout_seconds)
+            self._awaited = since + times
+            return self._condition.wait_for(lambda: self._rung - since >= times, timeout_seconds)
 
 
 class BoundedQueue(Generic[T]):
@@ -126,6 +132,10 @@ class BoundedQueue(Generic[T]):
             if len(self._items) == self._capacity - self._together:
                 self._space.notify()
             return item
+
+    def head(self) -> T | None:
+        """The oldest item, which stays; None if there is none now. Only from the consumer."""
+        return self._items[0] if self._items else None
 
     def close(self, failure: BaseException | None = None) -> None:
         """Nothing more comes; `failure` says why, if it was not the end of the input."""

@@ -8,14 +8,15 @@ from media import media_dir
 from programs import program
 
 try:
-    from hypothesis import settings
+    from hypothesis import HealthCheck, settings
 except ModuleNotFoundError:  # a bare GPU machine; see properties.py
     pass
 else:
     # A change is refused for what it breaks, not for what a draw happens to find in code that it does not touch: each
     # test draws the same every time. `make explore` draws anew, again and again.
-    settings.register_profile("same", derandomize=True)
-    settings.register_profile("explore", print_blob=True)
+    checks = [HealthCheck.too_slow]  # how fast a machine draws is no claim of a test
+    settings.register_profile("same", derandomize=True, suppress_health_check=checks)
+    settings.register_profile("explore", print_blob=True, suppress_health_check=checks)
     settings.load_profile("explore" if os.environ.get("AVJURY_EXPLORE") == "1" else "same")
 
 

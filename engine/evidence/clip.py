@@ -186,17 +186,18 @@ def _stamped(track: Sequence[KeptPacket], stream: Any, tick: Fraction, base: flo
     """libav's packets with times from 0 on, decoding times rising at every packet."""
     made = []
     before = -1
+    rate = float(1 / tick)  # of a track of hours, a product of floats is off by far less than a tick
     duration = next((p.duration for p in track if p.duration > 0), _ONE_PACKET_SECONDS)
     for kept in track:
         packet = av.Packet(kept.content)
         packet.stream = stream
         packet.time_base = tick
-        dts = max(before + 1, round((kept.dts - base) / tick))
+        dts = max(before + 1, round((kept.dts - base) * rate))
         before = dts
         duration = kept.duration or duration
         packet.dts = dts
-        packet.pts = max(dts, round((kept.pts - base) / tick))
-        packet.duration = max(1, round(duration / tick))
+        packet.pts = max(dts, round((kept.pts - base) * rate))
+        packet.duration = max(1, round(duration * rate))
         packet.is_keyframe = kept.key
-        made.append((float(dts * tick), packet))
+        made.append((dts / rate, packet))
     return made

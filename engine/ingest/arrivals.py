@@ -49,26 +49,30 @@ class Arrivals:
         self.waits = Latency()
         """From the moment at which a packet was read from its source until it was taken from here."""
 
-    def put(self, record: Record) -> None:
-        """Take a record in. Never waits."""
-        head = head_of(record.content) if record.kind == Kind.PACKET else None
+    def put(self, *records: Record) -> None:
+        """Take records in that came together; whoever takes is woken once. Never waits."""
+        heads = [head_of(record.content) if record.kind == Kind.PACKET else None for record in records]
         with self._changed:
-            self.packets += head is not None
-            if self._cut_at is not None and head is not None:
-                key = head.key and head.track == "video"
-                if not key and head.arrived - self._cut_at < _KEY_FRAME_SECONDS:
-                    self._count(1)
-                    return
-                self._cut_at = None
-            if self._cut_at is not None and record.kind == Kind.RAW:
-                return
-            self._items.append((record, head))
-            self._bytes += len(record.content)
-            if head is not None:
-                oldest = next((h for _, h in self._items if h is not None), head)
-                if head.arrived - oldest.arrived > self.most_seconds or self._bytes > self._most_bytes:
-                    self._cut(head.arrived)
+            for record, head in zip(records, heads, strict=True):
+                self._put(record, head)
             self._changed.notify()
+
+    def _put(self, record: Record, head: Head | None) -> None:
+        self.packets += head is not None
+        if self._cut_at is not None and head is not None:
+            key = head.key and head.track == "video"
+            if not key and head.arrived - self._cut_at < _KEY_FRAME_SECONDS:
+                self._count(1)
+                return
+            self._cut_at = None
+        if self._cut_at is not None and record.kind == Kind.RAW:
+            return
+        self._items.append((record, head))
+        self._bytes += len(record.content)
+        if head is not None:
+            oldest = next((h for _, h in self._items if h is not None), head)
+            if head.arrived - oldest.arrived > self.most_seconds or self._bytes > self._most_bytes:
+                self._cut(head.arrived)
 
     def take(self, timeout_seconds: float) -> Item | None:
         """The next one; a `Skipped` before the first one after a cut. None where nothing came in that time."""

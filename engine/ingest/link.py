@@ -17,7 +17,7 @@ from typing import Final
 
 from engine.ingest.arrivals import Arrivals
 from engine.ingest.messages import UNREADABLE, Close, GiveUp, Open
-from engine.ingest.ring import RingBroken, RingReader
+from engine.ingest.ring import Record, RingBroken, RingReader
 from engine.wire import Channel, ConnectionLost
 
 _POLL_SECONDS: Final = 0.5
@@ -94,10 +94,15 @@ class Link:
                 arrivals.wake()
 
     def _hand_out(self) -> None:
-        for record in self._ring.read():
-            arrivals = self._streams.get(record.number)
-            if arrivals is not None:
-                arrivals.put(record)
+        came: dict[int, list[Record]] = {}
+        try:
+            for record in self._ring.read():
+                came.setdefault(record.number, []).append(record)
+        finally:
+            for number, records in came.items():
+                arrivals = self._streams.get(number)
+                if arrivals is not None:
+                    arrivals.put(*records)
 
 
 class Links:

@@ -9,6 +9,7 @@ import math
 import struct
 from enum import IntEnum
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final, get_args
 
 import msgspec
@@ -166,6 +167,8 @@ _NONE: Final = -(2**63)
 _PACKET: Final = struct.Struct("<BBqqqiidddqdI")
 _SIDE: Final = struct.Struct("<BI")
 _SIDE_TYPES: Final = get_args(PktSideDataT)
+# libav's demuxer puts it beside every packet of a transport stream; no decoder asks for it.
+_OF_NO_DECODER: Final = frozenset({"mpegts_stream_id"})
 _new_side_data: Any = PacketSideData  # PyAV's stubs leave its arguments out
 
 
@@ -177,7 +180,7 @@ def pack_packet(packet: Packet, arrived: float) -> list[bytes | memoryview]:
         arrived: monotonic seconds at which it came.
     """
     payload = packet.payload
-    side = list(payload.iter_sidedata())
+    side = [data for data in payload.iter_sidedata() if data.data_type not in _OF_NO_DECODER]
     base = payload.time_base
     head = _PACKET.pack(
         packet.key * _KEY | packet.corrupt * _CORRUPT | (packet.track == "video") * _VIDEO,
@@ -200,6 +203,12 @@ def pack_packet(packet: Packet, arrived: float) -> list[bytes | memoryview]:
         pieces += [_SIDE.pack(_SIDE_TYPES.index(data.data_type), len(content)), content]
     pieces.append(memoryview(payload))
     return pieces
+
+
+@lru_cache(maxsize=64)
+def _fraction(numerator: int, denominator: int) -> Fraction:
+    """A time base; every packet of a track has the same, and to make it takes longer than all the rest of its head."""
+    return Fraction(numerator, denominator)
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -229,9 +238,9 @@ def unpack_packet(content: bytes, stream: str, shift: float) -> Packet:
     flags, side, pts, dts, duration, num, den, at, decoding, offset, position, _, size = _PACKET.unpack_from(content)
     if size > len(content) - _PACKET.size or num <= 0 or den <= 0:
         raise ValueError(f"a packet of {size} bytes in {len(content)}, with a time base of {num}/{den}")
-    payload: Any = AvPacket(size)  # libav's own memory: its decoders read a little beyond the end
     place = _PACKET.size
     view = memoryview(content)
+    beside: list[Any] = []
     for _ in range(side):
         kind, length = _SIDE.unpack_from(content, place)
         place += _SIDE.size
@@ -240,13 +249,15 @@ def unpack_packet(content: bytes, stream: str, shift: float) -> Packet:
         data: Any = _new_side_data(kind, length)
         if length:
             data.update(view[place : place + length])
-            payload.set_sidedata(data, move=True)
+            beside.append(data)
         place += length
     if size != len(content) - place:
         raise ValueError(f"a packet of {size} bytes, and {len(content) - place} are there")
-    if size:
-        payload.update(view[place : place + size])
-    payload.time_base = Fraction(num, den)
+    # Into libav's own memory, as its decoders read a little beyond the end.
+    payload: Any = AvPacket(content[place : place + size]) if size else AvPacket(0)
+    for data in beside:
+        payload.set_sidedata(data, move=True)
+    payload.time_base = _fraction(num, den)
     payload.pts = None if pts == _NONE else pts
     payload.dts = None if dts == _NONE else dts
     payload.duration = duration

@@ -13,7 +13,7 @@ REPORT = """<?xml version="1.0"?><testsuites><testsuite>
 <testcase name="passes"><properties><property name="s" value="4.5"/></properties></testcase>
 <testcase name="too"><properties><property name="s" value="6.5"/>
 <property name="how" value="cut"/></properties></testcase>
-<testcase name="fails"><failure message="no"/></testcase>
+<testcase name="fails"><failure message="E: /tmp/pytest-of-root/x is not there&#10;more"/></testcase>
 <testcase name="elsewhere"><skipped message="no GPU"/></testcase>
 </testsuite></testsuites>"""
 
@@ -38,6 +38,7 @@ def test_a_report_is_read(tmp_path):
     (tmp_path / "report.xml").write_text(REPORT)
     said = read_report(tmp_path / "report.xml")
     assert (said["passed"], said["failed"], said["skipped"]) == (2, ["fails"], 1)
+    assert said["said"] == ["E: ... is not there"]
     assert said["figures"] == {"s": [4.5, 6.5], "how": ["cut"]}
 
 

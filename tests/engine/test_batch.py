@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,3 +129,37 @@ def test_sound_of_one_stream_is_not_copied():
     batch = Batcher(CPU, 4, 0.0).sound({5: queue})
     assert tuple(batch.samples.shape) == (1, 2, 4800)
     assert batch.samples.data_ptr() == samples.ctypes.data
+
+
+def test_pictures_wait_for_others_from_when_they_were_decoded():
+    batcher, bell = Batcher(CPU, 8, 30.0), Bell()
+    video = queues(bell, {0: 0, 1: 0})
+    late = replace(surface(), decoded_at=time.monotonic() - 31.0)  # the loop was busy with others
+    video[0].put(late, lambda: False)
+    began = time.monotonic()
+    batcher.wait_until_ready(bell, video, [], 30.0)
+    assert time.monotonic() - began < 10.0
+
+
+def test_sound_waits_for_pictures_that_are_due():
+    batcher, bell = Batcher(CPU, 8, 0.2), Bell()
+    video, sound = queues(bell, {0: 0, 1: 0}), BoundedQueue(2, bell)
+    block = AudioBlock("s", 0.0, np.zeros((2, 4800), np.float32), 4800, (1.0, 1.0), 0.99)
+    sound.put(block, lambda: False)
+    batcher.wait_until_ready(bell, video, [sound], 30.0)  # nothing came before it that it would be batched with
+    came = threading.Timer(0.05, lambda: [video[slot].put(surface(), lambda: False) for slot in (0, 1)])
+    came.start()
+    batcher.wait_until_ready(bell, video, [sound], 30.0)
+    came.join()
+    assert batcher.frames(video, {0: 0.1, 1: 0.1}).slots.tolist() == [0, 1]
+
+
+def test_a_ring_with_nothing_to_batch_ends_the_wait():
+    batcher, bell = Batcher(CPU, 8, 30.0), Bell()
+    video = queues(bell, {0: 0})
+    rung = threading.Timer(0.05, bell.ring)
+    rung.start()
+    began = time.monotonic()
+    batcher.wait_until_ready(bell, video, [], 30.0)
+    rung.join()
+    assert time.monotonic() - began < 10.0

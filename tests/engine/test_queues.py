@@ -130,3 +130,23 @@ def test_a_queue_that_holds_more_wakes_both_sides_for_as_many():
     assert bell.rings == 4
     assert not queue.offer(6)
     assert [queue.take() for _ in range(6)] == list(range(6))
+
+
+def test_a_wait_for_several_rings_is_not_ended_by_fewer():
+    bell = Bell()
+    rings = bell.rings
+    bell.ring()
+    assert not bell.wait(rings, 0.01, times=2)
+    ringing = threading.Timer(0.02, bell.ring)
+    ringing.start()
+    assert bell.wait(rings, 5, times=2)
+    ringing.join()
+    assert bell.wait(rings, 5)
+
+
+def test_the_head_stays_until_it_is_taken():
+    queue = BoundedQueue(2, Bell())
+    assert queue.head() is None
+    queue.put(1, never)
+    queue.put(2, never)
+    assert (queue.head(), queue.head(), queue.take(), queue.head()) == (1, 1, 1, 2)
