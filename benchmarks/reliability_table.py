@@ -274,6 +274,7 @@ ROWS: Final = (
         "Ray nodes removed and stopped",
         "no second owned twice",
         "cluster/test_on_ray.py",
+        "cluster/test_on_ray_anew.py",
         "cluster/test_owners.py",
         "cluster/test_gate.py",
     ),

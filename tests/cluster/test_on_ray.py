@@ -4,10 +4,6 @@ What is promised: docs/cluster.md; how soon: `avjury bench cluster-failures`, wh
 that what is to go on goes on, and that nothing is lost, doubled or kept twice. Tests follow one another.
 """
 
-import json
-import subprocess
-import sys
-
 import pytest
 from programs import program
 
@@ -59,29 +55,3 @@ def test_nothing_was_lost_doubled_or_kept_twice(bench):
     assert {name: found[name] for name in counted} == dict.fromkeys(counted, 0)
     assert found["incidents"] > 20
     assert found["black_pictures_due"] > 20
-
-
-def measured_apart(folder, *options):
-    """What the benchmark found in a process of its own: Ray keeps one head a session, and is set up once a process."""
-    command = [sys.executable, "-m", "benchmarks.cluster_failures", *options, "--results", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-4000:]
-    (record,) = folder.glob("*.json")
-    return json.loads(record.read_text())["figures"]
-
-
-def test_a_new_release_takes_the_place_of_the_old_one_without_a_gap(tmp_path):
-    program("postgres")
-    found = measured_apart(tmp_path, "--update")
-    assert found["engines_of_the_new_release"] == found["engines"] == 2
-    assert found["coordinator_of_the_new_release"]
-    assert (found["kept_twice"], found["lost"], found["doubled"], found["problems"]) == (0, 0, 0, [])
-
-
-def test_with_token_and_tls_engines_judge_and_strangers_are_refused(tmp_path):
-    program("postgres")
-    program("openssl")
-    figures = measured_apart(tmp_path, "--secured", "--only", "actor_killed")
-    assert figures["refused_without_token"]
-    assert figures["refused_without_certificate"]
-    assert figures["seconds_kept"] > 0
