@@ -129,7 +129,7 @@ def wave_shape(samples: Tensor) -> Tensor:
     top = sides.amax(dim=3, keepdim=True)
     own = blocks.abs().amax(dim=3)
     power = blocks.square()
-    parts = power.unflatten(3, (_PARTS, -1)).mean(dim=4)
+    parts = power.reshape(*power.shape[:3], _PARTS, -1).mean(dim=4)
     mean = parts.mean(dim=3)
     step = functional.pad(x[..., 1:] - x[..., :-1], (1, 0))
     bend = functional.pad(x[..., 2:] - 2 * x[..., 1:-1] + x[..., :-2], (1, 1)).abs()
@@ -158,7 +158,7 @@ def wave_shape(samples: Tensor) -> Tensor:
 
 def _blocks(x: Tensor) -> Tensor:
     """(N, C, STEPS, STEP_SAMPLES): the blocks in which the steps of the spectrograms have their middle."""
-    return x.unflatten(2, (-1, STEP_SAMPLES))[:, :, _FIRST_BLOCK : _FIRST_BLOCK + STEPS]
+    return x.reshape(*x.shape[:2], -1, STEP_SAMPLES)[:, :, _FIRST_BLOCK : _FIRST_BLOCK + STEPS]
 
 
 def _count(there: Tensor) -> Tensor:

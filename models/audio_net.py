@@ -68,7 +68,7 @@ class AudioNet(nn.Module):
         told = 2 * d * (BANDS // 16) + 2 * c + BANDS + TONES
         self.hidden = nn.Linear(told, _HIDDEN)
         self.head = nn.Linear(told + _HIDDEN, len(LABELS))
-        self.drop = nn.Dropout(0.3)
+        self.drop = nn.Dropout(0.5)
         self.register_buffer("height", torch.linspace(-1, 1, BANDS)[None, None, :, None], persistent=False)
 
     def forward(self, sound: Heard) -> Tensor:

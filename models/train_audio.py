@@ -41,6 +41,9 @@ SAVE_SECONDS: Final = 60.0
 # So often all windows are heard before others join them; those of so many turns are kept.
 PASSES: Final = 10
 KEPT_TURNS: Final = 4
+_ROOM_DB: Final = 3.0
+_UNSURE: Final = 0.05
+_ROOM_POINTS: Final = 7
 AVERAGED_STEPS: Final = 200
 CONTENT_FILE: Final = "content.json"
 _KEPT: Final = ("mel", "shape", "tones", "truth", "kind")
@@ -190,20 +193,32 @@ class Windows:
             louder = torch.from_numpy(rng.normal(0, 2.5, (count, 1, 1, 1)).astype(np.float32))
             tilt = torch.from_numpy(rng.normal(0, 2.0, (count, 1, 1, 1)).astype(np.float32))
             mel = mel + louder + tilt * torch.linspace(-1, 1, bands)[None, None, :, None]
+            mel = mel + _other_room(count, bands, rng)
             # The lines of the mains lie at the lower end of the bands; how far they stand out stays as it is.
             level = (louder - tilt)[:, 0, 0] * (torch.arange(tones.shape[1]) >= len(MAINS_LINES))
             yield Heard(mel.clamp(min=FLOOR_DB), shape, tones + level), torch.from_numpy(self.truth[index])
 
 
+def _other_room(count: int, bands: int, rng: np.random.Generator) -> Tensor:
+    """(count, 1, bands, 1) dB: what another room, microphone or mix makes of each band, smoothly."""
+    points = torch.from_numpy(rng.normal(0, _ROOM_DB, (count, 1, _ROOM_POINTS)).astype(np.float32))
+    curve = functional.interpolate(points, size=bands, mode="linear", align_corners=True)
+    return curve[:, :, :, None]
+
+
 def audio_loss(logits: Tensor, truth: Tensor) -> Tensor:
     """Cross entropy over what is known, each label weighing the same.
+
+    What kind of sound a source is was told of all of it at once; of a window that is less sure than what was done.
 
     Args:
         logits: (N, labels).
         truth: (N, labels) uint8.
     """
     known = (truth != UNKNOWN).float()
-    each = functional.binary_cross_entropy_with_logits(logits.float(), (truth == 1).float(), reduction="none")
+    there = (truth == 1).float()
+    there[:, -len(CONTENT) :] = there[:, -len(CONTENT) :] * (1 - 2 * _UNSURE) + _UNSURE
+    each = functional.binary_cross_entropy_with_logits(logits.float(), there, reduction="none")
     return ((each * known).sum(dim=0) / known.sum(dim=0).clamp(min=1.0)).mean()
 
 
@@ -218,7 +233,7 @@ def train_audio(settings: AudioTrainSettings, say: Say) -> Path:
     settings.work.mkdir(parents=True, exist_ok=True)
     device = torch.device(settings.device)
     net = AudioNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(net.parameters(), lr=settings.rate, weight_decay=1e-2)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=settings.rate, weight_decay=5e-2)
     state = settings.work / "state.safetensors"
     spent, step, epoch = load_state(state, net, optimizer) if state.exists() else (0.0, 0, 0)
     mean = AveragedModel(net, avg_fn=_nearer, use_buffers=True)
