@@ -1,76 +1,28 @@
 """The audio network: what is wrong with two seconds of sound, and what kind of sound it is.
 
-It sees a log-mel spectrogram twice, over windows of 43 ms, which tell hum from a bass, and of 11 ms, in which a click
-stands alone; and a third map that says how high each row is, as nothing else in a convolution does. A label holds for
-all of the two seconds, or for an event in them.
+It is given what models/audio_hearing.py makes of sound. Convolutions see both spectrograms and a third map that says
+how high each row is, as nothing else in a convolution does; halfway the shape of the wave joins in, so that a sudden
+sound and a sample that stands alone can be told apart. A label holds for all of the two seconds, or for an event in
+them: so the head is given means and peaks over time, the floor of each band, and the lines of the mains.
 """
 
-import warnings
 from typing import Final
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.audio_hearing import BANDS, SHAPES, SPECTROGRAMS, STEPS, TONES, Heard
 from models.audio_labels import LABELS
 
-SAMPLE_RATE: Final = 48_000
-WINDOW_SECONDS: Final = 2.0
-WINDOW_SAMPLES: Final = round(WINDOW_SECONDS * SAMPLE_RATE)
-BANDS: Final = 96
-STEP_SAMPLES: Final = 480
-_SPAN: Final = 2048
-_SPANS: Final = (2048, 512)
-SPECTROGRAMS: Final = len(_SPANS)
-STEPS: Final = (WINDOW_SAMPLES - _SPAN) // STEP_SAMPLES + 1
-# What is below is silence, in dB of full scale; log-mel values are divided by this many dB.
-FLOOR_DB: Final = -110.0
+# Log-mel values are divided by this many dB.
 _SCALE_DB: Final = 25.0
 _MIDDLE_DB: Final = -60.0
 _WIDTHS: Final = (16, 32, 48, 64)
-
-
-class LogMel(nn.Module):
-    """Sound -> log-mel spectrograms, in dB."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        with warnings.catch_warnings():
-            # The lowest bands are as narrow as a line of the spectrum; which ones hold none is known and harmless.
-            warnings.filterwarnings("ignore", message="At least one mel filterbank has all zero values")
-            self.spectra = nn.ModuleList(
-                torchaudio.transforms.MelSpectrogram(
-                    SAMPLE_RATE, n_fft=_SPAN, win_length=span, hop_length=STEP_SAMPLES, f_min=20.0, n_mels=BANDS,
-                    power=2.0, center=False, norm=None,
-                )
-                for span in _SPANS
-            )  # fmt: skip
-        # A sine of full scale has 0 dB.
-        self.scales = tuple(4.0 / span**2 for span in _SPANS)
-
-    def forward(self, samples: Tensor) -> Tensor:
-        """The spectrograms.
-
-        Args:
-            samples: (N, WINDOW_SAMPLES) float32, full scale 1.0.
-        Returns: (N, SPECTROGRAMS, BANDS, STEPS) float32, dB, FLOOR_DB and more.
-        """
-        parts = [scale * spectrum(samples) for spectrum, scale in zip(self.spectra, self.scales, strict=True)]
-        return (10.0 * torch.log10(torch.stack(parts, dim=1) + 1e-12)).clamp(min=FLOOR_DB)
-
-
-def heard(samples: Tensor) -> Tensor:
-    """What the network hears of channels: the mean of the first two, or half of their difference where that is louder.
-
-    Args:
-        samples: (N, C, n) float32, C at least 1.
-    Returns: (N, n) float32.
-    """
-    left, right = samples[:, 0], samples[:, min(1, samples.shape[1] - 1)]
-    middle, side = (left + right) / 2, (left - right) / 2
-    louder = side.square().sum(dim=1, keepdim=True) > middle.square().sum(dim=1, keepdim=True)
-    return torch.where(louder, side, middle)
+_SHAPE_WIDTHS: Final = (32, 48)
+_HIDDEN: Final = 128
+# The floor of a band: what it has in the quietest tenth of the steps.
+_FLOOR_RANK: Final = STEPS // 10
 
 
 class _Residual(nn.Module):
@@ -88,12 +40,17 @@ def _convolution(into: int, out: int, stride: int | tuple[int, int]) -> nn.Seque
     return nn.Sequential(nn.Conv2d(into, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out))
 
 
+def _over_time(into: int, out: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(into, out, (1, 5), (1, stride), (0, 2), bias=False), nn.BatchNorm2d(out))
+
+
 class AudioNet(nn.Module):
-    """Spectrograms -> a logit per label."""
+    """What is heard of sound -> a logit per label."""
 
     def __init__(self) -> None:
         super().__init__()
         a, b, c, d = _WIDTHS
+        e, f = _SHAPE_WIDTHS
         self.layers = nn.ModuleList(
             [
                 _convolution(SPECTROGRAMS + 1, a, 2),
@@ -105,25 +62,39 @@ class AudioNet(nn.Module):
                 _Residual(d),
             ]
         )
+        self.joins = 4  # the layer before which the shape of the wave is added
+        self.shape = nn.ModuleList([_over_time(len(SHAPES), e, 2), _over_time(e, f, 2), _over_time(f, c, 2)])
         # Steady over time, and once: each at its own height.
-        self.head = nn.Linear(2 * d * (BANDS // 16), len(LABELS))
-        self.drop = nn.Dropout(0.3)
+        told = 2 * d * (BANDS // 16) + 2 * c + BANDS + TONES
+        self.hidden = nn.Linear(told, _HIDDEN)
+        self.head = nn.Linear(told + _HIDDEN, len(LABELS))
+        self.drop = nn.Dropout(0.5)
         self.register_buffer("height", torch.linspace(-1, 1, BANDS)[None, None, :, None], persistent=False)
 
-    def forward(self, spectrograms: Tensor) -> Tensor:
+    def forward(self, sound: Heard) -> Tensor:
         """The logits.
 
-        Args:
-            spectrograms: (N, SPECTROGRAMS, BANDS, STEPS) float32, as `LogMel` makes them.
         Returns: (N, len(LABELS)) float32.
         """
-        x = (spectrograms - _MIDDLE_DB) / _SCALE_DB
         assert isinstance(self.height, Tensor)
+        x = (sound.mel - _MIDDLE_DB) / _SCALE_DB
+        floor = x[:, 0].kthvalue(_FLOOR_RANK, dim=2).values
         x = torch.cat([x, self.height.to(x.dtype).expand(x.shape[0], 1, BANDS, x.shape[3])], dim=1)
-        for layer in self.layers:
+        x = x.contiguous(memory_format=torch.channels_last)
+        wave = sound.shape[:, :, None]
+        for layer in self.shape:
+            wave = functional.relu(layer(wave))
+        for index, layer in enumerate(self.layers):
+            if index == self.joins:
+                x = x + wave
             x = layer(x) if isinstance(layer, _Residual) else functional.relu(layer(x))
-        steady, once = x.mean(dim=3), x.amax(dim=3)
-        logits: Tensor = self.head(self.drop(torch.cat([steady, once], dim=1).flatten(1)))
+        told = torch.cat(
+            [x.mean(dim=3).flatten(1), x.amax(dim=3).flatten(1), wave.mean(dim=3).flatten(1),
+             wave.amax(dim=3).flatten(1), floor, sound.tones / _SCALE_DB],
+            dim=1,
+        )  # fmt: skip
+        told = self.drop(told)
+        logits: Tensor = self.head(torch.cat([told, functional.relu(self.hidden(told))], dim=1))
         return logits
 
     def folded(self) -> "AudioNet":

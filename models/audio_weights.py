@@ -6,7 +6,8 @@ from typing import Final
 
 import torch
 
-from models.audio_net import AudioNet, LogMel
+from models.audio_hearing import Hearing
+from models.audio_net import AudioNet
 from models.weight_files import SHIPPED, put_into, read_weights
 
 SHIPPED_AUDIO: Final = SHIPPED / "audio.safetensors"
@@ -18,12 +19,12 @@ class Audio:
 
     Args:
         net: folded, channels last, float32.
-        spectra: makes what it sees.
+        hearing: makes what it is given.
         version: of the weights, as their file says.
     """
 
     net: AudioNet
-    spectra: LogMel
+    hearing: Hearing
     version: str
 
 
@@ -36,4 +37,4 @@ def load_audio(path: Path | None = None) -> Audio:
     net = AudioNet().folded()
     put_into(net, tensors, path)
     net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Audio(net, LogMel().eval().requires_grad_(False), about.get("version", ""))
+    return Audio(net, Hearing().eval().requires_grad_(False), about.get("version", ""))

@@ -11,7 +11,7 @@ import torch
 from models.audio_labels import LABELS
 from models.audio_net import AudioNet
 from models.evaluate import failures_of, figures_of
-from models.synthesis.sound_cases import UNKNOWN, unpacked
+from models.synthesis.sound_cases import UNKNOWN
 from models.train_audio import Windows
 
 _BATCH: Final = 32
@@ -21,13 +21,12 @@ _FALSE_SHARES: Final = (0.001, 0.01, 0.05)
 Floats = npt.NDArray[np.float64]
 
 
-def heard_in(net: AudioNet, mel: npt.NDArray[np.uint8]) -> Floats:
-    """(N, labels): what the network says of kept spectrograms."""
+def said_of(net: AudioNet, data: Windows) -> Floats:
+    """(N, labels): what the network says of kept windows."""
     told = []
     with torch.inference_mode():
-        for start in range(0, len(mel), _BATCH):
-            inputs = unpacked(torch.from_numpy(mel[start : start + _BATCH]))
-            logits = net(inputs.contiguous(memory_format=torch.channels_last))
+        for start in range(0, len(data.mel), _BATCH):
+            logits = net(data.heard(np.arange(start, min(start + _BATCH, len(data.mel)))))
             told.append(torch.sigmoid(logits).numpy().astype(np.float64))
     return np.concatenate(told)
 
@@ -42,7 +41,7 @@ def evaluate_audio(net: AudioNet, paths: list[Path]) -> Mapping[str, Any]:
         window is taken for; and the sources.
     """
     data = Windows(paths)
-    told = heard_in(net, data.mel)
+    told = said_of(net, data)
     labels: dict[str, Any] = {}
     for index, label in enumerate(LABELS):
         known = data.truth[:, index] != UNKNOWN

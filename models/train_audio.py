@@ -21,9 +21,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
+from models.audio_hearing import FLOOR_DB, MAINS_LINES, Heard
 from models.audio_labels import CONTENT, LABELS
 from models.audio_net import AudioNet
-from models.synthesis.held_out import is_held_out
+from models.synthesis.held_out import is_held_out, seed_of
 from models.synthesis.made_sound import has_speech
 from models.synthesis.sound_cases import UNKNOWN, SoundSource, clip_source, made_source, make_sound_shard, unpacked
 from models.training_state import load_state, save_state, write_curve
@@ -37,10 +38,15 @@ SOUND_SUFFIXES: Final = frozenset(
 MADE: Final = 18
 BATCH: Final = 32
 SAVE_SECONDS: Final = 60.0
-# So many times each window is heard before others take its place.
-PASSES: Final = 8
+# So often all windows are heard before others join them; those of so many turns are kept.
+PASSES: Final = 10
+KEPT_TURNS: Final = 4
+_ROOM_DB: Final = 3.0
+_UNSURE: Final = 0.05
+_ROOM_POINTS: Final = 7
 AVERAGED_STEPS: Final = 200
 CONTENT_FILE: Final = "content.json"
+_KEPT: Final = ("mel", "shape", "tones", "truth", "kind")
 
 Say = Callable[[str], None]
 
@@ -114,22 +120,29 @@ def make_sound_shards(settings: AudioTrainSettings, held_out: bool, say: Say, tu
         turn: each turn has other windows, spoilt in other ways.
     """
     content, paths = content_of(settings.media), []
-    for source in sound_sources(settings, held_out):
+    of_this_side = sound_sources(settings, held_out)
+    for source in of_this_side:
         path = _shard_path(settings.work, source, turn)
         if not path.exists():
             try:
                 opened = _opened(source, settings.seed, content)
+                beside = _opened(_another(of_this_side, path.name, settings.seed + turn), settings.seed, content)
             except (av.error.FFmpegError, ValueError, IndexError) as error:
                 say(f"{source}: left out: {error}")
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            shard = make_sound_shard(opened, settings.seed + 1000 * turn, settings.windows)
+            shard = make_sound_shard(opened, settings.seed + 1000 * turn, settings.windows, beside)
             unfinished = path.with_suffix(".part.npz")
             np.savez(unfinished, allow_pickle=False, **dict(shard))
             unfinished.replace(path)
             say(f"{path.stem}: {len(shard['mel'])} windows")
         paths.append(path)
     return paths
+
+
+def _another(sources: list[Path | int], name: str, seed: int) -> Path | int:
+    """Any of the sources, by a shard's name: what is heard along with it is on its side, trained on or held out."""
+    return sources[int(np.random.default_rng([seed, *seed_of(name)]).integers(len(sources)))]
 
 
 def _opened(source: Path | int, seed: int, content: dict[str, tuple[str, ...]]) -> SoundSource:
@@ -154,35 +167,58 @@ class Windows:
         shards: list[dict[str, npt.NDArray[Any]]] = []
         for path in paths:
             with np.load(path) as file:
-                shards.append({name: file[name] for name in ("mel", "truth", "kind")})
-        self.mel, self.truth, self.kind = (
-            np.concatenate([shard[name] for shard in shards]) for name in ("mel", "truth", "kind")
+                shards.append({name: file[name] for name in _KEPT})
+        self.mel, self.shape, self.tones, self.truth, self.kind = (
+            np.concatenate([shard[name] for shard in shards]) for name in _KEPT
         )
         self.source = np.repeat(np.arange(len(paths)), [len(shard["mel"]) for shard in shards])
 
-    def batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def heard(self, index: npt.NDArray[np.integer]) -> Heard:
+        """What the network is given of some of them."""
+        return Heard(
+            unpacked(torch.from_numpy(self.mel[index])),
+            torch.from_numpy(self.shape[index]).float(),
+            torch.from_numpy(self.tones[index]).float(),
+        )
+
+    def batches(self, rng: np.random.Generator) -> Iterator[tuple[Heard, Tensor]]:
         """All windows once, in another order, and otherwise loud, bright and placed at random."""
         order = rng.permutation(len(self.mel))
         for start in range(0, len(order) - BATCH + 1, BATCH):
             index = order[start : start + BATCH]
-            mel = unpacked(torch.from_numpy(self.mel[index]))
-            mel = torch.roll(mel, int(rng.integers(mel.shape[3])), dims=3)
+            mel, shape, tones = self.heard(index)
+            later = int(rng.integers(mel.shape[3]))
+            mel, shape = torch.roll(mel, later, dims=3), torch.roll(shape, later, dims=2)
             count, bands = len(index), mel.shape[2]
             louder = torch.from_numpy(rng.normal(0, 2.5, (count, 1, 1, 1)).astype(np.float32))
             tilt = torch.from_numpy(rng.normal(0, 2.0, (count, 1, 1, 1)).astype(np.float32))
             mel = mel + louder + tilt * torch.linspace(-1, 1, bands)[None, None, :, None]
-            yield mel.clamp(min=-110.0), torch.from_numpy(self.truth[index])
+            mel = mel + _other_room(count, bands, rng)
+            # The lines of the mains lie at the lower end of the bands; how far they stand out stays as it is.
+            level = (louder - tilt)[:, 0, 0] * (torch.arange(tones.shape[1]) >= len(MAINS_LINES))
+            yield Heard(mel.clamp(min=FLOOR_DB), shape, tones + level), torch.from_numpy(self.truth[index])
+
+
+def _other_room(count: int, bands: int, rng: np.random.Generator) -> Tensor:
+    """(count, 1, bands, 1) dB: what another room, microphone or mix makes of each band, smoothly."""
+    points = torch.from_numpy(rng.normal(0, _ROOM_DB, (count, 1, _ROOM_POINTS)).astype(np.float32))
+    curve = functional.interpolate(points, size=bands, mode="linear", align_corners=True)
+    return curve[:, :, :, None]
 
 
 def audio_loss(logits: Tensor, truth: Tensor) -> Tensor:
     """Cross entropy over what is known, each label weighing the same.
+
+    What kind of sound a source is was told of all of it at once; of a window that is less sure than what was done.
 
     Args:
         logits: (N, labels).
         truth: (N, labels) uint8.
     """
     known = (truth != UNKNOWN).float()
-    each = functional.binary_cross_entropy_with_logits(logits.float(), (truth == 1).float(), reduction="none")
+    there = (truth == 1).float()
+    there[:, -len(CONTENT) :] = there[:, -len(CONTENT) :] * (1 - 2 * _UNSURE) + _UNSURE
+    each = functional.binary_cross_entropy_with_logits(logits.float(), there, reduction="none")
     return ((each * known).sum(dim=0) / known.sum(dim=0).clamp(min=1.0)).mean()
 
 
@@ -197,7 +233,7 @@ def train_audio(settings: AudioTrainSettings, say: Say) -> Path:
     settings.work.mkdir(parents=True, exist_ok=True)
     device = torch.device(settings.device)
     net = AudioNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(net.parameters(), lr=settings.rate, weight_decay=1e-2)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=settings.rate, weight_decay=5e-2)
     state = settings.work / "state.safetensors"
     spent, step, epoch = load_state(state, net, optimizer) if state.exists() else (0.0, 0, 0)
     mean = AveragedModel(net, avg_fn=_nearer, use_buffers=True)
@@ -207,20 +243,20 @@ def train_audio(settings: AudioTrainSettings, say: Say) -> Path:
     while spent < whole:
         if data is None or turn != epoch // PASSES:
             turn = epoch // PASSES
-            data = Windows(make_sound_shards(settings, held_out=False, say=say, turn=turn))
+            kept = range(max(0, turn - KEPT_TURNS + 1), turn + 1)
+            data = Windows([path for one in kept for path in make_sound_shards(settings, False, say, turn=one)])
             if len(data.mel) < BATCH:
                 raise ValueError(f"{len(data.mel)} windows are too few to train on: {BATCH} make a batch")
             say(f"turn {turn}: {len(data.mel)} windows")
         before, began = spent, time.monotonic()
         net.train()
-        for mel, truth in data.batches(np.random.default_rng([settings.seed, epoch])):
+        for sound, truth in data.batches(np.random.default_rng([settings.seed, epoch])):
             done = min(spent / whole, 1.0)
             rate = settings.rate * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-5
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            inputs = mel.to(device).contiguous(memory_format=torch.channels_last)
             with torch.autocast(device.type, torch.bfloat16):
-                logits = net(inputs)
+                logits = net(sound.to(device))
             loss = audio_loss(logits, truth.to(device))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -257,5 +293,5 @@ def _nearer(mean: Tensor, now: Tensor, count: Tensor | int) -> Tensor:
 def _export(net: torch.nn.Module, settings: AudioTrainSettings) -> None:
     assert isinstance(net, AudioNet)
     folded = copy.deepcopy(net).to("cpu").folded()
-    about = {"network": "audio", "version": "1", "labels": ",".join(LABELS), "seed": str(settings.seed)}
+    about = {"network": "audio", "version": "2", "labels": ",".join(LABELS), "seed": str(settings.seed)}
     write_weights(settings.weights, folded.state_dict(), about)

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from engine.media import AudioBatch
+from models.audio_hearing import SAMPLE_RATE, WINDOW_SAMPLES
 from models.audio_labels import DEFECTS, LABELS
-from models.audio_net import SAMPLE_RATE, WINDOW_SAMPLES, heard
 from models.audio_weights import Audio
 
 BLOCK_SAMPLES: Final = 4_800
@@ -59,7 +59,7 @@ class Listening:
         if self._on_cpu:
             torch.set_num_threads(1)  # as for the artifact network
         self._net = copy.deepcopy(use.audio.net).to(device)
-        self._spectra = copy.deepcopy(use.audio.spectra).to(device)
+        self._hearing = copy.deepcopy(use.audio.hearing).to(device)
         # On the host, where sound is decoded; memory that nobody wrote to is none.
         self._ring = np.zeros((slots, 2, BLOCKS, BLOCK_SAMPLES), np.float32)
         self.said = torch.full((slots, len(COLUMNS)), torch.nan, dtype=torch.float64, device=device)
@@ -140,8 +140,7 @@ class Listening:
         blocks = [
             self._ring[slot][:, places].reshape(2, WINDOW_SAMPLES) for slot, places in zip(slots, order, strict=True)
         ]
-        windows = heard(torch.from_numpy(np.stack(blocks)).to(self._device))
-        said = self.said_of(windows).double()
+        said = self.said_of(torch.from_numpy(np.stack(blocks)).to(self._device)).double()
         worst = said[:, : len(DEFECTS)].amax(dim=1, keepdim=True)
         self.said[torch.tensor(slots, device=self._device)] = torch.cat([said, worst], dim=1)
         for slot in slots:
@@ -151,16 +150,13 @@ class Listening:
         """How probable each label is.
 
         Args:
-            windows: (N, WINDOW_SAMPLES) float32, as `heard` makes them.
+            windows: (N, 2, WINDOW_SAMPLES) float32, the first two channels.
         Returns: (N, len(LABELS)) float32.
         """
         size = 1 if self._on_cpu else CUDA_BATCH
         room = -len(windows) % size
         if room:
-            windows = torch.cat([windows, windows.new_zeros((room, WINDOW_SAMPLES))])
+            windows = torch.cat([windows, windows.new_zeros((room, 2, WINDOW_SAMPLES))])
         with torch.inference_mode():
-            said = [
-                self._net(self._spectra(part).contiguous(memory_format=torch.channels_last)).sigmoid()
-                for part in torch.split(windows, size)
-            ]
+            said = [self._net(self._hearing(part)).sigmoid() for part in torch.split(windows, size)]
         return torch.cat(said)[: len(windows) - room].clone()

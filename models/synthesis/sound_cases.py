@@ -7,7 +7,7 @@ a doubt as well. Everything random is drawn from the seed and the clip's name.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,16 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from models.audio_hearing import BANDS, FLOOR_DB, SHAPES, SPECTROGRAMS, STEPS, TONES, WINDOW_SAMPLES, Hearing
 from models.audio_labels import CONTENT, DEFECTS, LABELS
-from models.audio_net import (
-    BANDS,
-    FLOOR_DB,
-    SPECTROGRAMS,
-    STEPS,
-    WINDOW_SAMPLES,
-    LogMel,
-    heard,
-)
 from models.synthesis import sound_damage
 from models.synthesis.held_out import seed_of
 from models.synthesis.made_sound import MAKERS
@@ -42,6 +34,11 @@ _PLAIN_BITS: Final = 48_000
 # What a spectrogram is kept in: half decibels from the floor on.
 _STEPS_PER_DB: Final = 2.0
 _CLEAN_SHARE: Final = 0.25
+# So many windows have the sound of another source under them or over them, and by how many dB at most it differs.
+_MIXED_SHARE: Final = 0.15
+_MIXED_DB: Final = 8.0
+# What is softer than the other by more than this, as amplitude, may not be heard beside it.
+_BESIDE: Final = 0.15
 
 Truth = npt.NDArray[np.uint8]
 
@@ -137,26 +134,62 @@ def own_doubts(window: Samples, content: tuple[str, ...] | None) -> set[str]:
     return found
 
 
-def case_of(source: SoundSource, rng: np.random.Generator) -> tuple[Samples, Truth, str]:
-    """A window of a source, spoilt or not.
-
-    Returns: (2, WINDOW_SAMPLES) samples; a truth per label, 0, 1 or UNKNOWN; how it was made.
-    """
+def _cut(source: SoundSource, rng: np.random.Generator) -> Samples:
+    """(2, n): as much of a source as a window needs, from anywhere."""
     whole = WINDOW_SAMPLES + 2 * MARGIN_SAMPLES
     first = int(rng.integers(0, max(1, source.samples.shape[1] - whole)))
-    samples = source.samples[:, first : first + whole].astype(np.float32)
+    return source.samples[:, first : first + whole].astype(np.float32)
+
+
+def _with_another(one: Samples, other: Samples, inside: slice, rng: np.random.Generator) -> Samples | None:
+    """Both at once, about as loud as each other; None where one of them could not be heard in the window."""
+    levels = [float(np.sqrt((part.astype(np.float64) ** 2).mean())) for part in (one, other)]
+    if min(levels) < 1e-4 or one.shape != other.shape:
+        return None
+    other = other * np.float32(levels[0] / levels[1] * 10 ** (float(rng.uniform(-_MIXED_DB, _MIXED_DB)) / 20))
+    loud, soft = sorted(
+        (float(np.sqrt((part[:, inside].astype(np.float64) ** 2).mean())) for part in (one, other)), reverse=True
+    )
+    return one + other if soft > _BESIDE * loud else None
+
+
+def _content_truth(contents: Sequence[tuple[str, ...] | None], label: str) -> int:
+    """Whether a kind of sound is among those that sound at once."""
+    if any(content is not None and label in content for content in contents):
+        return 1
+    return UNKNOWN if None in contents else 0
+
+
+def case_of(
+    source: SoundSource, rng: np.random.Generator, beside: SoundSource | None = None
+) -> tuple[Samples, Truth, str]:
+    """A window of a source, spoilt or not.
+
+    Args:
+        source: that the window is of.
+        rng: what is random is drawn from it.
+        beside: another source, that sounds at the same time in some windows.
+    Returns: (2, WINDOW_SAMPLES) samples; a truth per label, 0, 1 or UNKNOWN; how it was made.
+    """
+    inside = slice(MARGIN_SAMPLES, MARGIN_SAMPLES + WINDOW_SAMPLES)
+    samples, sources = _cut(source, rng), [source]
+    if beside is not None and rng.random() < _MIXED_SHARE:
+        mixed = _with_another(samples, _cut(beside, rng), inside, rng)
+        if mixed is not None:
+            samples, sources = mixed, [source, beside]
     if rng.random() < 0.15:
         samples = np.repeat(samples.mean(axis=0, keepdims=True), 2, axis=0)
     loudness = float(np.sqrt((samples.astype(np.float64) ** 2).mean()))
     gain = 10 ** (float(rng.uniform(-36, -14)) / 20) / max(loudness, 1e-4)
     samples = samples * np.float32(min(gain, 0.97 / max(float(np.abs(samples).max()), 1e-6)))
-    inside = slice(MARGIN_SAMPLES, MARGIN_SAMPLES + WINDOW_SAMPLES)
     truth = np.zeros(len(LABELS), np.uint8)
+    contents = [one.content for one in sources]
     for label in CONTENT:
-        truth[LABELS.index(label)] = UNKNOWN if source.content is None else label in source.content
+        truth[LABELS.index(label)] = _content_truth(contents, label)
     if float(np.sqrt((samples[:, inside].astype(np.float64) ** 2).mean())) < 1e-3:
         truth[[LABELS.index(label) for label in CONTENT]] = UNKNOWN  # a pause is no content
-    for label in source.doubtful | own_doubts(samples[:, inside], source.content):
+    only_music = ("music",) if all(content == ("music",) for content in contents) else None
+    for label in frozenset().union(*(one.doubtful for one in sources), own_doubts(samples[:, inside], only_music)):
         truth[LABELS.index(label)] = UNKNOWN
     chosen: list[str] = []
     if rng.random() >= _CLEAN_SHARE:
@@ -178,6 +211,8 @@ def case_of(source: SoundSource, rng: np.random.Generator) -> tuple[Samples, Tru
             for other in sound_damage.HIDES.get(name, ()):
                 if truth[LABELS.index(other)] == 0:
                     truth[LABELS.index(other)] = UNKNOWN
+            for other in sound_damage.LEAVES_LITTLE_OF.get(name, ()):
+                truth[LABELS.index(other)] = UNKNOWN
         samples = spoilt
     if "codec" not in chosen and "dropout" not in chosen and rng.random() < 0.5:
         samples = sound_damage.plainly_coded(samples, rng)
@@ -196,30 +231,33 @@ def unpacked(steps: torch.Tensor) -> torch.Tensor:
     return steps.float() / _STEPS_PER_DB + FLOOR_DB
 
 
-def make_sound_shard(source: SoundSource, seed: int, count: int) -> Mapping[str, npt.NDArray[Any]]:
+def make_sound_shard(
+    source: SoundSource, seed: int, count: int, beside: SoundSource | None = None
+) -> Mapping[str, npt.NDArray[Any]]:
     """Windows of one source.
 
     Args:
         source: a clip or made-up sound.
         seed: of what is random.
         count: windows.
-    Returns: mel (count, SPECTROGRAMS, BANDS, STEPS) uint8, see `unpacked`; truth (count, labels); kind.
+        beside: another source, that is heard along with it in some of them.
+    Returns: mel (count, SPECTROGRAMS, BANDS, STEPS) uint8, see `unpacked`; shape (count, SHAPES, STEPS) and tones
+        (count, TONES) float16; truth (count, labels); kind.
     """
     rng = np.random.default_rng([seed, *seed_of(source.name)])
-    spectra = LogMel()
-    mel, truth, kinds = [], [], []
-    for _ in range(count):
-        samples, known, kind = case_of(source, rng)
+    hearing = Hearing()
+    mel = np.zeros((count, SPECTROGRAMS, BANDS, STEPS), np.uint8)
+    shape = np.zeros((count, len(SHAPES), STEPS), np.float16)
+    tones = np.zeros((count, TONES), np.float16)
+    truth, kinds = np.zeros((count, len(LABELS)), np.uint8), []
+    for index in range(count):
+        samples, truth[index], kind = case_of(source, rng, beside)
         with torch.inference_mode():
-            mel.append(packed(spectra(heard(torch.from_numpy(np.ascontiguousarray(samples))[None])))[0])
-        truth.append(known)
+            sound = hearing(torch.from_numpy(np.ascontiguousarray(samples))[None])
+        mel[index] = packed(sound.mel)[0]
+        shape[index], tones[index] = sound.shape[0].half().numpy(), sound.tones[0].half().numpy()
         kinds.append(kind)
-    empty = np.zeros((0, SPECTROGRAMS, BANDS, STEPS), np.uint8)
-    return {
-        "mel": np.stack(mel) if mel else empty,
-        "truth": np.stack(truth) if truth else np.zeros((0, len(LABELS)), np.uint8),
-        "kind": np.array(kinds, "U24"),
-    }
+    return {"mel": mel, "shape": shape, "tones": tones, "truth": truth, "kind": np.array(kinds, "U24")}
 
 
 __all__ = [

@@ -16,8 +16,9 @@ from engine.media import AudioBlock
 from engine.networks import audio_network_of
 from engine.pipeline import check
 from engine.spec import AudioNetworkSettings, EngineSettings, StreamSpec
+from models.audio_hearing import Hearing
 from models.audio_labels import DEFECTS, LABELS
-from models.audio_net import AudioNet, LogMel
+from models.audio_net import AudioNet
 from models.audio_weights import Audio
 from models.synthesis.sound_clip import write_sound
 from models.weight_files import write_weights
@@ -42,7 +43,7 @@ def hearing_net():
         net.head.weight[SPEECH, 1] = 6.0
         net.head.bias.fill_(-4.0)
     net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    return Audio(net, LogMel().eval().requires_grad_(False), "test")
+    return Audio(net, Hearing().eval().requires_grad_(False), "test")
 
 
 @pytest.fixture(scope="module")
