@@ -44,8 +44,9 @@ def _artifact(options: argparse.Namespace, work: Path) -> Path:
     draw_artifact_failures(figures, paths, record.with_suffix(".jpg"))
     _tell_labels(figures["tiles"])
     _say(f"damaged pieces: average precision {figures['damaged_pieces']['average_precision']}")
-    for name in ("network", "network_of_real_clips", "torn_blocks", "torn_blocks_of_real_clips"):
-        _say(f"whole pictures, {name}: average precision {figures['frames'][name]['average_precision']}")
+    for name in ("network", "last_tile", "torn_blocks"):
+        both = [figures["frames"][f"{name}{part}"]["average_precision"] for part in ("", "_of_real_clips")]
+        _say(f"whole pictures, {name}: average precision {both[0]}, of real clips {both[1]}")
     return record
 
 

@@ -22,14 +22,16 @@ LABELS: Final = (
 TILE: Final = 16
 TILES: Final = PIECE // TILE
 _WIDTHS: Final = (24, 32, 48, 48)
+# Of the blocks on the map itself, which see far for little: their number and inner width.
+_FAR, _FAR_WIDTH = 2, 96
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """Two convolutions and what went into them."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, inner: int | None = None) -> None:
         super().__init__()
-        self.one, self.two = _convolution(width, width, 1), _convolution(width, width, 1)
+        self.one, self.two = _convolution(width, inner or width, 1), _convolution(inner or width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.relu(x + self.two(functional.relu(self.one(x))))
@@ -49,11 +51,13 @@ class ArtifactNet(nn.Module):
             [
                 _convolution(INPUTS, a, 1),
                 _convolution(a, b, 2),
-                _Residual(b),
+                Residual(b),
                 _convolution(b, c, 2),
-                _Residual(c),
+                Residual(c),
+                Residual(c),
                 _convolution(c, d, 2),
-                _Residual(d),
+                Residual(d),
+                *(Residual(d, _FAR_WIDTH) for _ in range(_FAR)),
             ]
         )
         self.head = nn.Conv2d(d, len(LABELS), 1)
@@ -67,7 +71,7 @@ class ArtifactNet(nn.Module):
         """
         x = inputs
         for layer in self.layers:
-            x = layer(x) if isinstance(layer, _Residual) else functional.relu(layer(x))
+            x = layer(x) if isinstance(layer, Residual) else functional.relu(layer(x))
         logits: Tensor = self.head(x)
         return logits
 

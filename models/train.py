@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from models.artifact_net import LABELS, ArtifactNet, network_input
+from models.artifact_net import LABELS, PIECE, ArtifactNet, network_input
 from models.synthesis.held_out import is_held_out
-from models.synthesis.patches import make_shard
+from models.synthesis.patches import WIDE, make_shard
 from models.synthesis.tile_truth import UNKNOWN
 from models.training_state import load_state, save_state, write_curve
 from models.warm_start import unfold
@@ -32,7 +32,8 @@ MEDIA_SUFFIXES: Final = frozenset(
 )
 # Made-up clips; of which every third is held out, as of the others.
 GRAPHICS: Final = 9
-BATCH: Final = 64
+# Of pieces of WIDE samples; half of the batches as four times as many of PIECE.
+BATCH: Final = 16
 SAVE_SECONDS: Final = 60.0
 # So many times each piece is seen before others take its place.
 PASSES: Final = 4
@@ -42,6 +43,10 @@ AVERAGED_STEPS: Final = 500
 FURTHER_RATE: Final = 0.3
 # A false alarm costs more than a missed tile: a stream is clean for most of its life.
 CLEAN_WEIGHT: Final = 2.0
+# What is said of a piece as a whole is what is said of one in so many of its tiles, those it is surest of.
+SUREST: Final = 72
+# Of the loss, beside that of tiles: the piece as a whole.
+WHOLE_WEIGHT: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +96,9 @@ def sources(media: Path, skip: tuple[str, ...], held_out: bool) -> list[Path | i
     return real + [number for number in range(GRAPHICS) if (number % 3 == 2) == held_out]
 
 
-def shard_path(work: Path, source: Path | int, turn: int = 0) -> Path:
+def shard_path(work: Path, source: Path | int, held_out: bool, turn: int = 0) -> Path:
     """Where the pieces of a clip are kept."""
-    folder = "pieces" if turn == 0 else f"pieces-{turn}"
+    folder = "pieces" if held_out else f"wide-{turn}"
     return work / folder / f"{source.name if isinstance(source, Path) else f'graphics-{source}'}.npz"
 
 
@@ -108,10 +113,10 @@ def make_shards(settings: TrainSettings, held_out: bool, say: Say, turn: int = 0
     """
     paths = []
     for source in sources(settings.media, settings.skip, held_out):
-        path = shard_path(settings.work, source, turn)
+        path = shard_path(settings.work, source, held_out, turn)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            shard = make_shard(source, settings.seed + 1000 * turn, settings.windows)
+            shard = make_shard(source, settings.seed + 1000 * turn, settings.windows, PIECE if held_out else WIDE)
             unfinished = path.with_suffix(".part.npz")
             np.savez(unfinished, allow_pickle=False, **dict(shard))
             unfinished.replace(path)
@@ -148,7 +153,16 @@ class Pieces:
                 luma, chroma, truth = luma[..., ::-1, :], chroma[..., ::-1, :], truth[:, ::-1]
             if rng.random() < 0.5:
                 luma, chroma, truth = recoloured(luma, chroma, truth, rng)
+            if rng.random() < 0.5:
+                luma, chroma, truth = quartered(luma, 2), quartered(chroma, 3), quartered(truth, 1)
             yield tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in (luma, chroma, truth))  # type: ignore[misc]
+
+
+def quartered(parts: Bytes, axis: int) -> Bytes:
+    """Four pieces of each: the halves of this axis and of the one after it, along the first axis."""
+    for along in (axis, axis + 1):
+        parts = np.concatenate(np.split(parts, 2, along))
+    return parts
 
 
 def recoloured(
@@ -181,7 +195,23 @@ def loss_of(logits: Tensor, truth: Tensor) -> Tensor:
     # Corruption is what the network is for.
     emphasis = torch.ones(len(LABELS), device=logits.device)
     emphasis[0] = 4.0
-    return (per_label * emphasis).sum() / emphasis.sum()
+    return (per_label * emphasis).sum() / emphasis.sum() + WHOLE_WEIGHT * whole_loss(logits[:, 0], wanted[:, 0])
+
+
+def whole_loss(logits: Tensor, truth: Tensor) -> Tensor:
+    """Cross entropy over pieces as a whole: damaged or clean, where that is known; pictures are what is judged.
+
+    Args:
+        logits: (N, rows, columns) of corruption.
+        truth: (N, rows, columns) uint8.
+    """
+    count = max(1, truth[0].numel() // SUREST)
+    said = logits.float().flatten(1).topk(count, dim=1).values.mean(dim=1)
+    damaged = (truth == 1).flatten(1).sum(dim=1) >= count
+    known = damaged | (truth == 0).flatten(1).all(dim=1)
+    each = functional.binary_cross_entropy_with_logits(said, damaged.float(), reduction="none")
+    weight = known * torch.where(damaged, 1.0, CLEAN_WEIGHT)
+    return (each * weight).sum() / weight.sum().clamp(min=1.0)
 
 
 def train(settings: TrainSettings, say: Say) -> Path:
@@ -260,14 +290,13 @@ def _keep(
 
 
 def _forget(settings: TrainSettings, turn: int) -> None:
-    """Delete the pieces of a turn that was trained on; those of the first stay, among which are the held-out ones."""
-    if turn > 0:
-        for source in sources(settings.media, settings.skip, held_out=False):
-            shard_path(settings.work, source, turn).unlink(missing_ok=True)
+    """Delete the pieces of a turn that was trained on."""
+    for source in sources(settings.media, settings.skip, held_out=False):
+        shard_path(settings.work, source, False, turn).unlink(missing_ok=True)
 
 
 def _export(net: torch.nn.Module, settings: TrainSettings) -> None:
     assert isinstance(net, ArtifactNet)
     folded = copy.deepcopy(net).to("cpu").folded()
-    about = {"network": "artifact", "version": "2", "labels": ",".join(LABELS), "seed": str(settings.seed)}
+    about = {"network": "artifact", "version": "3", "labels": ",".join(LABELS), "seed": str(settings.seed)}
     write_weights(settings.weights, folded.state_dict(), about)

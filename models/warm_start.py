@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from models.artifact_net import Residual
 from models.weight_files import WeightsError
 
 
@@ -12,11 +13,11 @@ def unfold(net: nn.Module, tensors: Mapping[str, Tensor], inputs: Tensor) -> Non
     """Give a network with normalisations the function of one into whose convolutions they were folded.
 
     Each normalisation takes the spread of what it sees of `inputs`, and undoes it. So training goes on where it ended,
-    with means that fit.
+    with means that fit. A residual block that the folded network does not have begins by doing nothing.
 
     Args:
         net: new; its convolutions without a bias are each followed by a normalisation.
-        tensors: of the folded network.
+        tensors: of the folded network, or of one with fewer residual blocks.
         inputs: a batch of what it is trained on.
     Raises: WeightsError if they are another network's.
     """
@@ -25,8 +26,22 @@ def unfold(net: nn.Module, tensors: Mapping[str, Tensor], inputs: Tensor) -> Non
         if isinstance(part, nn.Sequential) and isinstance(part[0], nn.Conv2d) and isinstance(part[1], nn.BatchNorm2d)
     }  # fmt: skip
     biases = {f"{name}.0.bias" for name in pairs}
+    added = [
+        (name, part) for name, part in net.named_modules()
+        if isinstance(part, Residual) and not any(other.startswith(f"{name}.") for other in tensors)
+    ]  # fmt: skip
+    for name, part in added:
+        norm = part.two[1]
+        assert isinstance(norm, nn.BatchNorm2d)
+        nn.init.zeros_(norm.weight)
+        for inner in (f"{name}.one", f"{name}.two"):
+            biases.discard(f"{inner}.0.bias")
+            del pairs[inner]
     plain = {name: tensor for name, tensor in tensors.items() if name not in biases}
-    wanted = {name: tensor.shape for name, tensor in net.state_dict().items() if not _is_of_norm(name, pairs)}
+    wanted = {
+        name: tensor.shape for name, tensor in net.state_dict().items()
+        if not _is_of_norm(name, pairs) and not any(name.startswith(f"{of}.") for of, _ in added)
+    }  # fmt: skip
     if {name: tensor.shape for name, tensor in plain.items()} != wanted or not biases <= set(tensors):
         raise WeightsError("these weights have other tensors than the network to train; begin without them")
     net.load_state_dict(plain, strict=False)

@@ -14,7 +14,7 @@ def changing_net() -> ArtifactNet:
             parameter.zero_()
         inputs = net.layers[0][0]
         inputs.weight[0, 4, 1, 1] = 1.0
-        for index in (1, 3, 5):
+        for index in (1, 3, 6):
             net.layers[index][0].weight[0, 0, 1, 1] = 1.0
         net.head.weight[LABELS.index("corruption"), 0] = 20.0
         net.head.bias.fill_(-10.0)

@@ -257,7 +257,7 @@ class Network:
         view[:, _CORRUPTION] = xp.where(holds & (told > corruption), told, corruption)
 
     def map_of(self, surface: Surface, frame: Tensor, reference: Tensor) -> Floats:
-        """How probable damage is in each tile of a whole picture; takes about a tenth of a second for 1080p.
+        """How probable damage is in each tile of a whole picture; takes about two tenths of a second for 1080p.
 
         May be called from another thread. Both pictures have to stay where they are until it returns.
 

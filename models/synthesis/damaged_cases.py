@@ -16,8 +16,9 @@ from models.synthesis.what_shows import shows
 
 
 def damaged_cases(
-    pictures: Sequence[Picture], rate: Fraction, codec: str, kind: str, rng: np.random.Generator, each: int
-) -> Iterator[Case]:
+    pictures: Sequence[Picture], rate: Fraction, codec: str, kind: str, rng: np.random.Generator, each: int,
+    whole: int = 1,
+) -> Iterator[Case]:  # fmt: skip
     """Pictures of a coded stream that lost or changed bytes, as the decoder shows them.
 
     Args:
@@ -26,14 +27,15 @@ def damaged_cases(
         codec, kind: see coded_damage.
         rng: of what is random.
         each: most pictures.
+        whole: so many of them are as they were sent; of several, those right behind damaged ones first.
     """
     strength = float(rng.choice([0.05, 0.15, 0.3, 0.6]))
-    whole, spoilt = damage_stream(
+    sent, spoilt = damage_stream(
         pictures, codec, kind, rate=rate, start=0.15 * LONG / float(rate), end=0.9 * LONG / float(rate),
         strength=strength, seed=int(rng.integers(1 << 30)), every=float(rng.choice([0.25, 0.5])) * LONG / float(rate),
         gop_seconds=float(rng.choice([0.5, 1.0, 2.0])), coder=_some_coder(codec, rng),
     )  # fmt: skip
-    clean, shown = dict(decoded_pictures(whole)), list(decoded_pictures(spoilt))
+    clean, shown = dict(decoded_pictures(sent)), list(decoded_pictures(spoilt))
     pairs = [(a, b) for a, b in pairwise(shown) if b[0] in clean]
     pairs = [(a, b) for a, b in pairs if a[1][0].shape == b[1][0].shape == clean[b[0]][0].shape]
     errors = [apart(now[1][0], clean[now[0]][0]) for _, now in pairs]
@@ -42,7 +44,10 @@ def damaged_cases(
     bad = [np.maximum(e, c) for e, c in zip(errors, colours, strict=True)]
     seen = [k for k, b in enumerate(bad) if (b >= VISIBLE_ERROR).any()]
     rest = [k for k, b in enumerate(bad) if (b < 3.0).all()]
-    chosen = [*rng.permutation(seen)[: each - 1], *rng.permutation(rest)[:1]]
+    kept = [int(k) for k in rng.permutation(rest)]
+    if whole > 1:
+        kept.sort(key=lambda k: k - 1 not in seen)
+    chosen = [*rng.permutation(seen)[: each - whole], *kept[:whole]]
     for k in chosen:
         (_, earlier), (_, now) = pairs[int(k)]
         truth = graded(clean_truth(now), "corruption", bad[int(k)], 3.0, VISIBLE_ERROR)

@@ -10,12 +10,12 @@ and tried on.
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from models.artifact_net import LABELS, PIECE, TILE, TILES
+from models.artifact_net import LABELS, PIECE, TILE
 from models.synthesis.clean_cases import clean_cases
 from models.synthesis.coded_damage import CODECS, KINDS
 from models.synthesis.damaged_cases import damaged_cases
@@ -25,19 +25,27 @@ from models.synthesis.picture_windows import graphics, windows
 from models.synthesis.planted_cases import planted_cases
 from models.synthesis.tile_truth import Case, Maps
 
+# What is trained on: as much of a picture as shows that damage is of a few places, and what is meant is not. Four
+# pieces make one.
+WIDE: Final = 2 * PIECE
+# And as if pictures between had been left out: coarse motion is no damage.
+_STEPS: Final = (1, 1, 2, 3)
 
-def pieces(case: Case, rng: np.random.Generator, count: int) -> Iterator[tuple[Plane, Plane, Maps]]:
+
+def pieces(case: Case, rng: np.random.Generator, count: int, side: int) -> Iterator[tuple[Plane, Plane, Maps]]:
     """Pieces of a case, where something is wrong more often than elsewhere.
 
-    Returns: luma (2, PIECE, PIECE), chroma (2, 2, PIECE / 2, PIECE / 2), truth (TILES, TILES, labels), all uint8.
+    Returns: luma (2, side, side), chroma (2, 2, side / 2, side / 2), truth (side / TILE, side / TILE, labels), all
+        uint8.
     """
-    rows, columns = case.truth.shape[0] - TILES + 1, case.truth.shape[1] - TILES + 1
+    tiles = side // TILE
+    rows, columns = case.truth.shape[0] - tiles + 1, case.truth.shape[1] - tiles + 1
     if rows < 1 or columns < 1:
         return
     hit = (case.truth == 1).any(axis=2)
     # How many of the tiles of each possible piece are hit.
     total = np.pad(hit.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    inside = total[TILES:, TILES:] - total[:-TILES, TILES:] - total[TILES:, :-TILES] + total[:-TILES, :-TILES]
+    inside = total[tiles:, tiles:] - total[:-tiles, tiles:] - total[tiles:, :-tiles] + total[:-tiles, :-tiles]
     with_hits = np.argwhere(inside > 0)
     for index in range(count):
         if len(with_hits) and index % 4 < 3:
@@ -45,10 +53,10 @@ def pieces(case: Case, rng: np.random.Generator, count: int) -> Iterator[tuple[P
         else:
             row, column = int(rng.integers(rows)), int(rng.integers(columns))
         top, left = int(row) * TILE, int(column) * TILE
-        luma = np.stack([p[0][top : top + PIECE, left : left + PIECE] for p in (case.earlier, case.now)])
-        h, t, le = PIECE // 2, top // 2, left // 2
+        luma = np.stack([p[0][top : top + side, left : left + side] for p in (case.earlier, case.now)])
+        h, t, le = side // 2, top // 2, left // 2
         chroma = np.stack([[p[k][t : t + h, le : le + h] for k in (1, 2)] for p in (case.earlier, case.now)])
-        yield luma, chroma, case.truth[int(row) : int(row) + TILES, int(column) : int(column) + TILES]
+        yield luma, chroma, case.truth[int(row) : int(row) + tiles, int(column) : int(column) + tiles]
 
 
 def cases_of(
@@ -64,31 +72,47 @@ def cases_of(
         yield from clean_cases(window, other, rate, rng, 14)
 
 
-def make_shard(source: Path | int, seed: int, count: int = 3) -> Mapping[str, npt.NDArray[Any]]:
+def cases_to_train_on(
+    window: Sequence[Picture], other: Sequence[Picture], rate: Fraction, rng: np.random.Generator
+) -> Iterator[Case]:
+    """As `cases_of`, with less of what is not used, and more whole pictures right behind damaged ones."""
+    combinations = [(c, k) for c in CODECS for k in KINDS if (c, k) != ("hevc", "lost")]
+    for index in rng.permutation(len(combinations))[:6]:
+        yield from damaged_cases(window, rate, *combinations[int(index)], rng, 7, whole=2)
+    for what in LABELS[1:]:
+        yield from planted_cases(window, rate, what, rng, 1)
+    for _ in range(2):
+        yield from clean_cases(window, other, rate, rng, 12)
+
+
+def make_shard(source: Path | int, seed: int, count: int = 3, side: int = PIECE) -> Mapping[str, npt.NDArray[Any]]:
     """All pieces of one clip.
 
     Args:
         source: a clip, or the number of a clip of graphics that is made up.
         seed: of what is random.
         count: windows of it.
+        side: of a piece: PIECE to try a network on, WIDE to train on.
     Returns: luma, chroma and truth as in `pieces`, stacked; kind: how each was made.
     """
     name = source.name if isinstance(source, Path) else f"graphics {source}"
     rng = np.random.default_rng([seed, *seed_of(name)])
     if isinstance(source, Path):
-        found = list(windows(source, rng, count))
+        found = list(windows(source, rng, count, (1,) if side == PIECE else _STEPS))
     else:
         found = [(graphics(rng), Fraction(25)) for _ in range(count)]
     luma, chroma, truth, kinds = [], [], [], []
     for number, (window, rate) in enumerate(found):
         other = found[(number + 1) % len(found)][0]
-        for case in cases_of(window, other, rate, rng):
-            for a, b, c in pieces(case, rng, 6 if case.truth[..., 0].any() else 4):
+        for case in (cases_of if side == PIECE else cases_to_train_on)(window, other, rate, rng):
+            often = (6 if case.truth[..., 0].any() else 4) if side == PIECE else 2
+            for a, b, c in pieces(case, rng, often, side):
                 luma.append(a)
                 chroma.append(b)
                 truth.append(c)
                 kinds.append(case.kind)
-    empty = (0, 2, PIECE, PIECE), (0, 2, 2, PIECE // 2, PIECE // 2), (0, TILES, TILES, len(LABELS))
+    tiles = side // TILE
+    empty = (0, 2, side, side), (0, 2, 2, side // 2, side // 2), (0, tiles, tiles, len(LABELS))
     a, b, c = (
         np.stack(x) if x else np.zeros(shape, np.uint8) for x, shape in zip((luma, chroma, truth), empty, strict=True)
     )

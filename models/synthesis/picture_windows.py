@@ -1,6 +1,6 @@
 """Parts of clips, and of made-up graphics, that training data is made of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -19,13 +19,17 @@ SHORT, LONG = 10, 36
 _RATES: Final = (Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50))
 
 
-def windows(path: Path, rng: np.random.Generator, count: int) -> Iterator[tuple[list[Picture], Fraction]]:
+def windows(
+    path: Path, rng: np.random.Generator, count: int, steps: Sequence[int] = (1,)
+) -> Iterator[tuple[list[Picture], Fraction]]:
     """Parts of a clip, LONG pictures of at most WIDTH x HEIGHT samples at the clip's own resolution, 8 bit 4:2:0.
 
     Args:
         path: of a file that libav reads.
         rng: chooses places and times.
         count: of parts; fewer where the clip is short.
+        steps: of each part one of these pictures is taken, by chance, where the clip is long enough: things move as
+            much further from one picture to the next.
     """
     opened: Any = av.open(str(path), metadata_errors="replace")
     with opened as container:
@@ -35,13 +39,15 @@ def windows(path: Path, rng: np.random.Generator, count: int) -> Iterator[tuple[
         coded_rate = min(_RATES, key=lambda known: abs(known - rate))  # MPEG-2 has no others
         known = float(container.duration or 0) / 1e6 * float(rate)
         total = min(int(known) or 2 * LONG, 900)
-        starts = sorted(int(rng.integers(0, max(1, total - LONG))) for _ in range(count))
+        possible = [step for step in steps if step * LONG <= total] or [1]
+        taken = [int(rng.choice(possible)) if len(steps) > 1 else 1 for _ in range(count)]
+        starts = sorted((int(rng.integers(0, max(1, total - LONG * step))), step) for step in taken)
         place = rng.random((count, 2))
         parts: list[list[Picture]] = [[] for _ in starts]
         for index, frame in enumerate(container.decode(stream)):
-            if index >= starts[-1] + LONG:
+            if all(index >= start + LONG * step for start, step in starts):
                 break
-            wanted = [k for k, start in enumerate(starts) if start <= index < start + LONG]
+            wanted = [k for k, (start, step) in enumerate(starts) if index in range(start, start + LONG * step, step)]
             if not wanted:
                 continue
             whole = planes_of(frame.reformat(format="yuv420p"), 8)

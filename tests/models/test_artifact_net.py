@@ -1,6 +1,7 @@
 import pickle
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -10,11 +11,11 @@ from models.evaluate import average_precision, load_artifact_net, precision_reca
 from models.evaluate_frames import evaluate_frames
 from models.synthesis.damaged_cases import damaged_cases
 from models.synthesis.patches import make_shard
-from models.synthesis.picture_windows import graphics
+from models.synthesis.picture_windows import LONG, graphics, windows
 from models.synthesis.planted_cases import planted_cases
 from models.synthesis.tile_truth import UNKNOWN
 from models.synthesis.what_shows import shows
-from models.train import TrainSettings, sources, train
+from models.train import TrainSettings, quartered, sources, train, whole_loss
 from models.warm_start import unfold
 from models.weight_files import SHIPPED, WeightsError, read_weights, write_weights
 
@@ -35,7 +36,7 @@ def test_the_map_has_a_logit_per_label_and_tile():
     inputs = network_input(luma, chroma)
     assert inputs.shape == (1, INPUTS, PIECE // 2, PIECE // 2)
     assert net(inputs).shape == (1, len(LABELS), TILES, TILES)
-    assert sum(p.numel() for p in net.parameters()) <= 150_000
+    assert sum(p.numel() for p in net.parameters()) <= 400_000
 
 
 def test_folding_the_normalisation_changes_nothing():
@@ -63,6 +64,56 @@ def test_training_from_folded_weights_begins_with_what_they_say():
         torch.testing.assert_close(net.eval()(inputs), said, rtol=1e-4, atol=1e-4)
         # A batch's own means in place of the kept ones: what is a sample more or less, of 18,000 and fewer.
         torch.testing.assert_close(net.train()(inputs), said, rtol=0.02, atol=0.05)
+
+
+def test_blocks_that_the_weights_do_not_have_begin_by_doing_nothing():
+    torch.manual_seed(0)
+    net = ArtifactNet()
+    last = f"layers.{len(net.layers) - 1}."
+    inputs = torch.randn(8, INPUTS, PIECE // 2, PIECE // 2)
+    folded = net.folded()
+    with torch.no_grad():
+        for name, parameter in folded.named_parameters():
+            if name.startswith(f"{last}two."):
+                parameter.zero_()
+    fewer = {name: tensor for name, tensor in folded.state_dict().items() if not name.startswith(last)}
+    new = ArtifactNet()
+    unfold(new, fewer, inputs)
+    with torch.inference_mode():
+        torch.testing.assert_close(new.eval()(inputs), folded(inputs), rtol=1e-4, atol=1e-4)
+    # It learns all the same.
+    new.train()(inputs).square().mean().backward()
+    assert new.get_parameter(f"{last}two.1.weight").grad.abs().max() > 0
+    # A part of a block is another network's.
+    with pytest.raises(WeightsError, match="other tensors"):
+        unfold(ArtifactNet(), fewer | {f"{last}one.0.weight": torch.zeros(3)}, inputs)
+
+
+def test_a_piece_in_quarters_has_the_truth_of_each():
+    luma = np.arange(2 * 2 * 8 * 8, dtype=np.uint8).reshape(2, 2, 8, 8)
+    truth = luma[:, 0, ::4, ::4, None]
+    parts, told = quartered(luma, 2), quartered(truth, 1)
+    assert parts.shape == (8, 2, 4, 4)
+    assert told.shape == (8, 1, 1, 1)
+    assert np.array_equal(parts[:, 0, 0, 0], told[:, 0, 0, 0])
+    assert sorted(parts.ravel()) == sorted(luma.ravel())
+
+
+def test_a_piece_counts_as_a_whole_where_it_is_known():
+    truth = torch.zeros((3, TILES, TILES), dtype=torch.uint8)
+    truth[1, 2, 3] = 1
+    truth[2, 0, 0] = UNKNOWN
+    logits = torch.full((3, TILES, TILES), -20.0)
+    logits[1, 2, 3] = 20.0
+    assert whole_loss(logits, truth) < 1e-6
+    # What is said where nobody can tell costs nothing; one tile of a clean piece does.
+    logits[2, 0, 0] = 20.0
+    assert whole_loss(logits, truth) < 1e-6
+    logits[0, 5, 5] = 20.0
+    assert whole_loss(logits, truth) > 5
+    # Damage that is told elsewhere in the piece is told all the same; damage that is told nowhere is not.
+    logits[0, 5, 5] = logits[1, 2, 3] = -20.0
+    assert whole_loss(logits, truth) > 5
 
 
 def test_training_from_another_network_s_weights_is_refused():
@@ -165,6 +216,37 @@ def test_a_damaged_stream_has_damage_where_it_differs():
     cases = list(damaged_cases(window, Fraction(25), "mpeg2", "slice", np.random.default_rng(1), 4))
     assert any((case.truth[..., 0] == 1).any() for case in cases)
     assert all(case.truth.shape == (16, 24, len(LABELS)) for case in cases)
+
+
+def test_whole_pictures_right_behind_damaged_ones_come_first():
+    window = graphics(np.random.default_rng(4))
+    rest = [
+        case
+        for seed in range(3)
+        for case in damaged_cases(window, Fraction(25), "mpeg2", "slice", np.random.default_rng(seed), 4, whole=2)
+        if not case.truth[..., 0].any()
+    ]
+    assert len(rest) == 6
+    # Of the picture before, something is left to see.
+    behind = [np.abs(case.now[0].astype(int) - case.earlier[0]).max() > 12 for case in rest]
+    assert any(behind)
+
+
+def test_of_a_clip_every_second_picture_may_be_taken(tmp_path):
+    path = tmp_path / "counted.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = PIECE, PIECE, "yuv420p"
+        for number in range(2 * LONG + 10):
+            level = np.full((PIECE * 3 // 2, PIECE), 16 + 2 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(level, "yuv420p")))
+        container.mux(stream.encode(None))
+    for step in (1, 2):
+        # The step is drawn of those given.
+        ((part, _),) = windows(path, np.random.default_rng(1), 1, (step, step))
+        levels = [int(picture[0][0, 0]) for picture in part]
+        assert len(levels) == LONG
+        assert set(np.diff(levels)) == {2 * step}
 
 
 def test_planted_noise_is_true_everywhere():
