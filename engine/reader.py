@@ -41,10 +41,10 @@ from engine.sound_onsets import SoundOnsets
 VIDEO_QUEUE_FRAMES = 4
 AUDIO_QUEUE_BLOCKS = 16
 # Of a file, whose pictures nobody waits for one by one, so many are handed over at a time, and twice as many held: few
-# of a large size, which take memory, and more of a small one.
+# of a large size, which would have left the processor's cache by the time they are judged, and more of a small one.
 LEAST_TOGETHER = 4
 MOST_TOGETHER = 16
-TOGETHER_SAMPLES = 8 * 1920 * 1088
+TOGETHER_SAMPLES = 4 * 1920 * 1088
 TICK_QUEUE = 64
 # Pictures cannot be decoded before the first key frame. Some broadcast encoders send none, but refresh bit by bit.
 KEY_FRAME_SECONDS = 10.0

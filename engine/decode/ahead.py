@@ -105,8 +105,7 @@ class DecodeAhead:
                     over = True
                     break
                 self._parts.append(part)
-                if not any(each.fenced and not each.sent for each in self._parts):
-                    self._send(part)
+                self._send_parts(asked=False)
             if not self._parts:
                 return
             yield from self._parts[0].packets
@@ -133,6 +132,18 @@ class DecodeAhead:
         if part.packets:
             yield part
 
+    def _send_parts(self, *, asked: bool) -> None:
+        """Send what may be decoded, in order.
+
+        Args:
+            asked: for pictures of the first part; the reader has come there, and flushed where it had to.
+        """
+        for index, part in enumerate(self._parts):
+            if not part.sent:
+                if part.fenced and not (asked and index == 0):
+                    return
+                self._send(part)
+
     def _send(self, part: _Part) -> None:
         part.sent = True
         pictures = [packet for packet in part.packets if packet.track == "video"]
@@ -145,11 +156,7 @@ class DecodeAhead:
 
     def decode(self, packet: Packet) -> list[Surface]:
         """The pictures that a packet made ready. Raises: what the decoder raised for it."""
-        for part in self._parts:
-            if part.fenced and part is not self._parts[0]:
-                break  # the reader flushes when it comes there, and asks then
-            if not part.sent:
-                self._send(part)
+        self._send_parts(asked=True)
         while True:
             while self._decoded:
                 decoded = self._decoded.popleft()

@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 from made_clips import make
+from properties import given, st
 
 from engine.decode.ahead import DecodeAhead
 from engine.decode.software import SoftwareVideoDecoder
@@ -199,6 +200,42 @@ def test_where_pictures_are_rare_little_is_read_ahead() -> None:
     next(ahead.read(packets(), lambda: 0))
     assert taken <= 600
     ahead.close()
+
+
+@pytest.mark.parametrize("sound", [1, 255, 256, 300, 700])
+def test_pictures_that_begin_late_are_decoded_in_order(sound: int) -> None:
+    decoder = Scripted()
+    ahead = DecodeAhead(decoder, 2, "s", lambda: False)
+    packets = [row(0, track="audio")] * sound + [row(t) for t in range(9)]
+    for packet in ahead.read(iter(packets), lambda: 0):
+        if packet.track == "video":
+            ahead.decode(packet)
+    assert decoder.calls == [f"{t}" for t in range(9)]
+    ahead.close()
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from([0, 0, 0, 1])), max_size=60), st.integers(1, 5))
+def test_any_order_of_tracks_and_cuts_is_decoded_as_one_by_one(rows: list[tuple[bool, int]], pictures: int) -> None:
+    packets, wanted, offset, last = [], [], 0, None
+    for number, (video, cut) in enumerate(rows):
+        offset += cut
+        packets.append(row(number, offset, "video" if video else "audio"))
+        if last is not None and offset != last:
+            wanted.append("flush")
+        last = offset
+        wanted += [f"{number}"] * video
+    decoder, given_, before = Scripted(), [], None
+    ahead = DecodeAhead(decoder, pictures, "s", lambda: False)
+    for packet in ahead.read(iter(packets), lambda: 0):
+        if before is not None and packet.offset != before:
+            ahead.flush()
+        before = packet.offset
+        if packet.track == "video":
+            ahead.decode(packet)
+        given_.append(packet)
+    ahead.close()
+    assert given_ == packets
+    assert decoder.calls == [*wanted, "close"]
 
 
 def test_it_ends_while_its_decoder_is_at_work() -> None:
