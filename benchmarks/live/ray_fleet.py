@@ -127,7 +127,8 @@ class Fleet:
         self.config.write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
         self._log = (folder / "front.log").open("ab")
         self.api = httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=20)
-        self.owners = Owners(Database(database))
+        self._database = Database(database)
+        self.owners = Owners(self._database)
         self._front: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._hear, name="hears seconds")
@@ -182,6 +183,7 @@ class Fleet:
         if self._thread.ident is not None:  # it never began, where nothing answered
             self._thread.join(15)
         self.api.close()
+        self._database.close()
         self._log.close()
         self._ray.shutdown()
         self.cluster.shutdown()
@@ -238,19 +240,31 @@ class Fleet:
         return sum(engine.alive and bool(engine.state.get("ready")) for engine in overview.engines)
 
     def settle(self, engines: int = 2) -> None:
-        """Wait until so many engines are up, each stream has an owner, and all were heard lately."""
+        """Wait until so many engines are up, each stream has an owner, and all were heard lately.
+
+        Raises: TimeoutError, which says what was missing.
+        """
+        missing: list[str] = []
 
         def settled() -> bool:
             overview = self.owners.overview()
-            owned = all(overview.owner(unit) is not None and unit.next is None for unit in overview.units)
             lately = time.monotonic() - 3.0
-            return (
-                owned
-                and self.engines_up() >= engines
-                and all(self.heard[name] and self.heard[name][-1].at > lately for name in self.streams)
-            )
+            up = self.engines_up()
+            missing[:] = [] if up >= engines else [f"{up} of {engines} engines are up"]
+            missing.extend(
+                f"{unit.stream} has no owner, or a next one"
+                for unit in overview.units if overview.owner(unit) is None or unit.next is not None
+            )  # fmt: skip
+            missing.extend(
+                f"{name} is not heard"
+                for name in self.streams if not self.heard[name] or self.heard[name][-1].at <= lately
+            )  # fmt: skip
+            return not missing
 
-        until(settled, START_SECONDS, f"{engines} engines are up, and every stream is judged")
+        try:
+            until(settled, START_SECONDS, "the cluster is whole")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error} ({'; '.join(missing)})") from error
 
     def owned(self) -> dict[str, tuple[str | None, int]]:
         """By stream its owner, and how often that changed."""
