@@ -74,6 +74,8 @@ class AudioNet(nn.Module):
     def forward(self, sound: Heard) -> Tensor:
         """The logits.
 
+        Args:
+            sound: of N windows; its shapes and units are `Heard`'s.
         Returns: (N, len(LABELS)) float32.
         """
         assert isinstance(self.height, Tensor)

@@ -1,8 +1,8 @@
 """Decoding a file's pictures ahead of everything else that its reader does.
 
 Run by: one thread per stream, started with the first packets. It owns the decoder while packets are with it. It is
-handed packets some at a time, and gives back what each became, in order; it ends at `close`, within a second, and what
-fails in it is raised where the packet's pictures are asked for. So a picture is decoded while the one before it is
+handed packets some at a time, and gives back what each became, in order; it ends at `close`, once what it decodes is
+done, and is waited for up to five seconds; what fails in it is raised where the packet's pictures are asked for. So a picture is decoded while the one before it is
 looked through, and what comes out is the same, packet by packet, as if the reader had decoded each itself.
 
 Nothing behind a place where the timeline is cut is decoded before the reader has come there: it flushes there first.
@@ -87,7 +87,6 @@ class DecodeAhead:
         self._results: BoundedQueue[list[_Decoded]] = BoundedQueue(2 * _PARTS, self._done)
         self._thread = threading.Thread(target=self._run, name=f"decoder {stream}")
         self._outstanding = 0  # parts that are with the thread
-        self._started = False
 
     def read(self, packets: Iterator[Packet], found: Callable[[], int]) -> Iterator[Packet]:
         """The packets one by one, while those of pictures behind them are being decoded.
@@ -150,8 +149,7 @@ class DecodeAhead:
         if pictures:
             self._outstanding += 1
             self._orders.put(pictures, self._stopped)
-            if not self._started:
-                self._started = True
+            if self._thread.ident is None:
                 self._thread.start()
 
     def decode(self, packet: Packet) -> list[Surface]:
@@ -208,7 +206,7 @@ class DecodeAhead:
             for decoded in results:
                 _release(decoded)
         self._decoded.clear()
-        if self._started:
+        if self._thread.ident is not None:
             self._thread.join(_END_SECONDS)
         self._decoder.close()
 
