@@ -3,8 +3,8 @@
 Run by: one thread per stream, started with the first packets. It owns the decoder while packets are with it. It is
 handed packets some at a time, and gives back what each became, in order; it ends at `close`, once what it decodes is
 done, and is waited for up to five seconds; what fails in it is raised where the packet's pictures are asked for. So a
-picture is decoded while the one before it is looked through, and what comes out is the same, packet by packet, as if the
-reader had decoded each itself.
+picture is decoded while the one before it is looked through, and what comes out is the same, packet by packet, as if
+the reader had decoded each itself.
 
 Nothing behind a place where the timeline is cut is decoded before the reader has come there: it flushes there first.
 """
