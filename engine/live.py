@@ -37,6 +37,7 @@ from engine.shadow_judge import Found
 from engine.slots import watched
 from engine.spec import EngineSettings, StreamSpec
 from engine.startup import nothing_is_garbage
+from engine.turns import Turns
 from engine.verdicts import ClosedBy, Incident
 from engine.warm_up import warm_up
 
@@ -134,6 +135,7 @@ class LiveEngine(Engine):
         self._totals = dict.fromkeys(("frames_left_out", "packets_skipped", "skips", "streams_shed"), 0.0)
         self._draining = False
         self._cores = len(os.sched_getaffinity(0))
+        self._turns = Turns(self._cores)
         self._second_at = time.monotonic()
         self._waited, self._cpu = 0.0, time.process_time()
         self._batches = self._frames = 0
@@ -264,7 +266,7 @@ class LiveEngine(Engine):
             allow_private=spec.policy.allow_private,
             max_pixels=spec.policy.max_pixels,
         )
-        source = self._sources[spec.id] = RemoteSource(self._links, wanted.place, wish)
+        source = self._sources[spec.id] = RemoteSource(self._links, wanted.place, wish, self._turns)
         return source
 
     def _handling_of(self, spec: StreamSpec) -> Handling:

@@ -1,6 +1,6 @@
 """One stream's packets between the ingest link and its reader: bounded in time, and then cut, not queued.
 
-Run by: the link's thread puts, and never waits; the stream's reader takes. What waits longer than the limit is let go
+Run by: the link's thread puts, and never waits; the stream's reader takes, in its turn (engine/turns.py). What waits longer than the limit is let go
 up to the newest key frame, so that a stream that cannot be judged in time is judged where it is now; what was let go
 is counted, and told in its place. It ends when the stream's reader ends.
 """
@@ -14,6 +14,7 @@ from typing import Final
 from engine.ingest.messages import Head, Kind, Skipped, head_of
 from engine.ingest.ring import Record
 from engine.latency import Latency
+from engine.turns import Turn
 
 MOST_SECONDS: Final = 2.0
 # The packets, and the bytes of the transport stream that they came in: three long segments of UHD that come at once.
@@ -22,6 +23,8 @@ MOST_BYTES: Final = 128 << 20
 _KEY_FRAME_SECONDS: Final = 10.0
 # What is kept of sound alone where it has to be cut.
 _KEPT_SECONDS: Final = 0.2
+# Packets of sound wait so long for the next picture's: to be woken for each takes longer than to decode it.
+SOUND_WAIT_SECONDS: Final = 0.05
 
 Item = Record | Skipped
 
@@ -32,10 +35,15 @@ class Arrivals:
     Args:
         most_seconds: a packet that has waited so long, while newer ones came, is too old.
         most_bytes: of all that waits.
+        turn: of whoever takes.
     """
 
-    def __init__(self, most_seconds: float = MOST_SECONDS, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self, most_seconds: float = MOST_SECONDS, most_bytes: int = MOST_BYTES, turn: Turn | None = None
+    ) -> None:
         self.most_seconds = most_seconds
+        self.turn = turn or Turn()
+        """It is the taker's until there is nothing more to take; or until it ends it, before it waits otherwise."""
         self._most_bytes = most_bytes
         self._items: deque[tuple[Record, Head | None]] = deque()
         self._bytes = 0
@@ -50,12 +58,25 @@ class Arrivals:
         """From the moment at which a packet was read from its source until it was taken from here."""
 
     def put(self, *records: Record) -> None:
-        """Take records in that came together; whoever takes is woken once. Never waits."""
+        """Take records in that came together; whoever takes is woken at most once. Never waits."""
         heads = [head_of(record.content) if record.kind == Kind.PACKET else None for record in records]
         with self._changed:
             for record, head in zip(records, heads, strict=True):
                 self._put(record, head)
-            self._changed.notify()
+            if any(self._is_urgent(record, head) for record, head in zip(records, heads, strict=True)):
+                self._changed.notify()
+
+    def _is_urgent(self, record: Record, head: Head | None) -> bool:
+        """Whether whoever takes has to be woken for it."""
+        if head is None:
+            return record.kind != Kind.RAW  # these bytes belong to packets
+        if head.track == "video" or not self.has_video:
+            return True
+        return head.arrived - self._oldest(head).arrived >= SOUND_WAIT_SECONDS
+
+    def _oldest(self, head: Head) -> Head:
+        """The packet that waits longest; `head` where none does."""
+        return next((h for _, h in self._items if h is not None), head)
 
     def _put(self, record: Record, head: Head | None) -> None:
         self.packets += head is not None
@@ -70,17 +91,21 @@ class Arrivals:
         self._items.append((record, head))
         self._bytes += len(record.content)
         if head is not None:
-            oldest = next((h for _, h in self._items if h is not None), head)
-            if head.arrived - oldest.arrived > self.most_seconds or self._bytes > self._most_bytes:
+            if head.arrived - self._oldest(head).arrived > self.most_seconds or self._bytes > self._most_bytes:
                 self._cut(head.arrived)
 
     def take(self, timeout_seconds: float) -> Item | None:
         """The next one; a `Skipped` before the first one after a cut. None where nothing came in that time."""
         with self._changed:
             if not self._items:
+                self.turn.end()
                 self._changed.wait(timeout_seconds)
             if not self._items:
                 return None
+        self.turn.begin()
+        with self._changed:
+            if not self._items:
+                return None  # it was cut meanwhile
             if self._lost and self._items[0][1] is not None:
                 lost, self._lost = self._lost, 0
                 return Skipped(lost)

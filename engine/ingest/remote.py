@@ -41,6 +41,7 @@ from engine.ingest.source import HELD_TARGETS, READ_TIMEOUT_SECONDS
 from engine.ingest.track import rebuild
 from engine.ingest.url_policy import is_local
 from engine.media import Packet, StreamInfo
+from engine.turns import Turn, Turns
 
 # An ingest process starts within about a second; one that does not come is an outage, told as one meanwhile.
 LINK_SECONDS: Final = 10.0
@@ -94,16 +95,17 @@ class RemoteSource:
         links: to the ingest processes.
         place: name of the one that reads it.
         wish: what is to be opened; its number is ignored.
+        turns: of all that read from the links.
     """
 
-    def __init__(self, links: Links, place: str, wish: Open) -> None:
+    def __init__(self, links: Links, place: str, wish: Open, turns: Turns | None = None) -> None:
         self.stream = wish.stream
         self.error: SourceError | None = None
         self.target_seconds = 0.0
         self.breaks = 0
         self.renditions: tuple[str, ...] = ()
         self.clock: _Clock | None = None
-        self.arrivals = Arrivals()
+        self.arrivals = Arrivals(turn=Turn(turns))
         self._links = links
         self._place = place
         self._wish = wish
@@ -293,13 +295,14 @@ class RemoteSource:
             link.send(GiveUp(self._number))
 
     def close(self) -> None:
-        """Have the input closed; for good once it was stopped. Idempotent."""
+        """Have the input closed; for good once it was stopped. Ends the thread's turn. Idempotent."""
         self._behind, self.goes_on = None, False
         link, self._link = self._link, None
         if link is not None:
             link.send(Close(self._number, forget=self._stop.is_set()))
             link.detach(self._number)
         self.arrivals.clear()
+        self.arrivals.turn.end()
 
     def _stopped(self) -> SourceError:
         return SourceError(

@@ -1,12 +1,15 @@
 """Packets that wait too long are let go up to the newest key frame, in place and counted."""
 
 import struct
+import threading
+import time
 
 import pytest
 
 from engine.ingest.arrivals import Arrivals
 from engine.ingest.messages import _PACKET, Kind, Skipped, head_of
 from engine.ingest.ring import Record
+from engine.turns import Turn, Turns
 
 
 def packet(arrived, *, key=False, video=True, size=10):
@@ -113,3 +116,70 @@ def test_the_age_is_that_of_the_oldest_packet():
     assert arrivals.age(5.0) == 1.0
     arrivals.clear()
     assert arrivals.age(5.0) == 0.0
+
+
+def taker(arrivals, seconds):
+    """A thread that waits for the next record, and when it had it."""
+    found = []
+
+    def take():
+        began = time.monotonic()
+        item = arrivals.take(seconds)
+        found.append((item, time.monotonic() - began))
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not arrivals._changed._waiters:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    return thread, found
+
+
+@pytest.mark.parametrize(
+    "come",
+    [
+        pytest.param([packet(1.0), packet(1.0, video=False)], id="a picture"),
+        pytest.param([Record(1, Kind.ENDED, b"")], id="the end"),
+        pytest.param([packet(1.0, video=False), packet(1.06, video=False)], id="sound that has waited"),
+    ],
+)
+def test_whoever_takes_is_woken_at_once_for(come):
+    arrivals = Arrivals()
+    thread, found = taker(arrivals, 60)
+    for record in come:
+        arrivals.put(record)
+    thread.join(30)
+    assert found[0][0] == come[0]
+
+
+def test_sound_wakes_nobody_where_pictures_come():
+    arrivals = Arrivals()
+    thread, found = taker(arrivals, 0.3)
+    for n in range(3):
+        arrivals.put(packet(1.0 + n * 0.02, video=False))
+    thread.join(30)
+    item, waited = found[0]
+    assert head_of(item.content).arrived == 1.0  # it is found by looking
+    assert waited >= 0.3
+
+
+def test_sound_of_a_stream_without_pictures_wakes():
+    arrivals = Arrivals()
+    arrivals.has_video = False
+    thread, found = taker(arrivals, 60)
+    arrivals.put(packet(1.0, video=False))
+    thread.join(30)
+    assert head_of(found[0][0].content).arrived == 1.0
+
+
+def test_a_turn_lasts_while_there_is_something_to_take():
+    turns = Turns(1)
+    arrivals = Arrivals(turn=Turn(turns))
+    arrivals.put(packet(1.0, key=True), packet(1.04))
+    assert arrivals.take(0) is not None
+    assert not turns.enter(0)
+    assert arrivals.take(0) is not None
+    assert not turns.enter(0)
+    assert arrivals.take(0) is None
+    assert turns.enter(0)
