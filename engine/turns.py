@@ -6,8 +6,8 @@ channels on two cores the lock changed hands 30,000 times a second, half a core 
 late. In turns each reader does all that has come for it, and finds the lock free. See
 docs/decisions/0129-readers-take-turns.md.
 
-Run by: the readers' threads, each with a `Turn` of its own. A turn belongs to no stream's fate: a reader that has waited
-for long goes on without one, so that whoever hangs with a turn in hand holds up nobody else.
+Run by: the readers' threads, each with a `Turn` of its own. Nobody depends on another one's turn: a reader that has
+waited for long goes on without one, so that whoever hangs with a turn in hand holds up nobody else.
 """
 
 import threading

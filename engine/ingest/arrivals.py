@@ -1,8 +1,8 @@
 """One stream's packets between the ingest link and its reader: bounded in time, and then cut, not queued.
 
-Run by: the link's thread puts, and never waits; the stream's reader takes, in its turn (engine/turns.py). What waits longer than the limit is let go
-up to the newest key frame, so that a stream that cannot be judged in time is judged where it is now; what was let go
-is counted, and told in its place. It ends when the stream's reader ends.
+Run by: the link's thread puts, and never waits; the stream's reader takes, in its turn (engine/turns.py). What waits
+longer than the limit is let go up to the newest key frame, so that a stream that cannot be judged in time is judged
+where it is now; what was let go is counted, and told in its place. It ends when the stream's reader ends.
 """
 
 import itertools
@@ -90,9 +90,10 @@ class Arrivals:
             return
         self._items.append((record, head))
         self._bytes += len(record.content)
-        if head is not None:
-            if head.arrived - self._oldest(head).arrived > self.most_seconds or self._bytes > self._most_bytes:
-                self._cut(head.arrived)
+        if head is None:
+            return
+        if head.arrived - self._oldest(head).arrived > self.most_seconds or self._bytes > self._most_bytes:
+            self._cut(head.arrived)
 
     def take(self, timeout_seconds: float) -> Item | None:
         """The next one; a `Skipped` before the first one after a cut. None where nothing came in that time."""

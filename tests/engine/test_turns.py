@@ -38,7 +38,7 @@ def test_never_more_are_at_work_than_there_are_places():
     for thread in threads:
         thread.join(60)
     assert (most, done) == (2, 240)
-    assert turns.enter(0) and turns.enter(0)  # both places are free again
+    assert [turns.enter(0), turns.enter(0)] == [True, True]  # both places are free again
     assert not turns.enter(0)
 
 
