@@ -31,11 +31,11 @@ from engine.startup import keep_what_is_loaded
 
 _log = logging.getLogger(__name__)
 # On a GPU streams share launches. On a CPU a pass costs as much as a small picture; streams that are live bring theirs
-# one by one, and a hundredth of a second is nothing beside what is told within half of one. Files wait for nobody.
+# one by one, and two hundredths of a second are nothing beside what is told within half of one. Files wait for nobody.
 LAUNCH_WAIT_SECONDS = 0.005
-LIVE_WAIT_SECONDS = 0.01
+LIVE_WAIT_SECONDS = 0.02
 # Sound comes in blocks of a tenth of a second, and waits for that of others longer than pictures do.
-SOUND_WAITS = 3
+SOUND_WAITS = 2
 # One loop pass waits so long at most, so that `stop` is seen; queues ring before that.
 IDLE_SECONDS = 0.25
 # A pass that took longer kept the readers from going on; that is no silence of their sources.
