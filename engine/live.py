@@ -37,7 +37,7 @@ from engine.shadow_judge import Found
 from engine.slots import watched
 from engine.spec import EngineSettings, StreamSpec
 from engine.startup import nothing_is_garbage
-from engine.turns import Turns
+from engine.turns import Turn, Turns
 from engine.verdicts import ClosedBy, Incident
 from engine.warm_up import warm_up
 
@@ -268,6 +268,9 @@ class LiveEngine(Engine):
         )
         source = self._sources[spec.id] = RemoteSource(self._links, wanted.place, wish, self._turns)
         return source
+
+    def _turn_of(self, spec: StreamSpec) -> Turn:
+        return self._sources[spec.id].arrivals.turn
 
     def _handling_of(self, spec: StreamSpec) -> Handling:
         return self._table.claim(spec.id) if self._table is not None else Handling()

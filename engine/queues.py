@@ -157,6 +157,11 @@ class BoundedQueue(Generic[T]):
         return len(self._items)
 
     @property
+    def full(self) -> bool:
+        """Whether a put would wait now; from the producer."""
+        return len(self._items) >= self._capacity
+
+    @property
     def ended(self) -> bool:
         """Closed, and everything that was in it has been taken."""
         # Without the lock, in this order: once it is closed nothing is put in any more.

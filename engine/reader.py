@@ -19,7 +19,7 @@ from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from engine.counters import StreamCounters
 from engine.decode.ahead import DecodeAhead
@@ -37,6 +37,7 @@ from engine.progress import STALL_SECONDS, Progress
 from engine.queues import Bell, BoundedQueue, QueueClosed
 from engine.sampling import Sampling
 from engine.sound_onsets import SoundOnsets
+from engine.turns import Turn
 
 VIDEO_QUEUE_FRAMES = 4
 AUDIO_QUEUE_BLOCKS = 16
@@ -60,6 +61,7 @@ _SAME_SECONDS: Final = 0.0015
 _MOST_WAITING: Final = 64
 
 _log: Final = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Recording(Protocol):
@@ -87,6 +89,7 @@ class StreamReader:
         pace: shared by the engine's streams.
         recorder: is told what comes, for evidence.
         handling: where it marks that a decoder is at work for the stream.
+        turn: what its source begins where something has come; it is ended here before a wait for room.
         together: hand several pictures of a file over at a time, unless it is played in realtime.
     """
 
@@ -104,6 +107,7 @@ class StreamReader:
         pace: OpenPace | None = None,
         recorder: "Recording | None" = None,
         handling: Handling | None = None,
+        turn: Turn | None = None,
         together: bool = False,
     ) -> None:
         self.stream = stream
@@ -141,6 +145,7 @@ class StreamReader:
         self._offset: float | None = None
         self._ahead: DecodeAhead | None = None
         self._handling = handling or Handling()
+        self._turn = turn or Turn()
         self.sampling = Sampling()
         """Which of the pictures are judged, under load."""
         self.onsets: SoundOnsets | None = SoundOnsets() if "av.sync" in self._parameters else None
@@ -489,7 +494,7 @@ class StreamReader:
                 surface.release()
                 self.progress.moved_on()
                 continue
-            self.video.put(self._apart(surface, away_seconds), self._stop.is_set)
+            self._hand_over(self.video, self._apart(surface, away_seconds))
             self.progress.moved_on()
 
     def _shown_until(self, surface: Surface) -> float:
@@ -523,8 +528,14 @@ class StreamReader:
             for listening in (self.onsets, self.print, self.lips):
                 if listening is not None:
                     listening.take(block)  # first: the block is then the engine's
-            self.audio.put(block, self._stop.is_set)
+            self._hand_over(self.audio, block)
             self.progress.moved_on()
+
+    def _hand_over(self, queue: BoundedQueue[T], item: T) -> None:
+        """Put something in, while others work if there is no room for it."""
+        if queue.full:
+            self._turn.end()
+        queue.put(item, self._stop.is_set)
 
     def _pace(self, pts: float) -> None:
         """In realtime, wait until the media clock has reached `pts`; in pieces that `stop` cuts short."""
@@ -555,4 +566,4 @@ class StreamReader:
         if self._transport is not None:
             for row in self._transport.rows(self.progress.decoded_until, last=last):
                 tick = StreamTick(row.start, row.end, transport=row.values, causes=row.causes)
-                self.ticks.put(tick, self._stop.is_set)
+                self._hand_over(self.ticks, tick)

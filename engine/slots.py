@@ -37,6 +37,7 @@ from engine.reader import StreamReader
 from engine.shadow_judge import ShadowJudge
 from engine.sound_onsets import SoundOnsets
 from engine.spec import EngineSettings, StreamSpec
+from engine.turns import Turn
 from engine.verdicts import ClosedBy, Loudness
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
@@ -96,6 +97,7 @@ class Slots(Emitter):
             pace=self._open_pace,
             recorder=recorder,
             handling=self._handling_of(spec),
+            turn=self._turn_of(spec),
             together=self.device.type == "cpu",  # a GPU has other streams' pictures to wait for, and few surfaces
         )
         stream = JudgedStream(
@@ -195,6 +197,10 @@ class Slots(Emitter):
     def _handling_of(self, spec: StreamSpec) -> Handling:
         """Where its reader marks that it is at work for the stream."""
         return Handling()
+
+    def _turn_of(self, spec: StreamSpec) -> Turn:
+        """When its reader is at work, among those of other streams."""
+        return Turn()
 
     def _waits_for_reference(self, stream: JudgedStream) -> bool:
         """Whether more may be said of a stream that has ended, once its reference has gone on."""
