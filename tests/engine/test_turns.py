@@ -3,6 +3,15 @@
 import threading
 import time
 
+import torch
+from made_clips import make
+
+from engine.decode.choose import DecoderChooser
+from engine.ingest.source import Source
+from engine.ingest.url_policy import UrlPolicy
+from engine.media import Surface
+from engine.queues import Bell
+from engine.reader import StreamReader
 from engine.turns import Turn, Turns
 
 
@@ -116,3 +125,37 @@ def test_alone_it_is_always_its_turn():
     turn.begin()
     turn.end()
     turn.begin()
+
+
+class InTurn(Source):
+    """A file whose packets are taken in turn, as a link's are."""
+
+    turn: Turn
+
+    def packets(self, *given):
+        for packet in super().packets(*given):
+            self.turn.begin()
+            yield packet
+        self.turn.end()
+
+
+def test_a_reader_whose_queue_is_full_lets_others_work():
+    turns = Turns(1)
+    source = InTurn(str(make("turns.mp4")), stream="full", policy=UrlPolicy(allow_files=True))
+    source.turn = Turn(turns)
+    choose = DecoderChooser(torch.device("cpu"), 1)
+    reader = StreamReader("full", source, choose.open, Bell(), turn=source.turn)
+    reader.start()
+    try:
+        deadline = time.monotonic() + 30
+        while not reader.video.full:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        assert turns.enter(wait_seconds=30)
+    finally:
+        reader.stop()
+        for queue in (reader.video, reader.audio, reader.ticks):
+            for item in queue.discard():
+                if isinstance(item, Surface):
+                    item.release()
+        assert reader.join(10)
