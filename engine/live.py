@@ -135,7 +135,8 @@ class LiveEngine(Engine):
         self._totals = dict.fromkeys(("frames_left_out", "packets_skipped", "skips", "streams_shed"), 0.0)
         self._draining = False
         self._cores = len(os.sched_getaffinity(0))
-        self._turns = Turns(self._cores)
+        # With a GPU a reader mostly waits for its decoder's picture: in turns they would leave the decoders idle.
+        self._turns = Turns(self._cores) if self.device.type == "cpu" else None
         self._second_at = time.monotonic()
         self._waited, self._cpu = 0.0, time.process_time()
         self._batches = self._frames = 0
