@@ -160,11 +160,15 @@ def main() -> int:
     arguments = parser("side-costs", __doc__)
     arguments.add_argument("--streams", type=int, default=300, help="of which verdicts are stored")
     arguments.add_argument("--minutes", type=int, default=60, help="of verdicts, up to 60")
-    arguments.add_argument("--without-network", action="store_true", help="leave the networks out")
+    without = arguments.add_mutually_exclusive_group()
+    without.add_argument("--without-network", action="store_true", help="leave the networks out")
+    without.add_argument("--without-verdicts", action="store_true", help="measure the networks alone")
     options = arguments.parse_args()
+    figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
-        figures: dict[str, Any] = {"verdicts": verdicts(Path(name), options.streams, options.minutes)}
-        say(str(figures["verdicts"]))
+        if not options.without_verdicts:
+            figures["verdicts"] = verdicts(Path(name), options.streams, options.minutes)
+            say(str(figures["verdicts"]))
         if not options.without_network:
             from benchmarks.network import cost
             from models.artifact_weights import SHIPPED_WEIGHTS
