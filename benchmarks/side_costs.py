@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,7 +122,7 @@ def audio_network(folder: Path) -> dict[str, Any]:
     rate = AudioNetworkSettings().windows_per_second
     listening = Listening(torch.device("cpu"), 1, AudioNetworkUse(load_audio(), rate))
     sound = np.random.default_rng(1).normal(0, 0.1, (WINDOWS + 1, 1, 2, WINDOW_SAMPLES)).astype(np.float32)
-    windows = [_cpu(lambda heard=heard: listening.said_of(torch.from_numpy(heard))) for heard in sound][1:]
+    windows = [_cpu(partial(listening.said_of, torch.from_numpy(heard))) for heard in sound][1:]
 
     path = folder / "sound.wav"
     source = "anoisesrc=color=pink:amplitude=0.2:sample_rate=48000:seed=1,tremolo=f=2:d=0.9"
