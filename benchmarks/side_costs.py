@@ -1,16 +1,22 @@
-"""`avjury bench side-costs`: what parts beside the loop cost: storing verdicts, asking about them, and the network.
+"""`avjury bench side-costs`: what parts beside the loop cost: storing verdicts, asking about them, and the networks.
 
 - *Verdicts*: an hour of made-up seconds of many streams, one second in a hundred with an incident, written as the
   service writes them: a log a minute, parts of it in a folder, which are merged when the hour is over. Bytes, and CPU
   time of all threads.
 - *Network*: CPU time of judging with the artifact network at its usual rate and without, measured as `bench network`
   does.
+- *Audio network*: CPU time of one window, and of judging a stream of stereo sound alone with this network at its usual
+  rate and without.
 """
 
+import itertools
 import random
+import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +33,10 @@ HOUR_BEGINS: Final = 1_790_010_000.0 // 3600 * 3600  # any hour
 TROUBLED: Final = 0.01
 QUESTION_TURNS: Final = 3
 DEFECTS: Final = ("video.black", "video.freeze", "audio.silence", "video.blockiness")
+# Of the audio network: windows that are timed one by one, and seconds of sound that are judged.
+WINDOWS: Final = 40
+SOUND_SECONDS: Final = 60.0
+SOUND_TURNS: Final = 5
 
 
 def made_second(stream: str, number: int, rng: random.Random) -> StreamSecond:
@@ -93,6 +103,53 @@ def verdicts(folder: Path, streams: int, minutes: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def audio_network(folder: Path) -> dict[str, Any]:
+    """CPU seconds of one window of the audio network, and of a stream-second of sound with it and without.
+
+    Args:
+        folder: for the sound that is made.
+    """
+    import imageio_ffmpeg
+    import numpy as np
+    import torch
+
+    from engine.measure.listening import AudioNetworkUse, Listening
+    from engine.pipeline import Engine
+    from engine.spec import AudioNetworkSettings, EngineSettings, StreamSpec
+    from models.audio_hearing import WINDOW_SAMPLES
+    from models.audio_weights import load_audio
+
+    rate = AudioNetworkSettings().windows_per_second
+    listening = Listening(torch.device("cpu"), 1, AudioNetworkUse(load_audio(), rate))
+    sound = np.random.default_rng(1).normal(0, 0.1, (WINDOWS + 1, 1, 2, WINDOW_SAMPLES)).astype(np.float32)
+    windows = [_cpu(partial(listening.said_of, torch.from_numpy(heard))) for heard in sound][1:]
+
+    path = folder / "sound.wav"
+    source = "anoisesrc=color=pink:amplitude=0.2:sample_rate=48000:seed=1,tremolo=f=2:d=0.9"
+    made = ["-f", "lavfi", "-i", source, "-t", f"{SOUND_SECONDS:g}", "-ac", "2", str(path)]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *made]
+    subprocess.run(command, check=True, timeout=300, stdin=subprocess.DEVNULL)
+    taken: dict[float, list[float]] = {0.0: [], rate: []}
+    for turn, windows_per_second in itertools.product(range(SOUND_TURNS + 1), taken):
+        settings = EngineSettings(device="cpu", audio_network=AudioNetworkSettings(windows_per_second))
+        engine = Engine(settings, slots=1)
+        engine.add(StreamSpec("sound", str(path)))
+        seconds = _cpu(engine.run)
+        if (error := engine.outcomes["sound"].error) is not None:
+            raise error
+        if turn:  # the first compiles
+            taken[windows_per_second].append(seconds / SOUND_SECONDS)
+    without, with_it = (statistics.median(taken[of]) for of in (0.0, rate))
+    return {
+        "windows_per_second": rate,
+        "window_cpu_seconds": quantiles(windows),
+        "cpu_seconds_per_stream_second": round(with_it, 5),
+        "without": round(without, 5),
+        "share": round(1 - without / with_it, 4),
+        "turns": SOUND_TURNS,
+    }
+
+
 def _cpu(work: Callable[[], object]) -> float:
     began = time.process_time()
     work()
@@ -104,17 +161,23 @@ def main() -> int:
     arguments = parser("side-costs", __doc__)
     arguments.add_argument("--streams", type=int, default=300, help="of which verdicts are stored")
     arguments.add_argument("--minutes", type=int, default=60, help="of verdicts, up to 60")
-    arguments.add_argument("--without-network", action="store_true", help="leave the network out")
+    without = arguments.add_mutually_exclusive_group()
+    without.add_argument("--without-network", action="store_true", help="leave the networks out")
+    without.add_argument("--without-verdicts", action="store_true", help="measure the networks alone")
     options = arguments.parse_args()
+    figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
-        figures: dict[str, Any] = {"verdicts": verdicts(Path(name), options.streams, options.minutes)}
-        say(str(figures["verdicts"]))
+        if not options.without_verdicts:
+            figures["verdicts"] = verdicts(Path(name), options.streams, options.minutes)
+            say(str(figures["verdicts"]))
         if not options.without_network:
             from benchmarks.network import cost
             from models.artifact_weights import SHIPPED_WEIGHTS
 
             figures["network"] = cost(SHIPPED_WEIGHTS, Path(name))
             say(str(figures["network"]))
+            figures["audio_network"] = audio_network(Path(name))
+            say(str(figures["audio_network"]))
     print(write_result("side-costs", figures, options.results))  # noqa: T201 - the command's result
     return 0
 

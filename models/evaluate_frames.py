@@ -32,6 +32,8 @@ _OF_EACH: Final = 3
 # As many clean pictures, or a few more.
 _CLEAN: Final = 18
 _CORRUPTION: Final = LABELS.index("corruption")
+# Beside all damaged pictures, these: of whose tiles at least so many show damage.
+_SHARES: Final = (VISIBLE_SHARE, 0.02, 0.05, 0.1, 0.3)
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,6 +78,25 @@ def said_of(net: ArtifactNet, case: Case) -> tuple[float, float, float]:
     return mean, last, float(torn.sum())
 
 
+def by_share(scores: Floats, shares: Floats) -> list[dict[str, Any]]:
+    """How well clean pictures are told from those of which so much is damaged; those with less are left out.
+
+    Args:
+        scores: (n,).
+        shares: (n,) of the tiles that are damaged; 0: a clean picture.
+    """
+    found = []
+    for least in _SHARES:
+        kept = (shares == 0) | (shares >= least)
+        damaged = shares[kept] >= least
+        found.append({
+            "least_share": least, "damaged": int(damaged.sum()),
+            "found": int((scores[kept][damaged] >= 0.5).sum()),
+            "average_precision": figures_of(scores[kept], damaged)["average_precision"],
+        })  # fmt: skip
+    return found
+
+
 def evaluate_frames(net: ArtifactNet, sources: list[Path | int], seed: int, count: int) -> Mapping[str, Any]:
     """All figures; `figures_of` of the network and of torn blocks, and of the network for each kind of picture.
 
@@ -85,21 +106,22 @@ def evaluate_frames(net: ArtifactNet, sources: list[Path | int], seed: int, coun
         seed: of what is random.
         count: windows of each.
     """
-    said, last, torn, truth, real, kinds = [], [], [], [], [], []
+    said, last, torn, shares, real, kinds = [], [], [], [], [], []
     for source in sources:
         for case in frames_of(source, seed, count):
             map_ = case.truth[..., _CORRUPTION]
-            damaged = float((map_ == 1).mean()) >= VISIBLE_SHARE
-            if not damaged and ((map_ == 1) | (map_ == UNKNOWN)).any():
+            share = float((map_ == 1).mean())
+            if share < VISIBLE_SHARE and ((map_ == 1) | (map_ == UNKNOWN)).any():
                 continue
             network, of_last, blocks = said_of(net, case)
             said.append(network)
             last.append(of_last)
             torn.append(blocks)
-            truth.append(damaged)
+            shares.append(share)
             real.append(isinstance(source, Path))
             kinds.append(case.kind)
-    scores, is_damaged, is_real = np.array(said), np.array(truth), np.array(real)
+    scores, share_of, is_real = np.array(said), np.array(shares), np.array(real)
+    is_damaged = share_of >= VISIBLE_SHARE
     by_kind = {}
     for kind in sorted(set(kinds)):
         of = np.array([k == kind for k in kinds])
@@ -119,4 +141,5 @@ def evaluate_frames(net: ArtifactNet, sources: list[Path | int], seed: int, coun
             for part, those in (("", np.ones(len(scores), bool)), ("_of_real_clips", is_real))
         },
         "by_kind": by_kind,
+        "of_real_clips_by_share": by_share(scores[is_real], share_of[is_real]),
     }

@@ -8,7 +8,7 @@ import torch
 
 from models.artifact_net import INPUTS, LABELS, PIECE, TILES, ArtifactNet, network_input
 from models.evaluate import average_precision, load_artifact_net, precision_recall, probabilities
-from models.evaluate_frames import evaluate_frames
+from models.evaluate_frames import by_share, evaluate_frames
 from models.synthesis.damaged_cases import damaged_cases
 from models.synthesis.patches import make_shard
 from models.synthesis.picture_windows import LONG, graphics, windows
@@ -143,6 +143,16 @@ def test_what_is_copied_from_another_picture_does_not_show_but_for_its_seams():
     four = np.zeros((4, 4), bool)
     four[1:3, 1:3] = True
     assert np.array_equal(shows(torn, sent, [before], four), four)
+
+
+def test_pictures_with_little_damage_are_left_out_where_more_is_asked_for():
+    # A clean picture that is taken for damage, two pictures with little of it, one told and one missed, one with much.
+    rows = by_share(np.array([0.7, 0.1, 0.6, 0.2, 0.9]), np.array([0.0, 0.0, 0.015, 0.015, 0.5]))
+    assert [(row["least_share"], row["damaged"], row["found"]) for row in rows] == [
+        (0.01, 3, 2), (0.02, 1, 1), (0.05, 1, 1), (0.1, 1, 1), (0.3, 1, 1),
+    ]  # fmt: skip
+    assert rows[0]["average_precision"] == pytest.approx((1 + 2 / 3 + 3 / 4) / 3, abs=1e-4)
+    assert rows[1]["average_precision"] == 1.0
 
 
 @pytest.mark.slow
