@@ -241,11 +241,13 @@ def test_after_a_burst_of_work_all_streams_come_back_in_steps_of_many():
 
 
 def test_a_stream_that_skips_all_the_time_is_too_late_even_where_nothing_waits():
-    overload = Overload(OverloadSettings())
+    overload, levels = Overload(OverloadSettings()), []
     for second in range(10):
         overload.decide(100.0 + second, 0.0, 1.0, PRIORITIES, 0.6)
-    assert overload.level == 3
+        levels.append(overload.level)
+    assert 3 in levels
     assert overload.shed
+    assert overload.level == 0  # fewer pictures did not help: as much was skipped
 
 
 @given(st.lists(st.floats(-50.0, 50.0), min_size=1))
