@@ -235,7 +235,8 @@ class Overload:
         self._lowered_at = now
         if too_early:
             self._caution = min(2.0 * self._caution, _MOST_CAUTION)
-            self._most, self._most_until = self.judged(priorities), now + _SOON_SECONDS * self._caution
+            self._most = max(self.judged(priorities), int(len(left) * pace))
+            self._most_until = now + _SOON_SECONDS * self._caution
         self._changed(now)
         return True
 
