@@ -47,15 +47,18 @@ def look(statuses: Mapping[str, Mapping[str, Any]], priority_of: Mapping[str, st
 def course(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """When each thing was first given up, and what was kept at the end."""
 
-    def first(holds: Any) -> float | None:
-        return next((row["second"] for row in rows if holds(row)), None)
+    def first(of: list[dict[str, Any]], holds: Any) -> float | None:
+        return next((row["second"] for row in of if holds(row)), None)
 
+    # What has not started yet is not judged less often.
+    known = [row for row in rows if not any("starting" in row["states"][name] for name in PRIORITIES)]
     last = rows[-max(1, int(len(rows) * SETTLED_SHARE)) :]
     return {
         "first_fewer_pictures": first(
-            lambda row: any(0 < row["sampling"][name] < 1 and "shed" not in row["states"][name] for name in PRIORITIES)
+            known,
+            lambda row: any(0 < row["sampling"][name] < 1 and "shed" not in row["states"][name] for name in PRIORITIES),
         ),
-        "first_shed": {name: first(lambda row, name=name: "shed" in row["states"][name]) for name in PRIORITIES},
+        "first_shed": {name: first(rows, lambda row, name=name: "shed" in row["states"][name]) for name in PRIORITIES},
         "kept": {
             name: round(sum(row["states"][name].get("running", 0) for row in last) / len(last), 1)
             for name in PRIORITIES

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.harness import RESULTS, write_page
-from benchmarks.overload_drill import PRIORITIES, drawn
+from benchmarks.overload_drill import PRIORITIES, course, drawn
 from benchmarks.reliability_table import ROWS, Row
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "reliability.md"
@@ -147,7 +147,8 @@ def _overload(folder: Path) -> Iterator[str]:
         yield "No record has it."
         return
     name, said = list(records.items())[-1]
-    fewer, shed, kept = said["first_fewer_pictures"], said["first_shed"], said["kept"]
+    went = course(said["rows"])
+    fewer, shed, kept = went["first_fewer_pictures"], went["first_shed"], went["kept"]
     gone = ", ".join(
         f"{priority} priority {'never' if shed[priority] is None else f'from {shed[priority]:.0f} s on'}"
         for priority in PRIORITIES
@@ -157,7 +158,7 @@ def _overload(folder: Path) -> Iterator[str]:
     yield (
         "- Kept at the end: " + ", ".join(f"{kept[priority]:g} of {priority} priority" for priority in PRIORITIES) + "."
     )
-    yield f"- Verdicts of what is kept were at most {said['lag_seconds_at_the_end']:.2f} s late."
+    yield f"- Verdicts of what is kept were at most {went['lag_seconds_at_the_end']:.2f} s late."
     if "of_what_is_sustained" in said:
         yield (
             f"- {said['pictures_a_second_at_the_end']:.0f} pictures a second were judged at the end: "
