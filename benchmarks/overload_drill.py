@@ -106,7 +106,7 @@ def drawn(rows: list[dict[str, Any]]) -> str:
     series = {
         f"{name} priority": [(row["second"], 100.0 * row["sampling"][name]) for row in rows] for name in PRIORITIES
     }
-    series["verdicts late by, in 1/100 s"] = [(row["second"], min(100.0, 100.0 * row["lag_seconds"])) for row in rows]
+    series["verdicts late by (100: 2 s)"] = [(row["second"], min(100.0, 50.0 * row["lag_seconds"])) for row in rows]
     return lines_over("What is judged under three times the load", series, "seconds since the start", "% of pictures")
 
 
