@@ -412,9 +412,9 @@ class LiveEngine(Engine):
         priorities = {name: wanted.priority for name, wanted in self._wanted.items()}
         silent = self._silent()  # first: the other one counts anew
         share, pace = self._flow()
-        # On a CPU the loop waits for the readers' threads too; on a GPU for the GPU, of which there is no more.
+        # On a CPU whose cores are taken the loop waits for them; on a GPU for the GPU, of which there is no more.
         own = mine if self.device.type == "cpu" else self.load
-        used = self._machine.load(own)
+        used = self._machine.load(own, self.load)
         load = max(self.load, used)
         lag, before = max(judged, default=0.0), self._overload.told()
         self._overload.decide(now, lag, load, priorities, share, silent, pace, self._fastest(), used)

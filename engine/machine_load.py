@@ -11,6 +11,7 @@ from typing import Final
 _STAT: Final = Path("/proc/stat")
 # An engine that takes less than half of the machine's time is not what has to give way.
 _MOST_TIMES: Final = 2.0
+_FULL_SHARE: Final = 0.8
 
 
 class MachineLoad:
@@ -26,33 +27,38 @@ class MachineLoad:
         self._names = {f"cpu{core}" for core in (os.sched_getaffinity(0) if cores is None else cores)}
         self._before = self._ticks()
 
-    def load(self, own: float) -> float:
+    def load(self, own: float, waiting: float = 0.0) -> float:
         """The share of their time since the last call for which the cores were busy, as far as that concerns an engine.
 
         Args:
             own: the share for which the engine was; the least of what is returned, and half of the most.
+            waiting: the share for which it was, with what it waited for; counts while cores are free, as then it is no
+                core that it waits for.
         """
         now = self._ticks()
-        busy, total = (mine - its for mine, its in zip(now, self._before, strict=True))
+        busy, taken, total = (mine - its for mine, its in zip(now, self._before, strict=True))
         self._before = now
+        if total <= 0 or taken / total < _FULL_SHARE:
+            own = max(own, waiting)
         if total <= 0:
             return own
         return max(own, min(busy / total, _MOST_TIMES * own))
 
-    def _ticks(self) -> tuple[int, int]:
-        """Busy, and in all.
+    def _ticks(self) -> tuple[int, int, int]:
+        """Busy, busy or nice, and in all.
 
         Source: Linux, Documentation/filesystems/proc.rst, 1.7: user, nice, system, idle, iowait, irq, softirq, steal.
         """
-        busy = total = 0
+        busy = taken = total = 0
         try:
             lines = self._stat.read_text(encoding="ascii").splitlines()
         except OSError:
-            return 0, 0
+            return 0, 0, 0
         for line in lines:
             name, *numbers = line.split()
             if name in self._names:
                 user, nice, system, idle, waiting, *others = map(int, numbers[:8])
-                busy += user + system + sum(others)
+                mine = user + system + sum(others)
+                busy, taken = busy + mine, taken + mine + nice
                 total += user + nice + system + idle + waiting + sum(others)
-        return busy, total
+        return busy, taken, total

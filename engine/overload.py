@@ -43,6 +43,7 @@ _LATEST_SECONDS: Final = 2
 # Streams come back up to this load, by what those that are judged cost on average.
 _BACK_LOAD: Final = 0.9
 _LEAST_LOAD: Final = 0.05
+_LEAST_FITS: Final = 0.1
 _MOST_CAUTION: Final = 16.0
 _SOON_SECONDS: Final = 60.0
 _AWAY_SECONDS: Final = 4.0
@@ -279,6 +280,7 @@ class Overload:
             self._sure.add(self.level)
         elif self.level in self._sure:
             self._sure.clear()
+        fits = max(fits, _LEAST_FITS)
         before = self._fits.get(self.level)
         for level, those in self._fits.items():
             scaled = those * fits / before if before else those

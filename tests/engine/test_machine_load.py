@@ -34,6 +34,15 @@ def test_an_engine_whose_loop_is_busy_is_busy_on_an_idle_machine(tmp_path):
     assert looked(tmp_path, 0.9, line(0, user=10, idle=90), line(1, idle=100)) == 0.9
 
 
+def test_waiting_counts_while_cores_are_free(tmp_path):
+    for idle, wanted in ((50, 0.9), (5, 0.4)):
+        stat = tmp_path / "stat"
+        stat.write_text(line(0))
+        load = MachineLoad(stat, frozenset((0,)))
+        stat.write_text(line(0, user=20, nice=80 - idle, system=20 - idle // 5, idle=idle + idle // 5))
+        assert load.load(0.4, 0.9) == wanted
+
+
 def test_each_look_is_at_the_time_since_the_last_one(tmp_path):
     stat = tmp_path / "stat"
     stat.write_text(line(0, user=100))

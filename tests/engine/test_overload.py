@@ -267,6 +267,13 @@ def test_what_has_piled_up_and_is_being_worked_off_is_no_reason_to_give_up_more(
     assert shed[-1] == shed[8] > 0
 
 
+def test_an_engine_that_gets_nothing_done_at_all_keeps_one_stream():
+    overload = Overload(OverloadSettings())
+    for second in range(60):
+        overload.decide(100.0 + second, 1.9, 1.0, PRIORITIES, 1.0, (), 0.0, 25.0)
+    assert overload.shed == ["s0", "s1", "s2", "s3"]
+
+
 def test_a_loop_that_is_busy_with_waiting_leaves_room():
     overload = Overload(OverloadSettings())
     for second in range(8):
