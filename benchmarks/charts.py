@@ -94,8 +94,9 @@ def lines_over(title: str, series: Mapping[str, Sequence[tuple[float, float]]], 
         drawn += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in placed]
         if placed:
             at = placed[-1][1] + 4
+            aside = 3 if at < (top + bottom) / 2 else -3  # below the chart are the numbers of its axis
             while any(abs(at - other) < 15 for other in taken):
-                at += 3
+                at += aside
             taken.append(at)
             drawn.append(f'<text x="{placed[-1][0] + 8:.1f}" y="{at:.1f}" fill="{colour}">{escape(name)}</text>')
     return "\n".join([*drawn, "</svg>"])

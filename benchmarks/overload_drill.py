@@ -2,8 +2,8 @@
 
 `avjury serve` is started with all channels in its configuration, a third of them each of a low, a usual and a high
 priority, so that none is refused; each second it is asked how they are. In the record: when pictures were first judged
-less often, when streams of each priority were first shed, what was judged at the end, how late the verdicts of what was
-judged were, and the whole course, which is drawn beside it.
+less often, when streams of each priority were first shed, what was judged at the end and against what the machine
+sustains, how late the verdicts of what was judged were, and the whole course, which is drawn beside it.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from typing import Any, Final
 from benchmarks.charts import lines_over
 from benchmarks.harness import RESULTS, parser, say, show_children_this_tree, write_result
 from benchmarks.live.service import SIZES, Origin, Receiver, Service, make_channel
+from benchmarks.looped import RATE
 from benchmarks.records import newest
 
 PRIORITIES: Final = {"low": 20, "usual": 50, "high": 80}
@@ -46,15 +47,18 @@ def look(statuses: Mapping[str, Mapping[str, Any]], priority_of: Mapping[str, st
 def course(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """When each thing was first given up, and what was kept at the end."""
 
-    def first(holds: Any) -> float | None:
-        return next((row["second"] for row in rows if holds(row)), None)
+    def first(of: list[dict[str, Any]], holds: Any) -> float | None:
+        return next((row["second"] for row in of if holds(row)), None)
 
+    # What has not started yet is not judged less often.
+    known = [row for row in rows if not any("starting" in row["states"][name] for name in PRIORITIES)]
     last = rows[-max(1, int(len(rows) * SETTLED_SHARE)) :]
     return {
         "first_fewer_pictures": first(
-            lambda row: any(0 < row["sampling"][name] < 1 and "shed" not in row["states"][name] for name in PRIORITIES)
+            known,
+            lambda row: any(0 < row["sampling"][name] < 1 and "shed" not in row["states"][name] for name in PRIORITIES),
         ),
-        "first_shed": {name: first(lambda row, name=name: "shed" in row["states"][name]) for name in PRIORITIES},
+        "first_shed": {name: first(rows, lambda row, name=name: "shed" in row["states"][name]) for name in PRIORITIES},
         "kept": {
             name: round(sum(row["states"][name].get("running", 0) for row in last) / len(last), 1)
             for name in PRIORITIES
@@ -74,14 +78,27 @@ def drill(folder: Path, size: str, channels: int, seconds: float) -> dict[str, A
         streams = [{"id": name, "url": origin.url(name), "priority": PRIORITIES[priority_of[name]]} for name in names]
         service = stack.enter_context(contextlib.closing(Service(folder / "service", receiver, {"streams": streams})))
         began, rows = time.monotonic(), []
-        while time.monotonic() - began < seconds:
+        settled: tuple[float, float] | None = None
+        while (at := time.monotonic() - began) < seconds:
+            if settled is None and at >= seconds * (1 - SETTLED_SHARE):
+                settled = time.monotonic(), sum(service.measured().values())
             time.sleep(1.0)
             at = time.monotonic() - began
             rows.append({"second": round(at, 1), **look(service.statuses(), priority_of)})
             say(json.dumps(rows[-1]))
-        measured = service.measured()
+        assert settled is not None
+        measured, since = service.measured(), time.monotonic() - settled[0]
+    each_second = (sum(measured.values()) - settled[1]) / since
     judged = {name: round(sum(measured.get(c, 0.0) for c in names if priority_of[c] == name)) for name in PRIORITIES}
-    return {"channels": channels, "seconds": seconds, **course(rows), "pictures_judged": judged, "rows": rows}
+    return {
+        "channels": channels,
+        "seconds": seconds,
+        **course(rows),
+        "pictures_judged": judged,
+        "pictures_a_second_at_the_end": round(each_second, 1),
+        "of_what_is_sustained": round(each_second / (channels / TIMES * RATE), 3),
+        "rows": rows,
+    }
 
 
 def drawn(rows: list[dict[str, Any]]) -> str:
@@ -89,7 +106,7 @@ def drawn(rows: list[dict[str, Any]]) -> str:
     series = {
         f"{name} priority": [(row["second"], 100.0 * row["sampling"][name]) for row in rows] for name in PRIORITIES
     }
-    series["verdicts late by, in 1/100 s"] = [(row["second"], min(100.0, 100.0 * row["lag_seconds"])) for row in rows]
+    series["verdicts late by (100: 2 s)"] = [(row["second"], min(100.0, 50.0 * row["lag_seconds"])) for row in rows]
     return lines_over("What is judged under three times the load", series, "seconds since the start", "% of pictures")
 
 

@@ -1,7 +1,8 @@
 """docs/reliability.md: each fault, how it is injected, what is promised and what was measured.
 
 `python -m benchmarks.reliability_page` writes it from records of `avjury bench reliability`, each row from the newest
-one that ran it, and from the records of damaged clips, of the fuzzer and of kills.
+one that ran it, and from the records of damaged clips, of the fuzzer, of kills and of too much load, whose course it
+draws.
 """
 
 import json
@@ -9,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.harness import write_page
+from benchmarks.harness import RESULTS, write_page
+from benchmarks.overload_drill import PRIORITIES, course, drawn
 from benchmarks.reliability_table import ROWS, Row
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "reliability.md"
+CHART: Final = PAGE.parent / "images" / "overload.svg"
 _PARTS: Final = {"faults": "Faults", "bad inputs": "Bad inputs", "security": "Security"}
 _INTRODUCTION: Final = """# What must not break
 
@@ -66,6 +69,7 @@ def _lines(folder: Path) -> Iterator[str]:
     yield from _mutations(folder)
     yield from _fuzz(folder)
     yield from _kills(folder)
+    yield from _overload(folder)
 
 
 def _figures(folder: Path, name: str) -> dict[str, dict[str, Any]]:
@@ -132,13 +136,47 @@ def _kills(folder: Path) -> Iterator[str]:
     yield ""
 
 
+def _overload(folder: Path) -> Iterator[str]:
+    yield "## Too much to do\n"
+    yield (
+        "`avjury bench overload-drill` starts the service with three times as many channels as the machine sustains, "
+        "and looks at them each second. What is given up, and in what order, is in processes.md.\n"
+    )
+    records = _figures(folder, "overload_drill")
+    if not records:
+        yield "No record has it."
+        return
+    name, said = list(records.items())[-1]
+    went = course(said["rows"])
+    fewer, shed, kept = went["first_fewer_pictures"], went["first_shed"], went["kept"]
+    gone = ", ".join(
+        f"{priority} priority {'never' if shed[priority] is None else f'from {shed[priority]:.0f} s on'}"
+        for priority in PRIORITIES
+    )
+    yield f"- {said['channels']} channels, a third of them of each priority ({name})."
+    yield f"- Fewer pictures: {'never' if fewer is None else f'from {fewer:.0f} s on'}. Shed: {gone}."
+    yield (
+        "- Kept at the end: " + ", ".join(f"{kept[priority]:g} of {priority} priority" for priority in PRIORITIES) + "."
+    )
+    yield f"- Verdicts of what is kept were at most {went['lag_seconds_at_the_end']:.2f} s late."
+    if "of_what_is_sustained" in said:
+        yield (
+            f"- {said['pictures_a_second_at_the_end']:.0f} pictures a second were judged at the end: "
+            f"{said['of_what_is_sustained']:.0%} of those of the channels that the machine sustains."
+        )
+    yield f"\n![What is judged under three times the load](images/{CHART.name})"
+    yield ""
+
+
 def page(folder: Path) -> str:
     """The page."""
     return "\n".join(_lines(folder)).rstrip() + "\n"
 
 
 def main() -> int:
-    """Write it."""
+    """Write it, and the chart of the newest course under load."""
+    for said in list(_figures(RESULTS, "overload_drill").values())[-1:]:
+        CHART.write_text(drawn(said["rows"]) + "\n", encoding="utf-8")
     return write_page("reliability-page", __doc__, PAGE, page)
 
 

@@ -191,8 +191,9 @@ ROWS: Final = (
         "faults",
         "3x overload",
         "made loads, step by step",
-        "network first, then pictures, then low priorities; back in reverse",
+        "network first, then pictures, then low priorities; the machine stays well used, and nothing swings",
         "engine/test_overload.py",
+        "engine/test_overload_settles.py",
     ),
     _row(
         "faults",

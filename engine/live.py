@@ -5,6 +5,7 @@ two passes of its loop; nothing else of it may be touched from outside. It ends 
 itself (a GPU that failed), which ends the process: its supervisor starts it anew.
 """
 
+import logging
 import os
 import time
 from collections import deque
@@ -28,6 +29,7 @@ from engine.judged_stream import JudgedStream
 from engine.latency import BOUNDS, Latency, merged
 from engine.listener import Listener
 from engine.live_report import stream_counters, stream_report
+from engine.machine_load import MachineLoad
 from engine.media import FrameBatch, Measures
 from engine.overload import Overload, OverloadSettings
 from engine.pipeline import Engine
@@ -41,6 +43,7 @@ from engine.turns import Turn, Turns
 from engine.verdicts import ClosedBy, Incident
 from engine.warm_up import warm_up
 
+_log = logging.getLogger(__name__)
 SECOND: Final = 1.0
 # Further apart than any measure's interval, so that each is taken of every made-up picture.
 WARM_UP_SECONDS: Final = 10.0
@@ -127,13 +130,15 @@ class LiveEngine(Engine):
         self._snaps: dict[str, None] = {}
         networks = self._measure.network is not None or self._measure.listening is not None
         self._overload = Overload(overload or OverloadSettings(), network=networks)
-        self._arrived: dict[str, tuple[int, int]] = {}  # packets that had come, and been skipped, a second ago
+        # Packets that had come, been skipped, and been taken to be decoded, a second ago.
+        self._arrived: dict[str, tuple[int, int, int]] = {}
         self._latency = Latency()  # from decoded to judged
         self._stages = {name: Latency() for name in ("ingest", "decode", "queue", "measure", "judge")}
         self._batched: deque[float] = deque()  # when each batch of pictures that is not judged yet was taken
         self._measured: deque[float] = deque()  # and measured
         self._totals = dict.fromkeys(("frames_left_out", "packets_skipped", "skips", "streams_shed"), 0.0)
         self._draining = False
+        self._machine = MachineLoad()
         self._cores = len(os.sched_getaffinity(0))
         # With a GPU a reader mostly waits for its decoder's picture: in turns they would leave the decoders idle.
         self._turns = Turns(self._cores) if self.device.type == "cpu" else None
@@ -331,6 +336,8 @@ class LiveEngine(Engine):
         shed = stream.spec.id in self._overload.shed
         if shed and not sampling.shed:
             self._totals["streams_shed"] += 1
+        if (source := self._sources.get(stream.spec.id)) is not None:
+            source.thin(shed)
         sampling.shed = shed
         names = {d.name for d in stream.detectors}
         suspended = names & NEED_EVERY_PICTURE if lowered else frozenset[str]()
@@ -404,13 +411,21 @@ class LiveEngine(Engine):
         waited, cpu = self.waited_seconds, time.process_time()
         loop = 1.0 - (waited - self._waited) / seconds
         self.load = min(1.0, max(loop, (cpu - self._cpu) / seconds / self._cores, 0.0))
+        mine = min(1.0, (cpu - self._cpu) / seconds / self._cores)
         self._second_at, self._waited, self._cpu = now, waited, cpu
         lags = {name: source.arrivals.age(now) for name, source in self._sources.items()}
         judged = [lag for name, lag in lags.items() if name not in self._overload.shed]
         priorities = {name: wanted.priority for name, wanted in self._wanted.items()}
         silent = self._silent()  # first: the other one counts anew
-        share = self._skipped_share()
-        self._overload.decide(now, max(judged, default=0.0), self.load, priorities, share, silent)
+        share, pace = self._flow()
+        # On a CPU whose cores are taken the loop waits for them; on a GPU for the GPU, of which there is no more.
+        own = mine if self.device.type == "cpu" else self.load
+        used = self._machine.load(own, self.load)
+        load = max(self.load, used)
+        lag, before = max(judged, default=0.0), self._overload.told()
+        self._overload.decide(now, lag, load, priorities, share, silent, pace, self._fastest(), used)
+        if (told := self._overload.told()) != before:
+            _log.warning("%s (busy %.0f %%, %.1f s late, %.0f %% skipped)", told, 100 * used, lag, 100 * share)
         if self._measure.network is not None:
             self._measure.network.share = self._overload.network_share
         if self._measure.listening is not None:
@@ -420,27 +435,41 @@ class LiveEngine(Engine):
         self._told.on_report(self._report(lags))
 
     def _silent(self) -> frozenset[str]:
-        """The streams that are stalled, and of which not one packet came in this second."""
+        """The streams that are stalled or lost, and of which not one packet came in this second."""
         return frozenset(
             stream.spec.id
             for stream in self._streams.values()
-            if stream.reader.progress.stalled
+            if (stream.reader.progress.stalled or stream.reader.lost)
             and (source := self._sources.get(stream.spec.id)) is not None
-            and source.arrivals.packets == self._arrived.get(stream.spec.id, (0, 0))[0]
+            and source.arrivals.packets == self._arrived.get(stream.spec.id, (0,))[0]
         )
 
-    def _skipped_share(self) -> float:
-        """Of the packets that came in this second of the streams that are judged, what was skipped."""
-        came = skipped = 0
+    def _flow(self) -> tuple[float, float | None]:
+        """Of the packets that came in this second of the streams that are judged.
+
+        Returns: the share that was skipped; how many were taken to be decoded, over those that came.
+        """
+        came = skipped = taken = 0
         before, self._arrived = self._arrived, {}
-        for name, source in self._sources.items():
-            arrivals = source.arrivals
-            self._arrived[name] = packets, lost = arrivals.packets, arrivals.skipped_packets
-            packets_before, lost_before = before.get(name, (packets, lost))
+        for stream in self._streams.values():
+            name = stream.spec.id
+            source = self._sources.get(name)
+            if source is None:
+                continue
+            now = (source.arrivals.packets, source.arrivals.skipped_packets, stream.reader.counters.packets)
+            self._arrived[name] = now
+            then = before.get(name, now)
             if name not in self._overload.shed:
-                came += packets - packets_before
-                skipped += lost - lost_before
-        return min(1.0, skipped / came) if came else 0.0
+                came += now[0] - then[0]
+                skipped += now[1] - then[1]
+                taken += now[2] - then[2]
+        return (min(1.0, skipped / came), taken / came) if came else (0.0, None)
+
+    def _fastest(self) -> float | None:
+        """The highest picture rate of the streams, as far as they have said theirs."""
+        infos = [stream.reader.info for stream in self._streams.values()]
+        rates = [info.video.frame_rate for info in infos if info is not None and info.video is not None]
+        return max((rate for rate in rates if rate), default=None)
 
     def _report(self, lags: Mapping[str, float]) -> Report:
         streams = [

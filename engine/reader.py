@@ -328,8 +328,9 @@ class StreamReader:
         if self._source.breaks != self._breaks:
             self._breaks = self._source.breaks
             self._start_anew(packet)
-        if self.sampling.shed != self._was_shed:
-            self._was_shed = self.sampling.shed
+        # The packets that come of a stream that is shed lie far apart, up to a break.
+        if (shed := self.sampling.shed or self._source.thinned) != self._was_shed:
+            self._was_shed = shed
             if self._was_shed:
                 self._flush()
             else:
@@ -366,12 +367,12 @@ class StreamReader:
             self.progress.packet_at = time.monotonic()
             self.counters.packets += 1
             self.counters.packet_bytes += packet.size
-            if self._recorder is not None:
-                self._recorder.packet(packet)
             self._follow_orders(packet)
             if self._was_shed:
                 self._pass_over(packet)
                 continue
+            if self._recorder is not None:
+                self._recorder.packet(packet)
             watch = self._transport
             assert watch is not None
             if packet.offset != self._offset:

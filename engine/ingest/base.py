@@ -71,6 +71,11 @@ class MediaSource(Protocol):
     """The packets have ended at an announced break, behind which other tracks are; the next `open` finds them."""
 
     @property
+    def thinned(self) -> bool:
+        """Most of its packets are left out, as nobody decodes them."""
+        ...
+
+    @property
     def is_network(self) -> bool: ...
     @property
     def read_timeout_seconds(self) -> float: ...

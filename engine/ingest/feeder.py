@@ -5,6 +5,9 @@ source. It ends when the stream is forgotten. If it fails, the engine is told th
 process goes on. It never waits for the engine: where the ring has no room, packets are dropped up to the next key
 frame, and the engine is told how many.
 
+Of a stream that is not decoded for want of time a packet is handed on now and then, so that it is seen to be there; a
+`Kind.WHOLE` stands before the first one from which on all are.
+
 A file is paced by its own clock, as a live source would send it; a looped one begins anew at its end, its timeline
 going on.
 """
@@ -33,6 +36,8 @@ _SAY_PAUSE_SECONDS: Final = 0.005
 # A clock that is further behind was not read for a while (a suspended machine): it starts anew.
 _LATE_SECONDS: Final = 2.0
 _IDLE_SECONDS: Final = 5.0
+# No stall is told sooner than after several of these.
+THIN_SECONDS: Final = 0.25
 _log: Final = logging.getLogger(__name__)
 
 
@@ -62,6 +67,9 @@ class Feeder:
         self._info: InputDescription | None = None
         self._paced = False  # nobody else sends it at its pace
         self._lost_packets = 0  # since there was room in the ring; packets wait for a key frame
+        self._thin = False
+        self._whole = 0  # so many times all packets were asked for again, which is to be said
+        self._handed_at = 0.0
         self.number = wish.number
         self.orphaned = False
         """No engine has asked for it since the last one was lost."""
@@ -86,6 +94,7 @@ class Feeder:
             self.number, self._ring = number, ring
             self.orphaned = False
             self._wanted = self._again = True
+            self._thin, self._whole = False, 0
             self._state.notify_all()
 
     def close(self) -> None:
@@ -95,6 +104,12 @@ class Feeder:
             self._closes += 1
             self._state.notify_all()
         self._source.give_up()
+
+    def thin(self, thin: bool) -> None:
+        """Hand on a packet now and then, or all of them again."""
+        with self._state:
+            self._whole += self._thin and not thin
+            self._thin = thin
 
     def give_up(self) -> None:
         """End a read that hangs."""
@@ -269,6 +284,8 @@ class Feeder:
         ring = self._ring
         if ring is None:
             return  # until the engine's successor comes
+        if (self._thin or self._whole) and not self._take_part(ring, packet):
+            return
         if self._lost_packets:
             has_video = self._info is not None and self._info.video is not None
             key = packet.key and packet.track == "video"
@@ -287,13 +304,30 @@ class Feeder:
         else:
             self._lose(1)
 
+    def _take_part(self, ring: RingWriter, packet: Packet) -> bool:
+        """Whether a packet is handed on that comes while most are not, or when all are to be again."""
+        if self._raw is not None and packet.position is not None:
+            self._send_bytes(packet.position, keep=False)
+        while self._whole:
+            if not ring.write(self.number, Kind.WHOLE, b""):
+                return False
+            with self._state:
+                self._whole = max(0, self._whole - 1)
+        if not self._thin:
+            return True
+        now = time.monotonic()
+        if now - self._handed_at < THIN_SECONDS:
+            return False
+        self._handed_at = now
+        return True
+
     def _lose(self, packets: int) -> None:
         self._lost_packets += packets
         self.dropped += packets
 
-    def _send_bytes(self, position: int | None) -> None:
+    def _send_bytes(self, position: int | None, *, keep: bool = True) -> None:
         """The transport stream's bytes before a packet; where there is no room they are lost with the packets."""
-        ring = self._ring
+        ring = self._ring if keep else None
         assert self._raw is not None
         while piece := self._raw.read_until(position):
             if ring is not None:

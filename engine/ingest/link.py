@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from engine.ingest.arrivals import Arrivals
-from engine.ingest.messages import UNREADABLE, Close, GiveUp, Open
+from engine.ingest.messages import UNREADABLE, EngineSays, Open
 from engine.ingest.ring import Record, RingBroken, RingReader
 from engine.wire import Channel, ConnectionLost
 
@@ -56,7 +56,7 @@ class Link:
         with self._guard:
             self._streams.pop(number, None)
 
-    def send(self, message: Open | Close | GiveUp) -> None:
+    def send(self, message: EngineSays) -> None:
         """Tell the ingest process. A lost link takes it and does nothing."""
         with contextlib.suppress(ConnectionLost):
             self._channel.send(message)

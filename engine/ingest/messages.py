@@ -59,7 +59,14 @@ class GiveUp(msgspec.Struct, tag=True, frozen=True):
     number: int
 
 
-EngineSays = Open | Close | GiveUp
+class Thin(msgspec.Struct, tag=True, frozen=True):
+    """Hand on a packet now and then, as nothing of the input is decoded; or all of them again."""
+
+    number: int
+    thin: bool
+
+
+EngineSays = Open | Close | GiveUp | Thin
 
 
 class Kind(IntEnum):
@@ -73,6 +80,7 @@ class Kind(IntEnum):
     SEAM = 6
     FOUND = 7
     SKIPPED = 8
+    WHOLE = 9
 
 
 class Failure(msgspec.Struct, frozen=True):

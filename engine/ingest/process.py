@@ -26,7 +26,7 @@ from engine.handling import HandlingTable
 from engine.hardening import die_with_parent, give_up_privileges
 from engine.ingest.control import IngestReport, Ready, Stop, SupervisorSays, TakeLink
 from engine.ingest.feeder import Feeder
-from engine.ingest.messages import Close, EngineSays, GiveUp, Open
+from engine.ingest.messages import Close, EngineSays, GiveUp, Open, Thin
 from engine.ingest.ring import RingWriter
 from engine.ingest.sandbox import Replaced, split_paths, system_devices, system_paths
 from engine.remote_log import log_remotely
@@ -194,6 +194,8 @@ class IngestProcess:
             return
         if isinstance(wish, GiveUp):
             feeder.give_up()
+        elif isinstance(wish, Thin):
+            feeder.thin(wish.thin)
         elif isinstance(wish, Close) and wish.forget:
             feeder.forget()
         else:

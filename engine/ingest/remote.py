@@ -7,7 +7,7 @@ breaks off with the cause "ingest_restart", and the next `open` waits for its su
 
 import time
 from collections.abc import Callable, Iterator
-from threading import Event
+from threading import Event, Lock
 from typing import Final
 
 import av.error
@@ -32,6 +32,7 @@ from engine.ingest.messages import (
     Open,
     Opened,
     Skipped,
+    Thin,
     unpack_packet,
     unpack_raw,
 )
@@ -112,6 +113,9 @@ class RemoteSource:
         self._stop = Event()
         self._link: Link | None = None
         self._number = 0
+        self._thin = False
+        self._thinned = 0  # so many times it was asked for that all packets have not come again since
+        self._guard = Lock()  # of these three, and of the order in which they are said
         self._shift = 0.0
         self._why = "ended"
         self._raw: ForwardedBytes | None = None
@@ -156,9 +160,13 @@ class RemoteSource:
             self._lost = True
             raise self._without_process("has not started yet")
         self.arrivals.clear()
-        self._link, self._number = link, self._links.number()
-        link.attach(self._number, self.arrivals)
-        link.send(msgspec.structs.replace(self._wish, number=self._number))
+        with self._guard:
+            self._link, self._number = link, self._links.number()
+            link.attach(self._number, self.arrivals)
+            link.send(msgspec.structs.replace(self._wish, number=self._number))
+            self._thinned = int(self._thin)
+            if self._thin:
+                link.send(Thin(self._number, thin=True))
         deadline = time.monotonic() + OPEN_SECONDS
         while time.monotonic() < deadline:
             item = self._take()
@@ -220,8 +228,11 @@ class RemoteSource:
                 return
             if item is None:
                 continue
-            if isinstance(item, Skipped) or item.kind in (Kind.SKIPPED, Kind.SEAM):
+            if isinstance(item, Skipped) or item.kind in (Kind.SKIPPED, Kind.SEAM, Kind.WHOLE):
                 self.breaks += 1
+                if isinstance(item, Record) and item.kind == Kind.WHOLE:
+                    with self._guard:
+                        self._thinned = max(0, self._thinned - 1)
                 clock.found.clear()
                 if self._raw is not None:
                     self._raw = ForwardedBytes()  # whoever reads the old ones gets none of what follows
@@ -293,6 +304,21 @@ class RemoteSource:
         link = self._link
         if link is not None:
             link.send(GiveUp(self._number))
+
+    @property
+    def thinned(self) -> bool:
+        """Whether most of its packets are left out, up to the next one that comes."""
+        return self._thinned > 0
+
+    def thin(self, thin: bool) -> None:
+        """Have most of its packets left out, as none is decoded, or have all of them again. From any thread."""
+        with self._guard:
+            if thin == self._thin:
+                return
+            self._thin = thin
+            self._thinned += thin
+            if self._link is not None:
+                self._link.send(Thin(self._number, thin=thin))
 
     def close(self) -> None:
         """Have the input closed; for good once it was stopped. Ends the thread's turn. Idempotent."""

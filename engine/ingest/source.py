@@ -97,6 +97,11 @@ class Source:
         return not is_local(self._url)
 
     @property
+    def thinned(self) -> bool:
+        """Whether most of its packets are left out: never."""
+        return False
+
+    @property
     def retries_at_once(self) -> bool:
         """Never: what fails here is the source."""
         return False

@@ -52,7 +52,7 @@ def test_figures_outside_of_the_limits_and_missing_ones_do_not_hold():
 def test_the_page_says_what_was_not_run(tmp_path):
     text = page(tmp_path)
     assert text.count("| not run |") == len(ROWS)
-    assert text.count("No record has it.") == 3
+    assert text.count("No record has it.") == 4
 
 
 def kept(folder, name, **figures):
@@ -72,3 +72,32 @@ def test_the_page_adds_up_damaged_clips_of_different_seeds_and_shows_each_record
     assert "2,500 were decoded and 4 judged, by 2 seeds" in text
     assert "| kills-20260101T000000 | 10 | 0 | 5 | 0 | 0 | 7 | none |" in text
     assert "| kills-20260102T000000 | 20 | 0 | 6 | 1 | 0 | 7 | a black picture is in no incident |" in text
+
+
+def test_the_page_has_the_course_of_too_much_load(tmp_path):
+    def looked(second, usual, low, sampling, lag=0.0):
+        states = {"low": {low: 28}, "usual": usual, "high": {"running": 28}}
+        return {
+            "second": second, "states": states, "lag_seconds": lag,
+            "sampling": {"low": 0.0 if low == "shed" else sampling, "usual": sampling, "high": sampling},
+        }  # fmt: skip
+
+    rows = [
+        looked(2.1, {"running": 14, "starting": 14}, "running", 0.5),
+        looked(8.1, {"running": 28}, "running", 0.04),
+        looked(13.2, {"running": 28}, "shed", 0.04, 1.5),
+        *(looked(20.0 + n, {"running": 3, "shed": 25}, "shed", 1.0, 0.1 * n) for n in range(2)),
+    ]
+    kept(
+        tmp_path, "overload_drill-20261129T071333", channels=84, rows=rows, pictures_a_second_at_the_end=700.4,
+        of_what_is_sustained=1.0006,
+    )  # fmt: skip
+    text = page(tmp_path)
+    assert "84 channels, a third of them of each priority (overload_drill-20261129T071333)." in text
+    assert "Fewer pictures: from 8 s on. Shed: low priority from 13 s on, usual priority from 20 s on, high" in text
+    assert "high priority never." in text
+    assert "0 of low priority, 3 of usual priority, 28 of high priority." in text
+    assert "at most 0.10 s late" in text
+    assert "700 pictures a second were judged at the end: 100% of those" in text
+    assert "](images/overload.svg)" in text
+    assert text.count("No record has it.") == 3

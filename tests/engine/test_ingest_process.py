@@ -148,6 +148,45 @@ def test_a_stream_for_which_there_is_no_room_goes_on_at_a_key_frame_and_says_wha
         table.close()
 
 
+def test_of_a_stream_that_is_not_decoded_a_packet_comes_now_and_then_and_all_again_behind_a_mark(clip):
+    memory, doorbell = make_ring()
+    writer, reader = RingWriter(os.dup(memory), os.dup(doorbell)), RingReader(memory, doorbell)
+    table = HandlingTable(HandlingTable.make(1))
+    feeder = Feeder(Open(7, "s", clip, loop=True), table.claim("s"))
+    feeder.open(7, writer)
+    records = []
+
+    def packets():
+        records.extend(reader.read())
+        return sum(record.kind == Kind.PACKET for record in records)
+
+    try:
+        wait(lambda: packets() > 30, 20)
+        feeder.thin(True)
+        time.sleep(0.2)
+        packets()
+        records.clear()
+        time.sleep(2.0)
+        assert 4 <= packets() <= 9  # of 140
+        assert {record.kind for record in records} <= {Kind.PACKET, Kind.SEAM}
+        for thin in (False, True, False):
+            feeder.thin(thin)
+        records.clear()
+        wait(lambda: packets() > 30, 20)
+        kinds = [record.kind for record in records]
+        assert kinds.count(Kind.WHOLE) == 2
+        first = kinds.index(Kind.WHOLE)
+        assert kinds[first : first + 2] == [Kind.WHOLE, Kind.WHOLE]
+        assert Kind.RAW not in kinds[:first]
+        assert Kind.RAW in kinds[first:]
+    finally:
+        feeder.forget()
+        assert feeder.join(5)
+        reader.close()
+        writer.close()
+        table.close()
+
+
 def test_the_pace_is_that_of_the_file(clip):
     memory, doorbell = make_ring()
     writer, reader = RingWriter(os.dup(memory), os.dup(doorbell)), RingReader(memory, doorbell)

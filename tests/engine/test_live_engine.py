@@ -287,7 +287,7 @@ def test_under_load_a_dead_stream_stays_and_what_nobody_is_told_of_goes_first(cl
         slow = Slow(kit.engine, 0.7)
         kit.wait(lambda: kit.state("works") == "shed", 40)
         assert (kit.state("dead"), kit.state("other")) == ("stalled", "running")
-        assert "stream.stall" in kit.found("dead")
+        kit.wait(lambda: "stream.stall" in kit.found("dead"), 15)
         slow.undo()
         kit.wait(lambda: kit.state("works") == "running", 40)
 
