@@ -126,6 +126,21 @@ def _level_steps(envelope: _Array, begin: int, place: float) -> bool:
     return bool(min(before, after) > 0 and max(before, after) >= 2.5 * min(before, after))
 
 
+def _burst(envelope: _Array, hiss: _Array, begin: int) -> tuple[float, int]:
+    """Ten times the ratio of a peak to those around it, where it is that of a click behind a coder, and its bin."""
+    best, found = 0.0, begin - 50
+    for k in range(begin - 50, begin + 50):
+        around = max(envelope[k - 25 : k - 2].max(), envelope[k + 3 : k + 26].max(), 1e-3)
+        ratio = float(envelope[k] / around)
+        if envelope[k] < 0.2 or ratio < 3 or ratio <= best:
+            continue
+        b = k // 10 - 1 + int(hiss[k // 10 - 1 : k // 10 + 2].argmax())
+        beside = max(hiss[b - 4 : b - 1].mean(), hiss[b + 2 : b + 5].mean(), 1e-9)
+        if hiss[b] >= 160 * beside and hiss[b] >= 0.04 / 480 * envelope[k] ** 2:
+            best, found = ratio, k
+    return 10 * best, found
+
+
 def _differs(old: _Array, new: _Array, stepped: bool) -> bool:
     """Whether another sound, or the same one otherwise, begins between two blocks."""
     offsets = np.abs(old[8:10] - new[8:10])
@@ -360,7 +375,12 @@ def follow(
         if count == 0:
             click = place = 0.0
         is_edge = count > 1 and click > 0 and _differs(run[-3], row, stepped)
-        columns += [0.0 if is_edge else click, place - 4812, place - 4788]
+        told_click = [0.0 if is_edge else click, place - 4812, place - 4788]
+        if count > 0:
+            burst, found = _burst(envelope, np.concatenate([r[37:47] for r in run]), begin)
+            if burst > told_click[0]:
+                told_click = [burst, 48.0 * (found - begin), 48.0 * (found + 1 - begin)]
+        columns += told_click
         click = 0.0 if row[23] > 0 and _beside_gap(envelope, begin, row[24]) else row[23]
         place, stepped = row[24], _level_steps(envelope, begin, row[24])
         longest = 1000 * longest_gap_seconds
