@@ -709,18 +709,20 @@ def _step(state, oldest, middle):
 
 
 @_jit
-def _border_is_here(state, oldest, before, after, change):
-    """Whether the middle is the best border, to two blocks, between levels like `before` and levels like `after`."""
+def _best_border(state, oldest, before, after, change):
+    """The first block after the best border between levels like `before` and like `after`; 0: it is not near."""
     size = 2 * _LEVEL_BLOCKS
     cost = best = here = 0.0
+    place = 0
     for k in range(_LEVEL_BLOCKS + _REACH + 1):
         if k == _LEVEL_BLOCKS - _REACH or (k > _LEVEL_BLOCKS - _REACH and cost < best):
             best = cost
+            place = k
         if k == _LEVEL_BLOCKS - 1 or (_LEVEL_BLOCKS - 1 < k <= _LEVEL_BLOCKS + 1 and cost < here):
             here = cost
         level = state[_LEVELS + (oldest + k) % size]
         cost += abs(level - before) - abs(level - after)
-    return here <= best + _BORDER_BLOCKS * change
+    return place if here <= best + _BORDER_BLOCKS * change else 0
 
 
 @_jit
@@ -779,7 +781,8 @@ def _level_jump(state, count, level, part, other, out):
     at_once = _STEP_SHARE * change <= step <= change + _STEP_MORE
     if change < _CHANGE_LEAST or not at_once or louder < _SOUNDING_DB or quieter < _QUIETEST:
         return
-    if not _border_is_here(state, oldest, usual_before, usual_after, change):
+    border = _best_border(state, oldest, usual_before, usual_after, change)
+    if border == 0:
         return
     _in_order(state, _LEVELS, oldest + _PART - _NEAR, _NEAR, part)
     _in_order(state, _LEVELS, oldest + _LEVEL_BLOCKS + 1, _NEAR, other)
@@ -788,6 +791,8 @@ def _level_jump(state, count, level, part, other, out):
     most = max(_UNIFORM, _UNIFORM_SHARE * change)
     if _moved_alike(state, oldest, usual_after - usual_before, high, most, part, other):
         out[_JUMP_AT] = change
+        out[_JUMP_AT + 1] = (border + 1.0 - size) * BLOCK
+        out[_JUMP_AT + 2] = (border + 2.0 - size) * BLOCK
 
 
 @_jit

@@ -783,8 +783,8 @@ def _active(state, first, rank, COUNT: tl.constexpr):
 
 
 @triton.jit
-def _border_is_here(state, oldest, before, after, change):
-    """Whether the middle is the best border, to two blocks, between levels like `before` and levels like `after`."""
+def _best_border(state, oldest, before, after, change):
+    """Whether the best border between levels like `before` and like `after` is near, and the first block after it."""
     lane = tl.arange(0, _LEVELS_LANES)
     level = tl.load(state + _LEVELS + (oldest + lane) % _LEVELS_SIZE, mask=lane < _LEVELS_SIZE, other=0.0)
     cost = tl.where(lane < _LEVELS_SIZE, tl.abs(level - before) - tl.abs(level - after), 0.0)
@@ -792,7 +792,8 @@ def _border_is_here(state, oldest, before, after, change):
     tried = (lane >= _HALF - _REACH - 1) & (lane <= _HALF + _REACH - 1)
     here = (lane >= _HALF - 2) & (lane <= _HALF)
     best = tl.min(tl.where(tried, border, float("inf")), axis=0)
-    return _flag(tl.min(tl.where(here, border, float("inf")), axis=0) <= best + _BORDER_BLOCKS * change)
+    is_near = _flag(tl.min(tl.where(here, border, float("inf")), axis=0) <= best + _BORDER_BLOCKS * change)
+    return is_near, tl.min(tl.where(tried & (border == best), lane + 1, _LEVELS_SIZE), axis=0)
 
 
 @triton.jit
@@ -833,6 +834,7 @@ def _level_jump(state, count, level, scalars, result):
     known = known & _flag(step >= sign * _step(state, oldest, _HALF - 2))
     known = known & _flag(step > sign * _step(state, oldest, _HALF))
     change = level * 0
+    border = count * 0 + _HALF
     if known:
         after = oldest + _HALF + 1
         usual_before, usual_after = (
@@ -847,17 +849,19 @@ def _level_jump(state, count, level, scalars, result):
         moved = tl.minimum(moved, sign * (high_after - high_before))
         near_before = _ranked(state, oldest + _PART - _NEAR, _NEAR_RANK, _NEAR)
         near = sign * (_ranked(state, after, _NEAR_RANK, _NEAR) - near_before)
-        heard = _border_is_here(state, oldest, usual_before, usual_after, moved)
+        heard, best_border = _best_border(state, oldest, usual_before, usual_after, moved)
         heard = heard & _flag(near >= tl.load(scalars + _NEAR_SHARE) * moved)
         heard = heard & _flag(tl.maximum(high_before, high_after) >= _SOUNDING_DB)
         heard = heard & _flag(tl.minimum(high_before, high_after) >= _QUIETEST)
         at_once = _flag(step >= tl.load(scalars + _STEP_SHARE) * moved) & _flag(step <= moved + _STEP_MORE)
         apart = _most_apart(state, oldest, usual_after - usual_before, high_after - high_before)
         heard = heard & _flag(apart <= tl.maximum(moved * _UNIFORM_SHARE, _UNIFORM))
-        change = tl.where(heard & at_once & _flag(moved >= _CHANGE_LEAST), moved, 0.0)
+        heard = heard & at_once & _flag(moved >= _CHANGE_LEAST)
+        change = tl.where(heard, moved, 0.0)
+        border = tl.where(heard, best_border, _HALF)
     tl.store(result + _JUMP_AT, change)
-    tl.store(result + _JUMP_AT + 1, (1 - _HALF) * _BLOCK * 1.0)
-    tl.store(result + _JUMP_AT + 2, (2 - _HALF) * _BLOCK * 1.0)
+    tl.store(result + _JUMP_AT + 1, ((border + 1 - _LEVELS_SIZE) * _BLOCK).to(tl.float64))
+    tl.store(result + _JUMP_AT + 2, ((border + 2 - _LEVELS_SIZE) * _BLOCK).to(tl.float64))
 
 
 @triton.jit

@@ -203,10 +203,10 @@ CHANGE_LEAST_DB: Final = 6.0
 NEAR_BLOCKS: Final = 8
 NEAR_RANK: Final = 6
 NEAR_SHARE: Final = 0.5
-# And it is here: no other border within 1.5 s tells the blocks that are like the one side from those like the other
-# better, by more than two blocks.
+# And it is near: no other border within 1.5 s tells the blocks that are like the one side from those like the other
+# better, by more than six blocks, which a pause of speech beside it makes. It is dated to the best of them.
 BORDER_REACH: Final = 15
-BORDER_BLOCKS: Final = 2.0
+BORDER_BLOCKS: Final = 6.5
 QUIETEST_DB: Final = -70.0  # the quieter side; below it is silence, which has its own name
 
 # A gain moves low and high frequencies alike, and a voice or an instrument that comes in does not. So the levels in the

@@ -196,9 +196,10 @@ def _bands(row: _Array) -> tuple[float, float, float]:
     return _decibels(whole), _decibels(max(low, 1e-3 * whole)), _decibels(max(steps, 1e-6 * whole))
 
 
-def _level_jump(levels: list[tuple[float, float, float]]) -> float:
+def _level_jump(levels: list[tuple[float, float, float]]) -> tuple[float, int]:
+    """Change of level, and the first block after it, of the latest 80."""
     if len(levels) < 80:
-        return 0.0
+        return 0.0, 40
     bands = np.array(levels[-80:])
     r = bands[:, 0]
     steps = [(r[k + 1] + r[k + 2] - r[k - 1] - r[k]) / 2 for k in (38, 39, 40)]
@@ -218,11 +219,11 @@ def _level_jump(levels: list[tuple[float, float, float]]) -> float:
     cost = [
         float(np.abs(r[:border] - before[19]).sum() + np.abs(r[border:] - after[19]).sum()) for border in range(25, 56)
     ]
-    best = min(cost[14:17]) <= min(cost) + 2 * change
+    best = min(cost[14:17]) <= min(cost) + 6.5 * change
     lasts = change >= 6 and high[1] >= -60 and high[0] >= -70 and near >= 0.5 * change
     moved = np.sort(bands[41:], axis=0)[[19, 27]] - np.sort(bands[:39], axis=0)[[19, 27]]
     alike = np.abs(moved[:, 1:] - moved[:, :1]).mean(axis=0).max() <= max(4, 0.4375 * change)
-    return float(change) if here and lasts and best and alike else 0.0
+    return (float(change), 25 + cost.index(min(cost))) if here and lasts and best and alike else (0.0, 40)
 
 
 def _minute_error(powers: list[float], target: float) -> float:
@@ -405,7 +406,8 @@ def follow(
         until = until if is_gap else 0.0
         gap = gap + 1 if gap else 0.0
         columns += [gap / 1000, until - 48 * gap, until]
-        columns += [_level_jump(levels), -39 * 4800, -38 * 4800]
+        change, border = _level_jump(levels)
+        columns += [change, (border - 79) * 4800, (border - 78) * 4800]
         if not math.isnan(loudness):
             powers.append(10 ** ((loudness + 0.691) / 10))
         columns += [_minute_error(powers, target), 0.0, min(len(powers), 600) * 4800]
