@@ -378,9 +378,9 @@ def follow(
         is_edge = count > 1 and click > 0 and _differs(run[-3], row, stepped)
         told_click = [0.0 if is_edge else click, place - 4812, place - 4788]
         if count > 0:
-            burst, found = _burst(envelope, np.concatenate([r[37:47] for r in run]), begin)
+            burst, bin_of_it = _burst(envelope, np.concatenate([r[37:47] for r in run]), begin)
             if burst > told_click[0]:
-                told_click = [burst, 48.0 * (found - begin), 48.0 * (found + 1 - begin)]
+                told_click = [burst, 48.0 * (bin_of_it - begin), 48.0 * (bin_of_it + 1 - begin)]
         columns += told_click
         click = 0.0 if row[23] > 0 and _beside_gap(envelope, begin, row[24]) else row[23]
         place, stepped = row[24], _level_steps(envelope, begin, row[24])
