@@ -1,12 +1,12 @@
 """`avjury bench detectors`: what each detector finds of planted defects, and what it says about clean content.
 
 One defect is planted into each copy of a real clip at a random time, where a viewer sees it (benchmarks/
-planted_pictures.py, planted_transport.py; models/synthesis), and the copy is judged with every detector at its
-defaults. Recall is the share of planted defects that the detector meant for them found; a find is an incident that
-overlaps the planted time, known in time where that took the detector's set duration and two pictures (for sound two
-blocks of 100 ms). What other detectors say of a copy and do not say of its clip is counted as told besides. Clean clips
-are judged as they are, and coded otherwise, and so is content that is drawn (benchmarks/made_content.py): every
-incident on them that is not listed as real (REAL) is a false alarm.
+planted_pictures.py, planted_sound.py, planted_transport.py; models/synthesis), and the copy is judged with every
+detector at its defaults. Recall is the share of planted defects that the detector meant for them found; a find is an
+incident that overlaps the planted time, known in time where that took the detector's set duration and two pictures
+(for sound two blocks of 100 ms). What other detectors say of a copy and do not say of its clip is counted as told
+besides. Clean clips are judged as they are, and coded otherwise, and so is content that is drawn
+(benchmarks/made_content.py): every incident on them that is not listed as real (REAL) is a false alarm.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from benchmarks.harness import RESULTS, write_result
 from benchmarks.planted_fields import WHAT as FIELD_ORDER
 from benchmarks.planted_fields import bench_field_order
 from benchmarks.planted_pictures import bench_pictures
+from benchmarks.planted_sound import bench_coded_sound
 from benchmarks.planted_transport import bench_transport
 from benchmarks.tallies import Tally, figures, set_seconds, tally
 from engine.detectors import all_detectors, detector
@@ -328,7 +329,10 @@ def main() -> None:
             clips = _existing(options.media, DAMAGE_CLIPS)
             found["damage"] = figures(bench_damage(folder, clips, options.seed, named))
         if "sound" in wanted:
-            found["sound"] = figures(bench_sound(folder, _existing(options.media, SOUND_CLIPS), options.seed))
+            clips = _existing(options.media, SOUND_CLIPS)
+            heard = bench_sound(folder, clips, options.seed)
+            heard |= bench_coded_sound(folder, clips, _ffmpeg(), judge, options.seed, _say)
+            found["sound"] = figures(heard)
         if "transport" in wanted:
             clips = _existing(options.media, TRANSPORT_CLIPS)
             found["transport"] = figures(bench_transport(folder, clips, judge, options.seed, _say))

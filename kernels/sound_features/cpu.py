@@ -31,6 +31,7 @@ from kernels.sound_features.layout import (
     HUM_POINTS,
     HUM_STEP,
     HUM_TABLE,
+    LONE_EDGE,
     LONE_FAR,
     LONE_NEAR,
     LONE_REACH,
@@ -176,33 +177,58 @@ def _highest(values):
 
 
 @_jit
+def _third(x, i):
+    d = (x[i] - x[i - 3]) - 3.0 * (x[i - 1] - x[i - 2])
+    return d * d
+
+
+@_jit
+def _second(x, i):
+    d = (x[i] - x[i - 1]) - (x[i - 1] - x[i - 2])
+    return d * d
+
+
+@_jit
 def _stands_alone(x, begin):
     """How far the largest third difference of a bin stands out of what is close to it, squared."""
     largest = 0.0
     place = begin
     for i in range(begin, begin + CLICK_BIN):
-        d = (x[i] - x[i - 3]) - 3.0 * (x[i - 1] - x[i - 2])
-        if d * d > largest:
-            largest = d * d
+        if _third(x, i) > largest:
+            largest = _third(x, i)
             place = i
     second = 0.0
     for i in range(place - LONE_REACH, place + LONE_REACH + 1):
-        d = (x[i] - x[i - 1]) - (x[i - 1] - x[i - 2])
-        second = max(second, d * d)
+        second = max(second, _second(x, i))
     third_before = third_after = second_before = second_after = 0.0
     for k in range(LONE_NEAR, LONE_FAR + 1):
-        i = place - k
-        d = (x[i] - x[i - 3]) - 3.0 * (x[i - 1] - x[i - 2])
-        third_before += d * d
-        d = (x[i] - x[i - 1]) - (x[i - 1] - x[i - 2])
-        second_before += d * d
-        i = place + k
-        d = (x[i] - x[i - 3]) - 3.0 * (x[i - 1] - x[i - 2])
-        third_after += d * d
-        d = (x[i] - x[i - 1]) - (x[i - 1] - x[i - 2])
-        second_after += d * d
-    third = largest / (max(third_before, third_after) / _LONE_WINDOW + CLICK_FLOOR)
-    second /= max(second_before, second_after) / _LONE_WINDOW + CLICK_FLOOR
+        third_before += _third(x, place - k)
+        second_before += _second(x, place - k)
+        third_after += _third(x, place + k)
+        second_after += _second(x, place + k)
+    side = 1 if third_after > third_before else -1
+    edge = 0.0
+    at = LONE_NEAR
+    for k in range(LONE_NEAR, LONE_FAR + 1):
+        if _third(x, place + side * k) > edge:
+            edge = _third(x, place + side * k)
+            at = k
+    before = after = float(_LONE_WINDOW)
+    if edge >= LONE_EDGE * largest:
+        # Its other edge: of that side without it.
+        third = square = 0.0
+        count = 0
+        for k in range(LONE_NEAR, LONE_FAR + 1):
+            if abs(k - at) > LONE_REACH:
+                third += _third(x, place + side * k)
+                square += _second(x, place + side * k)
+                count += 1
+        if side > 0:
+            third_after, second_after, after = third, square, float(count)
+        else:
+            third_before, second_before, before = third, square, float(count)
+    third = largest / (max(third_before / before, third_after / after) + CLICK_FLOOR)
+    second /= max(second_before / before, second_after / after) + CLICK_FLOOR
     return min(third, LONE_SECOND * LONE_SECOND * second)
 
 

@@ -33,6 +33,7 @@ from kernels.sound_features.layout import (
     HUM_POINTS,
     HUM_STEP,
     HUM_TABLE,
+    LONE_EDGE,
     LONE_FAR,
     LONE_NEAR,
     LONE_REACH,
@@ -227,7 +228,7 @@ def _third(x, index, mask):
 @triton.jit
 def _stands_alone(
     x, place, wanted, largest, floor,
-    NEAR: tl.constexpr, FAR: tl.constexpr, REACH: tl.constexpr, SECOND: tl.constexpr,
+    NEAR: tl.constexpr, FAR: tl.constexpr, REACH: tl.constexpr, SECOND: tl.constexpr, EDGE: tl.constexpr,
 ):  # fmt: skip
     """How far third differences stand out of what is close to them, squared."""
     second = largest * 0.0
@@ -242,9 +243,33 @@ def _stands_alone(
         second_before += _second(x, place - k, wanted)
         third_after += _third(x, place + k, wanted)
         second_after += _second(x, place + k, wanted)
-    window = FAR - NEAR + 1
-    third = largest / (tl.maximum(third_before, third_after) / window + floor)
-    second = second / (tl.maximum(second_before, second_after) / window + floor)
+    # Its other edge, where that is as steep: of that side without it.
+    side = tl.where(third_after > third_before, 1, -1)
+    edge = largest * 0.0
+    at = place * 0
+    for k in range(NEAR, FAR + 1):
+        one = _third(x, place + side * k, wanted)
+        at = tl.where(one > edge, k, at)
+        edge = tl.maximum(edge, one)
+    third_left = largest * 0.0
+    second_left = largest * 0.0
+    left = largest * 0.0
+    for k in range(NEAR, FAR + 1):
+        kept = wanted & ((at - k > REACH) | (k - at > REACH))
+        third_left += tl.where(kept, _third(x, place + side * k, kept), 0.0)
+        second_left += tl.where(kept, _second(x, place + side * k, kept), 0.0)
+        left += tl.where(kept, 1.0, 0.0)
+    has_edge = edge >= EDGE * largest
+    window = largest * 0.0 + (FAR - NEAR + 1)
+    after_left = has_edge & (side > 0)
+    before_left = has_edge & (side < 0)
+    left = tl.maximum(left, 1.0)
+    third_before = tl.where(before_left, third_left / left, third_before / window)
+    third_after = tl.where(after_left, third_left / left, third_after / window)
+    second_before = tl.where(before_left, second_left / left, second_before / window)
+    second_after = tl.where(after_left, second_left / left, second_after / window)
+    third = largest / (tl.maximum(third_before, third_after) + floor)
+    second = second / (tl.maximum(second_before, second_after) + floor)
     return tl.minimum(third, SECOND * SECOND * second)
 
 
@@ -282,7 +307,7 @@ def _row_features(
     SHORT: tl.constexpr, LONG: tl.constexpr, PURITY: tl.constexpr, TONE: tl.constexpr, CLICK: tl.constexpr,
     CLICK_AT: tl.constexpr, HUM: tl.constexpr, HISS: tl.constexpr, FEATURES: tl.constexpr, WORTH: tl.constexpr,
     LONE_NEAR: tl.constexpr, LONE_FAR: tl.constexpr, LONE_REACH: tl.constexpr, LONE_SECOND: tl.constexpr,
-    REACH: tl.constexpr, PAIR: tl.constexpr, PAIR_LANES: tl.constexpr, PAIR_GAIN: tl.constexpr,
+    LONE_EDGE: tl.constexpr, REACH: tl.constexpr, PAIR: tl.constexpr, PAIR_LANES: tl.constexpr, PAIR_GAIN: tl.constexpr,
     PAIR_HISS: tl.constexpr,
 ):  # fmt: skip
     """Tone, click, hiss and hum of a row's mean; NaN for a block that is not whole."""
@@ -330,7 +355,9 @@ def _row_features(
     ratio = tl.where(candidate, peak / (around + floor), 0.0)
     wanted = ratio > WORTH
     place = lane * BIN + REACH + tl.load(energy + 2 * BINS + lane, mask=wanted, other=0.0).to(tl.int32)
-    alone = _stands_alone(x - HISTORY, place, wanted, peak, floor, LONE_NEAR, LONE_FAR, LONE_REACH, LONE_SECOND)
+    alone = _stands_alone(
+        x - HISTORY, place, wanted, peak, floor, LONE_NEAR, LONE_FAR, LONE_REACH, LONE_SECOND, LONE_EDGE
+    )
     ratio = tl.where(wanted, tl.minimum(ratio, tl.maximum(alone, WORTH)), ratio)
     best = tl.max(ratio, axis=0)
     at = tl.min(tl.where((ratio == best) & candidate, lane, BINS_LANES), axis=0)
@@ -418,7 +445,8 @@ def sound_features(
         HUM_COLUMNS=_HUM_COLUMNS, SHORT=TONE_LAGS[0], LONG=TONE_LAGS[1], PURITY=Feature.PURITY, TONE=Feature.TONE,
         CLICK=Feature.CLICK, CLICK_AT=Feature.CLICK_AT, HUM=Feature.HUM, HISS=Feature.HISS,
         WORTH=CLICK_WORTH * CLICK_WORTH, LONE_NEAR=LONE_NEAR, LONE_FAR=LONE_FAR, LONE_REACH=LONE_REACH,
-        LONE_SECOND=LONE_SECOND, REACH=DIFFERENCE_REACH, PAIR=PAIR, PAIR_LANES=power_of_2(HISS_BIN // PAIR),
+        LONE_SECOND=LONE_SECOND, LONE_EDGE=LONE_EDGE, REACH=DIFFERENCE_REACH,
+        PAIR=PAIR, PAIR_LANES=power_of_2(HISS_BIN // PAIR),
         PAIR_GAIN=PAIR_GAIN, PAIR_HISS=Feature.PAIR_HISS, **whole, num_warps=8,
     )  # fmt: skip
     return out

@@ -38,6 +38,9 @@ LONE_NEAR: Final = 6
 LONE_FAR: Final = 30
 LONE_REACH: Final = 3  # samples from the largest third difference to the largest second one
 LONE_SECOND: Final = 2.0
+# A pulse of less than a millisecond has its other edge there, as steep as the first: what has this share of its power,
+# on the louder side, is left out, with LONE_REACH samples on either side of it.
+LONE_EDGE: Final = 0.4
 HISTORY_BINS: Final = 2 * CLICK_FAR
 HISTORY: Final = HISTORY_BINS * CLICK_BIN + DIFFERENCE_REACH  # samples of the past
 ALL_BINS: Final = HISTORY_BINS + CLICK_BINS

@@ -19,12 +19,22 @@ def _single_sine(x: _Array, lag: int) -> tuple[float, float]:
 
 
 def _stands_alone(difference: _Array, second: _Array, place: int) -> float:
-    """Ratio of a bin's largest third difference, and of twice the second one there, to what is 6 to 30 samples away."""
+    """Ratio of a bin's largest third difference, and of twice the second one there, to what is 6 to 30 samples away.
+
+    Of the side with more there, another edge that is as steep is left out.
+    """
     at = place + int(np.abs(difference[place : place + 24]).argmax())
 
+    sides = [np.arange(at - 30, at - 5), np.arange(at + 6, at + 31)]
+    louder = int((difference[sides[1]] ** 2).sum() > (difference[sides[0]] ** 2).sum())
+    # The other edge of a pulse, from its middle outwards the first that is largest.
+    outwards = sides[1] if louder else sides[0][::-1]
+    edge = int(outwards[np.abs(difference[outwards]).argmax()])
+    if difference[edge] ** 2 >= 0.4 * difference[at] ** 2:
+        sides[louder] = sides[louder][np.abs(sides[louder] - edge) > 3]
+
     def ratio(values: _Array, peak: float) -> float:
-        before, after = values[at - 30 : at - 5], values[at + 6 : at + 31]
-        return peak / math.sqrt(max(float((before**2).mean()), float((after**2).mean())) + 1e-8)
+        return peak / math.sqrt(max(float((values[side] ** 2).mean()) for side in sides) + 1e-8)
 
     third = ratio(difference, float(np.abs(difference[at])))
     return min(third, 2 * ratio(second, float(np.abs(second[at - 3 : at + 4]).max())))

@@ -78,6 +78,14 @@ _CUT, _SOUND_FROM, _SOUND_AFTER, _PAUSES = (
     int(scalar) for scalar in (at.Scalar.CUT, at.Scalar.SOUND_FROM, at.Scalar.SOUND_AFTER, at.Scalar.PAUSES)
 )
 _CUT_LONG, _CUT_PAUSE = at.CUT_LONG, at.CUT_PAUSE
+_BURST_PEAK, _BURST_NEAR, _BURST_FAR, _BURST_RATIO, _BURST_SCALE, _BURST_QUIET, _BURST_FIRST, _BURST_LAST = (
+    at.BURST_PEAK, at.BURST_NEAR, at.BURST_FAR, at.BURST_RATIO, at.BURST_SCALE, at.BURST_QUIET, at.BURST_FIRST,
+    at.BURST_LAST,
+)  # fmt: skip
+_BURST_HISS, _BURST_HISS_NEAR, _BURST_HISS_FAR, _BURST_HISS_FLOOR, _BURST_WHITE, _HISS_BEFORE = (
+    at.BURST_HISS, at.BURST_HISS_NEAR, at.BURST_HISS_FAR, at.BURST_HISS_FLOOR, at.BURST_WHITE, at.HISS_BEFORE,
+)  # fmt: skip
+_HISS_MS = ENVELOPE_BINS // HISS_BINS
 # Bins of the block before and of this one, in the order of time, of which gaps are decided now.
 _FIRST, _LAST = ENVELOPE_BINS - _CUT_FAR, 2 * ENVELOPE_BINS - _CUT_FAR
 _ACROSS, _ACROSS_WIDTH, _ACROSS_BALANCE, _ACROSS_CORRELATION, _ACROSS_OFFSET = (
@@ -449,6 +457,43 @@ def _differs(old, row, power, stepped):
 
 
 @_jit
+def _is_white(row, state, k, peak):
+    """Whether the high frequencies around a bin stand out as those of a click do."""
+    power = 0.0
+    at_most = 0
+    for b in range(k // _HISS_MS - 1, k // _HISS_MS + 2):
+        here = state[_HISS_BEFORE + b] if b < HISS_BINS else row[_F_HISS + b - HISS_BINS]
+        if here > power:
+            power, at_most = here, b
+    before = after = 0.0
+    for d in range(_BURST_HISS_NEAR, _BURST_HISS_FAR + 1):
+        b = at_most - d
+        before += state[_HISS_BEFORE + b] if b < HISS_BINS else row[_F_HISS + b - HISS_BINS]
+        b = at_most + d
+        after += state[_HISS_BEFORE + b] if b < HISS_BINS else row[_F_HISS + b - HISS_BINS]
+    around = max(before, after) / (_BURST_HISS_FAR - _BURST_HISS_NEAR + 1)
+    return power >= _BURST_HISS * max(around, _BURST_HISS_FLOOR) and power >= _BURST_WHITE * peak * peak
+
+
+@_jit
+def _burst(row, state, both):
+    """How far the peak of a millisecond stands out of those around it, where it is a coded click's; and its bin."""
+    best = 0.0
+    found = _BURST_FIRST
+    for k in range(_BURST_FIRST, _BURST_LAST):
+        peak = both[k]
+        if peak < _BURST_PEAK:
+            continue
+        around = _BURST_QUIET
+        for d in range(_BURST_NEAR, _BURST_FAR + 1):
+            around = max(around, both[k - d], both[k + d])
+        ratio = peak / around
+        if ratio >= _BURST_RATIO and ratio > best and _is_white(row, state, k, peak):
+            best, found = ratio, k
+    return best, found
+
+
+@_jit
 def _click(row, state, count, power, both, out):
     """The click of the block before, now that it is known what follows it."""
     old = state[_ACROSS + count % 2 * _ACROSS_WIDTH : _ACROSS + (count % 2 + 1) * _ACROSS_WIDTH]
@@ -458,6 +503,14 @@ def _click(row, state, count, power, both, out):
     out[_CLICK_AT] = 0.0 if count > 1 and ratio > 0.0 and _differs(old, row, power, stepped > 0.0) else ratio
     out[_CLICK_AT + 1] = place - BLOCK - CLICK_BIN / 2
     out[_CLICK_AT + 2] = place - BLOCK + CLICK_BIN / 2
+    if count > 0:
+        burst, found = _burst(row, state, both)
+        if burst * _BURST_SCALE > out[_CLICK_AT]:
+            out[_CLICK_AT] = burst * _BURST_SCALE
+            out[_CLICK_AT + 1] = float((found - ENVELOPE_BINS) * ENVELOPE_BIN)
+            out[_CLICK_AT + 2] = float((found + 1 - ENVELOPE_BINS) * ENVELOPE_BIN)
+    for k in range(HISS_BINS):
+        state[_HISS_BEFORE + k] = row[_F_HISS + k]
     old[0], old[1], old[2], old[3] = row[_F_POWER], row[_F_POWER + 1], row[_F_SIDE], row[_F_MID]
     old[4], old[5], old[6], old[7] = row[_F_MEAN], row[_F_MEAN + 1], row[_F_PURITY], power
     ratio, place = row[_F_CLICK], row[_F_CLICK_AT]
@@ -656,18 +709,20 @@ def _step(state, oldest, middle):
 
 
 @_jit
-def _border_is_here(state, oldest, before, after, change):
-    """Whether the middle is the best border, to two blocks, between levels like `before` and levels like `after`."""
+def _best_border(state, oldest, before, after, change):
+    """The first block after the best border between levels like `before` and like `after`; 0: it is not near."""
     size = 2 * _LEVEL_BLOCKS
     cost = best = here = 0.0
+    place = 0
     for k in range(_LEVEL_BLOCKS + _REACH + 1):
         if k == _LEVEL_BLOCKS - _REACH or (k > _LEVEL_BLOCKS - _REACH and cost < best):
             best = cost
+            place = k
         if k == _LEVEL_BLOCKS - 1 or (_LEVEL_BLOCKS - 1 < k <= _LEVEL_BLOCKS + 1 and cost < here):
             here = cost
         level = state[_LEVELS + (oldest + k) % size]
         cost += abs(level - before) - abs(level - after)
-    return here <= best + _BORDER_BLOCKS * change
+    return place if here <= best + _BORDER_BLOCKS * change else 0
 
 
 @_jit
@@ -726,7 +781,8 @@ def _level_jump(state, count, level, part, other, out):
     at_once = _STEP_SHARE * change <= step <= change + _STEP_MORE
     if change < _CHANGE_LEAST or not at_once or louder < _SOUNDING_DB or quieter < _QUIETEST:
         return
-    if not _border_is_here(state, oldest, usual_before, usual_after, change):
+    border = _best_border(state, oldest, usual_before, usual_after, change)
+    if border == 0:
         return
     _in_order(state, _LEVELS, oldest + _PART - _NEAR, _NEAR, part)
     _in_order(state, _LEVELS, oldest + _LEVEL_BLOCKS + 1, _NEAR, other)
@@ -735,6 +791,8 @@ def _level_jump(state, count, level, part, other, out):
     most = max(_UNIFORM, _UNIFORM_SHARE * change)
     if _moved_alike(state, oldest, usual_after - usual_before, high, most, part, other):
         out[_JUMP_AT] = change
+        out[_JUMP_AT + 1] = (border + 1.0 - size) * BLOCK
+        out[_JUMP_AT + 2] = (border + 2.0 - size) * BLOCK
 
 
 @_jit

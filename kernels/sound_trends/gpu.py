@@ -97,7 +97,8 @@ _SCALARS: Final = (
     at.PAIR_WEIGHT, at.LOW_STEPS, at.WIDE_STEPS, at.LOW_POWER, feature.BLOCK / at.SAMPLE_RATE, at.AROUND_SHARE,
     at.TONE_PURE, *at.GAP_LEVELS, *at.GAP_EDGES, at.CODED_LEVEL, at.CODED_SOUND, at.CODED_EDGE, at.CODED_FALL,
     at.ACROSS_BALANCE, at.ACROSS_OFFSET, at.ACROSS_PURE, at.ACROSS_IMPURE, at.MONO_DISTANCE, at.MONO_MEAN, at.LEANING,
-    at.LOW_LEAST, at.STEPS_LEAST, at.CUT_SHARE, at.PAUSE_KEPT, at.PAUSES_MOST, at.PAUSES_LEAST,
+    at.LOW_LEAST, at.STEPS_LEAST, at.CUT_SHARE, at.PAUSE_KEPT, at.PAUSES_MOST, at.PAUSES_LEAST, at.BURST_PEAK,
+    at.BURST_QUIET, at.BURST_HISS_FLOOR, at.BURST_WHITE,
 )  # fmt: skip
 _DECIBEL, _FLOOR, _SOUNDING, _LOST, _LOW_FLOOR, _LOW_SHARE, _COHERENCE = (tl.constexpr(k) for k in range(7))
 _TONE_ANGLE, _NEAR_SHARE, _STEP_SHARE, _OFFSET, _GATE, _RELATIVE = (tl.constexpr(k) for k in range(7, 13))
@@ -114,13 +115,25 @@ _ACROSS_PURE, _ACROSS_IMPURE = (tl.constexpr(26 + k + 2 * len(at.GAP_LEVELS)) fo
 _MONO_DISTANCE, _MONO_MEAN, _LEANING = (tl.constexpr(28 + k + 2 * len(at.GAP_LEVELS)) for k in range(3))
 _LOW_LEAST, _STEPS_LEAST = (tl.constexpr(31 + k + 2 * len(at.GAP_LEVELS)) for k in range(2))
 _CUT_SHARE, _PAUSE_KEPT, _PAUSES_MOST, _PAUSES_LEAST = (tl.constexpr(33 + k + 2 * len(at.GAP_LEVELS)) for k in range(4))
+_BURST_PEAK, _BURST_QUIET, _BURST_HISS_FLOOR, _BURST_WHITE = (
+    tl.constexpr(37 + k + 2 * len(at.GAP_LEVELS)) for k in range(4)
+)
 # Float32 holds these exactly.
+_BURST_RATIO, _BURST_SCALE, _BURST_HISS = (
+    tl.constexpr(at.BURST_RATIO),
+    tl.constexpr(at.BURST_SCALE),
+    tl.constexpr(at.BURST_HISS),
+)
 _ACROSS_CORRELATION, _ACROSS_LEVEL = tl.constexpr(at.ACROSS_CORRELATION), tl.constexpr(at.ACROSS_LEVEL)
 _ACROSS_OFFSET_SHARE = tl.constexpr(at.ACROSS_OFFSET_SHARE)
 _ACROSS_STEP, _ACROSS_NEAR = tl.constexpr(at.ACROSS_STEP), tl.constexpr(at.ACROSS_NEAR)
 _ACROSS, _ACROSS_WIDTH = tl.constexpr(at.ACROSS), tl.constexpr(at.ACROSS_WIDTH)
 _CLICK, _CLICK_PLACE = tl.constexpr(int(at.Scalar.CLICK)), tl.constexpr(int(at.Scalar.CLICK_PLACE))
 _CLICK_STEP = tl.constexpr(int(at.Scalar.CLICK_STEP))
+_BURST_NEAR, _BURST_FAR = tl.constexpr(at.BURST_NEAR), tl.constexpr(at.BURST_FAR)
+_BURST_HISS_NEAR, _BURST_HISS_FAR = tl.constexpr(at.BURST_HISS_NEAR), tl.constexpr(at.BURST_HISS_FAR)
+_BURST_FIRST, _HISS_BEFORE = tl.constexpr(at.BURST_FIRST), tl.constexpr(at.HISS_BEFORE)
+_HISS_MS = tl.constexpr(feature.ENVELOPE_BINS // feature.HISS_BINS)
 _CODED_SHORTEST, _CODED_REACH = tl.constexpr(at.CODED_SHORTEST), tl.constexpr(at.CODED_REACH)
 _CODED_LOUD, _CODED_PEAK = tl.constexpr(int(at.Scalar.CODED_LOUD)), tl.constexpr(int(at.Scalar.CODED_PEAK))
 _CODED_FELL = tl.constexpr(int(at.Scalar.CODED_FELL))
@@ -556,14 +569,59 @@ def _differs(old, row, power, stepped, scalars):
 
 
 @triton.jit
-def _told_click(state, count, result, edge):
-    """The click of the block before; none where it is an edge."""
+def _told_click(state, count, result, edge, burst, found):
+    """The click of the block before, none where it is an edge; or a coder's, where that stands out more."""
     some = _flag(count > 0)
     ratio = tl.where(some, tl.load(state + _CLICK), 0.0)
     place = tl.where(some, tl.load(state + _CLICK_PLACE), 0.0) - _BLOCK
-    tl.store(result + _CLICK_AT, tl.where(edge & _flag(ratio > 0.0), 0.0, ratio))
-    tl.store(result + _CLICK_AT + 1, place - _CLICK_HALF)
-    tl.store(result + _CLICK_AT + 2, place + _CLICK_HALF)
+    ratio = tl.where(edge & _flag(ratio > 0.0), 0.0, ratio)
+    is_burst = _flag(burst * _BURST_SCALE > ratio)
+    begin = ((found - _BINS) * _BIN).to(tl.float64)
+    tl.store(result + _CLICK_AT, tl.where(is_burst, burst * _BURST_SCALE, ratio))
+    tl.store(result + _CLICK_AT + 1, tl.where(is_burst, begin, place - _CLICK_HALF))
+    tl.store(result + _CLICK_AT + 2, tl.where(is_burst, begin + _BIN, place + _CLICK_HALF))
+
+
+@triton.jit
+def _hiss_at(row, state, bin, mask):
+    """Bins of 10 ms, numbered from the start of the block before."""
+    earlier = tl.load(state + _HISS_BEFORE + bin, mask=mask & (bin < _HISS_BINS), other=0.0)
+    later = tl.load(row + _F_HISS + bin - _HISS_BINS, mask=mask & (bin >= _HISS_BINS), other=0.0)
+    return tl.where(bin < _HISS_BINS, earlier, later)
+
+
+@triton.jit
+def _burst(row, state, count, scalars):
+    """How far the peak of a millisecond stands out of those around it, where it is a coded click's; and its bin."""
+    lane = tl.arange(0, _BIN_LANES)
+    here = (lane < _BINS) & (count > 0)
+    bin = _BURST_FIRST + lane
+    peak = _envelope_at(row, state, count, bin, here)
+    around = peak * 0.0 + tl.load(scalars + _BURST_QUIET)
+    for d in tl.range(_BURST_NEAR, _BURST_FAR + 1):
+        around = tl.maximum(around, _envelope_at(row, state, count, bin - d, here))
+        around = tl.maximum(around, _envelope_at(row, state, count, bin + d, here))
+    ratio = peak / around
+    first = bin // _HISS_MS - 1
+    power = _hiss_at(row, state, first, here)
+    most = first
+    for d in tl.range(1, 3):
+        one = _hiss_at(row, state, first + d, here)
+        most = tl.where(one > power, first + d, most)
+        power = tl.maximum(power, one)
+    before = power * 0.0
+    after = power * 0.0
+    for d in tl.range(_BURST_HISS_NEAR, _BURST_HISS_FAR + 1):
+        before += _hiss_at(row, state, most - d, here)
+        after += _hiss_at(row, state, most + d, here)
+    beside = tl.maximum(before, after) / (_BURST_HISS_FAR - _BURST_HISS_NEAR + 1)
+    stands = power >= _BURST_HISS * tl.maximum(beside, tl.load(scalars + _BURST_HISS_FLOOR))
+    stands = stands & (power >= tl.load(scalars + _BURST_WHITE) * peak * peak)
+    is_one = here & stands & (peak >= tl.load(scalars + _BURST_PEAK)) & (ratio >= _BURST_RATIO)
+    ratio = tl.where(is_one, ratio, 0.0)
+    best = tl.max(ratio, axis=0)
+    found = tl.min(tl.where(is_one & (ratio == best), bin, 2 * _BINS), axis=0)
+    return best, found
 
 
 @triton.jit
@@ -605,9 +663,11 @@ def _is_told(row, state, count, length, end, last, which, pauses, scalars):
 @triton.jit
 def _gaps_and_clicks(row, state, count, power, scalars, result):
     old = state + _ACROSS + count % 2 * _ACROSS_WIDTH
-    _told_click(
-        state, count, result, _flag(count > 1) & _differs(old, row, power, tl.load(state + _CLICK_STEP), scalars)
-    )
+    burst, found = _burst(row, state, count, scalars)
+    edge = _flag(count > 1) & _differs(old, row, power, tl.load(state + _CLICK_STEP), scalars)
+    _told_click(state, count, result, edge, burst, found)
+    hiss_bin = tl.arange(0, _HISS_LANES)
+    hiss = tl.load(row + _F_HISS + hiss_bin, mask=hiss_bin < _HISS_BINS, other=0.0)
     click_at = tl.load(row + _F_CLICK_AT)
     bin = tl.arange(0, 2 * _BIN_LANES)
     here = bin < 2 * _BINS
@@ -642,6 +702,7 @@ def _gaps_and_clicks(row, state, count, power, scalars, result):
     tl.store(state + _CLICK, tl.where(beside, 0.0, ratio))
     tl.store(state + _CLICK_PLACE, click_at)
     tl.store(state + _CLICK_STEP, tl.where(steps, 1.0, 0.0))
+    tl.store(state + _HISS_BEFORE + hiss_bin, hiss, mask=hiss_bin < _HISS_BINS)
 
     length, end, last, until_0, before_0, cut_0, pauses = _find_gap(row, state, count, 0, _SHORTEST_0, scalars)
     which = tl.where(length > 0, 0, 1)
@@ -722,8 +783,8 @@ def _active(state, first, rank, COUNT: tl.constexpr):
 
 
 @triton.jit
-def _border_is_here(state, oldest, before, after, change):
-    """Whether the middle is the best border, to two blocks, between levels like `before` and levels like `after`."""
+def _best_border(state, oldest, before, after, change):
+    """Whether the best border between levels like `before` and like `after` is near, and the first block after it."""
     lane = tl.arange(0, _LEVELS_LANES)
     level = tl.load(state + _LEVELS + (oldest + lane) % _LEVELS_SIZE, mask=lane < _LEVELS_SIZE, other=0.0)
     cost = tl.where(lane < _LEVELS_SIZE, tl.abs(level - before) - tl.abs(level - after), 0.0)
@@ -731,7 +792,8 @@ def _border_is_here(state, oldest, before, after, change):
     tried = (lane >= _HALF - _REACH - 1) & (lane <= _HALF + _REACH - 1)
     here = (lane >= _HALF - 2) & (lane <= _HALF)
     best = tl.min(tl.where(tried, border, float("inf")), axis=0)
-    return _flag(tl.min(tl.where(here, border, float("inf")), axis=0) <= best + _BORDER_BLOCKS * change)
+    is_near = _flag(tl.min(tl.where(here, border, float("inf")), axis=0) <= best + _BORDER_BLOCKS * change)
+    return is_near, tl.min(tl.where(tried & (border == best), lane + 1, _LEVELS_SIZE), axis=0)
 
 
 @triton.jit
@@ -772,6 +834,7 @@ def _level_jump(state, count, level, scalars, result):
     known = known & _flag(step >= sign * _step(state, oldest, _HALF - 2))
     known = known & _flag(step > sign * _step(state, oldest, _HALF))
     change = level * 0
+    border = count * 0 + _HALF
     if known:
         after = oldest + _HALF + 1
         usual_before, usual_after = (
@@ -786,17 +849,19 @@ def _level_jump(state, count, level, scalars, result):
         moved = tl.minimum(moved, sign * (high_after - high_before))
         near_before = _ranked(state, oldest + _PART - _NEAR, _NEAR_RANK, _NEAR)
         near = sign * (_ranked(state, after, _NEAR_RANK, _NEAR) - near_before)
-        heard = _border_is_here(state, oldest, usual_before, usual_after, moved)
+        heard, best_border = _best_border(state, oldest, usual_before, usual_after, moved)
         heard = heard & _flag(near >= tl.load(scalars + _NEAR_SHARE) * moved)
         heard = heard & _flag(tl.maximum(high_before, high_after) >= _SOUNDING_DB)
         heard = heard & _flag(tl.minimum(high_before, high_after) >= _QUIETEST)
         at_once = _flag(step >= tl.load(scalars + _STEP_SHARE) * moved) & _flag(step <= moved + _STEP_MORE)
         apart = _most_apart(state, oldest, usual_after - usual_before, high_after - high_before)
         heard = heard & _flag(apart <= tl.maximum(moved * _UNIFORM_SHARE, _UNIFORM))
-        change = tl.where(heard & at_once & _flag(moved >= _CHANGE_LEAST), moved, 0.0)
+        heard = heard & at_once & _flag(moved >= _CHANGE_LEAST)
+        change = tl.where(heard, moved, 0.0)
+        border = tl.where(heard, best_border, _HALF)
     tl.store(result + _JUMP_AT, change)
-    tl.store(result + _JUMP_AT + 1, (1 - _HALF) * _BLOCK * 1.0)
-    tl.store(result + _JUMP_AT + 2, (2 - _HALF) * _BLOCK * 1.0)
+    tl.store(result + _JUMP_AT + 1, ((border + 1 - _LEVELS_SIZE) * _BLOCK).to(tl.float64))
+    tl.store(result + _JUMP_AT + 2, ((border + 2 - _LEVELS_SIZE) * _BLOCK).to(tl.float64))
 
 
 @triton.jit
@@ -860,7 +925,7 @@ def _follow(features, valid, weights, momentary, momentary_stride, slots, states
         tl.store(result + _SWAPPED_AT, tl.load(state + _COUNT) * 0 + float("nan"))
         if count > 0:
             tl.debug_barrier()
-            _told_click(state, count, result, _flag(count < 0))
+            _told_click(state, count, result, _flag(count < 0), tl.load(state + _COUNT) * 0.0, count * 0)
         tl.store(state + _COUNT, 0.0)
 
 

@@ -7,7 +7,7 @@ import math
 from enum import IntEnum
 from typing import Final
 
-from kernels.sound_features.layout import ENVELOPE_BINS, HUM_FREQUENCIES, MAX_CHANNELS
+from kernels.sound_features.layout import ENVELOPE_BINS, HISS_BIN, HISS_BINS, HUM_FREQUENCIES, MAX_CHANNELS
 
 COLUMNS: Final = (
     "phase",  # mean over the samples of 2xy / (x^2 + y^2) of the first two channels, -1..1 (FFmpeg's aphasemeter)
@@ -37,7 +37,7 @@ COLUMNS: Final = (
     "tone",  # 1 for a single sine of steady frequency and level
     "tone_lead",
     "tone_tail",
-    "click",  # peak of the third difference over the rms of that around it
+    "click",  # peak of the third difference over the rms of that around it; behind a coder BURST_SCALE of peaks
     "click_from",  # samples from the block's start, may be below 0
     "click_to",
     "dropout",  # length of a gap that ended here, s; 0: none
@@ -152,6 +152,25 @@ PAUSES_MOST: Final = 0.3  # 6 s after one pause
 PAUSES_LEAST: Final = 0.1  # 11 s
 PAUSE_BLOCKS: Final = 40
 
+# A lossy coder makes noise of a click, so that no sample stands out any longer. But it is still over within two
+# milliseconds: their peak stands out of those 3 to 25 ms away on both sides, the high frequencies of the 10 ms that
+# hold most of them (a coder spreads them over up to 20) stand out by 22 dB of what is 20 to 40 ms away, and they are as
+# much of that peak as a click's are, less what a coder takes; a drum or a ball has less. `click` is ten times the first
+# ratio: docs/decisions/0125-clicks-behind-coders.md.
+BURST_PEAK: Final = 0.2
+BURST_NEAR: Final = 3
+BURST_FAR: Final = 25
+BURST_RATIO: Final = 3.0
+BURST_SCALE: Final = 10.0
+BURST_QUIET: Final = 1e-3  # less around it is as this
+BURST_HISS_NEAR: Final = 2
+BURST_HISS_FAR: Final = 4
+BURST_HISS: Final = 160.0
+BURST_HISS_FLOOR: Final = 1e-9
+BURST_WHITE: Final = 0.04 / HISS_BIN  # of the square of the peak, in the mean over HISS_BIN samples
+BURST_FIRST: Final = ENVELOPE_BINS // 2  # of the block before and of this one, the bins of which it is decided now
+BURST_LAST: Final = BURST_FIRST + ENVELOPE_BINS
+
 # Where a defect begins or ends at once there is an edge in the waveform, and that is no click beside it. The block that
 # follows is compared with the one before: the balance of the first two channels, whether they are opposed, offsets, a
 # tone, and the level, for which the milliseconds on both sides have to differ as well.
@@ -184,10 +203,10 @@ CHANGE_LEAST_DB: Final = 6.0
 NEAR_BLOCKS: Final = 8
 NEAR_RANK: Final = 6
 NEAR_SHARE: Final = 0.5
-# And it is here: no other border within 1.5 s tells the blocks that are like the one side from those like the other
-# better, by more than two blocks.
+# And it is near: no other border within 1.5 s tells the blocks that are like the one side from those like the other
+# better, by more than six blocks, which a pause of speech beside it makes. It is dated to the best of them.
 BORDER_REACH: Final = 15
-BORDER_BLOCKS: Final = 2.0
+BORDER_BLOCKS: Final = 6.5
 QUIETEST_DB: Final = -70.0  # the quieter side; below it is silence, which has its own name
 
 # A gain moves low and high frequencies alike, and a voice or an instrument that comes in does not. So the levels in the
@@ -261,4 +280,5 @@ ENVELOPE: Final = MINUTE + MINUTE_BLOCKS  # of the last block
 ACROSS_WIDTH: Final = 8
 ACROSS: Final = ENVELOPE + ENVELOPE_BINS
 BANDS: Final = ACROSS + 2 * ACROSS_WIDTH  # two rings as LEVELS: below 450 Hz, and of the steps
-STATE_SIZE: Final = BANDS + 2 * 2 * LEVEL_BLOCKS
+HISS_BEFORE: Final = BANDS + 2 * 2 * LEVEL_BLOCKS  # HISS of the last block
+STATE_SIZE: Final = HISS_BEFORE + HISS_BINS

@@ -126,6 +126,21 @@ def _level_steps(envelope: _Array, begin: int, place: float) -> bool:
     return bool(min(before, after) > 0 and max(before, after) >= 2.5 * min(before, after))
 
 
+def _burst(envelope: _Array, hiss: _Array, begin: int) -> tuple[float, int]:
+    """Ten times the ratio of a peak to those around it, where it is that of a click behind a coder, and its bin."""
+    best, found = 0.0, begin - 50
+    for k in range(begin - 50, begin + 50):
+        around = max(envelope[k - 25 : k - 2].max(), envelope[k + 3 : k + 26].max(), 1e-3)
+        ratio = float(envelope[k] / around)
+        if envelope[k] < 0.2 or ratio < 3 or ratio <= best:
+            continue
+        b = k // 10 - 1 + int(hiss[k // 10 - 1 : k // 10 + 2].argmax())
+        beside = max(hiss[b - 4 : b - 1].mean(), hiss[b + 2 : b + 5].mean(), 1e-9)
+        if hiss[b] >= 160 * beside and hiss[b] >= 0.04 / 480 * envelope[k] ** 2:
+            best, found = ratio, k
+    return 10 * best, found
+
+
 def _differs(old: _Array, new: _Array, stepped: bool) -> bool:
     """Whether another sound, or the same one otherwise, begins between two blocks."""
     offsets = np.abs(old[8:10] - new[8:10])
@@ -181,9 +196,10 @@ def _bands(row: _Array) -> tuple[float, float, float]:
     return _decibels(whole), _decibels(max(low, 1e-3 * whole)), _decibels(max(steps, 1e-6 * whole))
 
 
-def _level_jump(levels: list[tuple[float, float, float]]) -> float:
+def _level_jump(levels: list[tuple[float, float, float]]) -> tuple[float, int]:
+    """Change of level, and the first block after it, of the latest 80."""
     if len(levels) < 80:
-        return 0.0
+        return 0.0, 40
     bands = np.array(levels[-80:])
     r = bands[:, 0]
     steps = [(r[k + 1] + r[k + 2] - r[k - 1] - r[k]) / 2 for k in (38, 39, 40)]
@@ -203,11 +219,11 @@ def _level_jump(levels: list[tuple[float, float, float]]) -> float:
     cost = [
         float(np.abs(r[:border] - before[19]).sum() + np.abs(r[border:] - after[19]).sum()) for border in range(25, 56)
     ]
-    best = min(cost[14:17]) <= min(cost) + 2 * change
+    best = min(cost[14:17]) <= min(cost) + 6.5 * change
     lasts = change >= 6 and high[1] >= -60 and high[0] >= -70 and near >= 0.5 * change
     moved = np.sort(bands[41:], axis=0)[[19, 27]] - np.sort(bands[:39], axis=0)[[19, 27]]
     alike = np.abs(moved[:, 1:] - moved[:, :1]).mean(axis=0).max() <= max(4, 0.4375 * change)
-    return float(change) if here and lasts and best and alike else 0.0
+    return (float(change), 25 + cost.index(min(cost))) if here and lasts and best and alike else (0.0, 40)
 
 
 def _minute_error(powers: list[float], target: float) -> float:
@@ -360,7 +376,12 @@ def follow(
         if count == 0:
             click = place = 0.0
         is_edge = count > 1 and click > 0 and _differs(run[-3], row, stepped)
-        columns += [0.0 if is_edge else click, place - 4812, place - 4788]
+        told_click = [0.0 if is_edge else click, place - 4812, place - 4788]
+        if count > 0:
+            burst, bin_of_it = _burst(envelope, np.concatenate([r[37:47] for r in run]), begin)
+            if burst > told_click[0]:
+                told_click = [burst, 48.0 * (bin_of_it - begin), 48.0 * (bin_of_it + 1 - begin)]
+        columns += told_click
         click = 0.0 if row[23] > 0 and _beside_gap(envelope, begin, row[24]) else row[23]
         place, stepped = row[24], _level_steps(envelope, begin, row[24])
         longest = 1000 * longest_gap_seconds
@@ -385,7 +406,8 @@ def follow(
         until = until if is_gap else 0.0
         gap = gap + 1 if gap else 0.0
         columns += [gap / 1000, until - 48 * gap, until]
-        columns += [_level_jump(levels), -39 * 4800, -38 * 4800]
+        change, border = _level_jump(levels)
+        columns += [change, (border - 79) * 4800, (border - 78) * 4800]
         if not math.isnan(loudness):
             powers.append(10 ** ((loudness + 0.691) / 10))
         columns += [_minute_error(powers, target), 0.0, min(len(powers), 600) * 4800]

@@ -199,6 +199,13 @@ def plant_clicks(
     return made, tuple(planted)
 
 
+def plant_pulse(samples: Samples, start: float, seconds: float = 0.0005, size: float = 0.5) -> Result:
+    """One pulse with two steep edges. Strength: its height, 1.0 full scale; turned as that of `plant_clicks`."""
+    span, made = _span(samples, start, start + seconds), samples.copy()
+    made[:, span] += np.float32(-size if float(samples[:, span].mean()) > 0 else size)
+    return made, _planted("audio.click", span, size, seconds=seconds)
+
+
 def plant_dropout(samples: Samples, start: float, seconds: float = 0.08) -> Result:
     """Nothing for a moment, in all channels. Strength: seconds."""
     span, made = _span(samples, start, start + seconds), samples.copy()

@@ -88,3 +88,26 @@ def test_an_offset_of_one_channel_of_a_quiet_programme_is_no_imbalance(tmp_path)
     told = [i.detector for i in incidents(tmp_path, samples, "aac")]
     assert "audio.dc" in told
     assert "audio.imbalance" not in told
+
+
+@pytest.mark.parametrize("coder", CODERS)
+@pytest.mark.parametrize("samples", [1, 10, 40])
+def test_clicks_are_found_behind_a_coder_at_their_times(tmp_path, coder, samples):
+    spoilt = 0.4 * music_like(8.0)
+    places = (2.013, 4.551, 6.3337)
+    for place in places:
+        begin = round(place * 48_000)
+        spoilt[:, begin : begin + samples] += 0.6
+    told = [i for i in incidents(tmp_path, spoilt, coder, ("audio.click",)) if i.detector == "audio.click"]
+    assert [i.start for i in told] == pytest.approx(places, abs=0.003)
+
+
+@pytest.mark.parametrize("coder", CODERS)
+def test_beats_that_ring_on_are_no_clicks_behind_a_coder(tmp_path, coder):
+    beats = 0.4 * music_like(8.0)
+    time = np.arange(9_600) / 48_000
+    noise = np.random.default_rng(3).standard_normal(9_600)
+    for place in (2.013, 4.551, 6.3337):
+        begin = round(place * 48_000)
+        beats[:, begin : begin + 9_600] += (0.25 * noise * np.exp(-time / 0.02)).astype(np.float32)
+    assert incidents(tmp_path, beats, coder, ("audio.click",)) == []

@@ -119,7 +119,7 @@ def test_clicks_are_found_to_the_millisecond(carriers, name):
         assert any(span[0] <= click.start <= span[1] for click in planted)
 
 
-@pytest.mark.parametrize("samples", [48, 100, 180])
+@pytest.mark.parametrize("samples", [9, 14, 24, 33, 42, 48, 100, 180])
 @pytest.mark.parametrize("name", CARRIERS)
 def test_a_click_of_some_milliseconds_is_found_at_its_edge(carriers, name, samples):
     made = carriers[name][:, : 8 * 48_000].copy()

@@ -124,7 +124,28 @@ def test_a_sine_is_pure_under_noise_and_two_are_not(frequency):
         assert rows[1, Feature.PURITY] < 0.95
 
 
-@pytest.mark.parametrize("samples", [1, 4, 48, 96, 150, 190, 240])
+def pulses():
+    """Pulses of 3 to 44 samples, those of a second channel upside down, in a little noise."""
+    signal = 1e-3 * np.random.default_rng(9).standard_normal((2, 5 * 4800))
+    for k, samples in enumerate((3, 7, 10, 16, 24, 29, 36, 44)):
+        signal[:, 2000 + 2600 * k : 2000 + 2600 * k + samples] += 0.3 - 0.05 * k
+    return signal.astype(np.float32)
+
+
+def test_all_versions_agree_on_pulses_of_two_edges():
+    lengths = [4800] * 5
+    expected = reference.measure_programme(pulses(), lengths)
+    assert (expected[:, Feature.CLICK] > 30).all()
+    assert_agree(run_blocks(sound_features, FeatureState.allocate(1), [pulses()], lengths, [0])[0], expected)
+    with interpreted("kernels.sound_features.gpu") as gpu:
+        rows = run_blocks(
+            lambda state, *args: gpu.sound_features(*args, state.history, state.known),
+            FeatureState.allocate(1), [pulses()], lengths, [0],
+        )  # fmt: skip
+    assert_agree(rows[0], expected)
+
+
+@pytest.mark.parametrize("samples", [1, 4, 8, 10, 16, 24, 30, 36, 44, 48, 96, 150, 190, 240])
 def test_a_click_of_up_to_five_milliseconds_stands_out_at_its_edge(samples):
     noise = 1e-3 * np.random.default_rng(samples).standard_normal((2, 4 * 4800))
     noise[:, 7000 : 7000 + samples] += 0.3

@@ -136,6 +136,40 @@ def test_triton_agrees_with_the_reference():
         assert_agree(one, expected(stream))
 
 
+BURSTS = (9_630, 24_000, 45_000, 62_450, 67_190, 72_030, 90_001)  # some across the border of two blocks
+
+
+def bursts():
+    """Bursts of noise that are over in 2 ms, as a coder leaves them of clicks; low ones; and one that rings on."""
+    rng = np.random.default_rng(6)
+    signal = 0.02 * music_like(2.5)
+    for k, place in enumerate(BURSTS):
+        noise = rng.uniform(-1, 1, 96)
+        noise[30] = 1.0
+        signal[:, place : place + 96] += (0.3 + 0.05 * k) * noise * np.hanning(96)
+    for place, hertz in ((33_333, 400.0), (52_800, 900.0)):
+        time = np.arange(96) / 48_000
+        signal[:, place : place + 96] += 0.6 * np.hanning(96) * np.sin(2 * np.pi * hertz * time)
+    signal[:, 105_000:] += 0.5 * np.exp(-np.arange(15_000) / 900) * rng.uniform(-1, 1, 15_000)
+    lengths = [4800] * 25
+    weights = np.zeros((len(lengths), 8))
+    weights[:, :2] = 1.0
+    return features_of(signal.astype(np.float32), lengths), lengths, weights, np.full(len(lengths), -23.5)
+
+
+def test_bursts_as_a_coder_leaves_them_of_clicks_are_clicks():
+    stream = bursts()
+    wanted = expected(stream)
+    assert_agree(run([stream], [1])[0], wanted)
+    at = {name: wanted[:, column] for column, name in enumerate(COLUMNS)}
+    told = np.flatnonzero(at["click"] >= 30)
+    begins = sorted({round(4800 * block + at["click_from"][block]) for block in told})
+    assert len(begins) == len(BURSTS)
+    assert all(place - 48 <= begin <= place + 96 for begin, place in zip(begins, BURSTS, strict=True))
+    with interpreted("kernels.sound_trends.gpu") as gpu:
+        assert_agree(run([stream], [1], gpu.sound_trends)[0], wanted)
+
+
 def two_channels():
     """Two channels that are the same but for a coder, that lean, and that differ, in turn."""
     rng = np.random.default_rng(11)

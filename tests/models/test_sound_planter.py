@@ -17,6 +17,16 @@ EVENTS = {
 ALL = {**{name: lambda x, plant=plant: plant(x, 1.0, 3.0) for name, plant in sound.LASTING.items()}, **EVENTS}
 
 
+def test_a_pulse_has_its_height_and_length_and_stays_within_full_scale():
+    clean = speech_like(4.0)
+    made, [planted] = sound.plant_pulse(clean, 1.0, 0.0005, size=0.5)
+    moved = np.abs(made - clean)
+    assert (planted.start, planted.end) == (1.0, pytest.approx(1.0005))
+    assert np.flatnonzero(moved.max(axis=0)).tolist() == list(range(48_000, 48_024))
+    assert moved[:, 48_000:48_024] == pytest.approx(0.5, abs=1e-6)
+    assert np.abs(made).max() <= 1.0
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_planting_changes_only_what_it_says_and_is_repeatable(name):
     clean = speech_like(4.0)
