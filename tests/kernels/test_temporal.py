@@ -171,6 +171,31 @@ def test_triton_version_equals_the_plain_one(gpu, seed):
     assert_same(run(film, step), run_plain(film))
 
 
+@pytest.mark.parametrize("what", ["roll", "rows", "columns", "negative", "opposite"])
+def test_triton_version_tells_what_the_plain_one_does_of_pictures_turned_over_smeared_and_rolling(gpu, what):
+    film = Film(3, rate=10)
+    film.tiles[:, 0] += 0.08 * np.random.default_rng(4).standard_normal(TILES)
+    tinted(film, 0, 30, 112, 120)
+    if what == "roll":
+        roll(film, 12, 26, 0.9)
+        film.tiles[26:, 1] = 0.01
+    elif what == "negative":
+        film.tiles[12:26, 0] = 255 / 256 - film.tiles[12:26, 0]
+    elif what == "opposite":
+        film.tiles[12:26, 2:] = 255 / 256 - film.tiles[12:26, 2:]
+    else:
+        smear(film, 12, 26, what == "rows", 5)
+
+    def step(tiles, mafd, gradient, pts, ranges, slots, state):
+        table = luminance_table(torch.device("cpu"))
+        return gpu.temporal(tiles, mafd, gradient, pts, ranges, slots, state, table)
+
+    found = run(film, step)
+    assert_same(found, run_plain(film))
+    assert (found["broken_colour"][12:26] > 0).any()
+    assert (found["broken_since"][12:26] > 0).any()
+
+
 @pytest.mark.parametrize("level", [16 / 256, 0.5])
 @pytest.mark.parametrize("columns", [slice(3, 6), slice(8, 16)])
 def test_a_rectangle_that_turns_black_or_grey_and_stays_is_a_hole(level, columns):
