@@ -122,6 +122,14 @@ STRENGTHS: Mapping[str, tuple[float, ...]] = {
     "block_dropout": (0.02,),
     "colour_flash": (6.0,),
     "no_data": (0.25,),
+    "rolling": (0.02,),
+    "line_jitter": (0.01,),
+    "row_smear": (0.4,),
+    "column_smear": (0.4,),
+    "chroma_noise": (20.0,),
+    "planes_swapped": (1.0,),
+    "chroma_inverted": (1.0,),
+    "negative": (1.0,),
 }
 # Incidents on clean clips that are there: looked at, or heard.
 _ERRORS = "FFmpeg's decoder reports the same damage"

@@ -27,14 +27,16 @@ CORRUPTION = Detector(
     track="video",
     column="corruption",
     severity=Severity.CRITICAL,
-    summary="Blocks of the picture are damaged or badly concealed, or the decoder says so; decision 0019.",
-    viewer="sees torn, smeared or coloured blocks, often until the next key frame.",
+    summary="Blocks are damaged or badly concealed, the decoder says so, or a picture no scene shows; 0019 and 0122.",
+    viewer="sees torn, smeared or coloured blocks, a negative, wrong colours, or a picture that rolls.",
     parameters=(
         Parameter("share", CORRUPT_SHARE, "ratio", 0.0, 1.0, "smallest share of the picture that is damaged"),
         duration("duration", 0.0, "how long it has to be damaged"),
         duration("hold", 1.0, "damage closer together than this is one incident"),
     ),
     make_rule=_held,
+    onset=OnsetRule.EARLIER,
+    since="broken_since",
     dominated_by=("video.black", "video.uniform", "video.bars", "video.slate"),
 )
 

@@ -71,7 +71,7 @@ NOISE = Detector(
     track="video",
     column="noise",
     severity=Severity.WARNING,
-    summary="Noise of the picture (Immerkaer 1996) above what film grain has, or snow over a part; decision 0006.",
+    summary="Noise (Immerkaer 1996) above what film grain has, or snow, of a part or of colour; decision 0006.",
     viewer="sees a picture that crawls with grain or snow.",
     parameters=(
         Parameter("threshold", NOISE_THRESHOLD, "", 0.0, 26.0, "standard deviation in 8-bit codes"),

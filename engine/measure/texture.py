@@ -31,6 +31,9 @@ COMBED_REST_SECONDS: Final = 1.0
 SNOW_GRADIENT: Final = 0.1
 SNOW_CHANGE: Final = 0.85
 NEIGHBOURS_APART: Final = 2 / math.sqrt(math.pi)
+# The same of chroma, the mean of both planes: clean pictures reach 1.5 of 256 codes, and change by far less than that.
+CHROMA_SNOW_GRADIENT: Final = 4.0 / 256
+CHROMA_SNOW_CHANGE: Final = 0.7
 # Rows of a building that are two apart are combed as they are. What two fields do goes with motion, so that one of the
 # orders of fields fits the earlier picture better: per combed block by these codes, and by this ratio at least
 # (decision 0065); and what it says of a picture holds for those around it, as pictures repeat and scenes rest.
@@ -57,7 +60,7 @@ TO_GREY: Final = 1.0 / 256
 PLANE_BACK_SECONDS: Final = 2.0
 
 _GRADIENT, _TEXTURE = place("gradient"), places(COLUMNS)
-_LUMA, _NOISE = place("luma_difference"), place("noise")
+_LUMA, _NOISE, _MAFD = place("luma_difference"), place("noise"), place("mafd")
 _U_MEAN, _V_MEAN, _SATURATION = place("u_mean"), place("v_mean"), place("saturation")
 _U_GRADIENT, _V_GRADIENT = place("u_gradient"), place("v_gradient")
 _COMBING, _CHROMA_LOSS, _SINCE = place("combing"), place("chroma_loss"), place("combing_since")
@@ -163,6 +166,11 @@ class Texture:
         # NaN, where there is no earlier picture, is no snow.
         snows = due & (gradient >= SNOW_GRADIENT) & (view[:, _LUMA] >= SNOW_CHANGE * gradient)
         codes = 255 / NEIGHBOURS_APART * gradient
+        view[:, _NOISE] = xp.where(snows, xp.maximum(view[:, _NOISE], codes), view[:, _NOISE])
+        # Of 4:2:0 a third of the samples are chroma.
+        steps, change = (view[:, _U_GRADIENT] + view[:, _V_GRADIENT]) / 2, 3 * view[:, _MAFD] - 2 * view[:, _LUMA]
+        snows = due & (steps >= CHROMA_SNOW_GRADIENT) & (change >= CHROMA_SNOW_CHANGE * steps)
+        codes = 255 / NEIGHBOURS_APART * steps
         view[:, _NOISE] = xp.where(snows, xp.maximum(view[:, _NOISE], codes), view[:, _NOISE])
 
     def _vouch(self, rows: Rows, due: Any) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kernels.rows import compiled
 from kernels.temporal import layout as at
-from kernels.tile_stats.grid import TILE_COLUMNS, TILES
+from kernels.tile_stats.grid import TILE_COLUMNS, TILE_ROWS, TILES
 
 _N_COLUMNS: Final = len(at.COLUMNS)
 _LAST_PTS, _LAST_MAFD, _CUT_AT = int(at.Scalar.LAST_PTS), int(at.Scalar.LAST_MAFD), int(at.Scalar.CUT_AT)
@@ -58,6 +58,18 @@ _LAST_U, _LAST_V, _SWAPPED, _SWAPPED_AT = at.LAST_U, at.LAST_V, at.SWAPPED, at.S
 _SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = at.SWAP_LEAST, at.SWAP_SHARE, at.SWAP_LUMA
 _SWAP_NOISE, _SWAP_MOTION, _MOTION_BEFORE = at.SWAP_NOISE, at.SWAP_MOTION, at.SWAP_MOTION_BEFORE
 _SWAP_TOLD, _SWAP_OWN = at.SWAP_TOLD_SECONDS, at.SWAP_OWN_SECONDS
+_OPPOSITE, _NEGATIVE, _NEGATIVE_AT = at.OPPOSITE, at.NEGATIVE, at.NEGATIVE_AT
+_NEGATIVE_SUM, _NEGATIVE_LEAST, _NEGATIVE_NOISE = at.NEGATIVE_SUM, at.NEGATIVE_LEAST, at.NEGATIVE_NOISE
+_SMEAR_SAME, _SMEAR_BEFORE, _SMEAR_ROUGH = at.SMEAR_SAME, at.SMEAR_BEFORE, at.SMEAR_ROUGH
+_SMEAR_ROWS, _SMEAR_COLUMNS, _SMEAR_TOLD = at.SMEAR_ROWS, at.SMEAR_COLUMNS, at.SMEAR_TOLD_SECONDS
+_SMEARED, _SMEARED_SECONDS = at.SMEARED, at.SMEARED_SECONDS
+_ROLL_LEAST, _ROLL_SECONDS, _ROLL_SHARE, _ROLL_NOISE = at.ROLL_LEAST, at.ROLL_SECONDS, at.ROLL_SHARE, at.ROLL_NOISE
+_ROLL_APART, _ROLL_ALIKE, _ROLL_MOVES, _ROLL_HOLD = at.ROLL_APART, at.ROLL_ALIKE, at.ROLL_MOVES, at.ROLL_HOLD_SECONDS
+_ROLL_RISE, _LONG_AGO, _ROLL_LUMA, _ROLL_LUMA_AT = at.ROLL_RISE, at.LONG_AGO, at.ROLL_LUMA, at.ROLL_LUMA_AT
+_ROLLED_AT, _ROLL_MOTION, _ROLL_BEGAN = at.ROLLED_AT, at.ROLL_MOTION, at.ROLL_BEGAN
+_ROLL_USUAL, _ROLL_ROSE_AT = at.ROLL_USUAL, at.ROLL_ROSE_AT
+_ROLL_ROWS, _ROLL_ROWS_AT, _ROLL_WAY = at.ROLL_ROWS, at.ROLL_ROWS_AT, at.ROLL_WAY
+_ROLL_STEPS, _ROLL_REST, _ROLL_ROSE = at.ROLL_STEPS, at.ROLL_REST_SECONDS, at.ROLL_ROSE
 _HOLE_NEW, _HOLE_REST_LEAST = at.HOLE_NEW, at.HOLE_REST_LEAST
 _HOLE_MOVING, _HOLE_REST = at.HOLE_MOVING, at.HOLE_REST
 _HOLE, _HOLE_SECONDS, _HOLE_TOLD = at.HOLE, at.HOLE_SECONDS, at.HOLE_TOLD_SECONDS
@@ -421,22 +433,170 @@ def _hole(tiles, state, step, pts):
 
 
 @compiled
-def _swap(tiles, state, fresh, coloured, apart, motion, pts):
-    """1 while U and V have changed places, once it is told; `apart` is how much the tiles' means have changed."""
+def _same_rows(tiles, coloured, along, across, along_step, across_step):
+    """How many steps from a row of tiles to the next are none, from the last row on; of columns with other steps."""
+    for a in range(along - 2, -1, -1):
+        apart = 0.0
+        for b in range(across):
+            tile = a * along_step + b * across_step
+            apart += abs(tiles[0, tile + along_step] - tiles[0, tile])
+            if coloured:
+                apart += abs(tiles[2, tile + along_step] - tiles[2, tile])
+                apart += abs(tiles[3, tile + along_step] - tiles[3, tile])
+        if apart > across * _SMEAR_SAME:
+            return along - 2 - a
+    return along - 1
+
+
+@compiled
+def _smears(tiles, state, same, along, across, along_step, across_step):
+    """Whether the last `same` steps are none since this picture; before the state of motion is brought up to date."""
+    rough, before, usual, change = 0.0, 0.0, 0.0, 0.0
+    for b in range(across - 2):
+        tile = (along - 1) * along_step + b * across_step
+        rough += abs(tiles[0, tile] - 2.0 * tiles[0, tile + across_step] + tiles[0, tile + 2 * across_step])
+    rest = along - 2 - same  # rows that have nothing of it; the one after them may have some
+    for b in range(across):
+        for a in range(along - 1 - same, along - 1):
+            tile = a * along_step + b * across_step
+            before += abs(state[_LAST_LUMA + tile + along_step] - state[_LAST_LUMA + tile])
+        for a in range(rest):
+            tile = a * along_step + b * across_step
+            usual += state[_ACTIVITY + tile]
+            change += tiles[1, tile]
+    return (
+        rest > 0
+        and rough >= (across - 2) * _SMEAR_ROUGH
+        and before >= same * across * _SMEAR_BEFORE
+        and change <= _REST_MOST * usual + rest * across * _ACTIVE
+    )
+
+
+@compiled
+def _smear(tiles, state, coloured, step, pts):
+    """Share of the picture that is smeared, once it is told."""
+    down = _same_rows(tiles, coloured, TILE_ROWS, TILE_COLUMNS, TILE_COLUMNS, 1)
+    right = _same_rows(tiles, coloured, TILE_COLUMNS, TILE_ROWS, 1, TILE_COLUMNS)
+    kind = state[_SMEARED]
+    if kind > 0.0:
+        state[_SMEARED_SECONDS] += step
+        if (down < _SMEAR_ROWS) if kind == 1.0 else (right < _SMEAR_COLUMNS):
+            state[_SMEARED] = 0.0
+    elif pts - state[_CUT_AT] > _ACTIVITY_SECONDS:
+        if down >= _SMEAR_ROWS and _smears(tiles, state, down, TILE_ROWS, TILE_COLUMNS, TILE_COLUMNS, 1):
+            state[_SMEARED], state[_SMEARED_SECONDS] = 1.0, 0.0
+        elif right >= _SMEAR_COLUMNS and _smears(tiles, state, right, TILE_COLUMNS, TILE_ROWS, 1, TILE_COLUMNS):
+            state[_SMEARED], state[_SMEARED_SECONDS] = 2.0, 0.0
+    if state[_SMEARED] == 0.0 or state[_SMEARED_SECONDS] < _SMEAR_TOLD:
+        return 0.0
+    return (down + 1) / TILE_ROWS if state[_SMEARED] == 1.0 else (right + 1) / TILE_COLUMNS
+
+
+@compiled
+def _rolled(luma, state):
+    """By how many rows of tiles the picture is an earlier one that has rolled on; 0: it is none."""
+    found, apart, least = 0, 0.0, np.inf
+    for rows in range(_ROLL_LEAST, TILE_ROWS - _ROLL_LEAST + 1):
+        fits, further, total = True, np.inf, 0.0
+        for part in range(2):
+            first, last = (0, TILE_ROWS - rows) if part == 0 else (TILE_ROWS - rows, TILE_ROWS)
+            own, other = 0.0, 0.0
+            for tile in range(first * TILE_COLUMNS, last * TILE_COLUMNS):
+                own += abs(luma[tile] - state[_ROLL_LUMA + tile])
+                other += abs(luma[tile] - state[_ROLL_LUMA + (tile + rows * TILE_COLUMNS) % TILES])
+            many = (last - first) * TILE_COLUMNS
+            fits = fits and own >= many * _ROLL_APART and other <= _ROLL_SHARE * (own - many * _ROLL_NOISE)
+            further, total = min(further, own / many), total + other
+        if fits:
+            apart = max(apart, further)
+            if total < least:
+                found, least = rows, total
+    if found > 0:
+        for rows in range(_ROLL_LEAST, TILE_ROWS - _ROLL_LEAST + 1):
+            alike = 0.0
+            for tile in range(TILES):
+                alike += abs(state[_ROLL_LUMA + tile] - state[_ROLL_LUMA + (tile + rows * TILE_COLUMNS) % TILES])
+            if alike < TILES * _ROLL_ALIKE * apart:
+                return 0
+    return found
+
+
+@compiled
+def _roll(luma, state, motion, step, pts):
+    """Seconds since the picture rolls, where it does, else 0."""
+    if state[_ROLL_USUAL] == 0.0:
+        state[_ROLL_USUAL] = motion
+    if motion < _ROLL_MOVES * state[_ROLL_ROSE]:
+        state[_ROLL_ROSE_AT] = _LONG_AGO
+    rises = motion > _ROLL_RISE * state[_ROLL_USUAL]
+    if rises and (pts - state[_ROLL_ROSE_AT] > _ROLL_SECONDS or motion > _ROLL_RISE * state[_ROLL_ROSE]):
+        state[_ROLL_ROSE_AT], state[_ROLL_ROSE] = pts, motion
+    state[_ROLL_USUAL] += (motion - state[_ROLL_USUAL]) * min(1.0, step / _ACTIVITY_SECONDS)
+    goes_on = pts - state[_ROLLED_AT] <= _ROLL_HOLD
+    moves = motion >= _ACTIVE and (not goes_on or motion >= _ROLL_MOVES * state[_ROLL_MOTION])
+    rows, rests = _rolled(luma, state) if moves else 0, False
+    if rows > 0:
+        if not goes_on:
+            ago = pts - state[_ROLL_ROSE_AT]
+            state[_ROLL_BEGAN] = state[_ROLL_ROSE_AT] if ago <= _ROLL_SECONDS else pts
+            state[_ROLL_MOTION], state[_ROLL_WAY] = motion, 0.0
+        elif rows != state[_ROLL_ROWS]:
+            state[_ROLL_WAY] += rows - state[_ROLL_ROWS]
+        if not goes_on or rows != state[_ROLL_ROWS]:
+            state[_ROLL_ROWS], state[_ROLL_ROWS_AT] = rows, pts
+        rests = pts - state[_ROLL_ROWS_AT] > _ROLL_REST
+        if rests:
+            state[_ROLL_WAY] = 0.0
+        else:
+            state[_ROLLED_AT] = pts
+        goes_on = True
+    tells = goes_on and moves and abs(state[_ROLL_WAY]) >= _ROLL_STEPS
+    if (rests or not goes_on) and pts - state[_ROLL_LUMA_AT] >= _ROLL_SECONDS:
+        state[_ROLL_LUMA : _ROLL_LUMA + TILES] = luma
+        state[_ROLL_LUMA_AT] = pts
+    return max(pts - state[_ROLL_BEGAN], _NOW) if tells else 0.0
+
+
+@compiled
+def _negative(tiles, state, fresh, pts):
+    """Seconds since luma runs the other way, once it is told, else 0; before the last luma is brought up to date."""
+    total, change = 0.0, 0.0
+    for tile in range(TILES):
+        total += tiles[0, tile] + state[_LAST_LUMA + tile]
+        change += tiles[0, tile] - state[_LAST_LUMA + tile]
+    total, change = total / TILES, change / TILES
     own, other = 0.0, 0.0
+    for tile in range(TILES):
+        own += abs(tiles[0, tile] - state[_LAST_LUMA + tile] - change)
+        other += abs(tiles[0, tile] + state[_LAST_LUMA + tile] - total)
+    turns = abs(total - _OPPOSITE) <= _NEGATIVE_SUM and own >= TILES * _NEGATIVE_LEAST
+    if not fresh and turns and other <= _SWAP_SHARE * (own - TILES * _NEGATIVE_NOISE):
+        state[_NEGATIVE], state[_NEGATIVE_AT] = 1.0 - state[_NEGATIVE], pts
+    ago = pts - state[_NEGATIVE_AT]
+    return ago if state[_NEGATIVE] > 0.0 and ago >= _SWAP_TOLD and ago <= _SWAP_OWN else 0.0
+
+
+@compiled
+def _swap(tiles, state, fresh, coloured, apart, motion, pts):
+    """Seconds since U and V have changed places or run the other way, once it is told, else 0; `apart` is how much the
+    tiles' means have changed.
+    """
+    own, other, turned = 0.0, 0.0, 0.0
     for tile in range(TILES):
         u, v = tiles[2, tile], tiles[3, tile]
         was_u, was_v = state[_LAST_U + tile], state[_LAST_V + tile]
         own += abs(u - was_u) + abs(v - was_v)
         other += abs(u - was_v) + abs(v - was_u)
+        turned += abs(u + was_u - _OPPOSITE) + abs(v + was_v - _OPPOSITE)
         state[_LAST_U + tile], state[_LAST_V + tile] = u, v
     same = apart <= TILES * _SWAP_LUMA or motion <= _SWAP_MOTION * state[_MOTION_BEFORE]
     state[_MOTION_BEFORE] = motion
+    other = min(other, turned)
     swaps = own >= TILES * _SWAP_LEAST and other <= _SWAP_SHARE * (own - TILES * _SWAP_NOISE) and same
     if coloured and not fresh and swaps:
         state[_SWAPPED], state[_SWAPPED_AT] = 1.0 - state[_SWAPPED], pts
     ago = pts - state[_SWAPPED_AT]
-    return 1.0 if state[_SWAPPED] > 0.0 and ago >= _SWAP_TOLD and ago <= _SWAP_OWN else 0.0
+    return ago if state[_SWAPPED] > 0.0 and ago >= _SWAP_TOLD and ago <= _SWAP_OWN else 0.0
 
 
 @compiled
@@ -484,6 +644,9 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
         state[_REPEATS] = _FIRST_REPEATS
         state[_SINCE_STOP : _SINCE_STOP + TILES] = -1.0
         state[_BEFORE_CARD : _BEFORE_CARD + TILES] = np.inf
+        state[_ROLL_LUMA : _ROLL_LUMA + TILES] = tiles[0]
+        state[_ROLL_LUMA_AT] = pts
+        state[_ROLLED_AT] = state[_ROLL_ROSE_AT] = _LONG_AGO
     coloured = not np.isnan(tiles[2, 0])
     low, high = np.empty(3), np.empty(3)
     level_sum, motion_sum, colour_sum = 0.0, 0.0, 0.0
@@ -537,9 +700,13 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
         state[_FLASHES_KEPT], out[0] = 2.0, _KEPT_RATE
     elif before == 2.0:
         out[9] = 0.0 if flickers else min(out[9], out[10])
-    out[3], out[4], out[6], out[11], hole = 0.0, 0.0, 0.0, 0.0, 0.0
+    out[3], out[4], out[6], out[11], out[12] = 0.0, 0.0, 0.0, 0.0, 0.0
+    hole, smear, rolls = 0.0, 0.0, 0.0
+    negative = _negative(tiles, state, fresh, pts)
     if not fresh and not np.isnan(motion_sum):
         hole = _hole(tiles, state, pts - last, pts)
+        smear = _smear(tiles, state, coloured, pts - last, pts)
+        rolls = _roll(tiles[0], state, motion_sum / TILES, pts - last, pts)
         out[3], out[11] = _stutter(state, motion_sum / TILES, pts)
         out[4] = _stuck(state, tiles[0], tiles[1], motion_sum / TILES, pts - last, pts)
     spread = high[0] - low[0]
@@ -548,7 +715,15 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
     out[5] = spread + gradient
     out[8] = colour_sum / TILES
     broken = _broken_colour(tiles, state, out[5], 0.0 if fresh else pts - last, coloured, redness)
-    out[7] = max(broken, hole, _swap(tiles, state, fresh, coloured, apart, motion_sum / TILES, pts))
+    swapped = _swap(tiles, state, fresh, coloured, apart, motion_sum / TILES, pts)
+    out[12] = max(swapped, negative, rolls)
+    if out[12] > 0.0:
+        broken = 1.0
+    out[7] = max(broken, hole, smear)
+    if hole > 0.0:
+        out[12] = max(out[12], state[_HOLE_SECONDS])
+    if smear > 0.0:
+        out[12] = max(out[12], state[_SMEARED_SECONDS])
     if not np.isnan(mafd):
         if not np.isnan(state[_LAST_MAFD]):
             out[6] = min(100.0 * mafd, 100.0 * abs(mafd - state[_LAST_MAFD]))

@@ -9,9 +9,10 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels.temporal import layout as at
-from kernels.tile_stats.grid import MEASURES, TILE_COLUMNS, TILES
+from kernels.tile_stats.grid import MEASURES, TILE_COLUMNS, TILE_ROWS, TILES
 
 _TILES, _TILE_COLUMNS = tl.constexpr(TILES), tl.constexpr(TILE_COLUMNS)
+_TILE_ROWS, _SIDE = tl.constexpr(TILE_ROWS), tl.constexpr(triton.next_power_of_2(max(TILE_ROWS, TILE_COLUMNS)))
 _LANES = tl.constexpr(triton.next_power_of_2(TILES))
 _MEASURES = tl.constexpr(len(MEASURES))
 _N_COLUMNS = tl.constexpr(len(at.COLUMNS))
@@ -83,6 +84,31 @@ _SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = (
 _SWAP_NOISE, _SWAP_MOTION = tl.constexpr(at.SWAP_NOISE), tl.constexpr(at.SWAP_MOTION)
 _MOTION_BEFORE = tl.constexpr(at.SWAP_MOTION_BEFORE)
 _SWAP_TOLD, _SWAP_OWN = tl.constexpr(at.SWAP_TOLD_SECONDS), tl.constexpr(at.SWAP_OWN_SECONDS)
+_OPPOSITE, _NEGATIVE, _NEGATIVE_AT = (
+    tl.constexpr(at.OPPOSITE), tl.constexpr(at.NEGATIVE), tl.constexpr(at.NEGATIVE_AT),
+)  # fmt: skip
+_NEGATIVE_SUM, _NEGATIVE_LEAST, _NEGATIVE_NOISE = (
+    tl.constexpr(at.NEGATIVE_SUM), tl.constexpr(at.NEGATIVE_LEAST), tl.constexpr(at.NEGATIVE_NOISE),
+)  # fmt: skip
+_SMEAR_SAME, _SMEAR_BEFORE, _SMEAR_ROUGH = (
+    tl.constexpr(at.SMEAR_SAME), tl.constexpr(at.SMEAR_BEFORE), tl.constexpr(at.SMEAR_ROUGH),
+)  # fmt: skip
+_SMEAR_ROWS, _SMEAR_COLUMNS, _SMEAR_TOLD = (
+    tl.constexpr(at.SMEAR_ROWS), tl.constexpr(at.SMEAR_COLUMNS), tl.constexpr(at.SMEAR_TOLD_SECONDS),
+)  # fmt: skip
+_SMEARED, _SMEARED_SECONDS = tl.constexpr(at.SMEARED), tl.constexpr(at.SMEARED_SECONDS)
+_ROLL_LEAST, _ROLL_SECONDS = tl.constexpr(at.ROLL_LEAST), tl.constexpr(at.ROLL_SECONDS)
+_ROLL_SHARE, _ROLL_NOISE = tl.constexpr(at.ROLL_SHARE), tl.constexpr(at.ROLL_NOISE)
+_ROLL_APART, _ROLL_ALIKE = tl.constexpr(at.ROLL_APART), tl.constexpr(at.ROLL_ALIKE)
+_ROLL_MOVES, _ROLL_HOLD = tl.constexpr(at.ROLL_MOVES), tl.constexpr(at.ROLL_HOLD_SECONDS)
+_ROLL_RISE, _LONG_AGO = tl.constexpr(at.ROLL_RISE), tl.constexpr(at.LONG_AGO)
+_ROLL_LUMA, _ROLL_LUMA_AT = tl.constexpr(at.ROLL_LUMA), tl.constexpr(at.ROLL_LUMA_AT)
+_ROLLED_AT, _ROLL_MOTION = tl.constexpr(at.ROLLED_AT), tl.constexpr(at.ROLL_MOTION)
+_ROLL_BEGAN, _ROLL_USUAL = tl.constexpr(at.ROLL_BEGAN), tl.constexpr(at.ROLL_USUAL)
+_ROLL_ROSE_AT, _ROLL_ROWS = tl.constexpr(at.ROLL_ROSE_AT), tl.constexpr(at.ROLL_ROWS)
+_ROLL_ROWS_AT, _ROLL_WAY = tl.constexpr(at.ROLL_ROWS_AT), tl.constexpr(at.ROLL_WAY)
+_ROLL_STEPS, _ROLL_REST = tl.constexpr(at.ROLL_STEPS), tl.constexpr(at.ROLL_REST_SECONDS)
+_ROLL_ROSE = tl.constexpr(at.ROLL_ROSE)
 _HOLE_NEW, _HOLE_REST_LEAST = tl.constexpr(at.HOLE_NEW), tl.constexpr(at.HOLE_REST_LEAST)
 _HOLE_MOVING, _HOLE_REST = tl.constexpr(at.HOLE_MOVING), tl.constexpr(at.HOLE_REST)
 _HOLE, _HOLE_SECONDS, _HOLE_TOLD = (
@@ -442,12 +468,153 @@ def _hole(state, tile, inside, valid, fresh, luma, u, v, difference, step, pts):
 
 
 @triton.jit
+def _same_rows(rows, state, fresh, coloured, ALONG: tl.constexpr, ACROSS: tl.constexpr, ALONG_STEP: tl.constexpr,
+               ACROSS_STEP: tl.constexpr):  # fmt: skip
+    """How many steps from a row of tiles to the next are none, from the last row on, and whether they are none since
+    this picture; of columns with other steps. Before the state of motion is brought up to date.
+    """
+    a, b = tl.arange(0, _SIDE), tl.arange(0, _SIDE)
+    tile = a[:, None] * ALONG_STEP + b[None, :] * ACROSS_STEP
+    pair = (a[:, None] < ALONG - 1) & (b[None, :] < ACROSS)
+    apart = tl.abs(tl.load(rows + tile + ALONG_STEP, mask=pair, other=0.0) - tl.load(rows + tile, mask=pair, other=0.0))
+    us, vs = rows + 2 * _TILES + tile, rows + 3 * _TILES + tile
+    u_apart = tl.abs(tl.load(us + ALONG_STEP, mask=pair, other=0.0) - tl.load(us, mask=pair, other=0.0))
+    v_apart = tl.abs(tl.load(vs + ALONG_STEP, mask=pair, other=0.0) - tl.load(vs, mask=pair, other=0.0))
+    apart += tl.where(coloured, u_apart + v_apart, 0.0)
+    differs = tl.sum(apart, axis=1) > ACROSS * _SMEAR_SAME
+    last = tl.max(tl.where(differs, a, -1), axis=0)  # the row above the step that is one
+    same = last.to(tl.float64) * -1.0 + (ALONG - 2)
+    edge = rows + (ALONG - 1) * ALONG_STEP + b * ACROSS_STEP
+    within = b < ACROSS - 2
+    bend = tl.load(edge, mask=within, other=0.0) - 2.0 * tl.load(edge + ACROSS_STEP, mask=within, other=0.0)
+    rough = tl.sum(tl.abs(bend + tl.load(edge + 2 * ACROSS_STEP, mask=within, other=0.0)), axis=0)
+    luma = state + _LAST_LUMA + tile
+    was = tl.load(luma + ALONG_STEP, mask=pair, other=0.0) - tl.load(luma, mask=pair, other=0.0)
+    before = tl.sum(tl.sum(tl.where(a[:, None] > last, tl.abs(was), 0.0), axis=1), axis=0)
+    rest = pair & (a[:, None] < last)
+    usual = tl.sum(tl.sum(tl.load(state + _ACTIVITY + tile, mask=rest, other=0.0), axis=1), axis=0)
+    change = tl.sum(tl.sum(tl.load(rows + _TILES + tile, mask=rest, other=0.0), axis=1), axis=0)
+    many = (last * ACROSS).to(tl.float64)
+    begins = _flag(last > 0) & _flag(rough >= (ACROSS - 2) * _SMEAR_ROUGH)
+    begins = begins & _flag(before >= same * (ACROSS * _SMEAR_BEFORE))
+    return same, begins & _flag(change <= _REST_MOST * usual + many * _ACTIVE) & (fresh == 0)
+
+
+@triton.jit
+def _smear(rows, state, valid, fresh, coloured, step, pts):
+    """Share of the picture that is smeared, once it is told, and since when."""
+    down, down_begins = _same_rows(rows, state, fresh, coloured, _TILE_ROWS, _TILE_COLUMNS, _TILE_COLUMNS, 1)
+    right, right_begins = _same_rows(rows, state, fresh, coloured, _TILE_COLUMNS, _TILE_ROWS, 1, _TILE_COLUMNS)
+    kind, lasted = _scalar(state, _SMEARED, fresh, 0.0), _scalar(state, _SMEARED_SECONDS, fresh, 0.0)
+    is_down, is_right = _flag(down >= _SMEAR_ROWS), _flag(right >= _SMEAR_COLUMNS)
+    settled = _flag(pts - _scalar(state, _CUT_AT, fresh, pts) > _ACTIVITY_SECONDS)
+    new = tl.where(is_down & down_begins, 1.0, tl.where(is_right & right_begins, 2.0, 0.0))
+    goes_on = tl.where(kind == 1.0, tl.where(is_down, 1.0, 0.0), tl.where(is_right, 2.0, 0.0))
+    there = _flag(kind > 0.0)
+    now = tl.where(there, goes_on, tl.where(settled, new, 0.0))
+    lasts = tl.where(there, lasted + step, tl.where(now > 0.0, 0.0, lasted))
+    tl.store(state + _SMEARED, tl.where(valid, now, kind))
+    tl.store(state + _SMEARED_SECONDS, tl.where(valid, lasts, lasted))
+    told = valid & _flag(now > 0.0) & _flag(lasts >= _SMEAR_TOLD)
+    share = tl.where(now == 1.0, (down + 1.0) / _TILE_ROWS, (right + 1.0) / _TILE_COLUMNS)
+    return tl.where(told, share, 0.0), tl.where(told, lasts, 0.0)
+
+
+@triton.jit
+def _roll(state, tile, inside, valid, fresh, luma, motion, step, pts):
+    """Seconds since the picture rolls, where it does, else 0."""
+    earlier = tl.load(state + _ROLL_LUMA + tile, mask=inside, other=0.0)
+    away = tl.where(inside, tl.abs(luma - earlier), 0.0)
+    apart, alike = pts * 0.0, pts * 0.0 + float("inf")
+    found, least = pts * 0.0, pts * 0.0 + float("inf")
+    for rows in tl.static_range(_ROLL_LEAST, _TILE_ROWS - _ROLL_LEAST + 1):
+        shifted = tl.load(state + _ROLL_LUMA + (tile + rows * _TILE_COLUMNS) % _TILES, mask=inside, other=0.0)
+        alike = tl.minimum(alike, tl.sum(tl.where(inside, tl.abs(earlier - shifted), 0.0), axis=0))
+        fit = tl.where(inside, tl.abs(luma - shifted), 0.0)
+        main, many = tile < (_TILE_ROWS - rows) * _TILE_COLUMNS, (_TILE_ROWS - rows) * _TILE_COLUMNS
+        own = tl.sum(tl.where(main, away, 0.0), axis=0)
+        other = tl.sum(tl.where(main, fit, 0.0), axis=0)
+        fits = _flag(own >= many * _ROLL_APART) & _flag(other <= _ROLL_SHARE * (own - many * _ROLL_NOISE))
+        further, total = own / many, other
+        many = rows * _TILE_COLUMNS
+        own = tl.sum(tl.where(main, 0.0, away), axis=0)
+        other = tl.sum(tl.where(main, 0.0, fit), axis=0)
+        fits = fits & _flag(own >= many * _ROLL_APART)
+        fits = fits & _flag(other <= _ROLL_SHARE * (own - many * _ROLL_NOISE))
+        apart = tl.maximum(apart, tl.where(fits, tl.minimum(further, own / many), 0.0))
+        total = tl.where(fits, total + other, float("inf"))
+        found = tl.where(total < least, rows * 1.0, found)
+        least = tl.minimum(least, total)
+    usual, rose_at = _scalar(state, _ROLL_USUAL, fresh, 0.0), _scalar(state, _ROLL_ROSE_AT, fresh, _LONG_AGO)
+    usual = tl.where(valid & _flag(usual == 0.0), motion, usual)
+    rose = _scalar(state, _ROLL_ROSE, fresh, 0.0)
+    rose_at = tl.where(valid & _flag(motion < _ROLL_MOVES * rose), _LONG_AGO, rose_at)
+    rises = _flag(pts - rose_at > _ROLL_SECONDS) | _flag(motion > _ROLL_RISE * rose)
+    rises = _flag(motion > _ROLL_RISE * usual) & rises & valid
+    rose_at = tl.where(rises, pts, rose_at)
+    pace = tl.minimum(1.0, step / _ACTIVITY_SECONDS)
+    rolled_at, began = _scalar(state, _ROLLED_AT, fresh, _LONG_AGO), _scalar(state, _ROLL_BEGAN, fresh, 0.0)
+    first_motion = _scalar(state, _ROLL_MOTION, fresh, 0.0)
+    goes_on = _flag(pts - rolled_at <= _ROLL_HOLD)
+    moves = _flag(motion >= _ACTIVE) & ((goes_on == 0) | _flag(motion >= _ROLL_MOVES * first_motion)) & valid
+    matches = _flag(found > 0.0) & _flag(alike >= _TILES * _ROLL_ALIKE * apart) & moves
+    first = matches & (goes_on == 0)
+    began = tl.where(first, tl.where(pts - rose_at <= _ROLL_SECONDS, rose_at, pts), began)
+    was, was_at = _scalar(state, _ROLL_ROWS, fresh, 0.0), _scalar(state, _ROLL_ROWS_AT, fresh, 0.0)
+    way = tl.where(first, 0.0, _scalar(state, _ROLL_WAY, fresh, 0.0))
+    further_on = matches & (goes_on != 0) & _flag(found != was)
+    way = tl.where(further_on, way + found - was, way)
+    at = tl.where(first | further_on, pts, was_at)
+    rests = matches & _flag(pts - at > _ROLL_REST)
+    way = tl.where(rests, 0.0, way)
+    tells = (goes_on | matches) & moves & _flag(tl.abs(way) >= _ROLL_STEPS)
+    luma_at = _scalar(state, _ROLL_LUMA_AT, fresh, pts)
+    stands = rests | ((goes_on | matches) == 0)
+    anew = (valid & stands & _flag(pts - luma_at >= _ROLL_SECONDS)) | _flag(fresh)
+    tl.store(state + _ROLL_ROWS, tl.where(first | further_on, found, was))
+    tl.store(state + _ROLL_ROWS_AT, at)
+    tl.store(state + _ROLL_WAY, way)
+    tl.store(state + _ROLL_USUAL, tl.where(valid, usual + (motion - usual) * pace, usual))
+    tl.store(state + _ROLL_ROSE_AT, rose_at)
+    tl.store(state + _ROLL_ROSE, tl.where(rises, motion, rose))
+    tl.store(state + _ROLLED_AT, tl.where(matches & (rests == 0), pts, rolled_at))
+    tl.store(state + _ROLL_BEGAN, began)
+    tl.store(state + _ROLL_MOTION, tl.where(first, motion, first_motion))
+    tl.store(state + _ROLL_LUMA + tile, tl.where(anew, luma, earlier), mask=inside)
+    tl.store(state + _ROLL_LUMA_AT, tl.where(anew, pts, luma_at))
+    return tl.where(tells, tl.maximum(pts - began, 1e-12), 0.0)
+
+
+@triton.jit
+def _negative(state, tile, inside, fresh, luma, pts):
+    """Seconds since luma runs the other way, once it is told, else 0; before the last luma is brought up to date."""
+    was = tl.load(state + _LAST_LUMA + tile, mask=inside, other=0.0)
+    total = tl.sum(tl.where(inside, luma + was, 0.0), axis=0) / _TILES
+    change = tl.sum(tl.where(inside, luma - was, 0.0), axis=0) / _TILES
+    own = tl.sum(tl.where(inside, tl.abs(luma - was - change), 0.0), axis=0)
+    other = tl.sum(tl.where(inside, tl.abs(luma + was - total), 0.0), axis=0)
+    turns = _flag(tl.abs(total - _OPPOSITE) <= _NEGATIVE_SUM) & _flag(own >= _TILES * _NEGATIVE_LEAST) & (fresh == 0)
+    turns = turns & _flag(other <= _SWAP_SHARE * (own - _TILES * _NEGATIVE_NOISE))
+    before = _scalar(state, _NEGATIVE, fresh, 0.0)
+    negative = tl.where(turns, 1.0 - before, before)
+    since = tl.where(turns, pts, _scalar(state, _NEGATIVE_AT, fresh, 0.0))
+    tl.store(state + _NEGATIVE, negative)
+    tl.store(state + _NEGATIVE_AT, since)
+    told = (negative > 0.0) & (pts - since >= _SWAP_TOLD) & (pts - since <= _SWAP_OWN)
+    return tl.where(told, pts - since, 0.0)
+
+
+@triton.jit
 def _swap(state, tile, inside, fresh, coloured, apart, motion, u, v, pts):
-    """1 while U and V have changed places, once it is told; `apart` is how much the tiles' means have changed."""
+    """Seconds since U and V have changed places or run the other way, once it is told, else 0; `apart` is how much the
+    tiles' means have changed.
+    """
     was_u = tl.load(state + _LAST_U + tile, mask=inside, other=0.0)
     was_v = tl.load(state + _LAST_V + tile, mask=inside, other=0.0)
     own = tl.sum(tl.where(inside, tl.abs(u - was_u) + tl.abs(v - was_v), 0.0), axis=0)
     other = tl.sum(tl.where(inside, tl.abs(u - was_v) + tl.abs(v - was_u), 0.0), axis=0)
+    turned = tl.abs(u + was_u - _OPPOSITE) + tl.abs(v + was_v - _OPPOSITE)
+    other = tl.minimum(other, tl.sum(tl.where(inside, turned, 0.0), axis=0))
     same = (apart <= _TILES * _SWAP_LUMA) | (motion <= _SWAP_MOTION * tl.load(state + _MOTION_BEFORE))
     tl.store(state + _MOTION_BEFORE, motion)
     swaps = (own >= _TILES * _SWAP_LEAST) & (other <= _SWAP_SHARE * (own - _TILES * _SWAP_NOISE)) & same
@@ -460,7 +627,7 @@ def _swap(state, tile, inside, fresh, coloured, apart, motion, u, v, pts):
     tl.store(state + _SWAPPED, swapped)
     tl.store(state + _SWAPPED_AT, since)
     told = (swapped > 0.0) & (pts - since >= _SWAP_TOLD) & (pts - since <= _SWAP_OWN)
-    return tl.where(told, 1.0, 0.0)
+    return tl.where(told, pts - since, 0.0)
 
 
 @triton.jit
@@ -552,7 +719,10 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         motion = tl.sum(difference, axis=0) / _TILES
         valid = (fresh == 0) & _known(motion)
         step = pts - last
+        negative = _negative(state, tile, inside, fresh, code, pts)
         hole = _hole(state, tile, inside, valid, fresh, code, u_code, v_code, difference, step, pts)
+        smear, smeared = _smear(rows, state, valid, fresh, coloured, step, pts)
+        rolls = _roll(state, tile, inside, valid, fresh, code, motion, step, pts)
         stutter, stutter_since = _stutter(state, valid, fresh, motion, step, pts)
         tl.store(columns + 3, stutter)
         tl.store(columns + 11, stutter_since)
@@ -565,7 +735,11 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         broken = _broken_colour(state, tile, inside, fresh, coloured, spread, code, u_code, v_code,
                                 first, first_u, tl.load(rows + 3 * _TILES), redness, step)  # fmt: skip
         swapped = _swap(state, tile, inside, fresh, coloured, apart, motion, u_code, v_code, pts)
-        tl.store(columns + 7, tl.maximum(tl.maximum(broken, hole), swapped))
+        since = tl.maximum(tl.maximum(swapped, negative), rolls)
+        broken = tl.where(since > 0.0, 1.0, broken)
+        tl.store(columns + 7, tl.maximum(tl.maximum(broken, hole), smear))
+        holed = tl.where(hole > 0.0, tl.load(state + _HOLE_SECONDS), 0.0)
+        tl.store(columns + 12, tl.maximum(tl.maximum(since, holed), smeared))
         mafd = tl.load(mafds + n)
         last_mafd = _scalar(state, _LAST_MAFD, fresh, float("nan"))
         comparable = _known(mafd) & _known(last_mafd)

@@ -13,14 +13,15 @@ COLUMNS: Final = (
     "stuck_share",  # share of the tiles that stopped together while the others go on
     "colour_spread",  # largest difference of luma, U or V between tiles, plus the gradient: 0 for one colour
     "scene_score",  # FFmpeg's scdet, 0 to 100
-    # Share of the tiles with a colour that no picture has, or of a hole; 1 where one colour has interrupted a scene, or
-    # U and V have changed places.
+    # Share of the tiles with a colour that no picture has, of a hole, or that repeat the row or column before; 1 where
+    # one colour has interrupted a scene, U and V have changed places, luma or chroma runs the other way, or it rolls.
     "broken_colour",
     "colour",  # mean length of (U, V) of the tiles, of full scale: what shows at once that colour is gone
     # Seconds since what is bad began, or since it was over: see op.py.
     "flash_since",
     "flicker_since",
     "stutter_since",
+    "broken_since",  # of what broken_colour tells after a while
 )
 
 # A hole of more than this ends everything that is remembered of a stream.
@@ -159,6 +160,48 @@ SWAP_LUMA: Final = 6.0 / 256
 SWAP_MOTION: Final = 1.5
 SWAP_TOLD_SECONDS: Final = 0.2 - 1e-3
 SWAP_OWN_SECONDS: Final = 60.0
+# Where U and V run the other way each and what it was add up to this, between 255 and 256 codes.
+OPPOSITE: Final = 255.5 / 256
+# A negative: luma and what it was add up to nearly the same number everywhere, which is OPPOSITE within NEGATIVE_SUM;
+# apart from that number they differ by less than SWAP_SHARE of what they have changed by beyond NEGATIVE_NOISE, the
+# mean change left out. That has to be NEGATIVE_LEAST at least: of a picture without contrast nothing is known.
+NEGATIVE_SUM: Final = 24.0 / 256
+NEGATIVE_LEAST: Final = 16.0 / 256
+NEGATIVE_NOISE: Final = 2.0 / 256
+
+# A smear: rows of tiles from below, or columns of tiles from the right, are all alike at once, as a decoder or a line
+# buffer gives them that repeats one row. From one row of tiles to the next all planes together differ by SMEAR_SAME at
+# most, where luma differed by SMEAR_BEFORE; along the row luma is rough, which no drawn field is; the rest of the
+# picture goes on as before.
+SMEAR_SAME: Final = 1.0 / 256
+SMEAR_BEFORE: Final = 4.0 / 256
+SMEAR_ROUGH: Final = 3.0 / 256
+SMEAR_ROWS: Final = 2  # steps from a row of tiles to the next, at least; and of columns
+SMEAR_COLUMNS: Final = 4
+SMEAR_TOLD_SECONDS: Final = 0.2 - 1e-3
+
+# A picture that rolls, as one whose vertical hold is lost: ROLL_LEAST rows of tiles further or more, up to as many
+# less than all, it is a picture of the last ROLL_SECONDS, and what has left it above has come back from below, or the
+# other way round: each of the two parts on its own, by ROLL_SHARE of how far it is from what was there beyond
+# ROLL_NOISE. That is ROLL_APART at least, and no two ways of rolling the earlier picture are less apart than ROLL_ALIKE
+# of it, so that nothing that repeats and only moves counts. It is told when it has come ROLL_STEPS rows further since
+# it was found, and not when another scene is like it for once; for ROLL_HOLD_SECONDS, as it passes from row to row of
+# tiles, while the picture moves by half as much as when it was found, at least. What is at one row for
+# ROLL_REST_SECONDS rolls no longer.
+ROLL_LEAST: Final = 2
+ROLL_SECONDS: Final = 2.0
+ROLL_SHARE: Final = 0.35
+ROLL_NOISE: Final = 2.0 / 256
+ROLL_APART: Final = 10.0 / 256
+ROLL_ALIKE: Final = 0.3
+ROLL_MOVES: Final = 0.5
+ROLL_STEPS: Final = 2
+ROLL_HOLD_SECONDS: Final = 1.0
+ROLL_REST_SECONDS: Final = 0.6
+# It began when motion rose to ROLL_RISE times its mean over a second, for the first time in ROLL_SECONDS or by
+# as much again, and stayed above ROLL_MOVES of that.
+ROLL_RISE: Final = 2.0
+LONG_AGO: Final = -1e9
 
 
 class Scalar(IntEnum):
@@ -226,4 +269,19 @@ LAST_V: Final = LAST_U + TILES
 SWAPPED: Final = LAST_V + TILES  # 1: U and V have changed places
 SWAPPED_AT: Final = SWAPPED + 1
 SWAP_MOTION_BEFORE: Final = SWAPPED_AT + 1  # of the latest picture, known or not
-STATE_SIZE: Final = SWAP_MOTION_BEFORE + 1
+NEGATIVE: Final = SWAP_MOTION_BEFORE + 1  # 1: luma runs the other way
+NEGATIVE_AT: Final = NEGATIVE + 1
+SMEARED: Final = NEGATIVE_AT + 1  # 1: rows are smeared, 2: columns are
+SMEARED_SECONDS: Final = SMEARED + 1  # since they are
+ROLL_LUMA: Final = SMEARED_SECONDS + 1  # of each tile of an earlier picture
+ROLL_LUMA_AT: Final = ROLL_LUMA + TILES  # when that was
+ROLLED_AT: Final = ROLL_LUMA_AT + 1  # when the latest picture was it, further on
+ROLL_MOTION: Final = ROLLED_AT + 1  # of the first of those
+ROLL_BEGAN: Final = ROLL_MOTION + 1
+ROLL_USUAL: Final = ROLL_BEGAN + 1  # mean motion over a second
+ROLL_ROSE_AT: Final = ROLL_USUAL + 1
+ROLL_ROWS: Final = ROLL_ROSE_AT + 1  # of tiles by which it is further, since when, and how far it has come
+ROLL_ROWS_AT: Final = ROLL_ROWS + 1
+ROLL_WAY: Final = ROLL_ROWS_AT + 1
+ROLL_ROSE: Final = ROLL_WAY + 1  # motion at the rise
+STATE_SIZE: Final = ROLL_ROSE + 1

@@ -74,7 +74,16 @@ def temporal(
       Or 1, from SWAP_TOLD_SECONDS up to SWAP_OWN_SECONDS after a picture whose U and V are SWAP_LEAST from the last
       one's, and from its V and U by SWAP_SHARE of what is beyond SWAP_NOISE at most (both means over the tiles of the
       sum of two differences), while luma is within SWAP_LUMA, or has changed by SWAP_MOTION times what it did from the
-      picture before to that one at most; until they change back.
+      picture before to that one at most; until they change back. The same where they add up to OPPOSITE with what
+      they were, and where luma does (NEGATIVE_SUM, NEGATIVE_LEAST, NEGATIVE_NOISE; its own mean change left out).
+      Or the share of a smear: from a row of tiles to the next, from below, or from a column to the next, from the
+      right, all planes together differ by SMEAR_SAME at most, SMEAR_ROWS or SMEAR_COLUMNS times; in the picture before
+      luma differed by SMEAR_BEFORE there; its second differences along the last row are SMEAR_ROUGH on average; the
+      rest, less the row beside it, changes by REST_MOST times what it did and ACTIVE at most, without a cut in the
+      second before; from SMEAR_TOLD_SECONDS on, until fewer are alike.
+      Or 1 where the picture rolls: up to ROLL_HOLD_SECONDS after a picture that is one of the last ROLL_SECONDS moved
+      by whole rows of tiles, ROLL_LEAST at least, what leaves on one side coming back on the other, and ROLL_STEPS
+      further than the first such picture; see layout.py.
     - colour: mean of hypot(U - 0.5, V - 0.5) of the tiles; 0 without chroma.
     - flash_since, stutter_since: seconds from the first of as many transitions of FLASH_TOGETHER tiles as the rate
       counts, from the first hiccup of the window, to a picture that adds one; to others from the latest of them.
@@ -82,6 +91,8 @@ def temporal(
       flicker_since: seconds from the first large step of the whole picture's luma within the 32 pictures
       (FLICKER_BACK_SECONDS at most); or, after more than FLICKER_RESTS pictures without one, from the picture after
       the last. 0 where neither is so.
+    - broken_since: seconds since a hole, a smear, a roll, or what lasts until it changes back began, while it is told;
+      else 0.
     - colour_spread and scene_score are of this picture alone, and the one before: see layout.py.
 
     Args:

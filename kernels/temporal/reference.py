@@ -124,6 +124,27 @@ def rectangle(together: npt.NDArray[np.bool_], still: npt.NDArray[np.bool_]) -> 
     return mask
 
 
+def same_rows(planes: list[Numbers]) -> int:
+    """How many steps from a row to the next are none, from the last row on."""
+    apart = sum(np.abs(np.diff(plane, axis=0)).mean(axis=1) for plane in planes)
+    differs = np.flatnonzero(apart > at.SMEAR_SAME)
+    return len(planes[0]) - 1 - (int(differs[-1]) + 1 if len(differs) else 0)
+
+
+def rolled_by(luma: Numbers, earlier: Numbers) -> int:
+    """By how many rows of tiles a picture is an earlier one that has rolled on; 0: it is none."""
+    now, then = luma.reshape(TILE_ROWS, TILE_COLUMNS), earlier.reshape(TILE_ROWS, TILE_COLUMNS)
+    apart, fitting, ways = 0.0, {}, range(at.ROLL_LEAST, TILE_ROWS - at.ROLL_LEAST + 1)
+    for rows in ways:
+        own, other = np.abs(now - then).mean(axis=1), np.abs(now - np.roll(then, -rows, axis=0)).mean(axis=1)
+        parts = [(own[part].mean(), other[part].mean()) for part in (slice(TILE_ROWS - rows), slice(-rows, None))]
+        if all(a >= at.ROLL_APART and b <= at.ROLL_SHARE * (a - at.ROLL_NOISE) for a, b in parts):
+            apart = max(apart, min(a for a, _ in parts))
+            fitting[rows] = float(other.mean())
+    alike = min(np.abs(then - np.roll(then, -rows, axis=0)).mean() for rows in ways)
+    return min(fitting, key=fitting.__getitem__) if fitting and alike >= at.ROLL_ALIKE * apart else 0
+
+
 @dataclass
 class Stream:
     """All that one slot has been shown since it began, or since the last hole."""
@@ -168,6 +189,22 @@ class Stream:
     motion_before: float = np.nan
     swapped: bool = False
     swapped_at: float = 0.0
+    negative: bool = False
+    negative_at: float = 0.0
+    smeared: int = 0  # 1: rows, 2: columns
+    smeared_seconds: float = 0.0
+    # Of rolling: an earlier picture and when it was.
+    roll_luma: Numbers | None = None
+    roll_luma_at: float = 0.0
+    rolled_at: float = at.LONG_AGO
+    roll_motion: float = 0.0
+    roll_began: float = 0.0
+    roll_usual: float = 0.0
+    roll_rose_at: float = at.LONG_AGO
+    roll_rows: int = 0
+    roll_rows_at: float = 0.0
+    roll_way: int = 0
+    roll_rose: float = 0.0
     before_card: Numbers = field(default_factory=lambda: np.full(TILES, np.inf))
 
     def hole(self, tiles: Numbers, now: float) -> float:
@@ -204,19 +241,94 @@ class Stream:
         told = self.holed.any() and self.holed_seconds >= at.HOLE_TOLD_SECONDS
         return float(self.holed.mean()) if told else 0.0
 
+    def smear(self, tiles: Numbers, now: float, coloured: bool) -> float:
+        """Share of the picture that is smeared, once it is told."""
+        planes = [tiles[k].reshape(TILE_ROWS, TILE_COLUMNS) for k in ((0, 2, 3) if coloured else (0,))]
+        grids = {1: planes, 2: [plane.T for plane in planes]}
+        steps = {1: at.SMEAR_ROWS, 2: at.SMEAR_COLUMNS}
+        same = {kind: same_rows(own) for kind, own in grids.items()}
+        if self.smeared:
+            self.smeared_seconds += now - self.times[-1]
+            if same[self.smeared] < steps[self.smeared]:
+                self.smeared = 0
+        elif now - self.cut_at > at.ACTIVITY_SECONDS:
+            for kind, own in grids.items():
+                moved, usual, before = (
+                    values.reshape(TILE_ROWS, TILE_COLUMNS) for values in (tiles[1], self.activity, self.luma)
+                )
+                if kind == 2:
+                    moved, usual, before = moved.T, usual.T, before.T
+                n, rest = same[kind], len(moved) - 2 - same[kind]
+                if n < steps[kind] or rest <= 0 or self.smeared:
+                    continue
+                rough = np.abs(np.diff(own[0][-1], n=2)).mean() >= at.SMEAR_ROUGH
+                differed = np.abs(np.diff(before, axis=0))[-n:].mean() >= at.SMEAR_BEFORE
+                goes_on = moved[:rest].sum() <= at.REST_MOST * usual[:rest].sum() + moved[:rest].size * at.ACTIVE
+                if rough and differed and goes_on:
+                    self.smeared, self.smeared_seconds = kind, 0.0
+        if not self.smeared or self.smeared_seconds < at.SMEAR_TOLD_SECONDS:
+            return 0.0
+        return (same[self.smeared] + 1) / len(grids[self.smeared][0])
+
+    def roll(self, luma: Numbers, motion: float, now: float) -> float:
+        """Seconds since the picture rolls, where it does, else 0."""
+        self.roll_usual = self.roll_usual or motion
+        if motion < at.ROLL_MOVES * self.roll_rose:
+            self.roll_rose_at = at.LONG_AGO
+        first = now - self.roll_rose_at > at.ROLL_SECONDS or motion > at.ROLL_RISE * self.roll_rose
+        if motion > at.ROLL_RISE * self.roll_usual and first:
+            self.roll_rose_at, self.roll_rose = now, motion
+        step = now - self.times[-1]
+        self.roll_usual += (motion - self.roll_usual) * min(1.0, step / at.ACTIVITY_SECONDS)
+        goes_on = now - self.rolled_at <= at.ROLL_HOLD_SECONDS
+        moves = motion >= at.ACTIVE and (not goes_on or motion >= at.ROLL_MOVES * self.roll_motion)
+        assert self.roll_luma is not None
+        rows, rests = rolled_by(luma, self.roll_luma) if moves else 0, False
+        if rows:
+            if not goes_on:
+                recent = now - self.roll_rose_at <= at.ROLL_SECONDS
+                self.roll_began, self.roll_motion = self.roll_rose_at if recent else now, motion
+                self.roll_rows, self.roll_rows_at, self.roll_way = rows, now, 0
+            if rows != self.roll_rows:
+                self.roll_way += rows - self.roll_rows
+                self.roll_rows, self.roll_rows_at = rows, now
+            rests = now - self.roll_rows_at > at.ROLL_REST_SECONDS
+            if rests:
+                self.roll_way = 0
+            else:
+                self.rolled_at = now
+            goes_on = True
+        tells = goes_on and moves and abs(self.roll_way) >= at.ROLL_STEPS
+        if (rests or not goes_on) and now - self.roll_luma_at >= at.ROLL_SECONDS:
+            self.roll_luma, self.roll_luma_at = luma, now
+        return max(now - self.roll_began, 1e-12) if tells else 0.0
+
+    def turn(self, luma: Numbers, now: float) -> float:
+        """Seconds since luma runs the other way, once it is told, else 0."""
+        if self.times:
+            change, total = luma - self.luma, luma + self.luma
+            own, other = np.abs(change - change.mean()).mean(), np.abs(total - total.mean()).mean()
+            turns = abs(total.mean() - at.OPPOSITE) <= at.NEGATIVE_SUM and own >= at.NEGATIVE_LEAST
+            if turns and other <= at.SWAP_SHARE * (own - at.NEGATIVE_NOISE):
+                self.negative, self.negative_at = not self.negative, now
+        ago = now - self.negative_at
+        return ago if self.negative and at.SWAP_TOLD_SECONDS <= ago <= at.SWAP_OWN_SECONDS else 0.0
+
     def swap(self, tiles: Numbers, now: float) -> float:
-        """1 while U and V have changed places, once it is told."""
+        """Seconds since U and V have changed places or run the other way, once it is told, else 0."""
         if self.colours is not None:
             u, v, (was_u, was_v) = tiles[2], tiles[3], self.colours
             own = float((abs(u - was_u) + abs(v - was_v)).mean())
             other = float((abs(u - was_v) + abs(v - was_u)).mean())
+            other = min(other, float((abs(u + was_u - at.OPPOSITE) + abs(v + was_v - at.OPPOSITE)).mean()))
             same = float(abs(tiles[0] - self.luma_before).mean()) <= at.SWAP_LUMA
             same = same or float(tiles[1].mean()) <= at.SWAP_MOTION * self.motion_before
             if own >= at.SWAP_LEAST and other <= at.SWAP_SHARE * (own - at.SWAP_NOISE) and same:
                 self.swapped, self.swapped_at = not self.swapped, now
         self.colours, self.luma_before = (tiles[2], tiles[3]), tiles[0]
         self.motion_before = float(tiles[1].mean())
-        return float(self.swapped and at.SWAP_TOLD_SECONDS <= now - self.swapped_at <= at.SWAP_OWN_SECONDS)
+        ago = now - self.swapped_at
+        return ago if self.swapped and at.SWAP_TOLD_SECONDS <= ago <= at.SWAP_OWN_SECONDS else 0.0
 
     def broken_colour(self, tiles: Numbers, spread: float, step: float, coloured: bool, red: float) -> float:
         """The measure of that name; `step` is the time since the last picture, `red` how red it is."""
@@ -346,16 +458,22 @@ class Temporal:
             s.offset = s.levels[-1] - level
         s.levels.append(level + s.offset)
         out: dict[str, Any] = dict.fromkeys(at.COLUMNS, 0.0)
-        hole = 0.0
+        hole = smear = rolls = 0.0
+        if not s.times:
+            s.roll_luma, s.roll_luma_at = tiles[0], pts
+        negative = s.turn(tiles[0], pts)
         if s.times and not np.isnan(tiles[1]).any():
-            hole = s.hole(tiles, pts)
+            hole, smear = s.hole(tiles, pts), s.smear(tiles, pts, coloured)
+            rolls = s.roll(tiles[0], float(tiles[1].mean()), pts)
             out["stutter_rate"], out["stutter_since"] = s.stutter(float(tiles[1].mean()), pts)
             out["stuck_share"] = s.stuck_share(tiles[0], tiles[1], pts)
         step = pts - s.times[-1] if s.times else 0.0
         planes = (0, 2, 3) if coloured else (0,)
         out["colour_spread"] = max(float(np.ptp(tiles[plane])) for plane in planes) + gradient
         broken = s.broken_colour(tiles, out["colour_spread"], step, coloured, float(s.reds[-1][-1]))
-        out["broken_colour"] = max(broken, hole, s.swap(tiles, pts))
+        since = max(s.swap(tiles, pts), negative, rolls)
+        out["broken_colour"] = max(broken, hole, smear, float(since > 0))
+        out["broken_since"] = max(since, s.holed_seconds * (hole > 0), s.smeared_seconds * (smear > 0))
         s.times.append(pts)
         general, red = (
             [transitions([float(row[t]) for row in rows], s.times, darkest) for t in range(TILES)]

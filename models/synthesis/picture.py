@@ -287,6 +287,80 @@ def blur(at: Moment, strength: float) -> Picture:
     return y, u, v
 
 
+def rolling(at: Moment, strength: float) -> Picture:
+    """The picture runs up and comes back from below: vertical hold is lost. `strength`: heights a picture."""
+    height = at.now[1].shape[0]
+    rows = round(height * strength * (at.index + 1)) % height
+
+    def roll(plane: Plane) -> Plane:
+        return np.roll(plane, -rows * plane.shape[0] // height, axis=0)
+
+    return roll(at.now[0]), roll(at.now[1]), roll(at.now[2])
+
+
+def line_jitter(at: Moment, strength: float) -> Picture:
+    """Each row lies elsewhere, another way in each picture. `strength`: standard deviation in shares of the width."""
+    height, width = at.now[0].shape
+    samples = at.rng.normal(0.0, strength * width, height)
+
+    def shift(plane: Plane) -> Plane:
+        own = samples[:: -(-height // plane.shape[0])][: plane.shape[0]] * plane.shape[1] / width
+        along = np.arange(plane.shape[1]) - np.rint(own).astype(np.int64)[:, None]
+        return np.take_along_axis(plane, along % plane.shape[1], axis=1)
+
+    return shift(at.now[0]), shift(at.now[1]), shift(at.now[2])
+
+
+def row_smear(at: Moment, strength: float) -> Picture:
+    """Rows below one repeat it. `strength`: share of the height, from below."""
+
+    def smear(now: Plane) -> Plane:
+        kept = max(1, round(now.shape[0] * (1 - strength)))
+        return np.concatenate([now[:kept], np.repeat(now[kept - 1 : kept], now.shape[0] - kept, axis=0)])
+
+    y, u, v = (smear(now) for now in at.now)
+    return y, u, v
+
+
+def column_smear(at: Moment, strength: float) -> Picture:
+    """Columns right of one repeat it. `strength`: share of the width, from the right."""
+
+    def smear(now: Plane) -> Plane:
+        kept = max(1, round(now.shape[1] * (1 - strength)))
+        return np.concatenate([now[:, :kept], np.repeat(now[:, kept - 1 : kept], now.shape[1] - kept, axis=1)], axis=1)
+
+    y, u, v = (smear(now) for now in at.now)
+    return y, u, v
+
+
+def chroma_noise(at: Moment, strength: float) -> Picture:
+    """White noise on chroma alone. `strength`: its standard deviation in 8-bit codes."""
+    scale = strength * (1 << (at.depth - 8))
+    u, v = (_clipped(plane + at.rng.normal(0.0, scale, plane.shape), plane, at.depth) for plane in at.now[1:])
+    return at.now[0], u, v
+
+
+def planes_swapped(at: Moment, strength: float) -> Picture:
+    """U and V have changed places. `strength` has no meaning."""
+    return at.now[0], at.now[2], at.now[1]
+
+
+def _inverted(plane: Plane, depth: int) -> Plane:
+    turned: Plane = ((1 << depth) - 1 - plane).astype(plane.dtype)
+    return turned
+
+
+def chroma_inverted(at: Moment, strength: float) -> Picture:
+    """U and V run the other way: every colour is its opposite. `strength` has no meaning."""
+    return at.now[0], _inverted(at.now[1], at.depth), _inverted(at.now[2], at.depth)
+
+
+def negative(at: Moment, strength: float) -> Picture:
+    """Luma runs the other way, and from a `strength` of 2 on chroma too."""
+    u, v = (_inverted(plane, at.depth) if strength >= 2 else plane for plane in at.now[1:])
+    return _inverted(at.now[0], at.depth), u, v
+
+
 # By the name of what is planted: the planter, and the detector that has to find it.
 PLANTERS: Mapping[str, tuple[Plant, str]] = {
     "combing": (combing, "video.combing"),
@@ -309,6 +383,14 @@ PLANTERS: Mapping[str, tuple[Plant, str]] = {
     "block_dropout": (block_dropout, "video.corruption"),
     "colour_flash": (colour_flash, "video.corruption"),
     "no_data": (no_data, "video.corruption"),
+    "rolling": (rolling, "video.corruption"),
+    "line_jitter": (line_jitter, "video.tearing"),
+    "row_smear": (row_smear, "video.corruption"),
+    "column_smear": (column_smear, "video.corruption"),
+    "chroma_noise": (chroma_noise, "video.noise"),
+    "planes_swapped": (planes_swapped, "video.corruption"),
+    "chroma_inverted": (chroma_inverted, "video.corruption"),
+    "negative": (negative, "video.corruption"),
 }
 
 

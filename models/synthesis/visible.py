@@ -39,7 +39,16 @@ LEAST_SHARE: Final[Mapping[str, float]] = {
     "flicker": 0.25,
     "tearing": 0.05,
     "block_dropout": 0.02,
+    "rolling": 0.25,
+    "line_jitter": 0.1,
+    "row_smear": 0.1,
+    "column_smear": 0.1,
+    "planes_swapped": 0.1,
+    "chroma_inverted": 0.1,
+    "negative": 0.25,
 }
+# Of these the colour that there was is what is seen.
+_COLOURS: Final = ("chroma_loss", "plane_loss", "planes_swapped", "chroma_inverted")
 # So much of the rest of the picture moves while a part stands.
 REST_MOVES: Final = 0.2
 _SAMPLES: Final = 12
@@ -77,7 +86,7 @@ def is_visible(
         held = [_blocks_that(pictures[i], pictures[i - 1], MOVES_CODES, depth) for i in spread]
         stands = _blocks_that(pictures[changed[-1]], spoilt[changed[-1]], 1e-9, depth)
         return float(np.median([(moved & stands).mean() for moved in held])) >= least
-    if what in ("chroma_loss", "plane_loss"):  # what never had colour cannot be missed
+    if what in _COLOURS:  # what never had colour cannot be missed
         return bool(before) and _coloured(pictures[before[-1]], depth) >= least
     return True
 
@@ -100,7 +109,7 @@ def _share(
         clipped = (spoilt[0] < 2 * one) | (spoilt[0] >= 254 * one)
         shades = (now[0] > 20 * one) & (now[0] < 231 * one)  # what was black or white already loses nothing
         return float((clipped & shades).mean())
-    if what in ("chroma_loss", "plane_loss"):
+    if what in _COLOURS:
         return _coloured(now, depth)
     seen = _blocks_that(now, spoilt, SEEN_CODES, depth)
     if what == "partial_freeze":

@@ -89,6 +89,17 @@ def test_a_few_green_pictures_and_a_part_without_data_are_corruption(tmp_path):
         assert found == [("video.corruption", pytest.approx(first, abs=1e-6))], what
 
 
+@pytest.mark.parametrize(
+    ("what", "strength"),
+    [("negative", 1.0), ("chroma_inverted", 1.0), ("planes_swapped", 1.0), ("row_smear", 0.4), ("column_smear", 0.4)],
+)
+def test_what_is_told_after_a_while_begins_with_its_first_picture_and_ends_with_its_last(tmp_path, what, strength):
+    clip, width, height = tmp_path / "clip.mp4", 320, 192
+    spoilt = plant(iter(pattern(5, width, height)), what, rate=RATE, start=2.0, end=3.0, strength=strength)
+    write_pictures(clip, spoilt, rate=RATE)
+    assert judge(clip) == [("video.corruption", 2.0, 3.0)]
+
+
 def test_one_torn_picture_is_no_incident(tmp_path):
     assert judge(torn(tmp_path, pattern(4), RATE, 2.0, 2.04)) == []
 

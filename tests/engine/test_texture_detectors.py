@@ -120,6 +120,29 @@ def test_a_still_that_is_as_rough_as_snow_is_none(tmp_path):
     assert incidents(snowed(tmp_path / "still.mp4", moving=False), ["video.noise"]) == []
 
 
+def colour_snowed(out, *, moving):
+    """Eight seconds of a moving pattern; from 2 to 6 s its chroma is snow of 15 codes, or a still of it."""
+    draw, pictures = np.random.default_rng(8), []
+    for index, (luma, u, v) in enumerate(islice(moving_pattern(320, 192), 200)):
+        if 50 <= index < 150:
+            if moving or index == 50:
+                snow = np.clip(128 + draw.normal(0, 15, (2, *u.shape)), 0, 255).astype(np.uint8)
+            u, v = snow
+        pictures.append((luma, u, v))
+    write_pictures(out, iter(pictures), rate=Fraction(25))
+    return out
+
+
+def test_snow_of_colour_alone_is_noise(tmp_path):
+    [found] = incidents(colour_snowed(tmp_path / "snow.mp4", moving=True), ["video.noise"])
+    assert 2.0 - FRAME <= found.start <= 2.0 + TEXTURE_INTERVAL_SECONDS + FRAME
+    assert 6.0 - FRAME <= found.end <= 6.0 + TEXTURE_INTERVAL_SECONDS + FRAME
+
+
+def test_colours_as_rough_as_snow_that_stand_are_none(tmp_path):
+    assert incidents(colour_snowed(tmp_path / "still.mp4", moving=False), ["video.noise"]) == []
+
+
 @pytest.mark.parametrize("source", ["smptebars", "smptehdbars", "pal75bars", "pal100bars"])
 def test_test_bars_of_ffmpeg_are_bars(tmp_path, source):
     out = tmp_path / "bars.mkv"

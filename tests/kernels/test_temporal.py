@@ -84,6 +84,26 @@ def dig(film, start, end, rows, columns, level=16 / 256):
     film.tiles[start:end, 2:, where] = 0.5
 
 
+def smear(film, start, end, down, count):
+    """So many of the last rows, or columns, repeat the one before them."""
+    for plane in (0, 2, 3):
+        grid = film.tiles[start:end, plane].reshape(-1, 9, 16)
+        if down:
+            grid[:, 9 - count :] = grid[:, 8 - count : 9 - count]
+        else:
+            grid[:, :, 16 - count :] = grid[:, :, 15 - count : 16 - count]
+
+
+def roll(film, start, end, rows):
+    """Pictures run up by so many rows of tiles each, and come back from below."""
+    for n in range(start, end):
+        whole, part = divmod(rows * (n + 1 - start), 1.0)
+        grid = film.tiles[n, 0].reshape(9, 16).copy()
+        above, below = np.roll(grid, -int(whole), axis=0), np.roll(grid, -int(whole) - 1, axis=0)
+        film.tiles[n, 0] = ((1 - part) * above + part * below).ravel()
+        film.tiles[n, 1] = 0.05
+
+
 def random_film(seed, seconds=4.0):
     """Flashes, cuts, repeats, holes, stuck parts and colours, at random."""
     rng = np.random.default_rng(seed)
@@ -109,6 +129,19 @@ def random_film(seed, seconds=4.0):
         film.tiles[:, 2:] += rng.choice([0.0, 0.02, 0.1], 2)[None, :, None] + 0.01 * rng.standard_normal((1, 2, TILES))
         for at in rng.integers(1, n, 3):
             film.tiles[at:, 2:] = film.tiles[at:, 3:1:-1].copy()
+    if rng.random() < 0.3:  # colours, and luma, that run the other way
+        film.tiles[:, 0] += 0.1 * rng.standard_normal(TILES)
+        first, second = rng.integers(1, n, 2)
+        film.tiles[first:, 2:] = 255 / 256 - film.tiles[first:, 2:]
+        film.tiles[second:, 0] = 255 / 256 - film.tiles[second:, 0]
+    if rng.random() < 0.4:  # it rolls
+        film.tiles[:, 0] += 0.1 * rng.standard_normal(TILES)
+        first = int(rng.integers(1, n))
+        roll(film, first, int(rng.integers(first, n)), float(rng.choice([0.1, 0.3, 1.0])))
+    if rng.random() < 0.4:  # rows or columns that repeat
+        film.tiles[:, 0] += 0.05 * rng.standard_normal(TILES)
+        at = int(rng.integers(n // 2, n))
+        smear(film, at, int(rng.integers(at, n)), bool(rng.random() < 0.5), int(rng.integers(2, 8)))
     if rng.random() < 0.5:  # a hole, that may grow or close
         top, left, at = int(rng.integers(0, 6)), int(rng.integers(0, 10)), int(rng.integers(n // 2, n))
         dig(film, at, n, slice(top, top + 2), slice(left, left + 4), float(rng.choice([0.06, 0.5])))
@@ -136,6 +169,31 @@ def test_triton_version_equals_the_plain_one(gpu, seed):
         return gpu.temporal(tiles, mafd, gradient, pts, ranges, slots, state, table)
 
     assert_same(run(film, step), run_plain(film))
+
+
+@pytest.mark.parametrize("what", ["roll", "rows", "columns", "negative", "opposite"])
+def test_triton_version_tells_what_the_plain_one_does_of_pictures_turned_over_smeared_and_rolling(gpu, what):
+    film = Film(3, rate=10)
+    film.tiles[:, 0] += 0.08 * np.random.default_rng(4).standard_normal(TILES)
+    tinted(film, 0, 30, 112, 120)
+    if what == "roll":
+        roll(film, 12, 26, 0.9)
+        film.tiles[26:, 1] = 0.01
+    elif what == "negative":
+        film.tiles[12:26, 0] = 255 / 256 - film.tiles[12:26, 0]
+    elif what == "opposite":
+        film.tiles[12:26, 2:] = 255 / 256 - film.tiles[12:26, 2:]
+    else:
+        smear(film, 12, 26, what == "rows", 5)
+
+    def step(tiles, mafd, gradient, pts, ranges, slots, state):
+        table = luminance_table(torch.device("cpu"))
+        return gpu.temporal(tiles, mafd, gradient, pts, ranges, slots, state, table)
+
+    found = run(film, step)
+    assert_same(found, run_plain(film))
+    assert (found["broken_colour"][12:26] > 0).any()
+    assert (found["broken_since"][12:26] > 0).any()
 
 
 @pytest.mark.parametrize("level", [16 / 256, 0.5])
@@ -214,6 +272,103 @@ def test_colours_that_have_not_changed_places(what):
         film.tiles[50, 1] = 0.1
     found = run(film)["broken_colour"]
     assert set(found[62 * RATE + 1 :] if what == "kept" else found) == {0.0}
+
+
+def varied(seconds=5, spread=0.08, seed=4):
+    """A film whose tiles differ."""
+    film = Film(seconds)
+    film.tiles[:, 0] += spread * np.random.default_rng(seed).standard_normal(TILES)
+    return film
+
+
+def test_colours_that_run_the_other_way_are_broken_until_they_run_back():
+    film = Film(5)
+    tinted(film, 0, 125, 112, 120)  # both on one side: not like places that are changed
+    tinted(film, 50, 100, 143, 135)
+    found = run(film)
+    assert set(found["broken_colour"][:55]) == set(found["broken_colour"][100:]) == {0.0}
+    assert set(found["broken_colour"][55:100]) == {1.0}
+    assert found["broken_since"][55] == pytest.approx(0.2)
+    assert set(found["broken_since"][100:]) == {0.0}
+
+
+@pytest.mark.parametrize("both", [251 / 256, 255 / 256])
+def test_a_negative_is_broken_until_it_is_none(both):
+    film = varied()
+    film.tiles[50:100, 0] = both - film.tiles[50:100, 0]
+    found = run(film)
+    assert set(found["broken_colour"][:55]) == set(found["broken_colour"][100:]) == {0.0}
+    assert set(found["broken_colour"][55:100]) == {1.0}
+    assert found["broken_since"][60] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("what", ["other", "even", "darker", "short"])
+def test_what_is_no_negative(what):
+    film = varied(spread=0.02 if what == "even" else 0.08)
+    end = 54 if what == "short" else 125
+    film.tiles[50:end, 0] = 255 / 256 - film.tiles[50:end, 0]
+    if what == "other":  # another scene, of as much light
+        film.tiles[50:, 0] = 255 / 256 - varied(seed=5).tiles[50:, 0]
+    if what == "darker":
+        film.tiles[50:, 0] -= 40 / 256
+    assert set(run(film)["broken_colour"]) == {0.0}
+
+
+@pytest.mark.parametrize("rows", [0.1, 0.3, -0.5])
+def test_a_picture_that_rolls_is_broken_from_its_first_picture_until_it_stands(rows):
+    film = varied(7)
+    roll(film, 50, 125, rows)
+    film.tiles[125:, 1] = 0.01
+    found = run(film)
+    bad = found["broken_colour"] > 0
+    assert not bad[:52].any()
+    assert not bad[125:].any()
+    first = int(np.argmax(bad))
+    assert first <= 50 + 4.4 / abs(rows)
+    assert film.times[first] - found["broken_since"][first] == pytest.approx(2.0)
+    assert bad[first:125].mean() > 0.5
+
+
+@pytest.mark.parametrize("what", ["pan", "repeats", "pale", "jumps", "once"])
+def test_what_does_not_roll(what):
+    film = varied(7, spread=0.02 if what == "pale" else 0.08)
+    if what == "repeats":  # as squares do, or a pattern that runs
+        film.tiles[:, 0] = np.tile(film.tiles[0, 0, :48], 3)
+    roll(film, 50, 125, 0.3)
+    if what == "pan":  # another picture comes from below
+        for n in range(50, 125):
+            new = 16 * min(9, int(0.3 * (n - 49)) + 1)
+            film.tiles[n, 0, TILES - new :] = varied(7, seed=6).tiles[0, 0, TILES - new :]
+        film.tiles[125:, 0] = film.tiles[124, 0]
+    if what == "jumps":  # to other scenes
+        for n in range(50, 125):
+            film.tiles[n, 0] = varied(7, seed=n).tiles[0, 0]
+    if what == "once":  # another scene that is like it, turned over
+        film.tiles[50:, 0] = np.roll(varied(7).tiles[0, 0], 4 * 16)
+    assert set(run(film)["broken_colour"]) == {0.0}
+
+
+@pytest.mark.parametrize(("down", "count", "share"), [(True, 2, 3 / 9), (True, 4, 5 / 9), (False, 5, 6 / 16)])
+def test_rows_and_columns_that_repeat_are_broken_until_they_do_not(down, count, share):
+    film = varied()
+    smear(film, 50, 100, down, count)
+    found = run(film)
+    assert set(found["broken_colour"][:55]) == set(found["broken_colour"][100:]) == {0.0}
+    assert set(found["broken_colour"][55:100]) == {share}
+    assert found["broken_since"][55] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("what", ["flat", "always", "cut", "few", "short", "coloured"])
+def test_rows_that_are_alike_and_no_smear(what):
+    film = varied()
+    smear(film, 0 if what == "always" else 50, 54 if what == "short" else 125, True, 1 if what == "few" else 4)
+    if what == "flat":  # a banner of one colour
+        film.tiles[50:, 0, 80:] = 0.4
+    if what == "cut":
+        film.tiles[50, 1] = 0.2
+    if what == "coloured":  # rows of other colours
+        film.tiles[50:, 2, 112:] += 4 / 256
+    assert set(run(film)["broken_colour"]) == {0.0}
 
 
 def test_slots_do_not_touch_each_other():

@@ -36,6 +36,8 @@ def visible(what, pictures, strength=1.0):
 @pytest.mark.parametrize(("what", "strength"), [
     ("combing", 1.0), ("stutter", 0.5), ("freeze", 1.0), ("partial_freeze", 0.5), ("chroma_loss", 1.0),
     ("plane_loss", 0.0), ("banding", 6.0), ("blur", 4.0), ("flash", 0.6), ("noise", 14.0), ("letterbox", 0.25),
+    ("rolling", 0.02), ("line_jitter", 0.01), ("row_smear", 0.4), ("column_smear", 0.4), ("chroma_inverted", 1.0),
+    ("planes_swapped", 1.0), ("negative", 1.0),
 ])  # fmt: skip
 def test_a_moving_coloured_scene_has_room(what, strength):
     assert visible(what, moving(), strength)
@@ -49,6 +51,8 @@ def test_a_picture_that_stands_can_neither_stop_nor_comb(what):
 def test_grey_cannot_lose_its_colour():
     assert not visible("chroma_loss", grey())
     assert not visible("plane_loss", grey(), 0.0)
+    assert not visible("planes_swapped", grey())
+    assert not visible("chroma_inverted", grey())
 
 
 def test_levels_have_to_cost_shades():
