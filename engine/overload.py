@@ -260,8 +260,9 @@ class Overload:
         if self._fits:
             self._learn(judged / used, sure=True)
         there = self._fits_at(self._higher_level(), sure=True)
-        # What was found to be too much is tried again once that is long ago.
-        holds = now - self._lowered_at < _FORGET_SECONDS * self._caution
+        # What was found to be too much is tried again once that is long ago, however often it was: it may have been for
+        # want of what another program took.
+        holds = now - self._lowered_at < _FORGET_SECONDS
         return there is None or judged <= _BACK_LOAD * there or not holds
 
     def _tells(self, level: int) -> bool:

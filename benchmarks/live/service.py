@@ -232,14 +232,14 @@ class Service:
         }
 
     def memory(self) -> dict[str, float]:
-        """By process, the megabytes that are its alone."""
+        """By process, the megabytes that no file holds; see `_own_megabytes`."""
         parent = psutil.Process(self._process.pid)
         found: dict[str, float] = {}
         for process in (parent, *parent.children(recursive=True)):
             with contextlib.suppress(psutil.NoSuchProcess):
                 words = [word for word in process.cmdline() if word.startswith("engine.")]
                 name = words[0] if words else process.name()
-                found[name] = round(found.get(name, 0.0) + process.memory_full_info().uss / MEGABYTE, 1)
+                found[name] = round(found.get(name, 0.0) + _own_megabytes(process.pid), 1)
         return found
 
     def cost(self) -> dict[str, float]:
@@ -252,7 +252,7 @@ class Service:
                 if process.status() == psutil.STATUS_ZOMBIE:
                     total["zombies"] += 1
                     continue
-                total["resident_mb"] += process.memory_full_info().uss / MEGABYTE
+                total["resident_mb"] += _own_megabytes(process.pid)
                 total["handles"] += process.num_fds()
                 total["threads"] += process.num_threads()
                 total["cpu_seconds"] += sum(process.cpu_times()[:2])
@@ -287,6 +287,19 @@ class Service:
             self._process.wait()
         self._log.close()
         self.client.close()
+
+
+def _own_megabytes(pid: int) -> float:
+    """Memory of a process that no file holds: a library's pages are its own or shared by who else runs just then.
+
+    Raises: psutil.NoSuchProcess.
+    """
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+            kilobytes = next(int(line.split()[1]) for line in file if line.startswith("Anonymous:"))
+    except (FileNotFoundError, ProcessLookupError, StopIteration) as error:
+        raise psutil.NoSuchProcess(pid) from error
+    return kilobytes / 1024
 
 
 @contextlib.contextmanager
