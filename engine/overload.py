@@ -47,7 +47,7 @@ _LEAST_FITS: Final = 0.1
 _MOST_CAUTION: Final = 16.0
 _SOON_SECONDS: Final = 60.0
 _AWAY_SECONDS: Final = 4.0
-_FORGET_SECONDS: Final = 600.0
+_FORGET_SECONDS: Final = 900.0
 
 
 @dataclass(frozen=True, slots=True)
