@@ -252,9 +252,11 @@ def soak(record: Record) -> Lines:
         f"refuse, are not there, are no media, send garbage, send nothing, {flapping}or end at once; "
         f"{machine(record)}, load {min(loads):g} to {max(loads):g} meanwhile."
     )
+    # Records of before 29 November, 11 h, count what faulty channels send too.
+    beside = ", those of faulty ones counted with them" if of["black_found"] > of["black_sent_about"] else ""
     yield (
         f"Of the healthy channels' pictures at least {of['least_judged_share']:.1%} were judged, "
-        f"{of['black_found']} of about {of['black_sent_about']} black pictures found, and at the worst moment "
+        f"{of['black_found']} of about {of['black_sent_about']} black pictures found{beside}, and at the worst moment "
         f"{of['least_healthy_running']} of them ran. Memory: {rows[0]['resident_mb']:.0f} MB at first, "
         f"{rows[len(rows) // 2]['resident_mb']:.0f} MB in the middle, {rows[-1]['resident_mb']:.0f} MB at the end; "
         f"{min(row['handles'] for row in rows):.0f} to {max(row['handles'] for row in rows):.0f} handles, "
