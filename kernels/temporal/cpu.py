@@ -57,6 +57,7 @@ _HOLE_TILES, _HOLE_RISE, _HOLE_BLACK, _HOLE_GREY = at.HOLE_TILES, at.HOLE_RISE, 
 _LAST_U, _LAST_V, _SWAPPED, _SWAPPED_AT = at.LAST_U, at.LAST_V, at.SWAPPED, at.SWAPPED_AT
 _SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = at.SWAP_LEAST, at.SWAP_SHARE, at.SWAP_LUMA
 _SWAP_NOISE, _SWAP_MOTION, _MOTION_BEFORE = at.SWAP_NOISE, at.SWAP_MOTION, at.SWAP_MOTION_BEFORE
+_SWAP_STEP = at.SWAP_STEP_SECONDS
 _SWAP_TOLD, _SWAP_OWN = at.SWAP_TOLD_SECONDS, at.SWAP_OWN_SECONDS
 _OPPOSITE, _NEGATIVE, _NEGATIVE_AT = at.OPPOSITE, at.NEGATIVE, at.NEGATIVE_AT
 _NEGATIVE_SUM, _NEGATIVE_LEAST, _NEGATIVE_NOISE = at.NEGATIVE_SUM, at.NEGATIVE_LEAST, at.NEGATIVE_NOISE
@@ -577,7 +578,7 @@ def _negative(tiles, state, fresh, pts):
 
 
 @compiled
-def _swap(tiles, state, fresh, coloured, apart, motion, pts):
+def _swap(tiles, state, fresh, coloured, apart, motion, step, pts):
     """Seconds since U and V have changed places or run the other way, once it is told, else 0; `apart` is how much the
     tiles' means have changed.
     """
@@ -589,7 +590,8 @@ def _swap(tiles, state, fresh, coloured, apart, motion, pts):
         other += abs(u - was_v) + abs(v - was_u)
         turned += abs(u + was_u - _OPPOSITE) + abs(v + was_v - _OPPOSITE)
         state[_LAST_U + tile], state[_LAST_V + tile] = u, v
-    same = apart <= TILES * _SWAP_LUMA or motion <= _SWAP_MOTION * state[_MOTION_BEFORE]
+    as_before = step <= _SWAP_STEP and motion <= _SWAP_MOTION * state[_MOTION_BEFORE]
+    same = apart <= TILES * _SWAP_LUMA or as_before
     state[_MOTION_BEFORE] = motion
     other = min(other, turned)
     swaps = own >= TILES * _SWAP_LEAST and other <= _SWAP_SHARE * (own - TILES * _SWAP_NOISE) and same
@@ -715,7 +717,7 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
     out[5] = spread + gradient
     out[8] = colour_sum / TILES
     broken = _broken_colour(tiles, state, out[5], 0.0 if fresh else pts - last, coloured, redness)
-    swapped = _swap(tiles, state, fresh, coloured, apart, motion_sum / TILES, pts)
+    swapped = _swap(tiles, state, fresh, coloured, apart, motion_sum / TILES, pts - last, pts)
     out[12] = max(swapped, negative, rolls)
     if out[12] > 0.0:
         broken = 1.0

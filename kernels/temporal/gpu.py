@@ -83,6 +83,7 @@ _SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = (
 )  # fmt: skip
 _SWAP_NOISE, _SWAP_MOTION = tl.constexpr(at.SWAP_NOISE), tl.constexpr(at.SWAP_MOTION)
 _MOTION_BEFORE = tl.constexpr(at.SWAP_MOTION_BEFORE)
+_SWAP_STEP = tl.constexpr(at.SWAP_STEP_SECONDS)
 _SWAP_TOLD, _SWAP_OWN = tl.constexpr(at.SWAP_TOLD_SECONDS), tl.constexpr(at.SWAP_OWN_SECONDS)
 _OPPOSITE, _NEGATIVE, _NEGATIVE_AT = (
     tl.constexpr(at.OPPOSITE), tl.constexpr(at.NEGATIVE), tl.constexpr(at.NEGATIVE_AT),
@@ -605,7 +606,7 @@ def _negative(state, tile, inside, fresh, luma, pts):
 
 
 @triton.jit
-def _swap(state, tile, inside, fresh, coloured, apart, motion, u, v, pts):
+def _swap(state, tile, inside, fresh, coloured, apart, motion, u, v, step, pts):
     """Seconds since U and V have changed places or run the other way, once it is told, else 0; `apart` is how much the
     tiles' means have changed.
     """
@@ -615,7 +616,8 @@ def _swap(state, tile, inside, fresh, coloured, apart, motion, u, v, pts):
     other = tl.sum(tl.where(inside, tl.abs(u - was_v) + tl.abs(v - was_u), 0.0), axis=0)
     turned = tl.abs(u + was_u - _OPPOSITE) + tl.abs(v + was_v - _OPPOSITE)
     other = tl.minimum(other, tl.sum(tl.where(inside, turned, 0.0), axis=0))
-    same = (apart <= _TILES * _SWAP_LUMA) | (motion <= _SWAP_MOTION * tl.load(state + _MOTION_BEFORE))
+    as_before = (step <= _SWAP_STEP) & (motion <= _SWAP_MOTION * tl.load(state + _MOTION_BEFORE))
+    same = (apart <= _TILES * _SWAP_LUMA) | as_before
     tl.store(state + _MOTION_BEFORE, motion)
     swaps = (own >= _TILES * _SWAP_LEAST) & (other <= _SWAP_SHARE * (own - _TILES * _SWAP_NOISE)) & same
     swaps = _flag(coloured & (fresh == 0) & swaps)
@@ -734,7 +736,7 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         tl.store(columns + 5, spread)
         broken = _broken_colour(state, tile, inside, fresh, coloured, spread, code, u_code, v_code,
                                 first, first_u, tl.load(rows + 3 * _TILES), redness, step)  # fmt: skip
-        swapped = _swap(state, tile, inside, fresh, coloured, apart, motion, u_code, v_code, pts)
+        swapped = _swap(state, tile, inside, fresh, coloured, apart, motion, u_code, v_code, step, pts)
         since = tl.maximum(tl.maximum(swapped, negative), rolls)
         broken = tl.where(since > 0.0, 1.0, broken)
         tl.store(columns + 7, tl.maximum(tl.maximum(broken, hole), smear))

@@ -158,6 +158,9 @@ SWAP_SHARE: Final = 0.3
 SWAP_NOISE: Final = 1.0 / 256
 SWAP_LUMA: Final = 6.0 / 256
 SWAP_MOTION: Final = 1.5
+# Of pictures further apart than this motion says nothing of the scene: in a pan at 5 pictures a second a cut moves no
+# more than any picture.
+SWAP_STEP_SECONDS: Final = 0.15
 SWAP_TOLD_SECONDS: Final = 0.2 - 1e-3
 SWAP_OWN_SECONDS: Final = 60.0
 # Where U and V run the other way each and what it was add up to this, between 255 and 256 codes.

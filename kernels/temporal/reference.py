@@ -322,7 +322,8 @@ class Stream:
             other = float((abs(u - was_v) + abs(v - was_u)).mean())
             other = min(other, float((abs(u + was_u - at.OPPOSITE) + abs(v + was_v - at.OPPOSITE)).mean()))
             same = float(abs(tiles[0] - self.luma_before).mean()) <= at.SWAP_LUMA
-            same = same or float(tiles[1].mean()) <= at.SWAP_MOTION * self.motion_before
+            near = now - self.times[-1] <= at.SWAP_STEP_SECONDS
+            same = same or (near and float(tiles[1].mean()) <= at.SWAP_MOTION * self.motion_before)
             if own >= at.SWAP_LEAST and other <= at.SWAP_SHARE * (own - at.SWAP_NOISE) and same:
                 self.swapped, self.swapped_at = not self.swapped, now
         self.colours, self.luma_before = (tiles[2], tiles[3]), tiles[0]

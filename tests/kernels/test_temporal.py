@@ -249,6 +249,16 @@ def tinted(film, start, end, u, v):
     film.tiles[start:end, 2], film.tiles[start:end, 3] = u / 256, v / 256
 
 
+@pytest.mark.parametrize(("rate", "tells"), [(25, {1.0}), (5, {0.0})])
+def test_a_cut_to_opposite_colours_in_a_pan_says_nothing_where_pictures_are_far_apart(rate, tells):
+    film = Film(6, rate=rate)
+    tinted(film, 0, 3 * rate, 112, 120)
+    tinted(film, 3 * rate, 6 * rate, 143.5, 135.5)
+    film.tiles[:, 1] = 0.1  # all of it moves, all of the time
+    film.tiles[3 * rate :, 0] += 0.1
+    assert set(run(film)["broken_colour"][4 * rate :]) == tells
+
+
 def test_u_and_v_that_change_places_are_broken_until_they_change_back():
     film = Film(6)
     tinted(film, 0, 150, 118, 140)
