@@ -1,6 +1,7 @@
 """`avjury bench models`: the networks on held-out clips; their figures go to benchmarks/results.
 
-avjury bench models --media FOLDER [--network artifact|audio|sync] [--weights FILE] [--work FOLDER]
+avjury bench models --media FOLDER [--network artifact|audio|sync] [--weights FILE] [--history FILE]
+    [--work FOLDER]
 """
 
 import argparse
@@ -15,6 +16,7 @@ import torch
 from benchmarks.curves import draw_curves
 from benchmarks.failure_pictures import draw_artifact_failures, draw_audio_failures
 from benchmarks.harness import write_result
+from models.artifact_history import HistoryNet, load_history
 from models.audio_weights import SHIPPED_AUDIO, load_audio
 from models.evaluate import evaluate, load_artifact_net
 from models.evaluate_audio import evaluate_audio
@@ -24,7 +26,7 @@ from models.sync_weights import SHIPPED_SYNC, load_sync
 from models.train import TrainSettings, make_shards, sources
 from models.train_audio import AudioTrainSettings, make_sound_shards
 from models.train_sync import SyncTrainSettings, sync_rows
-from models.weight_files import SHIPPED, read_weights, write_weights
+from models.weight_files import SHIPPED, digest_of, read_weights, write_weights
 
 
 def _say(text: str) -> None:
@@ -38,16 +40,25 @@ def _artifact(options: argparse.Namespace, work: Path) -> Path:
     net = load_artifact_net(options.weights)
     figures = dict(evaluate(net, paths))
     held_out = sources(options.media, settings.skip, held_out=True)
-    figures["frames"] = evaluate_frames(net, held_out, options.seed, settings.windows)
+    figures["frames"] = evaluate_frames(net, held_out, options.seed, settings.windows, _history_of(options))
     record = _record("models", figures, options)
     draw_curves(figures["tiles"], record.with_suffix(".svg"))
     draw_artifact_failures(figures, paths, record.with_suffix(".jpg"))
     _tell_labels(figures["tiles"])
     _say(f"damaged pieces: average precision {figures['damaged_pieces']['average_precision']}")
-    for name in ("network", "last_tile", "torn_blocks"):
+    for name in (key.removesuffix("_of_real_clips") for key in figures["frames"] if key.endswith("_of_real_clips")):
         both = [figures["frames"][f"{name}{part}"]["average_precision"] for part in ("", "_of_real_clips")]
         _say(f"whole pictures, {name}: average precision {both[0]}, of real clips {both[1]}")
     return record
+
+
+def _history_of(options: argparse.Namespace) -> HistoryNet | None:
+    """What judges by the maps of the pictures before; None where it was trained on maps of other weights."""
+    history = load_history(options.history)
+    if history.artifact == digest_of(options.weights):
+        return history.net
+    _say("the network over the pictures before was trained on maps of other weights; nothing is said of it")
+    return None
 
 
 def _audio(options: argparse.Namespace, work: Path) -> Path:
@@ -101,6 +112,7 @@ def main() -> None:
     parser.add_argument("--network", choices=sorted(NETWORKS), default="artifact")
     parser.add_argument("--media", type=Path, required=True)
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--history", type=Path, metavar="FILE", help="weights of the network over the pictures before")
     parser.add_argument("--work", type=Path, help="where pieces are kept, and found again")
     parser.add_argument("--skip", action="append", default=[], metavar="PREFIX", help="clips that are damaged")
     parser.add_argument("--seed", type=int, default=1)

@@ -434,13 +434,14 @@ class Network(StrEnum):
     """What can be trained."""
 
     ARTIFACT = "artifact"
+    HISTORY = "history"
     AUDIO = "audio"
     SYNC = "sync"
 
 
 @app.command(epilog=epilog("train"))
 def train(
-    network: Annotated[Network, typer.Argument(metavar="NETWORK", help="Which: artifact, audio or sync.")],
+    network: Annotated[Network, typer.Argument(metavar="NETWORK", help="Which: artifact, history, audio or sync.")],
     media: Annotated[Path, typer.Option("--media", metavar="DIR", help="Folder of clean clips.")],
     work: Annotated[
         Path, typer.Option("--work", metavar="DIR", help="Where pieces, state and curves are kept, to go on from.")
@@ -458,14 +459,18 @@ def train(
     device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to train.")] = "cpu",
     start: Annotated[
         Path | None,
-        typer.Option("--from", metavar="F.safetensors", help="Weights of the artifact network to begin with."),
+        typer.Option(
+            "--from",
+            metavar="F.safetensors",
+            help="Weights of the artifact network to begin with; for history, whose maps it reads.",
+        ),
     ] = None,
 ) -> None:
     """Train a detector network on clips of your own, spoilt in many ways."""
     if weights.suffix != ".safetensors":
         raise ConfigError("cannot write weights", stream=str(weights), why="they are written as safetensors only",
                           remedy="name a file that ends in .safetensors")  # fmt: skip
-    if start is not None and network is not Network.ARTIFACT:
+    if start is not None and network not in (Network.ARTIFACT, Network.HISTORY):
         raise ConfigError("cannot start from weights", stream=str(start), why=f"{network.value} begins with none",
                           remedy="leave --from out")  # fmt: skip
     from engine.train_command import Training, run_training

@@ -44,6 +44,10 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
             "avjury train artifact --media clips --work work --weights artifact.safetensors --minutes 60",
             "on clips of your own",
         ),
+        (
+            "avjury train history --media clips --work work --weights history.safetensors",
+            "what judges by the pictures before",
+        ),
         ("avjury train audio --media clips --work work --weights audio.safetensors --minutes 60", "the same of sound"),
     ),
     "bench": (("avjury bench cpu", "speed and memory of this machine"),),

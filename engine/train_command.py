@@ -13,9 +13,9 @@ class Training:
     """What to train; see models.train.TrainSettings.
 
     Args:
-        network: "artifact", "audio" or "sync".
+        network: "artifact", "history", "audio" or "sync".
         windows: of each clip; None: as many as is usual for the network.
-        start: weights of the artifact network to start from; None: none.
+        start: weights of the artifact network to start from, or whose maps are read; None: none, or the shipped ones.
     """
 
     network: str
@@ -66,7 +66,12 @@ def run_training(wanted: Training, say: Callable[[str], None]) -> Path:
 
     _require(clips_of(wanted.media, wanted.skip), wanted.media, "clips")
     try:
-        return train(TrainSettings(**told, start=wanted.start), say)
+        settings = TrainSettings(**told, start=wanted.start)
+        if wanted.network == "history":
+            from models.train_history import train_history
+
+            return train_history(settings, say)
+        return train(settings, say)
     except WeightsError as error:
         raise ConfigError("cannot start from these weights", stream=str(wanted.start), why=str(error),
                           remedy="name weights of the artifact network, or leave --from out") from error  # fmt: skip

@@ -4,11 +4,11 @@ A picture is damaged where damage shows in 1 % of its tiles, as in everything th
 nothing is wrong with any of them, and no longer where somebody may wonder. Clean ones are as coders show them, many of
 them with what only looks like damage. The network says of a picture what it says in the mean (of its logits) of the
 hundredth part of its tiles that it takes most for damaged, as training has it say of a piece. What it says of the last
-of these tiles, by which earlier records judged, stands beside it.
+of these tiles, by which earlier records judged, stands beside it; and what the network over the maps of the pictures
+before says of the same pictures, where every picture of a stream is looked at and where every third one is.
 """
 
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,15 +16,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.artifact_net import LABELS, TILE, ArtifactNet, network_input
+from models.artifact_history import HistoryNet, surest
+from models.artifact_net import LABELS, ArtifactNet
 from models.evaluate import figures_of
 from models.fit_corruption import count_blocks, features
-from models.synthesis.clean_cases import clean_cases
+from models.map_series import MapSeries, logits_of, seen_with
+from models.synthesis.clean_cases import Leads, clean_cases
 from models.synthesis.coded_damage import CODECS, KINDS, VISIBLE_SHARE
 from models.synthesis.damaged_cases import damaged_cases
 from models.synthesis.held_out import seed_of
-from models.synthesis.picture_windows import graphics, windows
-from models.synthesis.tile_truth import UNKNOWN, Case
+from models.synthesis.tile_truth import Case
+from models.train_history import led_parts, sure
 
 # Of each window: ways of damage, and pictures of each.
 _WAYS: Final = 6
@@ -34,29 +36,32 @@ _CLEAN: Final = 18
 _CORRUPTION: Final = LABELS.index("corruption")
 # Beside all damaged pictures, these: of whose tiles at least so many show damage.
 _SHARES: Final = (VISIBLE_SHARE, 0.02, 0.05, 0.1, 0.3)
+# Pictures between looks, and what the figures of the pictures before are called.
+_HISTORIES: Final = ((1, "with_every_picture_before"), (3, "with_every_third_before"))
 
 Floats = npt.NDArray[np.float64]
 
 
-def frames_of(source: Path | int, seed: int, count: int) -> Iterator[Case]:
+def frames_of(source: Path | int, seed: int, count: int, history: bool = False) -> Iterator[Case]:
     """Whole windows of a clip, damaged and clean.
 
     Args:
         source: a clip, or the number of a made-up one, as in `make_shard`.
         seed: of what is random.
         count: windows.
+        history: with what was shown before each; the pictures are the same.
     """
     name = source.name if isinstance(source, Path) else f"graphics {source}"
     rng = np.random.default_rng([seed, 7, *seed_of(name)])
-    if isinstance(source, Path):
-        found = list(windows(source, rng, count))
-    else:
-        found = [(graphics(rng), Fraction(25)) for _ in range(count)]
+    found = led_parts(source, rng, count)
     combinations = [(c, k) for c in CODECS for k in KINDS if (c, k) != ("hevc", "lost")]
-    for number, (window, rate) in enumerate(found):
+    for number, (lead, window, rate) in enumerate(found):
         for index in rng.permutation(len(combinations))[:_WAYS]:
-            yield from damaged_cases(window, rate, *combinations[int(index)], rng, _OF_EACH)
-        yield from clean_cases(window, found[(number + 1) % len(found)][0], rate, rng, _CLEAN)
+            way = combinations[int(index)]
+            yield from damaged_cases(window, rate, *way, rng, _OF_EACH, lead=lead if history else None)
+        lead_of_other, other, _ = found[(number + 1) % len(found)]
+        leads = Leads(lead, lead_of_other) if history else None
+        yield from clean_cases(window, other, rate, rng, _CLEAN, leads)
 
 
 def said_of(net: ArtifactNet, case: Case) -> tuple[float, float, float]:
@@ -65,17 +70,22 @@ def said_of(net: ArtifactNet, case: Case) -> tuple[float, float, float]:
     Returns: by the network of the hundredth part of its tiles that it takes most for damaged, in the mean and of the
         last of them; and by the torn blocks that judge `video.corruption` (a logit).
     """
-    height, width = (size // TILE * TILE for size in case.now[0].shape)
     both = (case.earlier, case.now)
-    luma = np.stack([p[0][:height, :width] for p in both])[None]
-    chroma = np.stack([[p[k][: height // 2, : width // 2] for k in (1, 2)] for p in both])[None]
-    with torch.inference_mode():
-        inputs = network_input(torch.from_numpy(luma), torch.from_numpy(chroma))
-        told = net(inputs.contiguous(memory_format=torch.channels_last))[0, _CORRUPTION]
-    surest = np.sort(told.numpy().astype(np.float64), axis=None)[-max(1, round(VISIBLE_SHARE * told.numel())) :]
-    mean, last = (float(1 / (1 + np.exp(-logit))) for logit in (surest.mean(), surest[0]))
+    told = logits_of(net, *both)
+    most = np.sort(told.astype(np.float64), axis=None)[-max(1, round(VISIBLE_SHARE * told.size)) :]
+    mean, last = (float(1 / (1 + np.exp(-logit))) for logit in (most.mean(), most[0]))
     torn = features(count_blocks(iter(np.ascontiguousarray(p[0]) for p in both)))[1]
     return mean, last, float(torn.sum())
+
+
+def said_with_history(net: HistoryNet, series: MapSeries, case: Case) -> list[float]:
+    """What is said of a picture by the maps before it, for each of _HISTORIES."""
+    maps, found = series.of(case), []
+    with torch.inference_mode():
+        for step, _ in _HISTORIES:
+            logit = float(surest(net(torch.from_numpy(seen_with(maps, step))[None]))[0])
+            found.append(1 / (1 + np.exp(-logit)))
+    return found
 
 
 def by_share(scores: Floats, shares: Floats) -> list[dict[str, Any]]:
@@ -97,7 +107,9 @@ def by_share(scores: Floats, shares: Floats) -> list[dict[str, Any]]:
     return found
 
 
-def evaluate_frames(net: ArtifactNet, sources: list[Path | int], seed: int, count: int) -> Mapping[str, Any]:
+def evaluate_frames(
+    net: ArtifactNet, sources: list[Path | int], seed: int, count: int, history: HistoryNet | None = None
+) -> Mapping[str, Any]:
     """All figures; `figures_of` of the network and of torn blocks, and of the network for each kind of picture.
 
     Args:
@@ -105,14 +117,18 @@ def evaluate_frames(net: ArtifactNet, sources: list[Path | int], seed: int, coun
         sources: held-out clips.
         seed: of what is random.
         count: windows of each.
+        history: what judges by the maps of the pictures before; None: nothing is said of them.
     """
-    said, last, torn, shares, real, kinds = [], [], [], [], [], []
+    series = MapSeries(net)
+    said, last, torn, shares, real, kinds, by_history = [], [], [], [], [], [], []
     for source in sources:
-        for case in frames_of(source, seed, count):
+        for case in frames_of(source, seed, count, history is not None):
             map_ = case.truth[..., _CORRUPTION]
-            share = float((map_ == 1).mean())
-            if share < VISIBLE_SHARE and ((map_ == 1) | (map_ == UNKNOWN)).any():
+            if sure(map_) is None:
                 continue
+            share = float((map_ == 1).mean())
+            if history is not None:
+                by_history.append(said_with_history(history, series, case))
             network, of_last, blocks = said_of(net, case)
             said.append(network)
             last.append(of_last)
@@ -140,6 +156,15 @@ def evaluate_frames(net: ArtifactNet, sources: list[Path | int], seed: int, coun
             for name, of in (("last_tile", last), ("torn_blocks", torn))
             for part, those in (("", np.ones(len(scores), bool)), ("_of_real_clips", is_real))
         },
+        **(
+            {
+                f"{name}{part}": figures_of(np.array(by_history)[those, index], is_damaged[those])
+                for index, (_, name) in enumerate(_HISTORIES)
+                for part, those in (("", np.ones(len(scores), bool)), ("_of_real_clips", is_real))
+            }
+            if by_history
+            else {}
+        ),
         "by_kind": by_kind,
         "of_real_clips_by_share": by_share(scores[is_real], share_of[is_real]),
     }

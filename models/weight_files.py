@@ -45,6 +45,17 @@ def digest_path(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file of weights, in hexadecimal.
+
+    Raises: WeightsError if it cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(f"cannot read the weights {path}: {error.strerror}; name a file that is there") from error
+
+
 def read_weights(path: Path, network: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Weights of a network, and what the file says about itself.
 

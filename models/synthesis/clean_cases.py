@@ -1,6 +1,7 @@
 """Pictures without a defect, and with what only looks like one: cuts, captions, fades, effects that are meant."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
@@ -17,9 +18,23 @@ from models.synthesis.tile_truth import Case, clean_truth, unsure
 _HARD_SHARE: Final = 0.6
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Leads:
+    """What was shown before windows.
+
+    Args:
+        own: before the window.
+        other: before the other one.
+    """
+
+    own: Sequence[Picture] = ()
+    other: Sequence[Picture] = ()
+
+
 def clean_cases(
-    window: Sequence[Picture], other: Sequence[Picture], rate: Fraction, rng: np.random.Generator, each: int
-) -> Iterator[Case]:
+    window: Sequence[Picture], other: Sequence[Picture], rate: Fraction, rng: np.random.Generator, each: int,
+    leads: Leads | None = None,
+) -> Iterator[Case]:  # fmt: skip
     """Pictures without a defect, and with what only looks like one: cuts, captions, fades, wipes, coarse motion.
 
     Args:
@@ -27,6 +42,7 @@ def clean_cases(
         rate: pictures per second.
         rng: of what is random.
         each: pictures.
+        leads: None: cases come without what was shown before.
     """
     pictures: Sequence[Picture] = window
     if rng.random() < 0.6:
@@ -36,13 +52,15 @@ def clean_cases(
     for k in rng.permutation(np.arange(1, LONG))[:each]:
         now, earlier, kind = pictures[int(k)], pictures[int(k) - 1], "clean"
         truth = clean_truth(now)
+        before: Sequence[Picture] = () if leads is None else [*leads.own, *pictures[: int(k) - 1]]
         if rng.random() < _HARD_SHARE:
             if rng.random() < 0.5:
-                kind, earlier, now = _harmless(earlier, now, window, other, rng)
+                kind, earlier, now, before = _harmless(earlier, now, window, other, rng, before, leads)
             else:
-                kind, earlier, now, doubtful = _effect(int(k), pictures, other, rng)
+                kind, earlier, now, doubtful, seed = _effect(int(k), pictures, other, rng)
                 truth = unsure(clean_truth(now), doubtful)
-        yield Case(earlier, now, truth, kind)
+                before = () if leads is None else _looked_so(kind, int(k), pictures, other, seed, leads)
+        yield Case(earlier, now, truth, kind, before)
 
 
 # What a look that is meant leaves nobody able to tell.
@@ -61,28 +79,58 @@ _DOUBTFUL: Final[Mapping[str, tuple[str, ...]]] = {
 
 def _effect(
     k: int, pictures: Sequence[Picture], other: Sequence[Picture], rng: np.random.Generator
-) -> tuple[str, Picture, Picture, tuple[str, ...]]:
-    """Two successive pictures of something that is meant to look so, and the labels that nobody can tell of it."""
+) -> tuple[str, Picture, Picture, tuple[str, ...], int]:
+    """Two successive pictures of something that is meant to look so, and the labels that nobody can tell of it; and the
+    seed of what all its pictures have in common.
+    """
     kind = str(rng.choice(list(_DOUBTFUL)))
     seed = int(rng.integers(1 << 30))
     two = [_look(kind, step, pictures[k - 1 + step], pictures, other[k - 1 + step], seed) for step in (0, 1)]
-    return kind, two[0], two[1], _DOUBTFUL[kind]
+    return kind, two[0], two[1], _DOUBTFUL[kind], seed
+
+
+# Pictures that a glitch lasts at most; what else is meant to look so does for as long as anybody knows.
+_GLITCH: Final = 7
+# What begins with a window, whose first picture it shows.
+_BEGIN: Final = ("pan", "zoom", "glitch")
+
+
+def _looked_so(
+    kind: str, k: int, pictures: Sequence[Picture], other: Sequence[Picture], seed: int, leads: Leads
+) -> list[Picture]:
+    """What was shown before the first of the two pictures of `_effect`, number k - 1: it looked so already."""
+    lasts = int(np.random.default_rng((seed, 99)).integers(0, _GLITCH)) if kind == "glitch" else LONG
+    own = [
+        _look(kind, n + 1 - k, pictures[n], pictures, other[n], seed) if k - 1 - n <= lasts else pictures[n]
+        for n in range(k - 1)
+    ]
+    if kind in _BEGIN:
+        return [*leads.own, *own]
+    count = len(leads.own)
+    beside = leads.other if len(leads.other) == count else [other[0]] * count
+    return [
+        *(
+            _look(kind, n - count + 1 - k, picture, pictures, also, seed)
+            for n, (picture, also) in enumerate(zip(leads.own, beside, strict=True))
+        ),
+        *own,
+    ]
 
 
 def _look(
     kind: str, step: int, picture: Picture, pictures: Sequence[Picture], beside: Picture, seed: int
 ) -> Picture:  # fmt: skip
-    """One of two successive pictures with an effect.
+    """One of successive pictures with an effect.
 
     Args:
         kind: a key of _DOUBTFUL.
-        step: 0 or 1, the first or second picture.
+        step: 0 or 1, the first or second of two pictures; below 0 those before.
         picture: without the effect.
         pictures: of its window.
         beside: of another window.
         seed: of what both have in common.
     """
-    common, own = np.random.default_rng(seed), np.random.default_rng((seed, step))
+    common, own = np.random.default_rng(seed), np.random.default_rng((seed, step if step >= 0 else 1000 - step))
     height, width = picture[0].shape
     planes = [plane.copy() for plane in picture]
     if kind == "split":
@@ -115,10 +163,10 @@ def _look(
             cell = max(1, size // s)
             area[:] = np.kron(area[::cell, ::cell], np.ones((cell, cell), np.uint8))[: area.shape[0], : area.shape[1]]
     elif kind == "strobe":
-        if step:
+        if step % 2:
             planes[0] = _clipped(planes[0].astype(float) * common.uniform(0.3, 3) + common.uniform(-60, 120))
     elif kind == "dissolve":
-        share = min(1.0, float(common.uniform(0.1, 0.9)) + 0.06 * step)
+        share = min(1.0, max(0.0, float(common.uniform(0.1, 0.9)) + 0.06 * step))
         if beside[0].shape == picture[0].shape:
             planes = [_clipped(share * a + (1 - share) * b.astype(float)) for a, b in zip(planes, beside, strict=True)]
     else:
@@ -139,23 +187,35 @@ def _clipped(plane: npt.NDArray[Any]) -> Plane:
 
 
 def _harmless(
-    earlier: Picture, now: Picture, window: Sequence[Picture], other: Sequence[Picture], rng: np.random.Generator
-) -> tuple[str, Picture, Picture]:
+    earlier: Picture, now: Picture, window: Sequence[Picture], other: Sequence[Picture], rng: np.random.Generator,
+    before: Sequence[Picture], leads: Leads | None,
+) -> tuple[str, Picture, Picture, Sequence[Picture]]:  # fmt: skip
+    """How, two successive pictures, and what was shown before them.
+
+    Args:
+        earlier, now, window, other, rng: as for `clean_cases`.
+        before: what was shown before `earlier` as it is.
+        leads: None: nothing before is asked for.
+    """
     way = rng.choice(["cut", "skip", "still", "fade", "caption", "wipe"])
     height, width = now[0].shape
     if way == "cut":
-        y, u, v = other[int(rng.integers(len(other)))]
-        if y.shape[0] >= height and y.shape[1] >= width:
-            return way, (y[:height, :width], u[: height // 2, : width // 2], v[: height // 2, : width // 2]), now
+        last = int(rng.integers(len(other)))
+        if other[last][0].shape[0] >= height and other[last][0].shape[1] >= width:
+            shown = () if leads is None else [*leads.other, *other[:last]]
+            return way, _corner(other[last], height, width), now, [_corner(p, height, width) for p in shown]
         way = "skip"
     if way == "skip":
-        return way, window[int(rng.integers(LONG))], now
+        last = int(rng.integers(LONG))
+        return way, window[last], now, () if leads is None else [*leads.own, *window[:last]]
     if way == "still":
-        return way, now, now
+        return way, now, now, before if leads is None else [*before, earlier]
     if way == "fade":
         gain, lift = float(rng.uniform(0.2, 1.4)), float(rng.uniform(-40, 60))
-        luma = np.clip(earlier[0] * gain + lift, 0, 255).astype(np.uint8)
-        return way, (luma, earlier[1], earlier[2]), now
+        faded, *past = [
+            (np.clip(y * gain + lift, 0, 255).astype(np.uint8), u, v) for y, u, v in (earlier, *before)
+        ]  # fmt: skip
+        return way, faded, now, past
     top, left = (int(rng.integers(0, size - 32)) // 2 * 2 for size in (height, width))
     bottom, right = (int(rng.integers(a + 16, size)) // 2 * 2 for a, size in ((top, height), (left, width)))
     if rng.random() < 0.5:
@@ -174,4 +234,9 @@ def _harmless(
         else:
             part[:] = int(rng.integers(16, 235))
         planes.append(changed)
-    return way, earlier, (planes[0], planes[1], planes[2])
+    return way, earlier, (planes[0], planes[1], planes[2]), before
+
+
+def _corner(picture: Picture, height: int, width: int) -> Picture:
+    y, u, v = picture
+    return y[:height, :width], u[: height // 2, : width // 2], v[: height // 2, : width // 2]

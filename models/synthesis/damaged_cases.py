@@ -17,7 +17,7 @@ from models.synthesis.what_shows import shows
 
 def damaged_cases(
     pictures: Sequence[Picture], rate: Fraction, codec: str, kind: str, rng: np.random.Generator, each: int,
-    whole: int = 1,
+    whole: int = 1, lead: Sequence[Picture] | None = None,
 ) -> Iterator[Case]:  # fmt: skip
     """Pictures of a coded stream that lost or changed bytes, as the decoder shows them.
 
@@ -28,6 +28,7 @@ def damaged_cases(
         rng: of what is random.
         each: most pictures.
         whole: so many of them are as they were sent; of several, those right behind damaged ones first.
+        lead: what was shown before the window; None: cases come without what was shown before.
     """
     strength = float(rng.choice([0.05, 0.15, 0.3, 0.6]))
     sent, spoilt = damage_stream(
@@ -36,8 +37,12 @@ def damaged_cases(
         gop_seconds=float(rng.choice([0.5, 1.0, 2.0])), coder=_some_coder(codec, rng),
     )  # fmt: skip
     clean, shown = dict(decoded_pictures(sent)), list(decoded_pictures(spoilt))
-    pairs = [(a, b) for a, b in pairwise(shown) if b[0] in clean]
-    pairs = [(a, b) for a, b in pairs if a[1][0].shape == b[1][0].shape == clean[b[0]][0].shape]
+    places = [
+        index
+        for index, (a, b) in enumerate(pairwise(shown))
+        if b[0] in clean and a[1][0].shape == b[1][0].shape == clean[b[0]][0].shape
+    ]
+    pairs = [(shown[index], shown[index + 1]) for index in places]
     errors = [apart(now[1][0], clean[now[0]][0]) for _, now in pairs]
     colours = [colour_apart(now[1], clean[now[0]]) for _, now in pairs]
     # Chroma counts as luma does: what turned green is seen.
@@ -55,7 +60,8 @@ def damaged_cases(
         others = (sent for time, sent in clean.items() if time != at)
         damaged = truth[..., 0] == 1
         truth[damaged & ~shows(now, clean[at], others, damaged), 0] = UNKNOWN
-        yield Case(earlier, now, unsure(truth, LABELS[1:], truth[..., 0] > 0), f"{codec} {kind}")
+        before = () if lead is None else [*lead, *(picture for _, picture in shown[: places[int(k)]])]
+        yield Case(earlier, now, unsure(truth, LABELS[1:], truth[..., 0] > 0), f"{codec} {kind}", before)
 
 
 def _some_coder(codec: str, rng: np.random.Generator) -> Mapping[str, str]:

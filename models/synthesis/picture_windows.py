@@ -16,6 +16,8 @@ from models.synthesis.picture_clip import planes_of
 WIDTH: Final = 384
 HEIGHT: Final = 256
 SHORT, LONG = 10, 36
+# Pictures that a clip shows before a window, where they are asked for.
+LEAD: Final = 30
 _RATES: Final = (Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50))
 
 
@@ -31,6 +33,20 @@ def windows(
         steps: of each part one of these pictures is taken, by chance, where the clip is long enough: things move as
             much further from one picture to the next.
     """
+    for _, part, rate in led_windows(path, rng, count, steps, 0):
+        yield part, rate
+
+
+def led_windows(
+    path: Path, rng: np.random.Generator, count: int, steps: Sequence[int] = (1,), lead: int = LEAD
+) -> Iterator[tuple[list[Picture], list[Picture], Fraction]]:
+    """As `windows`, the same of them, each with what the clip shows before it.
+
+    Args:
+        path, rng, count, steps: as for `windows`.
+        lead: most pictures before; fewer where the clip begins.
+    Returns: pictures before a window, the window, and its rate.
+    """
     opened: Any = av.open(str(path), metadata_errors="replace")
     with opened as container:
         stream = container.streams.video[0]
@@ -44,10 +60,15 @@ def windows(
         starts = sorted((int(rng.integers(0, max(1, total - LONG * step))), step) for step in taken)
         place = rng.random((count, 2))
         parts: list[list[Picture]] = [[] for _ in starts]
+        leads: list[list[Picture]] = [[] for _ in starts]
         for index, frame in enumerate(container.decode(stream)):
             if all(index >= start + LONG * step for start, step in starts):
                 break
-            wanted = [k for k, (start, step) in enumerate(starts) if index in range(start, start + LONG * step, step)]
+            wanted = [
+                k
+                for k, (start, step) in enumerate(starts)
+                if index in range(start - lead * step, start + LONG * step, step)
+            ]
             if not wanted:
                 continue
             whole = planes_of(frame.reformat(format="yuv420p"), 8)
@@ -60,10 +81,10 @@ def windows(
                     plane[top // s : (top + h) // s, left // s : (left + w) // s].copy()
                     for plane, s in zip(whole, (1, 2, 2), strict=True)
                 )
-                parts[k].append((y, u, v))
-    for part in parts:
+                (parts if index >= starts[k][0] else leads)[k].append((y, u, v))
+    for before, part in zip(leads, parts, strict=True):
         if len(part) == LONG and min(part[0][0].shape) >= PIECE:
-            yield part, coded_rate
+            yield before, part, coded_rate
 
 
 def graphics(rng: np.random.Generator) -> list[Picture]:

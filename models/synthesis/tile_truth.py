@@ -26,12 +26,14 @@ class Case:
         earlier, now: of one shape.
         truth: (rows, columns, labels) uint8: 0, 1 or UNKNOWN, by tiles of TILE samples from the corner on.
         kind: how it was made.
+        before: what was shown before `earlier`, the oldest first; none where it was not asked for.
     """
 
     earlier: Picture
     now: Picture
     truth: Maps
     kind: str
+    before: Sequence[Picture] = ()
 
 
 def tile_means(plane: npt.NDArray[Any]) -> Floats:

@@ -19,7 +19,8 @@ from models.artifact_history import (
     load_history,
     surest,
 )
-from models.weight_files import WeightsError, write_weights
+from models.artifact_weights import SHIPPED_WEIGHTS
+from models.weight_files import WeightsError, digest_of, write_weights
 
 CPU = torch.device("cpu")
 NEVER = torch.zeros(1, dtype=torch.bool)
@@ -174,6 +175,17 @@ def test_weights_are_read_as_written_and_others_refused(tmp_path):
     path.with_name(path.name + ".sha256").unlink()
     with pytest.raises(WeightsError, match="pickle"):
         load_history(path)
+
+
+def test_shipped_weights_are_of_the_shipped_maps_and_tell_what_is_new_from_what_was_there():
+    shipped = load_history()
+    assert shipped.artifact == digest_of(SHIPPED_WEIGHTS)
+    maps = torch.full((20, 8, 8), -7.0)
+    maps[:, 1:3, 1:3] = 2.0  # letters that have looked so all along
+    maps[-3:, 5:7, 5:7] = 2.0
+    with torch.no_grad():
+        told = shipped.net(taken(History(1, 8, 8, CPU), 0, maps)[-1:])[0]
+    assert told[5:7, 5:7].min() > told[1:3, 1:3].max() > told[1:3, 5:7].max()
 
 
 def test_memory_of_a_slot_is_what_is_kept_and_no_more():
