@@ -202,7 +202,7 @@ class EngineProcess(Silent):
         if isinstance(message, TakeIngest):
             fds = self._control.fds
             connection = socket.socket(fileno=fds.popleft())
-            self._links.add(message.name, connection, fds.popleft(), fds.popleft())
+            self._links.add(message.name, connection, fds.popleft(), fds.popleft(), message.pid)
         elif isinstance(message, DropIngest):
             self._links.remove(message.name)
         elif isinstance(message, Judge):

@@ -24,7 +24,7 @@ from typing import Final, Protocol, TypeVar
 from engine.counters import StreamCounters
 from engine.decode.ahead import DecodeAhead
 from engine.decode.choose import Decoders
-from engine.errors import AvjuryError, DecodeError, SourceError
+from engine.errors import AvjuryError, DecodeError, SourceError, let_go_of_frames
 from engine.fingerprints import SoundPrint
 from engine.handling import Handling
 from engine.ingest.backoff import Backoff, OpenPace
@@ -211,6 +211,8 @@ class StreamReader:
             )
             failure.__cause__ = error
         finally:
+            for kept in (failure, self._source.error):
+                let_go_of_frames(kept)
             self._source.close()
             self._handling.release()
             if self._transport is not None:

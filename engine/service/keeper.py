@@ -314,7 +314,7 @@ class Keeper:
         memory, doorbell = make_ring()
         near, far = socket.socketpair()
         for_engine = (near.detach(), os.dup(memory), os.dup(doorbell))
-        self._roster.say(engine, TakeIngest(ingest.name), fds=for_engine)
+        self._roster.say(engine, TakeIngest(ingest.name, child.pid), fds=for_engine)
         try:
             child.channel.send(TakeLink(), fds=(far.detach(), memory, doorbell))
         except ConnectionLost:
