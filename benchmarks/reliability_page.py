@@ -159,7 +159,8 @@ def _soaks(folder: Path) -> Iterator[str]:
     yield "## Soaks\n"
     yield (
         "`avjury bench service --soak-seconds` has healthy channels, each black for 3 s out of 20, judged among "
-        "sources that refuse, are not there, are no media, send garbage, fall silent, come and go, are corrupt or end at once. "
+        "sources that refuse, are not there, are no media, send garbage, fall silent, come and go, are corrupt "
+        "or end at once. "
         f"The goal is {_SOAK_GOAL_HOURS:g} hours in which the service grows by {_SOAK_GOAL_MB_PER_HOUR:g} MB an hour "
         "at most.\n"
     )
