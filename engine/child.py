@@ -26,6 +26,7 @@ import msgspec
 from engine.compiling import told_of_compiling
 from engine.errors import AvjuryError, ConfigError, DeviceError, SourceError
 from engine.evidence.recorder import EvidenceSettings
+from engine.ffmpeg_release import ffmpeg_in_use, ffmpeg_warning
 from engine.handling import HandlingTable
 from engine.hardening import die_with_parent
 from engine.incidents import Change
@@ -158,6 +159,8 @@ class EngineProcess(Silent):
             with told_of_compiling(lambda: self._control.send(EngineCompiles())):
                 self.engine.warm_up()
             self._control.send(EngineReady(os.getpid(), str(self.engine.device)))
+            if (release := ffmpeg_in_use()) and (trouble := ffmpeg_warning(release)):
+                _log.warning(trouble)
             self.engine.run()
         except Exception:
             _log.exception("the engine failed")

@@ -11,11 +11,10 @@ from rich.table import Table
 from engine.decode.caps import SESSIONS_WITHOUT_REGISTRY_KEYS, CodecCaps, DecoderCaps, choose_decoder, query_caps
 from engine.decode.driver import driver_version, load_library
 from engine.errors import DeviceError
+from engine.ffmpeg_release import ffmpeg_in_use, ffmpeg_warning
 from engine.media import VideoInfo
 
 PACKAGES = ("torch", "torchvision", "torchaudio", "triton", "numpy", "numba", "av", "PyNvVideoCodec")
-# CVE-2026-107695 (a playlist that names itself), -107697 and -107698 are mended in it.
-SAFE_FFMPEG = (8, 1, 3)
 # NVIDIA, DeepStream performance page: settings of the nvidia kernel module.
 REGISTRY_KEYS = (
     "RMDebugOverridePerRunlistChannelRam=1; RMIncreaseRsvdMemorySizeMB=1024; RMDisableChIdIsolation=0x1; "
@@ -113,26 +112,12 @@ def usual_streams(device: str, caps: DecoderCaps | None) -> tuple[StreamKind, ..
     return tuple(kinds)
 
 
-def ffmpeg_warning(number: str) -> str | None:
-    """What is wrong with an FFmpeg version; None where nothing is known to be.
-
-    Args:
-        number: as FFmpeg says it ("8.1.2", "n7.1", "N-118000-gabcdef" for a build between releases).
-    """
-    digits = number.removeprefix("n").partition("-")[0].split(".")
-    if not all(part.isdigit() for part in digits):
-        return f"FFmpeg {number} is no release: make sure that it holds the fixes of 8.1.3"
-    if tuple(int(part) for part in digits) >= SAFE_FFMPEG:
-        return None
-    return f"FFmpeg {number} is older than 8.1.3, which mends flaws in playlists: open trusted inputs only"
-
-
 def examine() -> Findings:
     """Look at the machine. Never raises for something that is missing: that is a finding."""
     packages = {name: _version(name) for name in PACKAGES}
     notes: list[str] = []
     warnings = [f"{name} is not installed" for name, number in packages.items() if number is None]
-    ffmpeg = _ffmpeg()
+    ffmpeg = ffmpeg_in_use()
     trouble = ffmpeg_warning(ffmpeg) if ffmpeg else "PyAV does not load: only elementary streams can be read"
     if trouble:
         warnings.append(trouble)
@@ -165,14 +150,6 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _ffmpeg() -> str | None:
-    try:
-        import av
-    except ImportError:
-        return None
-    return str(av.ffmpeg_version_info)
 
 
 def _gpus(warnings: list[str]) -> list[Gpu]:

@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import asdict, replace
 
+import av
 import pytest
 import torch
 from rich.console import Console
@@ -60,6 +61,12 @@ def written(findings):
 def test_ffmpeg_older_than_its_security_fixes_is_warned_of(number, word):
     warning = doctor.ffmpeg_warning(number)
     assert (warning is None) if word is None else (word in warning)
+
+
+def test_the_ffmpeg_in_use_is_named(monkeypatch):
+    assert av.ffmpeg_version_info in written(doctor.examine())
+    monkeypatch.setattr(av, "ffmpeg_version_info", "8.1.2")
+    assert any("older than 8.1.3" in warning for warning in doctor.examine().warnings)
 
 
 def test_without_a_gpu_everything_falls_back_and_says_so(monkeypatch):
