@@ -29,7 +29,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "scale": Part("What a channel costs as they become more", "avjury bench scale", "scale",
                   ("1080p.rows", "360p.rows"), parts.scale),
     "latency": Part("From defect to webhook", "avjury bench latency", "latency", ("rows",), parts.latency),
-    "cycles": Part("Channels that come and go", "avjury bench service --cycles 1000", "service", ("cycles.rows",),
+    "cycles": Part("Channels that come and go", "avjury bench service --cycles 2000", "service", ("cycles.rows",),
                    parts.cycles),
     "soak": Part("Among faulty sources", "avjury bench service --soak-seconds 1800", "service", ("soak.rows",),
                  parts.soak),
