@@ -110,7 +110,8 @@ def test_rows_of_two_moments_are_counted_by_the_block(options, gpu):
 def test_the_share_is_of_the_borders_that_are_looked_at(height, gpu):
     bright, dark = np.full((height, 32), 120), np.full((height, 32), 100)
     this = framed(woven_of(bright, dark)), framed(dark)
-    looked_at = {32: 2, 320: 38, 656: 40, 960: 40}[height]  # two columns; from 40 rows of blocks on every second, from 60 every third
+    # Of two columns; of 40 rows of blocks and more every second, of 60 every third.
+    looked_at = {32: 2, 320: 38, 656: 40, 960: 40}[height]
     found = measure(*this)
     assert found[0, 4] == (looked_at - 2) / looked_at
     assert_same(measure(*this, gpu.torn_blocks), found)
