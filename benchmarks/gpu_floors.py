@@ -94,7 +94,7 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
         Floor("active_area", 2 * (width + height) * sample_bytes, 2 * (width + height), 1 / AREA_INTERVAL_SECONDS, 1,
               "one line of each side, where there are no bars"),
         Floor("fields", 4 * pairs * width * sample_bytes, 36 * pairs * width, 0.0, 1,
-              "pairs of lines of both luma planes; interlaced pictures alone, each of them"),
+              "pairs of lines of both luma planes; interlaced pictures, each of them, and others that look combed"),
         Floor("edge_width", luma * (sample_bytes + 2 * (1 + 2 + 1)), 60 * luma, 0.0, 5,
               f"luma, and three planes written and read; every {EDGES_INTERVAL_SECONDS:.0f} s for `--report`; four "
               "launches for each eight pictures"),

@@ -84,7 +84,7 @@ every two seconds, and the loop waits for that.
   go on.
 - *No session of NVDEC left*, or a codec that it does not decode: that stream is decoded in software and
   uploaded; its status, the log and a metric say so. Above about 200 sessions NVIDIA's kernel module needs
-  settings that `avjury doctor` prints.
+  settings; `avjury doctor` says which of them are missing.
 
 ## Looking at it
 

@@ -137,12 +137,15 @@ class Listening:
 
     def _listen(self, slots: list[int]) -> None:
         order = [[(self._place[slot] + k) % BLOCKS for k in range(BLOCKS)] for slot in slots]
-        blocks = [
-            self._ring[slot][:, places].reshape(2, WINDOW_SAMPLES) for slot, places in zip(slots, order, strict=True)
-        ]
-        said = self.said_of(torch.from_numpy(np.stack(blocks)).to(self._device)).double()
+        # Page-locked for a GPU: an upload from other memory waits for all that was launched before it.
+        blocks = torch.empty((len(slots), 2, BLOCKS, BLOCK_SAMPLES), pin_memory=not self._on_cpu)
+        for window, slot, places in zip(blocks.numpy(), slots, order, strict=True):
+            np.take(self._ring[slot], places, axis=1, out=window)
+        windows = blocks.view(len(slots), 2, WINDOW_SAMPLES).to(self._device, non_blocking=True)
+        said = self.said_of(windows).double()
         worst = said[:, : len(DEFECTS)].amax(dim=1, keepdim=True)
-        self.said[torch.tensor(slots, device=self._device)] = torch.cat([said, worst], dim=1)
+        where = torch.tensor(slots, pin_memory=not self._on_cpu).to(self._device, non_blocking=True)
+        self.said.index_copy_(0, where, torch.cat([said, worst], dim=1))
         for slot in slots:
             self._holds[slot] = self._until[slot] + HOLD_INTERVALS / self._rate
 

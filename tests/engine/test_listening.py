@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 from audio_blocks import SAMPLE_RATE
+from cuda_on_cpu import DEVICE, cuda_on_cpu
 
+from benchmarks.gpu_kernels import on_a_side_stream
 from engine.batch import Batcher
 from engine.errors import ConfigError
-from engine.measure import Measure
+from engine.measure import Measure, listening
 from engine.measure.columns import AUDIO_COLUMNS
+from engine.measure.graphs import record_on
 from engine.measure.listening import AudioNetworkUse
 from engine.media import AudioBlock
 from engine.networks import audio_network_of
@@ -146,6 +149,30 @@ def test_what_is_said_does_not_depend_on_other_streams(audio):
     for a, b in zip(alone, beside, strict=True):
         torch.testing.assert_close(b[0, FIRST:], a[0, FIRST:], rtol=0, atol=0, equal_nan=True)
     assert float(beside[29][1, FIRST + TONE]) < 0.5
+
+
+def test_on_a_gpu_it_says_the_same_beside_what_is_played_back_and_waits_for_nothing(audio, monkeypatch):
+    monkeypatch.setattr(listening, "CUDA_BATCH", 2)  # a CPU takes long for sixteen
+    one, other = Stream(0, tone(50, 3.0)), Stream(1, tone(640, 3.0, channels=1))
+    batches = [[(0, one.block(n)), (1, other.block(n))] for n in range(30)]
+    on_host = rows_of(measure_with(audio), *batches)
+    with cuda_on_cpu() as gpu, on_a_side_stream(DEVICE):
+        measure = Measure(DEVICE, 2, audio_network=AudioNetworkUse(audio, 1.0), record=record_on(DEVICE))
+        for slot in (0, 1):
+            measure.open_slot(slot, {}, {"hum"})
+        batcher, there = Batcher(DEVICE, 8, 0.0), []
+        for batch in batches:
+            sound = batcher.sound({slot: One(block) for slot, block in batch})
+            gpu.waiting.clear()
+            values = measure.sound(sound).values
+            # What is compiled and recorded with the first batch may wait.
+            assert gpu.waiting == [] or not there, gpu.waiting
+            there.append(values.cpu().clone())
+    assert gpu.pageable == gpu.on_default_stream == []
+    assert measure.sound_replays == 29
+    for a, b in zip(there, on_host, strict=True):
+        torch.testing.assert_close(a[:, FIRST:], b[:, FIRST:], rtol=0, atol=1e-5, equal_nan=True)
+    assert heard_at(there) == list(range(19, 30))
 
 
 def test_a_stream_that_does_not_ask_is_not_heard(audio):
