@@ -37,6 +37,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "memory": Part("Memory of one stream", "avjury bench cpu --only memory", "cpu", ("memory",), parts.memory),
     "side": Part("Beside the loop: verdicts and the network", "avjury bench side-costs", "side-costs",
                  ("verdicts.rows",), parts.side),
+    "start": Part("How long commands take to begin", "avjury bench start", "start", ("commands",), parts.start),
 }  # fmt: skip
 
 

@@ -70,7 +70,7 @@ _FLUSH_SECONDS: Final = 3.0
 # By SIGTERM nobody says how long; the supervisor that sent it kills after ten seconds.
 _DRAIN_SECONDS: Final = 5.0
 _MOST_INCIDENTS: Final = 20_000
-_log: Final = logging.getLogger(__name__)
+_log: Final = logging.getLogger("engine.child")  # run as a program, the module is called __main__
 
 
 class ChildSettings(msgspec.Struct, frozen=True):
