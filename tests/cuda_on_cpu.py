@@ -128,7 +128,8 @@ def graph(recorded, pool=None, stream=None, capture_error_mode="global"):
     finally:
         _here.recording = False
         _here.stream = before
-        ops.undo()
+        with torch._C.DisableTorchFunction():  # its copies are none of the GPU's
+            ops.undo()
     recorded.ops = ops
 
 

@@ -71,7 +71,7 @@ class Sound:
         self._wants_trends: set[int] = set()
         self._targets: dict[int, float] = {}  # of the slots whose whole programme is judged, LUFS
         self._noise = torch.zeros(slots, dtype=torch.float64, device=device)
-        self.listening = None if network is None else Listening(device, slots, network)
+        self.listening = None if network is None else Listening(device, slots, network, record)
         self._on_host: HostSound | None = None
         if arithmetic.on_host:
             self._on_host = HostSound(self._audio, self._features, self._trends, self._noise.numpy())
@@ -125,7 +125,8 @@ class Sound:
     @property
     def graph_problem(self) -> str:
         """As `Measure.graph_problem`."""
-        return self._graphs.problem
+        heard = "" if self.listening is None else self.listening.graph_problem
+        return self._graphs.problem or heard
 
     @property
     def replays(self) -> int:

@@ -153,6 +153,7 @@ def test_what_is_said_does_not_depend_on_other_streams(audio):
 
 def test_on_a_gpu_it_says_the_same_beside_what_is_played_back_and_waits_for_nothing(audio, monkeypatch):
     monkeypatch.setattr(listening, "CUDA_BATCH", 2)  # a CPU takes long for sixteen
+    monkeypatch.setattr(listening, "network_dtype", lambda device: torch.float32)  # as on the host
     one, other = Stream(0, tone(50, 3.0)), Stream(1, tone(640, 3.0, channels=1))
     batches = [[(0, one.block(n)), (1, other.block(n))] for n in range(30)]
     on_host = rows_of(measure_with(audio), *batches)
@@ -170,6 +171,8 @@ def test_on_a_gpu_it_says_the_same_beside_what_is_played_back_and_waits_for_noth
             there.append(values.cpu().clone())
     assert gpu.pageable == gpu.on_default_stream == []
     assert measure.sound_replays == 29
+    assert measure.listening.replays == 1  # the window at 3 s; that at 2 s was recorded
+    assert measure.graph_problem == ""
     for a, b in zip(there, on_host, strict=True):
         torch.testing.assert_close(a[:, FIRST:], b[:, FIRST:], rtol=0, atol=1e-5, equal_nan=True)
     assert heard_at(there) == list(range(19, 30))
