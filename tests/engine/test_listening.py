@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from audio_blocks import SAMPLE_RATE
-from cuda_on_cpu import DEVICE, cuda_on_cpu
+from cuda_on_cpu import DEVICE, cuda_on_cpu, launches_counted
+from sixteen_bits import logit_bounds
 
 from benchmarks.gpu_kernels import on_a_side_stream
 from engine.batch import Batcher
@@ -14,7 +15,7 @@ from engine.errors import ConfigError
 from engine.measure import Measure, listening
 from engine.measure.columns import AUDIO_COLUMNS
 from engine.measure.graphs import record_on
-from engine.measure.listening import AudioNetworkUse
+from engine.measure.listening import AudioNetworkUse, Listening
 from engine.media import AudioBlock
 from engine.networks import audio_network_of
 from engine.pipeline import check
@@ -176,6 +177,50 @@ def test_on_a_gpu_it_says_the_same_beside_what_is_played_back_and_waits_for_noth
     for a, b in zip(there, on_host, strict=True):
         torch.testing.assert_close(a[:, FIRST:], b[:, FIRST:], rtol=0, atol=1e-5, equal_nan=True)
     assert heard_at(there) == list(range(19, 30))
+
+
+def test_windows_of_many_streams_are_heard_together_and_take_two_launches_each_few(audio, monkeypatch):
+    monkeypatch.setattr(listening, "CUDA_BATCH", 2)
+    monkeypatch.setattr(listening, "CUDA_BATCHES", 2)
+    monkeypatch.setattr(listening, "network_dtype", lambda device: torch.float32)  # as on the host
+    parts = [(50, 640), (640, 50), (50, 50), (640, 640), (90, 320)]
+    sounds = [np.concatenate([tone(one, 2.2), tone(other, 1.0)], axis=1) for one, other in parts]
+    streams = [Stream(slot, sound) for slot, sound in enumerate(sounds)]
+    # The fifth comes later: three, four and five windows at once.
+    batches = [[(s.slot, s.block(n)) for s in streams if s.slot < 4 or n >= 5] for n in range(32)]
+    on_host = rows_of(measure_with(audio, rate=2.0, slots=5), *batches)
+    with cuda_on_cpu() as gpu, on_a_side_stream(DEVICE):
+        measure = Measure(DEVICE, 5, audio_network=AudioNetworkUse(audio, 2.0), record=record_on(DEVICE))
+        for slot in range(5):
+            measure.open_slot(slot, {}, {"hum"})
+        batcher, there, launches = Batcher(DEVICE, 8, 0.0), [], []
+        for batch in batches:
+            sound = batcher.sound({slot: One(block) for slot, block in batch})
+            with launches_counted() as counted:
+                there.append(measure.sound(sound).values)
+            launches.append(len(counted))
+    assert gpu.pageable == gpu.on_default_stream == []
+    for a, b in zip(there, on_host, strict=True):
+        torch.testing.assert_close(a[:, FIRST:].cpu(), b[:, FIRST:], rtol=0, atol=1e-5, equal_nan=True)
+    # Four windows at 2.0 s, which were recorded; five at 2.5 s, of which the last by itself was; five at 3.0 s.
+    assert measure.listening.replays == 1 + 2
+    assert measure.graph_problem == ""
+    without = launches[28]
+    assert launches[29] == without + 2 * 2
+
+
+def test_on_a_gpu_convolutions_are_in_16_bits_and_say_so_little_else(audio):
+    windows = torch.from_numpy(np.stack([tone(hertz, 2.0) for hertz in (50, 640)] * 8))
+    use = AudioNetworkUse(audio, 1.0)
+    own = Listening(CPU, 1, use).said_of(windows).logit()
+    with torch.inference_mode():
+        bounds = logit_bounds(audio.net, audio.hearing(windows))
+    with cuda_on_cpu(), on_a_side_stream(DEVICE):
+        said = Listening(DEVICE, 1, use).said_of(windows.to(DEVICE)).cpu().logit()
+    apart = (said - own).abs()
+    # Beside that, what float32 leaves of a logit on the way to a probability near 0 or 1 and back.
+    assert bool((apart <= bounds + 1e-3).all()), float((apart - bounds).max())
+    assert float(apart.max()) > 1e-3
 
 
 def test_a_stream_that_does_not_ask_is_not_heard(audio):
