@@ -11,15 +11,19 @@ from sixteen_bits import logit_bounds
 
 from benchmarks.gpu_kernels import on_a_side_stream
 from engine.batch import Batcher
+from engine.detectors import DETECTORS
 from engine.errors import ConfigError
+from engine.judge import Judge
 from engine.measure import Measure, listening
 from engine.measure.columns import AUDIO_COLUMNS
 from engine.measure.graphs import record_on
 from engine.measure.listening import AudioNetworkUse, Listening
+from engine.measure.listening_table import WindowInputs, stage_windows
 from engine.media import AudioBlock
 from engine.networks import audio_network_of
 from engine.pipeline import check
 from engine.spec import AudioNetworkSettings, EngineSettings, StreamSpec
+from engine.warm_up import warm_up
 from models.audio_hearing import Hearing
 from models.audio_labels import DEFECTS, LABELS
 from models.audio_net import AudioNet
@@ -121,6 +125,43 @@ def test_what_it_says_is_of_the_last_two_seconds(audio):
     assert hums[19]
     assert not hums[49]  # 3.0 to 5.0 s
     assert float(rows[49][0, FIRST + SPEECH]) > 0.5
+
+
+def test_a_window_is_the_last_two_seconds_wherever_they_lie(audio, monkeypatch):
+    windows = []
+    said_of = Listening.said_of
+
+    def watched(self, given):
+        windows.append(given.clone())
+        return said_of(self, given)
+
+    monkeypatch.setattr(Listening, "said_of", watched)
+    noise = np.random.default_rng(1).normal(0, 0.1, (2, 14_400 * 10)).astype(np.float32)
+    rows_of(measure_with(audio, rate=10.0), *([(0, Stream(0, noise).block(n))] for n in range(27)))
+    assert len(windows) == 8
+    for n, window in enumerate(windows):
+        assert np.array_equal(window[0].numpy(), noise[:, 4800 * n : 4800 * (n + 20)])
+
+
+def test_what_is_staged_for_a_gpu_is_the_windows_in_their_order():
+    ring = np.random.default_rng(2).normal(0, 0.1, (3, 2, 20, 4800)).astype(np.float32)
+    orders = [[(place + k) % 20 for k in range(20)] for place in (7, 0)]
+    inputs = WindowInputs(4, CPU)
+    inputs.fill(stage_windows(ring, (2, 0), orders, 4, 9, pinned=False))
+    assert inputs.slots.tolist() == [2, 0, 9, 9]
+    assert np.array_equal(inputs.windows[0].numpy(), np.roll(ring[2], -7, axis=1).reshape(2, -1))
+    assert np.array_equal(inputs.windows[1].numpy(), ring[0].reshape(2, -1))
+    assert not inputs.windows[2:].any()
+    assert inputs.windows.data_ptr() % 16 == inputs.table.data_ptr() % 16
+
+
+def test_an_engine_that_warms_up_has_listened_once(audio, monkeypatch):
+    heard, said_of = [], Listening.said_of
+    monkeypatch.setattr(Listening, "said_of", lambda self, given: heard.append(len(given)) or said_of(self, given))
+    measure = Measure(CPU, 2, audio_network=AudioNetworkUse(audio, 0.1))
+    warm_up(measure, Judge(DETECTORS, "cpu", 2), Batcher(CPU, 8, 0.0), None, 1, 2.0)
+    assert heard == [1]
+    assert not measure.listening.runs
 
 
 def test_it_does_not_hear_across_a_gap(audio):

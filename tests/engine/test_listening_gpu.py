@@ -31,8 +31,7 @@ def test_what_the_audio_network_says_on_a_gpu_is_what_it_says_on_the_cpu():
     device = torch.device("cuda", torch.cuda.current_device())
     with on_a_side_stream(device):
         said = Listening(device, 1, use).said_of(sound.to(device)).cpu().logit()
-    # Beside what 16 bits do: spectra in float32 by another library, whose sums of 2048 and 48000 terms end otherwise, on
-    # decibels that count a twenty-fifth each.
+    # Beside what 16 bits do: another library's spectra, whose sums of 2048 and 48000 terms end otherwise.
     apart = (said - own).abs()
     assert bool((apart <= bounds + 0.02).all()), float((apart - bounds).max())
 
