@@ -23,6 +23,7 @@ from engine.measure.texture import TEXTURE_INTERVAL_SECONDS
 from kernels.fields.layout import SAMPLED_PAIRS
 from kernels.judge.layout import RULE_FIELDS, STATE_FIELDS
 from kernels.sharpness.layout import LARGEST_CELL, LINES
+from kernels.sound_repeats.layout import COARSE_POINTS, LONGEST, RING
 from kernels.sound_trends.layout import STATE_SIZE as TREND_STATE_SIZE
 from kernels.tear.layout import BLOCK, block_step, blocks
 from kernels.temporal.layout import STATE_SIZE
@@ -109,6 +110,8 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
         Floor("audio_stats", 3 * 2 * SOUND_BLOCK_BYTES, 2 * 4800 * 120, 10.0, 5, "stereo samples, in three passes"),
         Floor("sound_features", 2 * SOUND_BLOCK_BYTES, 2 * 4800 * 60, 10.0, 4, "stereo samples"),
         Floor("sound_trends", 2 * 8 * TREND_STATE_SIZE, 20 * TREND_STATE_SIZE, 10.0, 1, "state in and out, at most"),
+        Floor("sound_repeats", SOUND_BLOCK_BYTES + 4 * RING, 3 * COARSE_POINTS * LONGEST, 10.0, 3,
+              "stereo samples, and 700 ms of them at 8 kHz"),
         Floor("judge, sound", judge_bytes("audio", len(AUDIO_COLUMNS)), judge_operations("audio"), 10.0, 1,
               "as of pictures"),
     )  # fmt: skip
