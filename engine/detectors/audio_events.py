@@ -81,13 +81,14 @@ STUTTER = Detector(
     track="audio",
     column="repeats",
     severity=Severity.CRITICAL,
-    summary="The same piece of 20 to 500 ms again and again, as from a buffer that is stuck; a steady note is none.",
+    summary="The same piece of 20 to 500 ms again and again, as of a stuck buffer; a note is none, a drum machine alone is.",
     viewer="hears a stutter or a buzz instead of the programme.",
     parameters=(duration("duration", STUTTER_SECONDS, "how long it has to repeat itself"),),
     make_rule=_stutter,
     onset=OnsetRule.SAMPLES,
     samples=("repeats_lead", "repeats_tail"),
     dominated_by=("audio.tone",),
+    # Drums from a machine, with nothing beside them, repeat themselves as exactly (decision 0132).
     optional=True,
 )
 
