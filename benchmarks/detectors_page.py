@@ -213,6 +213,8 @@ def section(declared: Detector, figures: Mapping[str, Any], costs: Mapping[str, 
     masters = ", ".join(f"`{name}`" for name in declared.dominated_by)
     line = f"Severity {declared.severity}; judges `{declared.column}`"
     yield line + (f"; silent while {masters} hold{'s' if len(declared.dominated_by) == 1 else ''}." if masters else ".")
+    if declared.fills_seconds:
+        yield f"Its measure takes up to {declared.fills_seconds:g} s to fill; the set duration is counted after that."
     if declared.optional:
         yield "Optional: judges only where it is asked for by name or pattern."
     told = measured(declared.name, figures)

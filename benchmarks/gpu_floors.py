@@ -26,6 +26,7 @@ from engine.spec import AudioNetworkSettings
 from kernels.fields.layout import SAMPLED_PAIRS
 from kernels.judge.layout import RULE_FIELDS, STATE_FIELDS
 from kernels.sharpness.layout import LARGEST_CELL, LINES
+from kernels.sound_repeats.layout import COARSE_POINTS, LONGEST, RING
 from kernels.sound_trends.layout import STATE_SIZE as TREND_STATE_SIZE
 from kernels.tear.layout import BLOCK, block_step, blocks
 from kernels.temporal.layout import STATE_SIZE
@@ -121,6 +122,8 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
         Floor("the audio network", heard_bytes, heard_operations, AudioNetworkSettings().windows_per_second, 0,
               "two seconds of stereo samples, and every layer's values written and read, in 16 bits; the libraries' "
               "own launches"),
+        Floor("sound_repeats", SOUND_BLOCK_BYTES + 4 * RING, 3 * COARSE_POINTS * LONGEST, 10.0, 3,
+              "stereo samples, and 700 ms of them at 8 kHz"),
         Floor("judge, sound", judge_bytes("audio", len(AUDIO_COLUMNS)), judge_operations("audio"), 10.0, 1,
               "as of pictures"),
     )  # fmt: skip

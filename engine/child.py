@@ -23,6 +23,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from engine.compile_apart import compile_apart
 from engine.compiling import told_of_compiling
 from engine.errors import AvjuryError, ConfigError, DeviceError, SourceError
 from engine.evidence.recorder import EvidenceSettings
@@ -156,7 +157,7 @@ class EngineProcess(Silent):
         """Judge until told to end."""
         self._thread.start()
         try:
-            with told_of_compiling(lambda: self._control.send(EngineCompiles())):
+            with told_of_compiling(self._compiles):
                 self.engine.warm_up()
             self._control.send(EngineReady(os.getpid(), str(self.engine.device)))
             if (release := ffmpeg_in_use()) and (trouble := ffmpeg_warning(release)):
@@ -170,6 +171,12 @@ class EngineProcess(Silent):
             self._ring()
             self._thread.join(_FLUSH_SECONDS + 1.0)
             self._links.close()
+
+    def _compiles(self) -> None:
+        """A kernel was never compiled here: the first of many, on a CPU. What follows finds them in the cache."""
+        self._control.send(EngineCompiles())
+        if self.engine.device.type == "cpu":
+            compile_apart()
 
     def terminate(self, *_: object) -> None:
         """SIGTERM: as if the supervisor had said so."""

@@ -43,7 +43,7 @@ VIDEO_QUEUE_FRAMES = 4
 AUDIO_QUEUE_BLOCKS = 16
 # Of a file, whose pictures nobody waits for one by one, so many are handed over at a time, and twice as many held, or
 # `LEAST_HELD`: few of a large size, which would have left the processor's cache by the time they are judged, and more
-# of a small one. What is held bridges the pictures that take longest to judge, so that the decoder need not stand still.
+# of a small one. What is held bridges the pictures that take longest to judge, and the decoder goes on.
 LEAST_TOGETHER = 2
 MOST_TOGETHER = 16
 LEAST_HELD = 8
