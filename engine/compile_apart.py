@@ -2,8 +2,8 @@
 
 Run by: an engine process that finds a kernel which was never compiled on this machine, as `python -m
 engine.compile_apart`. It warms an engine up, which leaves every kernel in numba's cache, and ends; it is killed with
-the engine's process. Where it fails, the engine compiles by itself: an engine that did held 2.0 GB for as long as it
-ran, where one that finds its kernels compiled holds 0.7.
+the engine's process. Where it fails, the engine compiles by itself and holds what the compiler took for as long as it
+runs (tests/engine/test_compile_apart.py).
 """
 
 import argparse

@@ -203,6 +203,8 @@ class StreamReader:
         except AvjuryError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - whatever it is, it must end this stream only, and be seen
+            # Where it happened is forgotten below.
+            _log.exception("%s: decoding failed", self.stream)
             failure = DecodeError(
                 "cannot go on decoding",
                 stream=self.stream,

@@ -36,9 +36,8 @@ COARSE_MOST: Final = 0.4  # half a point beside the period
 # A multiple of the period is as good as it is: of the periods that are nearly as good as the best the shortest counts.
 COARSE_ALIKE: Final = 0.02
 SURELY: Final = 1e-6  # a point that lies on the period belongs to two pairs of points: the first counts
-PARTS: Final = (
-    12  # beside the coarse points a multiple may be the better: its whole parts are asked, the smallest first
-)
+# Beside the coarse points a multiple may be the better: its whole parts are asked, the smallest first.
+PARTS: Final = 12
 # A steady note repeats itself after each of its waves, and hum hardly differs from what was a millisecond before. A
 # piece of sound has something else within it: what lies between a millisecond and three quarters of the period before
 # differs by this in the mean of all blocks.
