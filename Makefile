@@ -76,6 +76,17 @@ audit: $(READY)
 	  -o build/sbom.json $(BIN)/python
 	build/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off $(AUDIT_OPTIONS) -r constraints.txt
 
+# What is given out, in build/release: the wheel, the packages of the images held to their hashes, a bill of materials of
+# these (CycloneDX, with the same hashes), and the sums of all. Nothing is given out while a known weakness is open.
+.PHONY: release
+release: audit
+	rm -rf build/release && mkdir -p build/release
+	build/audit/bin/python -m pip wheel -q --no-deps -w build/release .
+	cp container-requirements.txt CHANGELOG.md SECURITY.md build/release/
+	build/audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON \
+	  -o build/release/sbom.json container-requirements.txt
+	cd build/release && sha256sum -- * > SHA256SUMS
+
 # container-requirements.txt: the images' packages with the hashes of their files. After a change of constraints.txt.
 .PHONY: hashes
 hashes: $(READY)

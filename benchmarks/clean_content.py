@@ -14,8 +14,17 @@ import av
 
 from benchmarks.made_content import KINDS, SECONDS, made_clips
 from benchmarks.tallies import CONFIDENCE, false_per_hour_at_most
+from engine.detectors import all_detectors
 from engine.pipeline import check
 from engine.spec import EngineSettings, StreamSpec
+
+# Optional detectors that are measured beside those that judge by default.
+ASKED_FOR = ("audio.stutter",)
+
+
+def judged_by() -> dict[str, dict[str, object]]:
+    """The detectors of every benchmark here, at their defaults."""
+    return {one.name: {} for one in all_detectors() if not one.optional or one.name in ASKED_FOR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +160,7 @@ def _judged(named: Iterator[tuple[str, Path]], real: Mapping[tuple[str, str], st
     hours, files = 0.0, 0
     for name, path in named:
         print(f"clean: {name}", file=sys.stderr, flush=True)  # noqa: T201 - progress
-        outcome = check([StreamSpec(id=name, url=str(path))], EngineSettings(device="cpu"))[0]
+        outcome = check([StreamSpec(name, str(path), judged_by())], EngineSettings(device="cpu"))[0]
         if outcome.error is not None or outcome.summary is None:
             raise outcome.error or RuntimeError(f"{name}: nothing was judged")
         hours, files = hours + outcome.summary.duration / 3600, files + 1

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.clean_content import bench_clean, bench_made, bench_variants
+from benchmarks.clean_content import bench_clean, bench_made, bench_variants, judged_by
 from benchmarks.damage import WAYS, damage_clips
 from benchmarks.detectors_chart import chart
 from benchmarks.harness import RESULTS, write_result
@@ -33,7 +33,6 @@ from benchmarks.planted_transport import bench_transport
 from benchmarks.tallies import Tally, figures, set_seconds, tally
 from engine.detectors import all_detectors, detector
 from engine.detectors.audio_channels import SWAPPED_SECONDS
-from engine.detectors.audio_events import LEVEL_SECONDS
 from engine.pipeline import check
 from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Incident
@@ -172,7 +171,7 @@ REAL: Mapping[tuple[str, str], str] = {
 
 def judge(paths: Sequence[Path]) -> dict[str, list[Incident]]:
     """Incidents of each file, with every detector at its defaults."""
-    outcomes = check([StreamSpec(id=str(path), url=str(path)) for path in paths], EngineSettings(device="cpu"))
+    outcomes = check([StreamSpec(str(path), str(path), judged_by()) for path in paths], EngineSettings(device="cpu"))
     for outcome in outcomes:
         if outcome.error is not None:
             raise outcome.error
@@ -208,6 +207,9 @@ def sound_plants(draw: random.Random) -> dict[str, Callable[[sound.Samples, floa
     plants["audio.click"] = lambda samples, start: sound.plant_clicks(samples, start, start + 1.0, seed=click)
     # From the shortest gap on, up to where it is a silence.
     plants["audio.dropout"] = lambda samples, start: sound.plant_dropout(samples, start, gap)
+    # Of any length, and so nearly always one that is no whole number of the measure's points.
+    piece = 0.02 * 25.0 ** random.Random(f"{gap}").random()
+    plants["audio.stutter"] = lambda samples, start: sound.plant_stutter(samples, start, start + 12.0, piece)
     # What gets louder was quieter before: what clips is another defect.
     before = np.float32(10 ** (min(0.0, -jump) / 20))
     plants["audio.level_jump"] = lambda samples, start: sound.plant_level_jump(before * samples, start, jump)
@@ -275,10 +277,10 @@ def bench_sound(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tal
 
 
 def _waits(name: str, planted: Sequence[Planted]) -> float:
-    """Seconds for which the measure itself has to wait: a gap for its end, a changed level for as long as it lasts."""
+    """Seconds for which the measure itself has to wait: for a gap's end, or until it has filled."""
     if name == "audio.dropout":
         return planted[0].duration
-    return {"audio.level_jump": LEVEL_SECONDS, "audio.channel_swap": SWAPPED_SECONDS}.get(name, 0.0)
+    return SWAPPED_SECONDS if name == "audio.channel_swap" else detector(name).fills_seconds
 
 
 def _say(name: str, counted: Tally) -> None:

@@ -4,7 +4,7 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.detectors_chart import chart
 from benchmarks.harness import RESULTS
@@ -158,6 +158,17 @@ def measured(name: str, figures: Mapping[str, Any]) -> str:
     return "; ".join(words)
 
 
+# By what is planted: why it cannot be known with its first pictures, whoever looks (decisions 0048, 0122, 0131).
+_LASTS: Final = "told after a fifth of a second, as effects are shorter"
+_LASTING: Final = ("planes_swapped", "chroma_inverted", "negative", "row_smear", "column_smear")
+EVIDENCE: Final[Mapping[str, str]] = {
+    "tearing": "evidence adds up over four pictures at least",
+    "rolling": "told when it has come two rows of tiles, and two more",
+    "combing": "late where nothing moves yet",
+    **dict.fromkeys(_LASTING, _LASTS),
+}
+
+
 def missed_goals(detectors: Sequence[Detector], figures: Mapping[str, Any]) -> Iterator[str]:
     """A table of the detectors that do not reach their goals; nothing where all do."""
     rows = []
@@ -170,9 +181,10 @@ def missed_goals(detectors: Sequence[Detector], figures: Mapping[str, Any]) -> I
                 rows.append(f"| `{declared.name}` | {what}: recall {found / planted:.2f} | missed in {where} |")
             if counted.get("late_frames") and counted["known_in_time"] < found:
                 late = counted["late_frames"]["p50"]
+                why = f"; {EVIDENCE[what]}" if what in EVIDENCE else ""
                 rows.append(
                     f"| `{declared.name}` | {what}: known in time {counted['known_in_time']} of {found} "
-                    f"| {late:+.0f} pictures after the set duration in the middle |"
+                    f"| {late:+.0f} pictures after the set duration in the middle{why} |"
                 )
         alarms = 0 if clean is None else clean[0].get(declared.name, 0)
         if alarms and clean is not None:
@@ -201,6 +213,8 @@ def section(declared: Detector, figures: Mapping[str, Any], costs: Mapping[str, 
     masters = ", ".join(f"`{name}`" for name in declared.dominated_by)
     line = f"Severity {declared.severity}; judges `{declared.column}`"
     yield line + (f"; silent while {masters} hold{'s' if len(declared.dominated_by) == 1 else ''}." if masters else ".")
+    if declared.fills_seconds:
+        yield f"Its measure takes up to {declared.fills_seconds:g} s to fill; the set duration is counted after that."
     if declared.optional:
         yield "Optional: judges only where it is asked for by name or pattern."
     told = measured(declared.name, figures)

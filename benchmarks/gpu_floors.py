@@ -4,6 +4,8 @@ Bytes are those that a kernel has to read or write in device memory if everythin
 operations are of the arithmetic units, rounded to what its inner loop does per sample.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,9 +22,11 @@ from engine.measure.network import PIECES
 from engine.measure.sharpness import SHARPNESS_INTERVAL_SECONDS
 from engine.measure.tears import TEAR_INTERVAL_SECONDS
 from engine.measure.texture import TEXTURE_INTERVAL_SECONDS
+from engine.spec import AudioNetworkSettings
 from kernels.fields.layout import SAMPLED_PAIRS
 from kernels.judge.layout import RULE_FIELDS, STATE_FIELDS
 from kernels.sharpness.layout import LARGEST_CELL, LINES
+from kernels.sound_repeats.layout import COARSE_POINTS, LONGEST, RING
 from kernels.sound_trends.layout import STATE_SIZE as TREND_STATE_SIZE
 from kernels.tear.layout import BLOCK, block_step, blocks
 from kernels.temporal.layout import STATE_SIZE
@@ -30,8 +34,13 @@ from kernels.tile_stats.grid import MEASURES, TILES, row_step
 from kernels.to_network import INPUTS, PIECE
 from kernels.torn_blocks.layout import BLOCK as TORN_BLOCK
 from models.artifact_net import ArtifactNet
+from models.audio_hearing import SAMPLE_RATE, SPECTROGRAMS, STEPS, WINDOW_SAMPLES, Hearing
+from models.audio_net import AudioNet
 
 SOUND_BLOCK_BYTES: Final = 4800 * 4
+# Of the audio network's spectra: samples of each step's, and seconds of which the lines of the mains are looked for.
+_SPAN: Final = 2048
+_LINES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,7 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
     pairs = min(height // 2, SAMPLED_PAIRS)
     torn = torn_samples(width, height)
     network_bytes, network_operations = network_costs()
+    heard_bytes, heard_operations = audio_network_costs()
     return (
         Floor("copy out of the decoder", 2 * picture, 0, rate, 1,
               "the picture, read and written (decision of the pool)"),
@@ -94,7 +104,7 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
         Floor("active_area", 2 * (width + height) * sample_bytes, 2 * (width + height), 1 / AREA_INTERVAL_SECONDS, 1,
               "one line of each side, where there are no bars"),
         Floor("fields", 4 * pairs * width * sample_bytes, 36 * pairs * width, 0.0, 1,
-              "pairs of lines of both luma planes; interlaced pictures alone, each of them"),
+              "pairs of lines of both luma planes; interlaced pictures, each of them, and others that look combed"),
         Floor("edge_width", luma * (sample_bytes + 2 * (1 + 2 + 1)), 60 * luma, 0.0, 5,
               f"luma, and three planes written and read; every {EDGES_INTERVAL_SECONDS:.0f} s for `--report`; four "
               "launches for each eight pictures"),
@@ -109,6 +119,11 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
         Floor("audio_stats", 3 * 2 * SOUND_BLOCK_BYTES, 2 * 4800 * 120, 10.0, 5, "stereo samples, in three passes"),
         Floor("sound_features", 2 * SOUND_BLOCK_BYTES, 2 * 4800 * 60, 10.0, 4, "stereo samples"),
         Floor("sound_trends", 2 * 8 * TREND_STATE_SIZE, 20 * TREND_STATE_SIZE, 10.0, 1, "state in and out, at most"),
+        Floor("the audio network", heard_bytes, heard_operations, AudioNetworkSettings().windows_per_second, 0,
+              "two seconds of stereo samples, and every layer's values written and read, in 16 bits; the libraries' "
+              "own launches"),
+        Floor("sound_repeats", SOUND_BLOCK_BYTES + 4 * RING, 3 * COARSE_POINTS * LONGEST, 10.0, 3,
+              "stereo samples, and 700 ms of them at 8 kHz"),
         Floor("judge, sound", judge_bytes("audio", len(AUDIO_COLUMNS)), judge_operations("audio"), 10.0, 1,
               "as of pictures"),
     )  # fmt: skip
@@ -143,6 +158,22 @@ def judge_operations(track: str) -> int:
 
 def network_costs(pieces: int = PIECES) -> tuple[int, int]:
     """Bytes and operations of the artifact network for so many pieces of a picture, in 16 bits."""
+    net = ArtifactNet().folded()
+    return _convolutions(net, lambda: net(torch.zeros((pieces, INPUTS, PIECE // 2, PIECE // 2))))
+
+
+def audio_network_costs() -> tuple[int, int]:
+    """Bytes and operations of the audio network for a window: its samples, spectra, and convolutions in 16 bits."""
+    net, hearing = AudioNet().folded(), Hearing()
+    moved, operations = _convolutions(net, lambda: net(hearing(torch.zeros((1, 2, WINDOW_SAMPLES)))))
+    # A transform of n real samples takes half of the 5 n log2 n operations of one of complex ones.
+    lengths = [_SPAN] * (SPECTROGRAMS * STEPS) + [SAMPLE_RATE] * _LINES
+    transforms = sum(2.5 * n * math.log2(n) for n in lengths)
+    return moved + 2 * 4 * WINDOW_SAMPLES, operations + round(transforms)
+
+
+def _convolutions(net: nn.Module, run: Callable[[], Any]) -> tuple[int, int]:
+    """Bytes that the convolutions of a network write and read while it runs, in 16 bits, and their operations."""
     moved = operations = 0
 
     def counted(layer: Any, given: tuple[Tensor, ...], result: Tensor) -> None:
@@ -150,10 +181,9 @@ def network_costs(pieces: int = PIECES) -> tuple[int, int]:
         moved += 2 * (given[0].numel() + result.numel())
         operations += 2 * result.numel() * layer.weight[0].numel()
 
-    net = ArtifactNet().folded()
     hooks = [m.register_forward_hook(counted) for m in net.modules() if isinstance(m, nn.Conv2d)]
     with torch.no_grad():
-        net(torch.zeros((pieces, INPUTS, PIECE // 2, PIECE // 2)))
+        run()
     for hook in hooks:
         hook.remove()
     return moved, operations

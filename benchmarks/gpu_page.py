@@ -58,13 +58,17 @@ batch takes as many launches and copies whatever the number of streams; the goal
 | pictures: upload of one table, playback, copy of its result, the judge, its counts to the host | 5 |
 | sound, ten times a second: the same | 5 |
 | a batch in which pictures are due to be looked at by the network (docs/network.md): upload, playback | 2 more |
+| a batch in which windows of sound are due for the audio network, each 64 of them: upload, playback | 2 more |
 | a batch in which a second of some stream ends: where, which rows, to the host | 3 more |
 | a row of which a verdict changed: its events to the host | 1 more |
 | ticks of ingest and decoding: judged on the host, where they are made | 0 |
 
 A test counts them over a stand-in of the GPU (tests/engine/test_launches.py). Without a recording a batch of pictures
-takes some 850 launches; `make gpu-check` measures both. The network is in 16 bits (bfloat16, and float16 on GPUs before
-Ampere), in pieces of 64 whatever is due, so that what it says of a picture depends on no other.
+takes some 850 launches; `make gpu-check` measures both. The networks' convolutions are in 16 bits (bfloat16, and
+float16 on GPUs before Ampere), channels last; the one for pictures takes 64 pieces at a time whatever is due, the one
+for sound 16 windows, so that what they say of a picture or window depends on no other. Each number of such batches that
+a fixed set allows has a recording of its own. What comes before the audio network's convolutions (spectra, the shape of
+the wave) and after them stays float32; what 16 bits change was tried on the CPU (decision 0136).
 
 Recording is refused where work waits for the device or makes a tensor from Python's numbers; the tests record
 torch's operators on the CPU and run them again in the same memory (tests/engine/test_graphs.py), and run the host side
@@ -84,7 +88,7 @@ every two seconds, and the loop waits for that.
   go on.
 - *No session of NVDEC left*, or a codec that it does not decode: that stream is decoded in software and
   uploaded; its status, the log and a metric say so. Above about 200 sessions NVIDIA's kernel module needs
-  settings that `avjury doctor` prints.
+  settings; `avjury doctor` says which of them are missing.
 
 ## Looking at it
 

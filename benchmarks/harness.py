@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.ffmpeg_release import ffmpeg_in_use
+
 RESULTS = Path(__file__).parent / "results"
 # Of a record: 2 has the command and the samples beside the figures, and quantiles say how many samples they are of.
 FORM = 2
@@ -36,6 +38,7 @@ def environment() -> dict[str, Any]:
         "commit": _run("git", "-C", str(RESULTS.parent), "rev-parse", "HEAD"),
         "changed": bool(_run("git", "-C", str(RESULTS.parent), "status", "--porcelain", "--untracked-files=no")),
         **{name: _version(name) for name in _PACKAGES},
+        "ffmpeg": ffmpeg_in_use(),
     }
 
 

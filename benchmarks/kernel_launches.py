@@ -25,6 +25,9 @@ from kernels.sharpness import gpu as sharpness_gpu
 from kernels.siti import gpu as siti_gpu
 from kernels.sound_features import FEATURES, FeatureState
 from kernels.sound_features import gpu as features_gpu
+from kernels.sound_repeats import COLUMNS as REPEAT_COLUMNS
+from kernels.sound_repeats import RepeatState
+from kernels.sound_repeats import gpu as repeats_gpu
 from kernels.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.sound_trends import TrendState
 from kernels.sound_trends import gpu as trends_gpu
@@ -77,6 +80,11 @@ def _trends() -> None:
     trends_gpu.sound_trends(features, _VALID, weights, _NUMBER, _SLOTS, _TRENDS, out)
 
 
+def _repeats() -> None:
+    state, out = RepeatState.allocate(1), torch.zeros((1, len(REPEAT_COLUMNS)), dtype=torch.float64)
+    repeats_gpu.sound_repeats(_SAMPLES, _CHANNELS, _VALID, _SLOTS, state.ring, state.coarse, state.scalars, out)
+
+
 def _judge() -> None:
     d = _DETECTORS
     judge_gpu.judge(
@@ -105,6 +113,7 @@ LAUNCHES: Final[dict[str, tuple[Callable[[], Any], int]]] = {
     "audio_stats": (_audio, 5),
     "sound_features": (_features, 4),
     "sound_trends": (_trends, 1),
+    "sound_repeats": (_repeats, 3),
     "judge": (_judge, 1),
 }
 """By name: what launches them, and how many kernels that are."""

@@ -7,6 +7,7 @@ the others at every picture.
 """
 
 import argparse
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -30,6 +31,8 @@ from kernels.frame_stats import frame_stats
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
 from kernels.sharpness import sharpness
 from kernels.sound_features import FeatureState, sound_features
+from kernels.sound_repeats import COLUMNS as REPEAT_COLUMNS
+from kernels.sound_repeats import RepeatState, sound_repeats
 from kernels.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.sound_trends import TrendState, sound_trends
 from kernels.tear import tear
@@ -56,6 +59,7 @@ PER_SECOND = {
     "audio_stats": 10.0,
     "sound_features": 10.0,
     "sound_trends": 10.0,
+    "sound_repeats": 10.0,
 }
 
 
@@ -126,6 +130,11 @@ def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
     audio, features = AudioState.allocate(1, device), FeatureState.allocate(1, device)
     trends, columns = TrendState.allocate(1, device), torch.empty((1, len(TREND_COLUMNS)), dtype=torch.float64)
     trends.reset(0)
+    # Noise that goes on, so that a period is looked for in every block.
+    noises = [torch.from_numpy((0.1 * rng.standard_normal((1, 8, 4800))).astype(np.float32)) for _ in range(11)]
+    turn = itertools.cycle(noises)
+    repeats = RepeatState.allocate(1, device)
+    repeated = torch.empty((1, len(REPEAT_COLUMNS)), dtype=torch.float64)
     loudness = torch.full((1,), -23.0, dtype=torch.float64)
     heard = sound_features(features, samples, channels, valid, slots)
     return {
@@ -143,6 +152,7 @@ def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
         "audio_stats": lambda: measure_audio(audio, samples, channels, valid, weights, clip, slots, noise),
         "sound_features": lambda: sound_features(features, samples, channels, valid, slots),
         "sound_trends": lambda: sound_trends(trends, heard, valid, weights, loudness, slots, columns),
+        "sound_repeats": lambda: sound_repeats(repeats, next(turn), channels, valid, slots, repeated),
     }
 
 

@@ -29,7 +29,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "scale": Part("What a channel costs as they become more", "avjury bench scale", "scale",
                   ("1080p.rows", "360p.rows"), parts.scale),
     "latency": Part("From defect to webhook", "avjury bench latency", "latency", ("rows",), parts.latency),
-    "cycles": Part("Channels that come and go", "avjury bench service --cycles 1000", "service", ("cycles.rows",),
+    "cycles": Part("Channels that come and go", "avjury bench service --cycles 2000", "service", ("cycles.rows",),
                    parts.cycles),
     "soak": Part("Among faulty sources", "avjury bench service --soak-seconds 1800", "service", ("soak.rows",),
                  parts.soak),
@@ -37,6 +37,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "memory": Part("Memory of one stream", "avjury bench cpu --only memory", "cpu", ("memory",), parts.memory),
     "side": Part("Beside the loop: verdicts and the network", "avjury bench side-costs", "side-costs",
                  ("verdicts.rows",), parts.side),
+    "start": Part("How long commands take to begin", "avjury bench start", "start", ("commands",), parts.start),
 }  # fmt: skip
 
 

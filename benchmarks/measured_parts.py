@@ -16,6 +16,7 @@ GOAL_OVER_FFMPEG: Final = 10.0
 GOAL_COST_RATIO: Final = 0.05
 GOAL_LATENCY_SECONDS: Final = 0.5
 GOAL_KILLS: Final = 200
+GOAL_START_SECONDS: Final = 2.0
 LARGE_SIDE: Final = "1080"
 
 
@@ -403,3 +404,25 @@ class Part:
     name: str
     needs: tuple[str, ...]
     write: Callable[[Record], Lines]
+
+
+def start(record: Record) -> Lines:
+    """`bench start`."""
+    of = record["figures"]
+    commands = of["commands"]
+    check = commands["avjury check"]["seconds"]
+    yield (
+        "From the start of the command to its end, kernels cached; `check` is of one second of media, so that judging "
+        f"it and the end count too; load {of['load_before']:g} before; {machine(record)}."
+    )
+    yield ""
+    yield from table(
+        ["command", "s (median)", "20th to 80th percentile", "CPU s (median)", "turns"],
+        [
+            [f"`{name}`", f"{row['seconds']['p50']:.2f}", f"{row['seconds']['p20']:.2f} to {row['seconds']['p80']:.2f}",
+             f"{row['cpu_seconds']['p50']:.2f}", row["seconds"]["n"]]
+            for name, row in commands.items()
+        ],
+    )  # fmt: skip
+    yield f"The goal is {GOAL_START_SECONDS:g} s: {judged(check['p50'] < GOAL_START_SECONDS)}."
+    yield ""

@@ -20,7 +20,8 @@ CODERS: Mapping[str, tuple[str, str, str]] = {
     "AC-3": ("ac3", "192k", "mkv"),
     "Opus": ("libopus", "96k", "mkv"),
 }
-CLICK = "audio.click"
+CLICK, STUTTER = "audio.click", "audio.stutter"
+STUTTER_SECONDS = 6.0
 PULSE_SECONDS = (0.0002, 0.0009)
 SECONDS = 20.0
 
@@ -33,7 +34,7 @@ def bench_coded_sound(
     seed: int,
     say: Callable[[str, Tally], None],
 ) -> dict[str, Tally]:
-    """Plant pulses into every clip's sound, and a click that is then coded with loss.
+    """Plant pulses into every clip's sound, and what is then coded with loss: a click, and a piece that repeats.
 
     Args:
         folder: for copies, which are removed again.
@@ -79,6 +80,10 @@ def bench_coded_sound(
             clean = {incident.detector for incident in told(coded(samples, coder))}
             found = told(coded(spoilt, coder))
             tally(tallies[f"{coder}, click"], clip.name, planted, found, clean, set_seconds=lasts, rate=10.0)
+            piece = 0.02 * 25.0 ** draw.random()
+            spoilt, planted = sound.plant_stutter(samples, start, start + STUTTER_SECONDS, piece)
+            found, known = told(coded(spoilt, coder)), set_seconds(detector(STUTTER))
+            tally(tallies[f"{coder}, stutter"], clip.name, planted, found, clean, set_seconds=known, rate=10.0)
     for name, counted in tallies.items():
         say(name, counted)
     return dict(tallies)

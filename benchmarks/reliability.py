@@ -103,13 +103,13 @@ def main() -> int:
     arguments = parser("reliability", __doc__)
     arguments.add_argument("--seed", type=int, default=None, help="of order and draws; drawn and told if not given")
     arguments.add_argument("--minutes", type=float, default=60.0, help="after which no further row is begun")
-    arguments.add_argument("--only", default="*", help="rows whose fault fits this pattern")
+    arguments.add_argument("--only", nargs="+", default=["*"], help="rows whose fault fits one of these patterns")
     arguments.add_argument("--fast", action="store_true", help="without the slow tests, and so without their figures")
     options = arguments.parse_args()
     show_children_this_tree()
     seed = int.from_bytes(os.urandom(3), "big") if options.seed is None else options.seed
     say(f"seed {seed}")
-    rows = [row for row in ROWS if fnmatch.fnmatch(row.fault, options.only)]
+    rows = [row for row in ROWS if any(fnmatch.fnmatch(row.fault, pattern) for pattern in options.only)]
     random.Random(seed).shuffle(rows)
     began = time.monotonic()
     found: dict[str, dict[str, Any]] = {}

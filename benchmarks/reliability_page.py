@@ -1,8 +1,8 @@
 """docs/reliability.md: each fault, how it is injected, what is promised and what was measured.
 
 `python -m benchmarks.reliability_page` writes it from records of `avjury bench reliability`, each row from the newest
-one that ran it, and from the records of damaged clips, of the fuzzer, of kills and of too much load, whose course it
-draws.
+one that ran it, and from the records of lost machines, of soaks, of damaged clips, of the fuzzer, of kills and of too
+much load, whose course it draws.
 """
 
 import json
@@ -17,6 +17,47 @@ from benchmarks.reliability_table import ROWS, Row
 PAGE: Final = Path(__file__).parents[1] / "docs" / "reliability.md"
 CHART: Final = PAGE.parent / "images" / "overload.svg"
 _PARTS: Final = {"faults": "Faults", "bad inputs": "Bad inputs", "security": "Security"}
+# Of `avjury bench cluster-failures`, by scenario: what goes wrong, how, what is promised, and by which figures.
+_MACHINES: Final[dict[str, tuple[str, str, str, dict[str, float]]]] = {
+    "actor_killed": (
+        "an engine's process dies", "kill -9", "verdicts again within 5 s", {"judged_again_seconds": 5.0},
+    ),
+    "node_lost": (
+        "node loss", "kill -9 of all processes of a Ray node", "verdicts again within 15 s",
+        {"judged_again_seconds": 15.0},
+    ),
+    "node_hangs": (
+        "partition: a node hangs and comes back", "SIGSTOP of raylet and engine, SIGCONT after others took over",
+        "the lease ends before others take over; verdicts again within 15 s", {"judged_again_seconds": 15.0},
+    ),
+    "engine_cut_off": (
+        "partition: an engine without the database", "its connections are cut; it runs on",
+        "what it judges meanwhile does not count; verdicts again within 15 s", {"judged_again_seconds": 15.0},
+    ),
+    "raylet_killed": ("a raylet dies", "kill -9 of the raylet alone", "its engine's streams go on", {}),
+    "raylet_hangs": (
+        "a raylet hangs", "SIGSTOP for 14 s", "nothing changes its owner", {"changes_of_owners_while_it_hung": 0},
+    ),
+    "coordinator_killed": (
+        "loss of the coordinator", "kill -9", "nothing that runs is disturbed",
+        {"changes_of_owners": 0, "longest_gap_seconds": 2.0},
+    ),
+    "head_restarted": (
+        "loss of the head", "kill -9 of the GCS, started again after 9 s", "monitoring goes on",
+        {"changes_of_owners": 0, "longest_gap_seconds": 2.0},
+    ),
+    "node_joins": ("a node joins", "Ray node started", "nothing else moves", {"longest_gap_seconds": 2.0}),
+    "node_leaves": (
+        "a node is drained and leaves", "`avjury cluster drain`", "no gap above 2 s",
+        {"left": 0, "longest_gap_seconds": 2.0},
+    ),
+    "database_restarted": (
+        "the database is away", "PostgreSQL stopped for 9 s", "everything is judged and kept",
+        {"changes_of_owners": 0, "longest_gap_seconds": 2.0},
+    ),
+}  # fmt: skip
+_SOAK_GOAL_HOURS: Final = 8.0
+_SOAK_GOAL_MB_PER_HOUR: Final = 1.0
 _INTRODUCTION: Final = """# What must not break
 
 Each fault is injected by tests into real processes, sockets and files. `make chaos` runs all of them in a random order
@@ -66,6 +107,8 @@ def _lines(folder: Path) -> Iterator[str]:
                     + " |"
                 )
         yield ""
+    yield from _machines(folder)
+    yield from _soaks(folder)
     yield from _mutations(folder)
     yield from _fuzz(folder)
     yield from _kills(folder)
@@ -76,6 +119,94 @@ def _figures(folder: Path, name: str) -> dict[str, dict[str, Any]]:
     """The figures of every record of a benchmark, by the record's name, the oldest first."""
     paths = sorted(folder.glob(f"{name}-2*.json"))
     return {path.stem: json.loads(path.read_text(encoding="utf-8"))["figures"] for path in paths}
+
+
+def _machines(folder: Path) -> Iterator[str]:
+    yield "## Lost machines\n"
+    yield (
+        "`avjury bench cluster-failures` takes parts of a cluster of real Ray nodes and a real PostgreSQL away while "
+        "channels are on the air. Each is shown from the newest record that has it.\n"
+    )
+    records = _figures(folder, "cluster_failures")
+    newest = {
+        scenario: (found, name)
+        for name, said in records.items()
+        for scenario, found in said.get("outcomes", {}).items()
+    }
+    if not newest:
+        yield "No record has it."
+        return
+    yield "| fault | how injected | promised | measured | record |"
+    yield "|---|---|---|---|---|"
+    for scenario, (fault, injected, promised, limits) in _MACHINES.items():
+        if scenario in newest:
+            found, name = newest[scenario]
+            over = [figure for figure, limit in limits.items() if found[figure] > limit]
+            shown = "; ".join(f"{figure.replace('_', ' ')}: {found[figure]:g}" for figure in limits)
+            holds = f"**does not hold** ({', '.join(over)})" if over else "holds"
+            yield f"| {fault} | {injected} | {promised} | {'; '.join(filter(None, (holds, shown)))} | {name} |"
+    yield ""
+    for name, said in records.items():
+        if name in {of for _, of in newest.values()}:
+            yield (
+                f"- Of {said['seconds_kept']:,} seconds {said['kept_twice']} were kept twice; of {said['incidents']} "
+                f"incidents {said['lost']} were lost and {said['doubled']} doubled ({name})."
+            )
+    yield ""
+
+
+def _soaks(folder: Path) -> Iterator[str]:
+    yield "## Soaks\n"
+    yield (
+        "`avjury bench service --soak-seconds` has healthy channels, each black for 3 s out of 20, judged among "
+        "sources that refuse, are not there, are no media, send garbage, fall silent, come and go, are corrupt "
+        "or end at once. "
+        f"The goal is {_SOAK_GOAL_HOURS:g} hours in which the service grows by {_SOAK_GOAL_MB_PER_HOUR:g} MB an hour "
+        "at most.\n"
+    )
+    records = {name: said["soak"] for name, said in _figures(folder, "service").items() if "soak" in said}
+    if not records:
+        yield "No record has it."
+        return
+    yield (
+        "| record | minutes | healthy, faulty sources | MB an hour, handles, threads in the second half | zombies | "
+        "healthy ones running at the worst moment | least share of pictures judged | "
+        "black pictures found, sent about | load of the machine |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for name, of in records.items():
+        rows = of["rows"]
+        half = rows[len(rows) // 2 :]
+        hours = (half[-1]["minutes"] - half[0]["minutes"]) / 60.0
+        grown = [
+            of.get(f"{kind}_per_hour_second_half", (half[-1][kind] - half[0][kind]) / hours)
+            for kind in ("handles", "threads")
+        ]
+        cells = [
+            name, f"{of['seconds'] / 60:.0f}", f"{of['healthy']}, {len(of['faulty'])}",
+            f"{of['mb_per_hour_second_half']:+g}, {grown[0]:+.1f}, {grown[1]:+.1f}",
+            f"{of['most_zombies']:g}" if "most_zombies" in of else "not counted",
+            f"{of['least_healthy_running']} of {of['healthy']}", f"{of['least_judged_share']:.1%}",
+            f"{of['black_found']}, {of['black_sent_about']}",
+            f"{min(row['load'] for row in rows):.0f} to {max(row['load'] for row in rows):.0f}",
+        ]  # fmt: skip
+        yield f"| {' | '.join(cells)} |"
+    hours = sum(of["seconds"] for of in records.values()) / 3600.0
+    longest = max(of["seconds"] for of in records.values()) / 60.0
+    latest = list(records.values())[-1]
+    met = latest["mb_per_hour_second_half"] <= _SOAK_GOAL_MB_PER_HOUR
+    yield ""
+    yield (
+        f"- {hours:.1f} hours in all, the longest {longest:.0f} minutes: no run of {_SOAK_GOAL_HOURS:g} hours was made."
+        if longest < 60.0 * _SOAK_GOAL_HOURS
+        else f"- {hours:.1f} hours in all, the longest {longest / 60.0:.1f}."
+    )
+    yield (
+        f"- Growth in the newest: {latest['mb_per_hour_second_half']:g} MB an hour in its second half, "
+        f"{'within' if met else 'above'} the goal"
+        + ("." if met else "; so short a run does not tell what fills up from what grows.")
+    )
+    yield ""
 
 
 def _mutations(folder: Path) -> Iterator[str]:

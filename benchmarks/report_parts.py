@@ -292,9 +292,17 @@ def _side(figures: Mapping[str, Any]) -> Parts:
     )  # fmt: skip
 
 
+def _start(figures: Mapping[str, Any]) -> Parts:
+    yield table(
+        ["command", "s (median)", "CPU s (median)"],
+        [[name, f"{row['seconds']['p50']:.2f}", f"{row['cpu_seconds']['p50']:.2f}"]
+         for name, row in figures["commands"].items()],
+    )  # fmt: skip
+
+
 # By the part of benchmarks/measured_page.py.
 SECTIONS: Final[Mapping[str, Callable[[Mapping[str, Any]], Parts]]] = {
     "chain": _chain, "cpu": _cpu, "ffmpeg": _ffmpeg, "kernels": _kernels, "service": _service, "small": _service,
     "scale": _scale, "latency": _latency, "cycles": _cycles, "soak": _soak, "kills": _kills, "memory": _memory,
-    "side": _side,
+    "side": _side, "start": _start,
 }  # fmt: skip

@@ -23,9 +23,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from engine.compile_apart import compile_apart
 from engine.compiling import told_of_compiling
 from engine.errors import AvjuryError, ConfigError, DeviceError, SourceError
 from engine.evidence.recorder import EvidenceSettings
+from engine.ffmpeg_release import ffmpeg_in_use, ffmpeg_warning
 from engine.handling import HandlingTable
 from engine.hardening import die_with_parent
 from engine.incidents import Change
@@ -69,7 +71,7 @@ _FLUSH_SECONDS: Final = 3.0
 # By SIGTERM nobody says how long; the supervisor that sent it kills after ten seconds.
 _DRAIN_SECONDS: Final = 5.0
 _MOST_INCIDENTS: Final = 20_000
-_log: Final = logging.getLogger(__name__)
+_log: Final = logging.getLogger("engine.child")  # run as a program, the module is called __main__
 
 
 class ChildSettings(msgspec.Struct, frozen=True):
@@ -155,9 +157,11 @@ class EngineProcess(Silent):
         """Judge until told to end."""
         self._thread.start()
         try:
-            with told_of_compiling(lambda: self._control.send(EngineCompiles())):
+            with told_of_compiling(self._compiles):
                 self.engine.warm_up()
             self._control.send(EngineReady(os.getpid(), str(self.engine.device)))
+            if (release := ffmpeg_in_use()) and (trouble := ffmpeg_warning(release)):
+                _log.warning(trouble)
             self.engine.run()
         except Exception:
             _log.exception("the engine failed")
@@ -167,6 +171,12 @@ class EngineProcess(Silent):
             self._ring()
             self._thread.join(_FLUSH_SECONDS + 1.0)
             self._links.close()
+
+    def _compiles(self) -> None:
+        """A kernel was never compiled here: the first of many, on a CPU. What follows finds them in the cache."""
+        self._control.send(EngineCompiles())
+        if self.engine.device.type == "cpu":
+            compile_apart()
 
     def terminate(self, *_: object) -> None:
         """SIGTERM: as if the supervisor had said so."""
@@ -202,7 +212,7 @@ class EngineProcess(Silent):
         if isinstance(message, TakeIngest):
             fds = self._control.fds
             connection = socket.socket(fileno=fds.popleft())
-            self._links.add(message.name, connection, fds.popleft(), fds.popleft())
+            self._links.add(message.name, connection, fds.popleft(), fds.popleft(), message.pid)
         elif isinstance(message, DropIngest):
             self._links.remove(message.name)
         elif isinstance(message, Judge):

@@ -8,7 +8,8 @@ from engine.output import PLAIN_WIDTH, Format
 
 
 def detector_record(declared: Detector) -> dict[str, Any]:
-    """A detector as JSON: name, track, column, severity, summary, viewer, dominated_by, optional, parameters."""
+    """A detector as JSON: name, track, column, severity, summary, viewer, dominated_by, fills_seconds, optional,
+    parameters."""
     return {
         "name": declared.name,
         "track": declared.track,
@@ -17,6 +18,7 @@ def detector_record(declared: Detector) -> dict[str, Any]:
         "summary": declared.summary,
         "viewer": declared.viewer,
         "dominated_by": list(declared.dominated_by),
+        "fills_seconds": declared.fills_seconds,
         "optional": declared.optional,
         "parameters": [
             {

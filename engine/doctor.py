@@ -11,16 +11,11 @@ from rich.table import Table
 from engine.decode.caps import SESSIONS_WITHOUT_REGISTRY_KEYS, CodecCaps, DecoderCaps, choose_decoder, query_caps
 from engine.decode.driver import driver_version, load_library
 from engine.errors import DeviceError
+from engine.ffmpeg_release import ffmpeg_in_use, ffmpeg_warning
+from engine.kernel_module import REGISTRY_KEYS, KernelModule, kernel_module
 from engine.media import VideoInfo
 
 PACKAGES = ("torch", "torchvision", "torchaudio", "triton", "numpy", "numba", "av", "PyNvVideoCodec")
-# CVE-2026-107695 (a playlist that names itself), -107697 and -107698 are mended in it.
-SAFE_FFMPEG = (8, 1, 3)
-# NVIDIA, DeepStream performance page: settings of the nvidia kernel module.
-REGISTRY_KEYS = (
-    "RMDebugOverridePerRunlistChannelRam=1; RMIncreaseRsvdMemorySizeMB=1024; RMDisableChIdIsolation=0x1; "
-    "RmGspFirmwareHeapSizeMB=256"
-)
 # What streams usually are, and what decides their decoder: codec, profile, libav's pixel format, depth, interlaced.
 _USUAL = (
     ("H.264", "h264", "High", "yuv420p", 8, False),
@@ -82,6 +77,7 @@ class Findings:
         packages: version of each library; None where it is missing.
         ffmpeg: of the libav that PyAV carries; None where it does not load.
         cuda_driver: highest CUDA version of the driver; None without one.
+        kernel_module: NVIDIA's, and its settings; None without one, and where it does not show them.
         gpus: those that torch sees.
         streams: what would decode usual streams where there is no GPU; empty where there is one.
         notes: worth knowing.
@@ -92,6 +88,7 @@ class Findings:
     packages: dict[str, str | None]
     ffmpeg: str | None
     cuda_driver: str | None
+    kernel_module: KernelModule | None
     gpus: tuple[Gpu, ...]
     streams: tuple[StreamKind, ...]
     notes: tuple[str, ...]
@@ -113,39 +110,22 @@ def usual_streams(device: str, caps: DecoderCaps | None) -> tuple[StreamKind, ..
     return tuple(kinds)
 
 
-def ffmpeg_warning(number: str) -> str | None:
-    """What is wrong with an FFmpeg version; None where nothing is known to be.
-
-    Args:
-        number: as FFmpeg says it ("8.1.2", "n7.1", "N-118000-gabcdef" for a build between releases).
-    """
-    digits = number.removeprefix("n").partition("-")[0].split(".")
-    if not all(part.isdigit() for part in digits):
-        return f"FFmpeg {number} is no release: make sure that it holds the fixes of 8.1.3"
-    if tuple(int(part) for part in digits) >= SAFE_FFMPEG:
-        return None
-    return f"FFmpeg {number} is older than 8.1.3, which mends flaws in playlists: open trusted inputs only"
-
-
 def examine() -> Findings:
     """Look at the machine. Never raises for something that is missing: that is a finding."""
     packages = {name: _version(name) for name in PACKAGES}
     notes: list[str] = []
     warnings = [f"{name} is not installed" for name, number in packages.items() if number is None]
-    ffmpeg = _ffmpeg()
+    ffmpeg = ffmpeg_in_use()
     trouble = ffmpeg_warning(ffmpeg) if ffmpeg else "PyAV does not load: only elementary streams can be read"
     if trouble:
         warnings.append(trouble)
-    gpus = _gpus(warnings)
+    gpus, module = _gpus(warnings), kernel_module()
     if gpus and any(not gpu.problem for gpu in gpus):
         try:
             load_library("libnvidia-encode.so.1")
         except DeviceError as error:
             warnings.append(f"PyNvVideoCodec will not load, so everything is decoded in software: {error.why}")
-        notes.append(
-            f"more than about {SESSIONS_WITHOUT_REGISTRY_KEYS} decoders on one GPU need settings of NVIDIA's kernel "
-            f"module: {REGISTRY_KEYS}"
-        )
+        notes.append(_many_decoders(module))
     if not gpus:
         notes.append("no CUDA device: decoding and kernels run on the CPU")
     return Findings(
@@ -153,6 +133,7 @@ def examine() -> Findings:
         packages=packages,
         ffmpeg=ffmpeg,
         cuda_driver=driver_version(),
+        kernel_module=module,
         gpus=tuple(gpus),
         streams=() if gpus else usual_streams("cpu", None),
         notes=tuple(notes),
@@ -160,19 +141,22 @@ def examine() -> Findings:
     )
 
 
+def _many_decoders(module: KernelModule | None) -> str:
+    """What more decoders than usual need of the kernel module, and what of it is there."""
+    wanted = "; ".join(f"{name}={value}" for name, value in REGISTRY_KEYS.items())
+    many = f"more than about {SESSIONS_WITHOUT_REGISTRY_KEYS} decoders on one GPU"
+    if module is None or module.registry is None:
+        return f"{many} need settings of NVIDIA's kernel module, which does not show them here: {wanted}"
+    if not module.lacking:
+        return f"{many} can be made: NVIDIA's kernel module has the settings that they need"
+    return f"{many} need settings of NVIDIA's kernel module: {wanted}; it lacks {', '.join(module.lacking)}"
+
+
 def _version(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _ffmpeg() -> str | None:
-    try:
-        import av
-    except ImportError:
-        return None
-    return str(av.ffmpeg_version_info)
 
 
 def _gpus(warnings: list[str]) -> list[Gpu]:
@@ -220,6 +204,8 @@ def render(findings: Findings, console: Console) -> None:
         libraries.add_row(name, number or "missing")
     libraries.add_row("FFmpeg (in PyAV)", findings.ffmpeg or "missing")
     libraries.add_row("CUDA of the driver", findings.cuda_driver or "no driver")
+    if findings.kernel_module is not None:
+        libraries.add_row("NVIDIA's kernel module", findings.kernel_module.version or "unknown")
     console.print(libraries)
     for gpu in findings.gpus:
         console.print(

@@ -26,6 +26,19 @@ class AvjuryError(Exception):
         return " ".join(f"{subject}{self.what}: {self.why}; {self.remedy}".split())
 
 
+def let_go_of_frames(error: BaseException | None) -> None:
+    """Forget where an error that is kept was raised, and what caused it.
+
+    The frames that it came through hold everything that was at hand there, who keeps the error among it: such a circle
+    is found only when Python searches for garbage, which it does ever more rarely.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
 class ConfigError(AvjuryError):
     """The configuration or a command-line option is wrong."""
 

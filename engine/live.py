@@ -420,10 +420,11 @@ class LiveEngine(Engine):
         share, pace = self._flow()
         # On a CPU whose cores are taken the loop waits for them; on a GPU for the GPU, of which there is no more.
         own = mine if self.device.type == "cpu" else self.load
-        used = self._machine.load(own, self.load)
+        used = self._machine.load(own, self.load, self._links.pids() | {os.getpid(), os.getppid()})
         load = max(self.load, used)
         lag, before = max(judged, default=0.0), self._overload.told()
-        self._overload.decide(now, lag, load, priorities, share, silent, pace, self._fastest(), used)
+        self._overload.decide(now, lag, load, priorities, share, silent, pace, self._fastest(), used,
+                              self._machine.others)  # fmt: skip
         if (told := self._overload.told()) != before:
             _log.warning("%s (busy %.0f %%, %.1f s late, %.0f %% skipped)", told, 100 * used, lag, 100 * share)
         if self._measure.network is not None:

@@ -9,11 +9,12 @@ decoding is most of the work, so that fewer pictures would keep hardly a stream 
 keep many.
 
 What comes back is in proportion to the room that the load leaves. What proved too much is not tried again for a while,
-and for a longer one each time, so that the engine does not swing.
+and for a longer one each time, so that the engine does not swing. That it was too much holds for as long as other
+programs take what they took then: once they have let go of it, what an engine found beside them is forgotten.
 
 A stream of which nothing comes costs nothing: it is never shed, so that its outage is told, and takes no place of
 another one. When it comes back while others of its priority are shed, it waits with them. See
-docs/decisions/0070-what-is-shed.md and 0121-shedding-by-what-is-done.md.
+docs/decisions/0070-what-is-shed.md, 0121-shedding-by-what-is-done.md and 0130-what-others-took.md.
 """
 
 import math
@@ -48,6 +49,11 @@ _MOST_CAUTION: Final = 16.0
 _SOON_SECONDS: Final = 60.0
 _AWAY_SECONDS: Final = 4.0
 _FORGET_SECONDS: Final = 900.0
+# Of the machine, what other programs have to take less than when there was too much to do, and for how long, until that
+# says nothing any more; for longer where they came back too soon.
+FREED_SHARE: Final = 0.15
+_FREED_SECONDS: Final = 10
+_MOST_DOUBT: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,12 @@ class Overload:
         self._sure: set[int] = set()  # levels of which that was found while nearly all was done
         self._most = math.inf  # streams that may be judged, until
         self._most_until = -math.inf
+        self._others: deque[float] = deque(
+            maxlen=_FREED_SECONDS * _MOST_DOUBT
+        )  # what they took since the last lowering
+        self._others_then = 0.0  # when it was lowered
+        self._forgot = False  # what was found, for others had let go, since then
+        self._doubt = 1  # so many times longer they have to have let go
         self._fastest: float | None = None
         self._looked_at = math.inf
         self._silent: frozenset[str] = frozenset()
@@ -135,6 +147,7 @@ class Overload:
         pace: float | None = None,
         fastest: float | None = None,
         used: float | None = None,
+        others: float = 0.0,
     ) -> bool:
         """Look at the last second.
 
@@ -150,6 +163,7 @@ class Overload:
             fastest: the highest picture rate of its streams, as far as that is known.
             used: share of what it could use that it does use, by which more is taken on; None: the load. A loop that
                 waits for other threads is busy, and yet leaves room.
+            others: share of the machine that other programs took.
         Returns: whether something changed.
         """
         settings = self._settings
@@ -159,8 +173,11 @@ class Overload:
         self._fastest = fastest
         away, self._looked_at = now - self._looked_at, now
         if away > _AWAY_SECONDS:  # that says nothing of what it can do
+            self._others.clear()
             self._changed(now)
             return changed
+        self._others.append(others)
+        self._forget_what_others_took()
         used = load if used is None else used
         self._paces.append(1.0 - skipped_share if pace is None else pace)
         skips = skipped_share > _SKIPS_SHARE
@@ -215,6 +232,27 @@ class Overload:
         seen = list(self._paces)[1:] or list(self._paces)
         return max(0.0, min(1.0, sum(seen) / len(seen)))
 
+    def _forget_what_others_took(self) -> None:
+        """What was too much beside other programs may be tried again once these have let go of much of the machine."""
+        seconds = _FREED_SECONDS * self._doubt
+        latest = list(self._others)[-seconds:]
+        if len(latest) < seconds or max(latest) > self._others_then - FREED_SHARE:
+            return
+        self._others_then, self._forgot = max(latest), True
+        self._sure.clear()
+        self._caution, self._most, self._most_until = 1.0, math.inf, -math.inf
+
+    def _remember_what_others_take(self, *, too_early: bool) -> None:
+        """It is lowered: this was too much beside what others take now."""
+        latest = list(self._others)[-_LATEST_SECONDS:]
+        self._others_then = sum(latest) / len(latest)
+        self._others.clear()
+        if not too_early:
+            self._doubt = 1
+        elif self._forgot:  # they took it again
+            self._doubt = min(2 * self._doubt, _MOST_DOUBT)
+        self._forgot = False
+
     def _lower(self, now: float, priorities: Mapping[str, int]) -> bool:
         left = sorted((p, s) for s, p in priorities.items() if s not in self.shed and s not in self._silent)
         pace, last = self._pace(), len(self._levels) - 1
@@ -234,6 +272,7 @@ class Overload:
         else:
             return False
         self._lowered_at = now
+        self._remember_what_others_take(too_early=too_early)
         if too_early:
             self._caution = min(2.0 * self._caution, _MOST_CAUTION)
             self._most = max(self.judged(priorities), int(len(left) * pace))
@@ -260,8 +299,8 @@ class Overload:
         if self._fits:
             self._learn(judged / used, sure=True)
         there = self._fits_at(self._higher_level(), sure=True)
-        # What was found to be too much is tried again once that is long ago, however often it was: it may have been for
-        # want of what another program took.
+        # What was found to be too much is tried again once that is long ago, however often it was: what it was for want
+        # of need not be seen here.
         holds = now - self._lowered_at < _FORGET_SECONDS
         return there is None or judged <= _BACK_LOAD * there or not holds
 

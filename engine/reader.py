@@ -24,7 +24,7 @@ from typing import Final, Protocol, TypeVar
 from engine.counters import StreamCounters
 from engine.decode.ahead import DecodeAhead
 from engine.decode.choose import Decoders
-from engine.errors import AvjuryError, DecodeError, SourceError
+from engine.errors import AvjuryError, DecodeError, SourceError, let_go_of_frames
 from engine.fingerprints import SoundPrint
 from engine.handling import Handling
 from engine.ingest.backoff import Backoff, OpenPace
@@ -41,11 +41,13 @@ from engine.turns import Turn
 
 VIDEO_QUEUE_FRAMES = 4
 AUDIO_QUEUE_BLOCKS = 16
-# Of a file, whose pictures nobody waits for one by one, so many are handed over at a time, and twice as many held: few
-# of a large size, which would have left the processor's cache by the time they are judged, and more of a small one.
-LEAST_TOGETHER = 4
+# Of a file, whose pictures nobody waits for one by one, so many are handed over at a time, and twice as many held, or
+# `LEAST_HELD`: few of a large size, which would have left the processor's cache by the time they are judged, and more
+# of a small one. What is held bridges the pictures that take longest to judge, and the decoder goes on.
+LEAST_TOGETHER = 2
 MOST_TOGETHER = 16
-TOGETHER_SAMPLES = 4 * 1920 * 1088
+LEAST_HELD = 8
+TOGETHER_SAMPLES = 2 * 1920 * 1088
 TICK_QUEUE = 64
 # Pictures cannot be decoded before the first key frame. Some broadcast encoders send none, but refresh bit by bit.
 KEY_FRAME_SECONDS = 10.0
@@ -113,7 +115,7 @@ class StreamReader:
         self.stream = stream
         self._recorder = recorder
         self._together = together and not (realtime or source.is_network)
-        frames, at_a_time = (2 * LEAST_TOGETHER, LEAST_TOGETHER) if self._together else (VIDEO_QUEUE_FRAMES, 1)
+        frames, at_a_time = (LEAST_HELD, LEAST_TOGETHER) if self._together else (VIDEO_QUEUE_FRAMES, 1)
         self.video: BoundedQueue[Surface] = BoundedQueue(frames, bell, at_a_time)
         self.audio: BoundedQueue[AudioBlock] = BoundedQueue(AUDIO_QUEUE_BLOCKS, bell, at_a_time)
         self.ticks: BoundedQueue[StreamTick] = BoundedQueue(TICK_QUEUE, bell)
@@ -201,6 +203,8 @@ class StreamReader:
         except AvjuryError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - whatever it is, it must end this stream only, and be seen
+            # Where it happened is forgotten below.
+            _log.exception("%s: decoding failed", self.stream)
             failure = DecodeError(
                 "cannot go on decoding",
                 stream=self.stream,
@@ -209,6 +213,8 @@ class StreamReader:
             )
             failure.__cause__ = error
         finally:
+            for kept in (failure, self._source.error):
+                let_go_of_frames(kept)
             self._source.close()
             self._handling.release()
             if self._transport is not None:
@@ -275,9 +281,10 @@ class StreamReader:
         if self._together and self.info.video is not None:
             samples = max(1, self.info.video.width * self.info.video.height)
             at_a_time = min(max(TOGETHER_SAMPLES // samples, LEAST_TOGETHER), MOST_TOGETHER)
-            self.video.hold(2 * at_a_time, at_a_time)
+            self.video.hold(max(2 * at_a_time, LEAST_HELD), at_a_time)
             if self.decoders.video is not None:
-                self._ahead = DecodeAhead(self.decoders.video, at_a_time // 2, self.stream, self._stop.is_set)
+                ahead = max(at_a_time // 2, LEAST_TOGETHER)
+                self._ahead = DecodeAhead(self.decoders.video, ahead, self.stream, self._stop.is_set)
                 self.decoders = replace(self.decoders, video=self._ahead)
         # Of this connection alone: what another sender counts does not go on where the last one's counting ended.
         self._watch(self._begin_at)

@@ -11,6 +11,7 @@ from engine.decode.upload import Uploader
 from engine.detectors import resolve
 from engine.judge import Judge
 from engine.measure import Measure
+from engine.measure.listening import BLOCKS
 from engine.media import AudioBlock, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue
 
@@ -22,6 +23,8 @@ def warm_up(
     measure: Measure, judge: Judge, batcher: Batcher, uploader: Uploader | None, slot: int, max_seconds: float
 ) -> None:
     """Measure and judge a few pictures, sounds and ticks in a free slot, which is free again afterwards.
+
+    Where the audio network is in use there is enough sound for it to listen once.
 
     Args:
         measure, judge, batcher, uploader: the engine's own.
@@ -37,6 +40,8 @@ def warm_up(
             surface = uploader.upload(surface)
         judge.judge(measure.frames(batcher.assemble([(slot, surface)], {slot: 0.1})))
         surface.release()
+        judge.judge(measure.ticks([(slot, StreamTick(float(n), n + 1.0, 0, 0.0, 0.0, 0.0))]))
+    for n in range(PICTURES if measure.listening is None else max(PICTURES, BLOCKS)):
         queue: BoundedQueue[AudioBlock] = BoundedQueue(1, Bell())
         tone = np.sin(np.arange(BLOCK_SAMPLES, dtype=np.float32) / 8)
         block = AudioBlock("", n * 0.1, np.ascontiguousarray([tone, tone]), BLOCK_SAMPLES, (1.0, 1.0), 1.0)
@@ -44,7 +49,6 @@ def warm_up(
         sound = batcher.sound({slot: queue})
         assert sound is not None
         judge.judge(measure.sound(sound))
-        judge.judge(measure.ticks([(slot, StreamTick(float(n), n + 1.0, 0, 0.0, 0.0, 0.0))]))
     judge.close_slot(slot, PICTURES * max_seconds)
     measure.close_slot(slot)
     if uploader is not None:

@@ -118,7 +118,8 @@ def wave_shape(samples: Tensor) -> Tensor:
         samples: (N, C, WINDOW_SAMPLES) float32, C at least 1; two channels are looked at.
     Returns: (N, len(SHAPES), STEPS) float32, see SHAPES; of the channel that has more of it, or less level.
     """
-    x = samples[:, [0, min(1, samples.shape[1] - 1)]]
+    # Not by a list of Python's: that would be uploaded, which no recording of launches allows.
+    x = torch.stack([samples[:, 0], samples[:, min(1, samples.shape[1] - 1)]], dim=1)
     peak = x.abs().amax(dim=2, keepdim=True)
     x = torch.where(peak < _SOFT * peak.flip(1), x.flip(1), x)
     peak = x.abs().amax(dim=2, keepdim=True).clamp(min=_QUIET)

@@ -82,14 +82,16 @@ class AudioNet(nn.Module):
         x = (sound.mel - _MIDDLE_DB) / _SCALE_DB
         floor = x[:, 0].kthvalue(_FLOOR_RANK, dim=2).values
         x = torch.cat([x, self.height.to(x.dtype).expand(x.shape[0], 1, BANDS, x.shape[3])], dim=1)
-        x = x.contiguous(memory_format=torch.channels_last)
-        wave = sound.shape[:, :, None]
+        weights = next(self.layers.parameters())
+        x = x.to(weights.dtype, memory_format=torch.channels_last)
+        wave = sound.shape[:, :, None].to(weights.dtype, memory_format=torch.channels_last)
         for layer in self.shape:
             wave = functional.relu(layer(wave))
         for index, layer in enumerate(self.layers):
             if index == self.joins:
                 x = x + wave
             x = layer(x) if isinstance(layer, _Residual) else functional.relu(layer(x))
+        x, wave = x.float(), wave.float()
         told = torch.cat(
             [x.mean(dim=3).flatten(1), x.amax(dim=3).flatten(1), wave.mean(dim=3).flatten(1),
              wave.amax(dim=3).flatten(1), floor, sound.tones / _SCALE_DB],
@@ -98,6 +100,16 @@ class AudioNet(nn.Module):
         told = self.drop(told)
         logits: Tensor = self.head(torch.cat([told, functional.relu(self.hidden(told))], dim=1))
         return logits
+
+    def convolutions_to(self, dtype: torch.dtype) -> "AudioNet":
+        """Itself, with convolutions in numbers of `dtype`; what is before and after them stays float32.
+
+        Where they begin are decibels and shares that training already rounds so. Sums over time, the floor of each
+        band and the two layers behind are a hundredth of the work, and would lose what they are there to tell.
+        """
+        self.layers.to(dtype)
+        self.shape.to(dtype)
+        return self
 
     def folded(self) -> "AudioNet":
         """The same network for use: each normalisation is part of the convolution before it."""

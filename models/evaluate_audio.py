@@ -1,5 +1,6 @@
 """How good the audio network is, on windows of sources that it was never trained on."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,8 @@ from models.train_audio import Windows
 _BATCH: Final = 32
 # Shares of clean windows that may be called damaged, for which the share that is found is told.
 _FALSE_SHARES: Final = (0.001, 0.01, 0.05)
+
+_SHORT: Final = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,7 +41,7 @@ def evaluate_audio(net: AudioNet, paths: list[Path]) -> Mapping[str, Any]:
         net: folded.
         paths: shards of held-out sources.
     Returns: by label what `figures_of` tells, with what is found at a few shares of false ones; what each kind of
-        window is taken for; and the sources.
+        window is taken for; what numbers of 16 bits change; and the sources.
     """
     data = Windows(paths)
     told = said_of(net, data)
@@ -58,11 +61,31 @@ def evaluate_audio(net: AudioNet, paths: list[Path]) -> Mapping[str, Any]:
             for known in [(data.truth[:, index] != UNKNOWN) & ~made]
         },
         "taken_for": _taken_for(told, data.truth),
+        "in_16_bits": {name: _changed(net, dtype, data, told) for name, dtype in _SHORT.items()},
         "failures": {
             label: failures_of(told[:, index], data.truth[:, index] == 1, data.truth[:, index] != UNKNOWN, data.kind, 4)
             for index, label in enumerate(LABELS)
         },
     }
+
+
+def _changed(net: AudioNet, dtype: torch.dtype, data: Windows, told: Floats) -> dict[str, Any]:
+    """How far convolutions in numbers of 16 bits, as on a GPU, say something else; all of it on the CPU."""
+    short = said_of(copy.deepcopy(net).convolutions_to(dtype), data)
+    apart = np.abs(short - told)
+    labels = {}
+    for index, label in enumerate(LABELS):
+        known = data.truth[:, index] != UNKNOWN
+        labels[label] = {
+            **_distances(apart[:, index]),
+            "average_precision": figures_of(short[known, index], data.truth[known, index] == 1)["average_precision"],
+        }
+    changed = int(((short >= 0.5) != (told >= 0.5)).sum())
+    return {**_distances(apart), "scores": apart.size, "on_the_other_side_of_one_half": changed, "labels": labels}
+
+
+def _distances(apart: Floats) -> dict[str, float]:
+    return {"largest": round(float(apart.max()), 5), "p99": round(float(np.quantile(apart, 0.99)), 5)}
 
 
 def _found_at(scores: Floats, truth: npt.NDArray[np.bool_]) -> dict[str, float | None]:

@@ -8,6 +8,7 @@ read-only. What a recording refuses is refused by tests/recorded_ops.py. Kernels
         ...
     gpu.on_default_stream  # what was launched there, which nothing should be
     gpu.pageable  # uploads that should not wait, and do
+    gpu.waiting  # uploads that were not asked not to wait: each waits for all that was launched before it
 
 Streams do nothing: everything is done at once, so no race shows.
 """
@@ -127,7 +128,8 @@ def graph(recorded, pool=None, stream=None, capture_error_mode="global"):
     finally:
         _here.recording = False
         _here.stream = before
-        ops.undo()
+        with torch._C.DisableTorchFunction():  # its copies are none of the GPU's
+            ops.undo()
     recorded.ops = ops
 
 
@@ -215,6 +217,8 @@ class OnCpu(TorchFunctionMode):
         if kwargs.get("non_blocking") and self._from_pageable(name, args):
             self.log.pageable.append(resolve_name(func))
         asked_there = any(map(_means_gpu, (*args, *kwargs.values())))
+        if not kwargs.get("non_blocking") and self._uploads(name, args, asked_there):
+            self.log.waiting.append((resolve_name(func), traceback.extract_stack(limit=6)[:-1]))
         asked_here = any(map(_means_host, (*args, *kwargs.values()))) or name == "cpu"
         given = list(_tensors((*args, *kwargs.values())))
         there = [is_there(tensor) for tensor in given]
@@ -252,6 +256,15 @@ class OnCpu(TorchFunctionMode):
         if pinned:
             result.pinned = True
         return _marked(result, on_device)
+
+    @staticmethod
+    def _uploads(name, args, asked_there):
+        """Whether this copies from the host to the GPU, as far as that can be seen."""
+        if name in ("tensor", "as_tensor") and asked_there:
+            return not (isinstance(args[0], torch.Tensor) or hasattr(args[0], "__cuda_array_interface__"))
+        if name == "to" and asked_there:
+            return not is_there(args[0])
+        return name == "copy_" and is_there(args[0]) and isinstance(args[1], torch.Tensor) and not is_there(args[1])
 
     @staticmethod
     def _from_pageable(name, args):
@@ -294,7 +307,7 @@ def _of_array(interface):
 @contextmanager
 def cuda_on_cpu(capability=(9, 0)):
     """torch has one GPU for as long as this lasts, in this thread and in those that are started meanwhile."""
-    log = SimpleNamespace(on_default_stream=[], to_host=0, pageable=[])
+    log = SimpleNamespace(on_default_stream=[], to_host=0, pageable=[], waiting=[])
     generator, run = torch.Generator, threading.Thread.run
 
     move = torch.nn.Module.to

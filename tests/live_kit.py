@@ -102,7 +102,7 @@ class LiveKit:
         """A new ring and connection between the two."""
         memory, doorbell = make_ring()
         near, far = socket.socketpair()
-        self.links.add("reader", near, os.dup(memory), os.dup(doorbell))
+        self.links.add("reader", near, os.dup(memory), os.dup(doorbell), self.reader.pid)
         self.reader.channel.send(TakeLink(), fds=(far.detach(), memory, doorbell))
         assert self.reader.channel.flush()
 

@@ -1,7 +1,10 @@
 """Small clips, made with PyAV where a test asks for them."""
 
+import contextlib
 import functools
+import os
 import tempfile
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,7 +27,22 @@ def tone(seconds: float, rate: int, channels: int, level: float = 0.25) -> np.nd
     return np.tile((level * np.sin(2 * np.pi * 1000 * t)).astype(np.float32), (channels, 1))
 
 
+@contextlib.contextmanager
+def usual_priority() -> Iterator[None]:
+    """Whatever is done within it, this thread is scheduled afterwards as it was before.
+
+    SVT-AV1 makes the thread that encodes a real-time one where it may, and all that this one starts later
+    inherit that: the tests that follow would take both cores from the services that they watch.
+    """
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
+
+
 @functools.cache
+@usual_priority()
 def make(
     name: str,
     *,

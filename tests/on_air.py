@@ -12,10 +12,10 @@ STEP_SECONDS = 0.02
 
 
 def schedule(clip: Path) -> tuple[list[float], list[int]]:
-    """When each picture is due, in seconds from the first one, and the byte at which it begins."""
+    """When each picture is due (without any, each piece of sound), in seconds from the first, and its first byte."""
     times, offsets = [], []
     with av.open(str(clip)) as container:
-        for packet in container.demux(video=0):
+        for packet in container.demux(container.streams[0]):
             if packet.dts is not None and packet.pos is not None and (not offsets or packet.pos > offsets[-1]):
                 times.append(float(packet.dts * packet.time_base))
                 offsets.append(packet.pos)

@@ -72,11 +72,13 @@ class RecordedOps(TorchDispatchMode):
         name = str(function)
         if name.startswith(_REFUSED):
             raise RuntimeError(f"operation not permitted when stream is capturing: {name}")
-        if self._undone:
+        view = name.startswith(_VIEWS)
+        if self._undone and not view:
             self._before += [(tensor, tensor.clone()) for tensor in _written(function, args, kwargs)]
         result = function(*args, **kwargs)
-        if not name.startswith(_VIEWS):
-            self.ops.append((function, args, kwargs, result))
+        if not view:
+            # As they are now: some ops turn a tensor's axes round where it lies.
+            self.ops.append((function, args, kwargs, [one.detach() for one in _tensors(result)]))
         return result
 
     def undo(self):
@@ -88,8 +90,8 @@ class RecordedOps(TorchDispatchMode):
     def replay(self):
         for function, args, kwargs, result in self.ops:
             again = function(*args, **kwargs)
-            for one, other in zip(_tensors(result), _tensors(again), strict=True):
-                if one is not other:
+            for one, other in zip(result, _tensors(again), strict=True):
+                if one.data_ptr() != other.data_ptr():
                     one.copy_(other)
 
 

@@ -143,7 +143,7 @@ class Service:
     Args:
         folder: for its configuration, log and data, which may be there.
         receiver: of its webhooks.
-        more: sections of its configuration beside those of the benchmark.
+        more: sections of its configuration beside those of the benchmark; what `service` has of it counts first.
         patient: wait until it is ready.
         environment: variables beside those of this process.
     """
@@ -166,8 +166,8 @@ class Service:
                         "damping_seconds": 0.0, "log_level": "warning"},
             "notify": {"sinks": {"bench": {"type": "webhook", "url": receiver.url}},
                        "routes": [{"sinks": ["bench"], "closed_hold_seconds": 0}]},
-            **(more or {}),
         }  # fmt: skip
+        config |= {**(more or {}), "service": config["service"] | (more or {}).get("service", {})}
         (folder / "config.yaml").write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
         self._log = (folder / "log").open("ab")
         command = [sys.executable, "-m", "engine.cli", "serve", "--config", str(folder / "config.yaml")]
@@ -303,12 +303,14 @@ def _own_megabytes(pid: int) -> float:
 
 
 @contextlib.contextmanager
-def running(folder: Path, clip: Path) -> Iterator[tuple[Service, Origin, Receiver]]:
-    """Sender, receiver and service."""
+def running(
+    folder: Path, clip: Path, more: Mapping[str, Any] | None = None
+) -> Iterator[tuple[Service, Origin, Receiver]]:
+    """Sender, receiver and service; `more` as `Service` takes it."""
     receiver = Receiver()
     origin = Origin(clip)
     try:
-        service = Service(Path(tempfile.mkdtemp(dir=folder)) / "service", receiver)
+        service = Service(Path(tempfile.mkdtemp(dir=folder)) / "service", receiver, more)
         try:
             yield service, origin, receiver
         finally:

@@ -25,8 +25,9 @@ _END_SECONDS: Final = 5.0
 # A container's times are rounded.
 _SAME_SECONDS: Final = 0.0015
 # Where pictures are rare, as in a slide show, no more is read ahead than this.
-_MOST_PACKETS: Final = 256
-_PARTS: Final = 2  # one is decoded while the one before it is looked through
+_MOST_PACKETS: Final = 192
+# One is decoded while the one before it is looked through, and one waits, so that the decoder need not.
+_PARTS: Final = 3
 
 
 @dataclass(slots=True, eq=False)

@@ -41,7 +41,7 @@ class DamageTap:
         self._lock = threading.Lock()
         # (row, [thread, count]); row 0 counts for threads that were never announced.
         self._table: npt.NDArray[np.uint64] = np.zeros((_THREADS, 2), dtype=np.uint64)
-        self._counts = memoryview(cast(Any, self._table))  # one number costs numpy three times as much
+        self._counts = memoryview(cast(Any, self._table.reshape(-1)))  # one number costs numpy three times as much
         self._rows: dict[int, int] = {}
         self._kept: list[Any] = []  # what C still points to
         self._installed = False
@@ -67,7 +67,7 @@ class DamageTap:
         row = self._rows.get(thread)
         if row is None:
             row = self._announce(thread)
-        return int(self._counts[row, 1])
+        return self._counts[2 * row + 1]
 
     def _announce(self, thread: int) -> int:
         with self._lock:

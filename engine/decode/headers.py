@@ -7,14 +7,18 @@ Sources: ITU-T H.264 (08/2021) clauses 7.4.1.2, 7.4.3; ITU-T H.265 (08/2021) cla
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from engine.decode.field_order import LONGEST_MESSAGE, H264FieldOrder, HevcFieldOrder
 from engine.decode.header_bits import Bits, OutOfBits
-from engine.decode.nal import Codec, is_key, is_parameter_set, is_slice, nal_type, nal_units, unescape
+from engine.decode.nal import Codec, is_parameter_set, nal_units, unescape
 from engine.decode.sequence import CodingBlocks, FrameNumbers, SequenceFormat, read_sps
 from engine.decode.slices import SliceWatch
 from engine.errors import DecodeError
+
+# A slice header of H.264 up to frame_num: three Exp-Golomb codes of at most 33, 7 and 17 bits and 18 bits more, with
+# emulation prevention.
+_NUMBER_BYTES: Final = 16
 
 
 class Headers(NamedTuple):
@@ -54,6 +58,7 @@ class HeaderWatch:
     _numbers: FrameNumbers | None = None
     _previous_number: int | None = None
     _sequence: bytes = b""  # the sequence header that holds
+    _usual: Headers | None = None  # of a picture of which there is nothing to say
     _slices: SliceWatch = field(init=False)
     _h264_fields: H264FieldOrder = field(default_factory=H264FieldOrder)
     _hevc_fields: HevcFieldOrder = field(default_factory=HevcFieldOrder)
@@ -79,18 +84,20 @@ class HeaderWatch:
         key = has_sets = False
         addresses: list[int | None] = []
         order: bool | None = None
+        h264 = self.codec == "h264"
         for begin, end in nal_units(data):
             first = data[begin]
             if first & 0x80:  # forbidden_zero_bit
                 damage += 1
                 continue
-            if self.codec == "hevc" and (end - begin < 3 or first & 1 or data[begin + 1] >> 3):
+            if not h264 and (end - begin < 3 or first & 1 or data[begin + 1] >> 3):
                 continue  # another layer (H.265 7.4.2.2)
-            kind = nal_type(self.codec, first)
-            if is_slice(self.codec, kind):
-                key = key or is_key(self.codec, kind)
+            # As nal_type, is_slice and is_key; calling them takes longer than what they do.
+            kind = first & 0x1F if h264 else (first >> 1) & 0x3F
+            if (1 <= kind <= 5) if h264 else kind < 32:
+                key = key or (kind == 5 if h264 else 16 <= kind <= 23)
                 nal = data[begin : min(end, begin + 32)]
-                if not addresses and self.codec == "h264":
+                if not addresses and h264:
                     missing, address = self._missing_before(nal, kind)
                     order = self._h264_fields.read_slice(nal, kind)
                     addresses.append(address)
@@ -129,6 +136,11 @@ class HeaderWatch:
                 self._h264_fields.read_pps(nal)
             self._keep(nal, kind)
         lacks = self._slices.lacks_slices(addresses, key)
+        if not (key or has_sets or damage or missing or lacks) and order is None:
+            usual = self._usual  # nearly every picture's
+            if usual is None or usual.format is not self.format:
+                usual = self._usual = Headers(self.format, False, False, 0, 0, False, None)
+            return usual
         return Headers(self.format, key, has_sets, damage + missing + lacks, missing, lacks, order)
 
     def _is_known(self, nal: bytes, kind: int) -> bool:
@@ -154,7 +166,7 @@ class HeaderWatch:
         (7.4.3), else 0; and where it begins, as `SliceWatch.address`.
         """
         address: int | None = None
-        bits = Bits(unescape(nal[1:]))
+        bits = Bits(unescape(nal[1:_NUMBER_BYTES]))
         numbers = self._numbers
         try:
             address = bits.ue()

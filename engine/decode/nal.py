@@ -48,6 +48,23 @@ def _search_of_c() -> Any:
 _memmem: Final = _search_of_c()
 
 
+def _address_by_ctypes(data: bytes) -> int:
+    return ctypes.c_void_p.from_buffer(ctypes.c_char_p(data)).value or 0
+
+
+def _address_in_object(data: bytes) -> int:
+    return id(data) + _BYTES_HEAD
+
+
+# CPython's bytes lie right behind the object's head, and its address is its identity.
+_BYTES_HEAD: Final = bytes.__basicsize__ - 1
+_SAMPLE: Final = b"where bytes lie"
+address_of_bytes: Final = (
+    _address_in_object if _address_by_ctypes(_SAMPLE) == _address_in_object(_SAMPLE) else _address_by_ctypes
+)
+"""Where bytes lie in memory, for as long as they are held."""
+
+
 def _find_start(data: bytes, at: int) -> int:
     """Where the next start code is, from `at` on; -1 where there is none.
 
@@ -58,7 +75,7 @@ def _find_start(data: bytes, at: int) -> int:
     found = data.find(_START, at, at + _NEAR)
     if found >= 0:
         return found
-    address: int = ctypes.c_void_p.from_buffer(ctypes.c_char_p(data)).value or 0
+    address = address_of_bytes(data)
     place = _memmem(address + at, len(data) - at, _START, len(_START))
     return -1 if place is None else int(place) - address
 

@@ -96,11 +96,13 @@ class NvdecDecoder:
             return []  # joined in the middle: nothing can be decoded before the next key picture
         surfaces: list[Surface] = []
         try:
-            if self._session is None or headers.format != self._format:
+            fmt = headers.format
+            # Nearly always it is the same object, and comparing fifteen fields is dear for once a picture.
+            if self._session is None or (fmt is not self._format and fmt != self._format):
                 surfaces += self._drain()
                 self._leave_session(usable=True)
-                self._session = self._pool.take(headers.format)
-                self._format = headers.format
+                self._session = self._pool.take(fmt)
+                self._format = fmt
                 self._starting = True
             if self._starting and not headers.has_parameter_sets:
                 data = self._watch.parameter_sets() + data

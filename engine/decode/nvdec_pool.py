@@ -16,11 +16,12 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.decode.caps import DecoderCaps, query_caps, refusal
 from engine.decode.damage import damage_tap
 from engine.decode.driver import check_device, cuda_driver, error_name
+from engine.decode.nal import address_of_bytes
 from engine.decode.sequence import SequenceFormat
 from engine.errors import DeviceError
 
@@ -31,9 +32,6 @@ _STICKY = frozenset((214, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 720,
 _UNSUPPORTED = 801
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
 _EVENT_FLAGS = 1 | 2  # CU_EVENT_BLOCKING_SYNC, CU_EVENT_DISABLE_TIMING
-
-
-_Address, _Size = ctypes.c_uint64, ctypes.c_size_t
 
 
 class SessionRefused(Exception):
@@ -100,7 +98,48 @@ class Picture:
 
     def __del__(self) -> None:
         # A surface that was dropped on the way (a closed queue) would otherwise keep its memory for ever.
-        self.release()
+        if self.address:
+            self.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The driver's functions that are called for every picture. ctypes takes plain numbers where it knows their types,
+    where an object of each would have to be made otherwise.
+
+    Args:
+        enter: cuCtxSetCurrent.
+        copy: cuMemcpyDtoDAsync.
+        record: cuEventRecord.
+        wait: cuEventSynchronize.
+    """
+
+    enter: Any
+    copy: Any
+    record: Any
+    wait: Any
+
+    TYPES: ClassVar = (
+        (ctypes.c_void_p,),
+        (ctypes.c_uint64, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p),
+        (ctypes.c_void_p, ctypes.c_void_p),
+        (ctypes.c_void_p,),
+    )
+    """Of their arguments."""
+
+    @classmethod
+    def of(cls, driver: ctypes.CDLL) -> "Calls":
+        """Those of a driver."""
+        names = ("cuCtxSetCurrent", "cuMemcpyDtoDAsync_v2", "cuEventRecord", "cuEventSynchronize")
+        return cls.at(*(ctypes.cast(driver[name], ctypes.c_void_p).value or 0 for name in names))
+
+    @classmethod
+    def at(cls, *addresses: int) -> "Calls":
+        """Functions at these addresses; they let go of Python's lock while they are called."""
+        made = (
+            ctypes.CFUNCTYPE(ctypes.c_int, *types)(address) for types, address in zip(cls.TYPES, addresses, strict=True)
+        )
+        return cls(*made)
 
 
 class DecoderPool:
@@ -146,11 +185,11 @@ class DecoderPool:
         self._held_buffers = 0
         self._closed = False
         self._driver = cuda_driver()
+        self._calls = Calls.of(self._driver)
         self._context = ctypes.c_void_p()
         self._check(self._driver.cuDevicePrimaryCtxRetain(ctypes.byref(self._context), index), "retaining the context")
         self._own_stream = cuda_stream is None
         self.cuda_stream = self._make_stream() if cuda_stream is None else cuda_stream
-        self._stream = ctypes.c_void_p(self.cuda_stream)
         self._events: deque[Any] = deque()  # appending and popping need no lock
 
     @property
@@ -241,7 +280,7 @@ class DecoderPool:
         Raises: SessionRefused, PictureLost, DeviceError.
         """
         packet = self.module.PacketData()
-        packet.bsl_data = ctypes.c_void_p.from_buffer(ctypes.c_char_p(data)).value
+        packet.bsl_data = address_of_bytes(data)
         packet.bsl = len(data)
         packet.pts = serial
         before = damage_tap.count()
@@ -264,22 +303,23 @@ class DecoderPool:
 
         Raises: DeviceError if the device has no memory left or fails.
         """
-        driver = self._driver
+        calls, stream = self._calls, self.cuda_stream
         pictures: list[Picture] = []
         # Readers have no context of their own, and nobody else's is there to be kept.
-        self._check(driver.cuCtxSetCurrent(self._context), "entering the context")
+        if code := calls.enter(self._context):
+            self._check(code, "entering the context")
         event = self._take_event()
         try:
             for frame in frames:
                 size = frame.framesize()
                 picture = Picture(self, self._take_buffer(size), size)
                 pictures.append(picture)
-                source = _Address(frame.GetPtrToPlane(0))
-                code = driver.cuMemcpyDtoDAsync_v2(_Address(picture.address), source, _Size(size), self._stream)
-                if code:
+                if code := calls.copy(picture.address, frame.GetPtrToPlane(0), size, stream):
                     self._check(code, "copying a picture")
-            self._check(driver.cuEventRecord(event, self._stream), "recording an event")
-            self._check(driver.cuEventSynchronize(event), "waiting for a picture")
+            if code := calls.record(event, stream):
+                self._check(code, "recording an event")
+            if code := calls.wait(event):
+                self._check(code, "waiting for a picture")
         except DeviceError:
             for picture in pictures:
                 picture.release()
@@ -316,7 +356,10 @@ class DecoderPool:
         with self._lock:
             self._held_buffers -= 1
             if not self._closed:
-                self._buffers.setdefault(size, []).append(address)
+                free = self._buffers.get(size)
+                if free is None:
+                    free = self._buffers[size] = []
+                free.append(address)
                 return
         self._free([address])
 

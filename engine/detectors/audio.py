@@ -11,6 +11,7 @@ from kernels.judge.layout import OnsetRule
 # services play at up to -14 LUFS integrated, whose loud passages reach some 5 LU more. Above -9 LUFS short-term
 # nobody has meant it.
 LOUDEST_SHORT_TERM_LUFS = -9.0
+SHORT_TERM_SECONDS = 3.0  # its window
 # EBU R 128's target. How far from it a programme may be is for a profile to say: nothing else is wrong everywhere.
 TARGET_LUFS = -23.0
 ANY_DISTANCE_LU = 70.0
@@ -77,6 +78,7 @@ LOUDNESS = Detector(
         duration("duration", 1.0, "how long it has to be too loud"),
     ),
     make_rule=_loudness,
+    fills_seconds=SHORT_TERM_SECONDS,
 )
 
 _TARGET = Parameter("target", TARGET_LUFS, "LUFS", -70.0, 0.0, "EBU R 128: -23; ATSC A/85: -24")

@@ -28,6 +28,8 @@ SURROUND_SECONDS = 60.0
 
 # The same as of the first two, for as long as a channel has to be lost: effects are on one side for a while.
 SURROUND_IMBALANCE_DB = 12.0
+# Levels of late follow a tenth a block: what is 20 dB down is 12 dB down after 2.8 s, and before it was as loud.
+AROUND_SECONDS = 3.0
 # The measure needs five seconds of sound before it says anything.
 SWAPPED_SECONDS = 10.0
 
@@ -89,6 +91,7 @@ SURROUND_IMBALANCE = Detector(
         duration("duration", SURROUND_SECONDS, "how long it has to last"),
     ),
     make_rule=_imbalance,
+    fills_seconds=AROUND_SECONDS,
     # Not by audio.surround_lost: of a channel without sound the measure says nothing, and a master that begins to hold
     # in every pause would begin this one's minute anew.
     dominated_by=("audio.channel_swap",),

@@ -1,4 +1,7 @@
-"""What happens to the sound at once: clicks, gaps, jumps of its level; docs/decisions/0005-sound-thresholds.md."""
+"""What happens to the sound at once: clicks, gaps, pieces that repeat, jumps of its level.
+
+Thresholds: docs/decisions/0005-sound-thresholds.md.
+"""
 
 from collections.abc import Mapping
 
@@ -14,6 +17,9 @@ LEVEL_JUMP_DB = 9.0
 SHORTEST_GAP = 0.01
 LONGEST_GAP = 3.5
 LEVEL_SECONDS = 4.0
+# What `sound_repeats` takes for a repeat; of clean sound it takes none for longer than 1.3 s (decision 0132).
+REPEATS = 0.95
+STUTTER_SECONDS = 1.5
 
 
 def _click(p: Mapping[str, float]) -> Rule:
@@ -22,6 +28,10 @@ def _click(p: Mapping[str, float]) -> Rule:
 
 def _dropout(p: Mapping[str, float]) -> Rule:
     return Rule(p["shortest"], p["shortest"], below=False, set_seconds=0.0, clear_seconds=p["hold"])
+
+
+def _stutter(p: Mapping[str, float]) -> Rule:
+    return Rule(REPEATS, REPEATS, below=False, set_seconds=p["duration"], clear_seconds=0.3)
 
 
 def _level_jump(p: Mapping[str, float]) -> Rule:
@@ -43,7 +53,8 @@ CLICK = Detector(
     make_rule=_click,
     onset=OnsetRule.PASSING,
     samples=("click_from", "click_to"),
-    dominated_by=("audio.clipping",),
+    # Where a piece begins again there may be an edge, and a gap where it holds one.
+    dominated_by=("audio.clipping", "audio.stutter"),
 )
 
 DROPOUT = Detector(
@@ -62,6 +73,23 @@ DROPOUT = Detector(
     make_rule=_dropout,
     onset=OnsetRule.PASSING,
     samples=("dropout_from", "dropout_to"),
+    dominated_by=("audio.stutter",),
+)
+
+STUTTER = Detector(
+    name="audio.stutter",
+    track="audio",
+    column="repeats",
+    severity=Severity.CRITICAL,
+    summary="The same piece of 20 to 500 ms again and again, as of a stuck buffer, or of a drum machine alone.",
+    viewer="hears a stutter or a buzz instead of the programme.",
+    parameters=(duration("duration", STUTTER_SECONDS, "how long it has to repeat itself"),),
+    make_rule=_stutter,
+    onset=OnsetRule.SAMPLES,
+    samples=("repeats_lead", "repeats_tail"),
+    dominated_by=("audio.tone",),
+    # Drums from a machine, with nothing beside them, repeat themselves as exactly (decision 0132).
+    optional=True,
 )
 
 LEVEL_JUMP = Detector(
@@ -75,8 +103,9 @@ LEVEL_JUMP = Detector(
     make_rule=_level_jump,
     onset=OnsetRule.PASSING,
     samples=("jump_from", "jump_to"),
+    fills_seconds=LEVEL_SECONDS,
     # Sound that is raised until it is cut off jumps where it is raised and where that ends.
     dominated_by=("audio.tone", "audio.clipping"),
 )
 
-DETECTORS = (CLICK, DROPOUT, LEVEL_JUMP)
+DETECTORS = (CLICK, DROPOUT, STUTTER, LEVEL_JUMP)

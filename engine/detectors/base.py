@@ -128,6 +128,8 @@ class Detector:
         since: for OnsetRule.EARLIER the column of how many seconds before the row the change lay.
         closing_counts: the time up to the first good moment counts as bad (blackdetect, silencedetect).
         dominated_by: detectors of the same track that keep this one from opening.
+        fills_seconds: for how long its measure has to hear a defect before it can pass a threshold; what is found is
+            known as much later than the set duration at most.
         optional: it judges only where it is asked for by name or pattern.
     """
 
@@ -143,6 +145,7 @@ class Detector:
     since: str | None = None
     closing_counts: bool = False
     dominated_by: tuple[str, ...] = ()
+    fills_seconds: float = 0.0
     optional: bool = False
     viewer: str = ""
 

@@ -32,10 +32,12 @@ class Link:
         name: of the process.
         connection: socket to it.
         memory, doorbell: descriptors of the ring; all three become the link's.
+        pid: of the process; 0 where it is not known.
     """
 
-    def __init__(self, name: str, connection: socket.socket, memory: int, doorbell: int) -> None:
+    def __init__(self, name: str, connection: socket.socket, memory: int, doorbell: int, pid: int = 0) -> None:
         self.name = name
+        self.pid = pid
         self._channel: Channel[Open] = Channel(connection, Open)
         self._ring = RingReader(memory, doorbell)
         self._streams: dict[int, Arrivals] = {}
@@ -113,9 +115,9 @@ class Links:
         self._changed = threading.Condition()
         self._numbers = itertools.count(1)
 
-    def add(self, name: str, connection: socket.socket, memory: int, doorbell: int) -> None:
+    def add(self, name: str, connection: socket.socket, memory: int, doorbell: int, pid: int = 0) -> None:
         """A process is there; the link to its predecessor, if there is one, is closed."""
-        link = Link(name, connection, memory, doorbell)
+        link = Link(name, connection, memory, doorbell, pid)
         with self._changed:
             before = self._links.pop(name, None)
             self._links[name] = link
@@ -129,6 +131,11 @@ class Links:
             link = self._links.pop(name, None)
         if link is not None:
             link.close()
+
+    def pids(self) -> frozenset[int]:
+        """Of the ingest processes."""
+        with self._changed:
+            return frozenset(link.pid for link in self._links.values() if link.pid)
 
     def number(self) -> int:
         """A number that no stream had before."""

@@ -38,7 +38,7 @@ LOOK_SECONDS: Final = 5.0
 ORPHAN_SECONDS: Final = 60.0
 JOIN_SECONDS: Final = 3.0
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
-_log: Final = logging.getLogger(__name__)
+_log: Final = logging.getLogger("engine.ingest.process")  # run as a program, the module is called __main__
 
 
 class OwnMemory:

@@ -307,9 +307,10 @@ class TransportWatch:
             self._read(self._ts, None)
 
     def close(self) -> None:
-        """Let go of the bytes. Idempotent."""
+        """Let go of the bytes, and of those who report here. Idempotent."""
         if self._raw is not None:
             self._raw.close()
+        self._timeline = self._formats = None
 
     def _read(self, ts: TransportStream, position: int | None) -> None:
         """Read the bytes up to a packet; each finding gets the time of the packet that it lies in."""

@@ -11,6 +11,7 @@ from kernels.fields import COLUMNS as FIELD_COLUMNS
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.sharpness import COLUMNS as SHARPNESS_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
+from kernels.sound_repeats.layout import COLUMNS as REPEAT_COLUMNS
 from kernels.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.temporal import COLUMNS as TEMPORAL_COLUMNS
 from kernels.texture import COLUMNS as TEXTURE_COLUMNS
@@ -47,6 +48,7 @@ VIDEO_COLUMNS: Final = (
 AUDIO_COLUMNS: Final = (
     *AUDIO_KERNEL_COLUMNS,
     *TREND_COLUMNS,
+    *REPEAT_COLUMNS,
     "programme_error",
     *(f"network_{label}" for label in AUDIO_LABELS),
     "network_sound",

@@ -52,7 +52,9 @@ LEAST_SHARE: Final = 0.01
 _CORRUPTION: Final = place("corruption")
 _BROKEN_COLOUR: Final = place("broken_colour")
 _BLOCKS: Final = places(TORN_COLUMNS)
-_BLOCK_NAMES: Final = frozenset((*TORN_COLUMNS, "corruption"))
+_WOVEN: Final = place("woven")
+# Combing is looked for when rows of two moments meet.
+_BLOCK_NAMES: Final = frozenset((*TORN_COLUMNS, "corruption", "combing"))
 
 
 # As engine/measure/host.py takes them.
@@ -147,7 +149,9 @@ class TornBlocks:
         marked = rows.facts[Fact.CORRUPT] != 0
         wanted, step = self.wanted[slots], self._clock.since(slots, pts, pts == pts)
         view[:, _BLOCKS] = arithmetic.view(torn_blocks(rows.only(wanted, arithmetic), rows.references))
-        corners, corners_off, sides, sides_off = (view[:, k] for k in range(_BLOCKS.start, _BLOCKS.stop))
+        # As it should be where it is known that there are two fields.
+        view[:, _WOVEN] *= 1 - rows.facts[Fact.INTERLACED]
+        corners, corners_off, sides, sides_off = (view[:, k] for k in range(_BLOCKS.start, _WOVEN))
         usual_corners, long_enough = self._usual_of(slots, pts, step)
         more_corners = xp.log1p(corners) - xp.log1p(xp.maximum(corners_off, usual_corners))
         more_sides = xp.log1p(sides) - xp.log1p(xp.maximum(sides_off, self._usual_sides[slots]))

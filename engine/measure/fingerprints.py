@@ -51,7 +51,8 @@ class Fingerprints:
         if not chosen:
             return
         if len(chosen) < len(batch.numbers):
-            frames = frames[torch.tensor(chosen).to(self._device, non_blocking=True)]
+            rows = torch.tensor(chosen, pin_memory=self._device.type == "cuda")
+            frames = frames[rows.to(self._device, non_blocking=True)]
         nothing = torch.zeros((len(chosen), REFERENCE_FIELDS), dtype=torch.int64, device=self._device)
         tiles = tile_stats(frames, nothing)[:, 0]
         regions = regions_of(tiles).to(torch.float32)

@@ -19,15 +19,16 @@ class When(IntEnum):
     GAIN = 4
     CREDIT = 5  # measures for which there was room after the last one
     BESIDE = 6  # what was watched beside it, then
+    SIGN = 7  # the sign that was watched, then
 
 
 _WIDTH, _HEIGHT = int(Fact.WIDTH), int(Fact.HEIGHT)
 _CORRUPT, _INTERLACED = int(Fact.CORRUPT), int(Fact.INTERLACED)
-_WANTED, _AT, _WATCHED, _INTERVAL, _GAIN, _CREDIT, _BESIDE = (int(column) for column in When)
+_WANTED, _AT, _WATCHED, _INTERVAL, _GAIN, _CREDIT, _BESIDE, _SIGN = (int(column) for column in When)
 
 
 @compiled
-def due_rows(state, loss, burst, rate, slots, pts, watched, beside, slack, part, due):
+def due_rows(state, loss, burst, rate, slots, pts, watched, beside, slack, part, sign, sign_rise, due):
     """Schedule.due on the host: which rows are due, (N,) bool, filled; returns how many.
 
     The caller makes room for it: to make an array here takes numba as long as all the rest.
@@ -42,12 +43,14 @@ def due_rows(state, loss, burst, rate, slots, pts, watched, beside, slack, part,
         rested = abs(pts[row] - own[_AT])  # NaN where it was never measured
         same = now >= (1.0 - loss) * before and now <= (1.0 + own[_GAIN]) * before
         same = same and not abs(beside[row] - own[_BESIDE]) > slack + part * own[_BESIDE]
+        same = same and not sign[row] > sign_rise + 2.0 * own[_SIGN]
         room = own[_CREDIT] + rested * rate
         if not (rested < own[_INTERVAL] and same) and not room < 1.0:
             due[row] = True
             own[_AT] = pts[row]
             own[_WATCHED] = now
             own[_BESIDE] = beside[row]
+            own[_SIGN] = sign[row] if sign[row] > 0.0 else 0.0  # NaN too
             own[_CREDIT] = (room if room < burst else burst) - 1.0
             count += 1
     return count
@@ -59,21 +62,24 @@ def due_of_all(states, settings, burst, view, column, slots, pts, due):
 
     Args:
         states: (P, S, len(When)) float64.
-        settings: (P, 6) float64: loss, rate, and whether the column is watched; else nothing is, and 1 stands for it;
-            slack and part of what is watched beside it, and its column: below 0 it is the same.
+        settings: (P, 8) float64: loss, rate, and whether the column is watched; else nothing is, and 1 stands for it;
+            slack and part of what is watched beside it, and its column: below 0 it is the same; and the column of the
+            sign, below 0 where there is none, and its rise.
         view: (N, columns) float64.
         due: (P, N) bool, filled.
     Returns: bit p is set where the p-th has rows that are due.
     """
     found = 0
-    watched, beside = np.empty(slots.shape[0]), np.empty(slots.shape[0])
+    watched, beside, sign = np.empty(slots.shape[0]), np.empty(slots.shape[0]), np.empty(slots.shape[0])
     for part in range(states.shape[0]):
         own = settings[part]
-        watches, other = own[2] != 0.0, int(own[5])
+        watches, other, signs = own[2] != 0.0, int(own[5]), int(own[6])
         for row in range(slots.shape[0]):
             watched[row] = view[row, column] if watches else 1.0
             beside[row] = view[row, other] if other >= 0 else watched[row]
-        if due_rows(states[part], own[0], burst, own[1], slots, pts, watched, beside, own[3], own[4], due[part]):
+            sign[row] = view[row, signs] if signs >= 0 else 0.0
+        if due_rows(states[part], own[0], burst, own[1], slots, pts, watched, beside, own[3], own[4], sign, own[7],
+                    due[part]):  # fmt: skip
             found |= 1 << part
     return found
 
@@ -119,7 +125,7 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
     """TornBlocks.fill on the host: what of torn blocks and the decoder's word is damage.
 
     Args:
-        values: (N, columns) float64; of these the four from `first` on are those of `torn_blocks`, `colour` is how much
+        values: (N, columns) float64; of these the five from `first` on are those of `torn_blocks`, `colour` is how much
             has a colour that only a broken decoder gives, and `corruption` is filled.
         facts: (len(Fact), N) float64.
         wanted: (S,) bool.
@@ -141,6 +147,8 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
         own, at = state[slots[row]], pts[row]
         corners, corners_off = values[row, first], values[row, first + 1]
         sides, sides_off = values[row, first + 2], values[row, first + 3]
+        # As it should be where it is known that there are two fields.
+        values[row, first + 4] *= 1.0 - facts[_INTERLACED, row]
         looked = not math.isnan(corners)
         step = at - own[0]
         if not step > 0.0:  # NaN too

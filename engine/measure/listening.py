@@ -1,9 +1,11 @@
 """What the audio network says of sound: two seconds of it now and then.
 
 A stream's last two seconds are heard as often as its rate says, by its own time; what was said holds until it should
-have listened again, and half as long once more. Nothing is heard of the first two seconds, nor across a gap. On the
-CPU each window goes through the network by itself, on a GPU in batches of one size that are filled up with silence: so
-what is said of a stream depends on nothing but the stream.
+have listened again, and half as long once more. Nothing is heard of the first two seconds, nor across a gap.
+
+On the CPU each window goes through the network by itself; on a GPU in batches of one size, which are filled up with
+whatever lies there, and one, two or four of them by launches that are recorded and played back (graphs.py). So what is
+said of a stream depends on nothing but the stream.
 """
 
 import copy
@@ -15,6 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.measure.graphs import Graphs, Record
+from engine.measure.listening_table import WindowInputs, stage_windows
+from engine.measure.network import network_dtype
 from engine.media import AudioBatch
 from models.audio_hearing import SAMPLE_RATE, WINDOW_SAMPLES
 from models.audio_labels import DEFECTS, LABELS
@@ -22,7 +27,10 @@ from models.audio_weights import Audio
 
 BLOCK_SAMPLES: Final = 4_800
 BLOCKS: Final = WINDOW_SAMPLES // BLOCK_SAMPLES
+# Windows that go through the network together on a GPU, and how many such batches are played back at once at most: what
+# is uploaded for each number of them, 12 MB a batch, stays in its memory.
 CUDA_BATCH: Final = 16
+CUDA_BATCHES: Final = 4
 HOLD_INTERVALS: Final = 1.5
 COLUMNS: Final = (*(f"network_{label}" for label in LABELS), "network_sound")
 # Measures of sound that somebody judges who may want to know what the network makes of it.
@@ -51,18 +59,21 @@ class Listening:
         device: where the network runs.
         slots: number of slots.
         use: how.
+        record: how launches are recorded to be played back; None launches everything one by one. Not for the CPU.
     """
 
-    def __init__(self, device: torch.device, slots: int, use: AudioNetworkUse) -> None:
+    def __init__(self, device: torch.device, slots: int, use: AudioNetworkUse, record: Record | None = None) -> None:
         self._device, self._rate = device, use.rate
         self._on_cpu = device.type == "cpu"
         if self._on_cpu:
             torch.set_num_threads(1)  # as for the artifact network
-        self._net = copy.deepcopy(use.audio.net).to(device)
+        self._graphs: Graphs[WindowInputs] = Graphs(device, record)
+        self._spare_slot = slots  # of windows that fill up a batch
+        self._net = copy.deepcopy(use.audio.net).convolutions_to(network_dtype(device)).to(device)
         self._hearing = copy.deepcopy(use.audio.hearing).to(device)
         # On the host, where sound is decoded; memory that nobody wrote to is none.
         self._ring = np.zeros((slots, 2, BLOCKS, BLOCK_SAMPLES), np.float32)
-        self.said = torch.full((slots, len(COLUMNS)), torch.nan, dtype=torch.float64, device=device)
+        self.said = torch.full((slots + 1, len(COLUMNS)), torch.nan, dtype=torch.float64, device=device)
         """What was said last, and still holds, by slot."""
         self._wanted: set[int] = set()
         self._blocks = [0] * slots  # of the ring that follow each other without a gap
@@ -89,6 +100,16 @@ class Listening:
     @property
     def runs(self) -> bool:
         return bool(self._wanted)
+
+    @property
+    def replays(self) -> int:
+        """Times that it listened by playing a recording back."""
+        return self._graphs.replays
+
+    @property
+    def graph_problem(self) -> str:
+        """As `Measure.graph_problem`."""
+        return self._graphs.problem
 
     def hear(self, batch: AudioBatch) -> None:
         """Take blocks in, and listen where it is time; what is said then stands in `said`.
@@ -136,27 +157,51 @@ class Listening:
         return before is None or step != before
 
     def _listen(self, slots: list[int]) -> None:
-        order = [[(self._place[slot] + k) % BLOCKS for k in range(BLOCKS)] for slot in slots]
-        blocks = [
-            self._ring[slot][:, places].reshape(2, WINDOW_SAMPLES) for slot, places in zip(slots, order, strict=True)
-        ]
-        said = self.said_of(torch.from_numpy(np.stack(blocks)).to(self._device)).double()
-        worst = said[:, : len(DEFECTS)].amax(dim=1, keepdim=True)
-        self.said[torch.tensor(slots, device=self._device)] = torch.cat([said, worst], dim=1)
+        at_once = len(slots) if self._on_cpu else CUDA_BATCH * CUDA_BATCHES
+        for first in range(0, len(slots), at_once):
+            part = slots[first : first + at_once]
+            orders = [[(self._place[slot] + k) % BLOCKS for k in range(BLOCKS)] for slot in part]
+            if self._on_cpu:
+                self._listen_here(part, orders)
+            else:
+                self._listen_there(part, orders)
         for slot in slots:
             self._holds[slot] = self._until[slot] + HOLD_INTERVALS / self._rate
+
+    def _listen_here(self, slots: list[int], orders: list[list[int]]) -> None:
+        windows = torch.empty((len(slots), 2, BLOCKS, BLOCK_SAMPLES))
+        for window, slot, order in zip(windows.numpy(), slots, orders, strict=True):
+            np.take(self._ring[slot], order, axis=1, out=window)
+        said = _columns_of(self.said_of(windows.view(len(slots), 2, WINDOW_SAMPLES)))
+        self.said.index_copy_(0, torch.tensor(slots), said)
+
+    def _listen_there(self, slots: list[int], orders: list[list[int]]) -> None:
+        rows = self._graphs.rows(-(-len(slots) // CUDA_BATCH)) * CUDA_BATCH
+        pinned = self._device.type == "cuda"
+        staged = stage_windows(self._ring, slots, orders, rows, self._spare_slot, pinned=pinned)
+        self._graphs.run("windows", rows, lambda: WindowInputs(rows, self._device), staged, self._launch, copied=False)
+
+    def _launch(self, inputs: WindowInputs) -> Tensor:
+        """What runs on a device for windows, launch by launch."""
+        with torch.no_grad():
+            said = _columns_of(self.said_of(inputs.windows))
+            self.said.index_copy_(0, inputs.slots, said)
+        return said
 
     def said_of(self, windows: Tensor) -> Tensor:
         """How probable each label is.
 
         Args:
-            windows: (N, 2, WINDOW_SAMPLES) float32, the first two channels.
+            windows: (N, 2, WINDOW_SAMPLES) float32, the first two channels; on a GPU a multiple of CUDA_BATCH.
         Returns: (N, len(LABELS)) float32.
         """
-        size = 1 if self._on_cpu else CUDA_BATCH
-        room = -len(windows) % size
-        if room:
-            windows = torch.cat([windows, windows.new_zeros((room, 2, WINDOW_SAMPLES))])
-        with torch.inference_mode():
-            said = [self._net(self._hearing(part)).sigmoid() for part in torch.split(windows, size)]
-        return torch.cat(said)[: len(windows) - room].clone()
+        # Not inference mode on a GPU: what is recorded writes to tensors that others write to as well.
+        with torch.inference_mode(self._on_cpu), torch.no_grad():
+            parts = torch.split(windows, 1 if self._on_cpu else CUDA_BATCH)
+            return torch.cat([self._net(self._hearing(part)).sigmoid() for part in parts])
+
+
+def _columns_of(said: Tensor) -> Tensor:
+    """(N, len(COLUMNS)) float64: what is said of each label, and the most that is said of a defect."""
+    said = said.double()
+    return torch.cat([said, said[:, : len(DEFECTS)].amax(dim=1, keepdim=True)], dim=1)

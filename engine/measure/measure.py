@@ -111,8 +111,8 @@ class Measure:
         )
         change, torn, self._fields = Change(arithmetic, slots), TornBlocks(arithmetic, slots), Fields(arithmetic, slots)
         at_last = () if self.network is None else (self.network,)
-        # Change comes first: what it says of colour makes others due.
-        self._parts: tuple[Part, ...] = (change, *self._scheduled, torn, self._fields, *at_last)
+        # These come first: what they say of colours, and of rows of two moments, makes others due.
+        self._parts: tuple[Part, ...] = (change, torn, *self._scheduled, self._fields, *at_last)
         if arithmetic.on_host:
             together = Together([part.schedule for part in self._scheduled])
             self._every_picture = EveryPicture(change, torn, together, slots)

@@ -32,6 +32,8 @@ class Schedule:
         watches: the gradient shows a change; without, only time does.
         slack, part: what is watched beside it may have changed by so much, and this share of it.
         beside: its column; None where nothing is.
+        sign: the column of what is 0 as a rule; None where nothing is watched so.
+        rise: a sign that is so much above twice what it was makes the measure due at once.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class Schedule:
         slack: float = float("inf"),
         part: float = 0.0,
         beside: int | None = None,
+        sign: int | None = None,
+        rise: float = 0.0,
     ) -> None:
         self.watches = watches
         self.looked: Any = None
@@ -56,6 +60,7 @@ class Schedule:
         self._wanted_by: set[int] = set()  # slots
         self.loss, self.rate = loss, MEASURES_PER_SECOND if rate is None else rate
         self.slack, self.part, self.beside = slack, part, beside
+        self.sign, self.rise = sign, rise
         # A view: asking a tensor for it costs as much as the arithmetic itself.
         self.state = arithmetic.view(torch.zeros((slots, len(When)), dtype=torch.float64, device=arithmetic.device))
         """(slots, len(When)) float64."""
@@ -69,13 +74,14 @@ class Schedule:
         own[When.INTERVAL], own[When.GAIN] = self._usual
         own[When.CREDIT] = BURST
         own[When.BESIDE] = torch.nan
+        own[When.SIGN] = 0.0
 
     @property
     def runs(self) -> bool:
         """Whether a slot needs the measure."""
         return bool(self._wanted_by)
 
-    def due(self, slots: Any, pts: Any, watched: Any, beside: Any = None) -> Any | None:
+    def due(self, slots: Any, pts: Any, watched: Any, beside: Any = None, sign: Any = None) -> Any | None:
         """The rows whose time has come; they count as measured from now on.
 
         Args:
@@ -83,6 +89,7 @@ class Schedule:
             pts: (N,) float64, media seconds.
             watched: (N,) float64: what shows a change, at small cost.
             beside: (N,) float64: what shows others; NaN where it is not known.
+            sign: (N,) float64: of what begins; NaN where it is not known.
         Returns: (N,) bool; None where none is and that is known without waiting for the device.
         """
         if not self._wanted_by:
@@ -93,9 +100,11 @@ class Schedule:
         if self._on_host:
             due = np.empty(len(slots), np.bool_)
             beside = watched if beside is None else beside
+            sign = np.zeros_like(watched) if sign is None else sign
             count = host.due_rows(
-                self.state, self.loss, BURST, self.rate, slots, pts, watched, beside, self.slack, self.part, due
-            )
+                self.state, self.loss, BURST, self.rate, slots, pts, watched, beside, self.slack, self.part, sign,
+                self.rise, due,
+            )  # fmt: skip
             return due if count else None
         xp, state = self._xp, self.state
         own = state[slots]
@@ -105,12 +114,17 @@ class Schedule:
         beside = watched if beside is None else beside
         changed = abs(beside - own[:, When.BESIDE]) > self.slack + self.part * own[:, When.BESIDE]
         same = same & ~changed
+        if sign is not None:
+            same = same & ~(sign > self.rise + 2.0 * own[:, When.SIGN])
         room = own[:, When.CREDIT] + rested * self.rate
         due = (own[:, When.WANTED] != 0) & ~((rested < own[:, When.INTERVAL]) & same) & ~(room < 1)
         state[slots, When.CREDIT] = xp.where(due, xp.where(room < BURST, room, BURST) - 1, own[:, When.CREDIT])
         state[slots, When.AT] = xp.where(due, pts, since)
         state[slots, When.WATCHED] = xp.where(due, watched, before)
         state[slots, When.BESIDE] = xp.where(due, beside, own[:, When.BESIDE])
+        if sign is not None:
+            now = xp.where(sign > 0, sign, 0.0)  # NaN too
+            state[slots, When.SIGN] = xp.where(due, now, own[:, When.SIGN])
         return due
 
     def pace(self, slots: Any, due: Any, chosen: Any, *, interval: Any, gain: float, granted: Any = None) -> None:
@@ -150,7 +164,8 @@ class Together:
         for schedule, own in zip(schedules, states, strict=True):
             schedule.state = own
         settings = [
-            (s.loss, s.rate, s.watches, s.slack, s.part, -1 if s.beside is None else s.beside) for s in schedules
+            (s.loss, s.rate, s.watches, s.slack, s.part, *(-1 if k is None else k for k in (s.beside, s.sign)), s.rise)
+            for s in schedules
         ]
         self.tables = states, np.array(settings, np.float64)
         """As `host.due_of_all` takes them."""

@@ -21,6 +21,8 @@ from engine.media import AudioBatch, Follower, Measures
 from kernels.audio_stats import COLUMNS as STATS_COLUMNS
 from kernels.audio_stats import AudioState, loudness_summary, measure_audio
 from kernels.sound_features import FeatureState, sound_features
+from kernels.sound_repeats import COLUMNS as REPEAT_COLUMNS
+from kernels.sound_repeats import RepeatState, sound_repeats
 from kernels.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.sound_trends import TrendState, sound_trends
 from kernels.sound_trends.layout import GAP_LONGEST_SECONDS
@@ -31,10 +33,12 @@ TARGET_LUFS: Final = -23.0
 
 _STATS: Final = len(STATS_COLUMNS)
 _TRENDS: Final = slice(_STATS, _STATS + len(TREND_COLUMNS))
+_REPEATS: Final = slice(_TRENDS.stop, _TRENDS.stop + len(REPEAT_COLUMNS))
 _MOMENTARY: Final = STATS_COLUMNS.index("momentary")
 _PROGRAMME_ERROR: Final = AUDIO_COLUMNS.index("programme_error")
 _LISTENING: Final = slice(AUDIO_COLUMNS.index(LISTENING_COLUMNS[0]), AUDIO_COLUMNS.index(LISTENING_COLUMNS[-1]) + 1)
 _TREND_NAMES: Final = frozenset(TREND_COLUMNS)
+_REPEAT_NAMES: Final = frozenset(REPEAT_COLUMNS)
 
 
 class Sound:
@@ -68,19 +72,22 @@ class Sound:
         self._audio = AudioState.allocate(slots, device)
         self._features = FeatureState.allocate(slots, device)
         self._trends = TrendState.allocate(slots, device)
+        self._repeats = RepeatState.allocate(slots, device)
         self._wants_trends: set[int] = set()
+        self._wants_repeats: set[int] = set()
         self._targets: dict[int, float] = {}  # of the slots whose whole programme is judged, LUFS
         self._noise = torch.zeros(slots, dtype=torch.float64, device=device)
-        self.listening = None if network is None else Listening(device, slots, network)
+        self.listening = None if network is None else Listening(device, slots, network, record)
         self._on_host: HostSound | None = None
         if arithmetic.on_host:
-            self._on_host = HostSound(self._audio, self._features, self._trends, self._noise.numpy())
+            self._on_host = HostSound(self._audio, self._features, self._trends, self._repeats, self._noise.numpy())
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         """A stream moves in; as `Part.open_slot`."""
         silence = parameters.get("audio.silence", {})
         self._audio.reset(slot)
         self._features.reset(slot)
+        self._repeats.reset(slot)
         # A gap that is long enough to be a silence is told as that.
         longest = parameters.get("audio.dropout", {}).get("longest", GAP_LONGEST_SECONDS)
         target = parameters.get("audio.minute_loudness", {}).get("target", TARGET_LUFS)
@@ -88,6 +95,8 @@ class Sound:
         self.close_slot(slot)
         if not _TREND_NAMES.isdisjoint(wanted):
             self._wants_trends.add(slot)
+        if not _REPEAT_NAMES.isdisjoint(wanted):
+            self._wants_repeats.add(slot)
         if "programme_error" in wanted:
             self._targets[slot] = parameters.get("audio.programme_loudness", {}).get("target", TARGET_LUFS)
         self._noise[slot] = silence.get("noise", 0.001)
@@ -97,6 +106,7 @@ class Sound:
     def close_slot(self, slot: int) -> None:
         """The stream has moved out."""
         self._wants_trends.discard(slot)
+        self._wants_repeats.discard(slot)
         self._targets.pop(slot, None)
         if self.listening is not None:
             self.listening.close_slot(slot)
@@ -125,7 +135,8 @@ class Sound:
     @property
     def graph_problem(self) -> str:
         """As `Measure.graph_problem`."""
-        return self._graphs.problem
+        heard = "" if self.listening is None else self.listening.graph_problem
+        return self._graphs.problem or heard
 
     @property
     def replays(self) -> int:
@@ -140,7 +151,7 @@ class Sound:
             # Before what is recorded: it is due now and then only, and what it says waits in the slots' memory.
             listening.hear(batch)
         if self._on_host is not None:
-            values = self._on_host.rows(batch, trends=bool(self._wants_trends))
+            values = self._on_host.rows(batch, trends=bool(self._wants_trends), repeats=bool(self._wants_repeats))
             if listening is not None:
                 values[:, _LISTENING] = listening.said[batch.slots]
             return Measures("audio", AUDIO_COLUMNS, batch.slots, batch.pts, until, values)
@@ -152,7 +163,7 @@ class Sound:
             follower.before(batch.slots.numpy(), batch.pts.numpy())
         staged = stage_sound(batch, rows, channels, self._spare_slot, pinned=self._device.type == "cuda")
         values, inputs = self._graphs.run(
-            (channels, bool(self._wants_trends), listening is not None),
+            (channels, bool(self._wants_trends), bool(self._wants_repeats), listening is not None),
             rows,
             lambda: SoundInputs(rows, channels, self._device),
             staged,
@@ -185,6 +196,8 @@ class Sound:
             features = sound_features(self._features, samples, channels, valid, slots)
             momentary, trends = values[:, _MOMENTARY], values[:, _TRENDS]
             sound_trends(self._trends, features, valid, weights, momentary, slots, trends)
+        if self._wants_repeats:
+            sound_repeats(self._repeats, samples, channels, valid, slots, values[:, _REPEATS])
         if self.listening is not None and self.listening.runs:
             values[:, _LISTENING] = self.listening.said[slots]
         return values

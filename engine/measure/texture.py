@@ -43,6 +43,9 @@ VOUCHED_SECONDS: Final = 3.0
 # So much less or more of the colour, and this mean length of (U, V) besides, are looked at at once.
 COLOUR_CHANGE: Final = 0.25
 COLOUR_SLACK: Final = 2 / 256
+# So many more borders of blocks at which rows of two moments meet, above twice as many as at the last look, are looked
+# at at once: what is combed begins without a change of gradient or colour (decision 0131).
+WOVEN_RISE: Final = 0.002
 TEXTURE_GRADIENT_CHANGE: Final = 0.15
 # A picture that had a mean saturation of at least this much had colour, in shares of full scale (3 of 256).
 COLOURFUL: Final = 3 / 256
@@ -65,7 +68,7 @@ _U_MEAN, _V_MEAN, _SATURATION = place("u_mean"), place("v_mean"), place("saturat
 _U_GRADIENT, _V_GRADIENT = place("u_gradient"), place("v_gradient")
 _COMBING, _CHROMA_LOSS, _SINCE = place("combing"), place("chroma_loss"), place("combing_since")
 _LOSS_SINCE: Final = place("chroma_loss_since")
-_COLOUR: Final = place("colour")
+_COLOUR, _WOVEN = place("colour"), place("woven")
 _RANGES: Final = [place("out_of_range"), place("out_of_tolerance")]
 _NAMES: Final = frozenset((*COLUMNS, "chroma_loss", "chroma_loss_since", "combing_since"))
 # As engine/measure/host_folds.py takes them.
@@ -104,6 +107,8 @@ class Texture:
             slack=COLOUR_SLACK,
             part=COLOUR_CHANGE,
             beside=_COLOUR,
+            sign=_WOVEN,
+            rise=WOVEN_RISE,
         )
         self._aim = Aim(arithmetic, slots, _DETECTORS, _JUDGED, TEXTURE_INTERVAL_SECONDS, _DATED)
         known = torch.zeros((13, slots), dtype=torch.float64, device=arithmetic.device)
@@ -132,7 +137,7 @@ class Texture:
 
     def fill(self, rows: Rows) -> None:
         view, slots = rows.view, rows.slots
-        due = self.schedule.due(slots, rows.pts, view[:, _GRADIENT], view[:, _COLOUR])
+        due = self.schedule.due(slots, rows.pts, view[:, _GRADIENT], view[:, _COLOUR], view[:, _WOVEN])
         if due is None:
             return
         view[:, _TEXTURE] = self._arithmetic.view(texture(rows.only(due, self._arithmetic)))

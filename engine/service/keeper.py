@@ -51,6 +51,7 @@ _SPARE_ROWS: Final = 4
 ENGINE_PATIENCE: Final = 5.0
 # An ingest process that has only been started loads libav first, perhaps with many others.
 _START_PATIENCE: Final = 3.0
+_MOST_NAME: Final = 100
 _log: Final = logging.getLogger(__name__)
 
 
@@ -257,7 +258,7 @@ class Keeper:
         stream = _speaker(line.text, self._roster.streams)
         more = f" ({line.dropped} lines before it were dropped)" if line.dropped else ""
         text = line.text.removeprefix(f"{stream}: ") if stream else line.text
-        logging.getLogger(line.name).log(line.level, "%s%s", text, more, extra={"stream": stream})
+        write_down(line.name, line.level, f"{text}{more}", stream)
 
     # Ingest processes.
 
@@ -314,7 +315,7 @@ class Keeper:
         memory, doorbell = make_ring()
         near, far = socket.socketpair()
         for_engine = (near.detach(), os.dup(memory), os.dup(doorbell))
-        self._roster.say(engine, TakeIngest(ingest.name), fds=for_engine)
+        self._roster.say(engine, TakeIngest(ingest.name, child.pid), fds=for_engine)
         try:
             child.channel.send(TakeLink(), fds=(far.detach(), memory, doorbell))
         except ConnectionLost:
@@ -490,3 +491,15 @@ def _speaker(text: str, streams: Container[str]) -> str:
             found = text[:end]  # the longest one: an id may hold a colon itself
         end = text.find(": ", end + 1)
     return found
+
+
+def write_down(name: str, level: int, text: str, stream: str) -> None:
+    """A line that another process said, through avjury's own handler, whatever name it gives.
+
+    No logger is made for the name: loggers are kept for good, and a process that was taken over has many names.
+    Libraries are heard from warnings on.
+    """
+    ours = name.partition(".")[0] == "engine"
+    logger = logging.getLogger("engine")
+    if logger.isEnabledFor(level) and (ours or level >= logging.WARNING):
+        logger.handle(logger.makeRecord(name[:_MOST_NAME], level, "", 0, "%s", (text,), None, extra={"stream": stream}))

@@ -13,9 +13,14 @@ from engine.verdicts import Incident, StreamSecond, SyncVerdict
 
 
 class TakeIngest(msgspec.Struct, tag=True, frozen=True):
-    """An ingest process is there. Three descriptors come along: socket, ring memory, doorbell."""
+    """An ingest process is there. Three descriptors come along: socket, ring memory, doorbell.
+
+    Args:
+        pid: its process id.
+    """
 
     name: str
+    pid: int
 
 
 class DropIngest(msgspec.Struct, tag=True, frozen=True):

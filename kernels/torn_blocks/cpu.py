@@ -14,7 +14,18 @@ from torch import Tensor
 from kernels.addresses import add_difference, samples_at
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
 from kernels.rows import compiled
-from kernels.torn_blocks.layout import BLOCK, CHANGED, COLUMNS, PHASES, TORN, TORN_BEFORE
+from kernels.torn_blocks.layout import (
+    BLOCK,
+    CHANGED,
+    COLUMNS,
+    PHASES,
+    TORN,
+    TORN_BEFORE,
+    WOVEN,
+    WOVEN_BY_CHANCE,
+    woven_borders,
+    woven_step,
+)
 from kernels.workers import for_each_row
 
 _N_COLUMNS: Final = len(COLUMNS)
@@ -22,6 +33,8 @@ _LUMA, _LUMA_PITCH, _SHIFT = int(Field.LUMA_ADDRESS), int(Field.LUMA_PITCH), int
 _WIDTH, _HEIGHT, _BIT_DEPTH = int(Field.WIDTH), int(Field.HEIGHT), int(Field.BIT_DEPTH)
 _R_LUMA, _R_LUMA_PITCH = int(ReferenceField.LUMA_ADDRESS), int(ReferenceField.LUMA_PITCH)
 _OFF: Final = PHASES[1:]
+
+_woven_step, _woven_borders = compiled(woven_step), compiled(woven_borders)
 
 
 @compiled
@@ -85,6 +98,13 @@ def _torn_above(step, here, pitch, there, earlier_pitch, excess, like):
 
 
 @compiled
+def _is_woven(step, here, pitch, excess, like):
+    """Whether rows of two moments meet between the row at `here` and the one above it, over 16 samples that step so."""
+    step -= _apart(here, here - 2 * pitch, excess, like)
+    return step >= _apart(here + pitch, here - pitch, excess, like)
+
+
+@compiled
 def _torn_left(here, pitch, there, earlier_pitch, size, excess, like):
     """Whether the border between the column at `here` and the one to its left is torn, over 16 samples."""
     step = _column_apart(here, here - size, pitch, pitch, excess, like)
@@ -104,30 +124,38 @@ def _torn_left(here, pitch, there, earlier_pitch, size, excess, like):
 
 @compiled
 def _torn_of_grid(phase, luma, pitch, earlier, earlier_pitch, width, height, size, excess, like):
-    """Blocks with a torn corner, and with three or four torn borders."""
+    """Blocks with a torn corner, and with three or four torn borders; and of phase 0 the borders that are woven."""
     rows, columns = (height - phase) // BLOCK, (width - phase) // BLOCK
-    corners, sides = 0, 0
+    corners, sides, woven = 0, 0, 0
     if rows < 1 or columns < 1:
-        return corners, sides
+        return corners, sides, woven
     upper, lower = np.zeros(columns, np.uint8), np.zeros(columns, np.uint8)
     steps = np.zeros(columns, np.int32)
+    woven_rows = _woven_step(rows)
+    torn_below = False
     for row in range(rows):
         y = phase + row * BLOCK
-        any_torn = False
-        if row < rows - 1:
+        upper, lower = lower, upper
+        torn_above, torn_below = torn_below, False
+        lower[:] = 0
+        if row < rows - 1:  # the picture's border is none
             _steps(luma + (y + BLOCK) * pitch + phase * size, pitch, columns, excess, like, steps)
-        else:
-            steps[:] = 0  # the picture's border is none
-        for column in range(columns):
-            upper[column] = lower[column]
-            lower[column] = 0
-            if steps[column] >= TORN * BLOCK:
+            looks = phase == 0 and row % woven_rows == 0
+            least = np.int32((min(TORN, WOVEN) if looks else TORN) * BLOCK)
+            for column in range(columns):
+                step = steps[column]
+                if step < least:
+                    continue
                 x = (phase + column * BLOCK) * size
                 here = luma + (y + BLOCK) * pitch + x
-                there = earlier + (y + BLOCK) * earlier_pitch + x
-                lower[column] = _torn_above(steps[column], here, pitch, there, earlier_pitch, excess, like)
-            any_torn |= upper[column] + lower[column] > 0
-        if not any_torn:
+                if looks and step >= WOVEN * BLOCK:
+                    woven += _is_woven(step, here, pitch, excess, like)
+                if step >= TORN * BLOCK:
+                    there = earlier + (y + BLOCK) * earlier_pitch + x
+                    if _torn_above(step, here, pitch, there, earlier_pitch, excess, like):
+                        lower[column] = 1
+                        torn_below = True
+        if not (torn_above or torn_below):
             continue
         for column in range(columns):
             down = upper[column] + lower[column]
@@ -142,7 +170,7 @@ def _torn_of_grid(phase, luma, pitch, earlier, earlier_pitch, width, height, siz
                     )
             corners += aside > 0
             sides += down + aside >= 3
-    return corners, sides
+    return corners, sides, woven
 
 
 @compiled
@@ -150,13 +178,15 @@ def _measure(frame, reference, like, size, out):
     luma, pitch, earlier, earlier_pitch = frame[_LUMA], frame[_LUMA_PITCH], reference[_R_LUMA], reference[_R_LUMA_PITCH]
     width, height = frame[_WIDTH], frame[_HEIGHT]
     excess = frame[_SHIFT] + frame[_BIT_DEPTH] - 8
-    corners, sides = _torn_of_grid(0, luma, pitch, earlier, earlier_pitch, width, height, size, excess, like)
+    corners, sides, woven = _torn_of_grid(0, luma, pitch, earlier, earlier_pitch, width, height, size, excess, like)
     most_corners, most_sides = 0, 0
     if corners:
         for phase in _OFF:
-            c, s = _torn_of_grid(phase, luma, pitch, earlier, earlier_pitch, width, height, size, excess, like)
+            c, s, _ = _torn_of_grid(phase, luma, pitch, earlier, earlier_pitch, width, height, size, excess, like)
             most_corners, most_sides = max(most_corners, c), max(most_sides, s)
     out[0], out[1], out[2], out[3] = corners, most_corners, sides, most_sides
+    borders = max(_woven_borders(height // BLOCK, width // BLOCK), 1)
+    out[4] = np.float64(max(woven - WOVEN_BY_CHANCE, 0)) / np.float64(borders)
 
 
 @compiled

@@ -49,6 +49,11 @@ def torn_blocks(frames: Tensor, references: Tensor) -> Tensor:
     | torn_corners_off | the most of phases 4, 8 and 12; 0 where torn_corners is 0 |
     | torn_sides | blocks of phase 0 with three or four torn borders |
     | torn_sides_off | the most of phases 4, 8 and 12; 0 where torn_corners is 0 |
+    | woven | share of the borders below blocks of phase 0, of some twenty rows, at which rows of two moments meet |
+
+    Of a border below row b and above row c, let a be the row above b and d the row below c. It is woven if the sum of
+    abs(c - b) over its samples is 96 at least, and not less than that of abs(c - a) and of abs(d - b) together; two
+    such borders count for none, however many there are. It is the sign for a closer look at combing.
 
     Args:
         frames: (N, FRAME_FIELDS) int64, contiguous, see kernels/layout.py; LUMA_ADDRESS 0 skips the row. On the

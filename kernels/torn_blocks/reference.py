@@ -43,6 +43,18 @@ def torn_of_grid(this: Plane, earlier: Plane) -> tuple[int, int]:
     return int(((down > 0) & (aside > 0)).sum()), int((down + aside >= 3).sum())
 
 
+def woven(this: Plane) -> float:
+    """Share of the borders below blocks at which rows of two moments meet."""
+    rows, columns = this.shape[0] // at.BLOCK, this.shape[1] // at.BLOCK
+    found = 0
+    for y in range(at.BLOCK, rows * at.BLOCK, at.BLOCK * at.woven_step(rows)):
+        for x in range(0, columns * at.BLOCK, at.BLOCK):
+            a, b, c, d = this[y - 2 : y + 2, x : x + at.BLOCK]
+            step, same = np.abs(c - b).sum(), np.abs(c - a).sum() + np.abs(d - b).sum()
+            found += int(step >= at.WOVEN * at.BLOCK and step >= same)
+    return max(found - at.WOVEN_BY_CHANCE, 0) / max(at.woven_borders(rows, columns), 1)
+
+
 def torn_blocks(frames: Tensor, references: Tensor) -> Tensor:
     """The op's definition; see kernels/torn_blocks/op.py."""
     out: npt.NDArray[np.float64] = np.full((frames.shape[0], len(at.COLUMNS)), np.nan)
@@ -60,5 +72,5 @@ def torn_blocks(frames: Tensor, references: Tensor) -> Tensor:
         )
         on, *off = [torn_of_grid(this[p:, p:], earlier[p:, p:]) for p in at.PHASES]
         corners, sides = (max(values) if on[0] else 0 for values in zip(*off, strict=True))
-        out[n] = on[0], corners, on[1], sides
+        out[n] = on[0], corners, on[1], sides, woven(this)
     return torch.from_numpy(out)

@@ -213,6 +213,20 @@ def plant_dropout(samples: Samples, start: float, seconds: float = 0.08) -> Resu
     return made, _planted("audio.dropout", span, seconds)
 
 
+def plant_stutter(samples: Samples, start: float, end: float, period: float = 0.085) -> Result:
+    """The piece of `period` seconds before `start` again and again, as from a buffer that is stuck. Strength: seconds.
+
+    Its seams are as hard as they are there.
+    """
+    span, made = _span(samples, start, end), samples.copy()
+    length = round(period * SAMPLE_RATE)
+    if not 0 < length <= span.start:
+        raise ValueError(f"no piece of {period} s before {start} s")
+    count = span.stop - span.start
+    made[:, span] = np.tile(samples[:, span.start - length : span.start], (1, -(-count // length)))[:, :count]
+    return made, _planted("audio.stutter", span, end - start, period=period)
+
+
 def plant_noise(samples: Samples, start: float, end: float, level_db: float = -38.0, seed: int = 0) -> Result:
     """White noise, another in each channel. Strength: its level, dB over -100 dBFS."""
     span, made = _span(samples, start, end), samples.copy()

@@ -49,6 +49,10 @@ def test_floors_are_the_bytes_of_the_pictures():
     assert by_name["frame_stats"].moved == 3 * 1920 * 1080 * 3 // 2
     assert by_name["blockiness"].moved == 2 * 1920 * 1080
     assert by_name["tile_stats"].moved == 2 * 108 * 1920 + 2 * 108 * 960
+    sound = by_name["the audio network"]
+    # Two seconds of two channels, and the first layer alone: three maps of 96 x 196 in, sixteen of 48 x 98 out.
+    assert sound.moved > 2 * 96_000 * 4 + 2 * (3 * 96 * 196 + 16 * 48 * 98)
+    assert sound.operations > 2 * 16 * 48 * 98 * 3 * 9
     ten_bit = {floor.kernel: floor for floor in floors(1920, 1080, sample_bytes=2)}
     assert ten_bit["frame_stats"].moved == 2 * by_name["frame_stats"].moved
     assert bytes_per_stream_second(floors(rate=60)) > 1.8 * bytes_per_stream_second(floors(rate=30))

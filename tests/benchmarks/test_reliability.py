@@ -52,7 +52,7 @@ def test_figures_outside_of_the_limits_and_missing_ones_do_not_hold():
 def test_the_page_says_what_was_not_run(tmp_path):
     text = page(tmp_path)
     assert text.count("| not run |") == len(ROWS)
-    assert text.count("No record has it.") == 4
+    assert text.count("No record has it.") == 6
 
 
 def kept(folder, name, **figures):
@@ -100,4 +100,41 @@ def test_the_page_has_the_course_of_too_much_load(tmp_path):
     assert "at most 0.10 s late" in text
     assert "700 pictures a second were judged at the end: 100% of those" in text
     assert "](images/overload.svg)" in text
-    assert text.count("No record has it.") == 3
+    assert text.count("No record has it.") == 5
+
+
+def test_the_page_holds_each_lost_machine_to_its_promise_by_the_newest_record(tmp_path):
+    counted = {"seconds_kept": 1426, "kept_twice": 0, "incidents": 183, "lost": 0, "doubled": 0}
+    late = {"judged_again_seconds": 21.0, "longest_gap_seconds": 20.0}
+    soon = {"judged_again_seconds": 8.0, "longest_gap_seconds": 7.0}
+    kept(tmp_path, "cluster_failures-20260101T000000", outcomes={"node_lost": late, "node_hangs": late}, **counted)
+    kept(tmp_path, "cluster_failures-20260102T000000", outcomes={"node_lost": soon}, **counted)
+    kept(tmp_path, "cluster_failures-20260103T000000", engines=2, **counted)  # of an update: no scenarios
+    text = page(tmp_path)
+    assert "within 15 s | holds; judged again seconds: 8 | cluster_failures-20260102T000000 |" in text
+    assert (
+        "**does not hold** (judged_again_seconds); judged again seconds: 21 | cluster_failures-20260101T000000" in text
+    )
+    assert text.count("Of 1,426 seconds 0 were kept twice; of 183 incidents 0 were lost and 0 doubled") == 2
+
+
+def test_the_page_says_of_a_soak_what_it_was_and_what_it_was_not(tmp_path):
+    rows = [
+        {"minutes": float(n), "handles": 70.0 + n, "threads": 61.0, "load": 2.0 + n, "resident_mb": 900.0}
+        for n in range(5)
+    ]
+    soak = {
+        "seconds": 240.0, "healthy": 8, "faulty": {"refused": "refused", "silent": "timeout"}, "rows": rows,
+        "mb_per_hour_second_half": 55.8, "least_healthy_running": 7, "least_judged_share": 0.91123, "black_found": 95,
+        "black_sent_about": 96,
+    }  # fmt: skip
+    kept(tmp_path, "service-20260101T000000", soak=soak)
+    kept(tmp_path, "service-20260102T000000", soak=soak | {"most_zombies": 0.0, "mb_per_hour_second_half": 0.4,
+                                                            "handles_per_hour_second_half": 1.75})  # fmt: skip
+    kept(tmp_path, "service-20260103T000000", cycles={})
+    text = page(tmp_path)
+    cells = "7 of 8 | 91.1% | 95, 96 | 2 to 6 |"
+    assert f"| service-20260101T000000 | 4 | 8, 2 | +55.8, +60.0, +0.0 | not counted | {cells}" in text
+    assert f"| service-20260102T000000 | 4 | 8, 2 | +0.4, +1.8, +0.0 | 0 | {cells}" in text
+    assert "0.1 hours in all, the longest 4 minutes: no run of 8 hours was made." in text
+    assert "0.4 MB an hour in its second half, within the goal." in text

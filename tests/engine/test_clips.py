@@ -1,6 +1,7 @@
 """Clips hold the very pictures and sound of their stream, begin at a key frame, and stay in sync."""
 
 import itertools
+import os
 import subprocess
 from fractions import Fraction
 
@@ -103,6 +104,12 @@ def test_a_clip_has_the_same_pictures_and_sound_as_its_stream(tmp_path, name):
         skipped = 312 / 48000 if info.audio.codec == "opus" else 0.0  # a decoder's own pre-skip
         here = float(sound_begins(path) - after[0][0])
         assert here == pytest.approx(there, abs=0.002 + skipped)
+
+
+def test_making_av1_leaves_the_tests_that_follow_their_priority():
+    before = os.sched_getscheduler(0)
+    make("priority-av1.mkv", seconds=0.2, video="libsvtav1", audio=None)
+    assert os.sched_getscheduler(0) == before
 
 
 def test_a_wish_before_everything_gets_what_is_there(tmp_path):

@@ -4,12 +4,14 @@ import io
 import json
 from dataclasses import asdict, replace
 
+import av
 import pytest
 import torch
 from rich.console import Console
 
 from engine import doctor
 from engine.decode.caps import CodecCaps, DecoderCaps
+from engine.kernel_module import kernel_module
 
 CAPS = DecoderCaps(
     "cuda:0",
@@ -62,6 +64,12 @@ def test_ffmpeg_older_than_its_security_fixes_is_warned_of(number, word):
     assert (warning is None) if word is None else (word in warning)
 
 
+def test_the_ffmpeg_in_use_is_named(monkeypatch):
+    assert av.ffmpeg_version_info in written(doctor.examine())
+    monkeypatch.setattr(av, "ffmpeg_version_info", "8.1.2")
+    assert any("older than 8.1.3" in warning for warning in doctor.examine().warnings)
+
+
 def test_without_a_gpu_everything_falls_back_and_says_so(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     findings = doctor.examine()
@@ -93,6 +101,36 @@ def test_with_a_gpu_it_shows_caps_fallbacks_and_the_registry_keys(one_gpu):
     text = written(findings)
     assert "Some GPU, 80 GiB, compute 9.0" in text
     assert "combing" in text
+
+
+VERSION = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build  (root@host)\n"
+ALL = "RMDebugOverridePerRunlistChannelRam=1;RMIncreaseRsvdMemorySizeMB=1024;RMDisableChIdIsolation=0x1;"
+
+
+@pytest.mark.parametrize(
+    ("registry", "said"),
+    [
+        ("", "it lacks RMDebugOverridePerRunlistChannelRam, RMIncreaseRsvdMemorySizeMB, RMDisableChIdIsolation, Rm"),
+        (ALL, "it lacks RmGspFirmwareHeapSizeMB"),
+        (ALL.replace("1024", "512") + "RmGspFirmwareHeapSizeMB=256", "it lacks RMIncreaseRsvdMemorySizeMB"),
+        (ALL.lower() + " rmgspfirmwareheapsizemb=256; PowerMizer=x", "has the settings"),
+        (None, "does not show them here: RMDebugOverridePerRunlistChannelRam=1; RMIncreaseRsvdMemorySizeMB=1024"),
+    ],
+)
+def test_the_settings_of_the_kernel_module_are_read_and_compared(one_gpu, monkeypatch, tmp_path, registry, said):
+    (tmp_path / "version").write_text(VERSION)
+    if registry is not None:
+        lines = f'EnableMSI: 1\nRegistryDwords: "{registry}"\nRegistryDwordsPerDevice: "pci=0000:01:00.0"\nRmMsg: ""\n'
+        (tmp_path / "params").write_text(lines)
+    monkeypatch.setattr(doctor, "kernel_module", lambda: kernel_module(tmp_path))
+    findings = doctor.examine()
+    (note,) = [note for note in findings.notes if "200 decoders" in note]
+    assert said in note
+    assert "580.65.06" in written(findings)
+
+
+def test_without_the_kernel_module_nothing_is_said_of_it(tmp_path):
+    assert kernel_module(tmp_path / "none") is None
 
 
 def test_gpu_whose_nvdec_cannot_be_asked_is_warned_of(one_gpu, monkeypatch):

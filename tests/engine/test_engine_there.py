@@ -140,3 +140,54 @@ def test_the_map_of_damage_comes_from_a_gpu_too(over_fake_driver, tmp_path):  # 
     assert min(found["overlays"]) > 1000
     assert {"thumbnail", "overlay"} <= {kind for kind, size in found["evidence"] if size}
     assert found["on_default"] == []
+
+
+TURNS = """
+import json
+from unittest import mock
+
+from cuda_on_cpu import cuda_on_cpu
+
+from engine import live
+from engine.ingest.link import Links
+from engine.listener import Silent
+from engine.spec import EngineSettings, StreamSpec
+
+made, handed = [], []
+
+
+class Turns(live.Turns):
+    def __init__(self, places):
+        made.append(places)
+        super().__init__(places)
+
+
+class Remote:
+    def __init__(self, links, place, wish, turns=None):
+        handed.append(turns is not None)
+        raise LookupError("far enough")
+
+
+def taken(device):
+    engine = live.LiveEngine(EngineSettings(device=device), Silent(), Links(), slots=2)
+    try:
+        engine.take(live.Order(StreamSpec("s", "udp://127.0.0.1:1"), place="ingest"))
+    except LookupError:
+        pass
+
+
+with mock.patch.object(live, "Turns", Turns), mock.patch.object(live, "RemoteSource", Remote):
+    taken("cpu")
+    on_cpu = [len(made), list(handed)]
+    made.clear(), handed.clear()
+    with cuda_on_cpu():
+        taken("cuda:0")
+    print(json.dumps({"cpu": on_cpu, "cuda": [len(made), list(handed)]}))
+"""
+
+
+def test_readers_take_turns_on_a_cpu_and_none_on_a_gpu(over_fake_driver):  # noqa: F811
+    """Decision 0129: there they wait for NVDEC's pictures, and in turns would leave the decoders idle."""
+    done = over_fake_driver(TURNS)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == {"cpu": [1, [True]], "cuda": [0, [False]]}

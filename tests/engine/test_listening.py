@@ -6,16 +6,24 @@ import numpy as np
 import pytest
 import torch
 from audio_blocks import SAMPLE_RATE
+from cuda_on_cpu import DEVICE, cuda_on_cpu, launches_counted
+from sixteen_bits import logit_bounds
 
+from benchmarks.gpu_kernels import on_a_side_stream
 from engine.batch import Batcher
+from engine.detectors import DETECTORS
 from engine.errors import ConfigError
-from engine.measure import Measure
+from engine.judge import Judge
+from engine.measure import Measure, listening
 from engine.measure.columns import AUDIO_COLUMNS
-from engine.measure.listening import AudioNetworkUse
+from engine.measure.graphs import record_on
+from engine.measure.listening import AudioNetworkUse, Listening
+from engine.measure.listening_table import WindowInputs, stage_windows
 from engine.media import AudioBlock
 from engine.networks import audio_network_of
 from engine.pipeline import check
 from engine.spec import AudioNetworkSettings, EngineSettings, StreamSpec
+from engine.warm_up import warm_up
 from models.audio_hearing import Hearing
 from models.audio_labels import DEFECTS, LABELS
 from models.audio_net import AudioNet
@@ -119,6 +127,43 @@ def test_what_it_says_is_of_the_last_two_seconds(audio):
     assert float(rows[49][0, FIRST + SPEECH]) > 0.5
 
 
+def test_a_window_is_the_last_two_seconds_wherever_they_lie(audio, monkeypatch):
+    windows = []
+    said_of = Listening.said_of
+
+    def watched(self, given):
+        windows.append(given.clone())
+        return said_of(self, given)
+
+    monkeypatch.setattr(Listening, "said_of", watched)
+    noise = np.random.default_rng(1).normal(0, 0.1, (2, 14_400 * 10)).astype(np.float32)
+    rows_of(measure_with(audio, rate=10.0), *([(0, Stream(0, noise).block(n))] for n in range(27)))
+    assert len(windows) == 8
+    for n, window in enumerate(windows):
+        assert np.array_equal(window[0].numpy(), noise[:, 4800 * n : 4800 * (n + 20)])
+
+
+def test_what_is_staged_for_a_gpu_is_the_windows_in_their_order():
+    ring = np.random.default_rng(2).normal(0, 0.1, (3, 2, 20, 4800)).astype(np.float32)
+    orders = [[(place + k) % 20 for k in range(20)] for place in (7, 0)]
+    inputs = WindowInputs(4, CPU)
+    inputs.fill(stage_windows(ring, (2, 0), orders, 4, 9, pinned=False))
+    assert inputs.slots.tolist() == [2, 0, 9, 9]
+    assert np.array_equal(inputs.windows[0].numpy(), np.roll(ring[2], -7, axis=1).reshape(2, -1))
+    assert np.array_equal(inputs.windows[1].numpy(), ring[0].reshape(2, -1))
+    assert not inputs.windows[2:].any()
+    assert inputs.windows.data_ptr() % 16 == inputs.table.data_ptr() % 16
+
+
+def test_an_engine_that_warms_up_has_listened_once(audio, monkeypatch):
+    heard, said_of = [], Listening.said_of
+    monkeypatch.setattr(Listening, "said_of", lambda self, given: heard.append(len(given)) or said_of(self, given))
+    measure = Measure(CPU, 2, audio_network=AudioNetworkUse(audio, 0.1))
+    warm_up(measure, Judge(DETECTORS, "cpu", 2), Batcher(CPU, 8, 0.0), None, 1, 2.0)
+    assert heard == [1]
+    assert not measure.listening.runs
+
+
 def test_it_does_not_hear_across_a_gap(audio):
     stream = Stream(0, tone(50, 4.0))
     times = [n / 10 if n < 15 else n / 10 + 1.0 for n in range(40)]
@@ -146,6 +191,77 @@ def test_what_is_said_does_not_depend_on_other_streams(audio):
     for a, b in zip(alone, beside, strict=True):
         torch.testing.assert_close(b[0, FIRST:], a[0, FIRST:], rtol=0, atol=0, equal_nan=True)
     assert float(beside[29][1, FIRST + TONE]) < 0.5
+
+
+def test_on_a_gpu_it_says_the_same_beside_what_is_played_back_and_waits_for_nothing(audio, monkeypatch):
+    monkeypatch.setattr(listening, "CUDA_BATCH", 2)  # a CPU takes long for sixteen
+    monkeypatch.setattr(listening, "network_dtype", lambda device: torch.float32)  # as on the host
+    one, other = Stream(0, tone(50, 3.0)), Stream(1, tone(640, 3.0, channels=1))
+    batches = [[(0, one.block(n)), (1, other.block(n))] for n in range(30)]
+    on_host = rows_of(measure_with(audio), *batches)
+    with cuda_on_cpu() as gpu, on_a_side_stream(DEVICE):
+        measure = Measure(DEVICE, 2, audio_network=AudioNetworkUse(audio, 1.0), record=record_on(DEVICE))
+        for slot in (0, 1):
+            measure.open_slot(slot, {}, {"hum"})
+        batcher, there = Batcher(DEVICE, 8, 0.0), []
+        for batch in batches:
+            sound = batcher.sound({slot: One(block) for slot, block in batch})
+            gpu.waiting.clear()
+            values = measure.sound(sound).values
+            # What is compiled and recorded with the first batch may wait.
+            assert gpu.waiting == [] or not there, gpu.waiting
+            there.append(values.cpu().clone())
+    assert gpu.pageable == gpu.on_default_stream == []
+    assert measure.sound_replays == 29
+    assert measure.listening.replays == 1  # the window at 3 s; that at 2 s was recorded
+    assert measure.graph_problem == ""
+    for a, b in zip(there, on_host, strict=True):
+        torch.testing.assert_close(a[:, FIRST:], b[:, FIRST:], rtol=0, atol=1e-5, equal_nan=True)
+    assert heard_at(there) == list(range(19, 30))
+
+
+def test_windows_of_many_streams_are_heard_together_and_take_two_launches_each_few(audio, monkeypatch):
+    monkeypatch.setattr(listening, "CUDA_BATCH", 2)
+    monkeypatch.setattr(listening, "CUDA_BATCHES", 2)
+    monkeypatch.setattr(listening, "network_dtype", lambda device: torch.float32)  # as on the host
+    parts = [(50, 640), (640, 50), (50, 50), (640, 640), (90, 320)]
+    sounds = [np.concatenate([tone(one, 2.2), tone(other, 1.0)], axis=1) for one, other in parts]
+    streams = [Stream(slot, sound) for slot, sound in enumerate(sounds)]
+    # The fifth comes later: three, four and five windows at once.
+    batches = [[(s.slot, s.block(n)) for s in streams if s.slot < 4 or n >= 5] for n in range(32)]
+    on_host = rows_of(measure_with(audio, rate=2.0, slots=5), *batches)
+    with cuda_on_cpu() as gpu, on_a_side_stream(DEVICE):
+        measure = Measure(DEVICE, 5, audio_network=AudioNetworkUse(audio, 2.0), record=record_on(DEVICE))
+        for slot in range(5):
+            measure.open_slot(slot, {}, {"hum"})
+        batcher, there, launches = Batcher(DEVICE, 8, 0.0), [], []
+        for batch in batches:
+            sound = batcher.sound({slot: One(block) for slot, block in batch})
+            with launches_counted() as counted:
+                there.append(measure.sound(sound).values)
+            launches.append(len(counted))
+    assert gpu.pageable == gpu.on_default_stream == []
+    for a, b in zip(there, on_host, strict=True):
+        torch.testing.assert_close(a[:, FIRST:].cpu(), b[:, FIRST:], rtol=0, atol=1e-5, equal_nan=True)
+    # Four windows at 2.0 s, which were recorded; five at 2.5 s, of which the last by itself was; five at 3.0 s.
+    assert measure.listening.replays == 1 + 2
+    assert measure.graph_problem == ""
+    without = launches[28]
+    assert launches[29] == without + 2 * 2
+
+
+def test_on_a_gpu_convolutions_are_in_16_bits_and_say_so_little_else(audio):
+    windows = torch.from_numpy(np.stack([tone(hertz, 2.0) for hertz in (50, 640)] * 8))
+    use = AudioNetworkUse(audio, 1.0)
+    own = Listening(CPU, 1, use).said_of(windows).logit()
+    with torch.inference_mode():
+        bounds = logit_bounds(audio.net, audio.hearing(windows))
+    with cuda_on_cpu(), on_a_side_stream(DEVICE):
+        said = Listening(DEVICE, 1, use).said_of(windows.to(DEVICE)).cpu().logit()
+    apart = (said - own).abs()
+    # Beside that, what float32 leaves of a logit on the way to a probability near 0 or 1 and back.
+    assert bool((apart <= bounds + 1e-3).all()), float((apart - bounds).max())
+    assert float(apart.max()) > 1e-3
 
 
 def test_a_stream_that_does_not_ask_is_not_heard(audio):

@@ -1,7 +1,10 @@
 """The engine as a service runs it: streams of another process, changed while they run, and never behind in silence."""
 
+import gc
+import os
 import signal
 import time
+import weakref
 from collections import Counter
 
 import pytest
@@ -248,6 +251,36 @@ def test_under_load_fewer_pictures_are_judged_and_all_again_when_it_is_over(clip
         assert "video.flash" not in kit.heard.seconds["one"][full].unknown
         assert kit.found("one") == {"video.black"}, kit.heard.incidents
         assert ("one", "closed", "video.black", "removed") not in kit.heard.incidents
+
+
+def test_what_its_readers_take_is_not_others(kit, monkeypatch):
+    told, said = [], []
+    monkeypatch.setattr(kit.engine._overload, "decide", lambda *given: said.append(given[-1]))
+    monkeypatch.setattr(kit.engine._machine, "load", lambda own, waiting, service: told.append(set(service)) or own)
+    monkeypatch.setattr(kit.engine._machine, "others", 0.35)
+    kit.wait(lambda: 0.35 in said, 30)
+    assert told[0] == {os.getpid(), os.getppid(), kit.reader.pid}
+
+
+def test_a_stream_that_is_gone_leaves_nothing_that_waits_to_be_searched_for(kit, clip):
+    url = f"http://127.0.0.1:{free_port()}/live.ts"
+    gone, kept = [], []
+    for number in range(6):
+        kit.take(f"brief{number}", url if number % 3 == 0 else clip, loop=number % 3 != 0)
+        stream = kit.call(lambda name=f"brief{number}": kit.engine._find(name))
+        gone += [weakref.ref(stream.reader), weakref.ref(stream.reader._source)]
+        if number % 3 == 2:
+            kit.wait(lambda reader=stream.reader: reader._transport is not None and reader.counters.frames_decoded, 30)
+            gone.append(weakref.ref(stream.reader._transport))
+        stream = None
+        gc.disable()
+        try:
+            kit.call(lambda name=f"brief{number}": kit.engine.remove(name))
+            kit.wait(lambda: kit.call(lambda: None) is None, 5)
+            kept += [one() for one in gone if one() is not None]
+        finally:
+            gc.enable()
+        assert kept == []
 
 
 @pytest.mark.slow

@@ -56,3 +56,38 @@ def test_each_look_is_at_the_time_since_the_last_one(tmp_path):
 
 def test_a_machine_that_says_nothing_is_judged_by_the_engine_alone(tmp_path):
     assert MachineLoad(tmp_path / "none", frozenset((0,))).load(0.6) == 0.6
+
+
+def told(folder, pid, name, user, system):
+    (folder / str(pid)).mkdir(exist_ok=True)
+    (folder / str(pid) / "stat").write_text(
+        f"{pid} ({name}) S 1 1 1 0 -1 4194560 5 6 7 8 {user} {system} 90 91 20 0 1 0"
+    )
+
+
+def test_what_the_service_does_not_take_is_others(tmp_path):
+    stat = tmp_path / "stat"
+    stat.write_text(line(0, user=100))
+    told(tmp_path, 7, "python", 40, 2)
+    told(tmp_path, 8, "a) b (c", 10, 0)
+    load = MachineLoad(stat, frozenset((0,)))
+    load.load(0.3, service=(7, 8))
+    stat.write_text(line(0, user=170, nice=20, system=10, idle=100))
+    told(tmp_path, 7, "python", 70, 4)
+    told(tmp_path, 8, "a) b (c", 18, 0)
+    load.load(0.3, service=(7, 8, 9))
+    assert load.others == (80 - 40) / 200
+
+
+def test_of_a_process_that_has_come_or_gone_since_the_last_look_nothing_counts(tmp_path):
+    stat = tmp_path / "stat"
+    stat.write_text(line(0))
+    told(tmp_path, 7, "python", 5000, 0)
+    load = MachineLoad(stat, frozenset((0,)))
+    load.load(0.3, service=(6,))
+    stat.write_text(line(0, user=50, idle=50))
+    load.load(0.3, service=(7,))
+    assert load.others == 0.5
+    stat.write_text(line(0, user=60, idle=140))
+    load.load(0.3, service=(8,))
+    assert load.others == 0.1

@@ -29,6 +29,7 @@ WANTED = {
     "video.blockiness": {"blockiness"},
     "video.blur": {"sharpness"},
     "video.noise": {"texture"},
+    "video.combing": {"texture", "torn_blocks"},  # whose borders say when to look
     "video.letterbox": {"active_area"},
     "video.flash": {"tile_stats"},
     "video.corruption": {"tile_stats", "torn_blocks"},

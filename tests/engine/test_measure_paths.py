@@ -74,24 +74,28 @@ def test_the_compiled_evidence_of_damage_is_that_of_tensors(monkeypatch):
         device.open_slot(slot, {}, {"corruption"} if slot < 2 else set())
     told = set()
     first, colour, corruption = place("torn_corners"), place("broken_colour"), place("corruption")
+    woven = place("woven")
     for n in range(200):
         found = (
-            rng.integers(0, 60, (2, 4))
-            * (rng.random((2, 4)) < (0.4 if n < 100 else 0.9))
+            rng.integers(0, 60, (2, 5))
+            * (rng.random((2, 5)) < (0.4 if n < 100 else 0.9))
             * (1.0 if n // 20 % 2 else 0.1)
         )
         found[rng.random(2) < 0.1] = np.nan  # no earlier picture
         monkeypatch.setattr(damage, "torn_blocks", lambda *_, found=found: torch.from_numpy(found.copy()))
-        pictures = [replace(surface(random_frame(64, 48), n / 25, False, False), corrupt=n % 50 == 7) for _ in range(2)]
+        pictures = [
+            replace(surface(random_frame(64, 48), n / 25, False, n % 7 == 3), corrupt=n % 50 == 7) for _ in range(2)
+        ]
         slots = [n % 2, 2]
         batch = Batcher(CPU, 2, 0.0).assemble(list(zip(slots, pictures, strict=True)), dict.fromkeys(slots, 0.1))
         facts, compiled = facts_of(batch), np.full((2, len(VIDEO_COLUMNS)), np.nan)
-        compiled[:, first : first + 4] = found
+        compiled[:, first : first + 5] = found
         slots, pts = batch.slots.numpy(), batch.pts.numpy()
         fold_damage(compiled, first, colour, corruption, facts, host.wanted, slots, pts, *host.host)
         values = torch.full((2, len(VIDEO_COLUMNS)), torch.nan, dtype=torch.float64)
         room, listed = Room().around(batch), torch.from_numpy(facts)
         device.fill(Rows(room, listed, batch.frames, batch.frames, values, values, batch.slots, batch.pts))
+        np.testing.assert_array_equal(compiled[host.wanted[slots], woven], values[host.wanted[slots], woven].numpy())
         results = compiled[:, corruption], values[:, corruption].numpy()
         np.testing.assert_allclose(*results, rtol=1e-12, equal_nan=True)
         told |= {value > 0 for value in results[0][:1]}

@@ -32,6 +32,7 @@ class Machine:
         self.overload = Overload(OverloadSettings(), network=network > 0.0)
         self.random = random.Random(7)
         self.noise = noise
+        self.others = 0.0  # share of the machine that another program takes
         self.now = 100.0
         self.rows = []
 
@@ -47,7 +48,8 @@ class Machine:
         for stream in shed:
             self.waits[stream] = 0.0
         cost, kept_up = self.cost(), len(shed) * self.shed_cost
-        able = max(0.0, self.full - kept_up) * self.random.uniform(1 - self.noise, 1 + self.noise) / cost
+        full = self.full * (1.0 - self.others)
+        able = max(0.0, full - kept_up) * self.random.uniform(1 - self.noise, 1 + self.noise) / cost
         wanted = {s: self.waits[s] + 1.0 for s in judged}
         done, left = 0.0, sorted(judged, key=lambda s: wanted[s] * self.random.uniform(0.7, 1.0))
         for index, stream in enumerate(left):
@@ -61,15 +63,18 @@ class Machine:
                 skipped += self.waits[stream] - young
                 self.waits[stream] = young
         self.now += 1.0
+        own = min(1.0, (done * cost + kept_up) / self.full)
         self.overload.decide(
             self.now,
             max((self.waits[s] for s in judged), default=0.0),
-            min(1.0, (done * cost + kept_up) / self.full),
+            min(1.0, (done * cost + kept_up) / full),
             self.priorities,
             min(1.0, skipped / len(judged)),
             (),
             done / len(judged),
             self.rate,
+            max(own, min(own + self.others, 2.0 * own)),
+            self.others * self.random.uniform(1 - self.noise, 1 + self.noise),
         )
         kept = [p for s, p in self.priorities.items() if s not in self.overload.shed]
         given_up = [p for s, p in self.priorities.items() if s in self.overload.shed]
@@ -105,6 +110,14 @@ def drawn(streams, times, **options):
 def changes(rows):
     """How often what is done without is another than the second before."""
     return sum(earlier[:3] != later[:3] for earlier, later in itertools.pairwise(rows))
+
+
+def setbacks(rows):
+    """How often less is judged than the second before."""
+    return sum(
+        later[0] < earlier[0] or later[1] < earlier[1] or later[2] > earlier[2]
+        for earlier, later in itertools.pairwise(rows)
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -200,3 +213,59 @@ def test_nothing_waits_longer_than_two_seconds_and_what_is_skipped_ends_soon():
     assert sum(row[4] for row in machine.run(60)) == 0.0
     machine.run(1)
     assert max(machine.waits.values()) < 0.2
+
+
+def beside(taken, seconds, streams=40, full=50, **options):
+    """A machine beside whose engine another program has run for so long; how often less was judged in the meantime."""
+    machine = Machine(streams, full, **options)
+    machine.run(30)
+    assert machine.rows[-1][1:3] == (machine.rate, 0)
+    machine.others = taken
+    machine.run(40)
+    swings = setbacks(machine.run(seconds - 40))
+    assert machine.rows[-1][1:3] != (machine.rate, 0), "there is room beside it"
+    machine.others = 0.0
+    return machine, swings
+
+
+@pytest.mark.parametrize("network", [0.0, 0.08])
+@pytest.mark.parametrize("judging", [0.2, 0.5, 0.7, 0.8])
+def test_what_was_too_much_beside_another_program_is_judged_again_a_minute_after_its_end(judging, network):
+    machine, swings = beside(0.6, 300, judging=judging, network=network, noise=0.03)
+    assert swings <= 2, "it swings beside it"
+    machine.run(60)
+    assert machine.rows[-1][:3] == (1.0 if network else 0.0, 25.0, 0)
+    assert changes(machine.run(300)) == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    taken=st.floats(0.4, 0.8),
+    seconds=st.integers(60, 400),
+    judging=st.floats(0.1, 0.8),
+    streams=st.integers(8, 60),
+    noise=st.floats(0.0, 0.05),
+)
+def test_whatever_another_program_takes_all_is_judged_soon_after_its_end(taken, seconds, judging, streams, noise):
+    machine, swings = beside(taken, seconds, streams, 1.3 * streams, judging=judging, noise=noise)
+    assert swings <= 3, "it swings beside it"
+    machine.run(90)
+    assert machine.rows[-1][1:3] == (25.0, 0)
+
+
+def test_a_program_that_comes_and_goes_is_trusted_less_each_time():
+    machine = Machine(40, 50, judging=0.7)
+    downs = []
+    for _ in range(12):
+        for machine.others in (0.6, 0.0):
+            downs.append(setbacks(machine.run(40)))
+    assert sum(downs[:6]) >= 3
+    assert sum(downs[6:]) <= 3
+
+
+def test_what_was_too_much_by_itself_is_held_though_others_take_a_little_less():
+    machine = Machine(40, 28, judging=0.7)
+    machine.others = 0.1
+    machine.run(120)
+    machine.others = 0.0
+    assert setbacks(machine.run(600)) == 0

@@ -14,6 +14,7 @@ from engine.errors import DeviceError
 from engine.listener import Silent
 from engine.measure import Measure
 from engine.pipeline import Engine, check
+from engine.reader import StreamReader
 from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Severity
 
@@ -97,6 +98,23 @@ def test_a_broken_input_ends_with_its_reason_and_touches_no_other(clips):
     assert bad.summary is None
     assert bad.error.stream == "bad"
     assert bad.error.exit_code == 3
+
+
+def test_a_bug_in_reading_ends_its_stream_alone_and_the_log_says_where(clips, monkeypatch, caplog):
+    whole = StreamReader._read_connection
+
+    def with_a_bug(self):
+        if self.stream == "bad":
+            raise KeyError("a bug")
+        whole(self)
+
+    monkeypatch.setattr(StreamReader, "_read_connection", with_a_bug)
+    bad, good = check([StreamSpec("bad", clips["other"]), StreamSpec("good", clips["other"])], CPU)
+    assert "KeyError" in bad.error.why
+    assert good.error is None
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert "bad" in record.getMessage()
+    assert "with_a_bug" in caplog.text
 
 
 def test_every_frame_and_block_is_measured_and_counted(clips):

@@ -90,6 +90,8 @@ LASTING = [
     ("audio.noise", sound.plant_noise, CARRIERS),
     ("audio.tone", sound.plant_tone, CARRIERS),
     ("audio.tone", lambda x, a, b: sound.plant_tone(x, a, b, frequency=440.0), ["music"]),
+    ("audio.stutter", lambda x, a, b: sound.plant_stutter(x, a, b, 0.1273), ["speech", "noise"]),
+    ("audio.stutter", lambda x, a, b: sound.plant_stutter(x, a, b, 0.4987), ["music", "noise"]),
 ]
 
 

@@ -169,6 +169,17 @@ def test_interlaced_pictures_are_combed_only_where_nobody_says_that_they_are(tmp
     assert found == {"flagged": [], "unflagged": ["video.combing"]}
 
 
+@pytest.mark.parametrize("start", [2.05, 2.2, 2.4])
+def test_combing_is_known_two_pictures_after_it_begins_whenever_that_is(tmp_path, start):
+    planted = plant_clip(
+        tmp_path / "combed.mp4", "combing", source=None, seconds=4.0, start=start, end=3.8, strength=1.0,
+        size=(320, 192),
+    )  # fmt: skip
+    [found] = incidents(tmp_path / "combed.mp4", ["video.combing"])
+    assert found.start == pytest.approx(planted.start, abs=FRAME)
+    assert found.decided_at - planted.start <= 2 * FRAME
+
+
 def test_one_combed_picture_is_none(tmp_path):
     # A cut between two fields leaves one; this one is looked at.
     plant_clip(

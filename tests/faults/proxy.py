@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Literal
 
-Mode = Literal["pass", "stall", "drip", "reset", "close", "refuse"]
+Mode = Literal["pass", "flip", "stall", "drip", "reset", "close", "refuse"]
 _LOOK_SECONDS = 0.05
 _DRIP_SECONDS = 1.0
 
@@ -21,6 +21,7 @@ class TcpProxy:
     """Hands on what a server sends, as its mode says.
 
     - pass: all of it, at once.
+    - flip: all of it, one bit of some bytes turned over, by a seed; answers' heads are left alone.
     - stall: connections stay, nothing more comes.
     - drip: a byte a second.
     - reset: connections end with RST, and so does each new one.
@@ -29,10 +30,15 @@ class TcpProxy:
 
     Args:
         port: of the server, on loopback.
+        flips: share of the bytes of which a bit is turned over.
+        seed: of which ones.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, flips: float = 0.0, seed: int = 0) -> None:
         self._target = port
+        self._flips, self._draw = flips, random.Random(seed)
+        self.flipped = 0
+        """Bits that were turned over so far."""
         self.mode: Mode = "pass"
         self.opened: list[float] = []
         """When each connection was asked for, by the monotonic clock."""
@@ -101,9 +107,20 @@ class TcpProxy:
                             dripped = time.monotonic()
                         if not (data := server.recv(1 if self.mode == "drip" else 65_536)):
                             return
-                        client.sendall(data)
+                        client.sendall(self._flip(data) if self.mode == "flip" else data)
                     continue
                 return
+
+    def _flip(self, data: bytes) -> bytes:
+        if data.startswith(b"HTTP/"):
+            return data
+        damaged = bytearray(data)
+        at = int(self._draw.expovariate(self._flips))
+        while at < len(damaged):
+            damaged[at] ^= 1 << self._draw.randrange(8)
+            self.flipped += 1
+            at += 1 + int(self._draw.expovariate(self._flips))
+        return bytes(damaged)
 
     def _end(self, client: socket.socket) -> None:
         if self.mode == "reset":

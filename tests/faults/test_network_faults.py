@@ -17,7 +17,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 MODES = ("stall", "drip", "reset", "close", "refuse")
 STREAMS = 300
 OPENS_PER_SECOND = 20
+FLIPPED_SHARE = 1e-5  # of the bytes: a bit every second or two
 SECONDS = 24
+
+
+def _port(air):
+    return int(air.url("one").split(":")[2].split("/")[0])
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +33,7 @@ def clip(tmp_path_factory):
 def test_each_broken_connection_is_known_soon_and_judged_again_soon_after_it_is_back(clip, record_property):
     with contextlib.ExitStack() as stack:
         air = stack.enter_context(OnAir({"one": clip}))
-        port = int(air.url("one").split(":")[2].split("/")[0])
-        proxies = {mode: stack.enter_context(TcpProxy(port)) for mode in MODES}
+        proxies = {mode: stack.enter_context(TcpProxy(_port(air))) for mode in MODES}
         kit = stack.enter_context(live())
         for mode, proxy in proxies.items():
             url = f"http://127.0.0.1:{proxy.port}/one.ts"
@@ -96,7 +100,40 @@ def test_three_hundred_sources_that_drop_together_are_opened_again_at_a_pace(rec
         opens = (len(proxy.opened) - before) / seconds
         record_property("opens per second", round(opens, 1))
         record_property("most opens within a second", proxy.busiest_second())
-        assert opens <= OPENS_PER_SECOND + 1
+        assert opens <= OPENS_PER_SECOND
+
+
+def test_flipped_bits_end_no_connection_and_cost_hardly_any_picture(clip, record_property):
+    with OnAir({"one": clip}) as air, TcpProxy(_port(air), FLIPPED_SHARE, seed()) as proxy, live() as kit:
+        url = f"http://127.0.0.1:{proxy.port}/one.ts"
+        kit.take("flipped", url, {"stream.stall": {}, "stream.continuity": {}, "video.corruption": {}})
+        kit.wait(lambda: kit.heard.seconds.get("flipped"), 90)
+        proxy.mode = "flip"
+        began, before = time.monotonic(), len(kit.heard.seconds["flipped"])
+        kit.wait(lambda: len(kit.heard.seconds["flipped"]) >= before + SECONDS, 3 * SECONDS)
+        took = time.monotonic() - began
+        whole = [second.frames_measured for second in kit.heard.seconds["flipped"][before + 1 : before + SECONDS]]
+        share_judged = sum(whole) / (25 * len(whole))
+        record_property("bits flipped", proxy.flipped)
+        record_property("connections", len(proxy.opened))
+        record_property("share of pictures judged", round(share_judged, 4))
+        found = kit.found("flipped")
+    assert proxy.flipped >= SECONDS / 4, took
+    assert len(proxy.opened) == 1
+    assert share_judged >= 0.97
+    assert "stream.stall" not in found
+
+
+@pytest.mark.parametrize(("left_out", "told"), [("0:v", "stream.missing_audio"), ("1:a", "stream.missing_video")])
+def test_a_channel_without_one_of_its_tracks_is_told_soon(tmp_path, left_out, told, record_property):
+    silent = encode(tmp_path / "one.ts", 40, "-map", left_out)
+    with OnAir({"one": silent}) as air, live() as kit:
+        kit.take("one", air.url("one"), {"stream.stall": {}, "stream.missing_audio": {}, "stream.missing_video": {}})
+        kit.wait(lambda: kit.state("one") == "running", 90)
+        began = time.monotonic()
+        kit.wait(lambda: kit.found("one"), 30)
+        record_property("seconds until a missing track is told", round(time.monotonic() - began, 1))
+        assert kit.found("one") == {told}
 
 
 @pytest.mark.parametrize("share", [0.01])

@@ -21,6 +21,7 @@ SHAPES = {
     "12 bit": {"width": 41, "height": 51, "bit_depth": 12, "chroma": "422"},
     "16 bit": {"width": 49, "height": 33, "bit_depth": 16, "chroma": "grey"},
     "wider than a group": {"width": 560, "height": 34, "chroma": "grey"},
+    "more rows of blocks than are looked at": {"width": 35, "height": 661, "chroma": "grey"},
 }
 
 
@@ -70,11 +71,11 @@ def test_blocks_on_the_grid_are_counted_and_others_are_the_scene(options, gpu):
     on_grid = framed(with_blocks(scene(1), [(32, 16), (32, 64)]), **options)
     found = measure(on_grid, earlier)
     # The block itself has four torn borders; its neighbours have one each, and those have no corner.
-    assert found.tolist() == [[2.0, 0.0, 2.0, 0.0]]
+    assert found.tolist() == [[2.0, 0.0, 2.0, 0.0, 0.0]]
     off_grid = framed(with_blocks(scene(1), [(36, 20)]), **options)
-    assert measure(off_grid, earlier).tolist() == [[0.0, 0.0, 0.0, 0.0]]
+    assert measure(off_grid, earlier).tolist() == [[0.0, 0.0, 0.0, 0.0, 0.0]]
     both = framed(with_blocks(scene(1), [(16, 16), (40, 56)]), **options)
-    assert measure(both, earlier).tolist() == [[1.0, 1.0, 1.0, 1.0]]
+    assert measure(both, earlier).tolist() == [[1.0, 1.0, 1.0, 1.0, 0.0]]
     for picture in (on_grid, off_grid, both):
         assert_same(measure(picture, earlier, gpu.torn_blocks), measure(picture, earlier))
         assert_same(measure(picture, earlier, reference.torn_blocks), measure(picture, earlier))
@@ -84,6 +85,45 @@ def test_what_was_there_before_is_not_torn_again():
     block = [(32, 16)]
     picture = framed(with_blocks(scene(1), block))
     assert measure(picture, framed(with_blocks(scene(0), block))).sum() == 0
+
+
+def woven_of(now, earlier, width=None):
+    """A picture whose odd rows are another's, over so much of the width."""
+    luma = now.copy()
+    luma[1::2, :width] = earlier[1::2, :width]
+    return luma
+
+
+@pytest.mark.parametrize("options", [{}, {"depth": 10}, {"depth": 10, "shift": 6, "padding": 7}], ids=str)
+def test_rows_of_two_moments_are_counted_by_the_block(options, gpu):
+    bright, dark = np.full((80, 96), 120), np.full((80, 96), 100)
+    earlier = framed(dark, **options)
+    woven = framed(woven_of(bright, dark, 36), **options)  # two blocks, and four samples of a third
+    found = measure(woven, earlier)
+    assert found[0, 4] == (2 * 4 - 2) / (4 * 6)  # less the two that count for nothing
+    assert measure(framed(bright, **options), earlier)[0, 4] == 0.0
+    assert_same(measure(woven, earlier, gpu.torn_blocks), found)
+    assert_same(measure(woven, earlier, reference.torn_blocks), found)
+
+
+@pytest.mark.parametrize("height", [32, 320, 656, 960])
+def test_the_share_is_of_the_borders_that_are_looked_at(height, gpu):
+    bright, dark = np.full((height, 32), 120), np.full((height, 32), 100)
+    this = framed(woven_of(bright, dark)), framed(dark)
+    # Of two columns; of 40 rows of blocks and more every second, of 60 every third.
+    looked_at = {32: 2, 320: 38, 656: 40, 960: 40}[height]
+    found = measure(*this)
+    assert found[0, 4] == (looked_at - 2) / looked_at
+    assert_same(measure(*this, gpu.torn_blocks), found)
+    assert_same(measure(*this, reference.torn_blocks), found)
+
+
+def test_an_edge_is_not_woven_however_steep_it_is(gpu):
+    edge = np.full((80, 96), 40)
+    edge[32:], edge[50:] = 200, 90
+    found = measure(framed(edge), framed(edge))
+    assert found[0, 4] == 0.0
+    assert_same(measure(framed(edge), framed(edge), gpu.torn_blocks), found)
 
 
 def test_mixed_batch_with_skipped_rows_and_missing_references(gpu):
@@ -109,10 +149,20 @@ def test_any_size_and_any_blocks(width, height, seed):
     assert_same(measure(this, earlier), measure(this, earlier, reference.torn_blocks))
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 99))
+def test_any_size_and_any_rows_of_two_moments(width, height, seed):
+    rng = np.random.default_rng(seed)
+    now, earlier = rng.integers(100, 100 + int(rng.integers(1, 20)), (2, height, width))
+    this = framed(woven_of(now + int(rng.integers(0, 12)), earlier, int(rng.integers(0, width + 1))))
+    found = measure(this, framed(earlier))
+    assert_same(found, measure(this, framed(earlier), reference.torn_blocks))
+
+
 def test_an_empty_batch_and_wrong_tables():
     empty = torch.zeros((0, FRAME_FIELDS), dtype=torch.int64)
     none = torch.zeros((0, REFERENCE_FIELDS), dtype=torch.int64)
-    assert torn_blocks(empty, none).shape == (0, 4)
+    assert torn_blocks(empty, none).shape == (0, 5)
     with pytest.raises(ValueError, match="torn_blocks takes"):
         torn_blocks(empty, torch.zeros((1, REFERENCE_FIELDS), dtype=torch.int64))
 

@@ -1,10 +1,12 @@
 """The audio network: what it sees, its training data and their truth, and that training goes on where it ended."""
 
+import copy
 import json
 
 import numpy as np
 import pytest
 import torch
+from sixteen_bits import logit_bounds
 
 from models.audio_hearing import (
     BANDS,
@@ -26,7 +28,15 @@ from models.audio_weights import load_audio
 from models.evaluate_audio import evaluate_audio
 from models.synthesis.coded_sound import CODERS, concealed_by_opus, concealed_by_repeating, decode, encode
 from models.synthesis.made_sound import music, other
-from models.synthesis.sound_cases import UNKNOWN, SoundSource, case_of, make_sound_shard, packed, unpacked
+from models.synthesis.sound_cases import (
+    UNKNOWN,
+    SoundSource,
+    case_of,
+    made_source,
+    make_sound_shard,
+    packed,
+    unpacked,
+)
 from models.synthesis.sound_damage import SPOILERS, _gap_shows, harmless, heard_apart
 from models.train_audio import AudioTrainSettings, content_of, make_sound_shards, sound_sources, train_audio
 from models.weight_files import WeightsError
@@ -315,3 +325,23 @@ def test_the_shipped_weights_hear_hum_and_noise_that_they_were_not_shown():
         said.append(torch.sigmoid(logits)[0])
     assert said[1][LABELS.index("hum")] > 0.5 > said[0][LABELS.index("hum")]
     assert said[2][LABELS.index("noise")] > 0.5 > said[0][LABELS.index("noise")]
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(torch.bfloat16, 8), (torch.float16, 11)])
+def test_convolutions_in_16_bits_say_what_those_in_32_say_within_what_rounding_allows(dtype, bits):
+    audio, rng = load_audio(), np.random.default_rng(17)
+    short = copy.deepcopy(audio.net).convolutions_to(dtype)
+    # Half of them spoilt; music and other noises, as speech needs a program.
+    sources = [made_source(number, 1, seconds=5.0) for number in (7, 8, 16, 17)]
+    windows = np.stack([case_of(source, rng)[0] for source in sources for _ in range(4)])
+    with torch.inference_mode():
+        sound = audio.hearing(torch.from_numpy(windows))
+        exact, said, bounds = audio.net(sound), short(sound), logit_bounds(audio.net, sound)
+    apart, bounds = (said - exact).abs(), bounds * 2.0 ** (8 - bits)
+    assert said.dtype is torch.float32
+    assert bool((apart <= bounds).all()), float((apart / bounds).max())
+    # No bound that allows anything: it is a fraction of a logit, and the numbers are rounded indeed.
+    assert float(bounds.median()) < 0.5
+    assert float((apart / bounds).max()) > 0.02
+    kinds = {name.split(".")[0]: parameter.dtype for name, parameter in short.named_parameters()}
+    assert kinds == {"layers": dtype, "shape": dtype, "hidden": torch.float32, "head": torch.float32}

@@ -12,6 +12,7 @@ from models.synthesis.planted import Planted
 EVENTS = {
     "audio.click": lambda x: sound.plant_clicks(x, 1.0, 3.0, count=3, seed=5),
     "audio.dropout": lambda x: sound.plant_dropout(x, 1.0, 0.08),
+    "audio.stutter": lambda x: sound.plant_stutter(x, 1.0, 3.0),
     "audio.level_jump": lambda x: sound.plant_level_jump(x, 1.0),
 }
 ALL = {**{name: lambda x, plant=plant: plant(x, 1.0, 3.0) for name, plant in sound.LASTING.items()}, **EVENTS}

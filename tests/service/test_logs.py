@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from engine.service import logs
+from engine.service.keeper import write_down
 
 
 @pytest.fixture
@@ -73,3 +74,20 @@ def test_a_terminal_gets_text_in_which_no_stream_can_write_what_it_likes():
     text = logs.TextLines().format(record)
     assert "\x1b" not in text
     assert "\n" not in text
+
+
+def test_what_a_child_says_is_a_line_like_any_other_whatever_name_it_gives(lines):
+    known = set(logging.root.manager.loggerDict)
+    write_down("engine.child", logging.INFO, "on the cores near cuda:0", "")
+    write_down("engine.reader", logging.DEBUG, "too small", "one")
+    write_down("numba.core", logging.INFO, "compiled", "")
+    write_down("numba.core", logging.WARNING, "slow http://user:hunter2@host/", "one")
+    write_down("x" * 5000, logging.ERROR, "first\nsecond", "")
+    said = [(line["logger"], line["level"], line["message"], line.get("stream")) for line in lines()]
+    assert [level for _, level, *_ in said] == ["info", "warning", "error"]
+    assert said[0][0] == "engine.child"
+    assert said[1][0] == "numba.core"
+    assert said[1][3] == "one"
+    assert "hunter2" not in said[1][2]
+    assert len(said[2][0]) <= 100
+    assert set(logging.root.manager.loggerDict) == known

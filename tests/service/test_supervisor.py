@@ -8,12 +8,15 @@ import subprocess
 import time
 from pathlib import Path
 
+import av
 import httpx
 import psutil
 import pytest
 from receivers import Receiver
 from running_service import wait_until
 from service_process import ENVIRONMENT, ROOT, SECRET, Process, black
+
+from engine.ffmpeg_release import ffmpeg_warning
 
 
 @pytest.fixture
@@ -114,6 +117,8 @@ def test_log_lines_are_json_with_streams_and_without_secrets(service):
     )
     service.start()
     wait_until(lambda: '"lost"' in service.lines() and "refused" in service.lines(), 240)
+    trouble = ffmpeg_warning(av.ffmpeg_version_info)
+    assert trouble is None or trouble in service.lines()
     shown = service.get("/api/v1/streams").text + service.get("/metrics").text + service.get("/api/v1/incidents").text
     service.kill(signal.SIGTERM)
     lines = [json.loads(line) for line in service.lines().splitlines()]
