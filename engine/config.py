@@ -40,7 +40,8 @@ class NetworkSection(Section):
     """The artifact network, which maps damage of pictures."""
 
     pictures_per_second: Annotated[
-        float, Field(ge=0, le=60, description="how many of each stream it looks at; 0 leaves it out")
+        float,
+        Field(ge=0, le=60, description="how many of each stream it looks at; 0 leaves it out; from 8 on, whole ones"),
     ] = 1.0
     judges: Annotated[
         bool, Field(description="what it says counts for video.corruption; else it is measured and shown only")

@@ -7,11 +7,13 @@ from typing import TypeVar
 from engine.errors import ConfigError
 from engine.measure.listening import AudioNetworkUse
 from engine.measure.network import NetworkUse
+from engine.measure.whole_looks import LEAST_RATE
 from engine.spec import AudioNetworkSettings, NetworkSettings, SyncNetworkSettings
-from models.artifact_weights import load_artifact
+from models.artifact_history import ArtifactHistory, load_history
+from models.artifact_weights import SHIPPED_WEIGHTS, load_artifact
 from models.audio_weights import load_audio
 from models.sync_weights import Sync, load_sync
-from models.weight_files import WeightsError
+from models.weight_files import WeightsError, digest_of
 
 T = TypeVar("T")
 
@@ -24,7 +26,24 @@ def network_of(settings: NetworkSettings | None) -> NetworkUse | None:
     if settings is None or settings.pictures_per_second <= 0:
         return None
     artifact = _read(load_artifact, settings.weights, "network", "artifact")
-    return NetworkUse(artifact, settings.pictures_per_second, settings.judges)
+    history = _history_of(settings) if settings.pictures_per_second >= LEAST_RATE else None
+    return NetworkUse(artifact, settings.pictures_per_second, settings.judges, history)
+
+
+def _history_of(settings: NetworkSettings) -> ArtifactHistory | None:
+    """The network over the maps of the pictures before; None where pieces have to do.
+
+    They do where it was trained on maps of other weights, and where it is to judge but nobody has measured from where
+    on it may: pieces have a point, which would be lost.
+    """
+    try:
+        history = load_history()
+    except WeightsError as error:
+        raise ConfigError("cannot use the weights of the network over the pictures before", stream="", why=str(error),
+                          remedy="install avjury anew, or look at fewer pictures a second") from error  # fmt: skip
+    if settings.judges and history.point is None:
+        return None
+    return history if history.artifact == digest_of(settings.weights or SHIPPED_WEIGHTS) else None
 
 
 def audio_network_of(settings: AudioNetworkSettings | None) -> AudioNetworkUse | None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.artifact_weights import OperatingPoint
 from models.weight_files import SHIPPED, put_into, read_weights
 
 SHIPPED_HISTORY: Final = SHIPPED / "artifact_history.safetensors"
@@ -167,11 +168,13 @@ class ArtifactHistory:
         net: float32.
         artifact: SHA-256 of the weights of the artifact network whose maps it was trained on; others' say other things.
         version: of the weights, as their file says.
+        point: from where on it is sure of whole pictures, as their file says; None: nobody has measured it.
     """
 
     net: HistoryNet
     artifact: str
     version: str
+    point: OperatingPoint | None = None
 
 
 def load_history(path: Path | None = None) -> ArtifactHistory:
@@ -182,4 +185,6 @@ def load_history(path: Path | None = None) -> ArtifactHistory:
     tensors, about = read_weights(path or SHIPPED_HISTORY, "artifact_history")
     net = HistoryNet()
     put_into(net, tensors, path)
-    return ArtifactHistory(net.eval().requires_grad_(False), about.get("artifact", ""), about.get("version", ""))
+    net.eval().requires_grad_(False)
+    point = OperatingPoint.of(about) if "tile" in about else None
+    return ArtifactHistory(net, about.get("artifact", ""), about.get("version", ""), point)

@@ -138,6 +138,8 @@ class Measure:
         self.fingerprints.keep_tiles(slot, None)
         self._mapped_next.pop(slot, None)
         self._sound.close_slot(slot)
+        if self.network is not None:
+            self.network.close_slot(slot)
         self._references.forget(slot)
 
     def columns(self, track: str) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 A picture is looked at as often as the stream's rate says, by its own time, in PIECES places: where it changed most from
 the picture before, and elsewhere by chance, which the stream's name and the picture's time decide. So what is said of a
-stream depends on nothing but the stream. On the CPU each picture goes through the network by itself; on a GPU in
+stream depends on nothing but the stream. Whoever has it look at every third picture or more gets whole pictures looked
+at, with what was seen before (whole_looks.py). On the CPU each picture goes through the network by itself; on a GPU in
 batches of one size that are filled up with empty pieces, by launches that are recorded and played back (graphs.py).
 
 Pictures that are interlaced are not looked at: nobody has measured what it would say of them.
@@ -24,13 +25,15 @@ from engine.measure.columns import place
 from engine.measure.graphs import Graphs, Record
 from engine.measure.network_table import LookInputs, stage_looks
 from engine.measure.rows import Rows
+from engine.measure.whole_looks import LEAST_RATE, MOST_APART, WholeLooks
 from engine.media import FrameBatch, Surface
 from kernels.layout import Field
 from kernels.tile_stats import MEASURES, TILE_COLUMNS, TILE_ROWS, TILES, tile_stats
 from kernels.to_network import PIECE, to_network
+from models.artifact_history import ArtifactHistory
 from models.artifact_net import LABELS, TILE
 from models.artifact_net import TILES as PIECE_TILES
-from models.artifact_weights import Artifact
+from models.artifact_weights import Artifact, OperatingPoint
 
 # Where it changed most; as many again by chance.
 POINTED: Final = 2
@@ -48,6 +51,8 @@ _NAMES: Final = frozenset(("corruption", "network_corruption"))
 _LABEL: Final = LABELS.index("corruption")
 _DIFFERENCE: Final = MEASURES.index("difference")
 _EARLY: Final = 1e-6
+# Of whole pictures, where nobody has measured a point.
+_NEVER: Final = OperatingPoint(1.0, 2.0, 1)
 
 Floats = npt.NDArray[np.float32]
 
@@ -60,11 +65,13 @@ class NetworkUse:
         artifact: the network with its weights.
         rate: pictures per second of each stream that it looks at.
         judges: what it says counts for `corruption`; else it is measured only.
+        history: what tells by the pictures before, where it looks at most pictures; None: only pieces are looked at.
     """
 
     artifact: Artifact
     rate: float
     judges: bool = False
+    history: ArtifactHistory | None = None
 
 
 def network_dtype(device: torch.device) -> torch.dtype:
@@ -96,6 +103,12 @@ class Network:
         self._together = CPU_BATCH if self._on_cpu else CUDA_BATCH
         self._dtype = network_dtype(arithmetic.device)
         self._net = copy.deepcopy(use.artifact.net).to(arithmetic.device, self._dtype)
+        self._whole: WholeLooks | None = None
+        if use.history is not None and use.rate >= LEAST_RATE:
+            self._whole = WholeLooks(self._net, use.history, use.artifact.point.tile, arithmetic.device, self._dtype)
+        self._apart = [0] * slots  # pictures since the last look
+        self._size: list[tuple[int, int] | None] = [None] * slots  # of the last picture
+        self._in_whole: set[int] = set()  # slots whose last look was at a whole picture
         # Constants, where launches that are recorded find them.
         self._grid = torch.tensor([TILE_ROWS, TILE_COLUMNS], device=arithmetic.device)
         self._rate = [0.0] * slots  # as it is for now; 0 does not look
@@ -111,14 +124,22 @@ class Network:
         self._run = arithmetic.column(slots)  # pictures in a row that were damaged
         self._least = arithmetic.column(slots)  # the smallest area among them
         self._told, self._until = arithmetic.column(slots), arithmetic.column(slots, -torch.inf)
+        # From where on it is sure of a slot's stream: pieces and whole pictures have points of their own.
+        self._needs = arithmetic.column(slots, use.artifact.point.area)
+        self._in_a_row = arithmetic.column(slots, use.artifact.point.pictures)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
-        self._seen[slot] = None
+        self._seen[slot], self._size[slot], self._apart[slot] = None, None, 0
+        self._look_at_pieces_of(slot)
         self._run[slot] = self._told[slot] = 0.0
         self._least[slot], self._until[slot], self._area[slot] = 1.0, -torch.inf, torch.nan
         self._wanted.discard(slot)
         if not _NAMES.isdisjoint(wanted):
             self._wanted.add(slot)
+
+    def close_slot(self, slot: int) -> None:
+        """The stream has moved out: let go of what was seen of it."""
+        self._look_at_pieces_of(slot)
 
     @property
     def runs(self) -> bool:
@@ -146,10 +167,12 @@ class Network:
             for row, (slot, surface) in enumerate(zip(batch.numbers, batch.surfaces, strict=True))
             if self._is_due(slot, surface)
         )
-        if self.looked and self._arithmetic.on_host:
-            self._look(batch, self.looked, references)
-        elif self.looked:
-            self._look_there(batch, self.looked, references)
+        whole = self._look_at_whole(batch, self.looked, references)
+        pieces = [row for row in self.looked if row not in whole] if whole else self.looked
+        if pieces and self._arithmetic.on_host:
+            self._look(batch, pieces, references)
+        elif pieces:
+            self._look_there(batch, pieces, references)
 
     def fill(self, rows: Rows) -> None:
         """Fill the columns with what was seen just now; they stay NaN for pictures that were not looked at."""
@@ -166,9 +189,59 @@ class Network:
         rate = self._use.rate * self.share
         if slot not in self._wanted or rate <= 0:
             return False
+        if self._whole is not None:
+            size = surface.height, surface.width
+            if self._size[slot] not in (None, size):
+                # As a stream's first: the picture before has nothing that it could be compared with.
+                self._seen[slot], self._apart[slot] = None, 0
+                self._look_at_pieces_of(slot)
+            self._size[slot] = size
         step = int((surface.pts + _EARLY) * rate)
         before, self._seen[slot] = self._seen[slot], step
+        self._apart[slot] += before is not None
         return before is not None and step != before and not surface.interlaced
+
+    def _look_at_whole(
+        self, batch: FrameBatch, due: Sequence[int], references_of: Callable[[Tensor], Tensor]
+    ) -> Collection[int]:
+        """Look at whole pictures of streams at most of whose pictures it looks. Returns: rows of these."""
+        if self._whole is None:
+            return ()
+        found = []
+        for row in due:
+            slot = batch.numbers[row]
+            apart, self._apart[slot] = self._apart[slot], 0
+            if apart > MOST_APART:
+                self._look_at_pieces_of(slot)
+                continue
+            found.append(row)
+            if slot not in self._in_whole:
+                self._in_whole.add(slot)
+                self._judge_by(slot, self._whole.point or _NEVER)
+        if not found:
+            return ()
+        index, on_host, device = torch.tensor(found), self._arithmetic.on_host, self._arithmetic.device
+        frames, slots = batch.frames[index], batch.slots[index]
+        if device.type == "cuda":
+            frames, slots = (part.pin_memory().to(device, non_blocking=True) for part in (frames, slots))
+        references = references_of(index if on_host else slots)
+        for number, row in enumerate(found):
+            slot, part = batch.numbers[row], slice(number, number + 1)
+            area = self._whole.look(slot, batch.surfaces[row], frames[part], references[part])
+            self._area[slot] = float(area) if on_host else area
+        return found
+
+    def _look_at_pieces_of(self, slot: int) -> None:
+        """Keep nothing of a slot's whole pictures."""
+        if slot in self._in_whole and self._whole is not None:
+            self._in_whole.discard(slot)
+            self._whole.forget(slot)
+            self._judge_by(slot, self._use.artifact.point)
+
+    def _judge_by(self, slot: int, point: OperatingPoint) -> None:
+        """What was counted by another point counts no more."""
+        self._needs[slot], self._in_a_row[slot] = point.area, float(point.pictures)
+        self._run[slot] = 0.0
 
     def _look(self, batch: FrameBatch, due: Sequence[int], references_of: Callable[[Tensor], Tensor]) -> None:
         surfaces = [batch.surfaces[row] for row in due]
@@ -240,12 +313,12 @@ class Network:
     def _tell(self, rows: Rows) -> None:
         """`corruption` is at least what the network is sure of."""
         xp, view, slots, pts = self._arithmetic.xp, rows.view, rows.slots, rows.pts
-        point, area = self._use.artifact.point, view[:, _NETWORK]
+        area = view[:, _NETWORK]
         looked = ~xp.isnan(area)
-        damaged = looked & (area >= point.area)
+        damaged = looked & (area >= self._needs[slots])
         run = xp.where(damaged, self._run[slots] + 1, xp.where(looked, 0.0, self._run[slots]))
         least = xp.where(damaged, xp.minimum(self._least[slots], area), xp.where(looked, 1.0, self._least[slots]))
-        sure = run >= point.pictures
+        sure = run >= self._in_a_row[slots]
         told = xp.where(looked, xp.where(sure, least, 0.0), self._told[slots])
         hold = HOLD_INTERVALS / self._use.rate
         until = xp.where(looked, pts + hold, self._until[slots])

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from frames import frame_table, random_frame, reference_table
+from frames import random_frame
+from frames_on_gpu import on_device
 
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.network import CUDA_BATCH, Network, NetworkUse
@@ -12,28 +13,6 @@ from kernels.to_network import to_network
 from kernels.to_network.layout import TYPES
 from models.artifact_net import ArtifactNet
 from models.artifact_weights import Artifact, OperatingPoint
-
-
-def on_device(pairs):
-    """The tables of (picture, earlier picture) pairs in the GPU's memory, and what they point to."""
-    kept, places = [], {}
-    for frame in (frame for pair in pairs for frame in pair):
-        for buffer in frame.buffers:
-            kept.append(torch.from_numpy(buffer).cuda())
-            places[buffer.ctypes.data] = kept[-1].data_ptr()
-
-    def moved(table):
-        table = table.clone()
-        for row in table:
-            u, v = int(row[1]), int(row[2])
-            apart = v - u if v and v not in places else None  # interleaved
-            row[0] = places[int(row[0])]
-            row[1] = places[u] if u else 0
-            row[2] = 0 if not v else row[1] + apart if apart is not None else places[v]
-        return table.cuda()
-
-    frames, references = frame_table([a for a, _ in pairs]), reference_table([b for _, b in pairs])
-    return (frames, references), (moved(frames), moved(references)), kept
 
 
 def pairs():
