@@ -46,6 +46,7 @@ EXCEPTIONS = {
     "avjury bench network": "needs an hour and clips of damage; tests/benchmarks/test_network_points.py runs it small",
     "avjury train artifact": "trains for hours; tests/models train a small one",
     "avjury train audio": "the same",
+    "avjury train history": "the same",
     "avjury selftest --full": "plants everything there is, for minutes; tests/engine/test_selftest.py has its cases",
     'pip install "avjury[cluster]"': "the tests' own set-up installs it from this tree",
     "avjury cluster": "needs a Ray cluster and PostgreSQL; tests/cluster/test_on_ray.py runs it on both",
