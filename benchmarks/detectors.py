@@ -82,6 +82,7 @@ ALIKE = 0.5
 SURROUND_SECONDS = 110.0
 # Low notes that are loud enough to tell LFE by, in blocks of 100 ms, and how many of them there have to be.
 LOW_NOTES_DB, LOW_NOTES_BLOCKS = -36.0, 60
+BLOCK_SECONDS = 0.1
 # With H.264 pictures and sound, as they are carried in a transport stream.
 TRANSPORT_CLIPS = (
     "shaka_aac-h264_google-io_talk_720p29.97.ts",
@@ -277,9 +278,11 @@ def bench_sound(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tal
 
 
 def _waits(name: str, planted: Sequence[Planted]) -> float:
-    """Seconds for which the measure itself has to wait: for a gap's end, or until it has filled."""
+    """Seconds for which the measure itself has to wait: for a gap's or a pause's end, or until it has filled."""
     if name == "audio.dropout":
         return planted[0].duration
+    if name == "audio.level_jump":
+        return detector(name).fills_seconds + planted[0].duration - BLOCK_SECONDS
     return SWAPPED_SECONDS if name == "audio.channel_swap" else detector(name).fills_seconds
 
 

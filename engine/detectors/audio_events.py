@@ -104,8 +104,9 @@ LEVEL_JUMP = Detector(
     onset=OnsetRule.PASSING,
     samples=("jump_from", "jump_to"),
     fills_seconds=LEVEL_SECONDS,
-    # Sound that is raised until it is cut off jumps where it is raised and where that ends.
-    dominated_by=("audio.tone", "audio.clipping"),
+    # Sound that is raised until it is cut off, or too loud, jumps where it is raised and where that ends; and a piece
+    # that is stuck is louder or quieter than the programme was (decision 0140).
+    dominated_by=("audio.tone", "audio.clipping", "audio.loudness", "audio.stutter"),
 )
 
 DETECTORS = (CLICK, DROPOUT, STUTTER, LEVEL_JUMP)

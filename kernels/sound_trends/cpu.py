@@ -598,7 +598,7 @@ def _find_coded_gap(both, state, goes_on):
                 peak, fell = _fall(both, int(last_loud))
             gap = k - fell
             sharp = peak >= _CODED_SOUND and _edge(both, k, _EDGE_MOST * _CODED_EDGE) >= _CODED_EDGE
-            if sharp and length < gap < state[_LONGEST] and fell >= told:
+            if sharp and length < gap and k - 1 - last_loud < state[_LONGEST] and fell >= told:
                 length = gap
                 end = k
                 cut = state[_CUT + _GAPS]

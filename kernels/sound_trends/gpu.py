@@ -521,7 +521,7 @@ def _find_coded_gap(row, state, count, scalars):
     risen = _edge(row, state, count, lane, edge * _EDGE_MOST, candidate)
     length = lane - fell
     sharp = candidate & (peak >= tl.load(scalars + _CODED_SOUND)) & (risen >= edge) & (fell >= told)
-    length = tl.where(sharp & (length < tl.load(state + _LONGEST)), length, 0.0)
+    length = tl.where(sharp & (lane - 1 - until < tl.load(state + _LONGEST)), length, 0.0)
     longest = tl.max(length, axis=0)
     end = tl.min(tl.where(length == longest, lane, 2 * _BINS), axis=0)
     before_it = tl.max(tl.where(lane == end, until, heard), axis=0)

@@ -129,6 +129,9 @@ CODED_SHORTEST: Final = 40  # ms
 CODED_REACH: Final = 24
 CODED_FALL: Final = 0.25
 GAP_LONGEST_SECONDS: Final = 3.5
+# What is below the lowest level of a gap for a silence's duration, less this, is a silence: its level is twice that one,
+# and it is told from 5 ms less on. Of a coded gap that time counts, not the one since its sound fell.
+SILENCE_EDGES_SECONDS: Final = 0.010
 SAMPLE_RATE: Final = 48_000
 GAP_DELAY: Final = 10  # ms that are looked at on either side of a click
 GAP_EDGE_BINS: Final = 5  # ms of which the level beside a gap is the mean

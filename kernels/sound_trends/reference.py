@@ -82,7 +82,7 @@ def _coded_gap(envelope: _Array, begin: int, told: float, longest: float) -> tup
         before = envelope[last - 23 : last + 1]
         fell = last - 23 + int(np.flatnonzero(before >= 0.25 * before.max())[-1]) + 1
         sharp = before.max() >= 0.02 and np.minimum(envelope[first : first + 5], 0.01).mean() >= 5e-3
-        if sharp and fell >= told and best < first - fell < longest:
+        if sharp and fell >= told and best < first - fell and first - last - 1 < longest:
             best, end, latest = float(first - fell), int(first), int(last)
     return best, end, latest
 

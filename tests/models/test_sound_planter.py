@@ -78,6 +78,17 @@ def test_clicks_are_planted_one_by_one():
     assert np.abs(made).max() <= 1.0
 
 
+def test_a_jump_of_the_level_lasts_until_sound_is_heard_again():
+    clean = music_like(6.0)
+    _, [planted] = sound.plant_level_jump(clean, 1.0)
+    assert (planted.start, planted.end) == (1.0, pytest.approx(1.1))
+    clean[:, 43_200:67_200] *= 0.01  # a pause from 0.9 to 1.4 s
+    _, [planted] = sound.plant_level_jump(clean, 1.0)
+    assert (planted.start, planted.end) == (1.0, pytest.approx(1.5))
+    _, [planted] = sound.plant_level_jump(np.zeros_like(clean), 1.0)
+    assert (planted.start, planted.end) == (1.0, pytest.approx(1.1))
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"\(2, 48000\)"):
         sound.plant_silence(np.zeros((2, 48_000), np.float32), 0.5, 1.5)
