@@ -33,6 +33,7 @@ from benchmarks.planted_transport import bench_transport
 from benchmarks.tallies import Tally, figures, set_seconds, tally
 from engine.detectors import all_detectors, detector
 from engine.detectors.audio_channels import SWAPPED_SECONDS
+from engine.detectors.audio_events import BANDWIDTH_SECONDS
 from engine.pipeline import check
 from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Incident
@@ -80,6 +81,8 @@ SOUND_CLIPS = (
 ALIKE = 0.5
 # What takes a minute to be known is planted into so many seconds.
 SURROUND_SECONDS = 110.0
+# Lost high frequencies are known after 20 s of sound.
+BAND_SECONDS = 50.0
 # Low notes that are loud enough to tell LFE by, in blocks of 100 ms, and how many of them there have to be.
 LOW_NOTES_DB, LOW_NOTES_BLOCKS = -36.0, 60
 BLOCK_SECONDS = 0.1
@@ -258,6 +261,14 @@ def bench_sound(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tal
             seconds = set_seconds(judged[name]) + _waits(name, planted)
             tally(tallies[name], clip.name, planted, judge([copy])[str(copy)], clean, set_seconds=seconds, rate=10.0)
             copy.unlink()
+        longer, name = repeated(BAND_SECONDS), "audio.bandwidth"
+        start = 15.0 + random.Random(f"{seed} {name} {clip.name}").random()
+        spoilt, planted = sound.plant_narrow_band(longer, start, BAND_SECONDS - 2.0)
+        write_sound(whole, spoilt)
+        tally(
+            tallies[name], clip.name, planted, judge([whole])[str(whole)], clean, set_seconds=BANDWIDTH_SECONDS,
+            rate=10.0,
+        )  # fmt: skip
         around = sound.surround_of(repeated(SURROUND_SECONDS))
         write_sound(whole, around)
         clean = {i.detector for i in judge([whole])[str(whole)]}

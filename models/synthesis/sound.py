@@ -230,6 +230,17 @@ def plant_stutter(samples: Samples, start: float, end: float, period: float = 0.
     return made, _planted("audio.stutter", span, end - start, period=period)
 
 
+def plant_narrow_band(samples: Samples, start: float, end: float, hertz: float = 4000.0) -> Result:
+    """Nothing above a frequency, as of sound that went through 8 kHz or a telephone. Strength: octaves below 20 kHz."""
+    span = _span(samples, start, end)
+    spectrum = np.fft.rfft(samples.astype(np.float64), axis=1)
+    frequency = np.fft.rfftfreq(samples.shape[1], 1 / SAMPLE_RATE)
+    # It falls by a raised cosine over the last sixteenth, which rings for some 5 ms, and to nothing.
+    fallen = np.clip((hertz - frequency) / (hertz / 16), 0.0, 1.0)
+    made = np.fft.irfft(spectrum * (0.5 - 0.5 * np.cos(np.pi * fallen)), samples.shape[1], axis=1).astype(np.float32)
+    return _faded(samples, made, span), _planted("audio.bandwidth", span, math.log2(20_000 / hertz), hertz=hertz)
+
+
 def plant_noise(samples: Samples, start: float, end: float, level_db: float = -38.0, seed: int = 0) -> Result:
     """White noise, another in each channel. Strength: its level, dB over -100 dBFS."""
     span, made = _span(samples, start, end), samples.copy()

@@ -342,6 +342,20 @@ def test_a_quiet_piece_that_repeats_is_no_jump_of_the_level_beside_it():
     assert [f[0] for f in judged(quiet)] == ["audio.level_jump"] * 2
 
 
+@pytest.mark.parametrize("make", [speech_like, music_like])
+@pytest.mark.parametrize("hertz", [3400.0, 4000.0])
+def test_high_frequencies_that_are_gone_are_told_once_and_not_where_none_have_been(make, hertz):
+    clean = make(45.0)
+    made, [planted] = sound.plant_narrow_band(clean, 12.03, 40.0, hertz)
+    [(detector, start, end)] = judged(made)
+    assert detector == planted.detector == "audio.bandwidth"
+    assert start == pytest.approx(planted.start, abs=0.3)
+    assert end == pytest.approx(planted.end, abs=1.5)
+    assert judged(clean) == []
+    narrow, _ = sound.plant_narrow_band(clean, 0.0, 45.0, hertz)
+    assert judged(narrow) == []
+
+
 @pytest.mark.parametrize("leaves", [False, True])
 def test_a_bass_that_comes_in_or_leaves_is_no_jump_of_the_level(leaves):
     """Both are louder or quieter by 15 dB at once, and for good; but only the low notes are."""
