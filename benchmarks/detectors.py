@@ -263,6 +263,8 @@ def bench_sound(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tal
             copy.unlink()
         longer, name = repeated(BAND_SECONDS), "audio.bandwidth"
         start = 15.0 + random.Random(f"{seed} {name} {clip.name}").random()
+        write_sound(whole, longer)
+        clean = {i.detector for i in judge([whole])[str(whole)]}
         spoilt, planted = sound.plant_narrow_band(longer, start, BAND_SECONDS - 2.0)
         write_sound(whole, spoilt)
         tally(
