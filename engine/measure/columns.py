@@ -32,6 +32,7 @@ VIDEO_COLUMNS: Final = (
     "chroma_loss",
     "chroma_loss_since",
     "combing_since",
+    "texture_since",
     *AREA_COLUMNS,
     "letterbox",
     "slate_distance",
@@ -44,6 +45,7 @@ VIDEO_COLUMNS: Final = (
     *INFORMATION_COLUMNS,
     *FIELD_COLUMNS,
     "field_order",
+    "field_order_since",
 )
 AUDIO_COLUMNS: Final = (
     *AUDIO_KERNEL_COLUMNS,
