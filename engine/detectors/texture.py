@@ -47,7 +47,7 @@ COMBING = Detector(
     make_rule=_comes_and_goes,
     onset=OnsetRule.EARLIER,
     since="combing_since",
-    dominated_by=("video.bars", "video.uniform"),
+    dominated_by=("video.bars", "video.uniform", "video.line_jitter"),
 )
 
 FIELD_ORDER = Detector(

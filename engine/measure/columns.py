@@ -42,6 +42,8 @@ VIDEO_COLUMNS: Final = (
     "tear_place",
     "tearing",
     "tearing_since",
+    "line_jitter",
+    "line_jitter_since",
     *INFORMATION_COLUMNS,
     *FIELD_COLUMNS,
     "field_order",

@@ -20,7 +20,8 @@ LIMITS: Final = JUMP, KEPT, LEAST, BACK_SECONDS
 
 _LUMA, _MAFD = place("luma_difference"), place("mafd")
 # Those that are dated by it.
-_NAMES: Final = frozenset(("noise", "banding", "out_of_tolerance", "texture_since", "blocks", "blocks_since"))
+_NAMES: Final = frozenset(("noise", "banding", "out_of_tolerance", "texture_since", "blocks", "blocks_since",
+                              "line_jitter", "line_jitter_since"))  # fmt: skip
 
 
 class Jumps:

@@ -20,6 +20,7 @@ from engine.measure.fields import Fields
 from engine.measure.fingerprints import Fingerprints
 from engine.measure.graphs import Graphs, Inputs, Record, stage
 from engine.measure.information import Information
+from engine.measure.jitter import Jitter
 from engine.measure.jumps import Jumps
 from engine.measure.listening import AudioNetworkUse, Listening
 from engine.measure.network import MAP_SHARE, Floats, Network, NetworkUse
@@ -109,6 +110,7 @@ class Measure:
             Area(arithmetic, slots),
             Slates(arithmetic, slots, slates),
             Tears(arithmetic, slots),
+            Jitter(arithmetic, slots, jumps),
             Information(arithmetic, slots),
         )
         change, torn, self._fields = Change(arithmetic, slots), TornBlocks(arithmetic, slots), Fields(arithmetic, slots)
