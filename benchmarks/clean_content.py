@@ -19,7 +19,7 @@ from engine.pipeline import check
 from engine.spec import EngineSettings, StreamSpec
 
 # Optional detectors that are measured beside those that judge by default.
-ASKED_FOR = ("audio.stutter",)
+ASKED_FOR = ("audio.stutter", "audio.bandwidth")
 
 
 def judged_by() -> dict[str, dict[str, object]]:

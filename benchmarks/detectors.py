@@ -33,6 +33,7 @@ from benchmarks.planted_transport import bench_transport
 from benchmarks.tallies import Tally, figures, set_seconds, tally
 from engine.detectors import all_detectors, detector
 from engine.detectors.audio_channels import SWAPPED_SECONDS
+from engine.detectors.audio_events import BANDWIDTH_SECONDS
 from engine.pipeline import check
 from engine.spec import EngineSettings, StreamSpec
 from engine.verdicts import Incident
@@ -80,8 +81,11 @@ SOUND_CLIPS = (
 ALIKE = 0.5
 # What takes a minute to be known is planted into so many seconds.
 SURROUND_SECONDS = 110.0
+# Lost high frequencies are known after 20 s of sound.
+BAND_SECONDS = 50.0
 # Low notes that are loud enough to tell LFE by, in blocks of 100 ms, and how many of them there have to be.
 LOW_NOTES_DB, LOW_NOTES_BLOCKS = -36.0, 60
+BLOCK_SECONDS = 0.1
 # With H.264 pictures and sound, as they are carried in a transport stream.
 TRANSPORT_CLIPS = (
     "shaka_aac-h264_google-io_talk_720p29.97.ts",
@@ -257,6 +261,16 @@ def bench_sound(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tal
             seconds = set_seconds(judged[name]) + _waits(name, planted)
             tally(tallies[name], clip.name, planted, judge([copy])[str(copy)], clean, set_seconds=seconds, rate=10.0)
             copy.unlink()
+        longer, name = repeated(BAND_SECONDS), "audio.bandwidth"
+        start = 15.0 + random.Random(f"{seed} {name} {clip.name}").random()
+        write_sound(whole, longer)
+        clean = {i.detector for i in judge([whole])[str(whole)]}
+        spoilt, planted = sound.plant_narrow_band(longer, start, BAND_SECONDS - 2.0)
+        write_sound(whole, spoilt)
+        tally(
+            tallies[name], clip.name, planted, judge([whole])[str(whole)], clean, set_seconds=BANDWIDTH_SECONDS,
+            rate=10.0,
+        )  # fmt: skip
         around = sound.surround_of(repeated(SURROUND_SECONDS))
         write_sound(whole, around)
         clean = {i.detector for i in judge([whole])[str(whole)]}
@@ -277,9 +291,11 @@ def bench_sound(folder: Path, clips: Sequence[Path], seed: int) -> dict[str, Tal
 
 
 def _waits(name: str, planted: Sequence[Planted]) -> float:
-    """Seconds for which the measure itself has to wait: for a gap's end, or until it has filled."""
+    """Seconds for which the measure itself has to wait: for a gap's or a pause's end, or until it has filled."""
     if name == "audio.dropout":
         return planted[0].duration
+    if name == "audio.level_jump":
+        return detector(name).fills_seconds + planted[0].duration - BLOCK_SECONDS
     return SWAPPED_SECONDS if name == "audio.channel_swap" else detector(name).fills_seconds
 
 

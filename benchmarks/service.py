@@ -43,13 +43,13 @@ FIRST: Final = {"360p": 8, "1080p": 4}  # channels to begin with, then as many a
 STEPS: Final = {"360p": 4, "1080p": 1}
 SOAK_CHANNELS: Final = 4  # where it is not known how many are sustained
 # The usual ring of events is full after some 4,000 channels; what grows beside it is looked for.
-CYCLES_BACKLOG: Final = 256
+SMALL_BACKLOG: Final = {"service": {"event_backlog": 256}}
 
 
 def measure_cycles(folder: Path, clip: Path, cycles: int) -> dict[str, Any]:
     """Add a channel and take it out again, many times."""
     rows: list[dict[str, Any]] = []
-    with running(folder, clip, {"service": {"event_backlog": CYCLES_BACKLOG}}) as (service, origin, _):
+    with running(folder, clip, SMALL_BACKLOG) as (service, origin, _):
         began = time.monotonic()
         for index in range(cycles):
             name = f"cycle{index}"
@@ -92,7 +92,10 @@ def soak(folder: Path, clip: Path, healthy: int, seconds: float) -> dict[str, An
     rows: list[dict[str, Any]] = []
     names = [f"c{index}" for index in range(healthy)]
     long = loop_clip(clip, folder / "soak.ts", seconds + 2 * READY_SECONDS)  # none of them ends before the soak does
-    with running(folder, long) as (service, origin, receiver), contextlib.closing(FaultySources(clip)) as faulty:
+    with (
+        running(folder, long, SMALL_BACKLOG) as (service, origin, receiver),
+        contextlib.closing(FaultySources(clip)) as faulty,
+    ):
         for name, url in {**{name: origin.url(name) for name in names}, **faulty.urls}.items():
             if not service.add(name, url):
                 raise RuntimeError(f"no room for {name}")

@@ -10,7 +10,7 @@ from engine.config import DetectorTable
 
 # Detectors that judge only where a table of the configuration, or `--detectors`, switches them on: those that their
 # declarations call optional.
-OPTIONAL: Final[DetectorTable] = {"video.scene_cut": False, "audio.stutter": False}
+OPTIONAL: Final[DetectorTable] = {"video.scene_cut": False, "audio.stutter": False, "audio.bandwidth": False}
 
 BUILT_IN: Final[Mapping[str, DetectorTable]] = {
     # Channels and events for players on the internet: what the defaults are chosen for.

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
-from kernels.torn_blocks import torn_blocks
+from kernels.torn_blocks import COLUMNS, torn_blocks
 from models.synthesis.coded_damage import CODECS, KINDS, VISIBLE_SHARE, compare, damage_stream, decoded
 from models.synthesis.picture_clip import read_pictures
 
@@ -48,17 +48,20 @@ CLEAN_SHARE: Final = 0.002
 # A clean clip's pictures weigh more: a stream is clean for most of its life.
 CLEAN_WEIGHT: Final = 4.0
 
+COUNTS: Final = ("torn_corners", "torn_corners_off", "torn_sides", "torn_sides_off")
+
 Numbers = npt.NDArray[np.float64]
 
 
 def features(counts: Numbers) -> Numbers:
-    """(n, 2) of the columns of torn_blocks: how much more there is on the coding grid than on the others."""
+    """(n, 2) of COUNTS: how much more there is on the coding grid than on the others."""
     more: Numbers = np.log1p(counts[:, [0, 2]]) - np.log1p(counts[:, [1, 3]])
     return more
 
 
 def count_blocks(pictures: Iterator[npt.NDArray[np.uint8]]) -> Numbers:
-    """(n, 4): torn_blocks of each picture beside the one before; zeros for the first, and after a change of size."""
+    """(n, 4): COUNTS of each picture beside the one before; zeros for the first, and after a change of size."""
+    places = [COLUMNS.index(name) for name in COUNTS]
     rows: list[list[float]] = []
     earlier: npt.NDArray[np.uint8] | None = None
     for luma in pictures:
@@ -75,9 +78,9 @@ def count_blocks(pictures: Iterator[npt.NDArray[np.uint8]]) -> Numbers:
         if earlier is not None and earlier.shape == luma.shape:
             reference[0, ReferenceField.LUMA_ADDRESS] = earlier.ctypes.data
             reference[0, ReferenceField.LUMA_PITCH] = earlier.strides[0]
-        rows.append(np.nan_to_num(torn_blocks(frame, reference).numpy()[0]).tolist())
+        rows.append(np.nan_to_num(torn_blocks(frame, reference).numpy()[0, places]).tolist())
         earlier = luma
-    return np.array(rows, np.float64).reshape(len(rows), 4)
+    return np.array(rows, np.float64).reshape(len(rows), len(COUNTS))
 
 
 def luma_of(path: Path, most: int = 900) -> Iterator[npt.NDArray[np.uint8]]:

@@ -21,10 +21,13 @@ MAX_TRUE_PEAK_DBTP = -1.0
 # Share of a block's samples that are at full scale beyond what an unclipped waveform puts there (kernels/audio_stats).
 # A limiter's single touches are no clipping.
 CLIPPED_SHARE = 0.02
+# A coder lets the sound reach some milliseconds into a silence: two seconds of it end as 1.997 s behind MP3 and AC-3.
+CODED_EDGES_SECONDS = 0.005
 
 
 def _silence(p: Mapping[str, float]) -> Rule:
-    return Rule(1.0, 1.0, below=False, set_seconds=p["duration"], clear_seconds=0.0)
+    lasts = max(p["duration"] - CODED_EDGES_SECONDS, SHORTEST_SECONDS / 2)
+    return Rule(1.0, 1.0, below=False, set_seconds=lasts, clear_seconds=0.0)
 
 
 def _loudness(p: Mapping[str, float]) -> Rule:
@@ -58,7 +61,7 @@ SILENCE = Detector(
     viewer="hears nothing, and looks for the remote control.",
     parameters=(
         Parameter("noise", 0.001, "level", 0.0, 1.0, "loudest sample (1.0 full scale) that is silence"),
-        duration("duration", 2.0, "shortest silence that is an incident", SHORTEST_SECONDS),
+        duration("duration", 2.0, "shortest silence that is an incident, less 5 ms for a coder", SHORTEST_SECONDS),
     ),
     make_rule=_silence,
     onset=OnsetRule.SAMPLES,

@@ -1,4 +1,4 @@
-"""What happens to the sound at once: clicks, gaps, pieces that repeat, jumps of its level.
+"""What happens to the sound at once: clicks, gaps, pieces that repeat, jumps of its level, lost high frequencies.
 
 Thresholds: docs/decisions/0005-sound-thresholds.md.
 """
@@ -6,7 +6,7 @@ Thresholds: docs/decisions/0005-sound-thresholds.md.
 from collections.abc import Mapping
 
 from engine.detectors.base import Detector, Parameter, Rule
-from engine.detectors.video import duration
+from engine.detectors.video import LONGEST_SECONDS, SHORTEST_SECONDS, duration
 from engine.verdicts import Severity
 from kernels.judge.layout import OnsetRule
 
@@ -20,6 +20,8 @@ LEVEL_SECONDS = 4.0
 # What `sound_repeats` takes for a repeat; of clean sound it takes none for longer than 1.3 s (decision 0132).
 REPEATS = 0.95
 STUTTER_SECONDS = 1.5
+# Of 3.9 hours of music, speech and films one passage has nothing above 5 kHz for as long as 16 s, filtered on purpose.
+BANDWIDTH_SECONDS = 20.0
 
 
 def _click(p: Mapping[str, float]) -> Rule:
@@ -37,6 +39,11 @@ def _stutter(p: Mapping[str, float]) -> Rule:
 def _level_jump(p: Mapping[str, float]) -> Rule:
     # A jump is known after LEVEL_SECONDS, and for as long after it another onset can look like one.
     return Rule(p["threshold"], p["threshold"], below=False, set_seconds=0.0, clear_seconds=2 * LEVEL_SECONDS)
+
+
+def _bandwidth(p: Mapping[str, float]) -> Rule:
+    # The measure is itself for how long.
+    return Rule(p["duration"], SHORTEST_SECONDS, below=False, set_seconds=0.0, clear_seconds=2.0)
 
 
 CLICK = Detector(
@@ -104,8 +111,26 @@ LEVEL_JUMP = Detector(
     onset=OnsetRule.PASSING,
     samples=("jump_from", "jump_to"),
     fills_seconds=LEVEL_SECONDS,
-    # Sound that is raised until it is cut off jumps where it is raised and where that ends.
-    dominated_by=("audio.tone", "audio.clipping"),
+    # Sound that is raised until it is cut off, or too loud, jumps where it is raised and where that ends; and a piece
+    # that is stuck is louder or quieter than the programme was (decision 0140).
+    dominated_by=("audio.tone", "audio.clipping", "audio.loudness", "audio.stutter"),
 )
 
-DETECTORS = (CLICK, DROPOUT, STUTTER, LEVEL_JUMP)
+BANDWIDTH = Detector(
+    name="audio.bandwidth",
+    track="audio",
+    column="narrow_seconds",
+    severity=Severity.WARNING,
+    summary="Nothing is above 5 kHz any longer in sound that had it: a telephone's band, or a resampling to 8 kHz.",
+    viewer="hears dull, muffled sound, as through a telephone or a wall.",
+    parameters=(
+        Parameter("duration", BANDWIDTH_SECONDS, "s", 5.0, LONGEST_SECONDS, "how long it has to be gone, of sound"),
+    ),
+    make_rule=_bandwidth,
+    onset=OnsetRule.BACKDATED,
+    dominated_by=("audio.tone",),
+    # A guest on the telephone and an old recording are as narrow, and meant (decision 0141).
+    optional=True,
+)
+
+DETECTORS = (CLICK, DROPOUT, STUTTER, LEVEL_JUMP, BANDWIDTH)

@@ -25,7 +25,7 @@ from kernels.sound_repeats import COLUMNS as REPEAT_COLUMNS
 from kernels.sound_repeats import RepeatState, sound_repeats
 from kernels.sound_trends import COLUMNS as TREND_COLUMNS
 from kernels.sound_trends import TrendState, sound_trends
-from kernels.sound_trends.layout import GAP_LONGEST_SECONDS
+from kernels.sound_trends.layout import GAP_LONGEST_SECONDS, SILENCE_EDGES_SECONDS
 
 SILENCE_LUFS: Final = -120.0
 # EBU R 128.
@@ -91,7 +91,8 @@ class Sound:
         # A gap that is long enough to be a silence is told as that.
         longest = parameters.get("audio.dropout", {}).get("longest", GAP_LONGEST_SECONDS)
         target = parameters.get("audio.minute_loudness", {}).get("target", TARGET_LUFS)
-        self._trends.reset(slot, min(longest, silence.get("duration", longest)), target)
+        silent = silence.get("duration", longest + SILENCE_EDGES_SECONDS) - SILENCE_EDGES_SECONDS
+        self._trends.reset(slot, min(longest, silent), target)
         self.close_slot(slot)
         if not _TREND_NAMES.isdisjoint(wanted):
             self._wants_trends.add(slot)

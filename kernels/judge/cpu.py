@@ -113,7 +113,7 @@ def judge(slots, start, known_until, values, detectors, rules, state, events, co
 
                 if bad:
                     if passing:
-                        held = held or passed_at <= floor
+                        held = held or own_onset <= floor + TIME_TOLERANCE
                         if is_open:
                             passed_at = max(passed_at, now[_CLEAR_ONSET])
                         else:

@@ -156,7 +156,7 @@ def _judge_kernel(
         held = tl.max(tl.where(dominates, holding[None, :], 0), axis=1)
         floor = tl.max(tl.where(dominates, new_released[None, :], never), axis=1)
         floor = tl.where(dated & (released > floor), released, floor)
-        held = (held != 0) | (passing & bad & (passed_at <= floor))
+        held = (held != 0) | (passing & bad & (own_onset <= floor + tolerance))
 
         # bad rows
         starts_here = (phase == _OK) & (onset != onset)

@@ -23,7 +23,7 @@ class OnsetRule(IntEnum):
     # The value itself is how many seconds it has been bad at `known_until`.
     BACKDATED = 3
     # What came and went within or before the row: AUX0 and AUX1 are samples from the row's start (below 0: before it)
-    # to the first bad moment and to the first good one after it.
+    # to the first bad moment and to the first good one after it. What began before a master let go is that one's.
     PASSING = 4
     # AUX0 is how many seconds before the row's start the change lay that the row shows: the first bad moment where the
     # row is bad, the first good one where it is good. 0 or NaN: the row's start. Never before the last incident's end.

@@ -87,7 +87,7 @@ class ReferenceJudge:
         if detector.onset_rule == OnsetRule.EARLIER:
             floor = max(floor, state.released)
         if bad:
-            held = held or (passed_at is not None and passed_at <= floor)
+            held = held or (passed_at is not None and own_onset <= floor + TIME_TOLERANCE)
             events = self._bad(index, value, own_onset, start, known_until, held, floor)
             if passed_at is not None and state.phase == Phase.OPEN:
                 state.phase = Phase.CLEARING

@@ -50,7 +50,7 @@ _POWER, _MEAN, _PHASE, _SIDE, _MID = Feature.POWER, Feature.MEAN, Feature.PHASE,
 _LOW_SIDE, _LOW_MID = Feature.LOW_SIDE, Feature.LOW_MID
 _PURITY, _TONE, _CLICK, _CLICK_AT = Feature.PURITY, Feature.TONE, Feature.CLICK, Feature.CLICK_AT
 _HUM, _HISS, _ENVELOPE, _SLOPE = Feature.HUM, Feature.HISS, Feature.ENVELOPE, Feature.SLOPE
-_PAIR_HISS, _PAIRS = Feature.PAIR_HISS, HISS_BIN // PAIR
+_PAIR_HISS, _PAIRS, _FOURTH = Feature.PAIR_HISS, HISS_BIN // PAIR, Feature.FOURTH
 _SHORT_LAG, _LONG_LAG = TONE_LAGS
 _HISS_RATIO = HISS_BIN // CLICK_BIN
 _WORTH = CLICK_WORTH * CLICK_WORTH
@@ -288,6 +288,17 @@ def _pair_hiss(mean):
 
 
 @_jit
+def _fourth(x):
+    """Mean square of the steps between the block's third differences, those across its start left out."""
+    total = 0.0
+    a, b, c, d, e = x[: BLOCK - 4], x[1 : BLOCK - 3], x[2 : BLOCK - 2], x[3 : BLOCK - 1], x[4:BLOCK]
+    for i in range(BLOCK - 4):
+        step = (a[i] + e[i]) - 4.0 * (b[i] + d[i]) + 6.0 * c[i]
+        total += step * step
+    return total / BLOCK
+
+
+@_jit
 def measure(samples, channels, valid_samples, slots, history, known, hum_table, out):
     """The op's work on arrays; `hum_table` is HUM_TABLE, `out` (N, FEATURES) float64."""
     block = np.zeros((2, BLOCK), np.float32)
@@ -323,7 +334,7 @@ def measure(samples, channels, valid_samples, slots, history, known, hum_table, 
             result[_PHASE:_PURITY] = math.nan
         if valid < BLOCK:
             # It comes before a hole or the end: what it would be compared with does not follow.
-            result[_PURITY:_ENVELOPE] = result[_PAIR_HISS] = math.nan
+            result[_PURITY:_ENVELOPE] = result[_PAIR_HISS] = result[_FOURTH] = math.nan
             known[slot] = 0
             continue
         share = 1.0 / count
@@ -349,6 +360,7 @@ def measure(samples, channels, valid_samples, slots, history, known, hum_table, 
                 total += energies[HISTORY_BINS + k * _HISS_RATIO + j]
             result[_HISS + k] = total / (HISS_BIN * DIFFERENCE_GAIN)
         result[_PAIR_HISS] = _pair_hiss(mean)
+        result[_FOURTH] = _fourth(x)
 
         for i in range(HUM_POINTS):
             total = 0.0

@@ -308,7 +308,7 @@ def _row_features(
     CLICK_AT: tl.constexpr, HUM: tl.constexpr, HISS: tl.constexpr, FEATURES: tl.constexpr, WORTH: tl.constexpr,
     LONE_NEAR: tl.constexpr, LONE_FAR: tl.constexpr, LONE_REACH: tl.constexpr, LONE_SECOND: tl.constexpr,
     LONE_EDGE: tl.constexpr, REACH: tl.constexpr, PAIR: tl.constexpr, PAIR_LANES: tl.constexpr, PAIR_GAIN: tl.constexpr,
-    PAIR_HISS: tl.constexpr,
+    PAIR_HISS: tl.constexpr, FOURTH: tl.constexpr,
 ):  # fmt: skip
     """Tone, click, hiss and hum of a row's mean; NaN for a block that is not whole."""
     row = tl.program_id(0)
@@ -382,6 +382,13 @@ def _row_features(
     least = tl.min(tl.where(hiss < HISS_BINS, power, float("inf")), axis=0)
     tl.store(result + PAIR_HISS, tl.where(whole, least, nan))
 
+    here = index < BLOCK - 4
+    outer = tl.load(x + index, mask=here, other=0.0) + tl.load(x + index + 4, mask=here, other=0.0)
+    inner = tl.load(x + index + 1, mask=here, other=0.0) + tl.load(x + index + 3, mask=here, other=0.0)
+    fourth = outer - 4 * inner + 6 * tl.load(x + index + 2, mask=here, other=0.0)
+    fourth = tl.sum(fourth * fourth, axis=0) / BLOCK
+    tl.store(result + FOURTH, tl.where(whole, fourth, nan))
+
     point = tl.arange(0, POINTS_LANES)
     step = tl.arange(0, STEP_LANES)
     here = (point[:, None] < POINTS) & (step[None, :] < STEP)
@@ -447,6 +454,6 @@ def sound_features(
         WORTH=CLICK_WORTH * CLICK_WORTH, LONE_NEAR=LONE_NEAR, LONE_FAR=LONE_FAR, LONE_REACH=LONE_REACH,
         LONE_SECOND=LONE_SECOND, LONE_EDGE=LONE_EDGE, REACH=DIFFERENCE_REACH,
         PAIR=PAIR, PAIR_LANES=power_of_2(HISS_BIN // PAIR),
-        PAIR_GAIN=PAIR_GAIN, PAIR_HISS=Feature.PAIR_HISS, **whole, num_warps=8,
+        PAIR_GAIN=PAIR_GAIN, PAIR_HISS=Feature.PAIR_HISS, FOURTH=Feature.FOURTH, **whole, num_warps=8,
     )  # fmt: skip
     return out

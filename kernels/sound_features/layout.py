@@ -89,8 +89,10 @@ class Feature:
     SLOPE: Final = 147  # 8: sum of squared steps from sample to sample of each channel, over its samples
     PAIR_HISS: Final = 155  # least of the ten HISS of means of two samples
 
+    FOURTH: Final = 156  # sum of squared steps from one third difference to the next, over the block's samples
 
-FEATURES: Final = Feature.PAIR_HISS + 1
+
+FEATURES: Final = Feature.FOURTH + 1
 
 
 def _hum_table() -> npt.NDArray[np.float64]:

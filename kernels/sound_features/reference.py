@@ -85,7 +85,7 @@ def measure_programme(signal: npt.NDArray[np.float32], lengths: list[int]) -> _A
     for length in lengths:
         end = begin + length
         block = clean[:, begin:end]
-        row = np.full(156, math.nan)
+        row = np.full(157, math.nan)
         row[:16] = 0.0
         row[: len(block)] = (block**2).mean(axis=1)
         row[8 : 8 + len(block)] = block.mean(axis=1)
@@ -114,6 +114,7 @@ def measure_programme(signal: npt.NDArray[np.float32], lengths: list[int]) -> _A
             padded = np.concatenate([np.zeros(6), x]) if start == begin else mean[begin - 6 : end]
             pairs = padded.reshape(-1, 2).mean(axis=1)
             difference = pairs[3:] - 3 * pairs[2:-1] + 3 * pairs[1:-2] - pairs[:-3]
+            row[156] = (np.diff(x, 4) ** 2).sum() / 4800
             row[155] = (difference**2).reshape(10, 240).mean(axis=1).min() / 10
             steps = x.reshape(400, 12).sum(axis=1)
             time = (np.arange(400) * 12 + 5.5) / 48_000

@@ -11,6 +11,7 @@ from torch import Tensor
 from kernels.sound_features.layout import (
     BLOCK,
     CLICK_BIN,
+    DIFFERENCE_GAIN,
     ENVELOPE_BIN,
     ENVELOPE_BINS,
     HISS_BINS,
@@ -36,6 +37,11 @@ _F_PAIR_HISS, _PAIR_HISS, _HISS_TILT = Feature.PAIR_HISS, at.PAIR_HISS, at.HISS_
 _RUN, _SINCE, _LOW_STEPS, _WIDE_STEPS, _WIDE_BLOCKS, _LOW_POWER, _LOW_BLOCKS, _PAIR_WEIGHT = (
     at.RUN, at.SINCE, at.LOW_STEPS, at.WIDE_STEPS, at.WIDE_BLOCKS, at.LOW_POWER, at.LOW_BLOCKS, at.PAIR_WEIGHT,
 )  # fmt: skip
+_BROAD, _NARROW, _NARROW_SINCE, _WAS_BROAD = (
+    int(scalar) for scalar in (at.Scalar.BROAD, at.Scalar.NARROW, at.Scalar.NARROW_SINCE, at.Scalar.WAS_BROAD)
+)
+_F_FOURTH, _NARROW_STEPS, _BROAD_STEPS, _BAND_POWER = Feature.FOURTH, at.NARROW_STEPS, at.BROAD_STEPS, at.BAND_POWER
+_BROAD_KEPT, _BROAD_SHARE, _NARROW_BLOCKS = at.BROAD_KEPT, at.BROAD_SHARE, at.NARROW_BLOCKS
 _RUN_MOST, _RUN_BACK, _AROUND, _AROUND_SHARE = at.RUN_MOST, at.RUN_BACK, at.AROUND, at.AROUND_SHARE
 _POLARITY, _LOW_POLARITY, _MINUTE, _ENVELOPE = at.POLARITY, at.LOW_POLARITY, at.MINUTE, at.ENVELOPE
 _SOUNDING, _LOST, _FLOOR, _SOUNDED_BLOCKS = at.SOUNDING_POWER, at.LOST_POWER, at.POWER_FLOOR, at.SOUNDED_BLOCKS
@@ -118,7 +124,7 @@ _MONO_AT, _IMBALANCE_AT = map(_column, ("mono", "imbalance"))
 _CHANNEL_LOST, _SURROUND_LOST, _OFFSET_AT, _HUM_AT = map(_column, ("channel_lost", "surround_lost", "offset", "hum"))
 _PAIRS_AT, _SWAPPED_AT = map(_column, ("surround_imbalance", "swapped_seconds"))
 _HISS_AT, _TONE_AT, _CLICK_AT, _DROPOUT_AT = map(_column, ("hiss", "tone", "click", "dropout"))
-_JUMP_AT, _MINUTE_AT = map(_column, ("level_jump", "minute_error"))
+_JUMP_AT, _MINUTE_AT, _NARROW_AT = map(_column, ("level_jump", "minute_error", "narrow_seconds"))
 _COLUMNS: Final = len(at.COLUMNS)
 
 # Nothing is reordered, so a row's bits are the same in any batch.
@@ -598,7 +604,7 @@ def _find_coded_gap(both, state, goes_on):
                 peak, fell = _fall(both, int(last_loud))
             gap = k - fell
             sharp = peak >= _CODED_SOUND and _edge(both, k, _EDGE_MOST * _CODED_EDGE) >= _CODED_EDGE
-            if sharp and length < gap < state[_LONGEST] and fell >= told:
+            if sharp and length < gap and k - 1 - last_loud < state[_LONGEST] and fell >= told:
                 length = gap
                 end = k
                 cut = state[_CUT + _GAPS]
@@ -796,6 +802,32 @@ def _level_jump(state, count, level, part, other, out):
 
 
 @_jit
+def _bandwidth(row, state, out):
+    """For how long sound that had high frequencies has been without them."""
+    power = row[_F_MID]
+    if power != power:
+        power = row[_F_POWER]
+    run = state[_NARROW]
+    if power >= _BAND_POWER:
+        third = 0.0
+        for k in range(HISS_BINS):
+            third += row[_F_HISS + k]
+        third *= DIFFERENCE_GAIN / HISS_BINS
+        if row[_F_FOURTH] <= _NARROW_STEPS * third:
+            if run == 0.0:
+                state[_WAS_BROAD] = state[_BROAD]
+            run = min(run + 1.0, float(_RUN_MOST))
+        else:
+            run = max(run - _RUN_BACK, 0.0)
+        is_broad = 1.0 if row[_F_FOURTH] >= _BROAD_STEPS * third else 0.0
+        state[_BROAD] += _BROAD_KEPT * (is_broad - state[_BROAD])
+    since = state[_NARROW_SINCE] + 1.0 if run > 0.0 else 0.0
+    state[_NARROW], state[_NARROW_SINCE] = run, since
+    lost = run >= _NARROW_BLOCKS and state[_WAS_BROAD] >= _BROAD_SHARE
+    out[_NARROW_AT] = since * BLOCK / _RATE if lost else 0.0
+
+
+@_jit
 def _minute(state, momentary, out):
     """Distance of the last minute's gated loudness from the target."""
     minutes = int(state[_MINUTES])
@@ -866,6 +898,7 @@ def follow(features, valid, weights, momentary, slots, states, out):
         _keep_bands(row, state, count, power, max(sounding, 1))
         _level_jump(state, count, level, part, other, result)
         _minute(state, momentary[index], result)
+        _bandwidth(row, state, result)
         state[_COUNT] = count + 1.0
 
 

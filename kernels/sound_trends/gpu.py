@@ -88,6 +88,7 @@ _OFFSET_AT, _HUM_AT = tl.constexpr(_COLUMN["offset"]), tl.constexpr(_COLUMN["hum
 _HISS_AT, _TONE_AT = tl.constexpr(_COLUMN["hiss"]), tl.constexpr(_COLUMN["tone"])
 _CLICK_AT, _DROPOUT_AT = tl.constexpr(_COLUMN["click"]), tl.constexpr(_COLUMN["dropout"])
 _JUMP_AT, _MINUTE_AT = tl.constexpr(_COLUMN["level_jump"]), tl.constexpr(_COLUMN["minute_error"])
+_NARROW_AT = tl.constexpr(_COLUMN["narrow_seconds"])
 _COLUMNS, _COLUMN_LANES = tl.constexpr(len(at.COLUMNS)), tl.constexpr(triton.next_power_of_2(len(at.COLUMNS)))
 
 # Float64 constants that the kernel loads, because Triton makes literals float32.
@@ -98,7 +99,8 @@ _SCALARS: Final = (
     at.TONE_PURE, *at.GAP_LEVELS, *at.GAP_EDGES, at.CODED_LEVEL, at.CODED_SOUND, at.CODED_EDGE, at.CODED_FALL,
     at.ACROSS_BALANCE, at.ACROSS_OFFSET, at.ACROSS_PURE, at.ACROSS_IMPURE, at.MONO_DISTANCE, at.MONO_MEAN, at.LEANING,
     at.LOW_LEAST, at.STEPS_LEAST, at.CUT_SHARE, at.PAUSE_KEPT, at.PAUSES_MOST, at.PAUSES_LEAST, at.BURST_PEAK,
-    at.BURST_QUIET, at.BURST_HISS_FLOOR, at.BURST_WHITE,
+    at.BURST_QUIET, at.BURST_HISS_FLOOR, at.BURST_WHITE, feature.DIFFERENCE_GAIN / feature.HISS_BINS, at.BAND_POWER,
+    at.NARROW_STEPS, at.BROAD_STEPS, at.BROAD_KEPT,
 )  # fmt: skip
 _DECIBEL, _FLOOR, _SOUNDING, _LOST, _LOW_FLOOR, _LOW_SHARE, _COHERENCE = (tl.constexpr(k) for k in range(7))
 _TONE_ANGLE, _NEAR_SHARE, _STEP_SHARE, _OFFSET, _GATE, _RELATIVE = (tl.constexpr(k) for k in range(7, 13))
@@ -118,7 +120,14 @@ _CUT_SHARE, _PAUSE_KEPT, _PAUSES_MOST, _PAUSES_LEAST = (tl.constexpr(33 + k + 2 
 _BURST_PEAK, _BURST_QUIET, _BURST_HISS_FLOOR, _BURST_WHITE = (
     tl.constexpr(37 + k + 2 * len(at.GAP_LEVELS)) for k in range(4)
 )
+_THIRD_GAIN, _BAND_POWER, _NARROW_STEPS, _BROAD_STEPS, _BROAD_KEPT = (
+    tl.constexpr(41 + k + 2 * len(at.GAP_LEVELS)) for k in range(5)
+)
+_BROAD, _NARROW = tl.constexpr(int(at.Scalar.BROAD)), tl.constexpr(int(at.Scalar.NARROW))
+_NARROW_SINCE, _WAS_BROAD = tl.constexpr(int(at.Scalar.NARROW_SINCE)), tl.constexpr(int(at.Scalar.WAS_BROAD))
+_F_FOURTH, _NARROW_BLOCKS = tl.constexpr(feature.Feature.FOURTH), tl.constexpr(at.NARROW_BLOCKS)
 # Float32 holds these exactly.
+_BROAD_SHARE = tl.constexpr(at.BROAD_SHARE)
 _BURST_RATIO, _BURST_SCALE, _BURST_HISS = (
     tl.constexpr(at.BURST_RATIO),
     tl.constexpr(at.BURST_SCALE),
@@ -521,7 +530,7 @@ def _find_coded_gap(row, state, count, scalars):
     risen = _edge(row, state, count, lane, edge * _EDGE_MOST, candidate)
     length = lane - fell
     sharp = candidate & (peak >= tl.load(scalars + _CODED_SOUND)) & (risen >= edge) & (fell >= told)
-    length = tl.where(sharp & (length < tl.load(state + _LONGEST)), length, 0.0)
+    length = tl.where(sharp & (lane - 1 - until < tl.load(state + _LONGEST)), length, 0.0)
     longest = tl.max(length, axis=0)
     end = tl.min(tl.where(length == longest, lane, 2 * _BINS), axis=0)
     before_it = tl.max(tl.where(lane == end, until, heard), axis=0)
@@ -865,6 +874,33 @@ def _level_jump(state, count, level, scalars, result):
 
 
 @triton.jit
+def _bandwidth(row, state, scalars, result):
+    """For how long sound that had high frequencies has been without them."""
+    mid = tl.load(row + _F_MID)
+    power = tl.where(_flag(mid == mid), mid, tl.load(row + _F_POWER))
+    lane = tl.arange(0, _HISS_LANES)
+    hiss = tl.load(row + _F_HISS + lane, mask=lane < _HISS_BINS, other=0.0)
+    third = tl.sum(hiss, axis=0) * tl.load(scalars + _THIRD_GAIN)
+    fourth = tl.load(row + _F_FOURTH)
+    heard = _flag(power >= tl.load(scalars + _BAND_POWER))
+    narrow = _flag(fourth <= tl.load(scalars + _NARROW_STEPS) * third)
+    is_broad = tl.where(_flag(fourth >= tl.load(scalars + _BROAD_STEPS) * third), power * 0 + 1, power * 0)
+    run, broad, was = tl.load(state + _NARROW), tl.load(state + _BROAD), tl.load(state + _WAS_BROAD)
+    was = tl.where(heard & narrow & _flag(run == 0), broad, was)
+    then = tl.where(narrow, tl.minimum(run + 1, _RUN_MOST), tl.maximum(run - _RUN_BACK, 0))
+    run = tl.where(heard, then, run)
+    broad = tl.where(heard, broad + tl.load(scalars + _BROAD_KEPT) * (is_broad - broad), broad)
+    since = tl.where(_flag(run > 0), tl.load(state + _NARROW_SINCE) + 1, 0.0)
+    lost = _flag(run >= _NARROW_BLOCKS) & _flag(was >= _BROAD_SHARE)
+    tl.store(result + _NARROW_AT, tl.where(lost, since * tl.load(scalars + _BLOCK_SECONDS), 0.0))
+    tl.debug_barrier()  # every read of the state comes before it is overwritten
+    tl.store(state + _NARROW, run)
+    tl.store(state + _NARROW_SINCE, since)
+    tl.store(state + _BROAD, broad)
+    tl.store(state + _WAS_BROAD, was)
+
+
+@triton.jit
 def _minute(state, momentary, scalars, result):
     """Distance of the last minute's gated loudness from the target."""
     offset = tl.load(scalars + _OFFSET)
@@ -916,6 +952,7 @@ def _follow(features, valid, weights, momentary, momentary_stride, slots, states
         _tone(row, state, count, level, scalars, result)
         _gaps_and_clicks(row, state, count, total, scalars, result)
         _minute(state, tl.load(momentary + index * momentary_stride), scalars, result)
+        _bandwidth(row, state, scalars, result)
         tl.store(state + _COUNT, (count + 1).to(tl.float64))
     else:
         # It comes before a hole: nothing goes on after it, and its features are not there.

@@ -49,6 +49,7 @@ COLUMNS: Final = (
     "minute_error",  # loudness of the last minute against the slot's target, LU, once a second; 0 before
     "minute_lead",
     "minute_tail",
+    "narrow_seconds",  # for how long nothing high has been in sound that had it before; 0: it has it, or never had
 )
 
 # Below this level nothing is said about channels against each other, or about tones: what is left of a pause is the
@@ -129,6 +130,9 @@ CODED_SHORTEST: Final = 40  # ms
 CODED_REACH: Final = 24
 CODED_FALL: Final = 0.25
 GAP_LONGEST_SECONDS: Final = 3.5
+# What is below the lowest level of a gap for a silence's duration less this is a silence: its level is twice that one,
+# and it is told from 5 ms less on. Of a coded gap that time counts, not the one since its sound fell.
+SILENCE_EDGES_SECONDS: Final = 0.010
 SAMPLE_RATE: Final = 48_000
 GAP_DELAY: Final = 10  # ms that are looked at on either side of a click
 GAP_EDGE_BINS: Final = 5  # ms of which the level beside a gap is the mean
@@ -220,6 +224,17 @@ LEVEL_UNIFORM_SHARE: Final = 0.4375  # float32 holds it
 LOW_LEAST: Final = 1e-3
 STEPS_LEAST: Final = 1e-6
 
+# Of the third difference, which weighs frequencies by their sixth power, the mean frequency by its own steps: a sine of
+# it has as many. It is never above the highest frequency there is, and in sound of the full band rarely below 7 kHz, so
+# that what stays below 5 kHz has lost what was above. A stream is of the full band where half of its blocks of late are
+# above 8 kHz. (docs/decisions/0141-lost-bandwidth.md)
+NARROW_STEPS: Final = _steps(5000.0)
+BROAD_STEPS: Final = _steps(8000.0)
+BAND_POWER: Final = 10**-4.5  # in the mean of the channels; quieter sound is a coder's remains
+BROAD_KEPT: Final = 0.01  # of a block in the share of blocks of late
+BROAD_SHARE: Final = 0.5
+NARROW_BLOCKS: Final = 50  # a run, as those of RUN_MOST and RUN_BACK
+
 # Gating blocks of BS.1770 in a minute, at the hop of a block.
 MINUTE_BLOCKS: Final = 600
 MINUTE_EVERY: Final = 10
@@ -257,6 +272,10 @@ class Scalar(IntEnum):
     SOUND_FROM = 33  # as LAST_LOUD: where the sound began after the last PAUSE_SHORTEST
     SOUND_AFTER = 34  # length of that, ms
     PAUSES = 35  # of late
+    BROAD = 36  # share of late of blocks that are
+    NARROW = 37  # blocks in a row that are narrow, less what spoke against it
+    NARROW_SINCE = 38  # blocks since the first of them
+    WAS_BROAD = 39  # share before them
 
 
 MEANS: Final = 40

@@ -82,7 +82,7 @@ def _coded_gap(envelope: _Array, begin: int, told: float, longest: float) -> tup
         before = envelope[last - 23 : last + 1]
         fell = last - 23 + int(np.flatnonzero(before >= 0.25 * before.max())[-1]) + 1
         sharp = before.max() >= 0.02 and np.minimum(envelope[first : first + 5], 0.01).mean() >= 5e-3
-        if sharp and fell >= told and best < first - fell < longest:
+        if sharp and fell >= told and best < first - fell and first - last - 1 < longest:
             best, end, latest = float(first - fell), int(first), int(last)
     return best, end, latest
 
@@ -226,6 +226,28 @@ def _level_jump(levels: list[tuple[float, float, float]]) -> tuple[float, int]:
     return (float(change), 25 + cost.index(min(cost))) if here and lasts and best and alike else (0.0, 40)
 
 
+class _Band:
+    """Whether high frequencies are gone that were there."""
+
+    def __init__(self) -> None:
+        self.broad = self.was_broad = 0.0
+        self.run = self.since = 0
+
+    def narrow(self, row: _Array) -> float:
+        power = row[0] if math.isnan(row[18]) else row[18]
+        third = 20 * row[37:47].mean()
+        if power >= 10**-4.5:
+            if row[156] <= third * (2 * math.sin(math.pi * 5000 / 48_000)) ** 2:
+                self.was_broad = self.was_broad if self.run else self.broad
+                self.run = min(self.run + 1, 100)
+            else:
+                self.run = max(self.run - 10, 0)
+            is_broad = row[156] >= third * (2 * math.sin(math.pi * 8000 / 48_000)) ** 2
+            self.broad += 0.01 * (is_broad - self.broad)
+        self.since = self.since + 1 if self.run else 0
+        return self.since / 10 if self.run >= 50 and self.was_broad >= 0.5 else 0.0
+
+
 def _minute_error(powers: list[float], target: float) -> float:
     if len(powers) % 10:
         return math.nan
@@ -300,7 +322,7 @@ def follow(
     quiet = 0
     sounded = np.zeros(8)
     means = np.zeros(8)
-    order, tone, told = _Order(), _Tone(), -math.inf
+    order, tone, told, band = _Order(), _Tone(), -math.inf, _Band()
     click, place, stepped = 0.0, 0.0, False
     pauses = 0.0
     late = np.zeros(8)
@@ -351,7 +373,7 @@ def follow(
             4800.0,
         ]
         if not whole:
-            rest = [nan] * 21
+            rest = [nan] * 22
             if count:
                 rest[9:12] = [click, place - 4812, place - 4788]
             result.append(columns + rest)
@@ -410,6 +432,6 @@ def follow(
         columns += [change, (border - 79) * 4800, (border - 78) * 4800]
         if not math.isnan(loudness):
             powers.append(10 ** ((loudness + 0.691) / 10))
-        columns += [_minute_error(powers, target), 0.0, min(len(powers), 600) * 4800]
+        columns += [_minute_error(powers, target), 0.0, min(len(powers), 600) * 4800, band.narrow(row)]
         result.append(columns)
     return np.array(result, np.float64)

@@ -16,6 +16,9 @@ from models.synthesis.planted import Planted
 
 SAMPLE_RATE: Final = 48_000
 FADE_SAMPLES: Final = 240
+# A block that is so much quieter than the sound around it is a pause.
+_PAUSE_BLOCK: Final = 4800
+_PAUSE_DB: Final = 15.0
 
 Samples = npt.NDArray[np.float32]
 Result = tuple[Samples, tuple[Planted, ...]]
@@ -227,6 +230,17 @@ def plant_stutter(samples: Samples, start: float, end: float, period: float = 0.
     return made, _planted("audio.stutter", span, end - start, period=period)
 
 
+def plant_narrow_band(samples: Samples, start: float, end: float, hertz: float = 4000.0) -> Result:
+    """Nothing above a frequency, as of sound that went through 8 kHz or a telephone. Strength: octaves below 20 kHz."""
+    span = _span(samples, start, end)
+    spectrum = np.fft.rfft(samples.astype(np.float64), axis=1)
+    frequency = np.fft.rfftfreq(samples.shape[1], 1 / SAMPLE_RATE)
+    # It falls by a raised cosine over the last sixteenth, which rings for some 5 ms, and to nothing.
+    fallen = np.clip((hertz - frequency) / (hertz / 16), 0.0, 1.0)
+    made = np.fft.irfft(spectrum * (0.5 - 0.5 * np.cos(np.pi * fallen)), samples.shape[1], axis=1).astype(np.float32)
+    return _faded(samples, made, span), _planted("audio.bandwidth", span, math.log2(20_000 / hertz), hertz=hertz)
+
+
 def plant_noise(samples: Samples, start: float, end: float, level_db: float = -38.0, seed: int = 0) -> Result:
     """White noise, another in each channel. Strength: its level, dB over -100 dBFS."""
     span, made = _span(samples, start, end), samples.copy()
@@ -245,16 +259,27 @@ def plant_tone(
     return _faded(samples, made, span), _planted("audio.tone", span, level_db + 100, frequency=frequency)
 
 
+def _heard_again(samples: Samples, begin: int) -> int:
+    """The end of the first 100 ms from `begin` on that are no pause: within 15 dB of the mean of four seconds."""
+    blocks = samples[:, begin : begin + 4 * SAMPLE_RATE]
+    blocks = blocks[:, : blocks.shape[1] // _PAUSE_BLOCK * _PAUSE_BLOCK].astype(np.float64)
+    powers = (blocks**2).mean(axis=0).reshape(-1, _PAUSE_BLOCK).mean(axis=1)
+    sounds = np.flatnonzero(powers >= powers.mean() * _level(-2 * _PAUSE_DB))
+    return begin + _PAUSE_BLOCK * (int(sounds[0]) + 1)
+
+
 def plant_level_jump(samples: Samples, at: float, decibels: float = -18.0) -> Result:
     """From a moment on, within 5 ms, everything is louder or quieter. Strength: size of the change, dB.
 
-    What is planted lasts for the 100 ms in which it happens.
+    What is planted lasts for the 100 ms in which it happens; in a pause, until the first 100 ms of sound after it are
+    over: before that nobody hears a change.
     """
     span, made = _span(samples, at, at + 0.1), samples.copy()
     gain = np.full(samples.shape[1] - span.start, _level(decibels), np.float32)
     gain[:FADE_SAMPLES] = np.linspace(1.0, _level(decibels), FADE_SAMPLES)
     made[:, span.start :] *= gain
-    return made, _planted("audio.level_jump", span, abs(decibels), decibels=decibels)
+    heard = slice(span.start, _heard_again(samples, span.start))
+    return made, _planted("audio.level_jump", heard, abs(decibels), decibels=decibels)
 
 
 def plant_clipping(samples: Samples, start: float, end: float, drive_db: float = 12.0) -> Result:

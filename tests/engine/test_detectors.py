@@ -91,7 +91,8 @@ def test_an_unknown_detector_names_close_ones(wrong, near):
 
 
 def test_an_unknown_detector_far_from_all_names_all():
-    with pytest.raises(ConfigError, match=r"there are audio\.channel_lost, .*video\.freeze.*; `avjury detectors`"):
+    named = r"there are audio\.bandwidth, audio\.channel_lost, .*video\.freeze.*; `avjury detectors`"
+    with pytest.raises(ConfigError, match=named):
         detector("zzzz")
 
 

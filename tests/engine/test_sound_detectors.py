@@ -184,6 +184,19 @@ def test_a_gap_as_long_as_a_silence_is_told_as_one_of_them():
     assert [f[0] for f in judged(made, {"audio.silence": {"duration": 3.0}})] == ["audio.dropout"]
 
 
+@pytest.mark.parametrize(
+    ("tail", "silent", "told"),
+    [(0.0, 1.9965, "audio.silence"), (0.018, 1.985, "audio.dropout"), (0.018, 1.9965, "audio.silence")],
+)
+def test_two_seconds_of_silence_are_told_though_a_coder_lets_sound_into_their_edges(tail, silent, told):
+    """Behind MP3 or Opus they begin with up to 24 ms that die away, and end some milliseconds early."""
+    made = 0.3 * music_like(16.0)
+    begin, dies, end = 5 * 48_000, round(5 * 48_000 + 48_000 * tail), round(48_000 * (5 + tail + silent))
+    made[:, begin:dies] *= np.float32(0.003 / np.abs(made[:, begin:dies]).max(initial=0.003))
+    made[:, dies:end] = 0.0
+    assert [f[0] for f in judged(made)] == [told]
+
+
 def test_a_pause_that_fades_is_no_gap():
     signal = speech_like(6.0)
     fade = np.ones(signal.shape[1], np.float32)
@@ -310,6 +323,37 @@ def test_a_jump_of_the_level_is_found_and_one_that_fades_is_not(carriers, name, 
     assert found[0][1] == pytest.approx(planted.start, abs=0.15)
     slow = np.interp(np.arange(quiet.shape[1]), [4 * 48_000, 12 * 48_000], [0.0, decibels / 20])
     assert others(judged(quiet * 10 ** slow.astype(np.float32))) == []
+
+
+@pytest.mark.parametrize("name", ["music", "speech"])
+def test_sound_that_is_too_loud_from_a_moment_on_is_no_jump_of_the_level_beside_it(carriers, name):
+    made, _ = sound.plant_loudness(0.1 * carriers[name], 5.03, 10.53)
+    assert "audio.level_jump" not in {f[0] for f in judged(made)}
+    assert [f[0] for f in judged(made, {"audio.loudness": {"max_short_term": 10.0}})].count("audio.level_jump") > 0
+
+
+def test_a_quiet_piece_that_repeats_is_no_jump_of_the_level_beside_it():
+    made = noise_like(18.0)
+    made[:, 5 * 48_000 : 6 * 48_000] *= np.float32(0.1)
+    made, _ = sound.plant_stutter(made, 6.0, 12.0, 0.3)
+    assert [f[0] for f in judged(made)] == ["audio.stutter"]
+    quiet = noise_like(18.0)
+    quiet[:, 6 * 48_000 : 12 * 48_000] *= np.float32(0.1)
+    assert [f[0] for f in judged(quiet)] == ["audio.level_jump"] * 2
+
+
+@pytest.mark.parametrize("make", [speech_like, music_like])
+@pytest.mark.parametrize("hertz", [3400.0, 4000.0])
+def test_high_frequencies_that_are_gone_are_told_once_and_not_where_none_have_been(make, hertz):
+    clean = make(45.0)
+    made, [planted] = sound.plant_narrow_band(clean, 12.03, 40.0, hertz)
+    [(detector, start, end)] = judged(made)
+    assert detector == planted.detector == "audio.bandwidth"
+    assert start == pytest.approx(planted.start, abs=0.3)
+    assert end == pytest.approx(planted.end, abs=1.5)
+    assert judged(clean) == []
+    narrow, _ = sound.plant_narrow_band(clean, 0.0, 45.0, hertz)
+    assert judged(narrow) == []
 
 
 @pytest.mark.parametrize("leaves", [False, True])

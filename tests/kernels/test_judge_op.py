@@ -226,6 +226,15 @@ def test_what_passed_while_a_master_held_is_not_told():
     assert run([master, slave], rows) == [(0, OPENED, 0.0), (0, CLOSED, 0.3)]
 
 
+def test_what_began_before_a_master_let_go_is_not_told_and_what_began_after_it_is():
+    master = ReferenceDetector(3, OnsetRule.INSTANT, 1.0, 1.0, False, 0.0, 0.0)
+    slave = replace(CLICK, masters=(0,))
+    before = sound((0, 0, 0, 1), (0, 0, 0, 0), (9, -4800, 480, 0), *[(0, 0, 0, 0)] * 6)
+    assert run([master, slave], before) == [(0, OPENED, 0.0), (0, CLOSED, 0.1)]
+    after = sound((0, 0, 0, 1), (0, 0, 0, 0), (9, -4752, 480, 0), *[(0, 0, 0, 0)] * 6)
+    assert run([master, slave], after)[2:] == [(1, OPENED, 0.101), (1, CLOSED, 0.21)]
+
+
 def test_end_of_stream():
     black = pictures(0.0, *[1.0] * 55)
     assert run([BLACK], black, at=2.24) == [(0, OPENED, 0.04), (0, CLOSED, 2.24)]

@@ -201,6 +201,48 @@ def test_channels_that_are_the_same_or_lean_are_so_by_most_of_two_seconds():
         assert_agree(run([short], [1], gpu.sound_trends)[0], expected(short))
 
 
+def lost_band(mono=False):
+    """Broad sound for 13 s, narrow with a pause and single blocks that are not, broad again, with a hole."""
+    rng = np.random.default_rng(7)
+    blocks = 300
+    rows = np.zeros((blocks, FEATURES))
+    rows[:, 0] = rows[:, 1] = 10 ** rng.uniform(-3, -2, blocks)
+    rows[:, Feature.SIDE], rows[:, Feature.MID] = 1e-4, rows[:, 0]
+    rows[:, Feature.ENVELOPE :] = 0.02
+    rows[:, Feature.HISS : Feature.HISS + 10] = 10 ** rng.uniform(-8, -6, (blocks, 10))
+    hertz = np.where(rng.random(blocks) < 0.8, rng.uniform(8200, 14_000, blocks), rng.uniform(3000, 7900, blocks))
+    narrow = slice(130, 240)
+    hertz[narrow] = rng.uniform(1500, 4900, 110)
+    hertz[[160, 225]] = 9000
+    rows[210:216, :2] = rows[210:216, Feature.MID] = 1e-6
+    if mono:
+        rows[:, 1] = 0.0
+        rows[:, Feature.PHASE : Feature.PURITY] = np.nan
+    third = 20 * rows[:, Feature.HISS : Feature.HISS + 10].mean(axis=1)
+    rows[:, Feature.FOURTH] = third * (2 * np.sin(np.pi * hertz / 48_000)) ** 2
+    lengths = [4800] * blocks
+    lengths[270] = 1000
+    return rows, lengths, np.tile([1.0, 0.0 if mono else 1.0] + [0.0] * 6, (blocks, 1)), np.full(blocks, -23.0)
+
+
+@pytest.mark.parametrize("mono", [False, True])
+def test_a_band_that_is_lost_is_known_for_how_long_until_it_is_back(mono):
+    stream = lost_band(mono)
+    wanted = expected(stream)
+    assert_agree(run([stream], [1])[0], wanted)
+    lost = wanted[:, COLUMNS.index("narrow_seconds")]
+    assert lost[:130].max() == 0.0
+    assert lost[239] == pytest.approx(11.0)
+    assert np.flatnonzero(lost)[0] < 200
+    assert lost[246:270].max() == 0.0
+    assert np.isnan(lost[270])
+    never = tuple(part[130:240] for part in stream)
+    assert expected(never)[:, COLUMNS.index("narrow_seconds")].max() == 0.0
+    short = tuple(part[20:190] for part in stream)
+    with interpreted("kernels.sound_trends.gpu") as gpu:
+        assert_agree(run([short], [0], gpu.sound_trends)[0], expected(short))
+
+
 def gaps_and_pauses(blocks=96, seed=3):
     """Gaps of all lengths: cut out, faded into and out of, between short sounds, filled, and after a coder's tail."""
     rng = np.random.default_rng(seed)

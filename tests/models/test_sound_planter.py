@@ -14,6 +14,7 @@ EVENTS = {
     "audio.dropout": lambda x: sound.plant_dropout(x, 1.0, 0.08),
     "audio.stutter": lambda x: sound.plant_stutter(x, 1.0, 3.0),
     "audio.level_jump": lambda x: sound.plant_level_jump(x, 1.0),
+    "audio.bandwidth": lambda x: sound.plant_narrow_band(x, 1.0, 3.0),
 }
 ALL = {**{name: lambda x, plant=plant: plant(x, 1.0, 3.0) for name, plant in sound.LASTING.items()}, **EVENTS}
 
@@ -76,6 +77,28 @@ def test_clicks_are_planted_one_by_one():
     assert [round(p.duration * 48_000) in (1, 2, 3, 4) for p in planted] == [True] * 4
     assert all(0.5 <= p.start < 1.5 for p in planted)
     assert np.abs(made).max() <= 1.0
+
+
+def test_a_narrow_band_has_what_is_below_and_nothing_above():
+    clean = speech_like(4.0)
+    made, [planted] = sound.plant_narrow_band(clean, 1.0, 3.0, 4000.0)
+    assert planted.parameters["hertz"] == 4000.0
+    frequency = np.fft.rfftfreq(48_000, 1 / 48_000)
+    before, after = (np.abs(np.fft.rfft(x[0, 72_000:120_000] * np.hanning(48_000))) for x in (clean, made))
+    assert after[frequency > 4100].max() < 1e-4 * before[frequency > 4100].max()
+    low = (frequency > 50) & (frequency < 3500)
+    assert after[low] == pytest.approx(before[low], abs=1e-3 * before[low].max())
+
+
+def test_a_jump_of_the_level_lasts_until_sound_is_heard_again():
+    clean = music_like(6.0)
+    _, [planted] = sound.plant_level_jump(clean, 1.0)
+    assert (planted.start, planted.end) == (1.0, pytest.approx(1.1))
+    clean[:, 43_200:67_200] *= 0.01  # a pause from 0.9 to 1.4 s
+    _, [planted] = sound.plant_level_jump(clean, 1.0)
+    assert (planted.start, planted.end) == (1.0, pytest.approx(1.5))
+    _, [planted] = sound.plant_level_jump(np.zeros_like(clean), 1.0)
+    assert (planted.start, planted.end) == (1.0, pytest.approx(1.1))
 
 
 def test_what_does_not_fit_is_refused():

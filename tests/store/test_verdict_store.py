@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -213,6 +214,54 @@ def test_a_finished_hour_becomes_one_file_with_every_row(settings):
     assert len(files(settings)) == 1
     assert len(everything(settings)) == 51
     spool.close()
+
+
+def test_merging_an_hour_leaves_no_memory_behind(settings):
+    """In a process of its own: others' memory, and code that other tests loaded, say nothing there."""
+    script = """
+import os, sys
+from datetime import UTC, datetime
+from pathlib import Path
+import psutil
+from engine.store.directory import Directory
+from engine.store.parts import Part
+from engine.store.second_rows import parquet_bytes, table_of
+from engine.store.upkeep import Upkeep
+from verdict_rows import NOON, row
+
+class Sent:
+    writer = "0a0a0a0a"
+    def waiting(self):
+        return []
+
+store = Directory(Path(sys.argv[1]))
+day = datetime.fromtimestamp(NOON, UTC).date().isoformat()
+def fill():
+    for minute in range(60):
+        rows = [row(f"stream-{each}", 60 * minute + second) for each in range(20) for second in range(60)]
+        part = Part(day, 12, f"12{minute:02d}00", minute + 1, minute + 1, Sent.writer)
+        store.put(part.name, parquet_bytes(table_of(rows)))
+
+def turns():
+    for _ in range(2):
+        Upkeep(store, Sent(), None, lambda: NOON + 7200).turn(lambda: False)
+
+fill()
+before = psutil.Process().memory_info().rss
+turns()
+print(len(list(Path(sys.argv[1]).rglob("*.parquet"))), (psutil.Process().memory_info().rss - before) / 1e6)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(settings.place)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    merged_files, grown_mb = done.stdout.split()
+    assert merged_files == "1"
+    assert float(grown_mb) < 14  # 36 MB when Arrow's datasets were loaded for it, and its memory was kept
 
 
 def test_a_merge_that_was_killed_before_it_deleted_doubles_nothing(settings):
