@@ -18,12 +18,14 @@ from engine.measure.blocks import BLOCKS_INTERVAL_SECONDS
 from engine.measure.columns import AUDIO_COLUMNS, VIDEO_COLUMNS
 from engine.measure.edges import EDGES_INTERVAL_SECONDS
 from engine.measure.information import INFORMATION_INTERVAL_SECONDS
+from engine.measure.jitter import JITTER_INTERVAL_SECONDS
 from engine.measure.network import PIECES
 from engine.measure.sharpness import SHARPNESS_INTERVAL_SECONDS
 from engine.measure.tears import TEAR_INTERVAL_SECONDS
 from engine.measure.texture import TEXTURE_INTERVAL_SECONDS
 from engine.spec import AudioNetworkSettings
 from kernels.fields.layout import SAMPLED_PAIRS
+from kernels.jitter.layout import ROWS
 from kernels.judge.layout import RULE_FIELDS, STATE_FIELDS
 from kernels.sharpness.layout import LARGEST_CELL, LINES
 from kernels.sound_repeats.layout import COARSE_POINTS, LONGEST, RING
@@ -95,6 +97,8 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
               "four of sixteen rows of both luma planes; where blocks are torn, all rows"),
         Floor("tear", 2 * looked * sample_bytes, 40 * looked, 1 / TEAR_INTERVAL_SECONDS, 2,
               "every second block or fewer of both luma planes"),
+        Floor("jitter", 3 * ROWS * width * sample_bytes, 9 * ROWS * width, 1 / JITTER_INTERVAL_SECONDS, 1,
+              "32 rows of luma, with those above and below"),
         Floor("texture", picture + luma * sample_bytes, 60 * luma, 1 / TEXTURE_INTERVAL_SECONDS, 4,
               "the picture, and its luma once more by blocks"),
         Floor("blockiness", 2 * luma * sample_bytes, 12 * luma, 1 / BLOCKS_INTERVAL_SECONDS, 5,

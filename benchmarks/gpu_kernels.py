@@ -27,6 +27,7 @@ from kernels.blockiness import blockiness
 from kernels.edge_width import edge_width
 from kernels.fields import fields
 from kernels.frame_stats import frame_stats
+from kernels.jitter import jitter
 from kernels.layout import REFERENCE_FIELDS
 from kernels.sharpness import sharpness
 from kernels.siti import siti
@@ -208,6 +209,7 @@ def picture_kernels(size: tuple[int, int]) -> dict[str, Callable[[Tensor, Tensor
         "sharpness": lambda frames, _: sharpness(frames, size[0] * size[1]),
         "torn_blocks": torn_blocks,
         "tear": lambda frames, references: tear(frames, references, size[1]),
+        "jitter": lambda frames, _: jitter(frames),
         "siti": siti,
         "fields": fields,
     }

@@ -17,6 +17,7 @@ from kernels.blockiness import gpu as blocks_gpu
 from kernels.edge_width import gpu as edge_gpu
 from kernels.fields import gpu as fields_gpu
 from kernels.frame_stats import gpu as frame_gpu
+from kernels.jitter import gpu as jitter_gpu
 from kernels.judge import gpu as judge_gpu
 from kernels.judge.layout import DETECTOR_FIELDS, EVENT_FIELDS, EVENTS_PER_DETECTOR, RULE_FIELDS
 from kernels.judge.op import new_state as new_judge_state
@@ -105,6 +106,7 @@ LAUNCHES: Final[dict[str, tuple[Callable[[], Any], int]]] = {
     "texture": (lambda: texture_gpu.texture(_FRAMES), 4),
     "active_area": (lambda: area_gpu.active_area(_FRAMES), 1),
     "tear": (lambda: tear_gpu.tear(_FRAMES, _REFERENCES, HEIGHT), 2),
+    "jitter": (lambda: jitter_gpu.jitter(_FRAMES), 1),
     "fields": (lambda: fields_gpu.fields(_FRAMES, _REFERENCES), 1),
     "siti": (lambda: siti_gpu.siti(_FRAMES, _REFERENCES), 1),
     "torn_blocks": (lambda: torn_gpu.torn_blocks(_FRAMES, _REFERENCES), 2),

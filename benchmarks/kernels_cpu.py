@@ -28,6 +28,7 @@ from kernels.blockiness import blockiness
 from kernels.fields import fields
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
+from kernels.jitter import jitter
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
 from kernels.sharpness import sharpness
 from kernels.sound_features import FeatureState, sound_features
@@ -52,6 +53,7 @@ PER_SECOND = {
     "blockiness": 2.0,
     "torn_blocks": 25.0,
     "tear": 5.0,
+    "jitter": 5.0,
     "fields": 25.0,  # of interlaced streams only
     "sharpness": 2.0,
     "texture": 2.0,
@@ -145,6 +147,7 @@ def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
         "blockiness": lambda: blockiness(frame),
         "torn_blocks": lambda: torn_blocks(frame, reference),
         "tear": lambda: tear(frame, reference, HEIGHT),
+        "jitter": lambda: jitter(frame),
         "fields": lambda: fields(frame, reference),
         "sharpness": lambda: sharpness(frame),
         "texture": lambda: texture(frame),

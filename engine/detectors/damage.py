@@ -11,10 +11,18 @@ from kernels.judge.layout import OnsetRule
 CORRUPT_SHARE = 0.01
 # The logarithm of how much likelier the last pictures are with a tear at a row than without: decision 0048.
 TEARING_EVIDENCE = 20.0
+# Of the rows that have detail: clean clips have none that are displaced, those that jitter a quarter and more. Effects
+# are shorter than half a second. Decision 0138.
+JITTER_SHARE = 0.1
+JITTER_SECONDS = 0.5
 
 
 def _held(p: Mapping[str, float]) -> Rule:
     return Rule(p["share"], p["share"], below=False, set_seconds=p["duration"], clear_seconds=p["hold"])
+
+
+def _jitters(p: Mapping[str, float]) -> Rule:
+    return Rule(p["threshold"], p["threshold"], below=False, set_seconds=p["duration"], clear_seconds=p["hold"])
 
 
 def _torn(p: Mapping[str, float]) -> Rule:
@@ -59,6 +67,7 @@ TEARING = Detector(
     dominated_by=(
         "video.corruption",
         "video.combing",
+        "video.line_jitter",
         "video.uniform",
         "video.bars",
         "video.slate",
@@ -67,4 +76,22 @@ TEARING = Detector(
     ),
 )
 
-DETECTORS = (CORRUPTION, TEARING)
+LINE_JITTER = Detector(
+    name="video.line_jitter",
+    track="video",
+    column="line_jitter",
+    severity=Severity.WARNING,
+    summary="Rows are shifted sideways, each by itself, as of a bad time base or a lost horizontal lock; 0138.",
+    viewer="sees edges that tear into a fringe and shiver, as of a worn tape.",
+    parameters=(
+        Parameter("threshold", JITTER_SHARE, "ratio", 0.0, 1.0, "smallest share of the rows that is displaced"),
+        duration("duration", JITTER_SECONDS, "how long rows have to jitter"),
+        duration("hold", 1.0, "jitter closer together than this is one incident"),
+    ),
+    make_rule=_jitters,
+    onset=OnsetRule.EARLIER,
+    since="line_jitter_since",
+    dominated_by=("video.black", "video.uniform", "video.bars", "video.slate"),
+)
+
+DETECTORS = (CORRUPTION, LINE_JITTER, TEARING)

@@ -47,7 +47,7 @@ COMBING = Detector(
     make_rule=_comes_and_goes,
     onset=OnsetRule.EARLIER,
     since="combing_since",
-    dominated_by=("video.bars", "video.uniform"),
+    dominated_by=("video.bars", "video.uniform", "video.line_jitter"),
 )
 
 FIELD_ORDER = Detector(
@@ -63,6 +63,8 @@ FIELD_ORDER = Detector(
         duration("hold", 3.0, "how long the order has to be right again before it is over"),
     ),
     make_rule=_other_order,
+    onset=OnsetRule.EARLIER,
+    since="field_order_since",
     dominated_by=("video.black", "video.uniform", "video.bars", "video.slate", "video.corruption"),
 )
 
@@ -78,6 +80,8 @@ NOISE = Detector(
         duration("duration", 2.0, "how long it has to be noisy"),
     ),
     make_rule=lasting,
+    onset=OnsetRule.EARLIER,
+    since="texture_since",
     closing_counts=True,
 )
 
@@ -93,6 +97,8 @@ BANDING = Detector(
         duration("duration", 2.0, "how long it has to be banded"),
     ),
     make_rule=lasting,
+    onset=OnsetRule.EARLIER,
+    since="texture_since",
     closing_counts=True,
     dominated_by=("video.bars", "video.blockiness", "video.uniform", "video.slate"),
 )
@@ -109,6 +115,8 @@ LEVELS = Detector(
         duration("duration", 2.0, "how long it has to be out of range"),
     ),
     make_rule=lasting,
+    onset=OnsetRule.EARLIER,
+    since="texture_since",
     closing_counts=True,
     # Strong noise reaches beyond black and white, and a decoder without data shows codes of 0.
     dominated_by=("video.noise", "video.corruption", "video.black", "video.uniform", "video.bars", "video.slate"),

@@ -5,10 +5,12 @@ from typing import Any, Final
 
 import torch
 
+from engine.measure import jumps
 from engine.measure.aim import Aim
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
 from engine.measure.host_folds import fold_blocks
+from engine.measure.jumps import Jumps
 from engine.measure.rows import Rows
 from engine.measure.schedule import Schedule
 from kernels.blockiness import COLUMNS, blockiness
@@ -35,7 +37,7 @@ _NAMES: Final = frozenset((*COLUMNS, "blocks", "blocks_since"))
 _COLUMNS: Final = _BLOCK_EDGES, _MEAN, _SINCE
 _LIMITS: Final = (
     MEAN_SECONDS, RISE_SECONDS, BLOCKY, BLOCKY_INTERVAL_SECONDS, BLOCKS_GRADIENT_CHANGE, QUIET_SECONDS, FORGETS_FASTER,
-    BACK_SECONDS,
+    BACK_SECONDS, jumps.BACK_SECONDS,
 )  # fmt: skip
 
 
@@ -48,10 +50,11 @@ class Blocks:
     Args:
         arithmetic: of the device.
         slots: number of slots.
+        jumps: by which the first picture that is blocky, or no longer is, is dated.
     """
 
-    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
-        self._arithmetic = arithmetic
+    def __init__(self, arithmetic: Arithmetic, slots: int, jumps: Jumps) -> None:
+        self._arithmetic, self._jumps = arithmetic, jumps
         self.schedule = Schedule(
             slots,
             arithmetic,
@@ -95,6 +98,7 @@ class Blocks:
                 self._at,
                 self._began,
                 self._blocky,
+                self._jumps.state[3],
                 _LIMITS,
                 state,
                 aim,
@@ -106,19 +110,20 @@ class Blocks:
         quiet = (now < BLOCKY) & (self._blocky[slots] == 0) & (rows.pts - self._began[slots] >= QUIET_SECONDS)
         step = xp.where(now > before, step.clip(RISE_SECONDS, None), xp.where(quiet, FORGETS_FASTER * step, step))
         mean = xp.where(due, before + (now - before) * (1 - xp.exp(-step / MEAN_SECONDS)), before)
+        back = self._jumps.since(slots, rows.pts, self._at[slots])
         self._mean[slots], self._at[slots] = mean, xp.where(due, rows.pts, self._at[slots])
         view[:, _MEAN] = xp.where(due, mean, torch.nan)
-        view[:, _SINCE] = self._since(slots, rows.pts, due, now)
+        view[:, _SINCE] = self._since(slots, rows.pts, due, now, rows.pts - back)
         interval = self._aim.interval(view, slots, rows.pts, due)
         often = ((now >= BLOCKY) | (mean >= BLOCKY)) & (interval > BLOCKY_INTERVAL_SECONDS)
         interval = xp.where(often, BLOCKY_INTERVAL_SECONDS, interval)
         self.schedule.pace(slots, due, due, interval=interval, gain=BLOCKS_GRADIENT_CHANGE)
 
-    def _since(self, slots: Any, pts: Any, due: Any, now: Any) -> Any:
-        """(N,) `blocks_since` of the rows that are due."""
+    def _since(self, slots: Any, pts: Any, due: Any, now: Any, first: Any) -> Any:
+        """(N,) `blocks_since` of the rows that are due; of those that turned it began at `first`."""
         xp, blocky = self._arithmetic.xp, (now >= BLOCKY) * 1.0
         turned = due & ~((blocky == self._blocky[slots]) & (pts >= self._began[slots]))  # NaN too
-        began = xp.where(turned, pts, self._began[slots])
+        began = xp.where(turned, first, self._began[slots])
         self._began[slots] = began
         self._blocky[slots] = xp.where(due, blocky, self._blocky[slots])
         since = pts - began

@@ -32,6 +32,7 @@ VIDEO_COLUMNS: Final = (
     "chroma_loss",
     "chroma_loss_since",
     "combing_since",
+    "texture_since",
     *AREA_COLUMNS,
     "letterbox",
     "slate_distance",
@@ -41,9 +42,12 @@ VIDEO_COLUMNS: Final = (
     "tear_place",
     "tearing",
     "tearing_since",
+    "line_jitter",
+    "line_jitter_since",
     *INFORMATION_COLUMNS,
     *FIELD_COLUMNS,
     "field_order",
+    "field_order_since",
 )
 AUDIO_COLUMNS: Final = (
     *AUDIO_KERNEL_COLUMNS,

@@ -13,6 +13,7 @@ from engine.measure.change import BLACK_RATIO, STRONG_COLOUR, Change
 from engine.measure.columns import place, places
 from engine.measure.damage import TornBlocks
 from engine.measure.host_pictures import follow, measure_samples
+from engine.measure.jumps import LIMITS, Jumps
 from engine.measure.rows import Rows
 from engine.measure.schedule import BURST, Together
 from kernels.temporal import COLUMNS as TEMPORAL_COLUMNS
@@ -29,7 +30,7 @@ _follow: Final[Any] = follow
 # As engine/measure/host_pictures.py takes them.
 _COLUMNS: Final = (
     place("luma_difference"), _GRADIENT, place("black_ratio"), place("colour_spread"), _TEMPORAL.start, _TEMPORAL.stop,
-    _TORN.start, place("broken_colour"), place("corruption"), place("colour"),
+    _TORN.start, place("broken_colour"), place("corruption"), place("colour"), place("mafd"),
 )  # fmt: skip
 
 
@@ -37,17 +38,17 @@ class EveryPicture:
     """The kernels that need every picture, and the question which of the others are due.
 
     Args:
-        change, torn: the parts whose state it keeps up.
+        change, torn, jumps: the parts whose state it keeps up.
         schedules: of the other parts.
         slots: number of slots.
     """
 
-    def __init__(self, change: Change, torn: TornBlocks, schedules: Together, slots: int) -> None:
+    def __init__(self, change: Change, torn: TornBlocks, jumps: Jumps, schedules: Together, slots: int) -> None:
         self._schedules = schedules
         # One table for both: compiled code finds a row of it by the slot.
         self._wanted = np.zeros((slots, 2), np.int64)
         change.wanted, torn.wanted = self._wanted.T
-        self._known = self._wanted, *change.host, *torn.host, *schedules.tables, BURST
+        self._known = self._wanted, *change.host, *torn.host, jumps.state, LIMITS, *schedules.tables, BURST
         self._make_tiles(0)
 
     def _make_tiles(self, rows: int) -> None:

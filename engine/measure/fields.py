@@ -17,11 +17,15 @@ MOST_USUAL: Final = 2.0
 # Fields that follow each other are hardly farther from the next one's lines than from those of their own picture (0.9
 # to 1.3 times in real clips); pictures of one moment that move are, and have no order. idet has 1.5 for one picture.
 MOST_WITHIN: Final = 2.0
+# The sums need a picture or two to turn: the order has been so since the first of the pictures in a row that say so by
+# themselves, no longer ago than this.
+BACK_SECONDS: Final = 0.15
 # Below this mean difference (of full scale) nothing moves, and so nothing has an order.
 LEAST_MOTION: Final = 0.25 / 256
 
 _LUMA, _FIELDS, _ORDER = place("luma_difference"), places(COLUMNS), place("field_order")
-_NAMES: Final = frozenset((*COLUMNS, "field_order"))
+_SINCE: Final = place("field_order_since")
+_NAMES: Final = frozenset((*COLUMNS, "field_order", "field_order_since"))
 
 
 class Fields:
@@ -29,6 +33,7 @@ class Fields:
 
     `field_order` is how much farther fields lie apart in the order that the stream says than in the other one, over
     a few pictures: 1 where both fit as well, less where the stream is right. No value where nothing moves.
+    `field_order_since` is for how long pictures have said so one by one.
 
     Args:
         arithmetic: of the device.
@@ -41,6 +46,8 @@ class Fields:
         self._wanted = arithmetic.column(slots)  # 1 where it is
         self._without: Any = None  # the facts, on the host, of pictures none of which has an order
         self._last = arithmetic.column(slots, torch.nan)  # media time of the last picture that counted
+        # When pictures began to say what the last one says of the order, and what that is: 1 that it is wrong.
+        self._began, self._says = arithmetic.column(slots, torch.nan), arithmetic.column(slots)
         # Sums over the last pictures: of what speaks against the order that is said, for it, and of their weights.
         self._against, self._for = arithmetic.column(slots), arithmetic.column(slots)
         self._weight, self._within = arithmetic.column(slots), arithmetic.column(slots)
@@ -49,7 +56,8 @@ class Fields:
         needed = not _NAMES.isdisjoint(wanted)
         self._wanted[slot] = needed
         (self._any.add if needed else self._any.discard)(slot)
-        self._last[slot] = torch.nan
+        self._last[slot] = self._began[slot] = torch.nan
+        self._says[slot] = 0.0
         self._against[slot] = self._for[slot] = self._weight[slot] = self._within[slot] = 0.0
 
     @property
@@ -81,15 +89,22 @@ class Fields:
         against, fits, weight, inside = (column[slots] * kept for column in sums)
         # Of an order that is right the far fields are those that it says are far apart.
         now_against, now_for = xp.where(orders > 0, if_bottom, if_top), xp.where(orders > 0, if_top, if_bottom)
+        says = (now_against > now_for) * 1.0
+        goes_on = (says == self._says[slots]) & (pts >= self._began[slots])  # NaN is not
+        began = xp.where(goes_on, self._began[slots], pts)
         both = now_against + now_for
         usual = (against + fits) / xp.where(weight > 0, weight, 1.0)
         too_much = (weight > 0) & (both > MOST_USUAL * usual)
         share = xp.where(too_much, MOST_USUAL * usual / xp.where(both > 0, both, 1.0), 1.0)
         against, fits = against + share * now_against, fits + share * now_for
         weight, inside = weight + share, inside + share * within
-        for column, value in zip((*sums, self._last), (against, fits, weight, inside, pts), strict=True):
+        known = (*sums, self._last, self._began, self._says)
+        for column, value in zip(known, (against, fits, weight, inside, pts, began, says), strict=True):
             column[slots] = xp.where(looked, value, column[slots])
         ratio = against / xp.where(fits > 0, fits, 1.0)
         # Each of the two is the mean over one field and that over the other.
         of_one_moment = fits > 2 * MOST_WITHIN * inside
+        as_pooled = (says > 0) == (ratio > 1)
+        since = xp.where(as_pooled & (pts - began <= BACK_SECONDS), pts - began, 0.0)
+        view[:, _SINCE] = xp.where(looked, since, torch.nan)
         view[:, _ORDER] = xp.where(looked & (fits > 0), xp.where(of_one_moment, 1.0, ratio), torch.nan)

@@ -45,7 +45,8 @@ def due_rows(state, loss, burst, rate, slots, pts, watched, beside, slack, part,
         same = same and not abs(beside[row] - own[_BESIDE]) > slack + part * own[_BESIDE]
         same = same and not sign[row] > sign_rise + 2.0 * own[_SIGN]
         room = own[_CREDIT] + rested * rate
-        if not (rested < own[_INTERVAL] and same) and not room < 1.0:
+        waits = rested < own[_INTERVAL]
+        if not (waits and (same or room < 1.0)):
             due[row] = True
             own[_AT] = pts[row]
             own[_WATCHED] = now
@@ -118,6 +119,28 @@ def next_look(aim, view, row, slot, at):
         if 0.0 < left < found:
             found = left
     return max(found, least)
+
+
+@compiled
+def note_jump(jumps, limits, slot, luma, chroma, at):
+    """How a picture that changes by so much stands out: Jumps.note of engine/measure/jumps.py on the host.
+
+    Args:
+        jumps: (4, S) float64: the most that luma and chroma changed by of late, by how much the largest jump of late
+            exceeded it, and when that was.
+        limits: of the smallest jump; what is kept of the most with each picture; the least most; seconds of late.
+    """
+    jump, kept, least, seconds = limits
+    if math.isnan(luma) or math.isnan(chroma):
+        return
+    most, of_chroma = jumps[0, slot], jumps[1, slot]
+    if math.isnan(most):  # the first change
+        jumps[0, slot], jumps[1, slot] = luma, chroma
+        return
+    by = max(luma / max(most, least), chroma / max(of_chroma, least))
+    if by >= jump and (by >= jumps[2, slot] or not abs(at - jumps[3, slot]) < seconds):  # NaN too
+        jumps[2, slot], jumps[3, slot] = by, at
+    jumps[0, slot], jumps[1, slot] = max(luma, kept * most), max(chroma, kept * of_chroma)
 
 
 @compiled

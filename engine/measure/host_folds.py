@@ -56,7 +56,7 @@ def fold_area(view, columns, slots, pts, due, usual, since, limits, state, aim):
 
 
 @compiled
-def fold_blocks(view, columns, slots, pts, due, mean, last, began, was_blocky, limits, state, aim):
+def fold_blocks(view, columns, slots, pts, due, mean, last, began, was_blocky, jumped, limits, state, aim):
     """Blocks.fill on the host.
 
     Args:
@@ -64,16 +64,20 @@ def fold_blocks(view, columns, slots, pts, due, mean, last, began, was_blocky, l
         columns: block_edges, their mean, and the seconds since they are as they are.
         mean, last: (S,) float64: the mean, and when it was taken.
         began, was_blocky: (S,) float64: when pictures began to be blocky, or not to be, and which (1 or 0).
+        jumped: (S,) float64: when a picture last changed at once.
         limits: seconds of the mean, least seconds that a rise counts for, what is blocky, interval then, gain; seconds
-            without blocks after which the mean is forgotten so many times as fast; and the most that is dated back.
+            without blocks after which the mean is forgotten so many times as fast; the most that is dated back, and by
+            a picture that changed at once.
     """
     edges, told, since = columns
-    mean_seconds, rise_seconds, blocky, blocky_seconds, gain, quiet_seconds, faster, back_seconds = limits
+    mean_seconds, rise_seconds, blocky, blocky_seconds, gain, quiet_seconds, faster = limits[:7]
+    back_seconds, jump_seconds = limits[7:]
     for row in range(slots.shape[0]):
         if not due[row]:
             continue
         slot, at, now = slots[row], pts[row], view[row, edges]
         step = at - last[slot]
+        back = at - jumped[slot] if jumped[slot] > last[slot] else 0.0  # NaN, of the first look, is not
         if not step > 0.0:  # NaN too
             step = 0.0
         is_blocky = 1.0 if now >= blocky else 0.0
@@ -85,7 +89,7 @@ def fold_blocks(view, columns, slots, pts, due, mean, last, began, was_blocky, l
         last[slot] = at
         view[row, told] = mean[slot]
         if not (is_blocky == was_blocky[slot] and at >= began[slot]):  # NaN too
-            began[slot] = at
+            began[slot] = at - back if back <= jump_seconds else at
         was_blocky[slot] = is_blocky
         view[row, since] = min(at - began[slot], back_seconds) if is_blocky == 1.0 else at - began[slot]
         interval = next_look(aim, view, row, slot, at)
@@ -131,25 +135,27 @@ def fold_sharpness(view, columns, facts, slots, pts, due, steepest, last, limits
 
 
 @compiled
-def fold_texture(view, columns, facts, slots, pts, due, known, limits, state, aim):
+def fold_texture(view, columns, facts, slots, pts, due, known, jumped, limits, state, aim):
     """Texture.fill on the host.
 
     Args:
         view, slots, pts, due, state, aim: as for `fold_area`.
         columns: gradient, u_mean, v_mean, saturation, u_gradient, v_gradient, out_of_range, out_of_tolerance, combing,
-            chroma_loss, combing_since, chroma_loss_since.
+            chroma_loss, combing_since, chroma_loss_since, texture_since.
         facts: (len(Fact), N) float64.
         known: (13, S) float64: saturation of the last colourful picture, loss of colour, combing of the last picture
             and of the one before it, when they were, what is combed, how many are still to be looked at because of it,
             and since when; since when the means of U and of V are grey, and those means.
+        jumped: (S,) float64: when a picture last changed at once.
         limits: colourful, empty gradient, lost gradient, lowest and highest chroma, combed, interval then, gain; how
             many pictures are looked at at once, how long they rest then, and the most credit; how far from grey a plane
-            that is lost is at most, how far it went there at once, and the most that it is dated back.
+            that is lost is at most, how far it went there at once, and the most that it is dated back; and the most
+            that others are, by a picture that changed at once.
     """
     gradient, u, v, saturation, u_steps, v_steps = columns[:6]
-    out_of_range, out_of_tolerance, combing, chroma_loss, since, loss_since = columns[6:]
+    out_of_range, out_of_tolerance, combing, chroma_loss, since, loss_since, changed_since = columns[6:]
     colourful, empty, lost, lowest, highest, combed = limits[:6]
-    combed_seconds, gain, most_at_once, rest_seconds, burst, grey, to_grey, back_seconds = limits[6:]
+    combed_seconds, gain, most_at_once, rest_seconds, burst, grey, to_grey, back_seconds, jump_seconds = limits[6:]
     for row in range(slots.shape[0]):
         if not due[row]:
             continue
@@ -160,6 +166,9 @@ def fold_texture(view, columns, facts, slots, pts, due, known, limits, state, ai
         now, one, two = own[combing] * (1.0 - facts[_INTERLACED, row]), known[2, slot], known[3, slot]
         median = max(min(one, two), min(max(one, two), now))
         at_one, at_two, enough = known[4, slot], known[5, slot], known[6, slot]
+        # NaN, of the first look, is not.
+        back = at - jumped[slot] if jumped[slot] > at_one else 0.0
+        own[changed_since] = back if back <= jump_seconds else 0.0
         is_combed = median >= enough
         # The first of the three that was as the median says.
         first = at_one

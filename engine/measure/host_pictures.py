@@ -3,7 +3,7 @@
 import numpy as np
 from numba.np.numpy_support import carray
 
-from engine.measure.host import due_of_all, fold_damage
+from engine.measure.host import due_of_all, fold_damage, note_jump
 from engine.measure.rows import Fact
 from kernels.addresses import samples_at
 from kernels.frame_stats.cpu import measure_row as frame_stats_row
@@ -40,14 +40,14 @@ def measure_samples(index, frames, references, retain, slots, values, pitch, tor
 @brief
 def follow(
     view, columns, black_ratio, strong, facts, slots, pts, tiles, wanted, temporal_state, luminance, torn_state, fitted,
-    limits, schedules, settings, burst, due,
+    limits, jumps, jump_limits, schedules, settings, burst, due,
 ):  # fmt: skip
     """What follows from the samples of a batch's pictures.
 
     Args:
         view: (N, columns) float64.
         columns: luma_difference, gradient, black_ratio, colour_spread; the first of `temporal` and the one after its
-            last; the first of `torn_blocks`; broken_colour, corruption, colour.
+            last; the first of `torn_blocks`; broken_colour, corruption, colour, mafd.
         black_ratio: from which on a picture is black, whose one colour has a name of its own: an incident of one colour
             ends where black begins.
         strong: mean length of (U, V) beyond which a picture is not black, however dark its luma is.
@@ -56,12 +56,14 @@ def follow(
         tiles, wanted: as for `measure_samples`.
         temporal_state, luminance: as `temporal` takes them.
         torn_state, fitted, limits: as `fold_damage` takes them.
+        jumps, jump_limits: as `note_jump` takes them.
         schedules, settings, burst, due: as `due_of_all` takes them.
     Returns: as `due_of_all`.
     """
-    luma, gradient, black, spread, first, last, torn, broken, corruption, colour = columns
+    luma, gradient, black, spread, first, last, torn, broken, corruption, colour, mafd = columns
     for n in range(slots.shape[0]):
         slot = slots[n]
+        note_jump(jumps, jump_limits, slot, view[n, luma], 3.0 * view[n, mafd] - 2.0 * view[n, luma], pts[n])
         if wanted[slot, 0] == 0:
             continue
         step(

@@ -20,6 +20,8 @@ from engine.measure.fields import Fields
 from engine.measure.fingerprints import Fingerprints
 from engine.measure.graphs import Graphs, Inputs, Record, stage
 from engine.measure.information import Information
+from engine.measure.jitter import Jitter
+from engine.measure.jumps import Jumps
 from engine.measure.listening import AudioNetworkUse, Listening
 from engine.measure.network import MAP_SHARE, Floats, Network, NetworkUse
 from engine.measure.rows import Fact, Part, Room, Rows, facts_array, facts_listed
@@ -99,23 +101,25 @@ class Measure:
         self.network = None if network is None else Network(arithmetic, slots, network, record)
         self._damaged: dict[int, _Damaged] = {}  # of the last batch, by slot
         self._mapped_next: dict[int, Callable[[Surface, Tensor], None]] = {}  # who wants the slot's next map
+        jumps = Jumps(arithmetic, slots)
         self._scheduled: tuple[ScheduledPart, ...] = (
-            Blocks(arithmetic, slots),
+            Blocks(arithmetic, slots, jumps),
             Edges(arithmetic, slots),
             Sharpness(arithmetic, slots),
-            Texture(arithmetic, slots),
+            Texture(arithmetic, slots, jumps),
             Area(arithmetic, slots),
             Slates(arithmetic, slots, slates),
             Tears(arithmetic, slots),
+            Jitter(arithmetic, slots, jumps),
             Information(arithmetic, slots),
         )
         change, torn, self._fields = Change(arithmetic, slots), TornBlocks(arithmetic, slots), Fields(arithmetic, slots)
         at_last = () if self.network is None else (self.network,)
-        # These come first: what they say of colours, and of rows of two moments, makes others due.
-        self._parts: tuple[Part, ...] = (change, torn, *self._scheduled, self._fields, *at_last)
+        # These come first: what they say of colours, and of rows of two moments, makes others due; and dates them.
+        self._parts: tuple[Part, ...] = (change, torn, jumps, *self._scheduled, self._fields, *at_last)
         if arithmetic.on_host:
             together = Together([part.schedule for part in self._scheduled])
-            self._every_picture = EveryPicture(change, torn, together, slots)
+            self._every_picture = EveryPicture(change, torn, jumps, together, slots)
         self._sound = Sound(arithmetic, slots - 1, audio_network, record=record, followers=sound_followers)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:

@@ -2,7 +2,7 @@
 
 Pictures that change all the time, as in a fade, would make it due with each of them. What it may cost is bounded: there
 is room for BURST measures at once, and for as many as MEASURES_PER_SECOND in the long run. A change for which there is
-no room is not forgotten.
+no room is not forgotten. A measure whose time has come takes its room from the changes after it: it is not put off.
 """
 
 from collections.abc import Sequence
@@ -117,7 +117,8 @@ class Schedule:
         if sign is not None:
             same = same & ~(sign > self.rise + 2.0 * own[:, When.SIGN])
         room = own[:, When.CREDIT] + rested * self.rate
-        due = (own[:, When.WANTED] != 0) & ~((rested < own[:, When.INTERVAL]) & same) & ~(room < 1)
+        waits = rested < own[:, When.INTERVAL]
+        due = (own[:, When.WANTED] != 0) & ~(waits & (same | (room < 1)))
         state[slots, When.CREDIT] = xp.where(due, xp.where(room < BURST, room, BURST) - 1, own[:, When.CREDIT])
         state[slots, When.AT] = xp.where(due, pts, since)
         state[slots, When.WATCHED] = xp.where(due, watched, before)

@@ -10,6 +10,7 @@ from engine.measure.aim import Aim
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place, places
 from engine.measure.host_folds import fold_texture
+from engine.measure.jumps import BACK_SECONDS, Jumps
 from engine.measure.rows import Fact, Rows
 from engine.measure.schedule import BURST, Schedule
 from kernels.fields import fields
@@ -67,24 +68,24 @@ _LUMA, _NOISE, _MAFD = place("luma_difference"), place("noise"), place("mafd")
 _U_MEAN, _V_MEAN, _SATURATION = place("u_mean"), place("v_mean"), place("saturation")
 _U_GRADIENT, _V_GRADIENT = place("u_gradient"), place("v_gradient")
 _COMBING, _CHROMA_LOSS, _SINCE = place("combing"), place("chroma_loss"), place("combing_since")
-_LOSS_SINCE: Final = place("chroma_loss_since")
+_LOSS_SINCE, _CHANGED_SINCE = place("chroma_loss_since"), place("texture_since")
 _COLOUR, _WOVEN = place("colour"), place("woven")
 _RANGES: Final = [place("out_of_range"), place("out_of_tolerance")]
-_NAMES: Final = frozenset((*COLUMNS, "chroma_loss", "chroma_loss_since", "combing_since"))
+_NAMES: Final = frozenset((*COLUMNS, "chroma_loss", "chroma_loss_since", "combing_since", "texture_since"))
 # As engine/measure/host_folds.py takes them.
 _COLUMNS: Final = (
     _GRADIENT, _U_MEAN, _V_MEAN, _SATURATION, _U_GRADIENT, _V_GRADIENT, *_RANGES, _COMBING, _CHROMA_LOSS, _SINCE,
-    _LOSS_SINCE,
+    _LOSS_SINCE, _CHANGED_SINCE,
 )  # fmt: skip
 _LIMITS: Final = (
     COLOURFUL, EMPTY_GRADIENT, LOST_GRADIENT, LOWEST_CHROMA, HIGHEST_CHROMA, COMBED, COMBED_INTERVAL_SECONDS,
     TEXTURE_GRADIENT_CHANGE, COMBED_PICTURES, COMBED_REST_SECONDS, float(BURST), GREY,
-    TO_GREY, PLANE_BACK_SECONDS,
+    TO_GREY, PLANE_BACK_SECONDS, BACK_SECONDS,
 )  # fmt: skip
 # Those that have to last, and what they judge.
 _DETECTORS: Final = ("video.noise", "video.banding", "video.levels", "video.chroma_loss", "video.bars")
 _JUDGED: Final = ("noise", "banding", "out_of_tolerance", "chroma_loss", "bars")
-_DATED: Final = (None, None, None, "chroma_loss_since", None)
+_DATED: Final = ("texture_since", "texture_since", "texture_since", "chroma_loss_since", None)
 
 
 class Texture:
@@ -93,10 +94,11 @@ class Texture:
     Args:
         arithmetic: of the device.
         slots: number of slots.
+        jumps: by which what a look finds and the one before did not is dated.
     """
 
-    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
-        self._arithmetic = arithmetic
+    def __init__(self, arithmetic: Arithmetic, slots: int, jumps: Jumps) -> None:
+        self._arithmetic, self._jumps = arithmetic, jumps
         self.schedule = Schedule(
             slots,
             arithmetic,
@@ -145,8 +147,12 @@ class Texture:
         self._vouch(rows, due)
         if self._arithmetic.on_host:
             state, aim = self.schedule.state, self._aim.host
-            fold_texture(view, _COLUMNS, rows.facts, slots, rows.pts, due, self._known, _LIMITS, state, aim)
+            known = self._known, self._jumps.state[3]
+            fold_texture(view, _COLUMNS, rows.facts, slots, rows.pts, due, *known, _LIMITS, state, aim)
             return
+        # Before `_comb`, which takes the time of the last look.
+        since = self._jumps.since(slots, rows.pts, self._when[0][slots])
+        view[:, _CHANGED_SINCE] = self._arithmetic.xp.where(due, since, torch.nan)
         limited, progressive = 1 - rows.facts[Fact.FULL_RANGE], 1 - rows.facts[Fact.INTERLACED]
         for column in _RANGES:
             view[:, column] *= limited  # nothing of full range can be outside; NaN, where it is not due, stays

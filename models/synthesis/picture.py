@@ -384,7 +384,7 @@ PLANTERS: Mapping[str, tuple[Plant, str]] = {
     "colour_flash": (colour_flash, "video.corruption"),
     "no_data": (no_data, "video.corruption"),
     "rolling": (rolling, "video.corruption"),
-    "line_jitter": (line_jitter, "video.tearing"),
+    "line_jitter": (line_jitter, "video.line_jitter"),
     "row_smear": (row_smear, "video.corruption"),
     "column_smear": (column_smear, "video.corruption"),
     "chroma_noise": (chroma_noise, "video.noise"),

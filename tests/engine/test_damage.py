@@ -100,6 +100,24 @@ def test_what_is_told_after_a_while_begins_with_its_first_picture_and_ends_with_
     assert judge(clip) == [("video.corruption", 2.0, 3.0)]
 
 
+def jittered(tmp_path, start, end):
+    clip = tmp_path / "clip.mp4"
+    spoilt = plant(iter(pattern(4, 320, 192)), "line_jitter", rate=RATE, start=start, end=end, strength=0.02)
+    write_pictures(clip, spoilt, rate=RATE)
+    return judge(clip, (*DETECTORS, "video.line_jitter"))
+
+
+@pytest.mark.parametrize("start", [1.48, 1.6])
+def test_rows_that_jitter_are_told_from_their_first_picture_on_and_as_nothing_else(tmp_path, start):
+    [(name, began, ended)] = jittered(tmp_path, start, 2.8)
+    assert (name, began) == ("video.line_jitter", pytest.approx(start, abs=1e-6))
+    assert 2.8 <= ended <= 3.0 + 1e-6
+
+
+def test_rows_that_jitter_for_an_effect_are_none(tmp_path):
+    assert jittered(tmp_path, 1.48, 1.8) == []
+
+
 def test_one_torn_picture_is_no_incident(tmp_path):
     assert judge(torn(tmp_path, pattern(4), RATE, 2.0, 2.04)) == []
 

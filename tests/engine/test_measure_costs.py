@@ -10,7 +10,7 @@ from surfaces import surface
 
 from engine.batch import Batcher
 from engine.detectors import DETECTORS, resolve
-from engine.measure import Measure, area, blocks, fields, sharpness, tears, texture
+from engine.measure import Measure, area, blocks, fields, jitter, sharpness, tears, texture
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 
 CPU = torch.device("cpu")
@@ -20,6 +20,7 @@ KERNELS = {
     "texture": texture,
     "active_area": area,
     "tear": tears,
+    "jitter": jitter,
     "fields": fields,
 }
 # Compiled together with `frame_stats` and others, so that what they fill is all that shows of them.
@@ -34,6 +35,7 @@ WANTED = {
     "video.flash": {"tile_stats"},
     "video.corruption": {"tile_stats", "torn_blocks"},
     "video.tearing": {"tear"},
+    "video.line_jitter": {"jitter"},
     "video.field_order": {"fields"},
     "video.freeze": set(),
     "video.black": {"tile_stats"},  # what is dark in a strong colour is not black

@@ -77,6 +77,20 @@ def test_a_change_for_which_there_was_no_room_is_not_forgotten(schedule):
     assert found[2] < 15
 
 
+def test_a_measure_whose_time_has_come_is_not_put_off_for_changes_before_it(schedule):
+    # Each picture changes, so that there is no room; and one is to be measured two pictures after the second look.
+    found, view = [], schedule.arithmetic.view
+    slots = view(torch.tensor([1]))
+    for n in range(8):
+        pts, watched = (view(torch.tensor([float(v)], dtype=torch.float64)) for v in (n / 25, 2.0**n))
+        due = schedule.due(slots, pts, watched)
+        if due is not None and bool(due[0]):
+            found.append(n)
+            aimed = view(torch.tensor([n == 1]))
+            schedule.pace(slots, due, aimed, interval=0.08 - 1e-6, gain=0.15)
+    assert found == [0, 1, 3]
+
+
 def test_what_nobody_wants_is_never_due(schedule):
     assert times_due(schedule, [1, 2, 4], slot=0) == []
 

@@ -133,6 +133,22 @@ def colour_snowed(out, *, moving):
     return out
 
 
+@pytest.mark.parametrize("what", ["banding", "levels", "noise", "chroma_noise"])
+def test_what_begins_between_two_looks_is_dated_to_its_first_picture_and_known_in_time(tmp_path, what):
+    strength = STRENGTHS.get(what, 20.0)
+    for start in (2.16, 2.4):
+        planted = plant_clip(
+            tmp_path / "clip.mp4", what, source=None, seconds=5.4, start=start, end=5.0, strength=strength,
+            size=(640, 360) if what == "banding" else (320, 192),
+        )  # fmt: skip
+        [found] = [i for i in incidents(tmp_path / "clip.mp4") if i.detector == planted.detector]
+        assert found.start == pytest.approx(planted.start, abs=FRAME)
+        # From snow to the picture chroma changes by no more than from snow to snow.
+        latest = FRAME + (TEXTURE_INTERVAL_SECONDS if what == "chroma_noise" else 0.0)
+        assert planted.end - FRAME <= found.end <= planted.end + latest
+        assert found.decided_at - planted.start <= 2.0 + 2 * FRAME
+
+
 def test_snow_of_colour_alone_is_noise(tmp_path):
     [found] = incidents(colour_snowed(tmp_path / "snow.mp4", moving=True), ["video.noise"])
     assert 2.0 - FRAME <= found.start <= 2.0 + TEXTURE_INTERVAL_SECONDS + FRAME

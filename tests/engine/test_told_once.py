@@ -23,7 +23,7 @@ RATE = Fraction(25)
 PLANTED = {
     "black": 1.0, "uniform": 1.0, "freeze": 1.0, "bars": 0.75, "noise": 14.0, "blur": 6.0, "combing": 1.0,
     "chroma_loss": 1.0, "plane_loss": 0.0, "partial_freeze": 0.5, "flash": 0.6, "flicker": 0.12, "stutter": 0.15,
-    "letterbox": 0.25, "block_dropout": 0.02, "row_smear": 0.4, "column_smear": 0.4,
+    "letterbox": 0.25, "block_dropout": 0.02, "row_smear": 0.4, "column_smear": 0.4, "line_jitter": 0.01,
     "chroma_noise": 20.0, "planes_swapped": 1.0, "chroma_inverted": 1.0, "negative": 1.0,
 }  # fmt: skip
 QUICK = ("black", "uniform", "freeze", "bars")

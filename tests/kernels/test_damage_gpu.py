@@ -1,11 +1,15 @@
-"""torn_blocks and tear on a GPU: equal to the plain versions."""
+"""torn_blocks, tear and jitter on a GPU: equal to the plain versions."""
 
 import pytest
 import torch
 from frames import frame_table, random_frame, reference_table
+from test_jitter import framed as plain_framed
+from test_jitter import jittered
 from test_tear import moment
 from test_torn_blocks import framed, scene, with_blocks
 
+from kernels.jitter import jitter
+from kernels.jitter import reference as plain_jitter
 from kernels.tear import reference as plain_tear
 from kernels.tear import tear
 from kernels.torn_blocks import reference as plain_blocks
@@ -54,3 +58,15 @@ def test_tear_on_a_gpu_equals_the_plain_one():
     tables, moved, _kept = on_device(pairs)
     found = tear(*moved, 70).cpu()
     torch.testing.assert_close(found, plain_tear.tear(*tables), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.gpu
+def test_jitter_on_a_gpu_equals_the_plain_one():
+    frames = [
+        plain_framed(jittered(strength=0.02)),
+        plain_framed(jittered(301, 97), depth=10, shift=6, padding=7),
+        plain_framed(jittered(1930, 100)),
+        random_frame(7, 5, seed=1),
+    ]
+    (table, _), (moved, _), _kept = on_device([(frame, frame) for frame in frames])
+    torch.testing.assert_close(jitter(moved).cpu(), plain_jitter.jitter(table), rtol=0, atol=0)
