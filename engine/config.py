@@ -10,9 +10,9 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from engine.config_document import Document, Path_, apply_environment, close_name, explain, spell, telling_first
 from engine.errors import AvjuryError, ConfigError
@@ -27,6 +27,7 @@ from engine.settings.service import ServiceSection
 from engine.settings.shadow import ShadowSection
 from engine.settings.slates import Slate
 from engine.settings.storage import StorageSection
+from engine.whole_pictures import LEAST_RATE
 
 Scalar = bool | int | float | str
 # A detector is switched (true, false) or given parameters (and thereby switched on).
@@ -40,15 +41,27 @@ class NetworkSection(Section):
     """The artifact network, which maps damage of pictures."""
 
     pictures_per_second: Annotated[
-        float,
-        Field(ge=0, le=60, description="how many of each stream it looks at; 0 leaves it out; from 8 on, whole ones"),
+        float, Field(ge=0, le=60, description="how many of each stream it looks at; 0 leaves it out")
     ] = 1.0
+    whole_pictures: Annotated[
+        bool,
+        Field(description="it looks at whole pictures, and at what they showed before; from 8 pictures a second on"),
+    ] = False
     judges: Annotated[
         bool, Field(description="what it says counts for video.corruption; else it is measured and shown only")
     ] = False
     weights: Annotated[
         FilePath | None, Field(description="weights of your own, as safetensors; null: those of the package")
     ] = None
+
+    @model_validator(mode="after")
+    def _looks_often_enough(self) -> Self:
+        if self.whole_pictures and self.pictures_per_second < LEAST_RATE:
+            raise ValueError(
+                f"whole_pictures needs pictures_per_second of {LEAST_RATE:g} at least, not "
+                f"{self.pictures_per_second:g}: of fewer pictures nothing is told by those before"
+            )
+        return self
 
 
 class AudioNetworkSection(Section):

@@ -7,8 +7,8 @@ from typing import TypeVar
 from engine.errors import ConfigError
 from engine.measure.listening import AudioNetworkUse
 from engine.measure.network import NetworkUse
-from engine.measure.whole_looks import LEAST_RATE
 from engine.spec import AudioNetworkSettings, NetworkSettings, SyncNetworkSettings
+from engine.whole_pictures import LEAST_RATE
 from models.artifact_history import ArtifactHistory, load_history
 from models.artifact_weights import SHIPPED_WEIGHTS, load_artifact
 from models.audio_weights import load_audio
@@ -26,24 +26,32 @@ def network_of(settings: NetworkSettings | None) -> NetworkUse | None:
     if settings is None or settings.pictures_per_second <= 0:
         return None
     artifact = _read(load_artifact, settings.weights, "network", "artifact")
-    history = _history_of(settings) if settings.pictures_per_second >= LEAST_RATE else None
+    history = _history_of(settings) if settings.whole_pictures else None
     return NetworkUse(artifact, settings.pictures_per_second, settings.judges, history)
 
 
-def _history_of(settings: NetworkSettings) -> ArtifactHistory | None:
-    """The network over the maps of the pictures before; None where pieces have to do.
+def _history_of(settings: NetworkSettings) -> ArtifactHistory:
+    """The network over the maps of the pictures before.
 
-    They do where it was trained on maps of other weights, and where it is to judge but nobody has measured from where
-    on it may: pieces have a point, which would be lost.
+    Raises: ConfigError if it cannot be used with these settings.
     """
+    if settings.pictures_per_second < LEAST_RATE:
+        raise _refused("they are looked at too seldom", f"set pictures_per_second to {LEAST_RATE:g} or more")
     try:
         history = load_history()
     except WeightsError as error:
-        raise ConfigError("cannot use the weights of the network over the pictures before", stream="", why=str(error),
-                          remedy="install avjury anew, or look at fewer pictures a second") from error  # fmt: skip
+        raise _refused(str(error), "install avjury anew, or leave out whole_pictures") from error
+    if history.artifact != digest_of(settings.weights or SHIPPED_WEIGHTS):
+        raise _refused("what tells by the pictures before was trained on other weights than those of `weights`",
+                       "leave out weights, or whole_pictures")  # fmt: skip
     if settings.judges and history.point is None:
-        return None
-    return history if history.artifact == digest_of(settings.weights or SHIPPED_WEIGHTS) else None
+        raise _refused("nobody has measured from where on it may judge by whole pictures",
+                       "leave out judges, or whole_pictures")  # fmt: skip
+    return history
+
+
+def _refused(why: str, remedy: str) -> ConfigError:
+    return ConfigError("the artifact network cannot look at whole pictures", stream="", why=why, remedy=remedy)
 
 
 def audio_network_of(settings: AudioNetworkSettings | None) -> AudioNetworkUse | None:

@@ -17,11 +17,13 @@ class NetworkSettings:
         pictures_per_second: of each stream that it looks at; 0 leaves it out.
         judges: what it says counts for `video.corruption`.
         weights: its weights; those of the package unless told.
+        whole_pictures: it looks at whole pictures, with what they showed before, where it looks at most of them.
     """
 
     pictures_per_second: float = 1.0
     judges: bool = False
     weights: Path | None = None
+    whole_pictures: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 A picture is looked at as often as the stream's rate says, by its own time, in PIECES places: where it changed most from
 the picture before, and elsewhere by chance, which the stream's name and the picture's time decide. So what is said of a
-stream depends on nothing but the stream. Whoever has it look at every third picture or more gets whole pictures looked
-at, with what was seen before (whole_looks.py). On the CPU each picture goes through the network by itself; on a GPU in
-batches of one size that are filled up with empty pieces, by launches that are recorded and played back (graphs.py).
+stream depends on nothing but the stream. Where whole pictures are asked for, streams at most of whose pictures it looks
+are looked at whole, with what was seen before (whole_looks.py). On the CPU each picture goes through the network by
+itself; on a GPU in batches of one size that are filled up with empty pieces, by launches that are recorded and played
+back (graphs.py).
 
 Pictures that are interlaced are not looked at: nobody has measured what it would say of them.
 """
@@ -25,7 +26,7 @@ from engine.measure.columns import place
 from engine.measure.graphs import Graphs, Record
 from engine.measure.network_table import LookInputs, stage_looks
 from engine.measure.rows import Rows
-from engine.measure.whole_looks import LEAST_RATE, MOST_APART, WholeLooks
+from engine.measure.whole_looks import MOST_APART, WholeLooks
 from engine.media import FrameBatch, Surface
 from kernels.layout import Field
 from kernels.tile_stats import MEASURES, TILE_COLUMNS, TILE_ROWS, TILES, tile_stats
@@ -65,7 +66,7 @@ class NetworkUse:
         artifact: the network with its weights.
         rate: pictures per second of each stream that it looks at.
         judges: what it says counts for `corruption`; else it is measured only.
-        history: what tells by the pictures before, where it looks at most pictures; None: only pieces are looked at.
+        history: what tells by the pictures before, where whole pictures are asked for; None: pieces are looked at.
     """
 
     artifact: Artifact
@@ -104,7 +105,7 @@ class Network:
         self._dtype = network_dtype(arithmetic.device)
         self._net = copy.deepcopy(use.artifact.net).to(arithmetic.device, self._dtype)
         self._whole: WholeLooks | None = None
-        if use.history is not None and use.rate >= LEAST_RATE:
+        if use.history is not None:
             self._whole = WholeLooks(self._net, use.history, use.artifact.point.tile, arithmetic.device, self._dtype)
         self._apart = [0] * slots  # pictures since the last look
         self._size: list[tuple[int, int] | None] = [None] * slots  # of the last picture

@@ -22,8 +22,6 @@ from models.artifact_history import ArtifactHistory, History
 from models.artifact_net import INPUTS, LABELS, TILE, ArtifactNet
 from models.artifact_weights import OperatingPoint
 
-# Looks a second from which whole pictures are looked at: every third of 24 a second.
-LEAST_RATE: Final = 8.0
 # From one look to the next, in pictures: three, and a fourth where rates do not divide. Of every fifth next to nothing
 # is left that history tells (decision 0134).
 MOST_APART: Final = 4

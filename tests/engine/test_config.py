@@ -179,3 +179,10 @@ cluster: {folder: /var/lib/avjury}
     for wrong in ("5", "[a]", "true"):
         with pytest.raises(ConfigError, match=r"engine\.network\.weights"):
             written(tmp_path, f"engine: {{network: {{weights: {wrong}}}}}")
+
+
+def test_whole_pictures_need_enough_looks(tmp_path):
+    asked = "engine: {network: {whole_pictures: true, pictures_per_second: %s}}"
+    assert written(tmp_path, asked % 8).engine.network.whole_pictures
+    with pytest.raises(ConfigError, match=r"pictures_per_second of 8 at least, not 7\.9"):
+        written(tmp_path, asked % 7.9)

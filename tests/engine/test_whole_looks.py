@@ -13,6 +13,7 @@ from surfaces import surface
 
 from benchmarks.gpu_kernels import on_a_side_stream
 from engine.batch import Batcher
+from engine.errors import ConfigError
 from engine.measure import Measure
 from engine.measure.columns import place
 from engine.measure.network import NetworkUse
@@ -21,6 +22,7 @@ from engine.spec import NetworkSettings
 from models.artifact_history import ArtifactHistory, HistoryNet, load_history
 from models.artifact_weights import OperatingPoint, load_artifact
 from models.map_series import logits_of, seen_with
+from models.weight_files import write_weights
 
 CPU = torch.device("cpu")
 NETWORK, CORRUPTION = place("network_corruption"), place("corruption")
@@ -171,19 +173,31 @@ def test_whole_pictures_judge_at_their_own_point_and_never_without_one(artifact,
     np.testing.assert_array_equal(told(OperatingPoint(TILE, 1.0, 1))[0], blocks)
 
 
-def test_where_it_is_to_judge_and_nobody_has_measured_a_point_pieces_do():
+def test_whole_pictures_are_looked_at_where_they_are_asked_for():
     assert load_history().point is None
-    assert network_of(NetworkSettings(25.0)).history is not None
+    assert network_of(NetworkSettings(25.0)).history is None
     assert network_of(NetworkSettings(25.0, judges=True)).history is None
+    assert network_of(NetworkSettings(8.0, whole_pictures=True)).history is not None
 
 
-def test_at_lower_rates_nothing_is_kept_and_nothing_changes(artifact, history):
-    pictures = [[(0, picture(n, n / 25))] for n in range(26)]
-    for rate in (1.0, 5.0):
-        with_it, without = (NetworkUse(artifact, rate, False, of) for of in (history, None))
-        np.testing.assert_array_equal(of_slot(shares(with_it, *pictures)), of_slot(shares(without, *pictures)))
-        assert Measure(CPU, 1, network=with_it).network._whole is None
-    assert network_of(NetworkSettings(1.0)).history is None
+def test_whole_pictures_are_refused_where_nothing_can_be_told_by_them(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot look at whole pictures: .*; set pictures_per_second to 8 or more"):
+        network_of(NetworkSettings(7.9, whole_pictures=True))
+    with pytest.raises(ConfigError, match=r"nobody has measured .*; leave out judges, or whole_pictures"):
+        network_of(NetworkSettings(25.0, judges=True, whole_pictures=True))
+    own = tmp_path / "own.safetensors"
+    write_weights(own, changing_artifact().net.state_dict(), {"network": "artifact"})
+    with pytest.raises(ConfigError, match=r"trained on other weights .*; leave out weights, or whole_pictures"):
+        network_of(NetworkSettings(25.0, weights=own, whole_pictures=True))
+
+
+def test_without_being_asked_for_nothing_is_kept(artifact):
+    pictures = [[(0, picture(n, n / 25))] for n in range(6)]
+    measure = Measure(CPU, 1, network=NetworkUse(artifact, 25.0))
+    measure.open_slot(0, {}, {"corruption"})
+    for batch in pictures:
+        measure.frames(Batcher(CPU, 8, 0.0).assemble(batch, {0: 0.04}))
+    assert measure.network._whole is None
 
 
 def test_looks_that_are_far_apart_see_pieces(history):
