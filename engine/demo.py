@@ -27,7 +27,6 @@ AUDIO_FRAME: Final = 1024
 
 FRAME_SECONDS: Final = 1 / FRAME_RATE
 SILENCE_TOLERANCE_SECONDS: Final = 0.020
-JUMP_TOLERANCE_SECONDS: Final = 0.1
 # Short-term loudness looks back 3 s (EBU Tech 3341): it crosses a threshold that far after the sound did, at most.
 LOUDNESS_TOLERANCE_SECONDS: Final = 3.0
 # Between the clip's two levels. The default is higher: only sound that nobody meant reaches it.
@@ -59,9 +58,7 @@ FREEZE: Final = Planted("video.freeze", 5.0, 9.0, FRAME_SECONDS)
 BLACK: Final = Planted("video.black", 13.0, 16.0, FRAME_SECONDS)
 SILENCE: Final = Planted("audio.silence", _on_audio_frame(19.0), _on_audio_frame(22.5), SILENCE_TOLERANCE_SECONDS)
 LOUD: Final = Planted("audio.loudness", _on_audio_frame(26.0), _on_audio_frame(31.0), LOUDNESS_TOLERANCE_SECONDS)
-# Whoever is listening jumps: 13 dB within a moment is a defect of its own.
-JUMP: Final = Planted("audio.level_jump", _on_audio_frame(26.0), _on_audio_frame(26.0) + 0.1, JUMP_TOLERANCE_SECONDS)
-PLANTED: Final = (FREEZE, BLACK, SILENCE, LOUD, JUMP)
+PLANTED: Final = (FREEZE, BLACK, SILENCE, LOUD)
 
 
 def picture(index: int, ground: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

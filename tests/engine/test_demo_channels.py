@@ -28,7 +28,7 @@ def test_only_the_troubled_channel_has_incidents_and_has_all_of_them(tmp_path):
     assert outcomes["news"].incidents == []
     assert outcomes["films"].incidents == []
     found = {incident.detector: incident for incident in outcomes["sport"].incidents}
-    assert found.keys() == {"video.black", "video.freeze", "audio.silence", "audio.loudness", "audio.level_jump"}
+    assert found.keys() == {"video.black", "video.freeze", "audio.silence", "audio.loudness"}
     for name, start in (("video.black", 8.0), ("video.freeze", 28.0), ("audio.silence", 48.0)):
         assert found[name].start == pytest.approx(start, abs=0.05)
         assert found[name].end == pytest.approx(start + 5, abs=0.05)
