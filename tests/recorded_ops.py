@@ -5,44 +5,38 @@ a list) is frozen by recording, as it is by a CUDA graph, so a function that dep
 is played back. Reading a tensor's value is refused at once, as it is there.
 """
 
+import importlib
+import inspect
+import pkgutil
 from contextlib import ExitStack, contextmanager
 from unittest import mock
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from engine.measure import (
-    area,
-    blocks,
-    change,
-    damage,
-    edges,
-    fields,
-    information,
-    measure,
-    network,
-    sharpness,
-    slates,
-    tears,
-    texture,
-)
+import engine.measure
+from engine.measure import network
 from kernels.to_network.layout import TYPES
 
+# Sound is not recorded, nor are whole pictures of the network; `to_network` has a type to be told as a number.
+_NOT_RECORDED = ("sound", "whole_looks")
+_BY_NUMBER = "to_network"
+
+
+def _kernels():
+    """(module, name) of every kernel that measures of pictures call, whoever adds one."""
+    for found in pkgutil.iter_modules(engine.measure.__path__):
+        if found.name in _NOT_RECORDED:
+            continue
+        module = importlib.import_module(f"engine.measure.{found.name}")
+        for name, what in vars(module).items():
+            is_kernel = inspect.isfunction(what) and what.__module__.startswith("kernels.")
+            if is_kernel and name != _BY_NUMBER and hasattr(torch.ops.avjury, name):
+                yield module, name
+
+
 # The kernels call their CPU versions past torch's dispatcher, which is faster; here every call has to be seen.
-_KERNELS = {
-    "frame_stats": (measure,),
-    "blockiness": (blocks,),
-    "edge_width": (edges,),
-    "sharpness": (sharpness,),
-    "texture": (texture,),
-    "active_area": (area,),
-    "tile_stats": (change, slates, network),
-    "temporal": (change,),
-    "torn_blocks": (damage,),
-    "tear": (tears,),
-    "fields": (fields,),
-    "siti": (information,),
-}
+_KERNELS = tuple(_kernels())
 # The last is a tensor made from a list of Python's: a copy from memory that is gone when it is played back.
 _REFUSED = (
     "aten._local_scalar_dense", "aten.nonzero", "aten.item", "aten._assert_async", "aten.masked_select",
@@ -116,9 +110,8 @@ def _tensors(result):
 def kernels_seen():
     """All kernels of pictures by way of torch's dispatcher."""
     with ExitStack() as stack:
-        for name, modules in _KERNELS.items():
-            for module in modules:
-                stack.enter_context(mock.patch.object(module, name, getattr(torch.ops.avjury, name)))
+        for module, name in _KERNELS:
+            stack.enter_context(mock.patch.object(module, name, getattr(torch.ops.avjury, name)))
         stack.enter_context(mock.patch.object(network, "to_network", _to_network))
         yield
 
