@@ -123,7 +123,7 @@ def next_look(aim, view, row, slot, at):
 
 @compiled
 def note_jump(jumps, limits, slot, luma, chroma, at):
-    """How a picture that changes by so much stands out: Jumps.note of engine/measure/jumps.py on the host.
+    """How a picture that changes by so much stands out: Jumps.fill of engine/measure/jumps.py on the host.
 
     Args:
         jumps: (4, S) float64: the most that luma and chroma changed by of late, by how much the largest jump of late
