@@ -99,6 +99,30 @@ def fold_blocks(view, columns, slots, pts, due, mean, last, began, was_blocky, j
 
 
 @compiled
+def fold_jitter(view, columns, counted, slots, pts, due, last, jumped, limits, state, aim):
+    """Jitter.fill on the host.
+
+    Args:
+        view, slots, pts, due, state, aim: as for `fold_area`.
+        columns: line_jitter, and the seconds since it began.
+        counted: (N, 2) int32: rows that are displaced, and rows with detail.
+        last: (S,) float64: when was looked last; jumped: (S,) float64: when a picture last changed at once.
+        limits: fewest displaced rows, fewest rows with detail, the most that is dated back.
+    """
+    told, since = columns
+    least_displaced, least_detailed, jump_seconds = limits
+    for row in range(slots.shape[0]):
+        if not due[row]:
+            continue
+        slot, at, displaced = slots[row], pts[row], counted[row, 0]
+        back = at - jumped[slot] if jumped[slot] > last[slot] else 0.0  # NaN, of the first look, is not
+        last[slot] = at
+        view[row, told] = displaced / max(counted[row, 1], least_detailed) if displaced >= least_displaced else 0.0
+        view[row, since] = back if back <= jump_seconds else 0.0
+        set_pace(state, slot, next_look(aim, view, row, slot, at), 0.0)
+
+
+@compiled
 def fold_sharpness(view, columns, facts, slots, pts, due, steepest, last, limits, state, aim):
     """Sharpness.fill on the host.
 

