@@ -178,6 +178,7 @@ def test_the_workshop_says_what_another_threshold_would_have_told(service, visit
     assert page.locator(".knob:has-text('pixel black') input[type=number]").is_disabled()
     page.click("button:has-text('Apply to dim')")
     wait_until(lambda: service.fleet.plans["dim"].detectors["video.black"] == {"picture_black_ratio_th": 0.5})
+    page.close()  # it looks at the stream anew now and then
     with service.client("o-token") as client:
         client.delete("/api/v1/streams/dim")
 

@@ -235,6 +235,7 @@ def hovers(page, x, y):
 
 def test_the_system_page_says_how_busy_gpus_and_their_decoders_are(service, visit, monkeypatch):
     monkeypatch.setattr(GpuMetrics, "_opened", lambda self: FakeLibrary())
+    put(service, "news")  # a stream that was never judged is not seen to stall
     page = visit(service)
     go(page, service, "system")
     page.wait_for_selector(".card:has-text('GPU 0') dd:has-text('92 %')")
