@@ -8,11 +8,11 @@ from torch import Tensor
 from kernels.addresses import samples_at
 from kernels.jitter.layout import (
     APART,
-    BETTER,
     COLUMNS,
     DETAIL,
     LEAST_COLUMNS,
     LEAST_ROWS,
+    QUARTERS,
     ROWS,
     SLACK,
     reach,
@@ -81,11 +81,11 @@ def _fit(one, other, far, columns, most):
 @compiled
 def _is_displaced(rows, far, columns, from_above, from_below):
     """Whether the middle one of three rows is, which lies so far from the other two where it is."""
-    # Only what fits BETTER times as well counts: what lies further apart need not be known.
-    first = _fit(rows[0], rows[1], far, columns, from_above // BETTER + 1)
+    # Only what fits that much better counts: what lies further apart need not be known.
+    first = _fit(rows[0], rows[1], far, columns, 4 * from_above // QUARTERS + 1)
     if abs(first) < APART:
         return False
-    second = _fit(rows[1], rows[2], far, columns, from_below // BETTER + 1)
+    second = _fit(rows[1], rows[2], far, columns, 4 * from_below // QUARTERS + 1)
     if abs(second) < APART or abs(first - second) < APART:
         return False
     across = _fit(rows[0], rows[2], far, columns, _NO_LIMIT)

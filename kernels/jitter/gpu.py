@@ -10,13 +10,13 @@ from torch import Tensor
 
 from kernels.jitter.layout import (
     APART,
-    BETTER,
     COLUMNS,
     DETAIL,
     LEAST_COLUMNS,
     LEAST_ROWS,
     MOST_COLUMNS,
     MOST_REACH,
+    QUARTERS,
     REACH_SHARE,
     ROWS,
     SLACK,
@@ -34,7 +34,7 @@ _MOST_COLUMNS, _MOST_REACH, _REACH_SHARE = (
     tl.constexpr(REACH_SHARE),
 )
 _LEAST_COLUMNS, _LEAST_ROWS = tl.constexpr(LEAST_COLUMNS), tl.constexpr(LEAST_ROWS)
-_APART, _BETTER, _DETAIL, _SLACK = (tl.constexpr(k) for k in (APART, BETTER, DETAIL, SLACK))
+_APART, _QUARTERS, _DETAIL, _SLACK = (tl.constexpr(k) for k in (APART, QUARTERS, DETAIL, SLACK))
 _LUMA, _LUMA_PITCH = tl.constexpr(int(Field.LUMA_ADDRESS)), tl.constexpr(int(Field.LUMA_PITCH))
 _WIDTH, _HEIGHT = tl.constexpr(int(Field.WIDTH)), tl.constexpr(int(Field.HEIGHT))
 _BIT_DEPTH, _SHIFT = tl.constexpr(int(Field.BIT_DEPTH)), tl.constexpr(int(Field.SHIFT))
@@ -94,9 +94,9 @@ def _jitter_kernel(frames, found):
             from_above, from_below = tl.sum(tl.abs(own - above), axis=0), tl.sum(tl.abs(own - below), axis=0)
             if (from_above >= detail) & (from_below >= detail):
                 first, least, unmoved = _fit(above, here, far, x, k, depth, excess, mask)
-                lies_apart = (tl.abs(first) >= _APART) & (_BETTER * least <= unmoved)
+                lies_apart = (tl.abs(first) >= _APART) & (_QUARTERS * least <= 4 * unmoved)
                 second, least, unmoved = _fit(own, here + pitch, far, x, k, depth, excess, mask)
-                lies_apart = lies_apart & (tl.abs(second) >= _APART) & (_BETTER * least <= unmoved)
+                lies_apart = lies_apart & (tl.abs(second) >= _APART) & (_QUARTERS * least <= 4 * unmoved)
                 across, least, unmoved = _fit(above, here + pitch, far, x, k, depth, excess, mask)
                 lies_apart = lies_apart & (tl.abs(first - second) >= _APART) & (across != 0)
                 lies_apart = lies_apart & (tl.abs(first + second - across) <= _SLACK)

@@ -18,7 +18,7 @@ def fit(one: Row, other: Row) -> tuple[int, bool]:
     inside = range(far, len(one) - far)
     sums = {s: sum(abs(int(other[x + s]) - int(one[x])) for x in inside) for s in range(-far, far + 1)}
     best = min(sums, key=lambda s: sums[s])  # the first of those that fit as well
-    return best, abs(best) >= at.APART and at.BETTER * sums[best] <= sums[0]
+    return best, abs(best) >= at.APART and at.QUARTERS * sums[best] <= 4 * sums[0]
 
 
 def is_displaced(above: Row, row: Row, below: Row, own: int, inside: slice) -> bool:

@@ -103,7 +103,9 @@ def write_pictures(path: Path, pictures: Iterator[Picture], *, rate: Fraction, d
     """
     written = 0
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "12", "preset": "veryfast"})
+        # Without x264's tree of macroblocks, whose AVX-512 code gives other bytes from run to run.
+        options = {"crf": "12", "preset": "veryfast", "x264-params": "mbtree=0"}
+        stream = container.add_stream("libx264", rate=rate, options=options)
         stream.pix_fmt = "yuv420p" if depth == 8 else "yuv420p10le"
         for picture in pictures:
             height, width = picture[0].shape
