@@ -1,6 +1,7 @@
 """A local file from a byte on, as a demuxer reads it. Belongs to the reader's thread."""
 
 import os
+import weakref
 
 
 class FileFrom:
@@ -14,6 +15,8 @@ class FileFrom:
 
     def __init__(self, path: str, begin: int) -> None:
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by `close`
+        # A source that is dropped is closed by that; libav, which holds this, closes only what it opened itself.
+        weakref.finalize(self, self._file.close)
         self._begin = begin
         self._file.seek(begin)
 

@@ -15,7 +15,8 @@ from models.synthesis.planted import Planted
 
 # By codec: libavcodec's encoder and its options for pictures of two fields.
 CODECS: Final = {
-    "h264": ("libx264", {"crf": "14", "preset": "veryfast", "flags": "+ilme+ildct"}),
+    # Without x264's tree of macroblocks, whose AVX-512 code gives other bytes from run to run.
+    "h264": ("libx264", {"crf": "14", "preset": "veryfast", "flags": "+ilme+ildct", "x264-params": "mbtree=0"}),
     "mpeg2": ("mpeg2video", {"qmin": "1", "qmax": "3", "flags": "+ilme+ildct"}),
 }
 

@@ -21,15 +21,15 @@ from engine.media import AudioBlock, Packet
 
 def decode(path: Path, lost: tuple[float, float] | None = None) -> tuple[list[AudioBlock], SoftwareAudioDecoder]:
     """Decode a clip's sound; packets whose time is within `lost` never arrive."""
-    source = Source(str(path), stream="s")
-    info = source.open()
-    assert info.audio is not None
-    decoder = SoftwareAudioDecoder(info.audio, "s")
-    blocks: list[AudioBlock] = []
-    for packet in source.packets():
-        if packet.track == "audio" and not (lost and packet.pts is not None and lost[0] <= packet.pts < lost[1]):
-            blocks += decoder.decode(packet)
-    return blocks + decoder.flush(), decoder
+    with Source(str(path), stream="s") as source:
+        info = source.open()
+        assert info.audio is not None
+        decoder = SoftwareAudioDecoder(info.audio, "s")
+        blocks: list[AudioBlock] = []
+        for packet in source.packets():
+            if packet.track == "audio" and not (lost and packet.pts is not None and lost[0] <= packet.pts < lost[1]):
+                blocks += decoder.decode(packet)
+        return blocks + decoder.flush(), decoder
 
 
 def samples(blocks: list[AudioBlock]) -> np.ndarray:
@@ -185,10 +185,9 @@ def real_sounds() -> list[Path]:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", real_sounds(), ids=lambda p: p.name)
 def test_real_sound_lies_where_the_ffmpeg_program_has_it(path: Path) -> None:
-    source = Source(str(path))
-    info = source.open()
-    tracks = [t.handle.index for t in (info.audio, info.video) if t is not None]
-    source.close()
+    with Source(str(path)) as source:
+        info = source.open()
+        tracks = [t.handle.index for t in (info.audio, info.video) if t is not None]
     if info.audio is None:
         pytest.skip("no sound")
     maps = [word for index in tracks for word in ("-map", f"0:{index}")]

@@ -1,7 +1,9 @@
 """A packet of a transport stream that is sent twice, as the standard allows, is taken once."""
 
+import gc
 import random
 import subprocess
+import warnings
 
 import pytest
 from media import ffmpeg_exe
@@ -9,6 +11,7 @@ from media import ffmpeg_exe
 from engine.ingest.copies import Copies, WithoutCopies, has_copies
 from engine.ingest.file_from import FileFrom
 from engine.ingest.raw_bytes import TappedBytes
+from engine.ingest.source import Source
 from engine.pipeline import check
 from engine.spec import EngineSettings, StreamSpec
 
@@ -124,6 +127,21 @@ def test_a_packet_that_says_that_the_counter_begins_anew_is_no_copy(streams):
     copies = Copies()
     copies.without(b"".join([*before[: at + 1], bytes(copy), *before[at + 1 :]]))
     assert copies.found == 0
+
+
+def test_a_source_that_is_dropped_leaves_no_file_open(tmp_path, streams):
+    twice = tmp_path / "twice.ts"
+    twice.write_bytes(with_copies(streams["h264"], 1.0, random.Random(5)))
+    gc.collect()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        source = Source(str(twice))
+        source.open()
+        assert source._input._file is not None  # it is read through us, not by libav alone
+        assert next(source.packets()).size > 0
+        del source
+        gc.collect()
+    assert [str(each.message) for each in told] == []
 
 
 def test_a_network_source_hands_the_demuxer_none_and_the_watch_all(streams):

@@ -21,17 +21,17 @@ from engine.media import Surface
 
 
 def decode(path: Path, **options: Any) -> tuple[list[Surface], SoftwareVideoDecoder]:
-    source = Source(str(path), stream="s")
-    info = source.open()
-    assert info.video is not None
-    decoder = SoftwareVideoDecoder(info.video, "s", **options)
-    surfaces: list[Surface] = []
-    for packet in source.packets():
-        if packet.track == "video":
-            surfaces += decoder.decode(packet)
-    surfaces += decoder.flush()
-    assert source.error is None
-    return surfaces, decoder
+    with Source(str(path), stream="s") as source:
+        info = source.open()
+        assert info.video is not None
+        decoder = SoftwareVideoDecoder(info.video, "s", **options)
+        surfaces: list[Surface] = []
+        for packet in source.packets():
+            if packet.track == "video":
+                surfaces += decoder.decode(packet)
+        surfaces += decoder.flush()
+        assert source.error is None
+        return surfaces, decoder
 
 
 def plane(surface: Surface, index: int) -> np.ndarray:
@@ -288,10 +288,9 @@ def ffmpeg_times(path: Path, tracks: list[int]) -> list[float]:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", real_clips(), ids=lambda p: p.name)
 def test_real_pictures_come_at_the_times_of_the_ffmpeg_program(path: Path) -> None:
-    source = Source(str(path))
-    info = source.open()
-    tracks = [t.handle.index for t in (info.video, info.audio) if t is not None]
-    source.close()
+    with Source(str(path)) as source:
+        info = source.open()
+        tracks = [t.handle.index for t in (info.video, info.audio) if t is not None]
     surfaces, _ = decode(path)
     expected = ffmpeg_times(path, tracks)
     assert len(surfaces) == len(expected)
