@@ -15,7 +15,7 @@ from engine.measure.damage import TornBlocks
 from engine.measure.host_pictures import follow, measure_samples
 from engine.measure.jumps import LIMITS, Jumps
 from engine.measure.rows import Rows
-from engine.measure.schedule import BURST, Together
+from engine.measure.schedule import BURST, LARGE, RESERVE_SECONDS, Together
 from kernels.temporal import COLUMNS as TEMPORAL_COLUMNS
 from kernels.tile_stats import MEASURES, TILES
 from kernels.torn_blocks import COLUMNS as TORN_COLUMNS
@@ -48,7 +48,8 @@ class EveryPicture:
         # One table for both: compiled code finds a row of it by the slot.
         self._wanted = np.zeros((slots, 2), np.int64)
         change.wanted, torn.wanted = self._wanted.T
-        self._known = self._wanted, *change.host, *torn.host, jumps.state, LIMITS, *schedules.tables, BURST
+        state = self._wanted, *change.host, *torn.host, jumps.state, LIMITS
+        self._known = *state, *schedules.tables, BURST, RESERVE_SECONDS, LARGE
         self._make_tiles(0)
 
     def _make_tiles(self, rows: int) -> None:

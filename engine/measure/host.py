@@ -20,15 +20,18 @@ class When(IntEnum):
     CREDIT = 5  # measures for which there was room after the last one
     BESIDE = 6  # what was watched beside it, then
     SIGN = 7  # the sign that was watched, then
+    RESERVED = 8  # media time of the last measure for which there was no room; NaN: none yet
 
 
 _WIDTH, _HEIGHT = int(Fact.WIDTH), int(Fact.HEIGHT)
 _CORRUPT, _INTERLACED = int(Fact.CORRUPT), int(Fact.INTERLACED)
-_WANTED, _AT, _WATCHED, _INTERVAL, _GAIN, _CREDIT, _BESIDE, _SIGN = (int(column) for column in When)
+_WANTED, _AT, _WATCHED, _INTERVAL, _GAIN, _CREDIT, _BESIDE, _SIGN, _RESERVED = (int(column) for column in When)
 
 
 @compiled
-def due_rows(state, loss, burst, rate, slots, pts, watched, beside, slack, part, sign, sign_rise, due):
+def due_rows(
+    state, loss, burst, reserve_seconds, many, rate, slots, pts, watched, beside, slack, part, sign, sign_rise, due
+):  # fmt: skip
     """Schedule.due on the host: which rows are due, (N,) bool, filled; returns how many.
 
     The caller makes room for it: to make an array here takes numba as long as all the rest.
@@ -42,12 +45,17 @@ def due_rows(state, loss, burst, rate, slots, pts, watched, beside, slack, part,
         before, now = own[_WATCHED], watched[row]
         rested = abs(pts[row] - own[_AT])  # NaN where it was never measured
         same = now >= (1.0 - loss) * before and now <= (1.0 + own[_GAIN]) * before
-        same = same and not abs(beside[row] - own[_BESIDE]) > slack + part * own[_BESIDE]
-        same = same and not sign[row] > sign_rise + 2.0 * own[_SIGN]
+        large = not (now >= (1.0 - many * loss) * before and now <= (1.0 + many * own[_GAIN]) * before)
+        large = large or abs(beside[row] - own[_BESIDE]) > slack + part * own[_BESIDE]
+        large = large or sign[row] > sign_rise + 2.0 * own[_SIGN]
         room = own[_CREDIT] + rested * rate
         waits = rested < own[_INTERVAL]
-        if not (waits and (same or room < 1.0)):
+        # NaN, where there was none, is not less.
+        reserved = large and waits and room < 1.0 and not abs(pts[row] - own[_RESERVED]) < reserve_seconds
+        if reserved or not (waits and ((same and not large) or room < 1.0)):
             due[row] = True
+            if reserved:
+                own[_RESERVED] = pts[row]
             own[_AT] = pts[row]
             own[_WATCHED] = now
             own[_BESIDE] = beside[row]
@@ -58,7 +66,7 @@ def due_rows(state, loss, burst, rate, slots, pts, watched, beside, slack, part,
 
 
 @compiled
-def due_of_all(states, settings, burst, view, column, slots, pts, due):
+def due_of_all(states, settings, burst, reserve_seconds, many, view, column, slots, pts, due):
     """`due_rows` of several schedules, some of which watch a column of the rows.
 
     Args:
@@ -79,8 +87,10 @@ def due_of_all(states, settings, burst, view, column, slots, pts, due):
             watched[row] = view[row, column] if watches else 1.0
             beside[row] = view[row, other] if other >= 0 else watched[row]
             sign[row] = view[row, signs] if signs >= 0 else 0.0
-        if due_rows(states[part], own[0], burst, own[1], slots, pts, watched, beside, own[3], own[4], sign, own[7],
-                    due[part]):  # fmt: skip
+        if due_rows(
+            states[part], own[0], burst, reserve_seconds, many, own[1], slots, pts, watched, beside, own[3], own[4],
+            sign, own[7], due[part],
+        ):  # fmt: skip
             found |= 1 << part
     return found
 

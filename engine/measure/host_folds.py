@@ -167,19 +167,22 @@ def fold_texture(view, columns, facts, slots, pts, due, known, jumped, limits, s
         columns: gradient, u_mean, v_mean, saturation, u_gradient, v_gradient, out_of_range, out_of_tolerance, combing,
             chroma_loss, combing_since, chroma_loss_since, texture_since.
         facts: (len(Fact), N) float64.
-        known: (13, S) float64: saturation of the last colourful picture, loss of colour, combing of the last picture
+        known: (14, S) float64: saturation of the last colourful picture, loss of colour, combing of the last picture
             and of the one before it, when they were, what is combed, how many are still to be looked at because of it,
-            and since when; since when the means of U and of V are grey, and those means.
+            and since when; since when the means of U and of V are grey, and those means; since when the colour is
+            mostly gone.
         jumped: (S,) float64: when a picture last changed at once.
         limits: colourful, empty gradient, lost gradient, lowest and highest chroma, combed, interval then, gain; how
             many pictures are looked at at once, how long they rest then, and the most credit; how far from grey a plane
-            that is lost is at most, how far it went there at once, and the most that it is dated back; and the most
-            that others are, by a picture that changed at once.
+            that is lost is at most, how far it went there at once, and the most that it is dated back; the most
+            that others are, by a picture that changed at once; the share of the colour that is most of it, and the
+            most that a loss is dated back by it.
     """
     gradient, u, v, saturation, u_steps, v_steps = columns[:6]
     out_of_range, out_of_tolerance, combing, chroma_loss, since, loss_since, changed_since = columns[6:]
     colourful, empty, lost, lowest, highest, combed = limits[:6]
-    combed_seconds, gain, most_at_once, rest_seconds, burst, grey, to_grey, back_seconds, jump_seconds = limits[6:]
+    combed_seconds, gain, most_at_once, rest_seconds, burst, grey, to_grey, back_seconds, jump_seconds = limits[6:15]
+    mostly, fade_seconds = limits[15:]
     for row in range(slots.shape[0]):
         if not due[row]:
             continue
@@ -227,7 +230,12 @@ def fold_texture(view, columns, facts, slots, pts, due, known, jumped, limits, s
             if not plane_lost and colour >= colourful:
                 known[0, slot] = colour
         known[1, slot] = own[chroma_loss] = loss
-        own[loss_since] = min(ago, back_seconds)
+        if loss < mostly:
+            known[13, slot] = np.nan
+        elif not at >= known[13, slot]:  # NaN too
+            known[13, slot] = at - own[changed_since]
+        faded = min(at - known[13, slot], fade_seconds) if at >= known[13, slot] else 0.0
+        own[loss_since] = max(min(ago, back_seconds), faded)
         interval = next_look(aim, view, row, slot, at)
         if now >= combed and not abs(at - known[8, slot]) < rest_seconds:  # NaN too
             known[7, slot], known[8, slot] = most_at_once, at

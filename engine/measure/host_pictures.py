@@ -40,7 +40,7 @@ def measure_samples(index, frames, references, retain, slots, values, pitch, tor
 @brief
 def follow(
     view, columns, black_ratio, strong, facts, slots, pts, tiles, wanted, temporal_state, luminance, torn_state, fitted,
-    limits, jumps, jump_limits, schedules, settings, burst, due,
+    limits, jumps, jump_limits, schedules, settings, burst, reserve_seconds, many, due,
 ):  # fmt: skip
     """What follows from the samples of a batch's pictures.
 
@@ -57,7 +57,7 @@ def follow(
         temporal_state, luminance: as `temporal` takes them.
         torn_state, fitted, limits: as `fold_damage` takes them.
         jumps, jump_limits: as `note_jump` takes them.
-        schedules, settings, burst, due: as `due_of_all` takes them.
+        schedules, settings, burst, reserve_seconds, many, due: as `due_of_all` takes them.
     Returns: as `due_of_all`.
     """
     luma, gradient, black, spread, first, last, torn, broken, corruption, colour, mafd = columns
@@ -75,4 +75,4 @@ def follow(
         if view[n, black] >= black_ratio:
             view[n, spread] = 1.0
     fold_damage(view, torn, broken, corruption, facts, wanted[:, 1], slots, pts, torn_state, fitted, limits)
-    return due_of_all(schedules, settings, burst, view, gradient, slots, pts, due)
+    return due_of_all(schedules, settings, burst, reserve_seconds, many, view, gradient, slots, pts, due)

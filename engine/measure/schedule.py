@@ -2,7 +2,9 @@
 
 Pictures that change all the time, as in a fade, would make it due with each of them. What it may cost is bounded: there
 is room for BURST measures at once, and for as many as MEASURES_PER_SECOND in the long run. A change for which there is
-no room is not forgotten. A measure whose time has come takes its room from the changes after it: it is not put off.
+no room is not forgotten. A measure whose time has come takes its room from the changes after it: it is not put off; nor
+is, once in a while, a change that is larger than those of a fade, so that what begins in a scene that moves is not
+looked at late.
 """
 
 from collections.abc import Sequence
@@ -17,6 +19,10 @@ from engine.measure.host import When
 from engine.measure.rows import Part
 
 BURST: Final = 2.0
+# A change that is so many times as large as one that is looked at is not put off, nor one of what is watched beside it
+# or a sign, if so many seconds have passed since the last for which there was no room.
+LARGE: Final = 3.0
+RESERVE_SECONDS: Final = 2.0
 MEASURES_PER_SECOND = 2.0
 
 
@@ -73,7 +79,7 @@ class Schedule:
         own[When.AT] = torch.nan
         own[When.INTERVAL], own[When.GAIN] = self._usual
         own[When.CREDIT] = BURST
-        own[When.BESIDE] = torch.nan
+        own[When.BESIDE] = own[When.RESERVED] = torch.nan
         own[When.SIGN] = 0.0
 
     @property
@@ -102,8 +108,8 @@ class Schedule:
             beside = watched if beside is None else beside
             sign = np.zeros_like(watched) if sign is None else sign
             count = host.due_rows(
-                self.state, self.loss, BURST, self.rate, slots, pts, watched, beside, self.slack, self.part, sign,
-                self.rise, due,
+                self.state, self.loss, BURST, RESERVE_SECONDS, LARGE, self.rate, slots, pts, watched, beside,
+                self.slack, self.part, sign, self.rise, due,
             )  # fmt: skip
             return due if count else None
         xp, state = self._xp, self.state
@@ -113,12 +119,15 @@ class Schedule:
         same = (watched >= (1 - self.loss) * before) & (watched <= (1 + own[:, When.GAIN]) * before)
         beside = watched if beside is None else beside
         changed = abs(beside - own[:, When.BESIDE]) > self.slack + self.part * own[:, When.BESIDE]
-        same = same & ~changed
+        gain = LARGE * own[:, When.GAIN]
+        large = ~((watched >= (1 - LARGE * self.loss) * before) & (watched <= (1 + gain) * before)) | changed
         if sign is not None:
-            same = same & ~(sign > self.rise + 2.0 * own[:, When.SIGN])
+            large = large | (sign > self.rise + 2.0 * own[:, When.SIGN])
         room = own[:, When.CREDIT] + rested * self.rate
         waits = rested < own[:, When.INTERVAL]
-        due = (own[:, When.WANTED] != 0) & ~(waits & (same | (room < 1)))
+        reserved = large & waits & (room < 1) & ~(abs(pts - own[:, When.RESERVED]) < RESERVE_SECONDS)  # NaN too
+        due = (own[:, When.WANTED] != 0) & ~(waits & ~reserved & ((same & ~large) | (room < 1)))
+        state[slots, When.RESERVED] = xp.where(due & reserved, pts, own[:, When.RESERVED])
         state[slots, When.CREDIT] = xp.where(due, xp.where(room < BURST, room, BURST) - 1, own[:, When.CREDIT])
         state[slots, When.AT] = xp.where(due, pts, since)
         state[slots, When.WATCHED] = xp.where(due, watched, before)

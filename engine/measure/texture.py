@@ -62,6 +62,10 @@ HIGHEST_CHROMA: Final = 240 / 256
 GREY: Final = 0.4 / 256
 TO_GREY: Final = 1.0 / 256
 PLANE_BACK_SECONDS: Final = 2.0
+# Of colours a coder leaves a trace for a while too: what is lost was so from when this share of it was gone, no longer
+# ago than this.
+MOSTLY_GONE: Final = 0.75
+FADE_BACK_SECONDS: Final = 1.0
 
 _GRADIENT, _TEXTURE = place("gradient"), places(COLUMNS)
 _LUMA, _NOISE, _MAFD = place("luma_difference"), place("noise"), place("mafd")
@@ -80,7 +84,7 @@ _COLUMNS: Final = (
 _LIMITS: Final = (
     COLOURFUL, EMPTY_GRADIENT, LOST_GRADIENT, LOWEST_CHROMA, HIGHEST_CHROMA, COMBED, COMBED_INTERVAL_SECONDS,
     TEXTURE_GRADIENT_CHANGE, COMBED_PICTURES, COMBED_REST_SECONDS, float(BURST), GREY,
-    TO_GREY, PLANE_BACK_SECONDS, BACK_SECONDS,
+    TO_GREY, PLANE_BACK_SECONDS, BACK_SECONDS, MOSTLY_GONE, FADE_BACK_SECONDS,
 )  # fmt: skip
 # Those that have to last, and what they judge.
 _DETECTORS: Final = ("video.noise", "video.banding", "video.levels", "video.chroma_loss", "video.bars")
@@ -113,15 +117,15 @@ class Texture:
             rise=WOVEN_RISE,
         )
         self._aim = Aim(arithmetic, slots, _DETECTORS, _JUDGED, TEXTURE_INTERVAL_SECONDS, _DATED)
-        known = torch.zeros((13, slots), dtype=torch.float64, device=arithmetic.device)
+        known = torch.zeros((14, slots), dtype=torch.float64, device=arithmetic.device)
         self._known = arithmetic.view(known)
         # Saturation of the last colourful picture; loss of colour, of the last one that says something of it; combing
         # of the last picture, and before it, and when they were; what is combed; how many pictures are still to be
         # looked at because of it, and since when; since when the means of U and of V are grey,
-        # and those means.
+        # and those means; and since when the colour is mostly gone, NaN while it is not.
         self._colour, self._loss, *found = self._known
         self._combed, self._when, (self._enough, self._left, self._closely) = found[:2], found[2:4], found[4:7]
-        self._grey = found[7:]
+        self._grey, self._gone = found[7:11], found[11]
         self._enough[:], self._known[4:6], self._known[8:] = torch.inf, torch.nan, torch.nan
         self._vouched = arithmetic.column(slots, torch.nan)  # when fields last vouched for combing
 
@@ -151,14 +155,14 @@ class Texture:
             fold_texture(view, _COLUMNS, rows.facts, slots, rows.pts, due, *known, _LIMITS, state, aim)
             return
         # Before `_comb`, which takes the time of the last look.
-        since = self._jumps.since(slots, rows.pts, self._when[0][slots])
-        view[:, _CHANGED_SINCE] = self._arithmetic.xp.where(due, since, torch.nan)
+        changed = self._jumps.since(slots, rows.pts, self._when[0][slots])
+        view[:, _CHANGED_SINCE] = self._arithmetic.xp.where(due, changed, torch.nan)
         limited, progressive = 1 - rows.facts[Fact.FULL_RANGE], 1 - rows.facts[Fact.INTERLACED]
         for column in _RANGES:
             view[:, column] *= limited  # nothing of full range can be outside; NaN, where it is not due, stays
         view[:, _COMBING] *= progressive  # as it should be: whoever shows it knows that it has two fields
         self._comb(view, slots, rows.pts, due)
-        self._fade(view, slots, rows.pts, due)
+        self._fade(view, slots, rows.pts, due, changed)
         xp, interval = self._arithmetic.xp, self._aim.interval(view, slots, rows.pts, due)
         combed = self._combed[0][slots] >= COMBED
         rested = ~(abs(rows.pts - self._closely[slots]) < COMBED_REST_SECONDS)  # NaN too
@@ -220,8 +224,12 @@ class Texture:
         view[:, _COMBING] = xp.where(due, median, torch.nan)
         view[:, _SINCE] = xp.where(due, pts - first, torch.nan)  # NaN where there was none: now
 
-    def _fade(self, view: Any, slots: Any, pts: Any, due: Any) -> None:
-        """What is lost of the colour that there was; of a plane that is lost, everything, and since when."""
+    def _fade(self, view: Any, slots: Any, pts: Any, due: Any, changed: Any) -> None:
+        """What is lost of the colour that there was, and since when; of a plane that is lost, everything.
+
+        Args:
+            changed: (N,) seconds since the picture changed at once; 0 where it did not since the last look.
+        """
         xp, gradient = self._arithmetic.xp, view[:, _GRADIENT]
         colour, saturation = self._colour, view[:, _SATURATION]
         before = colour[slots]
@@ -252,6 +260,10 @@ class Texture:
             since = xp.where(lost & (pts >= began), (pts - began).clip(None, PLANE_BACK_SECONDS), 0.0)
             if mine == _U_MEAN:
                 longest = since
-        view[:, _LOSS_SINCE] = xp.where(due, xp.maximum(longest, since), torch.nan)
+        gone = self._gone[slots]
+        gone = xp.where(loss < MOSTLY_GONE, torch.nan, xp.where(pts >= gone, gone, pts - changed))
+        self._gone[slots] = xp.where(due, gone, self._gone[slots])
+        fade = xp.where(pts >= gone, (pts - gone).clip(None, FADE_BACK_SECONDS), 0.0)
+        view[:, _LOSS_SINCE] = xp.where(due, xp.maximum(fade, xp.maximum(longest, since)), torch.nan)
         colourful = due & ~plane_lost & (saturation >= COLOURFUL)
         colour[slots] = xp.where(colourful, saturation, before)

@@ -98,6 +98,7 @@ _SMEAR_ROWS, _SMEAR_COLUMNS, _SMEAR_TOLD = (
     tl.constexpr(at.SMEAR_ROWS), tl.constexpr(at.SMEAR_COLUMNS), tl.constexpr(at.SMEAR_TOLD_SECONDS),
 )  # fmt: skip
 _SMEARED, _SMEARED_SECONDS = tl.constexpr(at.SMEARED), tl.constexpr(at.SMEARED_SECONDS)
+_SMEAR_CUT = tl.constexpr(at.SMEAR_CUT_SECONDS)
 _ROLL_LEAST, _ROLL_SECONDS = tl.constexpr(at.ROLL_LEAST), tl.constexpr(at.ROLL_SECONDS)
 _ROLL_SHARE, _ROLL_NOISE = tl.constexpr(at.ROLL_SHARE), tl.constexpr(at.ROLL_NOISE)
 _ROLL_APART, _ROLL_ALIKE = tl.constexpr(at.ROLL_APART), tl.constexpr(at.ROLL_ALIKE)
@@ -508,7 +509,7 @@ def _smear(rows, state, valid, fresh, coloured, step, pts):
     right, right_begins = _same_rows(rows, state, fresh, coloured, _TILE_COLUMNS, _TILE_ROWS, 1, _TILE_COLUMNS)
     kind, lasted = _scalar(state, _SMEARED, fresh, 0.0), _scalar(state, _SMEARED_SECONDS, fresh, 0.0)
     is_down, is_right = _flag(down >= _SMEAR_ROWS), _flag(right >= _SMEAR_COLUMNS)
-    settled = _flag(pts - _scalar(state, _CUT_AT, fresh, pts) > _ACTIVITY_SECONDS)
+    settled = _flag(pts - _scalar(state, _CUT_AT, fresh, pts) > _SMEAR_CUT)
     new = tl.where(is_down & down_begins, 1.0, tl.where(is_right & right_begins, 2.0, 0.0))
     goes_on = tl.where(kind == 1.0, tl.where(is_down, 1.0, 0.0), tl.where(is_right, 2.0, 0.0))
     there = _flag(kind > 0.0)

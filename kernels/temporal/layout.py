@@ -182,6 +182,7 @@ SMEAR_ROUGH: Final = 3.0 / 256
 SMEAR_ROWS: Final = 2  # steps from a row of tiles to the next, at least; and of columns
 SMEAR_COLUMNS: Final = 4
 SMEAR_TOLD_SECONDS: Final = 0.2 - 1e-3
+SMEAR_CUT_SECONDS: Final = 0.4  # without a cut before it: a title comes with its scene
 
 # A picture that rolls, as one whose vertical hold is lost: ROLL_LEAST rows of tiles further or more, up to as many
 # less than all, it is a picture of the last ROLL_SECONDS, and what has left it above has come back from below, or the

@@ -79,8 +79,8 @@ def temporal(
       Or the share of a smear: from a row of tiles to the next, from below, or from a column to the next, from the
       right, all planes together differ by SMEAR_SAME at most, SMEAR_ROWS or SMEAR_COLUMNS times; in the picture before
       luma differed by SMEAR_BEFORE there; its second differences along the last row are SMEAR_ROUGH on average; the
-      rest, less the row beside it, changes by REST_MOST times what it did and ACTIVE at most, without a cut in the
-      second before; from SMEAR_TOLD_SECONDS on, until fewer are alike.
+      rest, less the row beside it, changes by REST_MOST times what it did and ACTIVE at most, without a cut in
+      SMEAR_CUT_SECONDS before; from SMEAR_TOLD_SECONDS on, until fewer are alike.
       Or 1 where the picture rolls: up to ROLL_HOLD_SECONDS after a picture that is one of the last ROLL_SECONDS moved
       by whole rows of tiles, ROLL_LEAST at least, what leaves on one side coming back on the other, and ROLL_STEPS
       further than the first such picture; see layout.py.

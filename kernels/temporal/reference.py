@@ -251,7 +251,7 @@ class Stream:
             self.smeared_seconds += now - self.times[-1]
             if same[self.smeared] < steps[self.smeared]:
                 self.smeared = 0
-        elif now - self.cut_at > at.ACTIVITY_SECONDS:
+        elif now - self.cut_at > at.SMEAR_CUT_SECONDS:
             for kind, own in grids.items():
                 moved, usual, before = (
                     values.reshape(TILE_ROWS, TILE_COLUMNS) for values in (tiles[1], self.activity, self.luma)

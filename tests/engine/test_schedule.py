@@ -77,12 +77,19 @@ def test_a_change_for_which_there_was_no_room_is_not_forgotten(schedule):
     assert found[2] < 15
 
 
+def test_a_large_change_finds_room_where_small_ones_have_used_it_up(schedule):
+    fading = [1.2**n for n in range(4)]
+    assert times_due(schedule, fading) == [0, 1]
+    schedule.open_slot(1, True)
+    assert times_due(schedule, [*fading, 4 * fading[3]]) == [0, 1, 4]
+
+
 def test_a_measure_whose_time_has_come_is_not_put_off_for_changes_before_it(schedule):
     # Each picture changes, so that there is no room; and one is to be measured two pictures after the second look.
     found, view = [], schedule.arithmetic.view
     slots = view(torch.tensor([1]))
     for n in range(8):
-        pts, watched = (view(torch.tensor([float(v)], dtype=torch.float64)) for v in (n / 25, 2.0**n))
+        pts, watched = (view(torch.tensor([float(v)], dtype=torch.float64)) for v in (n / 25, 1.0 + 0.2 * (n % 2)))
         due = schedule.due(slots, pts, watched)
         if due is not None and bool(due[0]):
             found.append(n)

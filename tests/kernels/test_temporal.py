@@ -368,6 +368,14 @@ def test_rows_and_columns_that_repeat_are_broken_until_they_do_not(down, count, 
     assert found["broken_since"][55] == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize(("distance", "told"), [(8, False), (14, True)])
+def test_a_smear_soon_after_a_cut_is_the_scene_itself(distance, told):
+    film = varied()
+    film.tiles[50 - distance, 1] = 0.2
+    smear(film, 50, 100, True, 4)
+    assert (max(run(film)["broken_colour"]) > 0.0) == told
+
+
 @pytest.mark.parametrize("what", ["flat", "always", "cut", "few", "short", "coloured"])
 def test_rows_that_are_alike_and_no_smear(what):
     film = varied()
