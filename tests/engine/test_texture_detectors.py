@@ -249,10 +249,10 @@ def test_a_lost_plane_that_keeps_some_detail_for_a_second_is_dated_to_its_loss(t
 
 
 def faded(clip, parts):
-    """Start and decision of the incident of the pattern with shares of its colour, (first picture, share) each."""
+    """Start and decision of the incident of a pale pattern, with less of its colour from pictures on."""
     pictures = []
     for index, (y, *chroma) in enumerate(islice(moving_pattern(320, 192), 150)):
-        share = next((share for first, share in reversed(parts) if index >= first), 1.0)
+        share = next((share for first, share in reversed(parts) if index >= first), 0.5)
         pictures.append((y, *(np.rint(128 + share * (plane - 128.0)).astype(np.uint8) for plane in chroma)))
     write_pictures(clip, iter(pictures), rate=Fraction(25))
     detectors = {"video.chroma_loss": {"duration": 2.0}}
@@ -262,14 +262,14 @@ def faded(clip, parts):
 
 
 def test_colour_of_which_a_trace_is_left_for_a_while_is_dated_to_its_loss_and_known_in_time(tmp_path):
-    # A look at the loss finds 0.82 of it gone, and the one half a second later the rest.
-    start, known = faded(tmp_path / "trace.mp4", [(45, 0.18), (55, 0.02)])
+    # A look at the loss finds 0.81 of it gone, and the one half a second later the rest.
+    start, known = faded(tmp_path / "trace.mp4", [(45, 0.09), (55, 0.0)])
     assert start == pytest.approx(1.8, abs=1e-6)
     assert known <= 3.8 + 2 * FRAME
 
 
 def test_colour_that_was_pale_for_long_is_lost_when_the_rest_of_it_is(tmp_path):
-    start, _ = faded(tmp_path / "pale.mp4", [(25, 0.2), (90, 0.02)])
+    start, _ = faded(tmp_path / "pale.mp4", [(25, 0.09), (90, 0.0)])
     assert 2.6 - 1e-6 <= start <= 3.6
 
 
