@@ -10,6 +10,7 @@ no size depends on what is seen there, but each picture takes the host some hund
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,6 +63,8 @@ class WholeLooks:
         self._goes_on = torch.zeros(1, dtype=torch.bool, device=device)
         self._crops: dict[tuple[int, int, bool], Tensor] = {}
         self._streams: dict[int, _Stream] = {}
+        self.told_map: Callable[[Surface, Tensor], None] | None = None
+        """Handed each picture that is looked at and the network's map of it, (rows, columns) logits; for measuring."""
 
     def forget(self, slot: int) -> None:
         """The stream moves out, or a look was too far from the one before."""
@@ -77,6 +80,8 @@ class WholeLooks:
         """
         with torch.no_grad():
             now = self._map(surface, frame, reference)
+            if self.told_map is not None:
+                self.told_map(surface, now[0])
             shape = now.shape[1], now.shape[2]
             stream = self._streams.get(slot)
             if stream is None or stream.shape != shape or not 0 < surface.pts - stream.pts <= GAP_SECONDS:
