@@ -20,7 +20,7 @@ from torch import Tensor
 from engine.media import Surface
 from kernels.to_network import PIECE, to_network
 from models.artifact_history import ArtifactHistory, History
-from models.artifact_net import INPUTS, LABELS, TILE, ArtifactNet
+from models.artifact_net import INPUTS, LABELS, MIRRORED_TOO, TILE, ArtifactNet, told_over
 from models.artifact_weights import OperatingPoint
 
 # From one look to the next, in pictures: three, and a fourth where rates do not divide. Of every fifth next to nothing
@@ -111,8 +111,7 @@ class WholeLooks:
         side = PIECE // _HALF
         rows = pieces.permute(0, 2, 3, 1).reshape(down, across, side, side, INPUTS).transpose(1, 2)
         whole = rows.reshape(1, down * side, across * side, INPUTS)[:, : height // _HALF, : width // _HALF]
-        told: Tensor = self._net(whole.contiguous().permute(0, 3, 1, 2))[:, _LABEL].float()
-        return told
+        return told_over(self._net, whole.contiguous().permute(0, 3, 1, 2), _LABEL, MIRRORED_TOO)
 
     def _crops_of(self, down: int, across: int, full_range: bool) -> Tensor:
         """Pieces that cover a picture, as `to_network` takes them; uploaded once."""

@@ -20,6 +20,7 @@ from engine.measure.network import NetworkUse
 from engine.networks import network_of
 from engine.spec import NetworkSettings
 from models.artifact_history import ArtifactHistory, HistoryNet, load_history
+from models.artifact_net import MIRRORED_TOO
 from models.artifact_weights import OperatingPoint, load_artifact
 from models.map_series import logits_of, seen_with
 from models.weight_files import write_weights
@@ -81,7 +82,7 @@ def test_what_is_said_is_that_of_the_plain_maps_and_what_was_seen_before(artifac
     found = of_slot(
         shares(NetworkUse(artifact, 25.0 / step, False, history), *([(0, picture(n, n / 25))] for n in range(count)))
     )
-    maps = np.stack([logits_of(artifact.net, planes_of(n - 1), planes_of(n)) for n in range(1, count)])
+    maps = np.stack([logits_of(artifact.net, planes_of(n - 1), planes_of(n), MIRRORED_TOO) for n in range(1, count)])
     looked = [n for n in range(count) if not np.isnan(found[n])]
     assert looked == [n for n in range(1, count) if n % step == 0]
     differs = False

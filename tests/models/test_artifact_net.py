@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.artifact_net import INPUTS, LABELS, PIECE, TILES, ArtifactNet, network_input
+from models.artifact_net import INPUTS, LABELS, PIECE, TILES, ArtifactNet, network_input, told_over, turned_over
+from models.artifact_weights import load_artifact
 from models.evaluate import average_precision, load_artifact_net, precision_recall, probabilities
 from models.evaluate_frames import by_share, evaluate_frames
 from models.synthesis.damaged_cases import damaged_cases
@@ -298,3 +299,21 @@ def test_training_goes_on_where_it_ended(tmp_path, monkeypatch):
     assert steps[1] > steps[0] > 0
     assert load_artifact_net(path) is not None
     assert not [s for s in said if s.startswith("graphics")]  # the pieces were there already
+
+
+@pytest.mark.parametrize("axes", [(-1,), (-2,), (-1, -2)])
+def test_a_picture_turned_over_is_seen_as_its_mirror_image_is(axes):
+    net = load_artifact().net
+    rng = np.random.default_rng(5)
+    luma = torch.from_numpy(rng.integers(16, 235, (1, 2, 64, 96), dtype=np.uint8))
+    chroma = torch.from_numpy(rng.integers(90, 160, (1, 2, 2, 32, 48), dtype=np.uint8))
+    inputs = network_input(luma, chroma)
+    mirrored = network_input(luma.flip(axes), chroma.flip(axes))
+    assert torch.equal(turned_over(inputs, axes), mirrored)
+    assert not torch.equal(mirrored, inputs)
+    with torch.inference_mode():
+        own, other = (net(x.contiguous(memory_format=torch.channels_last))[:, 3] for x in (inputs, mirrored))
+        told = told_over(net, inputs.contiguous(memory_format=torch.channels_last), 3, ((), axes))
+    torch.testing.assert_close(told, (own + other.flip(axes)) / 2)
+    assert (own - other.flip(axes)).abs().max() > 0.1
+    assert torch.equal(turned_over(inputs, ()), inputs)
