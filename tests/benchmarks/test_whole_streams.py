@@ -75,7 +75,8 @@ def test_maps_are_found_again(tmp_path):
     seen = Seen("clip.ts", "h264 lost", 4.0, np.array([0.0, 0.04]), maps, [2.5], PLANTED)
     kept(seen, tmp_path)
     again = found(tmp_path, "clip.ts", "h264 lost")
-    assert again is not None and again.planted is not None
+    assert again is not None
+    assert again.planted is not None
     assert (again.seconds, again.blocks, again.planted.start, again.planted.end) == (4.0, [2.5], 2.0, 4.0)
     np.testing.assert_array_equal(again.times, seen.times)
     for one, other in zip(again.maps, maps, strict=True):
