@@ -317,3 +317,25 @@ def test_a_picture_turned_over_is_seen_as_its_mirror_image_is(axes):
     torch.testing.assert_close(told, (own + other.flip(axes)) / 2)
     assert (own - other.flip(axes)).abs().max() > 0.1
     assert torch.equal(turned_over(inputs, ()), inputs)
+
+
+def test_what_is_said_of_a_clip_s_pictures_is_kept_and_found_again(tmp_path, monkeypatch):
+    asked = []
+
+    def made(net, source, seed, count, history):
+        asked.append(source)
+        scores = np.array([0.9, 0.2, 0.6]) if source == 2 else np.array([0.7])
+        shares = np.array([0.5, 0.0, 0.0]) if source == 2 else np.array([0.1])
+        kinds = np.array(["h264 cut", "clean", "cut"][: len(scores)], "U16")
+        both = np.stack([scores, 1 - scores], axis=1)
+        return {"said": scores, "last": scores, "torn": scores, "share": shares, "kind": kinds, "by_history": both}
+
+    monkeypatch.setattr("models.evaluate_frames.scored", made)
+    first, second = (evaluate_frames(None, [2, tmp_path / "a.mp4"], 1, 1, None, tmp_path / "kept") for _ in range(2))
+    assert asked == [2, tmp_path / "a.mp4"]
+    assert first == second
+    assert (first["pictures"], first["network"]["average_precision"]) == (4, 1.0)
+    assert first["network_of_real_clips"] == {"positive": 1, "known": 1, "average_precision": None}
+    # One in three, and two in four: 0.1 is the last of all, 0.3 the last but one.
+    assert first["with_every_third_before"]["average_precision"] == pytest.approx((1 / 3 + 2 / 4) / 2, abs=1e-4)
+    assert first["by_kind"]["cut"] == {"damaged": 0, "found": 0, "clean": 1, "false": 1}
