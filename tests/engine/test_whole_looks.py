@@ -230,13 +230,13 @@ def test_when_load_thins_out_looks_they_go_on_with_pieces(artifact, history):
 
 def test_on_a_gpu_it_says_what_it_says_on_the_cpu_and_launches_on_its_own_stream(artifact, history):
     use = NetworkUse(artifact, 25.0, False, history)
-    own = of_slot(shares(use, *([(0, picture(n, n / 25))] for n in range(6))))
+    own = of_slot(shares(use, *([(0, picture(n, n / 25))] for n in range(12))))
     batcher, found = Batcher(DEVICE, 8, 0.0), []
     with cuda_on_cpu() as gpu, on_a_side_stream(DEVICE):
         measure = Measure(DEVICE, 2, network=use)
         measure.open_slot(0, {}, {"corruption"})
         gpu.on_default_stream.clear()
-        for n in range(6):
+        for n in range(12):
             there = replace(picture(n, n / 25), device="cuda:0")
             values = measure.frames(batcher.assemble([(0, there)], {0: 0.04})).values
             found.append(float(values.cpu()[0, NETWORK]))
