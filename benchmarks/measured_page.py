@@ -96,8 +96,9 @@ def page(records: Mapping[str, dict[str, Any] | None]) -> str:
         "- `avjury bench detectors`: what is found of planted defects, and false alarms: docs/detectors.md.",
         "- `avjury bench models`: the networks on held-out clips (`--network artifact|audio|sync`), with curves "
         "and what they got",
-        "  wrong as pictures; `avjury bench network`: the artifact network on whole streams",
-        "  (docs/network.md).",
+        "  wrong as pictures; `avjury bench network`: the artifact network on whole streams, `avjury bench "
+        "whole-streams`:",
+        "  where it looks at every picture whole (docs/network.md).",
         "- `avjury bench parity`: against FFmpeg (docs/parity.md); `bench sync`: how exactly offsets are "
         "found (docs/sync.md).",
         "- `avjury bench cpu-seconds`: two trees in turns, on a machine that is busy.",

@@ -1,7 +1,7 @@
 """`avjury bench models`: the networks on held-out clips; their figures go to benchmarks/results.
 
 avjury bench models --media FOLDER [--network artifact|audio|sync] [--weights FILE] [--history FILE]
-    [--work FOLDER]
+    [--work FOLDER] [--pictures]
 """
 
 import argparse
@@ -16,7 +16,7 @@ import torch
 from benchmarks.curves import draw_curves
 from benchmarks.failure_pictures import draw_artifact_failures, draw_audio_failures
 from benchmarks.harness import write_result
-from models.artifact_history import HistoryNet, load_history
+from models.artifact_history import SHIPPED_HISTORY, HistoryNet, load_history
 from models.audio_weights import SHIPPED_AUDIO, load_audio
 from models.evaluate import evaluate, load_artifact_net
 from models.evaluate_audio import evaluate_audio
@@ -36,16 +36,21 @@ def _say(text: str) -> None:
 def _artifact(options: argparse.Namespace, work: Path) -> Path:
     settings = TrainSettings(options.media, work, options.weights, seed=options.seed, skip=tuple(options.skip))
     settings = replace(settings, windows=options.windows or settings.windows)
-    paths = make_shards(settings, held_out=True, say=_say)
     net = load_artifact_net(options.weights)
-    figures = dict(evaluate(net, paths))
+    paths = [] if options.pictures else make_shards(settings, held_out=True, say=_say)
+    figures: dict[str, Any] = dict(evaluate(net, paths)) if paths else {}
     held_out = sources(options.media, settings.skip, held_out=True)
-    figures["frames"] = evaluate_frames(net, held_out, options.seed, settings.windows, _history_of(options))
+    history = _history_of(options)
+    weights = [options.weights, *([options.history or SHIPPED_HISTORY] if history is not None else [])]
+    made_of = [*(digest_of(path)[:8] for path in weights), str(options.seed), str(settings.windows)]
+    keep = work / "pictures" / "-".join(made_of)
+    figures["frames"] = evaluate_frames(net, held_out, options.seed, settings.windows, history, keep)
     record = _record("models", figures, options)
-    draw_curves(figures["tiles"], record.with_suffix(".svg"))
-    draw_artifact_failures(figures, paths, record.with_suffix(".jpg"))
-    _tell_labels(figures["tiles"])
-    _say(f"damaged pieces: average precision {figures['damaged_pieces']['average_precision']}")
+    if paths:
+        draw_curves(figures["tiles"], record.with_suffix(".svg"))
+        draw_artifact_failures(figures, paths, record.with_suffix(".jpg"))
+        _tell_labels(figures["tiles"])
+        _say(f"damaged pieces: average precision {figures['damaged_pieces']['average_precision']}")
     for name in (key.removesuffix("_of_real_clips") for key in figures["frames"] if key.endswith("_of_real_clips")):
         both = [figures["frames"][f"{name}{part}"]["average_precision"] for part in ("", "_of_real_clips")]
         _say(f"whole pictures, {name}: average precision {both[0]}, of real clips {both[1]}")
@@ -113,7 +118,10 @@ def main() -> None:
     parser.add_argument("--media", type=Path, required=True)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--history", type=Path, metavar="FILE", help="weights of the network over the pictures before")
-    parser.add_argument("--work", type=Path, help="where pieces are kept, and found again")
+    parser.add_argument(
+        "--work", type=Path, help="where pieces, and what is said of pictures, are kept and found again"
+    )
+    parser.add_argument("--pictures", action="store_true", help="artifact: whole pictures alone, no pieces")
     parser.add_argument("--skip", action="append", default=[], metavar="PREFIX", help="clips that are damaged")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--windows", type=int)

@@ -17,8 +17,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import imageio_ffmpeg
 import numpy as np
@@ -64,6 +65,24 @@ COST_TURNS: Final = 3
 _NETWORK: Final = VIDEO_COLUMNS.index("network_corruption")
 
 Floats = npt.NDArray[np.float64]
+T = TypeVar("T")
+S_co = TypeVar("S_co", covariant=True)
+
+
+class Look(Protocol[S_co]):
+    """Puts a stream through the engine: its file, clip, how it was coded or damaged, and the damage."""
+
+    def __call__(self, path: Path, name: str, how: str, planted: Planted | None = None) -> S_co: ...
+
+
+class Known(Protocol[S_co]):
+    """What came of a stream before; None: nothing is known of it."""
+
+    def __call__(self, name: str, how: str) -> S_co | None: ...
+
+
+def nothing(name: str, how: str) -> None:
+    """Nothing is known of any stream."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +108,7 @@ class Told:
     planted: Planted | None
 
 
-def judge(path: Path, name: str, how: str, weights: Path, planted: Planted | None = None) -> Told:
+def judge(path: Path, name: str, how: str, planted: Planted | None = None, *, weights: Path) -> Told:
     """A stream through the engine."""
     tiles: list[npt.NDArray[np.float32]] = []
     network = NetworkSettings(RATE, weights=weights)
@@ -108,37 +127,47 @@ def judge(path: Path, name: str, how: str, weights: Path, planted: Planted | Non
     return Told(name, how, seconds, times, tiles, [incident.start for incident in outcome.incidents], planted)
 
 
-def clean_streams(clips: Sequence[Path], weights: Path, folder: Path) -> Iterator[Told]:
-    """Held-out clips as they are, and as some coders make them."""
+def clean_streams(clips: Sequence[Path], folder: Path, look: Look[T], known: Known[T] = nothing) -> Iterator[T]:
+    """What `look` makes of held-out clips as they are, and as some coders make them."""
     ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
     for clip in clips:
-        yield judge(clip, clip.name, "as it is", weights)
+        yield known(clip.name, "as it is") or look(clip, clip.name, "as it is")
         for variant in VARIANTS[:CLEAN_VARIANTS]:
+            before = known(clip.name, variant.name)
+            if before is not None:
+                yield before
+                continue
             path = folder / f"{clip.stem}{variant.suffix}"
             try:
                 encode(clip, variant, path, ffmpeg)
             except subprocess.CalledProcessError:
                 continue
-            yield judge(path, clip.name, variant.name, weights)
+            yield look(path, clip.name, variant.name)
             path.unlink()
 
 
-def damaged_streams(clips: Sequence[Path], weights: Path, folder: Path, seed: int) -> Iterator[Told]:
-    """Held-out clips, damaged as coded streams are."""
+def damaged_streams(
+    clips: Sequence[Path], folder: Path, seed: int, look: Look[T], known: Known[T] = nothing
+) -> Iterator[T]:
+    """What `look` makes of held-out clips, damaged as coded streams are."""
     for clip in clips:
         pictures, rate, depth = read_pictures(clip, SECONDS, most_lines=LINES)
         if depth != 8 or len(pictures) < SECONDS * float(rate) * 0.8:
             continue
-        known = [Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50), Fraction(60)]
-        rate = min(known, key=lambda one: abs(one - rate))  # MPEG-2 has no others
+        rates = [Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50), Fraction(60)]
+        rate = min(rates, key=lambda one: abs(one - rate))  # MPEG-2 has no others
         for number, (codec, kind) in enumerate(itertools.product(CODECS, KINDS)):
             if (codec, kind) == ("hevc", "lost"):
+                continue
+            before = known(clip.name, f"{codec} {kind}")
+            if before is not None:
+                yield before
                 continue
             path = folder / "damaged.ts"
             planted = plant_damage(path, codec, kind, pictures, rate=rate, start=DAMAGED[0], end=DAMAGED[1],
                                    strength=(0.1, 0.3, 0.6)[number % 3], seed=seed + number)  # fmt: skip
             if planted is not None:
-                yield judge(path, clip.name, f"{codec} {kind}", weights, planted)
+                yield look(path, clip.name, f"{codec} {kind}", planted)
 
 
 def cost(weights: Path, folder: Path) -> list[dict[str, Any]]:
@@ -291,9 +320,9 @@ def main() -> None:
     torch.set_num_threads(1)
     clips = [path for path in clips_of(options.media, tuple(options.skip)) if is_held_out(path.name)]
     with tempfile.TemporaryDirectory(prefix="avjury-network-") as name:
-        folder = Path(name)
+        folder, look = Path(name), partial(judge, weights=options.weights)
         streams = itertools.chain(
-            clean_streams(clips, options.weights, folder), damaged_streams(clips, options.weights, folder, options.seed)
+            clean_streams(clips, folder, look), damaged_streams(clips, folder, options.seed, look)
         )
         all_told: list[Told] = []
         for told in streams:

@@ -190,6 +190,14 @@ class Slots(Emitter):
         if self._measure.network is not None:
             self._measure.network.told_tiles = lambda _, said: take(said)
 
+    def tell_maps(self, take: Callable[[Surface, torch.Tensor], None]) -> None:
+        """Hand on each whole picture that the network looks at and its map, (rows, columns) logits, on the device.
+
+        For measuring it; called from the loop.
+        """
+        if self._measure.network is not None:
+            self._measure.network.tell_maps(take)
+
     def _source_of(self, spec: StreamSpec) -> MediaSource:
         """What a stream's packets come from."""
         return Source(spec.url, stream=spec.id, policy=spec.policy, rendition=spec.rendition)

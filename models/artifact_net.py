@@ -6,6 +6,7 @@ multiples of 16, so that its four halvings lie on the coding grid. It sees the l
 from the earlier picture, so that what a decoder conceals shows where it smears.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 from kernels.to_network.layout import INPUTS, PIECE
 
-__all__ = ["INPUTS", "LABELS", "PIECE", "TILE", "TILES", "ArtifactNet", "network_input"]
+__all__ = ["INPUTS", "LABELS", "PIECE", "TILE", "TILES", "ArtifactNet", "network_input", "told_over", "turned_over"]
 
 LABELS: Final = (
     "corruption", "blockiness", "blur", "banding", "noise", "combing", "colour", "tearing", "ringing", "dropout",
@@ -22,6 +23,9 @@ LABELS: Final = (
 TILE: Final = 16
 TILES: Final = PIECE // TILE
 _WIDTHS: Final = (24, 32, 48, 48)
+# Ways of turning a picture over: not at all, and left and right.
+AS_IT_IS: Final[Sequence[tuple[int, ...]]] = ((),)
+MIRRORED_TOO: Final[Sequence[tuple[int, ...]]] = ((), (-1,))
 # Of the blocks on the map itself, which see far for little: their number and inner width.
 _FAR, _FAR_WIDTH = 2, 96
 
@@ -104,3 +108,37 @@ def network_input(luma: Tensor, chroma: Tensor) -> Tensor:
     colour, colour_before = chroma[:, 1].float(), chroma[:, 0].float()
     colour_change = (colour - colour_before).clamp(-128, 128)
     return torch.cat([(own - 128) / 64, change / 32, (colour - 128) / 32, colour_change / 32], dim=1)
+
+
+def turned_over(inputs: Tensor, axes: Sequence[int]) -> Tensor:
+    """What `network_input` makes of pictures that are turned over, from what it makes of them as they are.
+
+    Args:
+        inputs: (N, INPUTS, height / 2, width / 2).
+        axes: of -1, left and right change places; of -2, above and below.
+    """
+    if not axes:
+        return inputs
+    # Of each 2x2, four samples row by row, and so of how they differ.
+    other = [(place ^ (-1 in axes)) ^ (2 * (-2 in axes)) for place in range(4)]
+    order = [*other, *(4 + place for place in other), *range(8, INPUTS)]
+    return inputs[:, order].flip(tuple(axes)).contiguous(memory_format=torch.channels_last)
+
+
+def told_over(net: ArtifactNet, inputs: Tensor, label: int, turns: Sequence[tuple[int, ...]]) -> Tensor:
+    """(N, height / 16, width / 16) float32: the mean of what the network says of pictures that are turned over.
+
+    Args:
+        net: for use.
+        inputs: (N, INPUTS, height / 2, width / 2), as `network_input` makes them.
+        label: of LABELS, by number.
+        turns: axes over which they are turned.
+    """
+    # Added one by one, in the same order everywhere.
+    total: Tensor | None = None
+    for axes in turns:
+        told = net(turned_over(inputs, axes))[:, label].float()
+        told = told.flip(axes) if axes else told
+        total = told if total is None else total + told
+    assert total is not None
+    return total / len(turns)

@@ -8,7 +8,8 @@ of these tiles, by which earlier records judged, stands beside it; and what the 
 before says of the same pictures, where every picture of a stream is looked at and where every third one is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,9 +108,45 @@ def by_share(scores: Floats, shares: Floats) -> list[dict[str, Any]]:
     return found
 
 
+def scored(
+    net: ArtifactNet, source: Path | int, seed: int, count: int, history: HistoryNet | None
+) -> dict[str, npt.NDArray[Any]]:
+    """What is said of the pictures of a clip, one row each.
+
+    Args:
+        net, seed, count, history: as for `evaluate_frames`.
+        source: a held-out clip.
+    """
+    rows: dict[str, list[Any]] = {"said": [], "last": [], "torn": [], "share": [], "kind": [], "by_history": []}
+    series = MapSeries(net)
+    for case in frames_of(source, seed, count, history is not None):
+        map_ = case.truth[..., _CORRUPTION]
+        if sure(map_) is None:
+            continue
+        if history is not None:
+            rows["by_history"].append(said_with_history(history, series, case))
+        for name, told in zip(("said", "last", "torn"), said_of(net, case), strict=True):
+            rows[name].append(told)
+        rows["share"].append(float((map_ == 1).mean()))
+        rows["kind"].append(case.kind)
+    return {name: np.array(of, "U16" if name == "kind" else np.float64) for name, of in rows.items()}
+
+
+def scored_once(path: Path, make: Callable[[], dict[str, npt.NDArray[Any]]]) -> dict[str, npt.NDArray[Any]]:
+    """What `make` makes, or what it made before, which is kept in a file: it takes a minute of CPU for each clip."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".part.npz")
+        np.savez(unfinished, allow_pickle=False, **make())
+        unfinished.replace(path)
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
 def evaluate_frames(
-    net: ArtifactNet, sources: list[Path | int], seed: int, count: int, history: HistoryNet | None = None
-) -> Mapping[str, Any]:
+    net: ArtifactNet, sources: list[Path | int], seed: int, count: int, history: HistoryNet | None = None,
+    keep: Path | None = None,
+) -> Mapping[str, Any]:  # fmt: skip
     """All figures; `figures_of` of the network and of torn blocks, and of the network for each kind of picture.
 
     Args:
@@ -118,29 +155,23 @@ def evaluate_frames(
         seed: of what is random.
         count: windows of each.
         history: what judges by the maps of the pictures before; None: nothing is said of them.
+        keep: where what is said of each clip is kept, and found again: a folder of these weights, seed and count.
     """
-    series = MapSeries(net)
-    said, last, torn, shares, real, kinds, by_history = [], [], [], [], [], [], []
+    parts = []
     for source in sources:
-        for case in frames_of(source, seed, count, history is not None):
-            map_ = case.truth[..., _CORRUPTION]
-            if sure(map_) is None:
-                continue
-            share = float((map_ == 1).mean())
-            if history is not None:
-                by_history.append(said_with_history(history, series, case))
-            network, of_last, blocks = said_of(net, case)
-            said.append(network)
-            last.append(of_last)
-            torn.append(blocks)
-            shares.append(share)
-            real.append(isinstance(source, Path))
-            kinds.append(case.kind)
-    scores, share_of, is_real = np.array(said), np.array(shares), np.array(real)
+        make = partial(scored, net, source, seed, count, history)
+        name = source.name if isinstance(source, Path) else f"graphics-{source}"
+        parts.append(make() if keep is None else scored_once(keep / f"{name}.npz", make))
+    scores, last, torn, share_of, kinds = (
+        np.concatenate([part[name] for part in parts]) for name in ("said", "last", "torn", "share", "kind")
+    )
+    of_real = [np.full(len(part["said"]), isinstance(s, Path)) for s, part in zip(sources, parts, strict=True)]
+    is_real = np.concatenate(of_real)
+    by_history = [row for part in parts for row in part["by_history"]]
     is_damaged = share_of >= VISIBLE_SHARE
     by_kind = {}
-    for kind in sorted(set(kinds)):
-        of = np.array([k == kind for k in kinds])
+    for kind in sorted(set(kinds.tolist())):
+        of = kinds == kind
         by_kind[kind] = {
             "damaged": int(is_damaged[of].sum()), "found": int((scores[of & is_damaged] >= 0.5).sum()),
             "clean": int((~is_damaged[of]).sum()), "false": int((scores[of & ~is_damaged] >= 0.5).sum()),
@@ -150,9 +181,7 @@ def evaluate_frames(
         "network": figures_of(scores, is_damaged),
         "network_of_real_clips": figures_of(scores[is_real], is_damaged[is_real]),
         **{
-            f"{name}{part}": {
-                "average_precision": figures_of(np.array(of)[those], is_damaged[those])["average_precision"]
-            }
+            f"{name}{part}": {"average_precision": figures_of(of[those], is_damaged[those])["average_precision"]}
             for name, of in (("last_tile", last), ("torn_blocks", torn))
             for part, those in (("", np.ones(len(scores), bool)), ("_of_real_clips", is_real))
         },

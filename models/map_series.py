@@ -1,6 +1,7 @@
 """The maps of a picture and of those before it, as a stream that is looked at picture by picture gives them."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from models.artifact_history import KEPT, with_next
-from models.artifact_net import LABELS, TILE, ArtifactNet, network_input
+from models.artifact_net import AS_IT_IS, LABELS, MIRRORED_TOO, TILE, ArtifactNet, network_input, told_over
 from models.synthesis.picture import Picture
 from models.synthesis.tile_truth import Case
 
@@ -22,15 +23,23 @@ _REMEMBERED: Final = 256
 Floats = npt.NDArray[np.float32]
 
 
-def logits_of(net: ArtifactNet, earlier: Picture, now: Picture) -> Floats:
-    """(rows, columns): how sure the network is of damage in each whole tile of a picture."""
+def logits_of(net: ArtifactNet, earlier: Picture, now: Picture, turns: Sequence[tuple[int, ...]] = AS_IT_IS) -> Floats:
+    """(rows, columns): how sure the network is of damage in each whole tile of a picture.
+
+    Args:
+        net: for use.
+        earlier, now: of one shape.
+        turns: as of `told_over`; the picture as it is, unless told.
+    """
     height, width = (size // TILE * TILE for size in now[0].shape)
     both = (earlier, now)
     luma = np.stack([p[0][:height, :width] for p in both])[None]
     chroma = np.stack([[p[k][: height // 2, : width // 2] for k in (1, 2)] for p in both])[None]
     with torch.inference_mode():
         inputs = network_input(torch.from_numpy(luma), torch.from_numpy(chroma))
-        told: Floats = net(inputs.contiguous(memory_format=torch.channels_last))[0, _CORRUPTION].numpy()
+        told: Floats = told_over(net, inputs.contiguous(memory_format=torch.channels_last), _CORRUPTION, turns)[
+            0
+        ].numpy()
     return told
 
 
@@ -39,10 +48,11 @@ class MapSeries:
 
     Args:
         net: for use.
+        turns: as of `told_over`; as the engine makes maps of whole pictures, unless told.
     """
 
-    def __init__(self, net: ArtifactNet) -> None:
-        self._net = net
+    def __init__(self, net: ArtifactNet, turns: Sequence[tuple[int, ...]] = MIRRORED_TOO) -> None:
+        self._net, self._turns = net, turns
         # With the pictures: what is gone may leave its number to another.
         self._made: OrderedDict[tuple[int, int], tuple[Picture, Picture, Floats]] = OrderedDict()
 
@@ -55,7 +65,7 @@ class MapSeries:
     def _map(self, earlier: Picture, now: Picture) -> Floats:
         key = id(earlier), id(now)
         if key not in self._made:
-            self._made[key] = earlier, now, logits_of(self._net, earlier, now)
+            self._made[key] = earlier, now, logits_of(self._net, earlier, now, self._turns)
             if len(self._made) > _REMEMBERED:
                 self._made.popitem(last=False)
         self._made.move_to_end(key)

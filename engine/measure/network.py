@@ -156,6 +156,11 @@ class Network:
         """As `Measure.graph_problem`."""
         return self._graphs.problem
 
+    def tell_maps(self, take: Callable[[Surface, Tensor], None]) -> None:
+        """Hand on each whole picture that is looked at, and the map of it: (rows, columns) logits, on the device."""
+        if self._whole is not None:
+            self._whole.told_map = take
+
     def look(self, batch: FrameBatch, references: Callable[[Tensor], Tensor]) -> None:
         """Look at those pictures of a batch whose time has come, before anything else is made of it.
 

@@ -10,6 +10,7 @@ no size depends on what is seen there, but each picture takes the host some hund
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +20,7 @@ from torch import Tensor
 from engine.media import Surface
 from kernels.to_network import PIECE, to_network
 from models.artifact_history import ArtifactHistory, History
-from models.artifact_net import INPUTS, LABELS, TILE, ArtifactNet
+from models.artifact_net import INPUTS, LABELS, MIRRORED_TOO, TILE, ArtifactNet, told_over
 from models.artifact_weights import OperatingPoint
 
 # From one look to the next, in pictures: three, and a fourth where rates do not divide. Of every fifth next to nothing
@@ -62,6 +63,8 @@ class WholeLooks:
         self._goes_on = torch.zeros(1, dtype=torch.bool, device=device)
         self._crops: dict[tuple[int, int, bool], Tensor] = {}
         self._streams: dict[int, _Stream] = {}
+        self.told_map: Callable[[Surface, Tensor], None] | None = None
+        """Handed each picture that is looked at and the network's map of it, (rows, columns) logits; for measuring."""
 
     def forget(self, slot: int) -> None:
         """The stream moves out, or a look was too far from the one before."""
@@ -77,6 +80,8 @@ class WholeLooks:
         """
         with torch.no_grad():
             now = self._map(surface, frame, reference)
+            if self.told_map is not None:
+                self.told_map(surface, now[0])
             shape = now.shape[1], now.shape[2]
             stream = self._streams.get(slot)
             if stream is None or stream.shape != shape or not 0 < surface.pts - stream.pts <= GAP_SECONDS:
@@ -106,8 +111,7 @@ class WholeLooks:
         side = PIECE // _HALF
         rows = pieces.permute(0, 2, 3, 1).reshape(down, across, side, side, INPUTS).transpose(1, 2)
         whole = rows.reshape(1, down * side, across * side, INPUTS)[:, : height // _HALF, : width // _HALF]
-        told: Tensor = self._net(whole.contiguous().permute(0, 3, 1, 2))[:, _LABEL].float()
-        return told
+        return told_over(self._net, whole.contiguous().permute(0, 3, 1, 2), _LABEL, MIRRORED_TOO)
 
     def _crops_of(self, down: int, across: int, full_range: bool) -> Tensor:
         """Pieces that cover a picture, as `to_network` takes them; uploaded once."""

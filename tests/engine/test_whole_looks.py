@@ -20,6 +20,7 @@ from engine.measure.network import NetworkUse
 from engine.networks import network_of
 from engine.spec import NetworkSettings
 from models.artifact_history import ArtifactHistory, HistoryNet, load_history
+from models.artifact_net import MIRRORED_TOO
 from models.artifact_weights import OperatingPoint, load_artifact
 from models.map_series import logits_of, seen_with
 from models.weight_files import write_weights
@@ -81,7 +82,7 @@ def test_what_is_said_is_that_of_the_plain_maps_and_what_was_seen_before(artifac
     found = of_slot(
         shares(NetworkUse(artifact, 25.0 / step, False, history), *([(0, picture(n, n / 25))] for n in range(count)))
     )
-    maps = np.stack([logits_of(artifact.net, planes_of(n - 1), planes_of(n)) for n in range(1, count)])
+    maps = np.stack([logits_of(artifact.net, planes_of(n - 1), planes_of(n), MIRRORED_TOO) for n in range(1, count)])
     looked = [n for n in range(count) if not np.isnan(found[n])]
     assert looked == [n for n in range(1, count) if n % step == 0]
     differs = False
@@ -229,13 +230,13 @@ def test_when_load_thins_out_looks_they_go_on_with_pieces(artifact, history):
 
 def test_on_a_gpu_it_says_what_it_says_on_the_cpu_and_launches_on_its_own_stream(artifact, history):
     use = NetworkUse(artifact, 25.0, False, history)
-    own = of_slot(shares(use, *([(0, picture(n, n / 25))] for n in range(6))))
+    own = of_slot(shares(use, *([(0, picture(n, n / 25))] for n in range(12))))
     batcher, found = Batcher(DEVICE, 8, 0.0), []
     with cuda_on_cpu() as gpu, on_a_side_stream(DEVICE):
         measure = Measure(DEVICE, 2, network=use)
         measure.open_slot(0, {}, {"corruption"})
         gpu.on_default_stream.clear()
-        for n in range(6):
+        for n in range(12):
             there = replace(picture(n, n / 25), device="cuda:0")
             values = measure.frames(batcher.assemble([(0, there)], {0: 0.04})).values
             found.append(float(values.cpu()[0, NETWORK]))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.artifact_net import INPUTS, LABELS, PIECE, TILES, ArtifactNet, network_input
+from models.artifact_net import INPUTS, LABELS, PIECE, TILES, ArtifactNet, network_input, told_over, turned_over
+from models.artifact_weights import load_artifact
 from models.evaluate import average_precision, load_artifact_net, precision_recall, probabilities
 from models.evaluate_frames import by_share, evaluate_frames
 from models.synthesis.damaged_cases import damaged_cases
@@ -298,3 +299,43 @@ def test_training_goes_on_where_it_ended(tmp_path, monkeypatch):
     assert steps[1] > steps[0] > 0
     assert load_artifact_net(path) is not None
     assert not [s for s in said if s.startswith("graphics")]  # the pieces were there already
+
+
+@pytest.mark.parametrize("axes", [(-1,), (-2,), (-1, -2)])
+def test_a_picture_turned_over_is_seen_as_its_mirror_image_is(axes):
+    net = load_artifact().net
+    rng = np.random.default_rng(5)
+    luma = torch.from_numpy(rng.integers(16, 235, (1, 2, 64, 96), dtype=np.uint8))
+    chroma = torch.from_numpy(rng.integers(90, 160, (1, 2, 2, 32, 48), dtype=np.uint8))
+    inputs = network_input(luma, chroma)
+    mirrored = network_input(luma.flip(axes), chroma.flip(axes))
+    assert torch.equal(turned_over(inputs, axes), mirrored)
+    assert not torch.equal(mirrored, inputs)
+    with torch.inference_mode():
+        own, other = (net(x.contiguous(memory_format=torch.channels_last))[:, 3] for x in (inputs, mirrored))
+        told = told_over(net, inputs.contiguous(memory_format=torch.channels_last), 3, ((), axes))
+    torch.testing.assert_close(told, (own + other.flip(axes)) / 2)
+    assert (own - other.flip(axes)).abs().max() > 0.1
+    assert torch.equal(turned_over(inputs, ()), inputs)
+
+
+def test_what_is_said_of_a_clip_s_pictures_is_kept_and_found_again(tmp_path, monkeypatch):
+    asked = []
+
+    def made(net, source, seed, count, history):
+        asked.append(source)
+        scores = np.array([0.9, 0.2, 0.6]) if source == 2 else np.array([0.7])
+        shares = np.array([0.5, 0.0, 0.0]) if source == 2 else np.array([0.1])
+        kinds = np.array(["h264 cut", "clean", "cut"][: len(scores)], "U16")
+        both = np.stack([scores, 1 - scores], axis=1)
+        return {"said": scores, "last": scores, "torn": scores, "share": shares, "kind": kinds, "by_history": both}
+
+    monkeypatch.setattr("models.evaluate_frames.scored", made)
+    first, second = (evaluate_frames(None, [2, tmp_path / "a.mp4"], 1, 1, None, tmp_path / "kept") for _ in range(2))
+    assert asked == [2, tmp_path / "a.mp4"]
+    assert first == second
+    assert (first["pictures"], first["network"]["average_precision"]) == (4, 1.0)
+    assert first["network_of_real_clips"] == {"positive": 1, "known": 1, "average_precision": None}
+    # One in three, and two in four: 0.1 is the last of all, 0.3 the last but one.
+    assert first["with_every_third_before"]["average_precision"] == pytest.approx((1 / 3 + 2 / 4) / 2, abs=1e-4)
+    assert first["by_kind"]["cut"] == {"damaged": 0, "found": 0, "clean": 1, "false": 1}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.artifact_history import load_history, surest
-from models.artifact_net import PIECE
+from models.artifact_net import AS_IT_IS, PIECE
 from models.artifact_weights import SHIPPED_WEIGHTS, load_artifact
 from models.evaluate_frames import evaluate_frames
 from models.map_series import MapSeries, logits_of, seen_with
@@ -105,7 +105,7 @@ def test_each_map_is_made_once_and_is_of_a_picture_and_the_one_before():
             made.append(len(self._made))
             return super()._map(earlier, now)
 
-    series = Counted(net)
+    series = Counted(net, AS_IT_IS)
     case = Case(pictures[3], pictures[4], clean_truth(pictures[4]), "clean", pictures[:3])
     maps = series.of(case)
     assert maps.shape == (4, 16, 24)
