@@ -158,14 +158,16 @@ def measured(name: str, figures: Mapping[str, Any]) -> str:
     return "; ".join(words)
 
 
-# By what is planted: why it cannot be known with its first pictures, whoever looks (decisions 0048, 0122, 0131).
+# By what is planted: why it cannot be known with its first pictures, whoever looks (decisions 0048, 0122, 0131, 0142).
 _LASTS: Final = "told after a fifth of a second, as effects are shorter"
 _LASTING: Final = ("planes_swapped", "chroma_inverted", "negative", "row_smear", "column_smear")
+_STUCK: Final = ("audio.stutter", "AAC, stutter", "AC-3, stutter", "Opus, stutter")
 EVIDENCE: Final[Mapping[str, str]] = {
     "tearing": "evidence adds up over four pictures at least",
     "rolling": "told when it has come two rows of tiles, and two more",
     "combing": "late where nothing moves yet",
     **dict.fromkeys(_LASTING, _LASTS),
+    **dict.fromkeys(_STUCK, "a single note is told after 2.5 s, as notes last"),
 }
 
 

@@ -8,12 +8,16 @@ from typing import Any
 import av
 import numpy as np
 
+from models.synthesis.made_sound import music
+from models.synthesis.sound import Samples
+
 SIZE = (1920, 1080)
 RATE = 25
+_ENDING_SAMPLES = 4800
 
 
 def make_clip(path: Path, seconds: float = 8.0, bit_rate: int = 6_000_000) -> Path:
-    """A 1080p25 H.264 clip with AAC: a textured ground that pans, with grain, as a camera gives it.
+    """A 1080p25 H.264 clip with AAC: a textured ground that pans, with grain, as a camera gives it, and music.
 
     Args:
         path: of the new file.
@@ -43,13 +47,20 @@ def make_clip(path: Path, seconds: float = 8.0, bit_rate: int = 6_000_000) -> Pa
             frame.pts, frame.time_base = index, Fraction(1, RATE)
             container.mux(pictures.encode(frame))
         container.mux(pictures.encode(None))
-        noise = rng.normal(0, 0.05, (2, round(seconds * 48000))).astype(np.float32)
-        for at in range(0, noise.shape[1], 1024):
-            part = av.AudioFrame.from_ndarray(np.ascontiguousarray(noise[:, at : at + 1024]), "fltp", "stereo")
+        heard = healthy_sound(seconds)
+        for at in range(0, heard.shape[1], 1024):
+            part = av.AudioFrame.from_ndarray(np.ascontiguousarray(heard[:, at : at + 1024]), "fltp", "stereo")
             part.sample_rate, part.pts, part.time_base = 48000, at, Fraction(1, 48000)
             container.mux(sound.encode(part))
         container.mux(sound.encode(None))
     return path
+
+
+def healthy_sound(seconds: float) -> Samples:
+    """(2, n): music in which nothing is wrong, and which ends softly, as it is repeated. Noise alone is a defect."""
+    heard = music(seconds, np.random.default_rng(2))
+    heard[:, -_ENDING_SAMPLES:] *= np.linspace(1.0, 0.0, _ENDING_SAMPLES, dtype=np.float32)
+    return heard
 
 
 def named_clips(folder: str | Path | None, names: Sequence[str]) -> list[Path]:

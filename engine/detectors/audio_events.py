@@ -90,7 +90,9 @@ STUTTER = Detector(
     severity=Severity.CRITICAL,
     summary="The same piece of 20 to 500 ms again and again, as of a stuck buffer, or of a drum machine alone.",
     viewer="hears a stutter or a buzz instead of the programme.",
-    parameters=(duration("duration", STUTTER_SECONDS, "how long it has to repeat itself"),),
+    parameters=(
+        duration("duration", STUTTER_SECONDS, "how long it has to repeat itself; a single note 2.5 s at least"),
+    ),
     make_rule=_stutter,
     onset=OnsetRule.SAMPLES,
     samples=("repeats_lead", "repeats_tail"),

@@ -21,6 +21,11 @@ from kernels.sound_repeats.layout import (
     FINE_LAST,
     FINE_NEAREST,
     FLOOR,
+    LONG_BLOCKS,
+    LONG_CONTRAST,
+    LONG_LINES,
+    LONG_MOST,
+    LONG_MOST_OF_FEW,
     LONGEST,
     MOST,
     NEAREST,
@@ -38,7 +43,9 @@ from kernels.sound_repeats.layout import (
 
 _LIMIT = np.float32(SAMPLE_LIMIT)
 _PAST, _COARSE_PAST = RING - POINTS, COARSE_RING - COARSE_POINTS
-_COUNT, _PERIOD, _COARSE_PERIOD, _RUN, _CONTRAST, _CONTRASTS, _QUIET, _LIKENESS, _LINES = (int(s) for s in at.Scalar)
+_COUNT, _PERIOD, _COARSE_PERIOD, _RUN, _CONTRAST, _CONTRASTS, _QUIET, _LIKENESS, _LINES, _OFF = (
+    int(s) for s in at.Scalar
+)
 
 _jit: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
     nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc"}
@@ -193,7 +200,7 @@ def _follow(state, line, coarse_line, found):
         return
     state[_QUIET] = 0.0
     if state[_PERIOD] == 0.0 or off > MOST:
-        state[_PERIOD] = state[_RUN] = state[_CONTRAST] = state[_CONTRASTS] = state[_LINES] = 0.0
+        state[_PERIOD] = state[_RUN] = state[_CONTRAST] = state[_CONTRASTS] = state[_LINES] = state[_OFF] = 0.0
         total = 0.0
         for i in range(POINTS):
             total += np.float64(line[_PAST + i]) * line[_PAST + i]
@@ -208,7 +215,20 @@ def _follow(state, line, coarse_line, found):
     least, square = _contrast(line, coarse_line, int(state[_COARSE_PERIOD]), found)
     state[_CONTRAST] += least
     state[_LINES] += square
+    state[_OFF] += off
     state[_CONTRASTS] += 1.0
+
+
+@_jit
+def _is_piece(state):
+    """Whether what repeats itself is a piece of sound and no steady note or chord, by the means of its blocks."""
+    blocks, contrast, off = state[_CONTRASTS], state[_CONTRAST], state[_OFF]
+    many = state[_LINES] <= FEW_LINES * blocks
+    if many and contrast >= CONTRAST * blocks:
+        return True
+    if blocks < LONG_BLOCKS or contrast < LONG_CONTRAST * blocks or state[_LINES] > LONG_LINES * blocks:
+        return False
+    return off <= (LONG_MOST if many else LONG_MOST_OF_FEW) * blocks
 
 
 @_jit
@@ -239,8 +259,7 @@ def measure(samples, channels, valid, slots, rings, coarse_rings, states, out):
         _in_order(coarse_rings[slot], newest, COARSE_POINTS, coarse_line)
         _follow(state, line, coarse_line, found)
         if state[_PERIOD] > 0.0:
-            blocks = state[_CONTRASTS]
-            if state[_CONTRAST] >= CONTRAST * blocks and state[_LINES] <= FEW_LINES * blocks:
+            if _is_piece(state):
                 result[0] = state[_LIKENESS]
             result[2] = BLOCK * state[_RUN]
 

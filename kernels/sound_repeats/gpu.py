@@ -17,6 +17,11 @@ from kernels.sound_repeats.layout import (
     FINE_LAST,
     FINE_NEAREST,
     FLOOR,
+    LONG_BLOCKS,
+    LONG_CONTRAST,
+    LONG_LINES,
+    LONG_MOST,
+    LONG_MOST_OF_FEW,
     LONGEST,
     MAX_CHANNELS,
     MOST,
@@ -38,7 +43,10 @@ from kernels.sound_repeats.layout import (
 # Coarse periods that a program compares at a time.
 _LAGS = 16
 # Float64 constants that the kernels load, because Triton makes literals float32.
-_SCALARS = (MOST, COARSE_MOST, COARSE_ALIKE, FLOOR, CONTRAST, 1.0 / STEP, 1.0 / COARSE, SURELY, FEW_LINES)
+_SCALARS = (
+    MOST, COARSE_MOST, COARSE_ALIKE, FLOOR, CONTRAST, 1.0 / STEP, 1.0 / COARSE, SURELY, FEW_LINES,
+    LONG_CONTRAST, LONG_MOST, LONG_LINES, LONG_MOST_OF_FEW,
+)  # fmt: skip
 _constants: dict[torch.device, Tensor] = {}
 
 
@@ -125,7 +133,7 @@ def _follow(
     COARSE: tl.constexpr, REACH: tl.constexpr, PARTS: tl.constexpr, QUIET_BLOCKS: tl.constexpr, COUNT: tl.constexpr,
     PERIOD: tl.constexpr, COARSE_PERIOD: tl.constexpr,
     RUN: tl.constexpr, CONTRAST: tl.constexpr, CONTRASTS: tl.constexpr, QUIET: tl.constexpr, LIKENESS: tl.constexpr,
-    LINES: tl.constexpr,
+    LINES: tl.constexpr, OFF: tl.constexpr, LONG_BLOCKS: tl.constexpr,
 ):  # fmt: skip
     """Whether the newest block goes on with a period, or begins one."""
     row = tl.program_id(0)
@@ -147,6 +155,7 @@ def _follow(
     likeness = tl.load(state + LIKENESS)
     quiet = tl.load(state + QUIET)
     lines = tl.load(state + LINES)
+    offs = tl.load(state + OFF)
 
     held = period > 0
     off, power = _between(ring, begin, period.to(tl.int64), POINTS, LANES, RING)
@@ -206,6 +215,7 @@ def _follow(
     run = tl.where(begins, 0.0, run) + one + tl.where(pauses, 1.0, 0.0)
     contrast = tl.where(begins, 0.0, contrast) + nearest
     lines = tl.where(begins, 0.0, lines) + tl.where(matches, squares, 0.0)
+    offs = tl.where(begins, 0.0, offs) + tl.where(matches, off, 0.0)
     contrasts = tl.where(begins, 0.0, contrasts) + one
     likeness = tl.where(matches, 1.0 - off, likeness)
     quiet = tl.where(pauses, quiet + 1.0, 0.0)
@@ -219,12 +229,17 @@ def _follow(
     tl.store(state + CONTRAST, contrast, mask=known)
     tl.store(state + CONTRASTS, contrasts, mask=known)
     tl.store(state + LINES, lines, mask=known)
+    tl.store(state + OFF, offs, mask=known)
     tl.store(state + LIKENESS, likeness, mask=known)
     tl.store(state + QUIET, quiet, mask=known)
     result = out + row.to(tl.int64) * out_stride
     nan = float("nan")
-    is_piece = known & (period > 0) & (contrast >= tl.load(constants + 4) * contrasts)
-    is_piece = is_piece & (lines <= tl.load(constants + 8) * contrasts)
+    many = lines <= tl.load(constants + 8) * contrasts
+    is_piece = many & (contrast >= tl.load(constants + 4) * contrasts)
+    long = (contrasts >= LONG_BLOCKS) & (contrast >= tl.load(constants + 9) * contrasts)
+    long = long & (lines <= tl.load(constants + 11) * contrasts)
+    most = tl.where(many, tl.load(constants + 10), tl.load(constants + 12))
+    is_piece = known & (period > 0) & (is_piece | (long & (offs <= most * contrasts)))
     tl.store(result, tl.where(whole, tl.where(is_piece, likeness, 0.0), nan))
     tl.store(result + 1, tl.where(whole, 0.0, nan))
     tl.store(result + 2, tl.where(whole, tl.where(known & (period > 0), BLOCK * run, 0.0), nan))
@@ -266,5 +281,5 @@ def sound_repeats(
         FINE_NEAREST=FINE_NEAREST, FINE_LAST=FINE_LAST, COARSE=COARSE,
         REACH=REACH, PARTS=PARTS, QUIET_BLOCKS=QUIET_BLOCKS, PERIOD=Scalar.PERIOD, COARSE_PERIOD=Scalar.COARSE_PERIOD,
         RUN=Scalar.RUN, CONTRAST=Scalar.CONTRAST, CONTRASTS=Scalar.CONTRASTS, QUIET=Scalar.QUIET,
-        LIKENESS=Scalar.LIKENESS, LINES=Scalar.LINES, **state, num_warps=4,
+        LIKENESS=Scalar.LIKENESS, LINES=Scalar.LINES, OFF=Scalar.OFF, LONG_BLOCKS=LONG_BLOCKS, **state, num_warps=4,
     )  # fmt: skip

@@ -49,6 +49,14 @@ FINE_LAST: Final = 32
 # A chord of a few notes is nearly periodic somewhere. The mean square of the correlation there is 1/2K for K lines of
 # the same power; chords of steady notes have more than this, and pieces of sound hardly ever.
 FEW_LINES: Final = 0.1
+# A piece may be a single note or a few, too. No instrument holds those for long without a change, so what has been held
+# for 2.5 s needs less within it where it fits closely: a piece of several lines, or of few
+# (docs/decisions/0142-notes-that-are-stuck.md).
+LONG_BLOCKS: Final = 25
+LONG_CONTRAST: Final = 0.1
+LONG_MOST: Final = 0.01
+LONG_LINES: Final = 0.25
+LONG_MOST_OF_FEW: Final = 0.005
 # Points of less power than -70 dBFS are a pause within the piece, of which nothing is known; a longer one than the
 # longest piece is the end of it.
 FLOOR: Final = 1e-7
@@ -67,6 +75,7 @@ class Scalar(IntEnum):
     QUIET = 6  # blocks in a row
     LIKENESS = 7  # of the last that was not
     LINES = 8  # as CONTRAST, of the mean square
+    OFF = 9  # as CONTRAST, of the difference from what was a period before
 
 
 SCALARS: Final = len(Scalar)

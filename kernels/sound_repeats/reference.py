@@ -60,7 +60,7 @@ def follow(signal: npt.NDArray[np.float32], lengths: list[int]) -> _Array:
     clean = np.clip(np.where(np.isnan(signal), 0.0, signal).astype(np.float64), -1e4, 1e4).mean(axis=0)
     points = np.zeros(0)
     coarse_period = period = run = quiet = 0
-    contrasts: list[tuple[float, float]] = []
+    contrasts: list[tuple[float, float, float]] = []
     likeness = 0.0
     result = []
     begin = 0
@@ -96,8 +96,10 @@ def follow(signal: npt.NDArray[np.float32], lengths: list[int]) -> _Array:
                 near = np.array(_differences(coarse, at // 4, range(2, 3 * coarse_period // 4)))
                 now = points[at : at + 800]
                 fine = [_difference(now, points[at - lag : at - lag + 800]) for lag in range(8, 33)]
-                contrasts.append((min(float(near.min()), *fine), float(((1 - near) ** 2).mean())))
-        contrast, lines = np.mean(contrasts, axis=0) if period else (0.0, 1.0)
+                contrasts.append((min(float(near.min()), *fine), float(((1 - near) ** 2).mean()), off))
+        contrast, lines, apart = np.mean(contrasts, axis=0) if period else (0.0, 1.0, 1.0)
         is_piece = contrast >= 0.15 and lines <= 0.1
+        if len(contrasts) >= 25 and contrast >= 0.1:
+            is_piece = is_piece or apart <= (0.01 if lines <= 0.1 else 0.005 if lines <= 0.25 else -1.0)
         result.append([likeness if is_piece else 0.0, 0.0, 4800.0 * run if period else 0.0])
     return np.array(result)

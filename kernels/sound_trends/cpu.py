@@ -88,6 +88,9 @@ _BURST_PEAK, _BURST_NEAR, _BURST_FAR, _BURST_RATIO, _BURST_SCALE, _BURST_QUIET, 
     at.BURST_PEAK, at.BURST_NEAR, at.BURST_FAR, at.BURST_RATIO, at.BURST_SCALE, at.BURST_QUIET, at.BURST_FIRST,
     at.BURST_LAST,
 )  # fmt: skip
+_BURST_LONE, _BURST_LONE_HISS, _BURST_LONE_WHITE, _BURST_LEAST, _BURST_LEAST_WHITE = (
+    at.BURST_LONE, at.BURST_LONE_HISS, at.BURST_LONE_WHITE, at.BURST_LEAST, at.BURST_LEAST_WHITE,
+)  # fmt: skip
 _BURST_HISS, _BURST_HISS_NEAR, _BURST_HISS_FAR, _BURST_HISS_FLOOR, _BURST_WHITE, _HISS_BEFORE = (
     at.BURST_HISS, at.BURST_HISS_NEAR, at.BURST_HISS_FAR, at.BURST_HISS_FLOOR, at.BURST_WHITE, at.HISS_BEFORE,
 )  # fmt: skip
@@ -463,8 +466,8 @@ def _differs(old, row, power, stepped):
 
 
 @_jit
-def _is_white(row, state, k, peak):
-    """Whether the high frequencies around a bin stand out as those of a click do."""
+def _is_white(row, state, k, peak, ratio):
+    """Whether the high frequencies around a bin stand out as those of a click do, that stands out by `ratio`."""
     power = 0.0
     at_most = 0
     for b in range(k // _HISS_MS - 1, k // _HISS_MS + 2):
@@ -478,7 +481,12 @@ def _is_white(row, state, k, peak):
         b = at_most + d
         after += state[_HISS_BEFORE + b] if b < HISS_BINS else row[_F_HISS + b - HISS_BINS]
     around = max(before, after) / (_BURST_HISS_FAR - _BURST_HISS_NEAR + 1)
-    return power >= _BURST_HISS * max(around, _BURST_HISS_FLOOR) and power >= _BURST_WHITE * peak * peak
+    hiss, white = _BURST_HISS, _BURST_WHITE
+    if ratio >= _BURST_LONE:
+        hiss, white = _BURST_LONE_HISS, _BURST_LONE_WHITE
+    elif ratio < _BURST_RATIO:
+        hiss, white = _BURST_HISS * (_BURST_RATIO / ratio) ** 4, _BURST_LEAST_WHITE
+    return power >= hiss * max(around, _BURST_HISS_FLOOR) and power >= white * peak * peak
 
 
 @_jit
@@ -494,9 +502,9 @@ def _burst(row, state, both):
         for d in range(_BURST_NEAR, _BURST_FAR + 1):
             around = max(around, both[k - d], both[k + d])
         ratio = peak / around
-        if ratio >= _BURST_RATIO and ratio > best and _is_white(row, state, k, peak):
+        if ratio >= _BURST_LEAST and ratio > best and _is_white(row, state, k, peak, ratio):
             best, found = ratio, k
-    return best, found
+    return max(best, _BURST_RATIO) if best > 0.0 else 0.0, found
 
 
 @_jit

@@ -100,7 +100,7 @@ _SCALARS: Final = (
     at.ACROSS_BALANCE, at.ACROSS_OFFSET, at.ACROSS_PURE, at.ACROSS_IMPURE, at.MONO_DISTANCE, at.MONO_MEAN, at.LEANING,
     at.LOW_LEAST, at.STEPS_LEAST, at.CUT_SHARE, at.PAUSE_KEPT, at.PAUSES_MOST, at.PAUSES_LEAST, at.BURST_PEAK,
     at.BURST_QUIET, at.BURST_HISS_FLOOR, at.BURST_WHITE, feature.DIFFERENCE_GAIN / feature.HISS_BINS, at.BAND_POWER,
-    at.NARROW_STEPS, at.BROAD_STEPS, at.BROAD_KEPT,
+    at.NARROW_STEPS, at.BROAD_STEPS, at.BROAD_KEPT, at.BURST_LONE_WHITE, at.BURST_LEAST_WHITE,
 )  # fmt: skip
 _DECIBEL, _FLOOR, _SOUNDING, _LOST, _LOW_FLOOR, _LOW_SHARE, _COHERENCE = (tl.constexpr(k) for k in range(7))
 _TONE_ANGLE, _NEAR_SHARE, _STEP_SHARE, _OFFSET, _GATE, _RELATIVE = (tl.constexpr(k) for k in range(7, 13))
@@ -123,6 +123,7 @@ _BURST_PEAK, _BURST_QUIET, _BURST_HISS_FLOOR, _BURST_WHITE = (
 _THIRD_GAIN, _BAND_POWER, _NARROW_STEPS, _BROAD_STEPS, _BROAD_KEPT = (
     tl.constexpr(41 + k + 2 * len(at.GAP_LEVELS)) for k in range(5)
 )
+_BURST_LONE_WHITE, _BURST_LEAST_WHITE = (tl.constexpr(46 + k + 2 * len(at.GAP_LEVELS)) for k in range(2))
 _BROAD, _NARROW = tl.constexpr(int(at.Scalar.BROAD)), tl.constexpr(int(at.Scalar.NARROW))
 _NARROW_SINCE, _WAS_BROAD = tl.constexpr(int(at.Scalar.NARROW_SINCE)), tl.constexpr(int(at.Scalar.WAS_BROAD))
 _F_FOURTH, _NARROW_BLOCKS = tl.constexpr(feature.Feature.FOURTH), tl.constexpr(at.NARROW_BLOCKS)
@@ -133,6 +134,9 @@ _BURST_RATIO, _BURST_SCALE, _BURST_HISS = (
     tl.constexpr(at.BURST_SCALE),
     tl.constexpr(at.BURST_HISS),
 )
+_BURST_LONE, _BURST_LONE_HISS = tl.constexpr(at.BURST_LONE), tl.constexpr(at.BURST_LONE_HISS)
+_BURST_LEAST = tl.constexpr(at.BURST_LEAST)
+_BURST_LEAST_HISS = tl.constexpr(at.BURST_HISS * at.BURST_RATIO**4)  # over the fourth power of the ratio
 _ACROSS_CORRELATION, _ACROSS_LEVEL = tl.constexpr(at.ACROSS_CORRELATION), tl.constexpr(at.ACROSS_LEVEL)
 _ACROSS_OFFSET_SHARE = tl.constexpr(at.ACROSS_OFFSET_SHARE)
 _ACROSS_STEP, _ACROSS_NEAR = tl.constexpr(at.ACROSS_STEP), tl.constexpr(at.ACROSS_NEAR)
@@ -624,13 +628,18 @@ def _burst(row, state, count, scalars):
         before += _hiss_at(row, state, most - d, here)
         after += _hiss_at(row, state, most + d, here)
     beside = tl.maximum(before, after) / (_BURST_HISS_FAR - _BURST_HISS_NEAR + 1)
-    stands = power >= _BURST_HISS * tl.maximum(beside, tl.load(scalars + _BURST_HISS_FLOOR))
-    stands = stands & (power >= tl.load(scalars + _BURST_WHITE) * peak * peak)
-    is_one = here & stands & (peak >= tl.load(scalars + _BURST_PEAK)) & (ratio >= _BURST_RATIO)
+    low, lone = ratio < _BURST_RATIO, ratio >= _BURST_LONE
+    square = tl.maximum(ratio * ratio, 1.0)
+    hiss = tl.where(low, _BURST_LEAST_HISS / (square * square), tl.where(lone, _BURST_LONE_HISS, _BURST_HISS))
+    white = tl.where(lone, tl.load(scalars + _BURST_LONE_WHITE), tl.load(scalars + _BURST_WHITE))
+    white = tl.where(low, tl.load(scalars + _BURST_LEAST_WHITE), white)
+    stands = power >= hiss * tl.maximum(beside, tl.load(scalars + _BURST_HISS_FLOOR))
+    stands = stands & (power >= white * peak * peak)
+    is_one = here & stands & (peak >= tl.load(scalars + _BURST_PEAK)) & (ratio >= _BURST_LEAST)
     ratio = tl.where(is_one, ratio, 0.0)
     best = tl.max(ratio, axis=0)
     found = tl.min(tl.where(is_one & (ratio == best), bin, 2 * _BINS), axis=0)
-    return best, found
+    return tl.where(best > 0, tl.maximum(best, _BURST_RATIO), 0.0), found
 
 
 @triton.jit

@@ -172,6 +172,14 @@ BURST_HISS_FAR: Final = 4
 BURST_HISS: Final = 160.0
 BURST_HISS_FLOOR: Final = 1e-9
 BURST_WHITE: Final = 0.04 / HISS_BIN  # of the square of the peak, in the mean over HISS_BIN samples
+# One that stands out by far more needs less of both; and one that is lower than three times what is around it needs the
+# more high frequencies the lower it is, by the fourth power, and those of a click whole
+# (docs/decisions/0143-clicks-in-sound-that-is-as-loud.md).
+BURST_LONE: Final = 10.0
+BURST_LONE_HISS: Final = 64.0
+BURST_LONE_WHITE: Final = 0.016 / HISS_BIN
+BURST_LEAST: Final = 1.75
+BURST_LEAST_WHITE: Final = 0.25 / HISS_BIN
 BURST_FIRST: Final = ENVELOPE_BINS // 2  # of the block before and of this one, the bins of which it is decided now
 BURST_LAST: Final = BURST_FIRST + ENVELOPE_BINS
 

@@ -132,13 +132,16 @@ def _burst(envelope: _Array, hiss: _Array, begin: int) -> tuple[float, int]:
     for k in range(begin - 50, begin + 50):
         around = max(envelope[k - 25 : k - 2].max(), envelope[k + 3 : k + 26].max(), 1e-3)
         ratio = float(envelope[k] / around)
-        if envelope[k] < 0.2 or ratio < 3 or ratio <= best:
+        if envelope[k] < 0.2 or ratio < 1.75 or ratio <= best:
             continue
+        more, white = (64.0, 0.016) if ratio >= 10 else (160.0, 0.04)
+        if ratio < 3:
+            more, white = 160 * (3 / ratio) ** 4, 0.25
         b = k // 10 - 1 + int(hiss[k // 10 - 1 : k // 10 + 2].argmax())
         beside = max(hiss[b - 4 : b - 1].mean(), hiss[b + 2 : b + 5].mean(), 1e-9)
-        if hiss[b] >= 160 * beside and hiss[b] >= 0.04 / 480 * envelope[k] ** 2:
+        if hiss[b] >= more * beside and hiss[b] >= white / 480 * envelope[k] ** 2:
             best, found = ratio, k
-    return 10 * best, found
+    return 10 * max(best, 3.0) if best else 0.0, found
 
 
 def _differs(old: _Array, new: _Array, stepped: bool) -> bool:

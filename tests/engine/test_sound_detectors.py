@@ -342,6 +342,19 @@ def test_a_quiet_piece_that_repeats_is_no_jump_of_the_level_beside_it():
     assert [f[0] for f in judged(quiet)] == ["audio.level_jump"] * 2
 
 
+def test_a_note_that_is_stuck_is_told_after_two_and_a_half_seconds_and_one_that_goes_on_never():
+    time = np.arange(8 * 48_000) / 48_000
+    waves = (0.2 / k * np.sin(2 * np.pi * 220 * k * time + k) * np.exp(-0.8 * k * time) for k in range(1, 6))
+    note = np.tile(sum(waves), (2, 1)).astype(np.float32)
+    chord = sum(0.1 * np.sin(2 * np.pi * f * time) for f in (440.0, 554.4, 659.3))
+    for clean in (note, np.tile(chord, (2, 1)).astype(np.float32)):
+        assert "audio.stutter" not in {f[0] for f in judged(clean)}
+    made, _ = sound.plant_stutter(note, 2.03, 7.03, 0.0573)
+    assert [f[1:] for f in judged(made) if f[0] == "audio.stutter"] == [pytest.approx((2.03, 7.03), abs=0.1)]
+    short, _ = sound.plant_stutter(note, 2.03, 4.33, 0.0573)
+    assert "audio.stutter" not in {f[0] for f in judged(short)}
+
+
 @pytest.mark.parametrize("make", [speech_like, music_like])
 @pytest.mark.parametrize("hertz", [3400.0, 4000.0])
 def test_high_frequencies_that_are_gone_are_told_once_and_not_where_none_have_been(make, hertz):

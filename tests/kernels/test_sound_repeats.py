@@ -53,6 +53,13 @@ def not_numbers():
     return signal
 
 
+def a_note(seconds):
+    """A plucked string, its higher waves the shorter."""
+    time = np.arange(round(seconds * 48_000)) / 48_000
+    waves = (0.2 / k * np.sin(2 * np.pi * 220 * k * time + k) * np.exp(-0.8 * k * time) for k in range(1, 6))
+    return np.tile(sum(waves), (2, 1)).astype(np.float32)
+
+
 SIGNALS = {
     "speech": lambda: stuck(speech_like, 3.0, 0.0637),
     "music that goes on": lambda: stuck(music_like, 3.0, 0.2113, end=2.3),
@@ -92,6 +99,29 @@ def test_triton_agrees_with_the_reference():
     for row, signal in zip(rows, signals, strict=True):
         assert_agree(row, signal, lengths)
     assert np.nanmax(rows[:, :, 0], axis=1) == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_note_that_is_stuck_is_known_after_two_and_a_half_seconds():
+    signal, lengths = stuck(a_note, 4.2, 0.0573), [4800] * 42
+    rows = run(sound_repeats, RepeatState.allocate(1), [signal], lengths, [0])[0]
+    assert_agree(rows, signal, lengths)
+    assert (rows[:36, 0] == 0.0).all()
+    assert (rows[36:, 0] > 0.99).all()
+    assert rows[36, 2] == 25 * 4800
+
+
+def test_triton_knows_a_note_that_is_stuck_too():
+    signal = stuck(a_note, 3.8, 0.0573)
+    state = RepeatState.allocate(1)
+    run(sound_repeats, state, [signal], [4800] * 35, [0])
+    with interpreted("kernels.sound_repeats.gpu") as gpu:
+        rows = run(
+            lambda state, *args: gpu.sound_repeats(*args[:4], state.ring, state.coarse, state.scalars, args[4]),
+            state, [signal[:, 35 * 4800 :]], [4800] * 3, [0],
+        )[0]  # fmt: skip
+    expected = reference.follow(signal, [4800] * 38)[35:]
+    np.testing.assert_allclose(rows, expected, rtol=BOUND, atol=BOUND)
+    assert [value > 0.99 for value in rows[:, 0]] == [False, True, True]
 
 
 @pytest.mark.parametrize("period", [0.0213, 0.05, 0.128, 0.333, 0.4987])

@@ -188,6 +188,38 @@ def test_bursts_as_a_coder_leaves_them_of_clicks_are_clicks():
         assert_agree(run([stream], [1], gpu.sound_trends)[0], wanted)
 
 
+# Times what is around it, decibels of high frequencies over those around it, and their share of the peak's square.
+BURSTS_ON_EDGE = [
+    (5.0, 23.0, 0.1, True), (5.0, 21.0, 0.1, False), (5.0, 23.0, 0.03, False),
+    (12.0, 19.0, 0.1, True), (12.0, 17.0, 0.1, False), (12.0, 23.0, 0.02, True), (12.0, 23.0, 0.01, False),
+    (2.0, 30.0, 0.3, True), (2.0, 28.0, 0.3, False), (2.0, 30.0, 0.2, False), (1.6, 40.0, 0.3, False),
+]  # fmt: skip
+
+
+def burst_of(ratio, decibels, share):
+    """Two blocks of even sound with one peak."""
+    rows = np.zeros((2, FEATURES))
+    power = share * 0.6**2 / 480
+    rows[:, 37:47], rows[:, 47:147] = power / 10 ** (decibels / 10), 0.6 / ratio
+    rows[1, 39], rows[1, 47 + 25] = power, 0.6
+    weights = np.zeros((2, 8))
+    weights[:, :2] = 1.0
+    return rows, [4800] * 2, weights, np.full(2, -23.5)
+
+
+def test_a_burst_needs_the_more_high_frequencies_the_less_it_stands_out():
+    streams = [burst_of(*case[:3]) for case in BURSTS_ON_EDGE]
+    slots = list(range(len(streams)))
+    found = run(streams, slots)
+    with interpreted("kernels.sound_trends.gpu") as gpu:
+        there = run(streams, slots, gpu.sound_trends)
+    for one, other, stream, (ratio, *_, told) in zip(found, there, streams, BURSTS_ON_EDGE, strict=True):
+        wanted = expected(stream)
+        assert_agree(one, wanted)
+        assert_agree(other, wanted)
+        assert wanted[1, COLUMNS.index("click")] == pytest.approx(10 * max(ratio, 3.0) if told else 0.0)
+
+
 def two_channels():
     """Two channels that are the same but for a coder, that lean, and that differ, in turn."""
     rng = np.random.default_rng(11)
