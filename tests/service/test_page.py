@@ -50,6 +50,27 @@ def test_who_logs_in_sees_what_the_role_may_and_logs_out(service, visit):
     page.wait_for_selector("#token")
 
 
+ABANDONED = """import('/page/api.js').then(async (api) => {
+  // Answers whose bodies never come, until whoever asked does not want them any more.
+  const fetched = window.fetch;
+  window.fetch = async (address, { signal }) => new Response(new ReadableStream({
+    start: (body) => signal.addEventListener('abort', () => body.error(signal.reason)),
+  }));
+  const seen = api.look('picture'), said = api.get('streams').then(() => 'an answer', () => 'a failure');
+  await new Promise((done) => setTimeout(done, 100));
+  api.abandon();
+  window.fetch = fetched;
+  const none = new Promise((done) => setTimeout(() => done('none'), 100));
+  return [await seen === undefined, await Promise.race([said, none])];
+})"""
+
+
+def test_an_answer_that_is_abandoned_half_way_is_no_answer_and_no_failure(service, visit):
+    page = visit(service, "v-token")
+    page.wait_for_selector(".tile")
+    assert page.evaluate(ABANDONED) == [True, "none"]
+
+
 def test_a_stream_shows_its_lip_sync_and_what_it_is_compared_with(tmp_path, visit):
     config = CONFIG.replace("films.ts}", "films.ts, reference: news}")
     with running(tmp_path, config, fleet=PicturedFleet()) as service:

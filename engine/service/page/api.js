@@ -22,8 +22,15 @@ let asking = new AbortController();
 /** Ends what is being asked for: who asked does not want it any more, and gets no answer. */
 export function abandon() { asking.abort(); asking = new AbortController(); }
 
-/** An answer to a GET; null where it cannot be had or was abandoned. */
-export const look = (address) => fetch(address, { signal: asking.signal }).catch(() => null);
+/** The picture at an address; null where there is none, undefined where that cannot be known or was abandoned. */
+export async function look(address) {
+  try {
+    const answer = await fetch(address, { signal: asking.signal });
+    return answer.status === 200 ? await answer.blob() : null;
+  } catch {
+    return undefined;
+  }
+}
 
 /** Calls an address under /api/v1. */
 export async function call(method, path, body) {
@@ -42,6 +49,7 @@ export async function call(method, path, body) {
   }
   if (answer.status === 204) return null;
   const said = await answer.json().catch(() => ({}));
+  if (signal?.aborted) return new Promise(() => {});
   if (!answer.ok) {
     if (answer.status === 401 && path !== "session") loggedOut();
     throw new Refused(answer.status, said.error);

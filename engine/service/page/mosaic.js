@@ -193,17 +193,13 @@ export async function show(main, _, query) {
   }
 
   async function load(tile) {
-    try {
-      const answer = await look(`api/v1/wall/${encoded(tile.id)}/picture`);
-      if (answer?.status !== 200 || over) return;
-      const url = URL.createObjectURL(await answer.blob());
-      tile.parts.picture.src = url;
-      tile.parts.picture.hidden = false;
-      if (tile.url) URL.revokeObjectURL(tile.url);
-      tile.url = url;
-    } catch {
-      // The next one may come.
-    }
+    const shown = await look(`api/v1/wall/${encoded(tile.id)}/picture`);
+    if (!shown || over) return; // the next one may come
+    const url = URL.createObjectURL(shown);
+    tile.parts.picture.src = url;
+    tile.parts.picture.hidden = false;
+    if (tile.url) URL.revokeObjectURL(tile.url);
+    tile.url = url;
   }
 
   grid.addEventListener("pointermove", () => { held = performance.now() + 3000; });

@@ -203,11 +203,11 @@ export async function show(main, id) {
 
   async function show_picture() {
     if (document.hidden || over) return;
-    const answer = await look(`api/v1/wall/${encoded(id)}/picture`);
-    if (over || !answer) return;
-    const there = answer.status === 200;
+    const shown = await look(`api/v1/wall/${encoded(id)}/picture`);
+    if (over || shown === undefined) return;
+    const there = shown !== null;
     if (there) {
-      const url = URL.createObjectURL(await answer.blob());
+      const url = URL.createObjectURL(shown);
       const old = picture.src;
       picture.src = url;
       if (old) URL.revokeObjectURL(old);
