@@ -167,6 +167,7 @@ def test_it_learns_that_damage_is_new():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # five minutes beside others
 def test_it_is_trained_from_clips_and_tried_on_the_same_pictures(tmp_path, monkeypatch):
     monkeypatch.setattr("models.train.GRAPHICS", 1)
     said = []
