@@ -34,6 +34,7 @@ from engine.batch import Batcher
 from engine.measure import VIDEO_COLUMNS
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.network import Network, NetworkUse
+from engine.outcome import Outcome
 from engine.pipeline import Engine
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from models.artifact_weights import SHIPPED_WEIGHTS, OperatingPoint, load_artifact
@@ -86,15 +87,13 @@ def nothing(name: str, how: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Told:
-    """What was said of one stream.
+class Streamed:
+    """A stream that went through the engine.
 
     Args:
         name: of the clip.
         how: it was coded, or damaged.
         seconds: of pictures.
-        times: (n,) media seconds of the pictures that the network looked at.
-        tiles: of each, the probabilities of its tiles.
         blocks: media seconds at which an incident of `video.corruption` opened, by the torn blocks and the decoder.
         planted: the damage; None where it is clean.
     """
@@ -102,10 +101,37 @@ class Told:
     name: str
     how: str
     seconds: float
-    times: Floats
-    tiles: list[npt.NDArray[np.float32]]
     blocks: list[float]
     planted: Planted | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Told(Streamed):
+    """What was said of one stream.
+
+    Args:
+        times: (n,) media seconds of the pictures that the network looked at.
+        tiles: of each, the probabilities of its tiles.
+    """
+
+    times: Floats
+    tiles: list[npt.NDArray[np.float32]]
+
+
+def through(
+    engine: Engine, path: Path, name: str, how: str, planted: Planted | None
+) -> tuple[Outcome, tuple[str, str, float, list[float], Planted | None]]:
+    """A stream through an engine, judged for corruption: its outcome, and the fields of `Streamed`.
+
+    Raises: what ended the stream.
+    """
+    engine.add(StreamSpec(name, str(path), {"video.corruption": {}}))
+    engine.run()
+    outcome = engine.outcomes[name]
+    if outcome.error is not None:
+        raise outcome.error
+    seconds = 0.0 if outcome.summary is None else outcome.summary.duration
+    return outcome, (name, how, seconds, [incident.start for incident in outcome.incidents], planted)
 
 
 def judge(path: Path, name: str, how: str, planted: Planted | None = None, *, weights: Path) -> Told:
@@ -114,17 +140,12 @@ def judge(path: Path, name: str, how: str, planted: Planted | None = None, *, we
     network = NetworkSettings(RATE, weights=weights)
     engine = Engine(EngineSettings(device="cpu", trace=True, network=network), slots=1)
     engine.tell_tiles(lambda said: tiles.extend(part[~np.isnan(part)] for part in said.numpy().reshape(len(said), -1)))
-    engine.add(StreamSpec(name, str(path), {"video.corruption": {}}))
-    engine.run()
-    outcome = engine.outcomes[name]
-    if outcome.error is not None:
-        raise outcome.error
+    outcome, stream = through(engine, path, name, how, planted)
     trace = outcome.trace.get("video")
     times = np.zeros(0) if trace is None else trace.times[~np.isnan(trace.values[:, _NETWORK])]
     if len(times) != len(tiles):
         raise RuntimeError(f"{name}: {len(tiles)} pictures were looked at, {len(times)} measured")
-    seconds = 0.0 if outcome.summary is None else outcome.summary.duration
-    return Told(name, how, seconds, times, tiles, [incident.start for incident in outcome.incidents], planted)
+    return Told(*stream, times, tiles)
 
 
 def clean_streams(clips: Sequence[Path], folder: Path, look: Look[T], known: Known[T] = nothing) -> Iterator[T]:

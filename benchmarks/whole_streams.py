@@ -23,12 +23,12 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.harness import write_result
-from benchmarks.network import TILES, alarms_in, clean_streams, damaged_streams, finds
+from benchmarks.network import TILES, Streamed, alarms_in, clean_streams, damaged_streams, finds, through
 from benchmarks.tallies import false_per_hour_at_most
 from engine.measure.whole_looks import GAP_SECONDS
 from engine.media import Surface
 from engine.pipeline import Engine
-from engine.spec import EngineSettings, NetworkSettings, StreamSpec
+from engine.spec import EngineSettings, NetworkSettings
 from models.artifact_history import SHIPPED_HISTORY, History, HistoryNet, load_history
 from models.artifact_weights import SHIPPED_WEIGHTS, OperatingPoint
 from models.synthesis.held_out import is_held_out
@@ -50,42 +50,26 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class Seen(Streamed):
     """The maps of one stream.
 
     Args:
-        name: of the clip.
-        how: it was coded, or damaged.
-        seconds: of pictures.
         times: (n,) media seconds of the pictures.
         maps: of each, (rows, columns) float32 logits.
-        blocks: media seconds at which an incident of `video.corruption` opened, by the torn blocks and the decoder.
-        planted: the damage; None where it is clean.
     """
 
-    name: str
-    how: str
-    seconds: float
     times: Floats
     maps: list[npt.NDArray[np.float32]]
-    blocks: list[float]
-    planted: Planted | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Said:
+class Said(Streamed):
     """What the network over the pictures before says of one stream, whose maps are gone.
 
     Args:
-        name, how, seconds, blocks, planted: as of `Seen`.
         looks: for each of STEPS the times (n,) and (n, TILES): shares of the picture that are as probable as TILES.
     """
 
-    name: str
-    how: str
-    seconds: float
-    blocks: list[float]
-    planted: Planted | None
     looks: Mapping[int, tuple[Floats, Floats]]
 
 
@@ -101,13 +85,8 @@ def see(path: Path, name: str, how: str, planted: Planted | None = None, *, weig
     network = NetworkSettings(EVERY, weights=weights, whole_pictures=True)
     engine = Engine(EngineSettings(device="cpu", network=network), slots=1)
     engine.tell_maps(take)
-    engine.add(StreamSpec(name, str(path), {"video.corruption": {}}))
-    engine.run()
-    outcome = engine.outcomes[name]
-    if outcome.error is not None:
-        raise outcome.error
-    seconds = 0.0 if outcome.summary is None else outcome.summary.duration
-    return Seen(name, how, seconds, np.array(times), maps, [incident.start for incident in outcome.incidents], planted)
+    _, stream = through(engine, path, name, how, planted)
+    return Seen(*stream, np.array(times), maps)
 
 
 def kept(seen: Seen, folder: Path) -> None:
@@ -130,7 +109,7 @@ def found(folder: Path, name: str, how: str) -> Seen | None:
         if "planted" in file:
             start, end = (float(at) for at in file["planted"])
             planted = Planted("video.corruption", start, end, 0.0)
-        return Seen(name, how, float(file["seconds"]), times, maps, file["blocks"].tolist(), planted)
+        return Seen(name, how, float(file["seconds"]), file["blocks"].tolist(), planted, times, maps)
 
 
 def _place(folder: Path, name: str, how: str) -> Path:

@@ -15,7 +15,7 @@ def told(probabilities, planted=None, blocks=()):
     """Five looks a second from 0.2 s on, each of 100 tiles, of which three are as probable as given."""
     tiles = [np.array([p] * 3 + [0.01] * 97, np.float32) for p in probabilities]
     times = 0.2 * np.arange(1, len(tiles) + 1)
-    return Told("clip", "", 0.2 * len(tiles), times, tiles, list(blocks), planted)
+    return Told("clip", "", 0.2 * len(tiles), list(blocks), planted, times, tiles)
 
 
 def test_damage_is_said_from_so_many_pictures_in_a_row_on():

@@ -30,7 +30,7 @@ def test_what_is_said_is_that_of_the_maps_before_and_begins_anew_behind_a_gap():
         member.told.weight.normal_(0, 0.5)
     maps = np.random.default_rng(3).normal(0, 3, (12, 4, 5)).astype(np.float32)
     times = np.array([n / 25 + 2.0 * (n >= 7) for n in range(12)])
-    looks = said_of(net, Seen("clip", "", 0.5, times, list(maps), [], None)).looks
+    looks = said_of(net, Seen("clip", "", 0.5, [], None, times, list(maps))).looks
 
     def shares(part, step):
         told = net(torch.from_numpy(seen_with(part, step))[None]).sigmoid()[0]
@@ -72,7 +72,7 @@ def test_the_point_raises_nothing_at_any_step_nor_would_a_little_less_of_anythin
 
 def test_maps_are_found_again(tmp_path):
     maps = [np.full((2, 3), 1.5, np.float32), np.full((4, 3), -2.0, np.float32)]
-    seen = Seen("clip.ts", "h264 lost", 4.0, np.array([0.0, 0.04]), maps, [2.5], PLANTED)
+    seen = Seen("clip.ts", "h264 lost", 4.0, [2.5], PLANTED, np.array([0.0, 0.04]), maps)
     kept(seen, tmp_path)
     again = found(tmp_path, "clip.ts", "h264 lost")
     assert again is not None
