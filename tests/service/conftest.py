@@ -15,7 +15,7 @@ def visit(browser):
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)  # what is waited for comes; a busy machine is slow
         page.on(
             "console",
             lambda one: (

@@ -45,6 +45,8 @@ export class Chart {
     this.data = [[], [], []];
     this.times = options.times !== false;
     this.of = null;
+    // The values shown while the threshold is being moved: a scale that followed it would run from under the pointer.
+    this.held = null;
     this.plot = null;
     this.repaint = () => { if (this.plot) this.build(); };
     document.documentElement.addEventListener("theme", this.repaint);
@@ -71,6 +73,7 @@ export class Chart {
     const width = Math.floor(this.plotted.clientWidth);
     if (!width) return;
     if (this.plot) this.plot.destroy();
+    this.held = null;
     const line = colour(this.options.colour || "--line"), grid = { stroke: colour("--grid"), width: 1 }, ink = colour("--muted");
     const axis = { stroke: ink, grid, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     this.plot = new uPlot({
@@ -97,19 +100,30 @@ export class Chart {
   movable() {
     const over = this.plot.over, near = (event) => this.rule && Number.isFinite(this.rule.enter)
       && Math.abs(event.clientY - over.getBoundingClientRect().top - this.plot.valToPos(this.rule.enter, "y")) < 9;
-    let taken = false;
     over.addEventListener("pointermove", (event) => {
-      over.style.cursor = taken || near(event) ? "ns-resize" : "";
-      if (taken) this.options.ondrag(this.plot.posToVal(event.clientY - over.getBoundingClientRect().top, "y"));
+      over.style.cursor = this.held || near(event) ? "ns-resize" : "";
+      if (this.held) this.options.ondrag(this.plot.posToVal(event.clientY - over.getBoundingClientRect().top, "y"));
     });
     // Before uPlot begins to select a time.
     over.addEventListener("mousedown", (event) => { if (near(event)) event.stopImmediatePropagation(); }, true);
-    over.addEventListener("pointerdown", (event) => { if (near(event)) { taken = true; over.setPointerCapture(event.pointerId); event.preventDefault(); } }, true);
-    over.addEventListener("pointerup", () => { taken = false; });
-    over.addEventListener("pointercancel", () => { taken = false; });
+    over.addEventListener("pointerdown", (event) => {
+      if (!near(event)) return;
+      const { min, max } = this.plot.scales.y;
+      this.held = [min, max];
+      over.setPointerCapture(event.pointerId);
+      event.preventDefault();
+    }, true);
+    const letGo = () => {
+      if (!this.held) return;
+      this.held = null;
+      this.plot.setData(this.data);
+    };
+    over.addEventListener("pointerup", letGo);
+    over.addEventListener("pointercancel", letGo);
   }
 
   range(low, high) {
+    if (this.held) return this.held;
     if (low === null || high === null) return [0, 1];
     // Silence has no level: what lies below this is all the same to people.
     if (["LUFS", "dBTP"].includes(this.options.unit)) { low = Math.max(low, -60); high = Math.max(high, low + 1); }
