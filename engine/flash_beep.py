@@ -30,6 +30,9 @@ LEAST_PAIRS: Final = 4
 LAST_PAIRS: Final = 8
 _AGREEING_SHARE: Final = 0.8
 _ONE_PICTURE: Final = 0.045
+# Patterns flash every second to every ten. What comes back more seldom is a programme that is played in a loop: any
+# bright moment of it has the same sound beside it each time.
+_LONGEST_PERIOD: Final = 10.5
 # What lies this close to where a track begins or ends may have been cut off.
 _EDGE_SECONDS: Final = 0.1
 # The summary speaks of so many of the last flashes, and only if half of them told.
@@ -276,9 +279,9 @@ class _Train:
 
 
 def _regular(times: list[float]) -> bool:
-    """Whether flashes come at equal distances, but for one picture."""
+    """Whether flashes come at equal distances, but for one picture, as those of a pattern do."""
     spaces = np.diff(times)
-    return bool(np.ptp(spaces) <= _ONE_PICTURE)
+    return bool(np.ptp(spaces) <= _ONE_PICTURE and spaces.max() <= _LONGEST_PERIOD)
 
 
 def sync_error(offset: float, late: float, early: float) -> float:

@@ -132,6 +132,12 @@ def test_a_change_is_told_at_the_first_flash_after_it():
     assert [pair.offset for pair in pairs] == [pytest.approx(0.0)] * 10 + [pytest.approx(0.2)] * 10
 
 
+def test_a_programme_in_a_loop_is_no_pattern():
+    # A bright moment with a note a third of a second before it, every 20 s; patterns flash every ten at most.
+    assert patterned([-0.32] * 8, period=20.0)[1] == []
+    assert len(patterned([-0.32] * 8, period=10.0)[1]) == 8
+
+
 def test_a_beep_that_is_faded_in_begins_where_the_fade_does():
     samples = np.zeros(48000, np.float32)
     t = np.arange(9600) / 48000
