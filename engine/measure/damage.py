@@ -36,6 +36,9 @@ PEAK_SHARE: Final = 0.5
 # that.
 PEAK_ROOTS: Final = 2.0
 PEAK_SECONDS: Final = 5.0
+# The three other grids show what chance does to a picture like this one: the coding grid has to have more torn corners
+# than any of them had in the last seconds, of pictures that are no evidence.
+OTHERS_SHARE: Final = 1.0
 WINDOW_SECONDS: Final = 0.8
 # Damage that is told, and of which so many pictures in a row were evidence, goes on and is no key picture's: it becomes
 # usual at this pace only, and its most does not count. It is over with the first picture that is no evidence, while of
@@ -61,7 +64,7 @@ _BLOCK_NAMES: Final = frozenset((*TORN_COLUMNS, "corruption", "combing"))
 _LIMITS: Final = (
     LEAST_LOGIT, ENOUGH_LOGIT, MOST_EVIDENCE, EVIDENCE_SECONDS, USUAL_SECONDS, USUAL_RISE, DECODER_EVIDENCE,
     CORNER_SHARE, LEAST_SHARE, LEAST_CORNERS, PEAK_SHARE, PEAK_SECONDS, WINDOW_SECONDS, STEADY_PICTURES, STEADY_PACE,
-    BLOCK * BLOCK, PEAK_ROOTS,
+    BLOCK * BLOCK, PEAK_ROOTS, OTHERS_SHARE,
 )  # fmt: skip
 
 
@@ -112,12 +115,14 @@ class TornBlocks:
         self._usual_corners, self._usual_sides = arithmetic.column(slots), arithmetic.column(slots)
         # The most torn corners of a picture: of this window, and of those before it; and when both began.
         self._most_now, self._most_before = arithmetic.column(slots), arithmetic.column(slots)
-        # The same two when the latest pictures of evidence in a row began, and how many those are.
+        # The most of the other grids.
+        self._most_of_others = arithmetic.column(slots)
+        # The most torn corners when the latest pictures of evidence in a row began, and how many those are.
         self._now_then, self._before_then = arithmetic.column(slots), arithmetic.column(slots)
         self._in_a_row = arithmetic.column(slots)
         self._window, self._began = arithmetic.column(slots, torch.nan), arithmetic.column(slots, torch.nan)
         self._corners, self._sides, self._constant = _weights()
-        self._host_state = np.zeros((slots, 12))
+        self._host_state = np.zeros((slots, 13))
         self.host: Any = None
         """What engine/measure/host.py goes by: the state, the fitted weights, the limits."""
         if arithmetic.on_host:
@@ -131,8 +136,8 @@ class TornBlocks:
         self._clock.forget(slot)
         for column in (self._evidence, self._share, self._usual_corners, self._usual_sides):
             column[slot] = 0.0
-        self._host_state[slot] = np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.nan, np.nan, 0.0, 0.0, 0.0
-        self._most_now[slot] = self._most_before[slot] = 0.0
+        self._host_state[slot] = np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.nan, np.nan, 0.0, 0.0, 0.0, 0.0
+        self._most_now[slot] = self._most_before[slot] = self._most_of_others[slot] = 0.0
         self._now_then[slot] = self._before_then[slot] = self._in_a_row[slot] = 0.0
         self._window[slot] = self._began[slot] = torch.nan
 
@@ -153,7 +158,9 @@ class TornBlocks:
         view[:, _WOVEN] *= 1 - rows.facts[Fact.INTERLACED]
         corners, corners_off, sides, sides_off = (view[:, k] for k in range(_BLOCKS.start, _WOVEN))
         usual_corners, long_enough = self._usual_of(slots, pts, step)
-        more_corners = xp.log1p(corners) - xp.log1p(xp.maximum(corners_off, usual_corners))
+        others = self._most_of_others[slots] * xp.exp(-step / PEAK_SECONDS)
+        by_chance = xp.maximum(xp.maximum(corners_off, usual_corners), OTHERS_SHARE * others)
+        more_corners = xp.log1p(corners) - xp.log1p(by_chance)
         more_sides = xp.log1p(sides) - xp.log1p(xp.maximum(sides_off, self._usual_sides[slots]))
         logit = self._corners * more_corners + self._sides * more_sides + self._constant
         evidence = ((logit - LEAST_LOGIT) / (ENOUGH_LOGIT - LEAST_LOGIT)).clip(0.0, MOST_EVIDENCE)
@@ -168,6 +175,8 @@ class TornBlocks:
         kept = xp.exp(-step / EVIDENCE_SECONDS)
         total = (self._evidence[slots] * kept + evidence).clip(0.0, MOST_EVIDENCE)
         looked = ~xp.isnan(corners)
+        learns = looked & (evidence == 0)
+        self._most_of_others[slots] = xp.where(learns, xp.maximum(others, corners_off), others)
         over = looked & (evidence == 0) & (self._in_a_row[slots] >= STEADY_PICTURES)
         total = xp.where(over, 0.0, total)
         lasts = self._goes_on(slots, corners, evidence > 0, total >= 1.0)

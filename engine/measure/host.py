@@ -163,19 +163,21 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
         facts: (len(Fact), N) float64.
         wanted: (S,) bool.
         slots, pts: (N,).
-        state: (S, 12) float64: last time (NaN: none), evidence, share, usual corners, usual sides, most corners of a
+        state: (S, 13) float64: last time (NaN: none), evidence, share, usual corners, usual sides, most corners of a
             picture in this window and before it, when the window and the stream began (NaN: not yet), how many pictures
-            in a row were evidence, and the most corners of a picture, in the window and before it, when they began.
+            in a row were evidence, the most corners of a picture, in the window and before it, when they began, and the
+            most corners of the other grids.
         fitted: (3,) float64, weights of corners and sides, and the constant.
-        limits: (17,) float64: least logit, enough logit, most evidence, seconds of evidence, usual seconds, usual rise,
+        limits: (18,) float64: least logit, enough logit, most evidence, seconds of evidence, usual seconds, usual rise,
             evidence of the decoder, share of corners, least share, least corners, share of peaks, seconds of peaks, of
             windows, pictures of evidence in a row that are damage which goes on, pace at which that becomes usual,
-            samples of a block, roots of the most that a picture of evidence has more.
+            samples of a block, roots of the most that a picture of evidence has more, share of the other grids' most.
     """
     least, enough, most, evidence_seconds = limits[0], limits[1], limits[2], limits[3]
     usual_seconds, usual_rise, said, corner_share = limits[4], limits[5], limits[6], limits[7]
     least_share, fewest, peak_share, peak_seconds = limits[8], limits[9], limits[10], limits[11]
     window_seconds, steady, pace, block, roots = limits[12], limits[13], limits[14], limits[15], limits[16]
+    others_share = limits[17]
     for row in range(slots.shape[0]):
         own, at = state[slots[row]], pts[row]
         corners, corners_off = values[row, first], values[row, first + 1]
@@ -191,6 +193,7 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
         forgotten = math.exp(-step / peak_seconds)
         own[6] *= forgotten
         own[11] *= forgotten
+        own[12] *= forgotten
         if not at - own[7] < window_seconds or at < own[7]:
             own[5], own[6], own[7] = 0.0, max(own[6], own[5]), at
             own[10], own[11] = 0.0, max(own[10], own[11])
@@ -199,7 +202,7 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
         chance = own[6] + roots * math.sqrt(own[6])
         if looked and corners >= fewest and corners >= chance and at - own[8] >= window_seconds:
             logit = (
-                fitted[0] * (math.log1p(corners) - math.log1p(max(corners_off, usual)))
+                fitted[0] * (math.log1p(corners) - math.log1p(max(corners_off, usual, others_share * own[12])))
                 + fitted[1] * (math.log1p(sides) - math.log1p(max(sides_off, own[4])))
                 + fitted[2]
             )
@@ -215,6 +218,7 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
                 if own[9] >= steady:
                     own[1] = 0.0
                 own[9], own[10], own[11] = 0.0, max(own[5], corners), own[6]
+                own[12] = max(own[12], corners_off)
             own[9] += evidence > 0.0
             lasts = own[9] >= steady and own[1] >= 1.0
             if lasts:

@@ -54,6 +54,7 @@ _SAME_SCENE, _NEUTRAL, _DARK, _BRIGHT, _BEFORE_CARD = at.SAME_SCENE, at.NEUTRAL,
 _FIRST_REPEATS = at.FIRST_REPEATS
 _LOW_SHARE, _HIGH_FADES = at.LOW_SHARE, at.HIGH_FADES
 _HOLE_TILES, _HOLE_RISE, _HOLE_BLACK, _HOLE_GREY = at.HOLE_TILES, at.HOLE_RISE, at.HOLE_BLACK, at.HOLE_GREY
+_HOLE_COLOURED = at.HOLE_COLOURED
 _LAST_U, _LAST_V, _SWAPPED, _SWAPPED_AT = at.LAST_U, at.LAST_V, at.SWAPPED, at.SWAPPED_AT
 _SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = at.SWAP_LEAST, at.SWAP_SHARE, at.SWAP_LUMA
 _SWAP_NOISE, _SWAP_MOTION, _MOTION_BEFORE = at.SWAP_NOISE, at.SWAP_MOTION, at.SWAP_MOTION_BEFORE
@@ -379,10 +380,15 @@ def _stuck(state, luma, difference, motion, step, pts):
 
 
 @compiled
-def _is_dead(luma, u, v):
-    """Whether a tile has the colour of a hole; NaN of a picture without chroma is none."""
-    grey = abs(u - 0.5) <= _HOLE_GREY and abs(v - 0.5) <= _HOLE_GREY
-    return grey and (luma <= _HOLE_BLACK or abs(luma - 0.5) <= _HOLE_GREY)
+def _is_grey(u, v):
+    """Whether a tile has no colour; NaN of a picture without chroma is none."""
+    return abs(u - 0.5) <= _HOLE_GREY and abs(v - 0.5) <= _HOLE_GREY
+
+
+@compiled
+def _is_dead(luma, u, v, coloured):
+    """Whether a tile has the colour of a hole."""
+    return _is_grey(u, v) and (luma <= _HOLE_BLACK or (coloured and abs(luma - 0.5) <= _HOLE_GREY))
 
 
 @compiled
@@ -390,9 +396,13 @@ def _hole(tiles, state, step, pts):
     """Share of the tiles that are a hole, once it is told; before the state of motion is brought up to date."""
     born, held, still, moving, usual, change = 0, 0, 0, 0, 0.0, 0.0
     left, right, top, bottom = TILES, -1, TILES, -1
+    colours = 0
+    for tile in range(TILES):
+        colours += not _is_grey(tiles[2, tile], tiles[3, tile])
+    coloured = colours >= _HOLE_COLOURED
     for tile in range(TILES):
         activity, difference = state[_ACTIVITY + tile], tiles[1, tile]
-        dead = _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile])
+        dead = _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile], coloured)
         held += state[_HOLE + tile] > 0.0
         still += state[_HOLE + tile] > 0.0 and dead
         if dead and difference > _JUMP and difference >= _HOLE_RISE * activity:
@@ -404,7 +414,7 @@ def _hole(tiles, state, step, pts):
         state[_HOLE_SECONDS] += step
         if still < held or ends:
             for tile in range(TILES):
-                if ends or not _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile]):
+                if ends or not _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile], coloured):
                     state[_HOLE + tile] = 0.0
         told = not ends and state[_HOLE_SECONDS] >= _HOLE_TOLD
         return still / TILES if told else 0.0
@@ -419,7 +429,7 @@ def _hole(tiles, state, step, pts):
             usual += state[_ACTIVITY + tile]
             change += tiles[1, tile]
         elif top <= row <= bottom and left <= column <= right:
-            there += _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile])
+            there += _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile], coloured)
     around = (bottom - top + 1) * (right - left + 1)
     filled = born >= _HOLE_NEW * around and there >= _RECTANGULAR * around
     moves = rest >= _HOLE_REST and moving >= _HOLE_MOVING * rest
@@ -428,7 +438,7 @@ def _hole(tiles, state, step, pts):
         for row in range(top, bottom + 1):
             for column in range(left, right + 1):
                 tile = row * TILE_COLUMNS + column
-                dead = _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile])
+                dead = _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile], coloured)
                 state[_HOLE + tile] = 1.0 if dead else 0.0
     return 0.0
 

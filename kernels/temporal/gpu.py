@@ -76,6 +76,7 @@ _LOW_SHARE, _HIGH_FADES = tl.constexpr(at.LOW_SHARE), tl.constexpr(at.HIGH_FADES
 _DRIFT, _LAST_LUMA = tl.constexpr(at.DRIFT), tl.constexpr(at.LAST_LUMA)
 _HOLE_TILES, _HOLE_RISE = tl.constexpr(at.HOLE_TILES), tl.constexpr(at.HOLE_RISE)
 _HOLE_BLACK, _HOLE_GREY = tl.constexpr(at.HOLE_BLACK), tl.constexpr(at.HOLE_GREY)
+_HOLE_COLOURED = tl.constexpr(float(at.HOLE_COLOURED))
 _LAST_U, _LAST_V = tl.constexpr(at.LAST_U), tl.constexpr(at.LAST_V)
 _SWAPPED, _SWAPPED_AT = tl.constexpr(at.SWAPPED), tl.constexpr(at.SWAPPED_AT)
 _SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = (
@@ -439,7 +440,8 @@ def _hole(state, tile, inside, valid, fresh, luma, u, v, difference, step, pts):
     hole = tl.where(fresh, 0.0, tl.load(state + _HOLE + tile, mask=inside, other=0.0))
     lasted = _scalar(state, _HOLE_SECONDS, fresh, 0.0)
     grey = (tl.abs(u - 0.5) <= _HOLE_GREY) & (tl.abs(v - 0.5) <= _HOLE_GREY)
-    dead = inside & grey & ((luma <= _HOLE_BLACK) | (tl.abs(luma - 0.5) <= _HOLE_GREY))
+    coloured = _flag(_count(inside & (grey == 0)) >= _HOLE_COLOURED)
+    dead = inside & grey & ((luma <= _HOLE_BLACK) | ((tl.abs(luma - 0.5) <= _HOLE_GREY) & coloured))
     born = dead & (difference > _JUMP) & (difference >= _HOLE_RISE * activity)
     many, held = _count(born), _count(hole > 0.0)
     remains = (hole > 0.0) & dead

@@ -147,6 +147,9 @@ HOLE_MOVING: Final = 0.25  # share of the rest that moves, and so many tiles it 
 HOLE_REST: Final = 16
 HOLE_BLACK: Final = 19.0 / 256
 HOLE_GREY: Final = 2.0 / 256
+# Of a picture without any colour grey is what every tile may come to, as one on which letters change: grey counts where
+# so many tiles have a colour.
+HOLE_COLOURED: Final = TILES // 9
 HOLE_TOLD_SECONDS: Final = 0.5 - 1e-3
 
 # U and V have changed places: those of the tiles are SWAP_LEAST from what they were (both together), and from what the

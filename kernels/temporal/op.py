@@ -65,12 +65,12 @@ def temporal(
       some of one colour, neither black nor white nor saturated red (a strobe has that, no decoder), that have lasted
       for SHORTEST_CARD_SECONDS at most, if its tiles differ by SAME_SCENE or less on average from those of the last
       picture before them; or after less than UNTOLD_CARD_SECONDS of them whose U and V were all below LEAST_CHROMA.
-      Or the share of a hole: HOLE_TILES or more that became black or grey (HOLE_BLACK, HOLE_GREY) in one picture, each
-      by JUMP and HOLE_RISE times what it did, HOLE_NEW of the rectangle around them, RECTANGULAR of which are black or
-      grey and belong to it, without a cut in the second before, while HOLE_MOVING of the rest (HOLE_REST tiles at
-      least, without those around the rectangle) were ACTIVE and the rest went on (HOLE_REST_LEAST, REST_MOST); from
-      HOLE_TOLD_SECONDS on, if not as many tiles have become so meanwhile, until less than HOLE_TILES of it are so,
-      or half of it has left at once.
+      Or the share of a hole: HOLE_TILES or more that became black or grey (HOLE_BLACK, HOLE_GREY; grey only where
+      HOLE_COLOURED tiles have a colour) in one picture, each by JUMP and HOLE_RISE times what it did, HOLE_NEW of the
+      rectangle around them, RECTANGULAR of which are black or grey and belong to it, without a cut in the second
+      before, while HOLE_MOVING of the rest (HOLE_REST tiles at least, without those around the rectangle) were ACTIVE
+      and the rest went on (HOLE_REST_LEAST, REST_MOST); from HOLE_TOLD_SECONDS on, if not as many tiles have become so
+      meanwhile, until less than HOLE_TILES of it are so, or half of it has left at once.
       Or 1, from SWAP_TOLD_SECONDS up to SWAP_OWN_SECONDS after a picture whose U and V are SWAP_LEAST from the last
       one's, and from its V and U by SWAP_SHARE of what is beyond SWAP_NOISE at most (both means over the tiles of the
       sum of two differences), while luma is within SWAP_LUMA, or has changed by SWAP_MOTION times what it did from the

@@ -211,7 +211,8 @@ class Stream:
         """Share of the tiles that are a hole, once it is told."""
         luma, difference, (u, v) = tiles[0], tiles[1], tiles[2:4]
         grey = (abs(u - 0.5) <= at.HOLE_GREY) & (abs(v - 0.5) <= at.HOLE_GREY)
-        dead = grey & ((luma <= at.HOLE_BLACK) | (abs(luma - 0.5) <= at.HOLE_GREY))
+        coloured = (~grey).sum() >= at.HOLE_COLOURED
+        dead = grey & ((luma <= at.HOLE_BLACK) | (coloured & (abs(luma - 0.5) <= at.HOLE_GREY)))
         born = dead & (difference > at.JUMP) & (difference >= at.HOLE_RISE * self.activity)
         if self.holed.any():
             if born.sum() >= at.HOLE_TILES and self.holed_seconds < at.HOLE_TOLD_SECONDS:

@@ -16,7 +16,7 @@ from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import VIDEO_COLUMNS, place
 from engine.measure.damage import TornBlocks
 from engine.measure.host import fold_damage
-from engine.measure.rows import Room, Rows, facts_of
+from engine.measure.rows import Fact, Room, Rows, facts_of
 from engine.slates import SIZE, Slate
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 
@@ -100,3 +100,24 @@ def test_the_compiled_evidence_of_damage_is_that_of_tensors(monkeypatch):
         np.testing.assert_allclose(*results, rtol=1e-12, equal_nan=True)
         told |= {value > 0 for value in results[0][:1]}
     assert told == {True, False}
+
+
+@pytest.mark.parametrize(("other_grids", "tells"), [(2, True), (19, False)])
+def test_corners_that_other_grids_had_a_moment_before_are_no_damage(other_grids, tells):
+    """Of a starved coder's pictures any grid has torn corners now and then; those of damage lie on its own."""
+    blocks = TornBlocks(Arithmetic(CPU), 1)
+    blocks.open_slot(0, {}, {"corruption"})
+    first, colour, corruption = place("torn_corners"), place("broken_colour"), place("corruption")
+    facts = np.zeros((len(Fact), 1))
+    facts[Fact.WIDTH], facts[Fact.HEIGHT] = 320, 180
+    found = []
+    for n in range(60):
+        values = np.full((1, len(VIDEO_COLUMNS)), np.nan)
+        corners, off = (60, 9) if n == 55 else (9, other_grids if n == 53 else 8)
+        values[0, first : first + 5] = corners, off, 4 if n == 55 else 1, 1, 0
+        fold_damage(
+            values, first, colour, corruption, facts, blocks.wanted, np.array([0]), np.array([n / 25]), *blocks.host
+        )
+        found.append(float(values[0, corruption]))
+    assert set(found[:55]) == {0.0}
+    assert (found[55] > 0) is tells

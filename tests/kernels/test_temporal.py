@@ -200,6 +200,7 @@ def test_triton_version_tells_what_the_plain_one_does_of_pictures_turned_over_sm
 @pytest.mark.parametrize("columns", [slice(3, 6), slice(8, 16)])
 def test_a_rectangle_that_turns_black_or_grey_and_stays_is_a_hole(level, columns):
     film = Film(5, level=0.3)
+    tinted(film, 0, 125, 120, 132)
     dig(film, 50, 90, slice(2, 9), columns, level)
     found = run(film)["broken_colour"]
     share = 7 * (columns.stop - columns.start) / TILES
@@ -217,6 +218,15 @@ def test_a_hole_over_what_was_dark_in_part_is_over_when_it_closes():
     found = run(film)["broken_colour"]
     assert set(found[63:90]) == {18 / TILES}
     assert set(found[:63]) == set(found[90:]) == {0.0}
+
+
+def test_tiles_that_come_to_grey_where_nothing_has_a_colour_are_no_hole():
+    film = Film(5, level=0.45)  # letters that change on grey
+    dig(film, 50, 125, slice(4, 6), slice(6, 10), 0.5)
+    assert set(run(film)["broken_colour"]) == {0.0}
+    tinted(film, 0, 125, 120, 132)
+    dig(film, 50, 125, slice(4, 6), slice(6, 10), 0.5)
+    assert run(film)["broken_colour"].max() == 8 / TILES
 
 
 @pytest.mark.parametrize("what", ["coloured", "dark", "wipe", "cut", "still", "bars", "small", "slow", "short"])
