@@ -224,15 +224,18 @@ def test_the_threshold_is_moved_by_its_line(service, visit):
     # The scale stands still while the line is held: one move comes to the same value as many.
     bottom = box["height"] * 0.97
     page.mouse.move(box["x"] + 300, box["y"] + bottom)
+    wait_until(lambda: float(page.input_value(knob)) < 0.6, 30)
     lowest = float(page.input_value(knob))
     page.mouse.move(box["x"] + 300, box["y"] + line)
+    wait_until(lambda: float(page.input_value(knob)) > 0.6, 30)
     highest = float(page.input_value(knob))
     assert highest == pytest.approx(0.98, abs=0.05)
     page.mouse.move(box["x"] + 300, box["y"] + bottom, steps=20)
-    assert float(page.input_value(knob)) == lowest
+    wait_until(lambda: float(page.input_value(knob)) == lowest, 30)
     # What else was measured of the stream decides what is shown: from nothing on, or from below 0.6.
     aim = line + (bottom - line) * (highest - max(lowest, 0.3)) / (highest - lowest)
     page.mouse.move(box["x"] + 300, box["y"] + aim, steps=5)
+    wait_until(lambda: 0.1 < float(page.input_value(knob)) < 0.6, 30)
     page.mouse.up()
     page.wait_for_selector("h2:has-text('As tried: 1')")
     assert 0.1 < float(page.input_value(knob)) < 0.6
