@@ -45,6 +45,8 @@ def _artifact(options: argparse.Namespace, work: Path) -> Path:
     made_of = [*(digest_of(path)[:8] for path in weights), str(options.seed), str(settings.windows)]
     keep = work / "pictures" / "-".join(made_of)
     figures["frames"] = evaluate_frames(net, held_out, options.seed, settings.windows, history, keep)
+    # By name: a folder that is gone can be filled again.
+    figures["held_out"] = [source.name for source in held_out if isinstance(source, Path)]
     record = _record("models", figures, options)
     if paths:
         draw_curves(figures["tiles"], record.with_suffix(".svg"))

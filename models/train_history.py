@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 
 from models.artifact_history import MEMBERS, HistoryNet, Member, surest
-from models.artifact_net import AS_IT_IS, LABELS
+from models.artifact_net import LABELS
 from models.artifact_weights import SHIPPED_WEIGHTS, load_artifact
 from models.map_series import MapSeries, seen_with
 from models.synthesis.clean_cases import Leads, clean_cases
@@ -43,7 +43,7 @@ _WAYS: Final = 6
 _OF_EACH, _WHOLE = 7, 3
 _CLEAN: Final = 18
 _CORRUPTION: Final = LABELS.index("corruption")
-_VERSION: Final = "1"
+_VERSION: Final = "2"
 
 Floats = npt.NDArray[np.float32]
 Seen = Mapping[int, Sequence[Floats]]
@@ -116,8 +116,7 @@ def make_series(settings: TrainSettings, held_out: bool, say: Say) -> list[Path]
         target = settings.work / f"series-{digest_of(path)[:8]}" / f"{name}.npz"
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            # Each way of turning a picture over is one more, of other errors; trained on their mean nobody has tried.
-            series = MapSeries(net, AS_IT_IS)
+            series = MapSeries(net)
             held: dict[str, npt.NDArray[Any]] = {}
             damaged: list[bool] = []
             kinds: list[str] = []
