@@ -23,6 +23,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from engine import heap
 from engine.compile_apart import compile_apart
 from engine.compiling import told_of_compiling
 from engine.errors import AvjuryError, ConfigError, DeviceError, SourceError
@@ -68,6 +69,9 @@ from engine.wire import Channel, ConnectionLost
 
 _POLL_SECONDS: Final = 0.5
 _FLUSH_SECONDS: Final = 3.0
+# What a burst needed and nothing holds any longer: decoders' threads have many arenas (decision 0072), and each keeps
+# the most it ever had.
+_GIVE_BACK_SECONDS: Final = 300.0
 # By SIGTERM nobody says how long; the supervisor that sent it kills after ten seconds.
 _DRAIN_SECONDS: Final = 5.0
 _MOST_INCIDENTS: Final = 20_000
@@ -188,8 +192,12 @@ class EngineProcess(Silent):
 
     def _talk(self) -> None:
         """The thread `control`: reads what the supervisor says, and writes what there is to say."""
+        give_back_at = time.monotonic() + _GIVE_BACK_SECONDS
         try:
             while not self._over:
+                if time.monotonic() >= give_back_at:
+                    heap.give_back()
+                    give_back_at = time.monotonic() + _GIVE_BACK_SECONDS
                 poll = select.poll()
                 poll.register(self._woken, select.POLLIN)
                 poll.register(self._control, select.POLLIN | (select.POLLOUT if self._control.pending_bytes else 0))
