@@ -296,7 +296,7 @@ def _order(row, weights, state, out):
             heard = heard or power >= _SOUNDING or run > 0.0
             more, less = is_wide and power >= _SOUNDING, is_low and power >= _LOW_POWER
         else:
-            more, less = is_low and power >= _LOW_POWER, not is_low and power >= _SOUNDING
+            more, less = is_low and power >= _LOW_POWER, is_wide and power >= _SOUNDING
         if less:
             run = max(run - _RUN_BACK, 0.0)
         elif more:

@@ -322,7 +322,7 @@ def _order(row, state, weights, scalars, result):
     is_wide = steps >= tl.load(scalars + _WIDE_STEPS) * power
     loud = power >= tl.load(scalars + _LOW_POWER)
     more = tl.where(low_effects, is_wide & sounding, is_low & loud)
-    less = tl.where(low_effects, is_low & loud, sounding & (is_low == 0))
+    less = tl.where(low_effects, is_low & loud, is_wide & sounding)
     before = tl.load(state + _RUN + channel)
     run = tl.where(more, tl.minimum(before + 1.0, _RUN_MOST), before)
     run = tl.where(less, tl.maximum(before - _RUN_BACK, 0.0), run)

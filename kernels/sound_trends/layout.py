@@ -62,7 +62,8 @@ SOUNDED_BLOCKS: Final = 100  # 10 s: a channel that has sounded for so long is o
 
 
 # Steps of a sine of this frequency, over its power: an LFE channel carries nothing above 120 Hz, and what has as many
-# steps as 250 Hz is no LFE. What lies between says nothing.
+# steps as 250 Hz is no LFE. What lies between says nothing, of any channel: a low pass of 24 dB an octave leaves of a
+# voice at 200 Hz what is mostly that in the blocks without a lower note.
 def _steps(hertz: float) -> float:
     return 2.0 - 2.0 * math.cos(2 * math.pi * hertz / 48_000)
 

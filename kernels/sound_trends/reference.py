@@ -289,7 +289,7 @@ class _Order:
         for c in range(8):
             low, wide = row[147 + c] <= low_steps * row[c], row[147 + c] >= wide_steps * row[c]
             for_it = wide and row[c] >= 1e-6 if c in effects else low and row[c] >= 1e-4
-            against = low and row[c] >= 1e-4 if c in effects else not low and row[c] >= 1e-6
+            against = low and row[c] >= 1e-4 if c in effects else wide and row[c] >= 1e-6
             if against:
                 self.run[c] = max(self.run[c] - 10, 0)
             elif for_it:

@@ -586,6 +586,17 @@ def test_surround_channels_in_another_order_are_told_from_where_they_are():
     assert planted.end - 0.1 <= end < planted.end + 6.0  # until LFE, or the other channel, sounds as it should
 
 
+def test_what_a_low_pass_leaves_of_a_voice_in_lfe_does_not_hide_the_order():
+    """Half of the time it has nothing else, and then its mean frequency is that of neither LFE nor a full channel."""
+    clean = surround(40.0)
+    time = np.arange(clean.shape[1]) / 48_000
+    clean[sound.LFE] += np.where(time % 0.8 < 0.4, 0.03 * np.sin(2 * np.pi * 205 * time), 0.0).astype(np.float32)
+    assert others(judged(clean)) == []
+    made, [planted] = sound.plant_channel_order(clean, 5.0, 32.0)
+    [(detector, start, _)] = others(judged(made))
+    assert (detector, start) == (planted.detector, pytest.approx(planted.start, abs=1.0))
+
+
 def test_an_lfe_that_carries_everything_is_no_other_order():
     """Some mixers send the whole sound there, and receivers take its low notes."""
     made = surround(20.0)
