@@ -94,7 +94,8 @@ SURROUND_SECONDS = 110.0
 BAND_SECONDS = 50.0
 # Low notes that are loud enough to tell LFE by, in blocks of 100 ms, and how many of them there have to be.
 LOW_NOTES_DB, LOW_NOTES_BLOCKS = -36.0, 60
-BLOCK_SECONDS = 0.1
+# Of sound, from a jump of its level on, until which it lasts.
+HEARD_SECONDS = 0.4
 # With H.264 pictures and sound, as they are carried in a transport stream.
 TRANSPORT_CLIPS = (
     "shaka_aac-h264_google-io_talk_720p29.97.ts",
@@ -305,7 +306,7 @@ def _waits(name: str, planted: Sequence[Planted]) -> float:
     if name == "audio.dropout":
         return planted[0].duration
     if name == "audio.level_jump":
-        return detector(name).fills_seconds + planted[0].duration - BLOCK_SECONDS
+        return detector(name).fills_seconds + planted[0].duration - HEARD_SECONDS
     return SWAPPED_SECONDS if name == "audio.channel_swap" else detector(name).fills_seconds
 
 

@@ -20,6 +20,7 @@ FADE_SAMPLES: Final = 240
 # A block that is so much quieter than the sound around it is a pause.
 _PAUSE_BLOCK: Final = 4800
 _PAUSE_DB: Final = 15.0
+_HEARD_BLOCKS: Final = 4
 # Beyond it what is louder is the noise of pauses.
 _MOST_GAIN_DB: Final = 45.0
 
@@ -267,27 +268,29 @@ def plant_tone(
     return _faded(samples, made, span), _planted("audio.tone", span, level_db + 100, frequency=frequency)
 
 
-def _heard_again(samples: Samples, begin: int) -> int:
-    """The end of the first 100 ms from `begin` on that are no pause: within 15 dB of the mean of four seconds."""
-    blocks = samples[:, begin : begin + 4 * SAMPLE_RATE]
-    blocks = blocks[:, : blocks.shape[1] // _PAUSE_BLOCK * _PAUSE_BLOCK].astype(np.float64)
+def _sounds(samples: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+    """Which 100 ms are no pause: within 15 dB of the mean."""
+    blocks = samples[:, : samples.shape[1] // _PAUSE_BLOCK * _PAUSE_BLOCK].astype(np.float64)
     powers = (blocks**2).mean(axis=0).reshape(-1, _PAUSE_BLOCK).mean(axis=1)
-    sounds = np.flatnonzero(powers >= powers.mean() * _level(-2 * _PAUSE_DB))
-    return begin + _PAUSE_BLOCK * (int(sounds[0]) + 1)
+    return np.flatnonzero(powers >= powers.mean() * _level(-2 * _PAUSE_DB))
 
 
 def plant_level_jump(samples: Samples, at: float, decibels: float = -18.0) -> Result:
     """From a moment on, within 5 ms, everything is louder or quieter. Strength: size of the change, dB.
 
-    What is planted lasts for the 100 ms in which it happens; in a pause, until the first 100 ms of sound after it are
-    over: before that nobody hears a change.
+    What is planted lasts until the first 400 ms of sound after it are over, as long as momentary loudness needs (EBU
+    Tech 3341). In a pause it begins with that: nobody hears where in a pause the level changed.
     """
     span, made = _span(samples, at, at + 0.1), samples.copy()
     gain = np.full(samples.shape[1] - span.start, _level(decibels), np.float32)
     gain[:FADE_SAMPLES] = np.linspace(1.0, _level(decibels), FADE_SAMPLES)
     made[:, span.start :] *= gain
-    heard = slice(span.start, _heard_again(samples, span.start))
-    return made, _planted("audio.level_jump", heard, abs(decibels), decibels=decibels)
+    whole = min(4 * SAMPLE_RATE, span.start) // _PAUSE_BLOCK * _PAUSE_BLOCK
+    before = _sounds(samples[:, span.start - whole : span.start]) if whole else np.zeros(1, np.intp)
+    after = _sounds(samples[:, span.start : span.start + 4 * SAMPLE_RATE])
+    begin = span.start - whole + _PAUSE_BLOCK * (int(before[-1]) + 1) if whole else span.start
+    end = span.start + _PAUSE_BLOCK * (int(after[min(_HEARD_BLOCKS, len(after)) - 1]) + 1)
+    return made, _planted("audio.level_jump", slice(begin, end), abs(decibels), decibels=decibels)
 
 
 def plant_clipping(samples: Samples, start: float, end: float, drive_db: float = 12.0, ceiling: float = 1.0) -> Result:

@@ -325,6 +325,15 @@ def test_a_jump_of_the_level_is_found_and_one_that_fades_is_not(carriers, name, 
     assert others(judged(quiet * 10 ** slow.astype(np.float32))) == []
 
 
+def test_a_gain_beside_a_pause_is_dated_to_where_it_is_heard():
+    """Seven tenths of a second that are as quiet as what follows, and two that are as loud as before."""
+    made = noise_like(18.0)
+    made[:, 7 * 48_000 : round(7.7 * 48_000)] *= np.float32(0.1)
+    made, [planted] = sound.plant_level_jump(made, 7.93, -18.0)
+    found = [f for f in judged(made) if f[0] == "audio.level_jump"]
+    assert [f[1] for f in found] == [pytest.approx(planted.start, abs=0.15)]
+
+
 @pytest.mark.parametrize("name", ["music", "speech"])
 def test_sound_that_is_too_loud_from_a_moment_on_is_no_jump_of_the_level_beside_it(carriers, name):
     made, _ = sound.plant_loudness(0.1 * carriers[name], 5.03, 10.53)

@@ -49,7 +49,7 @@ def test_an_inverted_channel_is_noticed_where_both_have_most_in_common(share, he
 
 def test_channels_that_have_nothing_in_common_at_first_are_not_noticed_from_there_on():
     samples = np.repeat(noise(SECONDS)[:1], 2, axis=0)
-    samples[1, 2 * 48_000 : 4 * 48_000] = noise(2.0, seed=3)[0]
+    samples[1, 2 * 48_000 : 3 * 48_000] = noise(1.0, seed=3)[0]
     assert not audible.have_in_common(samples, 2.0, 10.0)
     assert audible.have_in_common(samples, 4.0, 10.0)
 
@@ -88,3 +88,12 @@ def test_what_is_too_loud_is_so_from_its_first_three_seconds_on_and_nothing_of_i
     samples[:, : 6 * 48_000] = 0.0
     _, [planted] = sound.plant_loudness(samples, 2.0, 12.0)
     assert planted.start == pytest.approx(5.5, abs=0.7)
+
+
+def test_a_gain_is_not_noticed_where_other_sound_begins_at_the_same_level():
+    """A rumble gives way to a hiss, neither louder nor quieter."""
+    rumble = 0.1 * np.sin(2 * np.pi * 90 * np.arange(round(SECONDS * 48_000)) / 48_000)
+    samples = np.tile(rumble.astype(np.float32), (2, 1)) + 1e-3 * noise(SECONDS)
+    assert audible.goes_on(samples, 6.0, 18.0)
+    samples[:, 6 * 48_000 :] = 0.7 * noise(6.0)
+    assert not audible.goes_on(samples, 6.0, 18.0)
