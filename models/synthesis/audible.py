@@ -15,8 +15,8 @@ from models.synthesis.sound import SAMPLE_RATE, Samples, low_level
 BLOCK: Final = 4800
 # What is so much quieter than the loudest tenth of a second is a pause.
 PAUSE_DB: Final = 15.0
-# On both sides of a change there is sound, or there is no level that changes.
-SOUNDING_DB: Final = -55.0
+# On both sides of a gain there is sound, also where it was turned down by 18 dB: or there is no level that changes.
+SOUNDING_DB: Final = -50.0
 # Of a gain; where the programme changes by more itself, as from one piece to the next, nobody can tell them apart. Its
 # low and its high frequencies alone may do so by more: what is said and played on both sides differs in them.
 OWN_SHARE: Final = 1 / 3
@@ -35,30 +35,31 @@ def _part(samples: Samples, start: float, end: float) -> Samples:
     return samples[:, max(0, round(start * SAMPLE_RATE)) : round(end * SAMPLE_RATE)]
 
 
-def _level(part: npt.NDArray[np.floating]) -> float:
-    """Mean level of what sounds, dBFS, in blocks of 100 ms."""
+def _levels(part: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """dBFS of each 100 ms."""
     blocks = part[:, : part.shape[1] // BLOCK * BLOCK].reshape(len(part), -1, BLOCK).astype(np.float64)
-    levels = 10 * np.log10((blocks**2).mean(axis=(0, 2)) + 1e-12)
-    return float(levels[levels >= levels.max() - PAUSE_DB].mean())
+    levels: npt.NDArray[np.float64] = 10 * np.log10((blocks**2).mean(axis=(0, 2)) + 1e-12)
+    return levels
 
 
-def _bands(part: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """What is below 450 Hz, and the differences from sample to sample, in which high frequencies weigh most."""
+def _bands(part: Samples) -> npt.NDArray[np.float64]:
+    """Mean level of what sounds, dBFS: of all, of what is below 450 Hz, and of the steps from sample to sample."""
     spectrum = np.fft.rfft(part.astype(np.float64), axis=1)
     frequency = np.fft.rfftfreq(part.shape[1], 1 / SAMPLE_RATE)
     low = np.fft.irfft(spectrum / np.sqrt(1 + (frequency / LOW_HZ) ** 4), part.shape[1], axis=1)
-    return low, np.diff(part, axis=1, append=part[:, -1:])
+    whole = _levels(part)
+    sounds = whole >= whole.max() - PAUSE_DB
+    return np.array([levels[sounds].mean() for levels in (whole, _levels(low), _levels(np.diff(part, append=0.0)))])
 
 
 def goes_on(samples: Samples, at: float, decibels: float) -> bool:
     """Whether the programme itself stays as it is around a gain, over a second on either side and over four."""
-    sides = [[_part(samples, at - long, at), _part(samples, at, at + long)] for long in (1.0, AROUND_SECONDS)]
-    for before, after in sides:
-        quieter, louder = sorted((_level(before), _level(after)))
-        if quieter < SOUNDING_DB or louder - quieter > OWN_SHARE * abs(decibels):
+    for seconds in (1.0, AROUND_SECONDS):
+        before, after = _bands(_part(samples, at - seconds, at)), _bands(_part(samples, at, at + seconds))
+        moved = np.abs(after - before)
+        if min(before[0], after[0]) < SOUNDING_DB or moved[0] > OWN_SHARE * abs(decibels):
             return False
-    moved = [abs(_level(after) - _level(before)) for before, after in zip(*map(_bands, sides[-1]), strict=True)]
-    return max(moved) <= BAND_SHARE * abs(decibels)
+    return bool(moved.max() <= BAND_SHARE * abs(decibels))
 
 
 def have_in_common(samples: Samples, start: float, end: float) -> bool:
