@@ -323,7 +323,8 @@ def _limited(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         held, width = np.minimum(held[:-step], held[step:]), width + step
     total = np.cumsum(np.pad(held, (reach + 1, reach), mode="edge"))
     # A mean of gains that all hold the sample in the middle holds it too.
-    return samples * (total[size:] - total[:-size]) / size
+    limited: npt.NDArray[np.float64] = samples * (total[size:] - total[:-size]) / size
+    return limited
 
 
 def _short_term(samples: npt.NDArray[np.float64], hop: int) -> npt.NDArray[np.float64]:
@@ -335,8 +336,9 @@ def _short_term(samples: npt.NDArray[np.float64], hop: int) -> npt.NDArray[np.fl
     weighted = np.fft.irfft(np.fft.rfft(samples, axis=1) * weights, samples.shape[1], axis=1)
     total = np.pad(np.cumsum((weighted**2).sum(axis=0)), (1, 0))
     window = min(round(3.0 * SAMPLE_RATE), samples.shape[1])
-    powers: npt.NDArray[np.float64] = (total[window:] - total[:-window])[::hop] / window
-    return LUFS_OFFSET + 10 * np.log10(powers + POWER_FLOOR)
+    powers = (total[window:] - total[:-window])[::hop] / window
+    levels: npt.NDArray[np.float64] = LUFS_OFFSET + 10 * np.log10(powers + POWER_FLOOR)
+    return levels
 
 
 def plant_loudness(
