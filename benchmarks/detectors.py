@@ -1,6 +1,6 @@
 """`avjury bench detectors`: what each detector finds of planted defects, and what it says about clean content.
 
-One defect is planted into each copy of a real clip at a random time, where a viewer sees it (benchmarks/
+One defect is planted into each copy of a real clip at a random time, where a viewer sees or hears it (benchmarks/
 planted_pictures.py, planted_sound.py, planted_transport.py; models/synthesis), and the copy is judged with every
 detector at its defaults. Recall is the share of planted defects that the detector meant for them found; a find is an
 incident that overlaps the planted time, known in time where that took the detector's set duration and two pictures
