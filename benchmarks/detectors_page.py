@@ -262,11 +262,11 @@ def page(
         lines += [
             f"Figures: {', '.join(result['file'] for result in results)}; of each part the newest,",
             "every detector at its defaults. Planted defects have a strength that viewers notice, at random times in",
-            "real clips that have room for them (models/synthesis/visible.py, benchmarks/detectors.py). In time is",
-            "two pictures after the set duration, for sound two blocks of 100 ms, counted from when what is planted is",
-            "a defect by its definition: from the seventh transition of flashes, the third hiccup within two seconds,",
-            "the end of a flash of colour (decision 0050). A false alarm is an incident that is not there, on a clean",
-            "clip as it is or coded otherwise, or on one that benchmarks/made_content.py drew.",
+            "real clips that have room for them (visible.py, audible.py in models/synthesis, benchmarks/detectors.py).",
+            "In time is two pictures after the set duration, for sound two blocks of 100 ms, counted from when what is",
+            "planted is a defect by its definition: from the seventh transition of flashes, the third hiccup within",
+            "two seconds, the end of a flash of colour (decision 0050). A false alarm is an incident that is not",
+            "there, on a clean clip as it is or coded otherwise, or on one that benchmarks/made_content.py drew.",
             "",
         ]
         lines += [f"![Found, and when it was known](images/{CHART.name})", ""]

@@ -38,7 +38,7 @@ class IncidentBook:
 
         Args:
             transition: the next one of this stream.
-            closed_by: why it closes, if it does.
+            closed_by: why it closes, if it does and has not been good since an earlier moment.
         Returns: the incident as it now is (the book's own object, which later transitions change), and what changed.
         Raises: ValueError if it opens what is open, or concerns what is not; the judge does neither.
         """
@@ -61,7 +61,8 @@ class IncidentBook:
         incident.measures = {f"{declared.column}_peak": transition.peak, f"{declared.column}_mean": transition.mean}
         if transition.kind == "closed":
             incident.end = transition.at
-            incident.closed_by = closed_by
+            # What was good again before the stream's end was not ended by that, however soon after it came.
+            incident.closed_by = "recovered" if transition.at < transition.decided_at else closed_by
             self._closed.append(self._open.pop(name))
             return incident, "closed"
         return incident, "opened" if transition.kind == "opened" else "updated"

@@ -107,8 +107,9 @@ _ACROSS_PURE, _ACROSS_IMPURE, _ACROSS_LEVEL, _ACROSS_STEP, _ACROSS_NEAR = (
 _LEVEL_BLOCKS, _PART, _RATE = at.LEVEL_BLOCKS, at.LEVEL_PART, at.SAMPLE_RATE
 _MIDDLE_RANK, _HIGH_RANK = at.LEVEL_RANKS
 _ACTIVE, _ACTIVE_RANK, _CLOSE, _CLOSE_RANK = at.ACTIVE_DB, at.ACTIVE_RANK, at.CLOSE_BLOCKS, at.CLOSE_RANK
-_CHANGE_LEAST, _NEAR, _NEAR_RANK, _NEAR_SHARE, _REACH, _BORDER_BLOCKS = (
-    at.CHANGE_LEAST_DB, at.NEAR_BLOCKS, at.NEAR_RANK, at.NEAR_SHARE, at.BORDER_REACH, at.BORDER_BLOCKS,
+_CHANGE_LEAST, _NEAR, _NEAR_RANK, _NEAR_SHARE = at.CHANGE_LEAST_DB, at.NEAR_BLOCKS, at.NEAR_RANK, at.NEAR_SHARE
+_REACH, _BORDER_BLOCKS, _BORDER_PAUSE, _BORDER_SAME = (
+    at.BORDER_REACH, at.BORDER_BLOCKS, at.BORDER_PAUSE, at.BORDER_SAME,
 )  # fmt: skip
 _STEP_SHARE, _STEP_MORE, _STEP_LEAST, _QUIETEST = at.STEP_SHARE, at.STEP_MORE_DB, at.STEP_LEAST_DB, at.QUIETEST_DB
 _BANDS, _UNIFORM, _UNIFORM_SHARE = at.BANDS, at.LEVEL_UNIFORM_DB, at.LEVEL_UNIFORM_SHARE
@@ -296,7 +297,7 @@ def _order(row, weights, state, out):
             heard = heard or power >= _SOUNDING or run > 0.0
             more, less = is_wide and power >= _SOUNDING, is_low and power >= _LOW_POWER
         else:
-            more, less = is_low and power >= _LOW_POWER, not is_low and power >= _SOUNDING
+            more, less = is_low and power >= _LOW_POWER, is_wide and power >= _SOUNDING
         if less:
             run = max(run - _RUN_BACK, 0.0)
         elif more:
@@ -723,20 +724,36 @@ def _step(state, oldest, middle):
 
 
 @_jit
-def _best_border(state, oldest, before, after, change):
-    """The first block after the best border between levels like `before` and like `after`; 0: it is not near."""
+def _is_near(state, oldest, before, after, change):
+    """Whether the best border between levels like `before` and like `after` is near, or nearly so."""
     size = 2 * _LEVEL_BLOCKS
     cost = best = here = 0.0
-    place = 0
     for k in range(_LEVEL_BLOCKS + _REACH + 1):
         if k == _LEVEL_BLOCKS - _REACH or (k > _LEVEL_BLOCKS - _REACH and cost < best):
             best = cost
-            place = k
         if k == _LEVEL_BLOCKS - 1 or (_LEVEL_BLOCKS - 1 < k <= _LEVEL_BLOCKS + 1 and cost < here):
             here = cost
         level = state[_LEVELS + (oldest + k) % size]
         cost += abs(level - before) - abs(level - after)
-    return place if here <= best + _BORDER_BLOCKS * change else 0
+    return here <= best + _BORDER_BLOCKS * change
+
+
+@_jit
+def _border(state, oldest, loud, quiet, sign, change):
+    """The first block after the border with the least against it; a pause of the louder side says little."""
+    size = 2 * _LEVEL_BLOCKS
+    best = 0.0
+    for attempt in range(2):
+        cost = 0.0
+        for k in range(_LEVEL_BLOCKS + _REACH + 1):
+            if k >= _LEVEL_BLOCKS - _REACH:
+                if attempt == 1 and cost <= best + _BORDER_SAME:
+                    return k
+                if attempt == 0 and (k == _LEVEL_BLOCKS - _REACH or cost < best):
+                    best = cost
+            level = state[_LEVELS + (oldest + k) % size]
+            cost += sign * (max(level - quiet, 0.0) - min(max(loud - level, 0.0), _BORDER_PAUSE * change))
+    return _LEVEL_BLOCKS  # not reached
 
 
 @_jit
@@ -786,6 +803,7 @@ def _level_jump(state, count, level, part, other, out):
     _in_order(state, _LEVELS, oldest + _LEVEL_BLOCKS + 1, _PART, other)
     change = sign * (_active(other, _PART, _ACTIVE_RANK) - _active(part, _PART, _ACTIVE_RANK))
     usual_before, usual_after = part[_MIDDLE_RANK], other[_MIDDLE_RANK]
+    loud, quiet = (usual_after, part[_ACTIVE_RANK]) if sign > 0.0 else (usual_before, other[_ACTIVE_RANK])
     high = other[_HIGH_RANK] - part[_HIGH_RANK]
     change = min(change, sign * (usual_after - usual_before), sign * high)
     louder, quieter = max(part[_HIGH_RANK], other[_HIGH_RANK]), min(part[_HIGH_RANK], other[_HIGH_RANK])
@@ -795,8 +813,7 @@ def _level_jump(state, count, level, part, other, out):
     at_once = _STEP_SHARE * change <= step <= change + _STEP_MORE
     if change < _CHANGE_LEAST or not at_once or louder < _SOUNDING_DB or quieter < _QUIETEST:
         return
-    border = _best_border(state, oldest, usual_before, usual_after, change)
-    if border == 0:
+    if not _is_near(state, oldest, usual_before, usual_after, change):
         return
     _in_order(state, _LEVELS, oldest + _PART - _NEAR, _NEAR, part)
     _in_order(state, _LEVELS, oldest + _LEVEL_BLOCKS + 1, _NEAR, other)
@@ -804,6 +821,7 @@ def _level_jump(state, count, level, part, other, out):
         return
     most = max(_UNIFORM, _UNIFORM_SHARE * change)
     if _moved_alike(state, oldest, usual_after - usual_before, high, most, part, other):
+        border = _border(state, oldest, loud, quiet, sign, change)
         out[_JUMP_AT] = change
         out[_JUMP_AT + 1] = (border + 1.0 - size) * BLOCK
         out[_JUMP_AT + 2] = (border + 2.0 - size) * BLOCK

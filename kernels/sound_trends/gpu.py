@@ -163,6 +163,7 @@ _CHANGE_LEAST, _NEAR, _NEAR_RANK = (
     tl.constexpr(at.NEAR_RANK),
 )
 _BORDER_BLOCKS = tl.constexpr(at.BORDER_BLOCKS)
+_BORDER_PAUSE, _BORDER_SAME = tl.constexpr(at.BORDER_PAUSE), tl.constexpr(at.BORDER_SAME)
 _QUIET, _QUIET_BLOCKS = tl.constexpr(int(at.Scalar.QUIET)), tl.constexpr(at.QUIET_BLOCKS)
 _REACH, _LEVELS_LANES = tl.constexpr(at.BORDER_REACH), tl.constexpr(triton.next_power_of_2(2 * at.LEVEL_BLOCKS))
 _constants: dict[torch.device, Tensor] = {}
@@ -322,7 +323,7 @@ def _order(row, state, weights, scalars, result):
     is_wide = steps >= tl.load(scalars + _WIDE_STEPS) * power
     loud = power >= tl.load(scalars + _LOW_POWER)
     more = tl.where(low_effects, is_wide & sounding, is_low & loud)
-    less = tl.where(low_effects, is_low & loud, sounding & (is_low == 0))
+    less = tl.where(low_effects, is_low & loud, is_wide & sounding)
     before = tl.load(state + _RUN + channel)
     run = tl.where(more, tl.minimum(before + 1.0, _RUN_MOST), before)
     run = tl.where(less, tl.maximum(before - _RUN_BACK, 0.0), run)
@@ -801,17 +802,27 @@ def _active(state, first, rank, COUNT: tl.constexpr):
 
 
 @triton.jit
-def _best_border(state, oldest, before, after, change):
-    """Whether the best border between levels like `before` and like `after` is near, and the first block after it."""
+def _is_near(level, before, after, change):
+    """Whether the best border between levels like `before` and like `after` is near, or nearly so."""
     lane = tl.arange(0, _LEVELS_LANES)
-    level = tl.load(state + _LEVELS + (oldest + lane) % _LEVELS_SIZE, mask=lane < _LEVELS_SIZE, other=0.0)
     cost = tl.where(lane < _LEVELS_SIZE, tl.abs(level - before) - tl.abs(level - after), 0.0)
     border = tl.cumsum(cost, axis=0)  # that of the border after each block
     tried = (lane >= _HALF - _REACH - 1) & (lane <= _HALF + _REACH - 1)
     here = (lane >= _HALF - 2) & (lane <= _HALF)
     best = tl.min(tl.where(tried, border, float("inf")), axis=0)
-    is_near = _flag(tl.min(tl.where(here, border, float("inf")), axis=0) <= best + _BORDER_BLOCKS * change)
-    return is_near, tl.min(tl.where(tried & (border == best), lane + 1, _LEVELS_SIZE), axis=0)
+    return _flag(tl.min(tl.where(here, border, float("inf")), axis=0) <= best + _BORDER_BLOCKS * change)
+
+
+@triton.jit
+def _border(level, loud, quiet, sign, change):
+    """The first block after the border with the least against it; a pause of the louder side says little."""
+    lane = tl.arange(0, _LEVELS_LANES)
+    pause = tl.minimum(tl.maximum(loud - level, 0.0), _BORDER_PAUSE * change)
+    cost = tl.where(lane < _LEVELS_SIZE, sign * (tl.maximum(level - quiet, 0.0) - pause), 0.0)
+    border = tl.cumsum(cost, axis=0)
+    tried = (lane >= _HALF - _REACH - 1) & (lane <= _HALF + _REACH - 1)
+    best = tl.min(tl.where(tried, border, float("inf")), axis=0)
+    return tl.min(tl.where(tried & (border <= best + _BORDER_SAME), lane + 1, _LEVELS_SIZE), axis=0)
 
 
 @triton.jit
@@ -867,7 +878,10 @@ def _level_jump(state, count, level, scalars, result):
         moved = tl.minimum(moved, sign * (high_after - high_before))
         near_before = _ranked(state, oldest + _PART - _NEAR, _NEAR_RANK, _NEAR)
         near = sign * (_ranked(state, after, _NEAR_RANK, _NEAR) - near_before)
-        heard, best_border = _best_border(state, oldest, usual_before, usual_after, moved)
+        lane = tl.arange(0, _LEVELS_LANES)
+        levels = state + _LEVELS + (oldest + lane) % _LEVELS_SIZE
+        levels = tl.load(levels, mask=lane < _LEVELS_SIZE, other=0.0)
+        heard = _is_near(levels, usual_before, usual_after, moved)
         heard = heard & _flag(near >= tl.load(scalars + _NEAR_SHARE) * moved)
         heard = heard & _flag(tl.maximum(high_before, high_after) >= _SOUNDING_DB)
         heard = heard & _flag(tl.minimum(high_before, high_after) >= _QUIETEST)
@@ -876,7 +890,11 @@ def _level_jump(state, count, level, scalars, result):
         heard = heard & _flag(apart <= tl.maximum(moved * _UNIFORM_SHARE, _UNIFORM))
         heard = heard & at_once & _flag(moved >= _CHANGE_LEAST)
         change = tl.where(heard, moved, 0.0)
-        border = tl.where(heard, best_border, _HALF)
+        rises = _flag(sign > 0)
+        quieter = tl.where(rises, oldest, after)
+        loud = tl.where(rises, usual_after, usual_before)
+        quiet = _ranked(state, quieter, _ACTIVE_RANK, _PART)
+        border = tl.where(heard, _border(levels, loud, quiet, sign, moved), _HALF)
     tl.store(result + _JUMP_AT, change)
     tl.store(result + _JUMP_AT + 1, ((border + 1 - _LEVELS_SIZE) * _BLOCK).to(tl.float64))
     tl.store(result + _JUMP_AT + 2, ((border + 2 - _LEVELS_SIZE) * _BLOCK).to(tl.float64))

@@ -62,7 +62,8 @@ SOUNDED_BLOCKS: Final = 100  # 10 s: a channel that has sounded for so long is o
 
 
 # Steps of a sine of this frequency, over its power: an LFE channel carries nothing above 120 Hz, and what has as many
-# steps as 250 Hz is no LFE. What lies between says nothing.
+# steps as 250 Hz is no LFE. What lies between says nothing, of any channel: a low pass of 24 dB an octave leaves of a
+# voice at 200 Hz what is mostly that in the blocks without a lower note.
 def _steps(hertz: float) -> float:
     return 2.0 - 2.0 * math.cos(2 * math.pi * hertz / 48_000)
 
@@ -216,9 +217,15 @@ NEAR_BLOCKS: Final = 8
 NEAR_RANK: Final = 6
 NEAR_SHARE: Final = 0.5
 # And it is near: no other border within 1.5 s tells the blocks that are like the one side from those like the other
-# better, by more than six blocks, which a pause of speech beside it makes. It is dated to the best of them.
+# better, by more than six blocks, which a pause of speech beside it makes.
 BORDER_REACH: Final = 15
 BORDER_BLOCKS: Final = 6.5
+# It is dated to the border with the least against it: what is louder than the fourth loudest of the quieter side cannot
+# lie on that, by as much as it is louder; what is quieter than the middle of the louder side may be one of its pauses,
+# and counts an eighth of the change at most. Of borders that are as good, the first
+# (docs/decisions/0147-where-it-is-heard.md).
+BORDER_PAUSE: Final = 0.125
+BORDER_SAME: Final = 1e-6  # dB, of sums that are added up in another order
 QUIETEST_DB: Final = -70.0  # the quieter side; below it is silence, which has its own name
 
 # A gain moves low and high frequencies alike, and a voice or an instrument that comes in does not. So the levels in the

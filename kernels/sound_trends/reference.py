@@ -223,10 +223,16 @@ def _level_jump(levels: list[tuple[float, float, float]]) -> tuple[float, int]:
         float(np.abs(r[:border] - before[19]).sum() + np.abs(r[border:] - after[19]).sum()) for border in range(25, 56)
     ]
     best = min(cost[14:17]) <= min(cost) + 6.5 * change
+    loud, quiet = (after, before) if sign > 0 else (before, after)
+    against_loud = np.minimum(np.maximum(loud[19] - r, 0), change / 8)
+    against_quiet = np.maximum(r - quiet[35], 0)
+    left, right = (against_quiet, against_loud) if sign > 0 else (against_loud, against_quiet)
+    against = [float(left[:border].sum() + right[border:].sum()) for border in range(25, 56)]
+    first = next(k for k, value in enumerate(against) if value <= min(against) + 1e-6)
     lasts = change >= 6 and high[1] >= -60 and high[0] >= -70 and near >= 0.5 * change
     moved = np.sort(bands[41:], axis=0)[[19, 27]] - np.sort(bands[:39], axis=0)[[19, 27]]
     alike = np.abs(moved[:, 1:] - moved[:, :1]).mean(axis=0).max() <= max(4, 0.4375 * change)
-    return (float(change), 25 + cost.index(min(cost))) if here and lasts and best and alike else (0.0, 40)
+    return (float(change), 25 + first) if here and lasts and best and alike else (0.0, 40)
 
 
 class _Band:
@@ -289,7 +295,7 @@ class _Order:
         for c in range(8):
             low, wide = row[147 + c] <= low_steps * row[c], row[147 + c] >= wide_steps * row[c]
             for_it = wide and row[c] >= 1e-6 if c in effects else low and row[c] >= 1e-4
-            against = low and row[c] >= 1e-4 if c in effects else not low and row[c] >= 1e-6
+            against = low and row[c] >= 1e-4 if c in effects else wide and row[c] >= 1e-6
             if against:
                 self.run[c] = max(self.run[c] - 10, 0)
             elif for_it:

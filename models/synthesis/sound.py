@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from kernels.audio_stats.filters import K_WEIGHTING, LUFS_OFFSET, POWER_FLOOR
 from models.synthesis.planted import Planted
 
 SAMPLE_RATE: Final = 48_000
@@ -19,6 +20,9 @@ FADE_SAMPLES: Final = 240
 # A block that is so much quieter than the sound around it is a pause.
 _PAUSE_BLOCK: Final = 4800
 _PAUSE_DB: Final = 15.0
+_HEARD_BLOCKS: Final = 4
+# Beyond it what is louder is the noise of pauses.
+_MOST_GAIN_DB: Final = 45.0
 
 Samples = npt.NDArray[np.float32]
 Result = tuple[Samples, tuple[Planted, ...]]
@@ -156,6 +160,15 @@ def plant_offset(samples: Samples, start: float, end: float, offset: float = 0.0
     return _faded(samples, made, span), _planted("audio.dc", span, abs(offset), channel=channel)
 
 
+def low_level(samples: Samples) -> float:
+    """Level of the channels' mean between 20 and 200 Hz, dBFS as of a sine: two critical bands, those of hum."""
+    mean = samples.mean(axis=0).astype(np.float64)
+    spectrum = np.abs(np.fft.rfft(mean)) / len(mean)
+    frequency = np.fft.rfftfreq(len(mean), 1 / SAMPLE_RATE)
+    inside = (frequency >= 20) & (frequency <= 200)
+    return 10 * math.log10(4 * float((spectrum[inside] ** 2).sum()) + 1e-12)
+
+
 def plant_hum(
     samples: Samples,
     start: float,
@@ -166,16 +179,12 @@ def plant_hum(
 ) -> Result:
     """Mains hum: the fundamental and two harmonics, each half as strong as the last, in every channel.
 
-    Strength: level of the fundamental, dB over -100 dBFS. Unless told it is one that can be heard: -40 dBFS, or more
-    where the sound itself has more than that between 20 and 200 Hz, a critical band at these frequencies.
+    Strength: level of the fundamental, dB over -100 dBFS. Unless told it is one that can be heard: -40 dBFS, or twice
+    the power that the sound itself has at these frequencies, as at its own level the sound covers it half of the time.
     """
     span, made = _span(samples, start, end), samples.copy()
     if level_db is None:
-        mean = samples[:, span].mean(axis=0).astype(np.float64)
-        spectrum = np.abs(np.fft.rfft(mean)) / len(mean)
-        frequency = np.fft.rfftfreq(len(mean), 1 / SAMPLE_RATE)
-        inside = (frequency >= 20) & (frequency <= 200)
-        level_db = max(-40.0, 10 * math.log10(4 * float((spectrum[inside] ** 2).sum()) + 1e-12))
+        level_db = max(-40.0, low_level(samples[:, span]) + 3.0)
     phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, 3)
     time = np.arange(span.stop - span.start) / SAMPLE_RATE
     waves = [0.5**k * np.sin(2 * np.pi * (k + 1) * mains * time + phase) for k, phase in enumerate(phases)]
@@ -259,51 +268,104 @@ def plant_tone(
     return _faded(samples, made, span), _planted("audio.tone", span, level_db + 100, frequency=frequency)
 
 
-def _heard_again(samples: Samples, begin: int) -> int:
-    """The end of the first 100 ms from `begin` on that are no pause: within 15 dB of the mean of four seconds."""
-    blocks = samples[:, begin : begin + 4 * SAMPLE_RATE]
-    blocks = blocks[:, : blocks.shape[1] // _PAUSE_BLOCK * _PAUSE_BLOCK].astype(np.float64)
+def _sounds(samples: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+    """Which 100 ms are no pause: within 15 dB of the mean."""
+    blocks = samples[:, : samples.shape[1] // _PAUSE_BLOCK * _PAUSE_BLOCK].astype(np.float64)
     powers = (blocks**2).mean(axis=0).reshape(-1, _PAUSE_BLOCK).mean(axis=1)
-    sounds = np.flatnonzero(powers >= powers.mean() * _level(-2 * _PAUSE_DB))
-    return begin + _PAUSE_BLOCK * (int(sounds[0]) + 1)
+    return np.flatnonzero(powers >= powers.mean() * _level(-2 * _PAUSE_DB))
 
 
 def plant_level_jump(samples: Samples, at: float, decibels: float = -18.0) -> Result:
     """From a moment on, within 5 ms, everything is louder or quieter. Strength: size of the change, dB.
 
-    What is planted lasts for the 100 ms in which it happens; in a pause, until the first 100 ms of sound after it are
-    over: before that nobody hears a change.
+    What is planted lasts until the first 400 ms of sound after it are over, as long as momentary loudness needs (EBU
+    Tech 3341). In a pause it begins with that: nobody hears where in a pause the level changed.
     """
     span, made = _span(samples, at, at + 0.1), samples.copy()
     gain = np.full(samples.shape[1] - span.start, _level(decibels), np.float32)
     gain[:FADE_SAMPLES] = np.linspace(1.0, _level(decibels), FADE_SAMPLES)
     made[:, span.start :] *= gain
-    heard = slice(span.start, _heard_again(samples, span.start))
-    return made, _planted("audio.level_jump", heard, abs(decibels), decibels=decibels)
+    whole = min(4 * SAMPLE_RATE, span.start) // _PAUSE_BLOCK * _PAUSE_BLOCK
+    before = _sounds(samples[:, span.start - whole : span.start]) if whole else np.zeros(1, np.intp)
+    after = _sounds(samples[:, span.start : span.start + 4 * SAMPLE_RATE])
+    begin = span.start - whole + _PAUSE_BLOCK * (int(before[-1]) + 1) if whole else span.start
+    end = span.start + _PAUSE_BLOCK * (int(after[min(_HEARD_BLOCKS, len(after)) - 1]) + 1)
+    return made, _planted("audio.level_jump", slice(begin, end), abs(decibels), decibels=decibels)
 
 
-def plant_clipping(samples: Samples, start: float, end: float, drive_db: float = 12.0) -> Result:
-    """Amplified until the loudest sample is so far beyond full scale, and cut off there. Strength: drive, dB."""
+def plant_clipping(samples: Samples, start: float, end: float, drive_db: float = 12.0, ceiling: float = 1.0) -> Result:
+    """Amplified until the loudest sample is so far beyond full scale, cut off there, turned down. Strength: drive, dB.
+
+    It begins with the first sample that is cut off: until then there would be a gain alone, which is another defect.
+
+    Args:
+        samples: to plant into.
+        start, end: seconds.
+        drive_db: of the loudest sample, beyond full scale.
+        ceiling: where full scale is once it was turned down.
+    """
     span, made = _span(samples, start, end), samples.copy()
     peak = float(np.abs(made[:, span]).max())
-    gain = _level(drive_db) / peak if peak else 1.0
-    made[:, span] = np.clip(made[:, span] * np.float32(gain), -1.0, 1.0 - 2.0**-15)
-    return _faded(samples, made, span), _planted("audio.clipping", span, drive_db)
+    gain = np.float32(_level(drive_db) / peak if peak else 1.0)
+    cut = np.flatnonzero((np.abs(made[:, span]) * gain > 1.0).any(axis=0))
+    span = slice(span.start + int(cut[0] if len(cut) else 0), span.stop)
+    made[:, span] = np.float32(ceiling) * np.clip(made[:, span] * gain, -1.0, 1.0 - 2.0**-15)
+    return _faded(samples, made, span), _planted("audio.clipping", span, drive_db, ceiling=ceiling)
+
+
+def _limited(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Turned down wherever a sample would pass -2 dBFS, 5 ms before and after, and by degrees: no top is cut off."""
+    reach, size = FADE_SAMPLES, 2 * FADE_SAMPLES + 1
+    needed = np.minimum(1.0, _level(-2.0) / np.maximum(np.abs(samples).max(axis=0), 1e-9))
+    held, width = np.pad(needed, reach, constant_values=1.0), 1
+    while width < size:  # the least of `width` gains from each on
+        step = min(width, size - width)
+        held, width = np.minimum(held[:-step], held[step:]), width + step
+    total = np.cumsum(np.pad(held, (reach + 1, reach), mode="edge"))
+    # A mean of gains that all hold the sample in the middle holds it too.
+    limited: npt.NDArray[np.float64] = samples * (total[size:] - total[:-size]) / size
+    return limited
+
+
+def _short_term(samples: npt.NDArray[np.float64], hop: int) -> npt.NDArray[np.float64]:
+    """LUFS of every three seconds, or of all where it is less, at a hop in samples (ITU-R BS.1770-5, all weights 1)."""
+    turn = np.exp(-2j * np.pi * np.arange(3)[:, np.newaxis] * np.fft.rfftfreq(samples.shape[1]))
+    weights = np.ones(turn.shape[1])
+    for b0, b1, b2, a1, a2 in K_WEIGHTING.reshape(2, 5):
+        weights *= np.abs(np.array([b0, b1, b2]) @ turn) / np.abs(np.array([1.0, a1, a2]) @ turn)
+    weighted = np.fft.irfft(np.fft.rfft(samples, axis=1) * weights, samples.shape[1], axis=1)
+    total = np.pad(np.cumsum((weighted**2).sum(axis=0)), (1, 0))
+    window = min(round(3.0 * SAMPLE_RATE), samples.shape[1])
+    powers = (total[window:] - total[:-window])[::hop] / window
+    levels: npt.NDArray[np.float64] = LUFS_OFFSET + 10 * np.log10(powers + POWER_FLOOR)
+    return levels
 
 
 def plant_loudness(
-    samples: Samples, start: float, end: float, gain_db: float | None = None, level_db: float = -5.0
+    samples: Samples, start: float, end: float, gain_db: float | None = None, level: float = -8.0
 ) -> Result:
-    """Amplified, with a soft limit (tanh) that holds full scale and clips nothing. Strength: gain, dB.
+    """Amplified, with a limiter that cuts nothing off, as what is made to be loud. Strength: gain, dB.
 
-    The gain, unless told, is that with which the rms of a channel would be at `level_db`: sound that was quiet needs
-    more to be too loud.
+    The gain, unless told, is that with which its first three seconds are at `level` LUFS: sound that was quiet needs
+    more to be too loud. Where no gain brings them there, because there is a pause in them, it begins with the first
+    three that are there, or are loudest: before them it would be a gain alone, which is another defect.
     """
     span, made = _span(samples, start, end), samples.copy()
+    clean = made[:, span].astype(np.float64)
+    hop = round(0.2 * SAMPLE_RATE)
+    most = _MOST_GAIN_DB if gain_db is None else gain_db
     if gain_db is None:
-        power = float((made[:, span].astype(np.float64) ** 2).mean(axis=1).max())
-        gain_db = level_db - 10 * math.log10(power + 1e-12)
-    made[:, span] = np.tanh(made[:, span] * np.float32(_level(gain_db)))
+        gain_db = min(level - float(_short_term(clean, hop)[0]), most)
+    loud = _limited(clean * _level(gain_db))
+    levels = _short_term(loud, hop)
+    while levels[0] < level and gain_db < most:
+        gain_db += 1.5
+        loud = _limited(clean * _level(gain_db))
+        levels = _short_term(loud, hop)
+    enough = levels >= level
+    begin = hop * int(enough.argmax() if enough.any() else levels.argmax())
+    span = slice(span.start + begin, span.stop)
+    made[:, span] = loud[:, begin:]
     return _faded(samples, made, span), _planted("audio.loudness", span, gain_db)
 
 

@@ -55,6 +55,15 @@ def test_several_detectors_and_an_incident_after_an_incident():
     assert len({i.id for i in book.all()}) == 3
 
 
+@pytest.mark.parametrize(("good_since", "why"), [(9.0, "recovered"), (10.0, "end_of_stream")])
+def test_what_was_good_again_before_the_stream_ended_was_not_ended_by_that(good_since, why):
+    """However little of the time that it has to be good was left."""
+    book = IncidentBook("clip.mp4")
+    book.apply(transition("opened", 4.0, decided_at=6.0))
+    incident, _ = book.apply(transition("closed", good_since, decided_at=10.0), closed_by="end_of_stream")
+    assert (incident.end, incident.closed_by) == (good_since, why)
+
+
 def test_what_is_left_open_is_closed_at_the_end():
     book = IncidentBook("s")
     book.apply(transition("opened", 4.0))

@@ -325,6 +325,15 @@ def test_a_jump_of_the_level_is_found_and_one_that_fades_is_not(carriers, name, 
     assert others(judged(quiet * 10 ** slow.astype(np.float32))) == []
 
 
+def test_a_gain_beside_a_pause_is_dated_to_where_it_is_heard():
+    """Seven tenths of a second that are as quiet as what follows, and two that are as loud as before."""
+    made = noise_like(18.0)
+    made[:, 7 * 48_000 : round(7.7 * 48_000)] *= np.float32(0.1)
+    made, [planted] = sound.plant_level_jump(made, 7.93, -18.0)
+    found = [f for f in judged(made) if f[0] == "audio.level_jump"]
+    assert [f[1] for f in found] == [pytest.approx(planted.start, abs=0.15)]
+
+
 @pytest.mark.parametrize("name", ["music", "speech"])
 def test_sound_that_is_too_loud_from_a_moment_on_is_no_jump_of_the_level_beside_it(carriers, name):
     made, _ = sound.plant_loudness(0.1 * carriers[name], 5.03, 10.53)
@@ -584,6 +593,17 @@ def test_surround_channels_in_another_order_are_told_from_where_they_are():
     assert detector == planted.detector
     assert start == pytest.approx(planted.start, abs=1.0)
     assert planted.end - 0.1 <= end < planted.end + 6.0  # until LFE, or the other channel, sounds as it should
+
+
+def test_what_a_low_pass_leaves_of_a_voice_in_lfe_does_not_hide_the_order():
+    """Half of the time it has nothing else, and then its mean frequency is that of neither LFE nor a full channel."""
+    clean = surround(40.0)
+    time = np.arange(clean.shape[1]) / 48_000
+    clean[sound.LFE] += np.where(time % 0.8 < 0.4, 0.03 * np.sin(2 * np.pi * 205 * time), 0.0).astype(np.float32)
+    assert others(judged(clean)) == []
+    made, [planted] = sound.plant_channel_order(clean, 5.0, 32.0)
+    [(detector, start, _)] = others(judged(made))
+    assert (detector, start) == (planted.detector, pytest.approx(planted.start, abs=1.0))
 
 
 def test_an_lfe_that_carries_everything_is_no_other_order():
