@@ -49,7 +49,7 @@ LEAST_SHARE: Final[Mapping[str, float]] = {
 }
 # These have to be seen soon, as it is their beginning that is timed: on a white page neither a row that repeats nor a
 # light that flickers has one, nor fields and torn pictures where nothing moves yet (decision 0148).
-SOON_SECONDS: Final = 0.5
+SOON_SECONDS: Final = 0.75  # the second picture that is looked at lies half a second from the first
 _SOON: Final = ("combing", "field_order", "tearing", "flicker", "row_smear", "column_smear")
 _SMEARS: Final = ("row_smear", "column_smear")
 # Of a line that repeats streaks are seen: within a block of the smear it varies by so many codes on average.

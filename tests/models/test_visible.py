@@ -74,7 +74,7 @@ def test_a_smear_of_one_brightness_shows_nothing_that_a_wall_does_not(what):
 @pytest.mark.parametrize(("what", "strength"), [("row_smear", 0.4), ("column_smear", 0.4), ("flicker", 0.12)])
 def test_what_begins_on_a_white_page_is_not_seen_to_begin(what, strength):
     white = [(np.full_like(y, 235), u, v) for y, u, v in moving()]
-    assert not visible(what, [*white[: BEGIN + 14], *moving()[BEGIN + 14 :]], strength)
+    assert not visible(what, [*white[: BEGIN + 20], *moving()[BEGIN + 20 :]], strength)
     assert visible(what, [*white[: BEGIN + 5], *moving()[BEGIN + 5 :]], strength)
 
 
