@@ -71,8 +71,8 @@ class Defect:
         """Seconds from its first picture until it is a defect by its own definition.
 
         More than three flashes a second are so at their seventh transition (ITU-R BT.1702-3); stutter is so when motion
-        goes on after the third repeat within two seconds, as one hiccup is none; and that a colour has interrupted a
-        scene is so when the scene goes on.
+        goes on after the third repeat within two seconds, as one hiccup is none and three at equal distances are a
+        rhythm; and that a colour has interrupted a scene is so when the scene goes on.
         """
         pictures = 0
         if self.what == "flash":
@@ -120,11 +120,16 @@ class Defect:
 
 
 def _third_hiccup(repeats: Sequence[bool], rate: Fraction) -> int:
-    """Pictures up to where motion goes on after the third repeat within STUTTER_WINDOW_SECONDS; 0 if it never does."""
+    """Pictures up to where motion goes on after the third repeat within STUTTER_WINDOW_SECONDS; 0 if it never does.
+
+    Three at equal distances are no stutter yet: pulldown, and a scene that is drawn at a lower rate, begin so.
+    """
+    begins = [n for n, repeat in enumerate(repeats) if repeat and not (n and repeats[n - 1])]
     goes_on = [n for n in range(1, len(repeats)) if repeats[n - 1] and not repeats[n]]
-    for first, third in zip(goes_on, goes_on[2:], strict=False):
-        if float((third - first) / rate) < STUTTER_WINDOW_SECONDS:
-            return third
+    for k in range(len(goes_on) - 2):
+        regular = begins[k + 1] - begins[k] == begins[k + 2] - begins[k + 1]
+        if not regular and float((goes_on[k + 2] - goes_on[k]) / rate) < STUTTER_WINDOW_SECONDS:
+            return goes_on[k + 2]
     return 0
 
 

@@ -34,8 +34,9 @@ QUIET: Final = 0.25
 STEADY: Final = 0.03
 STEADY_PICTURES: Final = 8
 # What a coder improves after motion of MOVED noise levels or more has stopped, within so many pictures: so many times,
-# by so many noise levels. A key picture that differs is no motion; but after one that has drawn a standing picture
-# anew, so many pictures may improve it, which are predicted from another as well (B).
+# by so many noise levels. What differs by no more than that before anything repeats is the end of that motion, or
+# improves its last picture already (decision 0148). A key picture that differs is no motion; but after one that has
+# drawn a standing picture anew, so many pictures may improve it, which are predicted from another as well (B).
 MOVED: Final = 2.5
 SETTLING_PICTURES: Final = 32
 SETTLING_TIMES: Final = 4
@@ -108,8 +109,9 @@ class Stand:
             if self._room and self._since <= SETTLING_PICTURES and apart <= SETTLES * level:
                 self._last, self._steady, self._room = 0.0, 0, self._room - 1
                 return True
-        self._last, self._steady, self._since = apart, 0, 0
-        self._room = SETTLING_TIMES if apart >= MOVED * level and not key else 0
+        self._last, self._steady = apart, 0
+        if key or not apart <= SETTLES * level:  # NaN too
+            self._since, self._room = 0, SETTLING_TIMES if apart >= MOVED * level and not key else 0
         return False
 
 
@@ -230,7 +232,7 @@ class DeviceReferences:
         at_key = follows & key & quiet & (apart <= KEY_TIMES * level)
         settles = follows & ~at_key & (room > 0) & (since <= SETTLING_PICTURES) & (apart <= SETTLES * level)
         redrawn: Tensor = at_key | settles
-        other = ~repeats & ~redrawn
+        other = ~repeats & ~redrawn & (key | ~(apart <= SETTLES * level))  # NaN too
         self._last[slots] = torch.where(redrawn, 0.0, apart)
         fresh = torch.where((apart >= MOVED * level) & ~key, SETTLING_TIMES, 0)
         anew = at_key & ((room == 0) | (since > SETTLING_PICTURES - KEY_SETTLING))

@@ -42,6 +42,7 @@ _LATE, _EVEN, _MOST_OUTLIERS = at.LATE, at.EVEN, at.MOST_OUTLIERS
 _HELD_REPEATS, _HELD_AFTER, _MOST_HELD = at.HELD_REPEATS, at.HELD_AFTER, at.MOST_HELD
 _BROKEN_CARD, _UNTOLD_CARD = at.BROKEN_CARD, at.UNTOLD_CARD_SECONDS
 _STILL, _ACTIVITY_SECONDS, _ACTIVE = at.STILL, at.ACTIVITY_SECONDS, at.ACTIVE
+_STUCK_CUT = at.STUCK_CUT_SECONDS
 _CUT_DIFFERENCE, _CUT_RISE, _CUT_TILES, _STUCK_TILES = at.CUT_DIFFERENCE, at.CUT_RISE, at.CUT_TILES, at.STUCK_TILES
 _LONG_HOLD, _LONG_REPEATS = at.LONG_HOLD_SECONDS, at.LONG_HOLD_REPEATS
 _NOW = 1e-12  # seconds that are none, with a sign
@@ -325,7 +326,6 @@ def _rectangle(state, top, bottom, left, right):
 def _stuck(state, luma, difference, motion, step, pts):
     cut, held = 0, 0
     stopped, left, right, top, bottom = 0, TILES, -1, TILES, -1
-    pace = min(1.0, step / _ACTIVITY_SECONDS)
     for tile in range(TILES):
         still = difference[tile] <= _STILL
         cut += difference[tile] > _CUT_DIFFERENCE
@@ -354,7 +354,7 @@ def _stuck(state, luma, difference, motion, step, pts):
         state[_CUT_AT] = pts
     state[_MOTION] = motion
     enough = max(_STUCK_TILES, held + 1)
-    if stopped >= enough and pts - state[_CUT_AT] > _ACTIVITY_SECONDS:
+    if stopped >= enough and pts - state[_CUT_AT] > _STUCK_CUT:
         top, bottom, left, right = _rectangle(state, top, bottom, left, right)
         stopped, moving, change, usual = 0, 0, 0.0, 0.0
         for tile in range(TILES):
@@ -372,6 +372,8 @@ def _stuck(state, luma, difference, motion, step, pts):
                 within = top <= row <= bottom and left <= column <= right
                 state[_STUCK + tile] = 1.0 if within and 0.0 <= state[_SINCE_STOP + tile] <= _TOGETHER else 0.0
             held = stopped
+    known = min(_ACTIVITY_SECONDS, pts - state[_CUT_AT])
+    pace = step / known if known > step else 1.0
     for tile in range(TILES):
         state[_ACTIVITY + tile] += (difference[tile] - state[_ACTIVITY + tile]) * pace
         state[_DRIFT + tile] += (luma[tile] - state[_LAST_LUMA + tile] - state[_DRIFT + tile]) * pace

@@ -99,7 +99,7 @@ _SMEAR_ROWS, _SMEAR_COLUMNS, _SMEAR_TOLD = (
     tl.constexpr(at.SMEAR_ROWS), tl.constexpr(at.SMEAR_COLUMNS), tl.constexpr(at.SMEAR_TOLD_SECONDS),
 )  # fmt: skip
 _SMEARED, _SMEARED_SECONDS = tl.constexpr(at.SMEARED), tl.constexpr(at.SMEARED_SECONDS)
-_SMEAR_CUT = tl.constexpr(at.SMEAR_CUT_SECONDS)
+_SMEAR_CUT, _STUCK_CUT = tl.constexpr(at.SMEAR_CUT_SECONDS), tl.constexpr(at.STUCK_CUT_SECONDS)
 _ROLL_LEAST, _ROLL_SECONDS = tl.constexpr(at.ROLL_LEAST), tl.constexpr(at.ROLL_SECONDS)
 _ROLL_SHARE, _ROLL_NOISE = tl.constexpr(at.ROLL_SHARE), tl.constexpr(at.ROLL_NOISE)
 _ROLL_APART, _ROLL_ALIKE = tl.constexpr(at.ROLL_APART), tl.constexpr(at.ROLL_ALIKE)
@@ -400,7 +400,7 @@ def _stuck(state, tile, inside, valid, fresh, luma, difference, motion, step, pt
     left, right = tl.min(tl.where(together, column, _TILES), axis=0), tl.max(tl.where(together, column, -1), axis=0)
     top, bottom = tl.min(tl.where(together, row, _TILES), axis=0), tl.max(tl.where(together, row, -1), axis=0)
     least = tl.maximum(_STUCK_TILES, held + 1.0)
-    uncut = pts - cut_at > _ACTIVITY_SECONDS
+    uncut = pts - cut_at > _STUCK_CUT
     if _flag(valid & (stopped >= least) & uncut):
         top, bottom, left, right = _rectangle(row, column, still, top, bottom, left, right)
         boxed = (column >= left) & (column <= right) & (row >= top) & (row <= bottom)
@@ -410,7 +410,8 @@ def _stuck(state, tile, inside, valid, fresh, luma, difference, motion, step, pt
         as_before = (change >= _REST_LEAST * usual) & (change <= _REST_MOST * usual)
         enough = (_count(together & boxed) >= least) & (_count(rest) >= _MOVING_TILES)
         stuck = tl.where(_flag(enough & as_before), tl.where(together & boxed, 1.0, 0.0), stuck)
-    pace = tl.minimum(1.0, step / _ACTIVITY_SECONDS)
+    known = tl.minimum(pts - cut_at, _ACTIVITY_SECONDS)
+    pace = tl.where(known > step, step / tl.where(known > step, known, 1.0), 1.0)
     active = activity + (difference - activity) * pace
     drifted = drift + (luma - last_luma - drift) * pace
     tl.store(state + _CUT_AT, cut_at)

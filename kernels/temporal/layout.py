@@ -97,6 +97,9 @@ MOST_OUTLIERS: Final = 3  # so many late steps in a row are a new rate
 # The noise below which FFmpeg's freezedetect takes two pictures for the same.
 STILL: Final = 0.001
 ACTIVITY_SECONDS: Final = 1.0
+# After a cut what is known of motion is the mean since then: the cut itself is none, nor was the scene before it this
+# one's. From so long after it on that is enough to say what goes on as before (decision 0148).
+STUCK_CUT_SECONDS: Final = 0.6
 # A tile is in motion if it has changed by half an 8-bit code on average: coding noise on a wall that stands changes by
 # less, and comes to rest without anything being wrong.
 ACTIVE: Final = 0.5 / 256

@@ -57,10 +57,11 @@ def temporal(
       run counts while more than MOST_REPEATS of the pictures are low: repeats, or LOW_SHARE of the last that was not.
       At any distance, up to a share of MOST_HELD, a run of HELD_REPEATS counts that began HELD_AFTER pictures, and as
       many as it has, after the one before it began; twice where it lasts for LONG_HOLD_SECONDS.
-    - stuck_share: tiles that stop within TOGETHER_SECONDS, out of motion that was no fade, without a cut in the second
-      before, are at least STUCK_TILES in a rectangle of tiles that stand still (the one around all of them, less the
-      sides that do not), while MOVING_TILES outside it go on as before; each until it moves twice in a row, or by more
-      than JUMP at once and CUT_RISE times what it did, which is no motion to stop out of either.
+    - stuck_share: tiles that stop within TOGETHER_SECONDS, out of motion that was no fade, without a cut in the
+      STUCK_CUT_SECONDS before, are at least STUCK_TILES in a rectangle of tiles that stand still (the one around all of
+      them, less the sides that do not), while MOVING_TILES outside it go on as before; each until it moves twice in a
+      row, or by more than JUMP at once and CUT_RISE times what it did, which is no motion to stop out of either. What
+      a tile did is its mean difference over about a second, or since the last cut.
     - broken_colour: share of the tiles whose U and V are both below LEAST_CHROMA; or 1 for the first picture after
       some of one colour, neither black nor white nor saturated red (a strobe has that, no decoder), that have lasted
       for SHORTEST_CARD_SECONDS at most, if its tiles differ by SAME_SCENE or less on average from those of the last

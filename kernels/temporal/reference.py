@@ -418,14 +418,15 @@ class Stream:
         self.stuck[self.jumped] = 0.0
         together = self.since_stop <= at.TOGETHER_SECONDS
         enough = max(at.STUCK_TILES, (self.stuck > 0).sum() + 1)
-        if together.sum() >= enough and now - self.cut_at > at.ACTIVITY_SECONDS:
+        if together.sum() >= enough and now - self.cut_at > at.STUCK_CUT_SECONDS:
             box = rectangle(together.reshape(TILE_ROWS, TILE_COLUMNS), still.reshape(TILE_ROWS, TILE_COLUMNS)).ravel()
             rest = ~box & ~still
             usual = at.REST_LEAST * self.activity[rest].sum(), at.REST_MOST * self.activity[rest].sum()
             as_before = rest.sum() >= at.MOVING_TILES and usual[0] <= difference[rest].sum() <= usual[1]
             if (together & box).sum() >= enough and as_before:
                 self.stuck = (together & box).astype(float)
-        pace = min(1.0, step / at.ACTIVITY_SECONDS)
+        known = min(at.ACTIVITY_SECONDS, now - self.cut_at)
+        pace = step / known if known > step else 1.0
         self.activity += (difference - self.activity) * pace
         self.drift += (luma - self.luma - self.drift) * pace
         self.luma = luma

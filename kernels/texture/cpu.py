@@ -164,7 +164,7 @@ def _measure_blocks(luma, pitch, width, height, shift, depth, like, held, noise,
             stepped = changes - steps <= BAND_FAINT_MAX and BAND_CHANGES_MIN <= steps <= BAND_CHANGES_MAX
             banded += stepped and high - low <= BAND_SPAN_MAX
             wide += stepped and high - low <= WIDE_SPAN_MAX
-    wanted = (eligible + NOISE_SHARE - 1) // NOISE_SHARE
+    wanted = (eligible + NOISE_SHARE - 1) // NOISE_SHARE if NOISE_SHARE * eligible >= seen else np.int64(0)
     quiet = reached = np.int64(0)
     while wanted > 0:
         reached += noise[quiet]

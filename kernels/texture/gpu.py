@@ -359,7 +359,9 @@ def _finish(frames, sums, colours, out):
         tl.store(row + 6, tl.load(own + _BEYOND).to(tl.float64) / pixels)
         seen = tl.maximum(tl.load(own + _SEEN), 1).to(tl.float64)
         tl.store(row + 7, tl.load(own + _COMBED).to(tl.float64) / seen)
-        wanted = (tl.load(own + _ELIGIBLE) + _NOISE_SHARE - 1) // _NOISE_SHARE
+        eligible = tl.load(own + _ELIGIBLE)
+        enough = _NOISE_SHARE * eligible >= tl.load(own + _SEEN)
+        wanted = tl.where(enough, (eligible + _NOISE_SHARE - 1) // _NOISE_SHARE, 0)
         reached = tl.cumsum(tl.load(own + _BINS + tl.arange(0, _NOISE_BINS)), axis=0)
         quiet = tl.sum((reached < wanted).to(tl.int32), axis=0)
         tl.store(row + 8, quiet.to(tl.float64) * _NOISE_UNIT)

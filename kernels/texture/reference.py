@@ -78,7 +78,8 @@ def combing_noise_banding(fine: Plane) -> tuple[float, float, float]:
         stepped = faint <= c.BAND_FAINT_MAX and c.BAND_CHANGES_MIN <= steps <= c.BAND_CHANGES_MAX
         banded += stepped and here.max() - here.min() <= c.BAND_SPAN_MAX
         wide += stepped and here.max() - here.min() <= c.WIDE_SPAN_MAX
-    quiet = sorted(noise)[-(-len(noise) // c.NOISE_SHARE) - 1] if noise else 0
+    enough = c.NOISE_SHARE * len(noise) >= len(at)
+    quiet = sorted(noise)[-(-len(noise) // c.NOISE_SHARE) - 1] if enough else 0
     worse = max(c.WIDE_WHOLE * banded, c.WIDE_PART * wide)
     return combed / len(at), quiet * c.NOISE_UNIT, worse / (c.WIDE_WHOLE * len(at))
 

@@ -41,12 +41,19 @@ LEAST_SHARE: Final[Mapping[str, float]] = {
     "block_dropout": 0.02,
     "rolling": 0.25,
     "line_jitter": 0.1,
-    "row_smear": 0.1,
-    "column_smear": 0.1,
+    "row_smear": 0.07,
+    "column_smear": 0.07,
     "planes_swapped": 0.1,
     "chroma_inverted": 0.1,
     "negative": 0.25,
 }
+# These have to be seen soon, as it is their beginning that is timed: on a white page neither a row that repeats nor a
+# light that flickers has one, nor fields and torn pictures where nothing moves yet (decision 0148).
+SOON_SECONDS: Final = 0.75  # the second picture that is looked at lies half a second from the first
+_SOON: Final = ("combing", "field_order", "tearing", "flicker", "row_smear", "column_smear")
+_SMEARS: Final = ("row_smear", "column_smear")
+# Of a line that repeats streaks are seen: within a block of the smear it varies by so many codes on average.
+STREAK_CODES: Final = 1.0
 # Of these the colour that there was is what is seen.
 _COLOURS: Final = ("chroma_loss", "plane_loss", "planes_swapped", "chroma_inverted")
 # So much of the rest of the picture moves while a part stands.
@@ -77,6 +84,9 @@ def is_visible(
         return True
     shares = [_share(what, pictures, spoilt[index], index, begin, depth) for index in changed]
     if sum(share >= least for share in shares) * 2 < len(shares):
+        return False
+    early = [share for index, share in zip(changed, shares, strict=True) if index - begin <= SOON_SECONDS * rate]
+    if what in _SOON and max(early, default=0.0) < least:
         return False
     before = list(range(max(1, begin - round(rate)), begin))
     if what == "partial_freeze":  # what stood before cannot be seen to stop
@@ -111,7 +121,11 @@ def _share(
         return float((clipped & shades).mean())
     if what in _COLOURS:
         return _coloured(now, depth)
+    if what == "tearing":
+        return _seam(now[0], pictures[index - 1][0], spoilt[0], depth)
     seen = _blocks_that(now, spoilt, SEEN_CODES, depth)
+    if what in _SMEARS:
+        return float((seen & _streaks(spoilt[0], what, depth)).mean())
     if what == "partial_freeze":
         rest = _blocks_that(now, pictures[index - 1], MOVES_CODES, depth) & ~_blocks_that(now, spoilt, 1e-9, depth)
         return float(seen.mean()) if rest.mean() >= REST_MOVES else 0.0
@@ -138,6 +152,28 @@ def _blocks_that(one: Picture, other: Picture, codes: float, depth: int) -> npt.
     apart = np.abs(one[0][:height, :width].astype(np.int32) - other[0][:height, :width])
     blocks = apart.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean(axis=(1, 3))
     return np.asarray(blocks >= codes * (1 << (depth - 8)))
+
+
+def _seam(now: Plane, previous: Plane, torn: Plane, depth: int) -> float:
+    """Share of the width over which a picture of two moments has a step that neither of them has there."""
+    row = int((torn != now).any(axis=1).argmax())
+    width = now.shape[1] // BLOCK * BLOCK
+
+    def step(luma: Plane) -> npt.NDArray[np.float64]:
+        lines = luma[row - 1 : row + 1, :width].astype(np.float64)
+        return np.asarray(np.abs(lines[1] - lines[0]).reshape(-1, BLOCK).mean(axis=1))
+
+    seen = step(torn) - np.maximum(step(now), step(previous)) >= SEEN_CODES * (1 << (depth - 8))
+    return float(seen.mean()) if row else 0.0
+
+
+def _streaks(luma: Plane, what: str, depth: int) -> npt.NDArray[np.bool_]:
+    """Blocks in which the line that repeats is not of one brightness."""
+    height, width = (size // BLOCK * BLOCK for size in luma.shape)
+    blocks = luma[:height, :width].astype(np.float64).reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK)
+    lines = blocks.mean(axis=1) if what == "row_smear" else blocks.mean(axis=3).transpose(0, 2, 1)
+    varies = np.abs(lines - lines.mean(axis=2, keepdims=True)).mean(axis=2)
+    return np.asarray(varies >= STREAK_CODES * (1 << (depth - 8)))
 
 
 def _coloured(picture: Picture, depth: int) -> float:

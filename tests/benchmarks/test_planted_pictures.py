@@ -8,7 +8,7 @@ from benchmarks.detectors import STRENGTHS, judge
 from benchmarks.detectors_chart import chart
 from benchmarks.planted_pictures import CODED, Defect, Window, bench_pictures
 from benchmarks.tallies import figures
-from models.synthesis.picture import PLANTERS, moving_pattern, plant, plant_at
+from models.synthesis.picture import PLANTERS, moving_pattern, plant, plant_at, repeats_at
 from models.synthesis.picture_clip import write_pictures
 
 
@@ -51,6 +51,16 @@ def test_stutter_is_timed_from_its_third_hiccup_on():
     ends = [n for n in range(1, len(same)) if same[n - 1] and not same[n]]
     third = next(c for a, c in zip(ends, ends[2:], strict=False) if c - a < 50)
     assert stutter.waits(window) == third / 25
+
+
+def test_three_hiccups_at_equal_distances_are_a_rhythm_and_no_stutter_yet():
+    pictures = list(islice(moving_pattern(64, 48), 250))
+    window = Window("clip", 0.0, pictures, Fraction(25), 8)
+    # By the seed pictures 1, 3, 5 and 19 of the defect repeat: the first three say nothing, the fourth does.
+    stutter = Defect("stutter", 0.15, 56 / 25, 206 / 25, 1)
+    repeats = [n for n in range(25) if repeats_at(56 + n, 0.15, 1)]
+    assert repeats == [1, 3, 5, 19]
+    assert stutter.waits(window) == 20 / 25
 
 
 def test_every_strength_is_of_a_planter_that_exists():

@@ -188,6 +188,21 @@ def test_the_lower_half_that_stops_is_a_partial_freeze(tmp_path):
     assert end == pytest.approx(8.0, abs=0.05)
 
 
+def test_the_lower_half_that_stops_half_a_second_after_a_cut_is_a_partial_freeze(tmp_path):
+    def plant(index):
+        # Another texture before: brighter, and hardly moving.
+        before = np.clip(scenery(index // 4).astype(int) // 3 + 150, 0, 255).astype(np.uint8)
+        picture = before if index < 62 else scenery(index)
+        if 75 <= index < 200:
+            picture[HEIGHT // 2 : HEIGHT] = scenery(75)[HEIGHT // 2 : HEIGHT]
+        return picture
+
+    name, start, end = only(film(tmp_path / "stuck.mp4", 10, plant))
+    assert name == "video.partial_freeze"
+    assert 3.0 <= start <= 3.3
+    assert end == pytest.approx(8.0, abs=0.05)
+
+
 def test_a_freeze_of_all_is_not_also_partial_or_stutter(tmp_path):
     def plant(index):
         return scenery(min(index, 75) if index < 175 else index)

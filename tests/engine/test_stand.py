@@ -24,6 +24,20 @@ def test_what_a_coder_improves_after_motion_has_stopped_ends_no_freeze():
     assert [index for index, redrawn in enumerate(found) if redrawn] == [4, 7, 10]
 
 
+def test_what_a_coder_improves_before_anything_has_repeated_does_not_keep_it_from_settling():
+    # Of the first still picture already; in the last one motion had become slow besides.
+    pancake = [1.665, 0.819, 1.536, 0.114, 0.017, 0.017, 0.019, 0.108, 0.001, 0.002, 0.005, *[0.089] * 4, 0.132]
+    found = told([0.01 * value for value in (*pancake, 0.001, 0.002, 0.003, *[0.07] * 60)])
+    assert [index for index, redrawn in enumerate(found) if redrawn] == [7, 15]
+    talk = [0.349, 0.28, 0.243, 0.293, 0.131, 0.105, 0.002, 0.003, 0.006, 0.099, 0.098, 0.098, 0.096, 0.149]
+    found = told([0.01 * value for value in (*talk, 0.0, 0.002, 0.005, *[0.08] * 60)])
+    assert [index for index, redrawn in enumerate(found) if redrawn] == [13]
+
+
+def test_pictures_that_go_on_moving_slowly_after_motion_are_others():
+    assert not any(told([0.01, *[0.0012] * 40]))
+
+
 def test_a_key_picture_after_pictures_that_do_not_change_any_more_is_the_same_though_these_had_drifted():
     assert told([0.0017, *[0.00076] * 12, 0.00154], keys={13})[-1]
     assert told([0.0017, *[0.00029] * 12, 0.00328], keys={13})[-1]

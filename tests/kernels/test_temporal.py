@@ -690,6 +690,21 @@ def test_what_stops_with_the_rest_of_the_picture_is_not_stuck(why):
     assert run(film)["stuck_share"][film.at(0, 4)].max() == 0
 
 
+@pytest.mark.parametrize(("distance", "told"), [(8, False), (14, True)])
+def test_a_half_that_stops_half_a_second_after_a_cut_is_stuck_and_one_that_stops_sooner_is_not(gpu, distance, told):
+    film = Film(4)
+    film.tiles[75 - distance, 1] = 0.2
+    film.tiles[75:, 1, TILES // 2 :] = 0.0
+    found = run(film)
+    assert (found["stuck_share"].max() > 0.4) == told
+    assert_same(found, run_plain(film))
+
+    def step(*tensors):
+        return gpu.temporal(*tensors, luminance_table(torch.device("cpu")))
+
+    assert_same(run(film, step), found)
+
+
 @pytest.mark.parametrize("what", ["all of it", "after a cut", "scattered", "always still"])
 def test_what_stands_still_for_a_good_reason_is_not_stuck(what):
     film = Film(8)

@@ -119,6 +119,14 @@ def test_noise_is_its_standard_deviation(deviation):
     assert measure(deep, bit_depth=10)["noise"] == pytest.approx(deviation, rel=0.12)
 
 
+@pytest.mark.parametrize(("rows", "tells"), [(32, False), (64, True)])
+def test_what_a_caption_on_black_has_of_detail_is_no_noise(rows, tells):
+    rng = np.random.default_rng(1)
+    luma = np.full((180, 320), 2)
+    luma[:rows] = np.clip(rng.normal(110, 10, (rows, 320)), 0, 255)
+    assert (measure(luma)["noise"] > 5) == tells
+
+
 def test_two_fields_of_a_moving_picture_are_combed_and_one_is_not():
     y, x = np.mgrid[0:180, 0:320]
     picture = [np.round(120 + 80 * np.sign(np.sin((x + 8 * t) / 11 + y / 50))) for t in (0, 1)]

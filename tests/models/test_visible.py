@@ -63,6 +63,28 @@ def test_levels_have_to_cost_shades():
     assert not visible("levels", white, 4.0)
 
 
+@pytest.mark.parametrize("what", ["row_smear", "column_smear"])
+def test_a_smear_of_one_brightness_shows_nothing_that_a_wall_does_not(what):
+    flat = [(np.full_like(y, 90), u, v) for y, u, v in moving()]
+    for y, _, _ in flat:
+        y[150:170, 260:300] = 200  # what stood before the wall is gone, and that is all
+    assert not visible(what, flat, 0.4)
+
+
+@pytest.mark.parametrize(("what", "strength"), [("row_smear", 0.4), ("column_smear", 0.4), ("flicker", 0.12)])
+def test_what_begins_on_a_white_page_is_not_seen_to_begin(what, strength):
+    white = [(np.full_like(y, 235), u, v) for y, u, v in moving()]
+    assert not visible(what, [*white[: BEGIN + 20], *moving()[BEGIN + 20 :]], strength)
+    assert visible(what, [*white[: BEGIN + 5], *moving()[BEGIN + 5 :]], strength)
+
+
+def test_a_tear_is_seen_where_its_row_has_a_step_that_neither_moment_has():
+    assert visible("tearing", moving(), 0.4)
+    rng = np.random.default_rng(0)
+    grain = [(np.clip(y + rng.normal(0, 3, y.shape), 0, 255).astype(np.uint8), u, v) for y, u, v in still()]
+    assert not visible("tearing", grain, 0.4)
+
+
 def test_flat_areas_and_texture_have_no_ramps():
     x = np.tile(np.arange(160), (96, 1))
     rng = np.random.default_rng(0)
