@@ -16,14 +16,14 @@ class Speech:
 
     def __init__(self) -> None:
         self._times: list[float] = []
-        self._said: list[Callable[[], float]] = []
+        self._said: list[float | Callable[[], float]] = []
 
-    def add(self, at: float, probability: Callable[[], float]) -> None:
+    def add(self, at: float, probability: float | Callable[[], float]) -> None:
         """Two seconds were listened to.
 
         Args:
             at: media second of their middle, later than those before.
-            probability: that it is speech, 0 to 1; asked for when it is needed.
+            probability: that it is speech, 0 to 1; or what waits for it, which is called once, when it is needed.
         """
         self._times.append(at)
         self._said.append(probability)
@@ -40,8 +40,14 @@ class Speech:
         first, last = bisect_left(self._times, begin), bisect_right(self._times, end)
         if not last:
             return None
-        said = [self._said[index]() >= SPEAKS for index in range(min(first, last - 1), last)]
+        said = [self._probability(index) >= SPEAKS for index in range(min(first, last - 1), last)]
         return sum(said) / len(said)
+
+    def _probability(self, index: int) -> float:
+        said = self._said[index]
+        if not isinstance(said, float):
+            said = self._said[index] = said()  # lets go of the memory that it crossed to
+        return said
 
     def forget(self, before: float) -> None:
         """Nobody asks for spans that begin earlier any more; the last one before is kept."""

@@ -11,7 +11,6 @@ said of a stream depends on nothing but the stream.
 import copy
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -183,11 +182,11 @@ class Listening:
             if slot in self._speech:
                 self._speech[slot].add(self._until[slot] - WINDOW_SECONDS / 2, self._on_host(slot))
 
-    def _on_host(self, slot: int) -> Callable[[], float]:
-        """How probable it is that what was heard last of a slot is speech. On a GPU nobody waits for it here."""
+    def _on_host(self, slot: int) -> float | Callable[[], float]:
+        """How probable it is that what was heard last of a slot is speech; from a GPU, what waits for that."""
         said = self.said[slot, _SPEECH]
         if self._device.type != "cuda":
-            return partial(float, float(said))
+            return float(said)
         self.device_to_host_bytes += said.nbytes
         there = torch.empty(said.shape, dtype=said.dtype, pin_memory=True)
         there.copy_(said, non_blocking=True)

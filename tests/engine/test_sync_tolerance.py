@@ -62,7 +62,7 @@ def test_the_share_of_speech_is_of_what_was_listened_to_in_a_span():
     speech = Speech()
     assert speech.share(0.0, 10.0) is None
     for at, said in ((1.0, 0.9), (9.0, 0.3), (19.0, 0.2), (29.0, 0.7)):
-        speech.add(at, lambda said=said: said)
+        speech.add(at, said if at < 10 else lambda said=said: said)
     assert speech.share(0.0, 30.0) == 0.5
     assert speech.share(2.0, 28.0) == 0.0
     assert speech.share(29.0, 29.0) == 1.0
@@ -99,7 +99,7 @@ class Windows:
 def test_what_speech_has_opened_lasts_through_music_until_the_offset_is_gone():
     speech = Speech()
     for at in range(1, 300, 5):
-        speech.add(float(at), lambda at=at: 0.9 if at < 80 or at > 160 else 0.1)
+        speech.add(float(at), 0.9 if at < 80 or at > 160 else 0.1)
     # 70 ms early until 200 s, beside music in between.
     sync = LipSync(None, Windows(lambda at: -0.07 if at < 200 else -0.02), "a", None, speech)
     judge, found = Judge([detector("av.sync")], "cpu", 1), []
@@ -113,7 +113,7 @@ def test_what_speech_has_opened_lasts_through_music_until_the_offset_is_gone():
 
 def test_music_alone_opens_nothing_that_speech_would():
     speech = Speech()
-    speech.add(1.0, lambda: 0.1)
+    speech.add(1.0, 0.1)
     sync = LipSync(None, Windows(lambda at: -0.07), "a", None, speech)
     assert all(math.isnan(row.sync_error) for row in sync.rows(LIMITS, 100.0))
     fixed = LipSync(None, Windows(lambda at: -0.07), "a", None, speech)

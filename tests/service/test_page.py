@@ -81,7 +81,7 @@ def test_a_stream_shows_its_lip_sync_and_what_it_is_compared_with(tmp_path, visi
         page.wait_for_selector("dd:has-text('news: the same programme, 2.1 s later')")
         music = SyncVerdict("in_sync", -70.0, 0.9, "reference", 2000.0, True, (-90.0, 185.0), "other")
         for later, shown in (
-            (music, "in sync: sound 70 ms early (by its reference, confidence 0.90; "
+            (music, "in sync: sound 70 ms early (by its reference, confidence 0.9; "
                     "90 ms are tolerated where nobody speaks)"),
             (SyncVerdict("unknown", same_programme=False), "unknown"),
         ):  # fmt: skip
