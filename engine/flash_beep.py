@@ -284,11 +284,6 @@ def _regular(times: list[float]) -> bool:
     return bool(np.ptp(spaces) <= _ONE_PICTURE and spaces.max() <= _LONGEST_PERIOD)
 
 
-def sync_error(offset: float, late: float, early: float) -> float:
-    """An offset in seconds over the tolerance on its side; above 1 it is too much."""
-    return offset / late if offset > 0 else -offset / early
-
-
 def words(offset: float) -> str:
     """An offset for people."""
     return f"sound is {abs(1000 * offset):.0f} ms {'late' if offset > 0 else 'early'} (flashes and beeps)"

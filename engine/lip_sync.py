@@ -1,5 +1,8 @@
 """Sound against picture of one stream: what its test pattern says, else its reference, else the sync network.
 
+How much is tolerated goes by whether somebody speaks where an offset was measured (sync_tolerance.py); not of a test
+pattern, which is there to be measured by.
+
 Called from the engine's loop only.
 """
 
@@ -9,10 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from engine.flash_beep import FlashBeep, sync_error, words
-from engine.network_sync import NetworkSync
+from engine.flash_beep import FlashBeep, words
+from engine.network_sync import AVERAGED_SECONDS, NetworkSync
 from engine.reference_sync import Compared, ReferenceSync, sync_words
+from engine.speech import Speech
+from engine.sync_tolerance import Tolerance, judged, tolerance
 from engine.verdicts import SyncVerdict
+from models.sync_net import WINDOW_SECONDS
 
 # The first of these that tells is believed: a pattern is exact to 2 ms, and says how the stream itself is; a reference
 # says how much the stream differs from it; the network may be wrong.
@@ -23,6 +29,10 @@ _PATTERN_FOLLOWS_SECONDS: Final = 10.0
 # What was found is said of the present for so long.
 FRESH_SECONDS: Final = 60.0
 _MOST_TOLD: Final = 256
+# The summary's tolerance is of so many of the last offsets: two hours.
+_SUMMED_OFFSETS: Final = 3600
+# What was heard is kept for so much longer than windows need it: the latest offset is still asked about for a minute.
+_SPARE_SECONDS: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +41,7 @@ class SyncRow:
 
     Args:
         at: media second.
-        sync_error: offset over what is tolerated; NaN says nothing.
+        sync_error: offset over what is tolerated (sync_tolerance.py); NaN says nothing.
         mismatch: 1 where the stream shows another programme than its reference, 0 where the same; NaN says nothing.
         cause: the offset, or the mismatch, for people; None where there is nothing to explain.
     """
@@ -50,6 +60,7 @@ class LipSync:
         reference: compares with a reference stream; None without one.
         reference_name: for people.
         network: listens to what moves; None does not.
+        speech: what is heard of the stream; None: nobody listens.
     """
 
     def __init__(
@@ -58,11 +69,14 @@ class LipSync:
         reference: ReferenceSync | None = None,
         reference_name: str = "",
         network: NetworkSync | None = None,
+        speech: Speech | None = None,
     ) -> None:
         self.pattern = pattern
         self.network = network
         self.reference = reference
         self.reference_name = reference_name
+        self.speech = speech
+        self._shares: deque[float | None] = deque(maxlen=_SUMMED_OFFSETS)  # of speech, of offsets without a pattern
         self._patterned: deque[float] = deque(maxlen=_MOST_TOLD)  # media seconds of which the pattern has told
         self._offset_told_at = -math.inf
         self._latest: tuple[float, float] | None = None  # media second and offset of the latest pair
@@ -81,9 +95,7 @@ class LipSync:
                 self._patterned.append(pair.at)
                 self._latest = pair.at, pair.offset
                 if limits is not None and pair.at > self._offset_told_at:
-                    self._offset_told_at = pair.at
-                    error = sync_error(pair.offset, limits["late"], limits["early"])
-                    found.append(SyncRow(pair.at, sync_error=error, cause=words(pair.offset)))
+                    found += self._told(limits, pair.at, pair.offset, None, words(pair.offset))
         if self.reference is not None:
             for window in self.reference.settled(known_until):
                 found += self._compared(self.reference, window, limits)
@@ -91,10 +103,28 @@ class LipSync:
             for heard in self.network.settled(known_until, last=last):
                 if limits is None or heard.at <= self._offset_told_at or self._has_pattern(heard.at):
                     continue
-                self._offset_told_at = heard.at
-                error = sync_error(heard.offset, limits["late"], limits["early"])
-                found.append(SyncRow(heard.at, sync_error=error, cause=f"{words(heard.offset)} (by what moves)"))
+                share = self._speech_of(heard.at - AVERAGED_SECONDS, heard.at + WINDOW_SECONDS / 2)
+                found += self._told(limits, heard.at, heard.offset, share, f"{words(heard.offset)} (by what moves)")
+        if self.speech is not None:
+            oldest = known_until - AVERAGED_SECONDS if self.reference is None else self.reference.needed_from
+            self.speech.forget(oldest - _SPARE_SECONDS)
         return found
+
+    def _told(
+        self, limits: Mapping[str, float], at: float, offset: float, share: float | None, cause: str
+    ) -> list[SyncRow]:
+        """The row of an offset that became known, if it decides anything."""
+        self._offset_told_at = at
+        error = judged(limits, offset, share)
+        if math.isnan(error):
+            return []
+        return [SyncRow(at, sync_error=error, cause=f"{cause}; {tolerance(limits, share).words(offset)}")]
+
+    def _speech_of(self, begin: float, end: float) -> float | None:
+        """The share of speech in what an offset was measured over without a pattern; None where nobody listens."""
+        share = None if self.speech is None else self.speech.share(begin, end)
+        self._shares.append(share)
+        return share
 
     def _compared(
         self, reference: ReferenceSync, window: Compared, limits: Mapping[str, float] | None
@@ -106,9 +136,8 @@ class LipSync:
         for one in reference.agreeing(window):
             if limits is None or one.offset is None or one.at <= self._offset_told_at or self._has_pattern(one.at):
                 continue
-            self._offset_told_at = one.at
-            error = sync_error(one.offset, limits["late"], limits["early"])
-            rows.append(SyncRow(one.at, sync_error=error, cause=sync_words(one.offset, self.reference_name)))
+            share = self._speech_of(2 * one.at - one.until, one.until)
+            rows += self._told(limits, one.at, one.offset, share, sync_words(one.offset, self.reference_name))
         return rows
 
     def _has_pattern(self, at: float) -> bool:
@@ -141,14 +170,16 @@ class LipSync:
                 offset, confidence, way = heard.offset, heard.confidence, "network"
         if offset is None:
             return SyncVerdict("unknown", latency_ms=latency, same_programme=same)
-        inside = -limits["early"] <= offset <= limits["late"]
+        applies = tolerance(limits, None if way == "pattern" or not self._shares else self._shares[-1])
         return SyncVerdict(
-            verdict="in_sync" if inside else "out_of_sync",
+            verdict="in_sync" if applies.allows(offset) else "out_of_sync",
             offset_ms=_milliseconds(offset),
             confidence=round(confidence, 3),
             way=way,
             latency_ms=latency,
             same_programme=same,
+            tolerance_ms=applies.milliseconds,
+            content=applies.content,
         )
 
     def summary(self, limits: Mapping[str, float]) -> dict[str, Any]:
@@ -157,17 +188,29 @@ class LipSync:
         Args:
             limits: the parameters of av.sync.
         """
-        late, early = limits["late"], limits["early"]
-        pattern = self.pattern.verdict(late, early) if self.pattern is not None else None
-        if self.network is not None and (pattern is None or pattern["verdict"] == "unknown"):
-            heard = self.network.verdict(limits)
+        strict = tolerance(limits, None)
+        pattern: dict[str, Any] = {"offset_ms": None, "confidence": 0.0, "verdict": "unknown"}
+        if self.pattern is not None:
+            pattern = _with_tolerance(self.pattern.verdict(strict.late, strict.early), strict)
+        told = pattern["verdict"] != "unknown"
+        # Of all that was told, by the limits of where most was spoken: if any have opened an incident, these have.
+        shares = [share for share in self._shares if share is not None]
+        most = max(shares) if shares and len(shares) == len(self._shares) else None
+        applies = tolerance(limits, most)
+        if self.network is not None and not told:
+            heard = _with_tolerance(self.network.verdict(applies.late, applies.early), applies)
             return {**heard, "way": None if heard["verdict"] == "unknown" else "network"}
         if self.reference is None:
-            return pattern or {"offset_ms": None, "confidence": 0.0, "verdict": "unknown"}
-        compared = self.reference.verdict(late, early)
-        if pattern is not None and pattern["verdict"] != "unknown":
+            return pattern
+        compared = _with_tolerance(self.reference.verdict(applies.late, applies.early), applies)
+        if told:
             return {**compared, **pattern, "way": "pattern"}
         return {**compared, "way": None if compared["verdict"] == "unknown" else "reference"}
+
+
+def _with_tolerance(found: Mapping[str, Any], applies: Tolerance) -> dict[str, Any]:
+    """A verdict with what it was made by, where it is one."""
+    return {**found, **({} if found["verdict"] == "unknown" else applies.as_json())}
 
 
 def _fresh(window: Compared | None, at: float) -> Compared | None:

@@ -7,7 +7,6 @@ there are three. Called from the engine's loop only; off unless asked for (docs/
 
 import math
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -115,12 +114,16 @@ class NetworkSync:
             return None
         return Heard(middle, float(near.mean()), self._sure[-1][2])
 
-    def verdict(self, limits: Mapping[str, float]) -> dict[str, Any]:
-        """What the summary says; "unknown" where nothing was told."""
+    def verdict(self, late: float, early: float) -> dict[str, Any]:
+        """What the summary says; "unknown" where nothing was told.
+
+        Args:
+            late, early: seconds by which sound may be late or early.
+        """
         if not self._all:
             return {"offset_ms": None, "confidence": 0.0, "verdict": "unknown"}
         offset = float(np.median(self._all))
         confidence = self.latest.confidence * self._judged / max(1, self._looked) if self.latest is not None else 0.0
-        inside = -limits["early"] <= offset <= limits["late"]
+        inside = -early <= offset <= late
         return {"offset_ms": round(1000 * offset, 1), "confidence": round(confidence, 3),
                 "verdict": "in_sync" if inside else "out_of_sync"}  # fmt: skip

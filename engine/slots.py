@@ -37,6 +37,7 @@ from engine.reader import StreamReader
 from engine.shadow_judge import ShadowJudge
 from engine.sound_onsets import SoundOnsets
 from engine.spec import EngineSettings, StreamSpec
+from engine.speech import Speech
 from engine.turns import Turn
 from engine.verdicts import ClosedBy, Loudness
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
@@ -146,10 +147,13 @@ class Slots(Emitter):
         compares = not parameters.keys().isdisjoint(("av.sync", "av.reference_mismatch"))
         reference = self.comparing.compare(spec.id, spec.reference if compares else None)
         network = self._listen_for_lips(stream, "av.sync" in parameters and reference is None)
+        speech = self._hear_speech(stream, "av.sync" in parameters and (reference or network) is not None)
         if pattern is None and reference is None:
             stream.sync = None
-        elif before is None or (before.pattern, before.reference, before.network) != (pattern, reference, network):
-            stream.sync = LipSync(pattern, reference, spec.reference or "", network)
+        elif before is None or (before.pattern, before.reference, before.network, before.speech) != (
+            pattern, reference, network, speech,
+        ):  # fmt: skip
+            stream.sync = LipSync(pattern, reference, spec.reference or "", network, speech)
 
     def _listen_for_lips(self, stream: JudgedStream, wanted: bool) -> NetworkSync | None:
         """What judges a stream's lip sync by the network, where it is used and nothing better is there."""
@@ -162,6 +166,17 @@ class Slots(Emitter):
         self._measure.fingerprints.keep_tiles(stream.slot, network.tiles)
         stream.reader.lips = network.print
         return network
+
+    def _hear_speech(self, stream: JudgedStream, wanted: bool) -> Speech | None:
+        """How much of a stream is speech, by which its offset is tolerated, where the audio network listens."""
+        listening = self._measure.listening
+        if listening is None:
+            return None
+        speech = None
+        if wanted:
+            speech = (stream.sync.speech if stream.sync is not None else None) or Speech()
+        listening.keep(stream.slot, speech)
+        return speech
 
     def _columns_of(self, stream: JudgedStream) -> set[str]:
         """The measures that are taken of a stream."""

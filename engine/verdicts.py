@@ -94,6 +94,9 @@ class SyncVerdict:
             unknown.
         latency_ms: milliseconds by which the stream is later than its reference; None without one, or where unknown.
         same_programme: it is its reference's programme; None without one, or where unknown.
+        tolerance_ms: in sync is sound that is so many milliseconds late: from, to; None where unknown.
+        content: what chose that tolerance: speech was heard, or something else; None where nobody listened, of a test
+            pattern, and where unknown.
     """
 
     verdict: Literal["in_sync", "out_of_sync", "unknown"]
@@ -102,6 +105,8 @@ class SyncVerdict:
     way: Literal["pattern", "reference", "network"] | None = None
     latency_ms: float | None = None
     same_programme: bool | None = None
+    tolerance_ms: tuple[float, float] | None = None
+    content: Literal["speech", "other"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,20 @@ import av
 import numpy as np
 
 
-def write_programme(path, seed, *, seconds=34, rate=25, size=(160, 90), sound_late=0.0, codecs=None):
-    """A made programme: bars that move, cuts, and noise in bursts; drawn at its own moments for any rate."""
+def write_programme(path, seed, *, seconds=34, rate=25, size=(160, 90), sound_late=0.0, codecs=None, tone=None):
+    """A made programme: bars that move, cuts, and noise in bursts; drawn at its own moments for any rate.
+
+    `tone`: from and to which second there is a tone of 640 Hz below the noise, as loud as that is.
+    """
     rng = np.random.default_rng(seed)
     bars = rng.uniform(0, 1, (64, 6))
     levels = np.interp(
         np.arange(round(48000 * seconds)), 4800 * np.arange(10 * seconds), rng.exponential(1, 10 * seconds)
     )
     noise = rng.normal(0, 0.05, len(levels)) * levels
+    if tone is not None:
+        here = slice(*(round(48000 * at) for at in tone))
+        noise[here] += 0.2 * (levels * np.sin(2 * np.pi * 640 / 48000 * np.arange(len(levels))))[here]
     width, height = size
     video, audio = codecs or ("libx264", "aac")
     late = round(48000 * sound_late)

@@ -9,9 +9,9 @@ said of a stream depends on nothing but the stream.
 """
 
 import copy
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -21,7 +21,8 @@ from engine.measure.graphs import Graphs, Record
 from engine.measure.listening_table import WindowInputs, stage_windows
 from engine.measure.network import network_dtype
 from engine.media import AudioBatch
-from models.audio_hearing import SAMPLE_RATE, WINDOW_SAMPLES
+from engine.speech import Speech
+from models.audio_hearing import SAMPLE_RATE, WINDOW_SAMPLES, WINDOW_SECONDS
 from models.audio_labels import DEFECTS, LABELS
 from models.audio_weights import Audio
 
@@ -37,6 +38,7 @@ COLUMNS: Final = (*(f"network_{label}" for label in LABELS), "network_sound")
 _NAMES: Final = frozenset((*COLUMNS, "hum", "hiss", "click", "clipped", "dropout"))
 _GAP_SECONDS: Final = 0.060
 _EARLY: Final = 1e-6
+_SPEECH: Final = LABELS.index("speech")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +78,7 @@ class Listening:
         self.said = torch.full((slots + 1, len(COLUMNS)), torch.nan, dtype=torch.float64, device=device)
         """What was said last, and still holds, by slot."""
         self._wanted: set[int] = set()
+        self._speech: dict[int, Speech] = {}  # of those whose share of speech somebody asks for
         self._blocks = [0] * slots  # of the ring that follow each other without a gap
         self._place = [0] * slots  # where the next block goes
         self._until = [0.0] * slots  # media second up to which the ring is filled
@@ -83,6 +86,7 @@ class Listening:
         self._holds = [-1.0] * slots
         self.share = 1.0
         """Of the usual rate; less under load."""
+        self.device_to_host_bytes = 0
 
     def open_slot(self, slot: int, wanted: Collection[str]) -> None:
         """A stream moves in; it is listened to where its detectors judge what the network knows of."""
@@ -96,10 +100,18 @@ class Listening:
     def close_slot(self, slot: int) -> None:
         """The stream has moved out."""
         self._wanted.discard(slot)
+        self._speech.pop(slot, None)
+
+    def keep(self, slot: int, speech: Speech | None) -> None:
+        """Where it goes from now on how much of a slot's sound is speech; None: nobody asks."""
+        if speech is None:
+            self._speech.pop(slot, None)
+        else:
+            self._speech[slot] = speech
 
     @property
     def runs(self) -> bool:
-        return bool(self._wanted)
+        return bool(self._wanted or self._speech)
 
     @property
     def replays(self) -> int:
@@ -121,7 +133,7 @@ class Listening:
         samples, channels = batch.samples.numpy(), batch.channels.tolist()
         due = []
         for row, (slot, pts, length) in enumerate(zip(numbers, starts, seconds, strict=True)):
-            if slot not in self._wanted:
+            if slot not in self._wanted and slot not in self._speech:
                 continue
             place = self._place[slot]
             self._ring[slot, 0, place] = samples[row, 0]
@@ -167,6 +179,25 @@ class Listening:
                 self._listen_there(part, orders)
         for slot in slots:
             self._holds[slot] = self._until[slot] + HOLD_INTERVALS / self._rate
+            if slot in self._speech:
+                self._speech[slot].add(self._until[slot] - WINDOW_SECONDS / 2, self._on_host(slot))
+
+    def _on_host(self, slot: int) -> float | Callable[[], float]:
+        """How probable it is that what was heard last of a slot is speech; from a GPU, what waits for that."""
+        said = self.said[slot, _SPEECH]
+        if self._device.type != "cuda":
+            return float(said)
+        self.device_to_host_bytes += said.nbytes
+        there = torch.empty(said.shape, dtype=said.dtype, pin_memory=True)
+        there.copy_(said, non_blocking=True)
+        done: Any = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        done.record()
+
+        def read() -> float:
+            done.synchronize()
+            return float(there)
+
+        return read
 
     def _listen_here(self, slots: list[int], orders: list[list[int]]) -> None:
         windows = torch.empty((len(slots), 2, BLOCKS, BLOCK_SAMPLES))

@@ -93,7 +93,7 @@ class Sound:
         target = parameters.get("audio.minute_loudness", {}).get("target", TARGET_LUFS)
         silent = silence.get("duration", longest + SILENCE_EDGES_SECONDS) - SILENCE_EDGES_SECONDS
         self._trends.reset(slot, min(longest, silent), target)
-        self.close_slot(slot)
+        self._want_nothing(slot)
         if not _TREND_NAMES.isdisjoint(wanted):
             self._wants_trends.add(slot)
         if not _REPEAT_NAMES.isdisjoint(wanted):
@@ -106,11 +106,14 @@ class Sound:
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out."""
+        self._want_nothing(slot)
+        if self.listening is not None:
+            self.listening.close_slot(slot)
+
+    def _want_nothing(self, slot: int) -> None:
         self._wants_trends.discard(slot)
         self._wants_repeats.discard(slot)
         self._targets.pop(slot, None)
-        if self.listening is not None:
-            self.listening.close_slot(slot)
 
     def loudness(self, slot: int) -> dict[str, float | None]:
         """Programme loudness of all that the slot's stream has played; see kernels.audio_stats.LoudnessSummary."""

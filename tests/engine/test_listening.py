@@ -7,6 +7,7 @@ import pytest
 import torch
 from audio_blocks import SAMPLE_RATE
 from cuda_on_cpu import DEVICE, cuda_on_cpu, launches_counted
+from hearing_net import SPEECH, TONE, hearing_net
 from sixteen_bits import logit_bounds
 
 from benchmarks.gpu_kernels import on_a_side_stream
@@ -23,35 +24,15 @@ from engine.media import AudioBlock
 from engine.networks import audio_network_of
 from engine.pipeline import check
 from engine.spec import AudioNetworkSettings, EngineSettings, StreamSpec
+from engine.speech import Speech
 from engine.warm_up import warm_up
-from models.audio_hearing import Hearing
-from models.audio_labels import DEFECTS, LABELS
-from models.audio_net import AudioNet
-from models.audio_weights import Audio
+from models.audio_labels import DEFECTS
 from models.synthesis.sound_clip import write_sound
 from models.weight_files import write_weights
 
 CPU = torch.device("cpu")
 FIRST = AUDIO_COLUMNS.index("network_hum")
 SOUND = AUDIO_COLUMNS.index("network_sound")
-TONE, SPEECH = LABELS.index("hum"), LABELS.index("speech")
-
-
-def hearing_net():
-    """A network that calls hum what is loud low down and speech what is loud in the middle; nobody had to train it."""
-    net = AudioNet().folded()
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.zero_()
-        net.layers[0][0].weight[0, 0, 1, 1] = 1.0
-        for index in (1, 3, 5):
-            net.layers[index][0].weight[0, 0, 1, 1] = 1.0
-        # Rows of the last map, whose first channel is the level: every sixteenth band, around 40 and 640 Hz.
-        net.head.weight[TONE, 0] = 6.0
-        net.head.weight[SPEECH, 1] = 6.0
-        net.head.bias.fill_(-4.0)
-    net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    return Audio(net, Hearing().eval().requires_grad_(False), "test")
 
 
 @pytest.fixture(scope="module")
@@ -262,6 +243,52 @@ def test_on_a_gpu_convolutions_are_in_16_bits_and_say_so_little_else(audio):
     # Beside that, what float32 leaves of a logit on the way to a probability near 0 or 1 and back.
     assert bool((apart <= bounds + 1e-3).all()), float((apart - bounds).max())
     assert float(apart.max()) > 1e-3
+
+
+def shares(speech):
+    return [speech.share(at, at) for at in (1.0, 2.0, 3.0)]
+
+
+def test_who_asks_for_speech_is_told_what_was_heard_of_it_when(audio):
+    """Of two seconds, dated by their middle; no other detector has to want the stream heard."""
+    sound = np.concatenate([tone(50, 2.0), tone(640, 2.0)], axis=1)
+    measure, speech = measure_with(audio, wanted=("sync_error",)), Speech()
+    assert not measure.listening.runs
+    measure.listening.keep(0, speech)
+    rows_of(measure, *([(0, Stream(0, sound).block(n)), (1, Stream(1, sound).block(n))] for n in range(40)))
+    assert shares(speech) == [0.0, 1.0, 1.0]
+    assert speech.share(0.0, 3.0) == pytest.approx(2 / 3)
+    # As the stream begins anew in its slot, it is still asked for; not of the next stream there.
+    measure.open_slot(0, {}, {"sync_error"})
+    assert measure.listening.runs
+    measure.listening.keep(0, None)
+    assert not measure.listening.runs
+    measure.listening.keep(0, speech)
+    measure.close_slot(0)
+    assert not measure.listening.runs
+
+
+def test_on_a_gpu_what_was_heard_of_speech_crosses_without_waiting(audio, monkeypatch):
+    monkeypatch.setattr(listening, "CUDA_BATCH", 2)
+    monkeypatch.setattr(listening, "network_dtype", lambda device: torch.float32)  # as on the host
+    stream = Stream(0, np.concatenate([tone(50, 2.0), tone(640, 2.0)], axis=1))
+    with cuda_on_cpu() as gpu, on_a_side_stream(DEVICE):
+        measure, speech = (
+            Measure(DEVICE, 2, audio_network=AudioNetworkUse(audio, 1.0), record=record_on(DEVICE)),
+            Speech(),
+        )
+        measure.open_slot(0, {}, {"sync_error"})
+        measure.listening.keep(0, speech)
+        batcher = Batcher(DEVICE, 8, 0.0)
+        for n in range(40):
+            gpu.waiting.clear()
+            measure.sound(batcher.sound({0: One(stream.block(n))}))
+            assert gpu.waiting == [] or not n, gpu.waiting
+        # Three windows, the last two of which were played back: each told what itself had said.
+        assert shares(speech) == [0.0, 1.0, 1.0]
+    assert gpu.pageable == gpu.on_default_stream == []
+    assert measure.listening.replays == 2
+    assert measure.listening.device_to_host_bytes == 3 * 8
 
 
 def test_a_stream_that_does_not_ask_is_not_heard(audio):

@@ -63,9 +63,16 @@ export async function show(main, id) {
     const good = sync.verdict === "in_sync";
     const place = Math.max(-1, Math.min(1, sync.offset_ms / SYNC_MS));
     return [
-      `${good ? "in sync" : "out of sync"}: sound ${Math.round(Math.abs(sync.offset_ms))} ms ${side} (${sync.way === "pattern" ? "by its test pattern" : "by its reference"}, confidence ${number(sync.confidence, 2)})`,
+      `${good ? "in sync" : "out of sync"}: sound ${Math.round(Math.abs(sync.offset_ms))} ms ${side} (${sync.way === "pattern" ? "by its test pattern" : "by its reference"}, confidence ${number(sync.confidence, 2)}${tolerated(sync)})`,
       h("span", { class: good ? "offset" : "offset off", title: `from ${SYNC_MS} ms early to ${SYNC_MS} ms late`, "aria-hidden": "true" }, h("i", { style: { left: `${50 + 50 * place}%` } })),
     ];
+  }
+
+  function tolerated(sync) {
+    if (!sync.tolerance_ms) return "";
+    const limit = Math.round(Math.abs(sync.tolerance_ms[sync.offset_ms > 0 ? 1 : 0]));
+    const heard = { speech: " where somebody speaks", other: " where nobody speaks" }[sync.content] ?? "";
+    return `; ${limit} ms are tolerated${heard}`;
   }
 
   function against() {
