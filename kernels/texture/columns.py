@@ -43,8 +43,8 @@ COMB_MORE: Final = 5
 COMB_LESS: Final = 2
 
 # Noise: block sums of |Laplacian| in bins of NOISE_BIN; the quietest NOISE_SHARE-th of the blocks stays within it. Of
-# blocks whose mean is near black or white, clipping hides the noise; and where fewer than one in NOISE_SHARE are left,
-# they are what the picture shows, a caption on black, and have its detail (decision 0148).
+# blocks whose mean is near black or white, clipping hides the noise; and where fewer than one in NOISE_SHARE are not
+# near black, they are what the picture shows, a caption on black, and have its detail (decision 0148).
 NOISE_BINS: Final = 256
 NOISE_BIN_BITS: Final = 8
 NOISE_SHARE: Final = 4

@@ -87,7 +87,7 @@ _BAR_LANES = tl.constexpr(256)  # at least 8 bars * BAR_COLUMNS * BAR_ROWS
 # A picture's sums, int64, all begun at 0; the bins of noise follow.
 _U_SUM, _V_SUM, _U_STEPS, _V_STEPS = (tl.constexpr(n) for n in range(4))
 _SATURATION, _OUTSIDE, _BEYOND = (tl.constexpr(n) for n in range(4, 7))
-_SEEN, _COMBED, _BANDED, _ELIGIBLE, _WIDE = (tl.constexpr(n) for n in range(7, 12))
+_SEEN, _COMBED, _BANDED, _ELIGIBLE, _WIDE, _DARK = (tl.constexpr(n) for n in range(7, 13))
 _BINS = tl.constexpr(16)
 _SUMS = tl.constexpr(16 + NOISE_BINS)
 
@@ -276,6 +276,8 @@ def _read_blocks_of(frame, own, program, WORD: tl.constexpr, PROGRAMS: tl.conste
         tl.atomic_add(own + _BANDED, tl.sum(banded.to(tl.int32), axis=0).to(tl.int64))
         tl.atomic_add(own + _WIDE, tl.sum(wide.to(tl.int32), axis=0).to(tl.int64))
         tl.atomic_add(own + _ELIGIBLE, tl.sum(eligible.to(tl.int32), axis=0).to(tl.int64))
+        dark = real & (total < _NOISE_DARKEST)
+        tl.atomic_add(own + _DARK, tl.sum(dark.to(tl.int32), axis=0).to(tl.int64))
         run += PROGRAMS
 
 
@@ -360,8 +362,9 @@ def _finish(frames, sums, colours, out):
         seen = tl.maximum(tl.load(own + _SEEN), 1).to(tl.float64)
         tl.store(row + 7, tl.load(own + _COMBED).to(tl.float64) / seen)
         eligible = tl.load(own + _ELIGIBLE)
-        enough = _NOISE_SHARE * eligible >= tl.load(own + _SEEN)
-        wanted = tl.where(enough, (eligible + _NOISE_SHARE - 1) // _NOISE_SHARE, 0)
+        blocks = tl.load(own + _SEEN)
+        shows = _NOISE_SHARE * (blocks - tl.load(own + _DARK)) >= blocks
+        wanted = tl.where(shows, (eligible + _NOISE_SHARE - 1) // _NOISE_SHARE, 0)
         reached = tl.cumsum(tl.load(own + _BINS + tl.arange(0, _NOISE_BINS)), axis=0)
         quiet = tl.sum((reached < wanted).to(tl.int32), axis=0)
         tl.store(row + 8, quiet.to(tl.float64) * _NOISE_UNIT)

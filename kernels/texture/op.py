@@ -51,7 +51,7 @@ def texture(frames: Tensor) -> Tensor:
     With rows a, b, c, d, e from y - 2 to y + 2, a block is combed if the sum of |2c - b - d| is at least 48 a sample
     (12 in 8-bit codes), and at least 1.5 times the sum of |2c - a - e|. Noise is Immerkaer's estimate from the sum of
     |L| of each block, L the difference of two Laplacians, in bins of 0.104 codes: the bin that a quarter of the blocks
-    stays within, of those whose mean is from 24 to 225; 0 where these are less than a quarter of all. A block is
+    stays within, of those whose mean is from 24 to 225; 0 where more than three quarters of all are darker. A block is
     banded if its largest luma is at most 16 (8-bit codes) above its smallest, and its samples differ from their left
     and upper neighbours (each counts) 8 to 48 times by 4 or more, and at most 64 times by less; half of those blocks
     count whose luma spans up to 44, where that is more.

@@ -692,9 +692,9 @@ def test_what_stops_with_the_rest_of_the_picture_is_not_stuck(why):
 
 @pytest.mark.parametrize(("distance", "told"), [(8, False), (14, True)])
 def test_a_half_that_stops_half_a_second_after_a_cut_is_stuck_and_one_that_stops_sooner_is_not(gpu, distance, told):
-    film = Film(4)
-    film.tiles[75 - distance, 1] = 0.2
-    film.tiles[75:, 1, TILES // 2 :] = 0.0
+    film = Film(1.2)
+    film.tiles[17 - distance, 1] = 0.2
+    film.tiles[17:, 1, TILES // 2 :] = 0.0
     found = run(film)
     assert (found["stuck_share"].max() > 0.4) == told
     assert_same(found, run_plain(film))

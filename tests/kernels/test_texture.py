@@ -125,6 +125,8 @@ def test_what_a_caption_on_black_has_of_detail_is_no_noise(rows, tells):
     luma = np.full((180, 320), 2)
     luma[:rows] = np.clip(rng.normal(110, 10, (rows, 320)), 0, 255)
     assert (measure(luma)["noise"] > 5) == tells
+    luma[rows:] = 250  # on white it is none of a caption
+    assert measure(luma)["noise"] > 5
 
 
 def test_two_fields_of_a_moving_picture_are_combed_and_one_is_not():
