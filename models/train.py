@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import av
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -21,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.artifact_net import LABELS, PIECE, ArtifactNet, network_input
 from models.synthesis.held_out import is_held_out
+from models.synthesis.moving_stills import STILL_SUFFIXES
 from models.synthesis.patches import WIDE, make_shard
 from models.synthesis.tile_truth import UNKNOWN
 from models.training_state import load_state, save_state, write_curve
@@ -28,8 +30,9 @@ from models.warm_start import unfold
 from models.weight_files import read_weights, write_weights
 
 MEDIA_SUFFIXES: Final = frozenset(
-    (".mp4", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".mpg", ".mpeg", ".avi", ".mxf", ".flv", ".264", ".h264", ".265")
-)
+    (".mp4", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".mpg", ".mpeg", ".avi", ".mxf", ".flv", ".ogv", ".264", ".h264",
+     ".265")
+)  # fmt: skip
 # Made-up clips; of which every third is held out, as of the others.
 GRAPHICS: Final = 9
 # Of pieces of WIDE samples; half of the batches as four times as many of PIECE.
@@ -86,14 +89,22 @@ Say = Callable[[str], None]
 
 def clips_of(media: Path, skip: tuple[str, ...] = ()) -> list[Path]:
     """The clips of a folder and of those in it, in the order of their names."""
-    found = (path for path in sorted(media.rglob("*")) if path.suffix.lower() in MEDIA_SUFFIXES)
+    return _files_of(media, skip, MEDIA_SUFFIXES)
+
+
+def _files_of(media: Path, skip: tuple[str, ...], suffixes: frozenset[str]) -> list[Path]:
+    found = (path for path in sorted(media.rglob("*")) if path.suffix.lower() in suffixes)
     return [path for path in found if not path.name.startswith(skip or ("\0",))]
 
 
 def sources(media: Path, skip: tuple[str, ...], held_out: bool) -> list[Path | int]:
-    """The clips and made-up clips that are trained on, or those that are held out."""
+    """The clips and made-up clips that are trained on, or those that are held out.
+
+    Photographs are only trained on: what is tried is how films are judged.
+    """
     real: list[Path | int] = [path for path in clips_of(media, skip) if is_held_out(path.name) == held_out]
-    return real + [number for number in range(GRAPHICS) if (number % 3 == 2) == held_out]
+    stills = [] if held_out else _files_of(media, skip, STILL_SUFFIXES)
+    return [*real, *stills, *(number for number in range(GRAPHICS) if (number % 3 == 2) == held_out)]
 
 
 def shard_path(work: Path, source: Path | int, held_out: bool, turn: int = 0) -> Path:
@@ -116,7 +127,11 @@ def make_shards(settings: TrainSettings, held_out: bool, say: Say, turn: int = 0
         path = shard_path(settings.work, source, held_out, turn)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            shard = make_shard(source, settings.seed + 1000 * turn, settings.windows, PIECE if held_out else WIDE)
+            try:
+                shard = make_shard(source, settings.seed + 1000 * turn, settings.windows, PIECE if held_out else WIDE)
+            except (av.error.FFmpegError, IndexError) as error:
+                say(f"{source}: left out: {error}")
+                continue
             unfinished = path.with_suffix(".part.npz")
             np.savez(unfinished, allow_pickle=False, **dict(shard))
             unfinished.replace(path)

@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
+import av
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -120,7 +121,12 @@ def make_series(settings: TrainSettings, held_out: bool, say: Say) -> list[Path]
             held: dict[str, npt.NDArray[Any]] = {}
             damaged: list[bool] = []
             kinds: list[str] = []
-            for case in cases_of(source, settings.seed, settings.windows):
+            try:
+                cases = list(cases_of(source, settings.seed, settings.windows))
+            except (av.error.FFmpegError, IndexError) as error:
+                say(f"{name}: left out: {error}")
+                continue
+            for case in cases:
                 truth = case.truth[..., _CORRUPTION]
                 told = sure(truth)
                 if told is None:

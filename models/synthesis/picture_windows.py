@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.artifact_net import PIECE, TILE
+from models.synthesis.moving_stills import STILL_SUFFIXES, moving_windows
 from models.synthesis.picture import Picture
 from models.synthesis.picture_clip import planes_of
 
@@ -27,7 +28,7 @@ def windows(
     """Parts of a clip, LONG pictures of at most WIDTH x HEIGHT samples at the clip's own resolution, 8 bit 4:2:0.
 
     Args:
-        path: of a file that libav reads.
+        path: of a file that libav reads; of a photograph, a film over it.
         rng: chooses places and times.
         count: of parts; fewer where the clip is short.
         steps: of each part one of these pictures is taken, by chance, where the clip is long enough: things move as
@@ -47,6 +48,9 @@ def led_windows(
         lead: most pictures before; fewer where the clip begins.
     Returns: pictures before a window, the window, and its rate.
     """
+    if path.suffix.lower() in STILL_SUFFIXES:
+        yield from moving_windows(path, rng, count, (HEIGHT, WIDTH), lead, LONG)
+        return
     opened: Any = av.open(str(path), metadata_errors="replace")
     with opened as container:
         stream = container.streams.video[0]

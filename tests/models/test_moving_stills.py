@@ -1,0 +1,115 @@
+"""Photographs that move, to train on; and clips that nobody can read, which stop no training."""
+
+from fractions import Fraction
+from itertools import pairwise
+
+import av
+import numpy as np
+import pytest
+
+from models.synthesis.moving_stills import moving_windows
+from models.synthesis.picture_windows import HEIGHT, LEAD, LONG, WIDTH, led_windows, windows
+from models.train import TrainSettings, make_shards, sources
+
+SIZE = (64, 96)
+
+
+def written(path, luma):
+    """A photograph: PNG, of these levels (rows, columns) of full range."""
+    frame = av.VideoFrame.from_ndarray(np.repeat(luma[..., None], 3, axis=2).astype(np.uint8), "rgb24")
+    with av.open(str(path), "w", format="image2", options={"update": "1"}) as container:
+        stream = container.add_stream("png", rate=1)
+        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "rgb24"
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture
+def photograph(tmp_path):
+    """Soft clouds: no two places alike, no two neighbours far apart."""
+    y, x = np.mgrid[0:300, 0:420]
+    return written(tmp_path / "clouds.png", 128 + 60 * np.sin(x / 17 + y / 41) + 50 * np.sin(y / 13 - x / 57))
+
+
+def films(path, count, seed=3, size=SIZE):
+    return list(moving_windows(path, np.random.default_rng(seed), count, size, 4, 10))
+
+
+def test_a_photograph_gives_windows_with_what_was_before_them(photograph):
+    for lead, window, rate in films(photograph, 5):
+        assert (len(lead), len(window), rate) == (4, 10, Fraction(25))
+        for luma, u, v in [*lead, *window]:
+            assert luma.shape == SIZE
+            assert u.shape == v.shape == (SIZE[0] // 2, SIZE[1] // 2)
+            assert luma.dtype == u.dtype == v.dtype == np.uint8
+            # Grey of limited range, with a sensor's noise at most.
+            assert abs(np.concatenate([u, v]).mean() - 128) < 0.5
+            assert np.quantile(luma, 0.02) >= 12
+            assert np.quantile(luma, 0.98) <= 239
+
+
+def test_it_moves_on_from_picture_to_picture_and_never_jumps(photograph):
+    """Of places alike to their neighbours the next picture is moved by little; the whole way is not."""
+
+    def moved(one, other):
+        """How much of a picture could not be told from other places: beyond 7 samples in any direction."""
+        near = np.lib.stride_tricks.sliding_window_view(one, (15, 15))
+        middle = other[7:-7, 7:-7]
+        return np.mean((middle < near.min(axis=(2, 3)) - 8) | (middle > near.max(axis=(2, 3)) + 8))
+
+    steps, ways = [], []
+    for lead, window, _ in films(photograph, 30):
+        pictures = [luma.astype(int) for luma, _, _ in [*lead, *window]]
+        steps.append(max(moved(a, b) for a, b in pairwise(pictures)))
+        ways.append(moved(pictures[0], pictures[-1]))
+    assert max(steps) < 0.15
+    assert np.quantile(ways, 0.8) > 0.3
+
+
+def test_the_same_numbers_give_the_same_film_and_others_another(photograph):
+    one, two, other = (films(photograph, 2, seed) for seed in (1, 1, 2))
+    for a, b, c in zip(one, two, other, strict=True):
+        same = [np.array_equal(x[0], y[0]) for x, y in zip(a[1], b[1], strict=True)]
+        assert all(same)
+        assert not all(np.array_equal(x[0], y[0]) for x, y in zip(a[1], c[1], strict=True))
+
+
+@pytest.mark.parametrize("shape", [(63, 96), (64, 95)])
+def test_a_photograph_smaller_than_a_picture_gives_none(tmp_path, shape):
+    assert not films(written(tmp_path / "small.png", np.full(shape, 90)), 2)
+
+
+def test_one_of_just_a_pictures_size_stands_still_and_is_not_stretched(tmp_path):
+    flat = np.full(SIZE, 40)
+    flat[20:40, 30:60] = 200
+    for _, window, _ in films(written(tmp_path / "just.png", flat), 3):
+        assert all(luma.shape == SIZE for luma, _, _ in window)
+
+
+def test_windows_of_photographs_come_as_those_of_clips_do(tmp_path):
+    path = written(tmp_path / "wide.png", np.random.default_rng(1).integers(0, 255, (HEIGHT + 40, WIDTH + 60)))
+    (part, rate), = windows(path, np.random.default_rng(2), 1)  # fmt: skip
+    (lead, window, led_rate), = led_windows(path, np.random.default_rng(2), 1)  # fmt: skip
+    assert rate == led_rate
+    assert (len(part), len(lead), len(window)) == (LONG, LEAD, LONG)
+
+
+def test_photographs_are_trained_on_and_never_tried(tmp_path):
+    for number in range(30):
+        (tmp_path / f"{number}.jpg").write_bytes(b"")
+    trained, tried = (sources(tmp_path, (), held_out) for held_out in (False, True))
+    assert sum(not isinstance(source, int) for source in trained) == 30
+    assert all(isinstance(source, int) for source in tried)
+
+
+def test_what_cannot_be_read_is_left_out_by_name_and_the_rest_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr("models.train.GRAPHICS", 1)
+    media, said = tmp_path / "media", []
+    media.mkdir()
+    (media / "broken.mp4").write_bytes(b"no film" * 100)
+    (media / "empty.jpg").write_bytes(b"")
+    paths = make_shards(TrainSettings(media, tmp_path / "work", tmp_path / "w", windows=1), False, said.append)
+    assert [path.name for path in paths] == ["graphics-0.npz"]
+    for name in ("broken.mp4", "empty.jpg"):
+        assert any(name in line and "left out" in line for line in said)
