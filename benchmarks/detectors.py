@@ -18,8 +18,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import av
 import numpy as np
 
 from benchmarks.clean_content import bench_clean, bench_made, bench_variants, judged_by
@@ -320,6 +321,25 @@ def _existing(folder: Path, names: Sequence[str]) -> list[Path]:
     return [path for name in names for path in folder.rglob(name)]
 
 
+def own_clips(folder: Path, kind: Literal["video", "audio"]) -> list[Path]:
+    """Every file of a folder and of those in it whose pictures or sound libav decodes without an error."""
+    found = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        try:
+            opened: Any = av.open(str(path), metadata_errors="replace")
+            with opened as container:
+                streams = [stream for stream in container.streams if stream.type == kind]
+                if not streams:
+                    continue
+                for _ in container.decode(streams[0]):
+                    pass
+        except av.error.FFmpegError as error:
+            print(f"{path.name}: left out: {error}", file=sys.stderr, flush=True)  # noqa: T201 - progress of a command
+            continue
+        found.append(path)
+    return found
+
+
 def clean_clips(folder: Path) -> list[Path]:
     """Every clip that is judged as clean content."""
     listed = [path for path in sorted((folder / "real_av").iterdir()) if path.suffix not in (".md", ".txt")]
@@ -340,6 +360,10 @@ def main() -> None:
     )
     parts = ("picture", "damage", "sound", "transport", "clean", "variants", "made")
     parser.add_argument("--only", choices=parts, action="append", help="one part; may be given again")
+    parser.add_argument(
+        "--own-clips", action="store_true",
+        help="plant into every clip of the folder; unless told, into those that docs/detectors.md's figures are of",
+    )  # fmt: skip
     parser.add_argument("--defects", help="of picture and damage: only these, with commas between")
     parser.add_argument("--rounds", type=int, default=1, help="of made content: how often every kind is drawn")
     parser.add_argument("--seed", type=int, default=1, help="of the random times")
@@ -351,27 +375,37 @@ def main() -> None:
     if unknown := named - {*known, *WAYS}:
         parser.error(f"no planter is called {', '.join(sorted(unknown))}")
     strengths = {what: tried for what, tried in STRENGTHS.items() if what in named}
+
+    def clips_of(names: Sequence[str], kind: Literal["video", "audio"]) -> list[Path]:
+        clips = own_clips(options.media, kind) if options.own_clips else _existing(options.media, names)
+        if not clips:
+            parser.error(f"none of the clips that are planted into is in {options.media}; plant into what is there by "
+                         "--own-clips")  # fmt: skip
+        return clips
+
     found: dict[str, Any] = {"seed": options.seed, "detectors": [declared.name for declared in all_detectors()]}
+    if options.own_clips:
+        found["own_clips"] = True  # the page is not of these
     if options.defects:
         found["only"] = sorted(named)  # of these parts the other figures are an older result's
     with tempfile.TemporaryDirectory(prefix="avjury-bench-") as name:
         folder = Path(name)
         if "picture" in wanted:
-            clips = _existing(options.media, PICTURE_CLIPS)
+            clips = clips_of(PICTURE_CLIPS, "video")
             planted = bench_pictures(folder, clips, strengths, judge, options.seed, _say)
             if FIELD_ORDER in named:
                 planted |= bench_field_order(folder, clips, judge, options.seed, _say)
             found["picture"] = figures(planted)
         if "damage" in wanted:
-            clips = _existing(options.media, DAMAGE_CLIPS)
+            clips = clips_of(DAMAGE_CLIPS, "video")
             found["damage"] = figures(bench_damage(folder, clips, options.seed, named))
         if "sound" in wanted:
-            clips = _existing(options.media, SOUND_CLIPS)
+            clips = clips_of(SOUND_CLIPS, "audio")
             heard = bench_sound(folder, clips, options.seed)
             heard |= bench_coded_sound(folder, clips, _ffmpeg(), judge, options.seed, _say)
             found["sound"] = figures(heard)
         if "transport" in wanted:
-            clips = _existing(options.media, TRANSPORT_CLIPS)
+            clips = clips_of(TRANSPORT_CLIPS, "video")
             found["transport"] = figures(bench_transport(folder, clips, judge, options.seed, _say))
         if "clean" in wanted:
             found["clean"] = bench_clean(clean_clips(options.media), REAL)

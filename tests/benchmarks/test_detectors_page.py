@@ -50,6 +50,7 @@ def test_of_each_part_the_newest_result_counts(tmp_path):
         ("1", {"seed": 1, "sound": {"old": 1}, "picture": {"p": 1}}),
         ("2", {"seed": 1, "clean": {"hours": 1}, "detectors": ["video.black"]}),
         ("3", {"seed": 1, "sound": {"new": 2}}),
+        ("4", {"seed": 1, "own_clips": True, "sound": {"somebody's": 3}}),
     ):
         (tmp_path / f"detectors-2{name}.json").write_text(json.dumps({"figures": figures}), encoding="utf-8")
     results = newest(tmp_path)
