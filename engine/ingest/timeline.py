@@ -14,6 +14,9 @@ from engine.media import Packet, Track
 
 # Containers round to a millisecond (FLV, Matroska), so equal steps may come out a little back.
 _ROUNDING_SECONDS: Final = 0.0015
+# Ogg stamps pages, which hold up to a second (RFC 3533, 6): libav counts the packets between by what it takes them to
+# last, and of Vorbis, whose blocks are of two lengths, takes some for too long. A page puts it right, by less than a block.
+PAGE_ROUNDING_SECONDS: Final = 0.1
 # ISO/IEC 13818-1, 2.7.4 (and TR 101 290, 2.5): a timestamp comes every 0.7 s at least; packets between may have none.
 _UNTIMED_SECONDS: Final = 0.7
 # Where pictures come at any distance, a gap is one that is so many times the longest of late.
@@ -83,6 +86,8 @@ class Timeline:
         self.sound_seconds = 0.0
         """Of one packet of sound, exactly: containers round its duration, and MP4's spans what is missing after it. 0
         where that is not known."""
+        self.rounding_seconds = _ROUNDING_SECONDS
+        """A step back of so much is the container's, and none of the times."""
         self.sound_follows = False
         """Each packet of sound follows the one before it: its coder leaves out no silence."""
 
@@ -130,7 +135,7 @@ class Timeline:
             times.anchor = times.expected = times.last = None
         times.by_decoding = by_decoding
         last, expected, hole = times.last, times.expected, False
-        if last is not None and at < last - _ROUNDING_SECONDS:
+        if last is not None and at < last - self.rounding_seconds:
             self._go_back(packet.track, last, last - at)
             times.anchor = None
         elif expected is not None and at - expected > self._shortest_gap(packet.track, times):

@@ -17,7 +17,7 @@ from engine.ingest.clock import Discontinuity
 from engine.ingest.findings import Absence, Occurrences, Row, in_order
 from engine.ingest.formats import Formats
 from engine.ingest.seams import OVERLAP_SECONDS, Seams
-from engine.ingest.timeline import Timeline, TrackOffset
+from engine.ingest.timeline import PAGE_ROUNDING_SECONDS, Timeline, TrackOffset
 from engine.ingest.transport_stream import Fault, Limits, TransportStream
 from engine.media import Packet, StreamInfo, Surface, Track
 
@@ -53,6 +53,7 @@ _MOST_LOSSES: Final = 64
 # silence out (DTX).
 _WITHOUT_GAPS: Final = frozenset(("aac", "mp1", "mp2", "mp3", "ac3", "eac3"))
 _WITHOUT_RATE: Final = frozenset(("matroska,webm",))
+_STAMPS_PAGES: Final = frozenset(("ogg",))
 
 
 class TransportWatch:
@@ -134,6 +135,8 @@ class TransportWatch:
             self._timeline = Timeline(
                 self._timestamps.add, *limits, missing, self._jump, self._go_back, self._leave_out
             )
+            if info.container in _STAMPS_PAGES:
+                self._timeline.rounding_seconds = PAGE_ROUNDING_SECONDS
         if (given := parameters.get("stream.av_offset")) and info.video is not None and info.audio is not None:
             self._offset = TrackOffset(given["offset"], missing)
         if given := parameters.get("stream.format_change"):

@@ -220,6 +220,40 @@ def test_a_step_back_and_timestamps_that_stop():
     assert told[1] == (0.86, "video without timestamps for 0.7 s")
 
 
+def ogg_page_stamped(path, target, samples):
+    """A copy of an Ogg file of one track in which a page in the middle, and all behind it, end so many samples later."""
+    whole = path.read_bytes()
+    starts = [match.start() for match in re.finditer(rb"OggS\0", whole)]
+    pages = [bytearray(whole[a:b]) for a, b in itertools.pairwise([*starts, len(whole)])]
+    for page in pages[len(pages) // 2 :]:
+        end = int.from_bytes(page[6:14], "little", signed=True)
+        page[6:14] = (end + samples).to_bytes(8, "little", signed=True)
+        page[22:26] = bytes(4)
+        sum_ = 0  # RFC 3533, 6: of the whole page, most significant bit first
+        for byte in page:
+            sum_ ^= byte << 24
+            for _ in range(8):
+                sum_ = (sum_ << 1 ^ (0x04C11DB7 if sum_ >> 31 else 0)) & 0xFFFFFFFF
+        page[22:26] = sum_.to_bytes(4, "little")
+    target.write_bytes(b"".join(pages))
+    return target
+
+
+@pytest.mark.parametrize(
+    ("samples", "told"),
+    [(-1_500, []), (-24_000, ["audio timestamps jump by -0.479 s"]), (96_000, ["audio timestamps skip 2.000 s"])],
+)
+def test_the_times_that_libav_guesses_between_the_stamps_of_ogg_pages_are_no_fault(folder, samples, told):
+    whole = folder / "whole.ogg"
+    encode(whole, "-vn", "-c:a", "libvorbis", seconds=6)
+    path = ogg_page_stamped(whole, folder / "stamped.ogg", samples)
+    with av.open(str(path)) as file:
+        times = [float(p.pts * p.time_base) for p in file.demux(audio=0) if p.pts is not None]
+    steps = [b - a for a, b in itertools.pairwise(times)]
+    assert min(steps) < -0.005 or max(steps) > 1.9, "the file does not have what is tried"
+    assert [i.cause for i in incidents(path) if i.detector == "stream.timestamps"] == told
+
+
 def test_pictures_out_of_order_in_a_container_without_decoding_times_do_not_go_back(folder):
     # Matroska has presentation times only; where pictures are left out libav knows no decoding times at first.
     path = folder / "variable.mkv"
