@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import av
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -24,6 +23,7 @@ from models.artifact_net import LABELS, PIECE, ArtifactNet, network_input
 from models.synthesis.held_out import is_held_out
 from models.synthesis.moving_stills import STILL_SUFFIXES
 from models.synthesis.patches import WIDE, make_shard
+from models.synthesis.picture_windows import ClipError
 from models.synthesis.tile_truth import UNKNOWN
 from models.training_state import load_state, save_state, write_curve
 from models.warm_start import unfold
@@ -129,8 +129,8 @@ def make_shards(settings: TrainSettings, held_out: bool, say: Say, turn: int = 0
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 shard = make_shard(source, settings.seed + 1000 * turn, settings.windows, PIECE if held_out else WIDE)
-            except (av.error.FFmpegError, IndexError) as error:
-                say(f"{source}: left out: {error}")
+            except ClipError as error:
+                say(f"left out: {error}")
                 continue
             unfinished = path.with_suffix(".part.npz")
             np.savez(unfinished, allow_pickle=False, **dict(shard))

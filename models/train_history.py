@@ -12,7 +12,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-import av
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -27,7 +26,7 @@ from models.synthesis.coded_damage import CODECS, KINDS, VISIBLE_SHARE
 from models.synthesis.damaged_cases import damaged_cases
 from models.synthesis.held_out import seed_of
 from models.synthesis.picture import Picture
-from models.synthesis.picture_windows import graphics, led_windows
+from models.synthesis.picture_windows import ClipError, graphics, led_windows
 from models.synthesis.tile_truth import UNKNOWN, Case
 from models.train import Say, TrainSettings, sources
 from models.weight_files import digest_of, write_weights
@@ -123,8 +122,8 @@ def make_series(settings: TrainSettings, held_out: bool, say: Say) -> list[Path]
             kinds: list[str] = []
             try:
                 cases = list(cases_of(source, settings.seed, settings.windows))
-            except (av.error.FFmpegError, IndexError) as error:
-                say(f"{name}: left out: {error}")
+            except ClipError as error:
+                say(f"left out: {error}")
                 continue
             for case in cases:
                 truth = case.truth[..., _CORRUPTION]

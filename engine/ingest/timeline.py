@@ -15,7 +15,7 @@ from engine.media import Packet, Track
 # Containers round to a millisecond (FLV, Matroska), so equal steps may come out a little back.
 _ROUNDING_SECONDS: Final = 0.0015
 # Ogg stamps pages, which hold up to a second (RFC 3533, 6): libav counts the packets between by what it takes them to
-# last, and of Vorbis, whose blocks are of two lengths, takes some for too long. A page puts it right, by less than a block.
+# last, and of Vorbis, whose blocks are of two lengths, takes some for too long. A page puts it right.
 PAGE_ROUNDING_SECONDS: Final = 0.1
 # ISO/IEC 13818-1, 2.7.4 (and TR 101 290, 2.5): a timestamp comes every 0.7 s at least; packets between may have none.
 _UNTIMED_SECONDS: Final = 0.7

@@ -22,6 +22,10 @@ LEAD: Final = 30
 _RATES: Final = (Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50))
 
 
+class ClipError(Exception):
+    """A file that libav reads no pictures from, or not to the end."""
+
+
 def windows(
     path: Path, rng: np.random.Generator, count: int, steps: Sequence[int] = (1,)
 ) -> Iterator[tuple[list[Picture], Fraction]]:
@@ -47,10 +51,21 @@ def led_windows(
         path, rng, count, steps: as for `windows`.
         lead: most pictures before; fewer where the clip begins.
     Returns: pictures before a window, the window, and its rate.
+    Raises: ClipError if the file cannot be read.
     """
-    if path.suffix.lower() in STILL_SUFFIXES:
-        yield from moving_windows(path, rng, count, (HEIGHT, WIDTH), lead, LONG)
-        return
+    try:
+        if path.suffix.lower() in STILL_SUFFIXES:
+            yield from moving_windows(path, rng, count, (HEIGHT, WIDTH), lead, LONG)
+        else:
+            yield from _clip_windows(path, rng, count, steps, lead)
+    except (av.error.FFmpegError, IndexError) as error:  # IndexError: no pictures in it
+        raise ClipError(f"{path.name}: {error}") from error
+
+
+def _clip_windows(
+    path: Path, rng: np.random.Generator, count: int, steps: Sequence[int], lead: int
+) -> Iterator[tuple[list[Picture], list[Picture], Fraction]]:
+    """`led_windows` of a clip."""
     opened: Any = av.open(str(path), metadata_errors="replace")
     with opened as container:
         stream = container.streams.video[0]

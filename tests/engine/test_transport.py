@@ -221,7 +221,7 @@ def test_a_step_back_and_timestamps_that_stop():
 
 
 def ogg_page_stamped(path, target, samples):
-    """A copy of an Ogg file of one track in which a page in the middle, and all behind it, end so many samples later."""
+    """A copy of an Ogg file of one track in which all pages from the middle on end so many samples later."""
     whole = path.read_bytes()
     starts = [match.start() for match in re.finditer(rb"OggS\0", whole)]
     pages = [bytearray(whole[a:b]) for a, b in itertools.pairwise([*starts, len(whole)])]
