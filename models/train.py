@@ -313,5 +313,5 @@ def _forget(settings: TrainSettings, turn: int) -> None:
 def _export(net: torch.nn.Module, settings: TrainSettings) -> None:
     assert isinstance(net, ArtifactNet)
     folded = copy.deepcopy(net).to("cpu").folded()
-    about = {"network": "artifact", "version": "3", "labels": ",".join(LABELS), "seed": str(settings.seed)}
+    about = {"network": "artifact", "version": "4", "labels": ",".join(LABELS), "seed": str(settings.seed)}
     write_weights(settings.weights, folded.state_dict(), about)
