@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 NETWORK, CORRUPTION = place("network_corruption"), place("corruption")
 SIZE = 112, 176
 # Where what is said of the noise differs most from picture to picture.
-TILE = 0.2
+TILE = 0.5
 # A tile more or less, of 7 times 11.
 ONE = 1 / 77
 
