@@ -65,6 +65,7 @@ def starve(pictures: Sequence[Picture], rate: Fraction, quantiser: int) -> list[
         quantiser: the least, 1 to 31; 31 leaves the least of the pictures.
     """
     height, width = pictures[0][0].shape
+    rate = rate.limit_denominator(1001)  # MPEG-4 counts 65,535 ticks a second at most; clips have rates of any kind
     encoder: Any = av.CodecContext.create("mpeg4", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate, encoder.gop_size, encoder.max_b_frames = 1 / rate, rate, 50, 0

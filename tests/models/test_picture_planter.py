@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.synthesis.picture import PLANTERS, moving_pattern, plant
-from models.synthesis.picture_clip import plant_clip, read_pictures
+from models.synthesis.picture_clip import plant_clip, read_pictures, starve
 
 STRENGTHS = {"noise": 8.0, "banding": 6.0, "plane_loss": 0.0, "tearing": 0.5, "letterbox": 0.3, "partial_freeze": 0.4,
              "block_dropout": 0.2, "blur": 20.0, "colour_flash": 50.0, "rolling": 0.1, "line_jitter": 0.1,
@@ -108,3 +108,16 @@ def test_a_planted_clip_says_what_was_planted_and_shows_it(tmp_path):
 def test_an_interval_without_a_picture_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no picture of the pattern from 5 to 6 s"):
         plant_clip(tmp_path / "x.mp4", "black", source=None, seconds=1.0, start=5, end=6, strength=1.0, size=(64, 48))
+
+
+@pytest.mark.parametrize("rate", [Fraction(272000000, 11333333), Fraction(243090000, 8111111), Fraction(60000, 1001)])
+def test_a_coder_is_starved_at_whatever_rate_a_clip_says_it_has(rate):
+    rng = np.random.default_rng(1)
+    pictures = [
+        (rng.integers(16, 235, (48, 64)).astype(np.uint8), *rng.integers(100, 150, (2, 24, 32)).astype(np.uint8))
+        for _ in range(4)
+    ]
+    starved = starve(pictures, rate, 31)
+    assert [picture[0].shape for picture in starved] == [(48, 64)] * 4
+    # Of noise next to nothing is left.
+    assert np.std(starved[-1][0].astype(float)) < 0.8 * np.std(pictures[-1][0].astype(float))
