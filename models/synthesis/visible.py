@@ -157,6 +157,8 @@ def _blocks_that(one: Picture, other: Picture, codes: float, depth: int) -> npt.
 def _seam(now: Plane, previous: Plane, torn: Plane, depth: int) -> float:
     """Share of the width over which a picture of two moments has a step that neither of them has there."""
     row = int((torn != now).any(axis=1).argmax())
+    if not row:  # all of it is of the moment before, or none
+        return 0.0
     width = now.shape[1] // BLOCK * BLOCK
 
     def step(luma: Plane) -> npt.NDArray[np.float64]:
@@ -164,7 +166,7 @@ def _seam(now: Plane, previous: Plane, torn: Plane, depth: int) -> float:
         return np.asarray(np.abs(lines[1] - lines[0]).reshape(-1, BLOCK).mean(axis=1))
 
     seen = step(torn) - np.maximum(step(now), step(previous)) >= SEEN_CODES * (1 << (depth - 8))
-    return float(seen.mean()) if row else 0.0
+    return float(seen.mean())
 
 
 def _streaks(luma: Plane, what: str, depth: int) -> npt.NDArray[np.bool_]:

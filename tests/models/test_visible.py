@@ -110,3 +110,9 @@ def test_starved_pictures_are_as_many_and_blocky():
     assert all(a[0].shape == b[0].shape for a, b in zip(pictures, starved, strict=True))
     steps = np.abs(np.diff(starved[0][0].astype(int), axis=1)).mean(axis=0)  # a key frame: motion moves the grid
     assert steps[7::8].mean() > 1.5 * np.delete(steps, np.s_[7::8]).mean()  # edges lie on the grid of 8
+
+
+def test_a_picture_that_is_torn_from_its_very_top_has_no_seam():
+    pictures = moving()
+    spoilt = {index: pictures[index - 1] for index in samples(BEGIN, END)}
+    assert not is_visible("tearing", pictures, spoilt, BEGIN, 25.0)
