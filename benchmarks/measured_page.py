@@ -31,7 +31,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "latency": Part("From defect to webhook", "avjury bench latency", "latency", ("rows",), parts.latency),
     "cycles": Part("Channels that come and go", "avjury bench service --cycles 2000", "service", ("cycles.rows",),
                    parts.cycles),
-    "soak": Part("Among faulty sources", "avjury bench service --soak-seconds 1800", "service", ("soak.rows",),
+    "soak": Part("Among faulty sources", "avjury bench service --soak-seconds SECONDS", "service", ("soak.rows",),
                  parts.soak),
     "kills": Part("Killed at random", "avjury bench kills", "kills", ("kills",), parts.kills),
     "memory": Part("Memory of one stream", "avjury bench cpu --only memory", "cpu", ("memory",), parts.memory),

@@ -5,6 +5,7 @@ it goes on when it is started again), and its curves. Nothing in it is a pickle.
 """
 
 import copy
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -110,7 +111,14 @@ def sources(media: Path, skip: tuple[str, ...], held_out: bool) -> list[Path | i
 def shard_path(work: Path, source: Path | int, held_out: bool, turn: int = 0) -> Path:
     """Where the pieces of a clip are kept."""
     folder = "pieces" if held_out else f"wide-{turn}"
-    return work / folder / f"{source.name if isinstance(source, Path) else f'graphics-{source}'}.npz"
+    return work / folder / f"{kept_as(source)}.npz"
+
+
+def kept_as(source: Path | int) -> str:
+    """What a source's files are called: folders may hold photographs of the same name."""
+    if not isinstance(source, Path):
+        return f"graphics-{source}"
+    return f"{source.name}-{hashlib.sha256(str(source).encode()).hexdigest()[:8]}"
 
 
 def make_shards(settings: TrainSettings, held_out: bool, say: Say, turn: int = 0) -> list[Path]:

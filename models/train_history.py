@@ -28,7 +28,7 @@ from models.synthesis.held_out import seed_of
 from models.synthesis.picture import Picture
 from models.synthesis.picture_windows import ClipError, graphics, led_windows
 from models.synthesis.tile_truth import UNKNOWN, Case
-from models.train import Say, TrainSettings, sources
+from models.train import Say, TrainSettings, kept_as, sources
 from models.weight_files import digest_of, write_weights
 
 EPOCHS: Final = 8
@@ -113,7 +113,7 @@ def make_series(settings: TrainSettings, held_out: bool, say: Say) -> list[Path]
     net, paths = load_artifact(path).net, []
     for source in sources(settings.media, settings.skip, held_out):
         name = source.name if isinstance(source, Path) else f"graphics-{source}"
-        target = settings.work / f"series-{digest_of(path)[:8]}" / f"{name}.npz"
+        target = settings.work / f"series-{digest_of(path)[:8]}" / f"{kept_as(source)}.npz"
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             series = MapSeries(net)

@@ -113,3 +113,13 @@ def test_what_cannot_be_read_is_left_out_by_name_and_the_rest_is_made(tmp_path, 
     assert [path.name for path in paths] == ["graphics-0.npz"]
     for name in ("broken.mp4", "empty.jpg"):
         assert any(name in line and "left out" in line for line in said)
+
+
+def test_photographs_of_one_name_in_two_folders_are_two(tmp_path, monkeypatch):
+    monkeypatch.setattr("models.train.GRAPHICS", 0)
+    media, said = tmp_path / "media", []
+    for number, folder in enumerate(("one", "other")):
+        (media / folder).mkdir(parents=True)
+        written(media / folder / "1.png", np.random.default_rng(number).integers(0, 255, (HEIGHT + 8, WIDTH + 8)))
+    paths = make_shards(TrainSettings(media, tmp_path / "work", tmp_path / "w", windows=1), False, said.append)
+    assert len({path.read_bytes() for path in paths}) == 2
