@@ -34,8 +34,9 @@ MEDIA_SUFFIXES: Final = frozenset(
     (".mp4", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".mpg", ".mpeg", ".avi", ".mxf", ".flv", ".ogv", ".264", ".h264",
      ".265")
 )  # fmt: skip
-# Made-up clips; of which every third is held out, as of the others.
-GRAPHICS: Final = 9
+# Made-up clips; of the first so many every third is held out, as of the others.
+TRIED_GRAPHICS: Final = 9
+GRAPHICS: Final = 60
 # Of pieces of WIDE samples; half of the batches as four times as many of PIECE.
 BATCH: Final = 16
 SAVE_SECONDS: Final = 60.0
@@ -105,7 +106,8 @@ def sources(media: Path, skip: tuple[str, ...], held_out: bool) -> list[Path | i
     """
     real: list[Path | int] = [path for path in clips_of(media, skip) if is_held_out(path.name) == held_out]
     stills = [] if held_out else _files_of(media, skip, STILL_SUFFIXES)
-    return [*real, *stills, *(number for number in range(GRAPHICS) if (number % 3 == 2) == held_out)]
+    tried = range(2, min(GRAPHICS, TRIED_GRAPHICS), 3)
+    return [*real, *stills, *(tried if held_out else (number for number in range(GRAPHICS) if number not in tried))]
 
 
 def shard_path(work: Path, source: Path | int, held_out: bool, turn: int = 0) -> Path:
@@ -321,5 +323,5 @@ def _forget(settings: TrainSettings, turn: int) -> None:
 def _export(net: torch.nn.Module, settings: TrainSettings) -> None:
     assert isinstance(net, ArtifactNet)
     folded = copy.deepcopy(net).to("cpu").folded()
-    about = {"network": "artifact", "version": "4", "labels": ",".join(LABELS), "seed": str(settings.seed)}
+    about = {"network": "artifact", "version": "5", "labels": ",".join(LABELS), "seed": str(settings.seed)}
     write_weights(settings.weights, folded.state_dict(), about)

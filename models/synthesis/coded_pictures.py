@@ -3,13 +3,16 @@
 import io
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 import av
 import numpy as np
 
 from models.synthesis.picture import Picture
 from models.synthesis.picture_clip import planes_of, starve
+
+# Coders that libav calls otherwise than their decoders.
+_ENCODERS: Final = {"flv1": "flv"}
 
 
 def coded(pictures: Sequence[Picture], rate: Fraction, rng: np.random.Generator) -> list[Picture]:
@@ -41,7 +44,33 @@ def coarsely_coded(pictures: Sequence[Picture], rate: Fraction, rng: np.random.G
     return _through(context, "mpeg2video", pictures, rate)
 
 
-def _through(encoder: Any, codec: str, pictures: Sequence[Picture], rate: Fraction) -> list[Picture]:
+def evenly_coded(
+    pictures: Sequence[Picture], rate: Fraction, codec: str, pixels: str, quantiser: int, group: int
+) -> list[Picture]:  # fmt: skip
+    """The pictures after a coder with one quantiser for all, as cameras have.
+
+    Args:
+        pictures: to be coded.
+        rate: pictures per second.
+        codec: as libav's decoder is called.
+        pixels: format that the coder takes; samples are given to it as they are.
+        quantiser: 1 to 31, from fine to coarse.
+        group: pictures from one key picture to the next.
+    """
+    context: Any = av.CodecContext.create(_ENCODERS.get(codec, codec), "w")
+    height, width = pictures[0][0].shape
+    context.width, context.height, context.pix_fmt = width, height, pixels
+    context.framerate, context.time_base, context.thread_count = rate, 1 / rate, 1
+    context.qmin = context.qmax = quantiser
+    context.bit_rate, context.gop_size = 100_000, group
+    # Motion JPEG of full range is what cameras write, and none of the standard's.
+    context.options = {"strict": "unofficial"}
+    return _through(context, codec, pictures, rate, pixels)
+
+
+def _through(
+    encoder: Any, codec: str, pictures: Sequence[Picture], rate: Fraction, pixels: str = "yuv420p"
+) -> list[Picture]:  # fmt: skip
     decoder: Any = av.CodecContext.create(codec, "r")
     decoder.thread_count = 1
     height, width = pictures[0][0].shape
@@ -49,7 +78,7 @@ def _through(encoder: Any, codec: str, pictures: Sequence[Picture], rate: Fracti
     for index, picture in enumerate((*pictures, None)):
         frame = None
         if picture is not None:
-            frame = av.VideoFrame(width, height, "yuv420p")
+            frame = av.VideoFrame(width, height, pixels)
             for plane, samples in zip(frame.planes, picture, strict=True):
                 rows = np.zeros((samples.shape[0], plane.line_size), np.uint8)
                 rows[:, : samples.shape[1]] = samples

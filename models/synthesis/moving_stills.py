@@ -1,5 +1,7 @@
 """Photographs that move as if a camera passed over them: texture and light that few clips show, to train on.
 
+Some are shown as a screen shows them instead (moving_screens), and drawings and screenshots, which are PNG, more often.
+
 Every picture of a window is the photograph seen through a frame that travels, comes nearer and turns a little; before
 some windows lies a part of it that moves on its own, as people before a wall do. What is made is 8 bit 4:2:0 of limited
 range, as of a clip.
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.synthesis.moving_screens import screen_film
 from models.synthesis.picture import Picture
 
 STILL_SUFFIXES: Final = frozenset((".jpg", ".jpeg", ".png", ".webp"))
@@ -29,13 +32,18 @@ _RUN: Final = 10.0
 # Ranges of what is changed by the window's end: zoom, and degrees.
 _ZOOM: Final = 0.25
 _TURN: Final = 6.0
+# Share of the windows that show the image as a screen does: of drawings, and of what a camera took.
+_SCREENS_DRAWN: Final = 0.6
+_SCREENS_TAKEN: Final = 0.15
+_DRAWN: Final = ".png"
 # Codes of 8 bits: the most spread of a sensor's noise.
 _GRAIN: Final = 2.5
 
 
 def moving_windows(
-    path: Path, rng: np.random.Generator, count: int, size: tuple[int, int], lead: int, length: int
-) -> Iterator[tuple[list[Picture], list[Picture], Fraction]]:
+    path: Path, rng: np.random.Generator, count: int, size: tuple[int, int], lead: int, length: int,
+    screens: float | None = None,
+) -> Iterator[tuple[list[Picture], list[Picture], Fraction]]:  # fmt: skip
     """Parts of a film over a photograph.
 
     Args:
@@ -44,6 +52,7 @@ def moving_windows(
         count: of parts, each with a movement of its own.
         size: rows and columns of a picture, both even.
         lead, length: pictures before a part, and of a part.
+        screens: share of the parts that show the image as a screen does; None: by the kind of file.
     Returns: pictures before a window, the window, and its rate; nothing where the photograph is smaller than a picture.
     """
     opened: Any = av.open(str(path), metadata_errors="replace")
@@ -51,6 +60,8 @@ def moving_windows(
         frame = next(container.decode(video=0), None)
     if frame is None or frame.height < size[0] or frame.width < size[1]:
         return
+    if screens is None:
+        screens = _SCREENS_DRAWN if path.suffix.lower() == _DRAWN else _SCREENS_TAKEN
     for _ in range(count):
         room = rng.uniform(*_ROOM) * max(size[0] / frame.height, size[1] / frame.width)
         # Never larger than it was taken: what is stretched has no detail.
@@ -63,7 +74,8 @@ def moving_windows(
             interpolation="AREA",
         )
         planes = torch.from_numpy(scaled.to_ndarray().astype(np.float32))[None]
-        pictures = list(_film(planes, rng, size, lead + length))
+        film = screen_film if rng.random() < screens else _film
+        pictures = list(film(planes, rng, size, lead + length))
         yield pictures[:lead], pictures[lead:], RATE
 
 

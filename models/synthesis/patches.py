@@ -23,11 +23,14 @@ from models.synthesis.held_out import seed_of
 from models.synthesis.picture import Picture, Plane
 from models.synthesis.picture_windows import graphics, windows
 from models.synthesis.planted_cases import planted_cases
-from models.synthesis.tile_truth import Case, Maps
+from models.synthesis.tile_truth import Case, Maps, unsure
+from models.synthesis.worn import DOUBTFUL, worn
 
 # What is trained on: as much of a picture as shows that damage is of a few places, and what is meant is not. Four
 # pieces make one.
 WIDE: Final = 2 * PIECE
+# Share of the windows that came worn before they were sent, of those that are trained on.
+_WORN: Final = 0.25
 # And as if pictures between had been left out: coarse motion is no damage.
 _STEPS: Final = (1, 1, 2, 3)
 
@@ -104,7 +107,11 @@ def make_shard(source: Path | int, seed: int, count: int = 3, side: int = PIECE)
     luma, chroma, truth, kinds = [], [], [], []
     for number, (window, rate) in enumerate(found):
         other = found[(number + 1) % len(found)][0]
-        for case in (cases_of if side == PIECE else cases_to_train_on)(window, other, rate, rng):
+        came_worn = side != PIECE and rng.random() < _WORN
+        shown = worn(window, rate, rng) if came_worn else window
+        for case in (cases_of if side == PIECE else cases_to_train_on)(shown, other, rate, rng):
+            if came_worn:
+                unsure(case.truth, DOUBTFUL)
             often = (6 if case.truth[..., 0].any() else 4) if side == PIECE else 2
             for a, b, c in pieces(case, rng, often, side):
                 luma.append(a)

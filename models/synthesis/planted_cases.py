@@ -27,7 +27,7 @@ from models.synthesis.tile_truth import (
 )
 
 
-def _resized(picture: Picture, factor: float, sharpen: float) -> Picture:
+def resized(picture: Picture, factor: float, sharpen: float) -> Picture:
     """Made smaller, larger again, and sharper than it was: soft, with rings along its edges."""
     height, width = picture[0].shape
     frame = av.VideoFrame(width, height, "yuv420p")
@@ -132,7 +132,7 @@ def planted_cases(
         spoilt = _spoil(pictures, first, lambda _, now: _colour_broken(now, way, amount))
     elif what == "ringing":
         factor, sharpen = float(rng.uniform(1.8, 4.0)), float(rng.uniform(0.3, 1.5))
-        spoilt = _spoil(pictures, first, lambda _, now: _resized(now, factor, sharpen))
+        spoilt = _spoil(pictures, first, lambda _, now: resized(now, factor, sharpen))
     elif what == "dropout":
 
         def drop(k: int, now: Picture) -> Picture:

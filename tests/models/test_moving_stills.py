@@ -3,26 +3,15 @@
 from fractions import Fraction
 from itertools import pairwise
 
-import av
 import numpy as np
 import pytest
+from still_images import written
 
 from models.synthesis.moving_stills import moving_windows
 from models.synthesis.picture_windows import HEIGHT, LEAD, LONG, WIDTH, led_windows, windows
 from models.train import TrainSettings, make_shards, sources
 
 SIZE = (64, 96)
-
-
-def written(path, luma):
-    """A photograph: PNG, of these levels (rows, columns) of full range."""
-    frame = av.VideoFrame.from_ndarray(np.repeat(luma[..., None], 3, axis=2).astype(np.uint8), "rgb24")
-    with av.open(str(path), "w", format="image2", options={"update": "1"}) as container:
-        stream = container.add_stream("png", rate=1)
-        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "rgb24"
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
 
 
 @pytest.fixture
@@ -33,7 +22,7 @@ def photograph(tmp_path):
 
 
 def films(path, count, seed=3, size=SIZE):
-    return list(moving_windows(path, np.random.default_rng(seed), count, size, 4, 10))
+    return list(moving_windows(path, np.random.default_rng(seed), count, size, 4, 10, screens=0.0))
 
 
 def test_a_photograph_gives_windows_with_what_was_before_them(photograph):
