@@ -80,7 +80,7 @@ def _clip_windows(
         place = rng.random((count, 2))
         parts: list[list[Picture]] = [[] for _ in starts]
         leads: list[list[Picture]] = [[] for _ in starts]
-        for index, frame in enumerate(container.decode(stream)):
+        for index, frame in enumerate(_frames(container, stream)):
             if all(index >= start + LONG * step for start, step in starts):
                 break
             wanted = [
@@ -104,6 +104,13 @@ def _clip_windows(
     for before, part in zip(leads, parts, strict=True):
         if len(part) == LONG and min(part[0][0].shape) >= PIECE:
             yield before, part, coded_rate
+
+
+def _frames(container: Any, stream: Any) -> Iterator[Any]:
+    """The pictures of a stream; Theora's packets without a byte, which say that nothing changed, show none."""
+    for packet in container.demux(stream):
+        if packet.size or packet.pts is None:  # the last one is empty too, and asks for what is left
+            yield from packet.decode()
 
 
 def graphics(rng: np.random.Generator) -> list[Picture]:

@@ -53,7 +53,7 @@ def test_what_changes_changes_in_a_rectangle_and_the_rest_stands_still(image):
 
 
 def test_what_comes_up_on_a_still_screen_mostly_stays_as_it_is(image):
-    """Pops up and is still there in the next picture: nothing flickers, and what fades, scrolls or is dragged is less."""
+    """Pops up and is still there in the next picture: nothing flickers; some fade, scroll or are dragged."""
     stays = []
     for film in films(image):
         for a, b, c, d in zip(film, film[1:], film[2:], film[3:], strict=False):

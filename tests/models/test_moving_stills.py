@@ -1,10 +1,14 @@
 """Photographs that move, to train on; and clips that nobody can read, which stop no training."""
 
+import subprocess
 from fractions import Fraction
 from itertools import pairwise
 
+import av
 import numpy as np
 import pytest
+from media import ffmpeg_exe
+from ogg_pages import rewritten, with_an_empty_packet
 from still_images import written
 
 from models.synthesis.moving_stills import moving_windows
@@ -112,3 +116,15 @@ def test_photographs_of_one_name_in_two_folders_are_two(tmp_path, monkeypatch):
         written(media / folder / "1.png", np.random.default_rng(number).integers(0, 255, (HEIGHT + 8, WIDTH + 8)))
     paths = make_shards(TrainSettings(media, tmp_path / "work", tmp_path / "w", windows=1), False, said.append)
     assert len({path.read_bytes() for path in paths}) == 2
+
+
+def test_packets_of_theora_without_a_byte_stop_no_training(tmp_path):
+    """They say that nothing changed, as recorders of screens write them, and libav's decoder refuses them."""
+    whole = tmp_path / "whole.ogv"
+    size = "testsrc2=size=256x256:rate=25:duration=4"
+    subprocess.run([ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", size, "-c:v", "libtheora", whole], check=True)
+    path = rewritten(whole, tmp_path / "still.ogv", lambda n, _, page: with_an_empty_packet(page) if n > 3 else page)
+    with av.open(str(path)) as file:
+        assert sum(packet.size == 0 and packet.pts is not None for packet in file.demux(video=0)) > 3
+    (part, _), = windows(path, np.random.default_rng(2), 1)  # fmt: skip
+    assert len(part) == LONG
