@@ -40,6 +40,8 @@ GRAPHICS: Final = 60
 # Of pieces of WIDE samples; half of the batches as four times as many of PIECE.
 BATCH: Final = 16
 SAVE_SECONDS: Final = 60.0
+# Of the sources of a turn together: some 6 GB of pieces. A folder that has more gives others at each turn, by chance.
+TURN_WINDOWS: Final = 480
 # So many times each piece is seen before others take its place.
 PASSES: Final = 4
 # Of the weights that are written: the mean over about so many steps.
@@ -123,17 +125,28 @@ def kept_as(source: Path | int) -> str:
     return f"{source.name}-{hashlib.sha256(str(source).encode()).hexdigest()[:8]}"
 
 
+def sources_of_turn(settings: TrainSettings, turn: int) -> list[Path | int]:
+    """What a turn of the training takes of all that is trained on, in the order of `sources`."""
+    every = sources(settings.media, settings.skip, held_out=False)
+    most = max(1, TURN_WINDOWS // settings.windows)
+    if len(every) <= most:
+        return every
+    taken = np.random.default_rng([settings.seed, turn, len(every)]).choice(len(every), most, replace=False)
+    return [every[int(place)] for place in np.sort(taken)]
+
+
 def make_shards(settings: TrainSettings, held_out: bool, say: Say, turn: int = 0) -> list[Path]:
-    """The pieces of every clip, made where they are not there yet.
+    """The pieces of every held-out clip, or of those of a turn, made where they are not there yet.
 
     Args:
         settings: which clips, and how many parts of each.
-        held_out: those that are not trained on.
+        held_out: those that are not trained on, all of them.
         say: gets a line for each clip.
         turn: each turn has other parts of the clips, spoilt in other ways.
     """
     paths = []
-    for source in sources(settings.media, settings.skip, held_out):
+    every = sources(settings.media, settings.skip, True) if held_out else sources_of_turn(settings, turn)
+    for source in every:
         path = shard_path(settings.work, source, held_out, turn)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -315,8 +328,10 @@ def _keep(
 
 
 def _forget(settings: TrainSettings, turn: int) -> None:
-    """Delete the pieces of a turn that was trained on."""
-    for source in sources(settings.media, settings.skip, held_out=False):
+    """Delete the pieces of a turn that was trained on; of the one before the first there are none."""
+    if turn < 0:
+        return
+    for source in sources_of_turn(settings, turn):
         shard_path(settings.work, source, False, turn).unlink(missing_ok=True)
 
 

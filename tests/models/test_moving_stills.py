@@ -13,7 +13,7 @@ from still_images import written
 
 from models.synthesis.moving_stills import moving_windows
 from models.synthesis.picture_windows import HEIGHT, LEAD, LONG, WIDTH, led_windows, windows
-from models.train import TrainSettings, make_shards, sources
+from models.train import TURN_WINDOWS, TrainSettings, make_shards, sources, sources_of_turn
 
 SIZE = (64, 96)
 
@@ -94,6 +94,29 @@ def test_photographs_are_trained_on_and_never_tried(tmp_path):
     trained, tried = (sources(tmp_path, (), held_out) for held_out in (False, True))
     assert sum(not isinstance(source, int) for source in trained) == 30
     assert all(isinstance(source, int) for source in tried)
+
+
+@pytest.mark.parametrize("windows_of_each", [1, 4])
+def test_a_folder_of_more_than_fits_gives_others_at_each_turn(tmp_path, windows_of_each):
+    for number in range(700):
+        (tmp_path / f"{number}.jpg").write_bytes(b"")
+    settings = TrainSettings(tmp_path, tmp_path / "work", tmp_path / "w", windows=windows_of_each)
+    turns = [sources_of_turn(settings, turn) for turn in range(8)]
+    every = sources(tmp_path, (), held_out=False)
+    for taken in turns:
+        assert len(taken) * windows_of_each == TURN_WINDOWS
+        assert len(set(map(str, taken))) == len(taken)
+    assert turns == [sources_of_turn(settings, turn) for turn in range(8)]
+    assert turns[0] != turns[1]
+    # What one turn leaves another has.
+    assert len({str(source) for taken in turns for source in taken}) > 0.6 * len(every)
+
+
+def test_a_folder_of_few_is_trained_on_whole_at_each_turn(tmp_path):
+    for number in range(20):
+        (tmp_path / f"{number}.jpg").write_bytes(b"")
+    settings = TrainSettings(tmp_path, tmp_path / "work", tmp_path / "w")
+    assert sources_of_turn(settings, 0) == sources_of_turn(settings, 3) == sources(tmp_path, (), held_out=False)
 
 
 def test_what_cannot_be_read_is_left_out_by_name_and_the_rest_is_made(tmp_path, monkeypatch):
