@@ -16,7 +16,7 @@ from models.synthesis.picture_windows import LONG, graphics, windows
 from models.synthesis.planted_cases import planted_cases
 from models.synthesis.tile_truth import UNKNOWN
 from models.synthesis.what_shows import shows
-from models.train import TrainSettings, quartered, sources, train, whole_loss
+from models.train import GRAPHICS, TrainSettings, quartered, sources, train, whole_loss
 from models.warm_start import unfold
 from models.weight_files import SHIPPED, WeightsError, read_weights, write_weights
 
@@ -221,7 +221,7 @@ def test_no_clip_is_both_trained_on_and_held_out(tmp_path):
         (tmp_path / f"clip{index}.mp4").touch()
     trained, held = (sources(tmp_path, (), held_out) for held_out in (False, True))
     assert not set(map(str, trained)) & set(map(str, held))
-    assert len(trained) + len(held) == 20 + 9
+    assert len(trained) + len(held) == 20 + GRAPHICS
 
 
 def test_a_damaged_stream_has_damage_where_it_differs():
