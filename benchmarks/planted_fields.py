@@ -9,6 +9,7 @@ from benchmarks.planted_pictures import DEFECT_SECONDS, Judge, windows
 from benchmarks.tallies import Tally, set_seconds, tally
 from engine.detectors import detector
 from models.synthesis.interlaced import plant_field_order, weave, write_interlaced
+from models.synthesis.picture_windows import coded_rate
 from models.synthesis.visible import is_visible, samples
 
 WHAT = "field_order"
@@ -33,7 +34,7 @@ def bench_field_order(
         for window in windows(clip):
             if window.depth != 8:
                 continue
-            rate, height = window.rate / 2, window.pictures[0][0].shape[0] // 4 * 4
+            rate, height = coded_rate(window.rate) / 2, window.pictures[0][0].shape[0] // 4 * 4
             pictures = [(y[:height], u[: height // 2], v[: height // 2]) for y, u, v in window.pictures]
             right, wrong = (weave(pictures, top_first=top_first) for top_first in (True, False))
             start = 2.0 + random.Random(f"{seed} {WHAT} {clip.name}").random()

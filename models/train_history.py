@@ -43,7 +43,7 @@ _WAYS: Final = 6
 _OF_EACH, _WHOLE = 7, 3
 _CLEAN: Final = 18
 _CORRUPTION: Final = LABELS.index("corruption")
-_VERSION: Final = "3"
+_VERSION: Final = "4"
 
 Floats = npt.NDArray[np.float32]
 Seen = Mapping[int, Sequence[Floats]]

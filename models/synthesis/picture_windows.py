@@ -26,6 +26,11 @@ class ClipError(Exception):
     """A file that libav reads no pictures from, or not to the end."""
 
 
+def coded_rate(rate: Fraction) -> Fraction:
+    """The nearest rate that every coder has: MPEG-2 has few."""
+    return min(_RATES, key=lambda known: abs(known - rate))
+
+
 def windows(
     path: Path, rng: np.random.Generator, count: int, steps: Sequence[int] = (1,)
 ) -> Iterator[tuple[list[Picture], Fraction]]:
@@ -71,7 +76,6 @@ def _clip_windows(
         stream = container.streams.video[0]
         stream.thread_type = "NONE"
         rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
-        coded_rate = min(_RATES, key=lambda known: abs(known - rate))  # MPEG-2 has no others
         known = float(container.duration or 0) / 1e6 * float(rate)
         total = min(int(known) or 2 * LONG, 900)
         possible = [step for step in steps if step * LONG <= total] or [1]
@@ -103,7 +107,7 @@ def _clip_windows(
                 (parts if index >= starts[k][0] else leads)[k].append((y, u, v))
     for before, part in zip(leads, parts, strict=True):
         if len(part) == LONG and min(part[0][0].shape) >= PIECE:
-            yield before, part, coded_rate
+            yield before, part, coded_rate(rate)
 
 
 def _frames(container: Any, stream: Any) -> Iterator[Any]:
