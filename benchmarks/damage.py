@@ -13,6 +13,7 @@ from typing import Any, Final
 from engine.verdicts import Incident
 from models.synthesis.coded_damage import CODECS, KINDS, plant_damage
 from models.synthesis.picture_clip import read_pictures
+from models.synthesis.picture_windows import coded_rate
 from models.synthesis.planted import Planted
 
 STRENGTHS: Final = (0.1, 0.2, 0.4)
@@ -52,7 +53,7 @@ def damage_clips(
                 start = 1.2 + rng.random()
                 target = folder / f"{codec}-{kind}-{clip.stem}.ts"
                 planted = plant_damage(
-                    target, codec, kind, pictures, rate=rate, start=start, end=start + DAMAGE_SECONDS,
+                    target, codec, kind, pictures, rate=coded_rate(rate), start=start, end=start + DAMAGE_SECONDS,
                     strength=rng.choice(STRENGTHS), seed=rng.randrange(1 << 30),
                 )  # fmt: skip
                 if planted is not None:

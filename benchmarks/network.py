@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -41,6 +40,7 @@ from models.artifact_weights import SHIPPED_WEIGHTS, OperatingPoint, load_artifa
 from models.synthesis.coded_damage import CODECS, KINDS, plant_damage
 from models.synthesis.held_out import is_held_out
 from models.synthesis.picture_clip import read_pictures
+from models.synthesis.picture_windows import coded_rate
 from models.synthesis.planted import Planted
 from models.train import clips_of
 from models.weight_files import read_weights, write_weights
@@ -175,8 +175,7 @@ def damaged_streams(
         pictures, rate, depth = read_pictures(clip, SECONDS, most_lines=LINES)
         if depth != 8 or len(pictures) < SECONDS * float(rate) * 0.8:
             continue
-        rates = [Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50), Fraction(60)]
-        rate = min(rates, key=lambda one: abs(one - rate))  # MPEG-2 has no others
+        rate = coded_rate(rate)
         for number, (codec, kind) in enumerate(itertools.product(CODECS, KINDS)):
             if (codec, kind) == ("hevc", "lost"):
                 continue

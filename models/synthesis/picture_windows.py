@@ -19,7 +19,11 @@ HEIGHT: Final = 256
 SHORT, LONG = 10, 36
 # Pictures that a clip shows before a window, where they are asked for.
 LEAD: Final = 30
-_RATES: Final = (Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50))
+# MPEG-2 has no others (ISO/IEC 13818-2, table 6-4), unless a coder's extension makes some.
+_RATES: Final = (
+    Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50),
+    Fraction(60000, 1001), Fraction(60),
+)  # fmt: skip
 
 
 class ClipError(Exception):
