@@ -190,17 +190,21 @@ def test_whole_pictures_judge_at_their_own_point_and_never_without_one(artifact,
 
 
 def test_whole_pictures_are_looked_at_where_they_are_asked_for():
-    assert load_history().point is None
     assert network_of(NetworkSettings(25.0)).history is None
     assert network_of(NetworkSettings(25.0, judges=True)).history is None
     assert network_of(NetworkSettings(8.0, whole_pictures=True)).history is not None
+    # The package's weights hold the point that `bench whole-streams` measured.
+    assert network_of(NetworkSettings(8.0, judges=True, whole_pictures=True)).history.point == load_history().point
+    assert load_history().point is not None
 
 
-def test_whole_pictures_are_refused_where_nothing_can_be_told_by_them(tmp_path):
+def test_whole_pictures_are_refused_where_nothing_can_be_told_by_them(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"cannot look at whole pictures: .*; set pictures_per_second to 8 or more"):
         network_of(NetworkSettings(7.9, whole_pictures=True))
-    with pytest.raises(ConfigError, match=r"nobody has measured .*; leave out judges, or whole_pictures"):
-        network_of(NetworkSettings(25.0, judges=True, whole_pictures=True))
+    with monkeypatch.context() as without:
+        without.setattr("engine.networks.load_history", lambda: replace(load_history(), point=None))
+        with pytest.raises(ConfigError, match=r"nobody has measured .*; leave out judges, or whole_pictures"):
+            network_of(NetworkSettings(25.0, judges=True, whole_pictures=True))
     own = tmp_path / "own.safetensors"
     write_weights(own, changing_artifact().net.state_dict(), {"network": "artifact"})
     with pytest.raises(ConfigError, match=r"trained on other weights .*; leave out weights, or whole_pictures"):
