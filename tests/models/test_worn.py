@@ -8,6 +8,8 @@ import pytest
 from models.artifact_net import LABELS
 from models.synthesis import patches
 from models.synthesis import worn as wearing
+from models.synthesis.coded_pictures import evenly_coded
+from models.synthesis.picture_windows import coded_rate
 from models.synthesis.tile_truth import UNKNOWN
 from models.synthesis.worn import DOUBTFUL, worn
 
@@ -39,6 +41,14 @@ def test_worn_pictures_are_the_same_film_but_not_as_it_was(film, way, seed):
         assert all(plane.dtype == np.uint8 for plane in after)
         assert not np.array_equal(before[0], after[0])
         assert np.corrcoef(before[0].ravel(), after[0].ravel())[0, 1] > 0.7
+
+
+@pytest.mark.parametrize("codec", sorted(wearing._CODERS))
+@pytest.mark.parametrize("rate", [24.3, 29.9667, 12.5, 59.94, 120.0])
+def test_every_coder_takes_clips_of_whatever_rate(film, codec, rate):
+    pixels, (finest, _) = wearing._CODERS[codec]
+    known = coded_rate(Fraction(rate).limit_denominator(100_000))
+    assert len(evenly_coded(film, known, codec, pixels, finest, 12)) == len(film)
 
 
 def test_the_same_numbers_wear_alike(film):
