@@ -104,7 +104,7 @@ def encode(clip: Path, variant: Variant, path: Path, ffmpeg: str) -> None:
     command = [ffmpeg, "-y", "-v", "error", "-i", str(clip), "-t", f"{variant.seconds:g}", "-map", "0:V:0",
                "-map", "0:a:0?", "-vf", variant.filters, *variant.codec, *sound, "-ac", "2", "-ar", "48000",
                "-threads", "2", str(path)]  # fmt: skip
-    subprocess.run(command, check=True, timeout=300, stdin=subprocess.DEVNULL)
+    subprocess.run(command, check=True, timeout=300 + 5 * variant.seconds, stdin=subprocess.DEVNULL)
 
 
 def bench_clean(clips: Sequence[Path], real: Mapping[tuple[str, str], str]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from engine.decode.upload import Uploader
 from engine.measure.network import NetworkUse
 from engine.media import AudioBlock, StreamTick, Surface
 from engine.queues import Bell, BoundedQueue
-from models.artifact_weights import Artifact, OperatingPoint
+from models.artifact_weights import Artifact, OperatingPoint, RatedPoints
 
 
 def judge_made_surfaces(
@@ -116,7 +116,8 @@ def run_path(device: torch.device, clip: Path, *, quick: bool, progress: Progres
             round(recorded["loop_us_per_frame"] + reader["us_per_picture"]["p50"], 2),
         )
         if progress.has_time_for("network", 8.0):
-            network = NetworkUse(Artifact(random_network(), OperatingPoint(0.5, 0.5, 2), "random"), 1.0)
+            points = RatedPoints(((1.0, OperatingPoint(0.5, 0.5, 2)),))
+            network = NetworkUse(Artifact(random_network(), points, "random"), 1.0)
             progress.add("with_network", judge_made_surfaces(device, streams, size, seconds, network=network))
         if device.type == "cuda" and progress.has_time_for("uploads", 8.0):
             progress.add("uploads", _uploads(device, streams, size, seconds, recorded))

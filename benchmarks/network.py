@@ -3,9 +3,11 @@
 Clean streams (clips as they are, and as several coders make them) and streams with real damage, all of clips that were
 never trained on, go through the engine as in `avjury check`. From what the network said of every tile that it looked at
 come the false alarms and what is found at each operating point; beside it stands what the torn blocks, which judge
-`video.corruption`, say of the same streams.
+`video.corruption`, say of the same streams. False alarms are rare, and minutes show little of them: `--clean` names
+folders of more clean content, of any length, which is judged whole. What was said is kept in `--work`, so that hours
+can be judged in several goes, and by several processes with `--part`.
 
-avjury bench network --media FOLDER [--weights FILE] [--skip PREFIX]
+avjury bench network --media FOLDER [--clean FOLDER]... [--work FOLDER] [--weights FILE] [--skip PREFIX] [--write-point]
 """
 
 import argparse
@@ -14,48 +16,41 @@ import statistics
 import subprocess
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 import imageio_ffmpeg
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks.clean_content import VARIANTS, encode
 from benchmarks.harness import write_result
 from benchmarks.made_surfaces import make_surface
+from benchmarks.network_streams import Streamed, clean_streams, damaged_streams, more_clean_streams, through
 from benchmarks.tallies import false_per_hour_at_most
 from engine.batch import Batcher
 from engine.measure import VIDEO_COLUMNS
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.network import Network, NetworkUse
-from engine.outcome import Outcome
 from engine.pipeline import Engine
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
-from models.artifact_weights import SHIPPED_WEIGHTS, OperatingPoint, load_artifact
-from models.synthesis.coded_damage import CODECS, KINDS, plant_damage
+from models.artifact_weights import SHIPPED_WEIGHTS, OperatingPoint, RatedPoints, load_artifact
 from models.synthesis.held_out import is_held_out
-from models.synthesis.picture_clip import read_pictures
-from models.synthesis.picture_windows import coded_rate
 from models.synthesis.planted import Planted
 from models.train import clips_of
-from models.weight_files import read_weights, write_weights
+from models.weight_files import digest_of, read_weights, write_weights
 
-# Pictures looked at per second in this run; the lower rate is made of it.
+# Pictures looked at per second in this run; the lower rates are made of it.
 RATE: Final = 5.0
-RATES: Final = (1.0, 5.0)
+RATES: Final = (1.0, 2.0, 5.0)
 TILES: Final = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
-AREAS: Final = (1 / 144, 0.02, 0.04, 0.08, 0.15, 0.3)
+# The first is one tile of the 144 of four pieces.
+AREAS: Final = (0.0069, 0.02, 0.04, 0.08, 0.15, 0.3)
 RUNS: Final = (1, 2, 3)
-CLEAN_VARIANTS: Final = 6
-# Of the damaged streams: their length, and from when until when they are damaged.
-SECONDS: Final = 7.0
-DAMAGED: Final = (2.0, 5.0)
-LINES: Final = 480
 # Looks that say so closer together than this are one alarm; what is said so long after damage belongs to it.
 APART_SECONDS: Final = 5.0
 AFTER_SECONDS: Final = 2.0
@@ -66,43 +61,6 @@ COST_TURNS: Final = 3
 _NETWORK: Final = VIDEO_COLUMNS.index("network_corruption")
 
 Floats = npt.NDArray[np.float64]
-T = TypeVar("T")
-S_co = TypeVar("S_co", covariant=True)
-
-
-class Look(Protocol[S_co]):
-    """Puts a stream through the engine: its file, clip, how it was coded or damaged, and the damage."""
-
-    def __call__(self, path: Path, name: str, how: str, planted: Planted | None = None) -> S_co: ...
-
-
-class Known(Protocol[S_co]):
-    """What came of a stream before; None: nothing is known of it."""
-
-    def __call__(self, name: str, how: str) -> S_co | None: ...
-
-
-def nothing(name: str, how: str) -> None:
-    """Nothing is known of any stream."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Streamed:
-    """A stream that went through the engine.
-
-    Args:
-        name: of the clip.
-        how: it was coded, or damaged.
-        seconds: of pictures.
-        blocks: media seconds at which an incident of `video.corruption` opened, by the torn blocks and the decoder.
-        planted: the damage; None where it is clean.
-    """
-
-    name: str
-    how: str
-    seconds: float
-    blocks: list[float]
-    planted: Planted | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,83 +69,60 @@ class Told(Streamed):
 
     Args:
         times: (n,) media seconds of the pictures that the network looked at.
-        tiles: of each, the probabilities of its tiles.
+        shares: (n, TILES): the share of the tiles looked at that are as probable as TILES.
     """
 
     times: Floats
-    tiles: list[npt.NDArray[np.float32]]
-
-
-def through(
-    engine: Engine, path: Path, name: str, how: str, planted: Planted | None
-) -> tuple[Outcome, tuple[str, str, float, list[float], Planted | None]]:
-    """A stream through an engine, judged for corruption: its outcome, and the fields of `Streamed`.
-
-    Raises: what ended the stream.
-    """
-    engine.add(StreamSpec(name, str(path), {"video.corruption": {}}))
-    engine.run()
-    outcome = engine.outcomes[name]
-    if outcome.error is not None:
-        raise outcome.error
-    seconds = 0.0 if outcome.summary is None else outcome.summary.duration
-    return outcome, (name, how, seconds, [incident.start for incident in outcome.incidents], planted)
+    shares: Floats
 
 
 def judge(path: Path, name: str, how: str, planted: Planted | None = None, *, weights: Path) -> Told:
     """A stream through the engine."""
-    tiles: list[npt.NDArray[np.float32]] = []
+    said_of: list[Floats] = []
+
+    def take(said: torch.Tensor) -> None:
+        said_of.extend(shares_of(part[~np.isnan(part)]) for part in said.numpy().reshape(len(said), -1))
+
     network = NetworkSettings(RATE, weights=weights)
     engine = Engine(EngineSettings(device="cpu", trace=True, network=network), slots=1)
-    engine.tell_tiles(lambda said: tiles.extend(part[~np.isnan(part)] for part in said.numpy().reshape(len(said), -1)))
+    engine.tell_tiles(take)
     outcome, stream = through(engine, path, name, how, planted)
     trace = outcome.trace.get("video")
     times = np.zeros(0) if trace is None else trace.times[~np.isnan(trace.values[:, _NETWORK])]
-    if len(times) != len(tiles):
-        raise RuntimeError(f"{name}: {len(tiles)} pictures were looked at, {len(times)} measured")
-    return Told(*stream, times, tiles)
+    if len(times) != len(said_of):
+        raise RuntimeError(f"{name}: {len(said_of)} pictures were looked at, {len(times)} measured")
+    return Told(*stream, times, np.array(said_of).reshape(len(times), len(TILES)))
 
 
-def clean_streams(clips: Sequence[Path], folder: Path, look: Look[T], known: Known[T] = nothing) -> Iterator[T]:
-    """What `look` makes of held-out clips as they are, and as some coders make them."""
-    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
-    for clip in clips:
-        yield known(clip.name, "as it is") or look(clip, clip.name, "as it is")
-        for variant in VARIANTS[:CLEAN_VARIANTS]:
-            before = known(clip.name, variant.name)
-            if before is not None:
-                yield before
-                continue
-            path = folder / f"{clip.stem}{variant.suffix}"
-            try:
-                encode(clip, variant, path, ffmpeg)
-            except subprocess.CalledProcessError:
-                continue
-            yield look(path, clip.name, variant.name)
-            path.unlink()
+def shares_of(tiles: npt.NDArray[np.float32]) -> Floats:
+    """(TILES,): the share of a picture's tiles that are as probable as each."""
+    shares: Floats = (tiles[:, None] >= np.array(TILES, np.float32)).mean(axis=0)
+    return shares
 
 
-def damaged_streams(
-    clips: Sequence[Path], folder: Path, seed: int, look: Look[T], known: Known[T] = nothing
-) -> Iterator[T]:
-    """What `look` makes of held-out clips, damaged as coded streams are."""
-    for clip in clips:
-        pictures, rate, depth = read_pictures(clip, SECONDS, most_lines=LINES)
-        if depth != 8 or len(pictures) < SECONDS * float(rate) * 0.8:
-            continue
-        rate = coded_rate(rate)
-        for number, (codec, kind) in enumerate(itertools.product(CODECS, KINDS)):
-            if (codec, kind) == ("hevc", "lost"):
-                continue
-            before = known(clip.name, f"{codec} {kind}")
-            if before is not None:
-                yield before
-                continue
-            path = folder / "damaged.ts"
-            planted = plant_damage(path, codec, kind, pictures, rate=rate, start=DAMAGED[0], end=DAMAGED[1],
-                                   strength=(0.1, 0.3, 0.6)[number % 3], seed=seed + number)  # fmt: skip
-            if planted is not None:
-                yield look(path, clip.name, f"{codec} {kind}", planted)
+def kept(told: Told, folder: Path) -> None:
+    """Write what was said of a stream, to be read by `found`."""
+    planted = {} if told.planted is None else {"planted": np.array([told.planted.start, told.planted.end])}
+    rest = {"seconds": np.array(told.seconds), "blocks": np.array(told.blocks)}
+    parts = {"times": told.times, "shares": told.shares, **rest, **planted}
+    np.savez_compressed(_place(folder, told.name, told.how), allow_pickle=False, **parts)
+
+
+def found(folder: Path, name: str, how: str) -> Told | None:
+    """What `kept` wrote of a stream; None where it wrote nothing."""
+    path = _place(folder, name, how)
+    if not path.exists():
+        return None
+    with np.load(path) as file:
+        planted = None
+        if "planted" in file:
+            start, end = (float(at) for at in file["planted"])
+            planted = Planted("video.corruption", start, end, 0.0)
+        return Told(name, how, float(file["seconds"]), file["blocks"].tolist(), planted, file["times"], file["shares"])
+
+
+def _place(folder: Path, name: str, how: str) -> Path:
+    return folder / f"{name}-{zlib.crc32(how.encode()):08x}.npz"
 
 
 def cost(weights: Path, folder: Path) -> list[dict[str, Any]]:
@@ -234,24 +169,21 @@ def _map_seconds(weights: Path, size: str) -> float:
     return statistics.median(taken[1:])
 
 
-def at_rate(told: Told, rate: float) -> list[int]:
-    """Which of its looks a lower rate would have taken."""
-    taken, before = [], None
-    for index, at in enumerate(told.times):
-        step = int((at + 1e-6) * rate)
-        if step != before:
-            taken.append(index)
-        before = step
-    return taken
+def at_rate(told: Told, rate: float) -> npt.NDArray[np.intp]:
+    """Which of its looks a lower rate would have taken: the first at or after each step, but that of the beginning."""
+    steps = ((told.times + 1e-6) * rate).astype(np.int64)
+    return np.flatnonzero(np.diff(steps, prepend=0))
 
 
 def said_at(told: Told, rate: float, tile: float, area: float, pictures: int) -> list[float]:
     """When the network would have said damage."""
-    found, run = [], 0
-    for index in at_rate(told, rate):
-        run = run + 1 if float((told.tiles[index] >= tile).mean()) >= area else 0
-        if run >= pictures:
-            found.append(float(told.times[index]))
+    looks = at_rate(told, rate)
+    damaged = told.shares[looks, TILES.index(tile)] >= area
+    sure = damaged.copy()
+    for before in range(1, pictures):
+        sure[before:] &= damaged[:-before]
+        sure[:before] = False
+    found: list[float] = told.times[looks][sure].tolist()
     return found
 
 
@@ -275,39 +207,40 @@ def points(clean: Sequence[Told], damaged: Sequence[Told]) -> list[dict[str, Any
         false = sum(alarms_in(said_at(told, *point), None) for told in clean)
         found = [t for t in damaged if t.planted is not None and finds(said_at(t, *point), t.planted)]
         beyond = sum(t.planted is not None and not finds(t.blocks, t.planted) for t in found)
-        rows.append({"pictures_per_second": rate, "tile": tile, "area": round(area, 4), "pictures": pictures,
+        rows.append({"pictures_per_second": rate, "tile": tile, "area": area, "pictures": pictures,
                      "false_alarms": false, "false_per_hour_at_most": false_per_hour_at_most(false, hours),
                      "found": len(found), "found_beyond_torn_blocks": beyond, "planted": len(damaged)})  # fmt: skip
     return rows
 
 
-def chosen(rows: Sequence[Mapping[str, Any]]) -> OperatingPoint | None:
-    """The point at which the network may judge, of those at the engine's usual rate.
+def chosen(rows: Sequence[Mapping[str, Any]], rate: float) -> OperatingPoint | None:
+    """The point at which the network may judge where it looks so often.
 
-    The one that finds most of those that raise nothing on clean streams, where neither the next lower probability of a
-    tile raises anything, and which need two pictures in a row: one may be a cut. None where there is none.
+    The one that finds most of those that raise nothing on clean streams, nor would at the next lower probability of a
+    tile, nor at the next smaller share. None where there is none.
     """
-    usual = [row for row in rows if row["pictures_per_second"] == RATES[0] and row["pictures"] >= 2]
+    usual = [row for row in rows if row["pictures_per_second"] == rate]
     raised = {(row["tile"], row["area"], row["pictures"]) for row in usual if row["false_alarms"]}
-    lower = dict(itertools.pairwise(reversed(TILES)))
-    sure = [
-        row for row in usual
-        if row["tile"] in lower and row["found"]
-        and not {(tile, row["area"], row["pictures"]) for tile in (row["tile"], lower[row["tile"]])} & raised
-    ]  # fmt: skip
+    shares = sorted({row["area"] for row in usual}, reverse=True)
+    lower, smaller = (dict(itertools.pairwise(of)) for of in (tuple(reversed(TILES)), shares))
+    sure = []
+    for row in usual:
+        tile, area, pictures = row["tile"], row["area"], row["pictures"]
+        near = {(tile, area, pictures), (lower.get(tile), area, pictures), (tile, smaller.get(area, area), pictures)}
+        if tile in lower and row["found"] and not near & raised:
+            sure.append(row)
     best = max(sure, key=lambda row: (row["found"], row["tile"], row["area"]), default=None)
     return None if best is None else OperatingPoint(best["tile"], best["area"], best["pictures"])
 
 
-def keep_point(weights: Path, point: OperatingPoint) -> None:
-    """Write the point into the file of weights."""
+def keep_points(weights: Path, points: RatedPoints) -> None:
+    """Write the points into the file of weights, in place of those that it had."""
     tensors, about = read_weights(weights, "artifact")
-    write_weights(weights, tensors, about | point.as_text())
+    write_weights(weights, tensors, about | points.as_text())
 
 
 def summed(clean: Sequence[Told], damaged: Sequence[Told]) -> dict[str, Any]:
     """All figures."""
-    hours = sum(told.seconds for told in clean) / 3600
     rows = points(clean, damaged)
     quiet = [row for row in rows if row["false_alarms"] == 0]
     blocks = sum(bool(told.blocks) and finds(told.blocks, told.planted) for told in damaged if told.planted is not None)
@@ -316,46 +249,94 @@ def summed(clean: Sequence[Told], damaged: Sequence[Told]) -> dict[str, Any]:
         of_rate = [row for row in quiet if row["pictures_per_second"] == rate]
         if of_rate:
             best = {**best, f"{rate:g}": max(of_rate, key=lambda row: (row["found"], row["tile"], row["area"]))}
+    by_rate = {rate: chosen(rows, rate) for rate in RATES}
     return {
-        "clips": sorted({told.name for told in clean}),
-        "clean": {"streams": len(clean), "hours": round(hours, 4), "looks": sum(len(t.times) for t in clean),
-                  "false_alarms_of_torn_blocks": sum(alarms_in(t.blocks, None) for t in clean)},
-        "damaged": {"streams": len(damaged), "found_by_torn_blocks": blocks},
+        "clean": _of_clean(clean),
+        "damaged": {"clips": sorted({told.name for told in damaged}), "streams": len(damaged),
+                    "found_by_torn_blocks": blocks},
         "most_found_without_a_false_alarm": best,
+        "chosen": {f"{rate:g}": None if point is None else _at(rows, rate, point) for rate, point in by_rate.items()},
         "points": rows,
     }  # fmt: skip
+
+
+def _of_clean(clean: Sequence[Told]) -> dict[str, Any]:
+    """How much of it there was, of which clips, and what the torn blocks raised."""
+    hours = sum(told.seconds for told in clean) / 3600
+    raised = {f"{told.name}, {told.how}": [round(t, 2) for t in told.blocks] for told in clean if told.blocks}
+    false = sum(alarms_in(told.blocks, None) for told in clean)
+    return {"clips": sorted({told.name for told in clean}), "streams": len(clean), "hours": round(hours, 4),
+            "hours_as_they_are": round(sum(told.seconds for told in clean if told.how == "as it is") / 3600, 4),
+            "looks": sum(len(told.times) for told in clean), "false_alarms_of_torn_blocks": false,
+            "of_torn_blocks_per_hour_at_most": false_per_hour_at_most(false, hours),
+            "raised_by_torn_blocks": raised}  # fmt: skip
+
+
+def _at(rows: Sequence[Mapping[str, Any]], rate: float, point: OperatingPoint) -> Mapping[str, Any]:
+    """The row of a point."""
+    wanted = rate, point.tile, point.area, point.pictures
+    return next(row for row in rows
+                if (row["pictures_per_second"], row["tile"], row["area"], row["pictures"]) == wanted)  # fmt: skip
+
+
+def part_of(clips: Sequence[Path], part: str) -> list[Path]:
+    """Every so many-th clip: "2/3" is the second of three parts, and each clip is in one.
+
+    Raises: ValueError for what is no part.
+    """
+    number, count = (int(text) for text in part.split("/"))
+    if not 1 <= number <= count:
+        raise ValueError(f"there is no part {part}; name one as 1/2")
+    return [clip for index, clip in enumerate(clips) if index % count == number - 1]
+
+
+def streams(options: argparse.Namespace, folder: Path, work: Path) -> Iterator[Told]:
+    """What was said of all streams, looked up where it is known."""
+
+    def look(path: Path, name: str, how: str, planted: Planted | None = None) -> Told:
+        told = judge(path, name, how, planted, weights=options.weights)
+        kept(told, work)
+        return told
+
+    skipped, known = tuple(options.skip), partial(found, work)
+    held_out = [path for path in clips_of(options.media, skipped) if is_held_out(path.name)]
+    more = [clip for media in options.clean for clip in clips_of(media, skipped)]
+    held_out, more = (part_of(clips, options.part) for clips in (held_out, more))
+    yield from clean_streams(held_out, folder, look, known)
+    yield from damaged_streams(held_out, folder, options.seed, look, known)
+    yield from more_clean_streams(more, folder, look, known)
 
 
 def main() -> None:
     """Judge clean and damaged streams, and write what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--media", type=Path, required=True)
+    parser.add_argument("--clean", type=Path, action="append", default=[], metavar="FOLDER",
+                        help="more clean content, that nobody has damaged")  # fmt: skip
+    parser.add_argument("--work", type=Path, help="where what was said is kept, and found again")
+    parser.add_argument("--part", default="1/1", metavar="K/N", help="of the clips, and no record")
     parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS)
     parser.add_argument("--skip", action="append", default=[], metavar="PREFIX", help="clips that are damaged")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--write-point", action="store_true", help="keep the point at which it may judge in the weights"
-    )
+    parser.add_argument("--write-point", action="store_true", help="keep the points where it may judge in the weights")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    clips = [path for path in clips_of(options.media, tuple(options.skip)) if is_held_out(path.name)]
     with tempfile.TemporaryDirectory(prefix="avjury-network-") as name:
-        folder, look = Path(name), partial(judge, weights=options.weights)
-        streams = itertools.chain(
-            clean_streams(clips, folder, look), damaged_streams(clips, folder, options.seed, look)
-        )
+        work = (options.work or Path(name)) / f"said-{digest_of(options.weights)[:8]}"
+        work.mkdir(parents=True, exist_ok=True)
         all_told: list[Told] = []
-        for told in streams:
+        for told in streams(options, Path(name), work):
             all_told.append(told)
             print(f"{told.name}, {told.how}: {len(told.times)} looks", flush=True)  # noqa: T201 - progress
-        taken = cost(options.weights, folder)
+        if options.part != "1/1":
+            return
+        taken = cost(options.weights, Path(name))
     clean, damaged = ([t for t in all_told if (t.planted is None) == is_clean] for is_clean in (True, False))
-    figures = summed(clean, damaged)
-    figures["cost"] = taken
-    point = chosen(figures["points"])
-    figures["chosen"] = None if point is None else asdict(point)
-    if options.write_point and point is not None:
-        keep_point(options.weights, point)
+    figures = summed(clean, damaged) | {"cost": taken}
+    rows = [row for row in figures["chosen"].values() if row is not None]
+    if options.write_point and rows:
+        by_rate = tuple((row["pictures_per_second"], OperatingPoint.of(row)) for row in rows)
+        keep_points(options.weights, RatedPoints(by_rate))
     path = write_result("network", figures | {"weights": options.weights.name, "seed": options.seed})
     for key in ("clean", "damaged", "most_found_without_a_false_alarm", "chosen", "cost"):
         print(f"{key}: {figures[key]}")  # noqa: T201 - the command's output

@@ -23,7 +23,8 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.harness import write_result
-from benchmarks.network import TILES, Streamed, alarms_in, clean_streams, damaged_streams, finds, through
+from benchmarks.network import TILES, alarms_in, finds
+from benchmarks.network_streams import Streamed, clean_streams, damaged_streams, through
 from benchmarks.tallies import false_per_hour_at_most
 from engine.measure.whole_looks import GAP_SECONDS
 from engine.media import Surface

@@ -1,9 +1,11 @@
-"""The artifact network with its weights, ready for use, and the point at which it may judge."""
+"""The artifact network with its weights, ready for use, and the points at which it may judge."""
 
+import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -28,14 +30,14 @@ class OperatingPoint:
     pictures: int
 
     @classmethod
-    def of(cls, about: Mapping[str, str]) -> "OperatingPoint":
-        """What a file of weights says of itself; one that says nothing is never sure enough.
+    def of(cls, about: Mapping[str, Any]) -> "OperatingPoint":
+        """What a file of weights says of itself.
 
         Raises: WeightsError if it says what cannot be.
         """
         try:
-            point = cls(float(about.get("tile", 1.0)), float(about.get("area", 1.0)), int(about.get("pictures", 2)))
-        except ValueError as error:
+            point = cls(float(about["tile"]), float(about["area"]), int(about["pictures"]))
+        except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"the operating point of these weights is no number: {error}") from error
         if not (0 < point.tile <= 1 and 0 < point.area <= 1 and 1 <= point.pictures <= 100):
             raise WeightsError(f"these weights have an operating point that cannot be: {point}")
@@ -46,18 +48,65 @@ class OperatingPoint:
         return {"tile": f"{self.tile:.6g}", "area": f"{self.area:.6g}", "pictures": str(self.pictures)}
 
 
+# Of weights whose points nobody has measured: no picture is ever damaged enough.
+NEVER: Final = OperatingPoint(1.0, 2.0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RatedPoints:
+    """Operating points by how often the network looked where they were found: who looks more often errs more often.
+
+    Args:
+        by_rate: pictures looked at per second, and the point; ascending, no rate twice. Empty: nobody has measured one.
+    """
+
+    by_rate: tuple[tuple[float, OperatingPoint], ...] = ()
+
+    def at(self, rate: float) -> OperatingPoint:
+        """The point for so many looks a second; `NEVER` where there is none.
+
+        It is that of the highest rate measured that is not higher, else of the lowest one. Where more is looked at than
+        at the rate of the point, as many more pictures in a row are asked for: at a multiple of that rate its own looks
+        are among them, and in a row too, so that nothing is raised that it would not raise.
+        """
+        if not self.by_rate:
+            return NEVER
+        measured, point = max((of for of in self.by_rate if of[0] <= rate), default=self.by_rate[0])
+        pictures = max(point.pictures, math.ceil(point.pictures * rate / measured - 1e-9))
+        return OperatingPoint(point.tile, point.area, pictures)
+
+    @classmethod
+    def of(cls, about: Mapping[str, str]) -> "RatedPoints":
+        """What a file of weights says of itself.
+
+        Raises: WeightsError if it says what cannot be.
+        """
+        try:
+            rows = [(float(row["pictures_per_second"]), row) for row in json.loads(about.get("points", "[]"))]
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"the operating points of these weights cannot be read: {error!r}") from error
+        rates = [rate for rate, _ in rows]
+        if rates != sorted(set(rates)) or not all(0 < rate <= 1000 for rate in rates):
+            raise WeightsError(f"these weights have operating points at rates that cannot be: {rates}")
+        return cls(tuple((rate, OperatingPoint.of(row)) for rate, row in rows))
+
+    def as_text(self) -> dict[str, str]:
+        """As they are kept in a file of weights."""
+        return {"points": json.dumps([{"pictures_per_second": rate} | asdict(point) for rate, point in self.by_rate])}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Artifact:
     """The network for use.
 
     Args:
         net: folded, channels last, float32 on the CPU; called on one thread.
-        point: at which it may judge.
+        points: at which it may judge.
         version: of the weights, as their file says.
     """
 
     net: ArtifactNet
-    point: OperatingPoint
+    points: RatedPoints
     version: str
 
 
@@ -70,4 +119,4 @@ def load_artifact(path: Path | None = None) -> Artifact:
     net = ArtifactNet().folded()
     put_into(net, tensors, path)
     net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Artifact(net, OperatingPoint.of(about), about.get("version", ""))
+    return Artifact(net, RatedPoints.of(about), about.get("version", ""))

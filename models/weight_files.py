@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from torch import Tensor, nn
 
@@ -46,14 +46,34 @@ def digest_path(path: Path) -> Path:
 
 
 def digest_of(path: Path) -> str:
-    """The SHA-256 of a file of weights, in hexadecimal.
+    """The SHA-256 of the numbers in a file of weights, in hexadecimal, whatever else the file says of itself.
 
-    Raises: WeightsError if it cannot be read.
+    So what was made with weights is still theirs when a point of theirs is written anew.
+
+    Raises: WeightsError if it cannot be read, or is no safetensors file.
     """
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        data = path.read_bytes()
     except OSError as error:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror}; name a file that is there") from error
+    header, numbers = _parts(data, path)
+    header.pop("__metadata__", None)
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode() + numbers).hexdigest()
+
+
+def _parts(data: bytes, path: Path) -> tuple[dict[str, Any], bytes]:
+    """The header of a safetensors file, and what lies behind it.
+
+    Raises: WeightsError if there is none.
+    """
+    length = int.from_bytes(data[:8], "little")
+    try:
+        header = json.loads(data[8 : 8 + length])
+    except ValueError as error:
+        raise WeightsError(f"{path} is no safetensors file: {error}") from error
+    if not isinstance(header, dict):
+        raise WeightsError(f"{path} is no safetensors file: its header is no object")
+    return header, data[8 + length :]
 
 
 def read_weights(path: Path, network: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -83,10 +103,9 @@ def read_weights(path: Path, network: str) -> tuple[dict[str, Tensor], dict[str,
         raise WeightsError(f"{path} is a pickle, which could run any code; only safetensors are read")
     try:
         tensors = load_tensors(data)
-        length = int.from_bytes(data[:8], "little")
-        about = json.loads(data[8 : 8 + length]).get("__metadata__", {})
-    except (SafetensorError, ValueError) as error:
+    except SafetensorError as error:
         raise WeightsError(f"{path} is no safetensors file: {error}") from error
+    about: dict[str, str] = _parts(data, path)[0].get("__metadata__", {})
     if about.get("network") != network:
         raise WeightsError(f"{path} is of the network {about.get('network')!r}, not of {network!r}")
     return tensors, about

@@ -3,7 +3,7 @@
 import torch
 
 from models.artifact_net import LABELS, ArtifactNet
-from models.artifact_weights import Artifact, OperatingPoint
+from models.artifact_weights import Artifact, OperatingPoint, RatedPoints
 
 
 def changing_net() -> ArtifactNet:
@@ -22,5 +22,5 @@ def changing_net() -> ArtifactNet:
 
 
 def changing_artifact(tile: float = 0.5, area: float = 0.02, pictures: int = 2) -> Artifact:
-    """The same with a point at which it judges."""
-    return Artifact(changing_net(), OperatingPoint(tile, area, pictures), "test")
+    """The same with a point at which it judges, however often it looks."""
+    return Artifact(changing_net(), RatedPoints(((1000.0, OperatingPoint(tile, area, pictures)),)), "test")

@@ -34,7 +34,7 @@ from kernels.to_network import PIECE, to_network
 from models.artifact_history import ArtifactHistory
 from models.artifact_net import LABELS, TILE
 from models.artifact_net import TILES as PIECE_TILES
-from models.artifact_weights import Artifact, OperatingPoint
+from models.artifact_weights import NEVER, Artifact, OperatingPoint
 
 # Where it changed most; as many again by chance.
 POINTED: Final = 2
@@ -52,8 +52,6 @@ _NAMES: Final = frozenset(("corruption", "network_corruption"))
 _LABEL: Final = LABELS.index("corruption")
 _DIFFERENCE: Final = MEASURES.index("difference")
 _EARLY: Final = 1e-6
-# Of whole pictures, where nobody has measured a point.
-_NEVER: Final = OperatingPoint(1.0, 2.0, 1)
 
 Floats = npt.NDArray[np.float32]
 
@@ -74,6 +72,11 @@ class NetworkUse:
     judges: bool = False
     history: ArtifactHistory | None = None
 
+    @property
+    def point(self) -> OperatingPoint:
+        """Of pieces, at this rate."""
+        return self.artifact.points.at(self.rate)
+
 
 def network_dtype(device: torch.device) -> torch.dtype:
     """What the network's numbers are in on a device: of 16 bits on a GPU, in the form that its tensor cores know."""
@@ -93,7 +96,7 @@ class Network:
     """
 
     def __init__(self, arithmetic: Arithmetic, slots: int, use: NetworkUse, record: Record | None = None) -> None:
-        self._arithmetic, self._use = arithmetic, use
+        self._arithmetic, self._use, self._point = arithmetic, use, use.point
         self._graphs: Graphs[LookInputs] = Graphs(arithmetic.device, record)
         self._spare_slot = slots - 1  # of rows without a picture
         self._on_cpu = arithmetic.device.type == "cpu"
@@ -106,7 +109,7 @@ class Network:
         self._net = copy.deepcopy(use.artifact.net).to(arithmetic.device, self._dtype)
         self._whole: WholeLooks | None = None
         if use.history is not None:
-            self._whole = WholeLooks(self._net, use.history, use.artifact.point.tile, arithmetic.device, self._dtype)
+            self._whole = WholeLooks(self._net, use.history, self._point.tile, arithmetic.device, self._dtype)
         self._apart = [0] * slots  # pictures since the last look
         self._size: list[tuple[int, int] | None] = [None] * slots  # of the last picture
         self._in_whole: set[int] = set()  # slots whose last look was at a whole picture
@@ -126,8 +129,8 @@ class Network:
         self._least = arithmetic.column(slots)  # the smallest area among them
         self._told, self._until = arithmetic.column(slots), arithmetic.column(slots, -torch.inf)
         # From where on it is sure of a slot's stream: pieces and whole pictures have points of their own.
-        self._needs = arithmetic.column(slots, use.artifact.point.area)
-        self._in_a_row = arithmetic.column(slots, use.artifact.point.pictures)
+        self._needs = arithmetic.column(slots, self._point.area)
+        self._in_a_row = arithmetic.column(slots, self._point.pictures)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self._seen[slot], self._size[slot], self._apart[slot] = None, None, 0
@@ -223,7 +226,7 @@ class Network:
             found.append(row)
             if slot not in self._in_whole:
                 self._in_whole.add(slot)
-                self._judge_by(slot, self._whole.point or _NEVER)
+                self._judge_by(slot, self._whole.point or NEVER)
         if not found:
             return ()
         index, on_host, device = torch.tensor(found), self._arithmetic.on_host, self._arithmetic.device
@@ -242,7 +245,7 @@ class Network:
         if slot in self._in_whole and self._whole is not None:
             self._in_whole.discard(slot)
             self._whole.forget(slot)
-            self._judge_by(slot, self._use.artifact.point)
+            self._judge_by(slot, self._point)
 
     def _judge_by(self, slot: int, point: OperatingPoint) -> None:
         """What was counted by another point counts no more."""
@@ -299,7 +302,7 @@ class Network:
         crops[..., 0], crops[..., 1:3], crops[..., 3] = row[:, None], corners, ranges[:, None]
         said = self._said(frames, references, crops.reshape(-1, 4)).reshape(-1, PIECES, PIECE_TILES, PIECE_TILES)
         inside = _inside(corners, sizes)
-        over = (said >= self._use.artifact.point.tile) & inside
+        over = (said >= self._point.tile) & inside
         area = over.sum(dim=(1, 2, 3)).double() / inside.sum(dim=(1, 2, 3)).clamp(min=1)
         return torch.where(inside, said, torch.nan), area
 
@@ -368,7 +371,7 @@ class Network:
     @property
     def point(self) -> float:
         """From which probability on a tile counts as damaged."""
-        return self._use.artifact.point.tile
+        return self._point.tile
 
 
 def _last(size: int) -> int:

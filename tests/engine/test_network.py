@@ -30,7 +30,7 @@ from engine.pipeline import check
 from engine.report import write_report
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from kernels.tile_stats import TILE_COLUMNS, TILE_ROWS, TILES
-from models.artifact_weights import load_artifact
+from models.artifact_weights import NEVER, RatedPoints, load_artifact
 from models.synthesis.coded_damage import plant_damage
 from models.synthesis.picture import moving_pattern
 from models.weight_files import write_weights
@@ -123,8 +123,8 @@ def test_what_it_says_of_a_stream_does_not_depend_on_the_others_or_on_the_arithm
 
     one = [noisy("one", n, n, (144, 176)) for n in range(4)]
     two = [noisy("two", n, n, (HEIGHT, WIDTH)) for n in range(4)]
-    point = replace(artifact.point, tile=1e-3)
-    artifact = replace(artifact, point=point)
+    points = RatedPoints(((1.0, replace(artifact.points.at(1.0), tile=1e-3)),))
+    artifact = replace(artifact, points=points)
     alone = rows_of(measure_with(artifact), *([(0, s)] for s in one))
     beside = rows_of(measure_with(artifact), *([(1, b), (0, a)] for a, b in zip(one, two, strict=True)))
     on_tensors = rows_of(measure_with(artifact, arithmetic=OnTensors()), *([(0, s)] for s in one))
@@ -266,17 +266,23 @@ def test_weights_that_cannot_be_used_are_an_error_with_a_remedy(damaged, tmp_pat
 def test_own_weights_judge_at_their_own_point(damaged, tmp_path):
     path = tmp_path / "mine.safetensors"
     artifact = changing_artifact(area=0.25, pictures=3)
-    about = {"network": "artifact", "version": "mine"} | artifact.point.as_text()
+    about = {"network": "artifact", "version": "mine"} | artifact.points.as_text()
     write_weights(path, artifact.net.state_dict(), about)
     read = load_artifact(path)
-    assert (read.point, read.version) == (artifact.point, "mine")
+    assert (read.points, read.version) == (artifact.points, "mine")
     # Without a point they never judge, whatever they say.
     write_weights(path, artifact.net.state_dict(), {"network": "artifact"})
-    assert (load_artifact(path).point.tile, load_artifact(path).point.area) == (1.0, 1.0)
-    about["area"] = "2"
-    write_weights(path, artifact.net.state_dict(), about)
-    with pytest.raises(ConfigError, match="cannot be"):
-        judged(damaged, network=NetworkSettings(weights=path))
+    assert load_artifact(path).points.at(5.0) == NEVER
+    for points, why in (
+        ('[{"pictures_per_second": 1, "tile": 0.5, "area": 2, "pictures": 1}]', "cannot be"),
+        ('[{"pictures_per_second": 1, "tile": 0.5, "area": "much", "pictures": 1}]', "is no number"),
+        ('[{"tile": 0.5, "area": 0.1, "pictures": 1}]', "cannot be read"),
+        ("[{", "cannot be read"),
+        ('[{"pictures_per_second": 0, "tile": 0.5, "area": 0.1, "pictures": 1}]', "rates that cannot be"),
+    ):
+        write_weights(path, artifact.net.state_dict(), about | {"points": points})
+        with pytest.raises(ConfigError, match=why):
+            judged(damaged, network=NetworkSettings(weights=path))
 
 
 def test_under_load_the_network_goes_before_any_picture_and_comes_back_last():

@@ -12,7 +12,7 @@ from kernels.to_network import reference as plain
 from kernels.to_network import to_network
 from kernels.to_network.layout import TYPES
 from models.artifact_net import ArtifactNet
-from models.artifact_weights import Artifact, OperatingPoint
+from models.artifact_weights import Artifact, OperatingPoint, RatedPoints
 
 
 def pairs():
@@ -43,7 +43,7 @@ def test_what_the_network_says_on_a_gpu_is_what_it_says_on_the_cpu_whatever_the_
     net.train()
     for _ in range(3):
         net(torch.randn(8, 12, 48, 48))  # so that its means are those of something
-    use = NetworkUse(Artifact(net.folded(), OperatingPoint(0.5, 0.1, 1), ""), 1.0)
+    use = NetworkUse(Artifact(net.folded(), RatedPoints(((1.0, OperatingPoint(0.5, 0.1, 1)),)), ""), 1.0)
     tables, moved, _kept = on_device(pairs())
     own = Network(Arithmetic(torch.device("cpu")), 1, use)._said(*tables, CROPS)
     device = torch.device("cuda", torch.cuda.current_device())

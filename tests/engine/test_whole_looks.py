@@ -21,7 +21,7 @@ from engine.networks import network_of
 from engine.spec import NetworkSettings
 from models.artifact_history import ArtifactHistory, HistoryNet, load_history
 from models.artifact_net import MIRRORED_TOO
-from models.artifact_weights import OperatingPoint, load_artifact
+from models.artifact_weights import OperatingPoint, RatedPoints, load_artifact
 from models.map_series import logits_of, seen_with
 from models.weight_files import write_weights
 
@@ -67,13 +67,15 @@ def artifact(history):
     Whatever the weights: they have been trained anew five times, and each says something else of noise.
     """
     found = load_artifact()
+    point = found.points.at(25.0)
     every, third = (told_of_noise(found.net, history, looked) for looked in (range(1, 12), range(3, 12, 3)))
 
     def differs(tile):
         shares = [(told >= tile).mean(axis=(1, 2)) for told in (every, third)]
-        return min(np.ptp(of) for of in shares) if shares[0].min() > found.point.area else 0.0
+        return min(np.ptp(of) for of in shares) if shares[0].min() > point.area else 0.0
 
-    return replace(found, point=replace(found.point, tile=max(np.arange(0.02, 1.0, 0.03), key=differs)))
+    tile = max(np.arange(0.02, 1.0, 0.03), key=differs)
+    return replace(found, points=RatedPoints(((25.0, replace(point, tile=tile)),)))
 
 
 def shares(use, *batches, arithmetic=None, slots=2):
@@ -100,14 +102,14 @@ def test_what_is_said_is_that_of_the_plain_maps_and_what_was_seen_before(artifac
     maps = np.stack([logits_of(artifact.net, planes_of(n - 1), planes_of(n), MIRRORED_TOO) for n in range(1, count)])
     looked = [n for n in range(count) if not np.isnan(found[n])]
     assert looked == [n for n in range(1, count) if n % step == 0]
-    differs = False
+    differs, tile = False, artifact.points.at(25.0).tile
     for index, n in enumerate(looked):
         seen = torch.from_numpy(seen_with(maps[[k - 1 for k in looked[: index + 1]]]))[None]
         told = history.net(seen).sigmoid()[0]
         # No tile may be so near that the order of sums decides.
-        assert (told - artifact.point.tile).abs().min() > 1e-5
-        assert found[n] == float((told >= artifact.point.tile).double().mean())
-        differs |= found[n] != float((torch.from_numpy(maps[n - 1]).sigmoid() >= artifact.point.tile).double().mean())
+        assert (told - tile).abs().min() > 1e-5
+        assert found[n] == float((told >= tile).double().mean())
+        differs |= found[n] != float((torch.from_numpy(maps[n - 1]).sigmoid() >= tile).double().mean())
     assert differs
     assert np.nanmax(found) - np.nanmin(found) > 5 * ONE
 
@@ -174,9 +176,10 @@ def test_whole_pictures_judge_at_their_own_point_and_never_without_one(artifact,
             found.append((float(values[0, CORRUPTION]), float(values[0, NETWORK])))
         return np.array(found).T
 
+    pieces = artifact.points.at(25.0)
     blocks, said = told(None)
     at_least = float(np.nanmin(said))
-    sure, again = told(OperatingPoint(artifact.point.tile, at_least, 3))
+    sure, again = told(OperatingPoint(pieces.tile, at_least, 3))
     np.testing.assert_array_equal(again, said)
     # The first is not looked at, and three in a row are sure; then the least of those counts.
     np.testing.assert_array_equal(sure[:3], blocks[:3])
@@ -184,9 +187,9 @@ def test_whole_pictures_judge_at_their_own_point_and_never_without_one(artifact,
     assert (least > blocks[3:]).any()
     np.testing.assert_array_equal(sure[3:], np.maximum(least, blocks[3:]))
     # That of the pieces would have told.
-    assert at_least > artifact.point.area
-    np.testing.assert_array_equal(blocks, told(OperatingPoint(artifact.point.tile, at_least, 3), judges=False)[0])
-    np.testing.assert_array_equal(told(OperatingPoint(artifact.point.tile, 1.0, 1))[0], blocks)
+    assert at_least > pieces.area
+    np.testing.assert_array_equal(blocks, told(OperatingPoint(pieces.tile, at_least, 3), judges=False)[0])
+    np.testing.assert_array_equal(told(OperatingPoint(pieces.tile, 1.0, 1))[0], blocks)
 
 
 def test_whole_pictures_are_looked_at_where_they_are_asked_for():

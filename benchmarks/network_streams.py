@@ -1,0 +1,158 @@
+"""Streams that go through the engine to see what is said of damage: clean, as several coders make them, and damaged.
+
+`avjury bench network` and `avjury bench whole-streams` judge the same ones.
+"""
+
+import itertools
+import subprocess
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+import imageio_ffmpeg
+
+from benchmarks.clean_content import VARIANTS, encode
+from engine.errors import AvjuryError
+from engine.outcome import Outcome
+from engine.pipeline import Engine
+from engine.spec import StreamSpec
+from models.synthesis.coded_damage import CODECS, KINDS, plant_damage
+from models.synthesis.picture_clip import read_pictures
+from models.synthesis.picture_windows import coded_rate
+from models.synthesis.planted import Planted
+
+CLEAN_VARIANTS: Final = 6
+# Of what `--clean` names: so many ways of coding it beside the clip as it is, others for each clip; and no more than
+# so long of a clip, lest one film outweighs all others.
+MORE_VARIANTS: Final = 2
+MOST_SECONDS: Final = 600.0
+# Of the damaged streams: their length, and from when until when they are damaged.
+SECONDS: Final = 7.0
+DAMAGED: Final = (2.0, 5.0)
+LINES: Final = 480
+
+T = TypeVar("T")
+S_co = TypeVar("S_co", covariant=True)
+
+
+class Look(Protocol[S_co]):
+    """Puts a stream through the engine: its file, clip, how it was coded or damaged, and the damage."""
+
+    def __call__(self, path: Path, name: str, how: str, planted: Planted | None = None) -> S_co: ...
+
+
+class Known(Protocol[S_co]):
+    """What came of a stream before; None: nothing is known of it."""
+
+    def __call__(self, name: str, how: str) -> S_co | None: ...
+
+
+def nothing(name: str, how: str) -> None:
+    """Nothing is known of any stream."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Streamed:
+    """A stream that went through the engine.
+
+    Args:
+        name: of the clip.
+        how: it was coded, or damaged.
+        seconds: of pictures.
+        blocks: media seconds at which an incident of `video.corruption` opened, by the torn blocks and the decoder.
+        planted: the damage; None where it is clean.
+    """
+
+    name: str
+    how: str
+    seconds: float
+    blocks: list[float]
+    planted: Planted | None
+
+
+def through(
+    engine: Engine, path: Path, name: str, how: str, planted: Planted | None
+) -> tuple[Outcome, tuple[str, str, float, list[float], Planted | None]]:
+    """A stream through an engine, judged for corruption: its outcome, and the fields of `Streamed`.
+
+    Raises: what ended the stream.
+    """
+    engine.add(StreamSpec(name, str(path), {"video.corruption": {}}))
+    engine.run()
+    outcome = engine.outcomes[name]
+    if outcome.error is not None:
+        raise outcome.error
+    seconds = 0.0 if outcome.summary is None else outcome.summary.duration
+    return outcome, (name, how, seconds, [incident.start for incident in outcome.incidents], planted)
+
+
+def clean_streams(clips: Sequence[Path], folder: Path, look: Look[T], known: Known[T] = nothing) -> Iterator[T]:
+    """What `look` makes of held-out clips as they are, and as some coders make them."""
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    for clip in clips:
+        yield known(clip.name, "as it is") or look(clip, clip.name, "as it is")
+        for variant in VARIANTS[:CLEAN_VARIANTS]:
+            before = known(clip.name, variant.name)
+            if before is not None:
+                yield before
+                continue
+            path = folder / f"{clip.stem}{variant.suffix}"
+            try:
+                encode(clip, variant, path, ffmpeg)
+            except subprocess.CalledProcessError:
+                continue
+            yield look(path, clip.name, variant.name)
+            path.unlink()
+
+
+def more_clean_streams(clips: Sequence[Path], folder: Path, look: Look[T], known: Known[T]) -> Iterator[T]:
+    """What `look` makes of clips that are clean: as they are, and in ways to code them that go round.
+
+    A clip that cannot be judged is named and left out: of somebody's films some are no films.
+    """
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    for clip in clips:
+        # By its name, so that it is coded the same whatever else is in the folder.
+        first = zlib.crc32(clip.name.encode())
+        ways = [None, *(VARIANTS[(first + turn) % CLEAN_VARIANTS] for turn in range(MORE_VARIANTS))]
+        for variant in ways:
+            how = "as it is" if variant is None else f"{variant.name}, whole"
+            before = known(clip.name, how)
+            if before is not None:
+                yield before
+                continue
+            path = clip if variant is None else folder / f"{clip.stem}{variant.suffix}"
+            try:
+                if variant is not None:
+                    encode(clip, replace(variant, seconds=MOST_SECONDS), path, ffmpeg)
+                yield look(path, clip.name, how)
+            except (AvjuryError, subprocess.SubprocessError) as error:
+                print(f"{clip.name}, {how}: left out: {error}", flush=True)  # noqa: T201 - progress
+            finally:
+                if variant is not None:
+                    path.unlink(missing_ok=True)
+
+
+def damaged_streams(
+    clips: Sequence[Path], folder: Path, seed: int, look: Look[T], known: Known[T] = nothing
+) -> Iterator[T]:
+    """What `look` makes of held-out clips, damaged as coded streams are."""
+    for clip in clips:
+        pictures, rate, depth = read_pictures(clip, SECONDS, most_lines=LINES)
+        if depth != 8 or len(pictures) < SECONDS * float(rate) * 0.8:
+            continue
+        rate = coded_rate(rate)
+        for number, (codec, kind) in enumerate(itertools.product(CODECS, KINDS)):
+            if (codec, kind) == ("hevc", "lost"):
+                continue
+            before = known(clip.name, f"{codec} {kind}")
+            if before is not None:
+                yield before
+                continue
+            path = folder / "damaged.ts"
+            planted = plant_damage(path, codec, kind, pictures, rate=rate, start=DAMAGED[0], end=DAMAGED[1],
+                                   strength=(0.1, 0.3, 0.6)[number % 3], seed=seed + number)  # fmt: skip
+            if planted is not None:
+                yield look(path, clip.name, f"{codec} {kind}", planted)
