@@ -41,6 +41,8 @@ CORRUPTION = Detector(
         Parameter("share", CORRUPT_SHARE, "ratio", 0.0, 1.0, "smallest share of the picture that is damaged"),
         duration("duration", 0.0, "how long it has to be damaged"),
         duration("hold", 1.0, "damage closer together than this is one incident"),
+        Parameter("network_looks", 1.0, "", 0.0, 60.0, "times engine.network.pictures_per_second, for this stream"),
+        Parameter("network_judges", 0.0, "", 0.0, 1.0, "1: what it says counts, as engine.network.judges has it"),
     ),
     make_rule=_held,
     onset=OnsetRule.EARLIER,

@@ -181,7 +181,8 @@ class Measure:
         staged = stage(batch, rows, self._spare_slot, pinned=self._device.type == "cuda")
         for follower in self._followers:
             follower.before(batch.slots.numpy(), batch.pts.numpy())
-        kind = self._room, tuple(part.runs for part in self._parts)
+        judges = self.network is not None and self.network.judges
+        kind = self._room, tuple(part.runs for part in self._parts), judges
         values, inputs = self._graphs.run(kind, rows, lambda: Inputs(rows, self._device), staged, self._launch)
         slots, pts = inputs.slots[:count], inputs.pts[:count]
         # Where their rows go is known on the host alone: no part of what is played back.

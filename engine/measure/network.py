@@ -62,8 +62,9 @@ class NetworkUse:
 
     Args:
         artifact: the network with its weights.
-        rate: pictures per second of each stream that it looks at.
-        judges: what it says counts for `corruption`; else it is measured only.
+        rate: pictures per second of each stream that it looks at; a stream's own parameter multiplies it.
+        judges: what it says counts for `corruption` of every stream; else it is measured only, unless a stream's own
+            parameter has it judge.
         history: what tells by the pictures before, where whole pictures are asked for; None: pieces are looked at.
     """
 
@@ -74,7 +75,7 @@ class NetworkUse:
 
     @property
     def point(self) -> OperatingPoint:
-        """Of pieces, at this rate."""
+        """Of pieces, at this rate of looks."""
         return self.artifact.points.at(self.rate)
 
 
@@ -96,7 +97,7 @@ class Network:
     """
 
     def __init__(self, arithmetic: Arithmetic, slots: int, use: NetworkUse, record: Record | None = None) -> None:
-        self._arithmetic, self._use, self._point = arithmetic, use, use.point
+        self._arithmetic, self._use = arithmetic, use
         self._graphs: Graphs[LookInputs] = Graphs(arithmetic.device, record)
         self._spare_slot = slots - 1  # of rows without a picture
         self._on_cpu = arithmetic.device.type == "cpu"
@@ -109,13 +110,14 @@ class Network:
         self._net = copy.deepcopy(use.artifact.net).to(arithmetic.device, self._dtype)
         self._whole: WholeLooks | None = None
         if use.history is not None:
-            self._whole = WholeLooks(self._net, use.history, self._point.tile, arithmetic.device, self._dtype)
+            self._whole = WholeLooks(self._net, use.history, use.point.tile, arithmetic.device, self._dtype)
         self._apart = [0] * slots  # pictures since the last look
         self._size: list[tuple[int, int] | None] = [None] * slots  # of the last picture
         self._in_whole: set[int] = set()  # slots whose last look was at a whole picture
         # Constants, where launches that are recorded find them.
         self._grid = torch.tensor([TILE_ROWS, TILE_COLUMNS], device=arithmetic.device)
-        self._rate = [0.0] * slots  # as it is for now; 0 does not look
+        self._rate = [use.rate] * slots  # of each slot, as long as there is no load
+        self._judged: set[int] = set()  # slots whose incidents it has a say in
         self._wanted: set[int] = set()
         self._seen: list[int | None] = [None] * slots  # the last step of the rate that was looked at
         self.share = 1.0
@@ -128,14 +130,24 @@ class Network:
         self._run = arithmetic.column(slots)  # pictures in a row that were damaged
         self._least = arithmetic.column(slots)  # the smallest area among them
         self._told, self._until = arithmetic.column(slots), arithmetic.column(slots, -torch.inf)
-        # From where on it is sure of a slot's stream: pieces and whole pictures have points of their own.
-        self._needs = arithmetic.column(slots, self._point.area)
-        self._in_a_row = arithmetic.column(slots, self._point.pictures)
+        # From where on it is sure of a slot's stream: each rate has a point of its own, and so have whole pictures.
+        self._tile = arithmetic.column(slots, 1.0)
+        self._needs, self._in_a_row = arithmetic.column(slots, 2.0), arithmetic.column(slots, 1.0)
+        self._hold = arithmetic.column(slots)  # for how long what it said holds
+        self._judges = arithmetic.column(slots)  # 1 where it has a say
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
+        own = parameters.get("video.corruption", {})
+        rate = self._rate[slot] = self._use.rate * own.get("network_looks", 1.0)
+        judges = self._use.judges or own.get("network_judges", 0.0) > 0
+        (self._judged.add if judges else self._judged.discard)(slot)
+        self._judges[slot], self._hold[slot] = float(judges), HOLD_INTERVALS / rate if rate else 0.0
         self._seen[slot], self._size[slot], self._apart[slot] = None, None, 0
         self._look_at_pieces_of(slot)
-        self._run[slot] = self._told[slot] = 0.0
+        point = self._use.artifact.points.at(rate)
+        self._tile[slot] = point.tile
+        self._judge_by(slot, point)
+        self._told[slot] = 0.0
         self._least[slot], self._until[slot], self._area[slot] = 1.0, -torch.inf, torch.nan
         self._wanted.discard(slot)
         if not _NAMES.isdisjoint(wanted):
@@ -148,6 +160,11 @@ class Network:
     @property
     def runs(self) -> bool:
         return bool(self._wanted)
+
+    @property
+    def judges(self) -> bool:
+        """It has a say in the incidents of some stream."""
+        return not self._judged.isdisjoint(self._wanted)
 
     @property
     def replays(self) -> int:
@@ -190,12 +207,12 @@ class Network:
         area = self._area[rows.slots]
         rows.view[:, _NETWORK] = area
         self._area[rows.slots] = area * torch.nan  # a number of Python's could not be recorded
-        if self._use.judges:
+        if self.judges:
             self._tell(rows)
 
     def _is_due(self, slot: int, surface: Surface) -> bool:
         """The first picture at or after each step of the rate; never the first of a stream, which has none before."""
-        rate = self._use.rate * self.share
+        rate = self._rate[slot] * self.share
         if slot not in self._wanted or rate <= 0:
             return False
         if self._whole is not None:
@@ -245,7 +262,7 @@ class Network:
         if slot in self._in_whole and self._whole is not None:
             self._in_whole.discard(slot)
             self._whole.forget(slot)
-            self._judge_by(slot, self._point)
+            self._judge_by(slot, self._use.artifact.points.at(self._rate[slot]))
 
     def _judge_by(self, slot: int, point: OperatingPoint) -> None:
         """What was counted by another point counts no more."""
@@ -259,7 +276,8 @@ class Network:
         chance = torch.tensor([_places_by_chance(s, PIECES - POINTED) for s in surfaces])
         ranges = torch.tensor([int(s.full_range) for s in surfaces])
         with torch.inference_mode():
-            said, area = self._seen_of(frames, references_of(index), chance, ranges)
+            tile = torch.as_tensor(self._tile[slots.numpy()])
+            said, area = self._seen_of(frames, references_of(index), chance, ranges, tile)
         if self.told_tiles is not None:
             self.told_tiles(due, said)
         self._area[slots.numpy()] = area.numpy()
@@ -273,7 +291,8 @@ class Network:
 
         def launch(inputs: LookInputs) -> Tensor:
             with torch.no_grad():
-                said, area = self._seen_of(inputs.frames, references_of(inputs.slots), inputs.chance, inputs.ranges)
+                references, tile = references_of(inputs.slots), self._tile[inputs.slots]
+                said, area = self._seen_of(inputs.frames, references, inputs.chance, inputs.ranges, tile)
                 self._area[inputs.slots] = area
                 return said
 
@@ -284,13 +303,16 @@ class Network:
         if self.told_tiles is not None:
             self.told_tiles(due, said[: len(due)])
 
-    def _seen_of(self, frames: Tensor, references: Tensor, chance: Tensor, ranges: Tensor) -> tuple[Tensor, Tensor]:
+    def _seen_of(
+        self, frames: Tensor, references: Tensor, chance: Tensor, ranges: Tensor, tile: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """What the network says of pieces of pictures.
 
         Args:
             frames, references: (D, fields): rows of the pictures and of those before.
             chance: (D, PIECES - POINTED, 2): corners that were chosen by chance.
             ranges: (D,): 1 for full range, else 0.
+            tile: (D,): from which probability on a tile counts as damaged.
         Returns: (D, PIECES, tiles, tiles) float32, how probable damage is in each tile, NaN beyond the picture; and
             (D,) float64, the share of those within that are damaged.
         """
@@ -302,7 +324,7 @@ class Network:
         crops[..., 0], crops[..., 1:3], crops[..., 3] = row[:, None], corners, ranges[:, None]
         said = self._said(frames, references, crops.reshape(-1, 4)).reshape(-1, PIECES, PIECE_TILES, PIECE_TILES)
         inside = _inside(corners, sizes)
-        over = (said >= self._point.tile) & inside
+        over = (said >= tile.float()[:, None, None, None]) & inside
         area = over.sum(dim=(1, 2, 3)).double() / inside.sum(dim=(1, 2, 3)).clamp(min=1)
         return torch.where(inside, said, torch.nan), area
 
@@ -329,11 +351,10 @@ class Network:
         least = xp.where(damaged, xp.minimum(self._least[slots], area), xp.where(looked, 1.0, self._least[slots]))
         sure = run >= self._in_a_row[slots]
         told = xp.where(looked, xp.where(sure, least, 0.0), self._told[slots])
-        hold = HOLD_INTERVALS / self._use.rate
-        until = xp.where(looked, pts + hold, self._until[slots])
+        until = xp.where(looked, pts + self._hold[slots], self._until[slots])
         self._run[slots], self._least[slots] = run, least
         self._told[slots], self._until[slots] = told, until
-        holds = (told > 0) & (pts <= until)
+        holds = (told > 0) & (pts <= until) & (self._judges[slots] > 0)
         corruption = view[:, _CORRUPTION]
         # Not "larger or NaN": where blocks are not judged, nothing is.
         view[:, _CORRUPTION] = xp.where(holds & (told > corruption), told, corruption)
@@ -371,7 +392,7 @@ class Network:
     @property
     def point(self) -> float:
         """From which probability on a tile counts as damaged."""
-        return self._point.tile
+        return self._use.point.tile
 
 
 def _last(size: int) -> int:

@@ -30,7 +30,7 @@ from engine.pipeline import check
 from engine.report import write_report
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from kernels.tile_stats import TILE_COLUMNS, TILE_ROWS, TILES
-from models.artifact_weights import NEVER, RatedPoints, load_artifact
+from models.artifact_weights import NEVER, OperatingPoint, RatedPoints, load_artifact
 from models.synthesis.coded_damage import plant_damage
 from models.synthesis.picture import moving_pattern
 from models.weight_files import write_weights
@@ -149,6 +149,35 @@ def test_it_judges_only_where_it_is_told_to_and_once_it_is_sure(arithmetic):
     found = [n / 4 for n, share in enumerate(told(judges=True)) if share > 0]
     # At 2 s and at 3 s it sees damage: sure at the second of them, and until it has looked and seen none, at 6 s.
     assert found == [n / 4 for n in range(12, 24)]
+
+
+@pytest.mark.parametrize("arithmetic", [None, OnTensors()])
+def test_a_stream_is_looked_at_and_judged_as_its_own_parameters_say(arithmetic):
+    """Three streams with the same damage from 2 s on: as the engine has it, three looks a second that judge, none."""
+    often = OperatingPoint(0.5, 1 / 144, 4)
+    artifact = replace(changing_artifact(), points=RatedPoints(((1.0, OperatingPoint(0.5, 1.0, 1)), (3.0, often))))
+    own = ({}, {"network_looks": 3.0, "network_judges": 1.0}, {"network_looks": 0.0, "network_judges": 1.0})
+    measure = Measure(CPU, 3, arithmetic, network=NetworkUse(artifact, 1.0))
+    for slot, parameters in enumerate(own):
+        measure.open_slot(slot, {"video.corruption": parameters}, {"corruption"})
+    batcher, looks, told = Batcher(CPU, 8, 0.0), [0, 0, 0], [[], [], []]
+    for n in range(60):
+        # Another tile lights up at every picture from 2 s on.
+        made = [picture(pts=n / 12, block=(6, n % 12) if n >= 24 else None, stream=f"s{slot}") for slot in range(3)]
+        values = measure.frames(batcher.assemble(list(enumerate(made)), dict.fromkeys(range(3), 1 / 12))).values
+        for slot, row in enumerate(values):
+            looks[slot] += not torch.isnan(row[NETWORK])
+            if row[CORRUPTION] > 0:
+                told[slot].append(n / 12)
+    assert looks == [4, 14, 0]
+    # At 2 s, and a third, two thirds and a whole second later: the fourth in a row is sure.
+    assert [times[:1] for times in told] == [[], [3.0], []]
+    # Another stream moves in, with the engine's own.
+    measure.open_slot(1, {}, {"corruption"})
+    again = [measure.frames(batcher.assemble([(1, picture(pts=n / 12, block=(6, n % 12)))], {1: 1 / 12})).values[0]
+             for n in range(36)]  # fmt: skip
+    assert sum(not torch.isnan(row[NETWORK]) for row in again) == 2
+    assert not any(row[CORRUPTION] > 0 for row in again)
 
 
 def test_the_map_is_of_the_whole_picture_and_has_the_damage_in_its_place():
