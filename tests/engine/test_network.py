@@ -244,7 +244,7 @@ def damaged(tmp_path_factory):
     return clip
 
 
-def judged(clip, **settings):
+def judged(clip, parameters=None, **settings):
     seconds, pieces = [], {}
 
     class Seconds(Silent):
@@ -254,7 +254,7 @@ def judged(clip, **settings):
     def take(_, kind, content):
         pieces[kind] = content
 
-    spec = StreamSpec("s", str(clip), {"video.corruption": {}})
+    spec = StreamSpec("s", str(clip), {"video.corruption": parameters or {}})
     [outcome] = check([spec], EngineSettings(device="cpu", **settings), Seconds(), None, take)
     return outcome, seconds, pieces
 
@@ -266,6 +266,8 @@ def test_from_a_file_to_coverage_overlay_and_report(damaged, tmp_path):
     assert [second.frames_seen_by_network for second in seconds] == [1, 2, 2, 2]
     seen = outcome.trace["video"].values[:, VIDEO_COLUMNS.index("network_corruption")]
     assert np.count_nonzero(~np.isnan(seen)) == 7
+    _, more, _ = judged(damaged, {"network_looks": 2}, network=NetworkSettings(2.0))
+    assert [second.frames_seen_by_network for second in more] == [3, 4, 4, 4]
     [incident] = outcome.incidents
     for jpeg in (pieces["overlay"], outcome.overlays[incident.id]):
         assert Image.open(io.BytesIO(jpeg)).size == (384, 208)
