@@ -3,6 +3,9 @@ PYTHON3 ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Where an image forbids Python to keep what it translated, each of the hundreds of processes that tests start would
+# translate every module anew, and each of pytest's workers every test.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run check serve bench test test-all lint
 
