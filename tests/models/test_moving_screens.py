@@ -13,7 +13,7 @@ from models.synthesis.moving_stills import moving_windows
 SIZE = (64, 96)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def image():
     """(1, 3, rows, columns): every place of another level than its neighbours, colours that follow the columns."""
     y, x = np.mgrid[0:160, 0:240]
@@ -21,12 +21,18 @@ def image():
     return torch.from_numpy(planes.astype(np.float32))[None]
 
 
-def films(image, count=40, length=20):
-    return [list(screen_film(image, np.random.default_rng(seed), SIZE, length)) for seed in range(count)]
+def films(image, count):
+    return [list(screen_film(image, np.random.default_rng(seed), SIZE, 20)) for seed in range(count)]
 
 
-def test_a_screen_gives_whole_pictures_of_8_bit_4_2_0(image):
-    for film in films(image, 10):
+@pytest.fixture(scope="module")
+def many(image):
+    """40 films of 20 pictures, each by other numbers."""
+    return films(image, 40)
+
+
+def test_a_screen_gives_whole_pictures_of_8_bit_4_2_0(many):
+    for film in many:
         assert len(film) == 20
         for luma, u, v in film:
             assert luma.shape == SIZE
@@ -36,10 +42,10 @@ def test_a_screen_gives_whole_pictures_of_8_bit_4_2_0(image):
             assert luma.max() <= 235
 
 
-def test_what_changes_changes_in_a_rectangle_and_the_rest_stands_still(image):
+def test_what_changes_changes_in_a_rectangle_and_the_rest_stands_still(many):
     """Most pictures are the one before it to the last sample, but for what popped up."""
     same, apart = 0, []
-    for film in films(image):
+    for film in many:
         for (before, _, _), (now, _, _) in pairwise(film):
             changed = before != now
             if not changed.any():
@@ -52,10 +58,10 @@ def test_what_changes_changes_in_a_rectangle_and_the_rest_stands_still(image):
     assert max(apart) > 0.9
 
 
-def test_what_comes_up_on_a_still_screen_mostly_stays_as_it_is(image):
+def test_what_comes_up_on_a_still_screen_mostly_stays_as_it_is(many):
     """Pops up and is still there in the next picture: nothing flickers; some fade, scroll or are dragged."""
     stays = []
-    for film in films(image):
+    for film in many:
         for a, b, c, d in zip(film, film[1:], film[2:], film[3:], strict=False):
             if np.array_equal(a[0], b[0]) and not np.array_equal(b[0], c[0]):
                 stays.append(np.array_equal(c[0], d[0]))
