@@ -1,6 +1,7 @@
 """What a viewer sees of a planted defect: there is room for it in some pictures and not in others."""
 
 from fractions import Fraction
+from functools import cache
 from itertools import islice
 
 import numpy as np
@@ -15,6 +16,7 @@ SIZE = (320, 192)
 BEGIN, END = 25, 60
 
 
+@cache
 def moving():
     return list(islice(moving_pattern(*SIZE), END + 5))
 
