@@ -422,7 +422,7 @@ def _hole(tiles, state, step, pts):
         return still / TILES if told else 0.0
     if born < _HOLE_TILES or not pts - state[_CUT_AT] > _ACTIVITY_SECONDS:
         return 0.0
-    there, rest = 0, 0
+    there, rest, edge, edge_dead = 0, 0, 0, 0
     for tile in range(TILES):
         row, column = tile // TILE_COLUMNS, tile % TILE_COLUMNS
         if row < top - 1 or row > bottom + 1 or column < left - 1 or column > right + 1:
@@ -432,10 +432,13 @@ def _hole(tiles, state, step, pts):
             change += tiles[1, tile]
         elif top <= row <= bottom and left <= column <= right:
             there += _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile], coloured)
+        else:
+            edge += 1
+            edge_dead += _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile], coloured)
     around = (bottom - top + 1) * (right - left + 1)
     filled = born >= _HOLE_NEW * around and there >= _RECTANGULAR * around
-    moves = rest >= _HOLE_REST and moving >= _HOLE_MOVING * rest
-    if filled and moves and _HOLE_REST_LEAST * usual <= change <= _REST_MOST * usual:
+    moves, alone = rest >= _HOLE_REST and moving >= _HOLE_MOVING * rest, 2 * edge_dead <= edge
+    if filled and alone and moves and _HOLE_REST_LEAST * usual <= change <= _REST_MOST * usual:
         state[_HOLE_SECONDS] = 0.0
         for row in range(top, bottom + 1):
             for column in range(left, right + 1):
@@ -625,14 +628,16 @@ def _broken_colour(tiles, state, spread, step, coloured, redness):
         if nothing:
             state[_BROKEN_CARD] = 1.0
     else:
-        apart = 0.0
+        apart, away = 0.0, 0.0  # from the scene before the card, and from the card, which is the picture before
         for tile in range(TILES):
+            away += tiles[1, tile]
             apart += abs(tiles[0, tile] - state[_BEFORE_CARD + tile])
             state[_BEFORE_CARD + tile] = tiles[0, tile]
         lasted, broken = state[_CARD_SECONDS], state[_BROKEN_CARD] > 0.0
         state[_CARD_SECONDS] = state[_BROKEN_CARD] = 0.0
         within = lasted + step < _UNTOLD_CARD if broken else lasted + step <= _SHORTEST_CARD
-        if lasted > 0.0 and within and (broken or apart / TILES <= _SAME_SCENE):
+        interrupted = apart / TILES <= _SAME_SCENE and away / TILES > _SAME_SCENE
+        if lasted > 0.0 and within and (broken or interrupted):
             return 1.0
     if not coloured:
         return 0.0

@@ -461,8 +461,10 @@ def _hole(state, tile, inside, valid, fresh, luma, u, v, difference, step, pts):
     moving = (_count(rest) >= _HOLE_REST) & (_count(rest & (activity >= _ACTIVE)) >= _HOLE_MOVING * _count(rest))
     around = (wide * high).to(tl.float64)
     box = dead & (row >= top) & (row <= bottom) & (column >= left) & (column <= right)
+    edge = inside & (rest == 0) & ((row < top) | (row > bottom) | (column < left) | (column > right))
+    alone = 2.0 * _count(edge & dead) <= _count(edge)
     boxed = (many >= _HOLE_TILES) & (many >= _HOLE_NEW * around) & (_count(box) >= _RECTANGULAR * around)
-    begins = _flag(boxed & moving & as_before & (pts - cut_at > _ACTIVITY_SECONDS))
+    begins = _flag(boxed & alone & moving & as_before & (pts - cut_at > _ACTIVITY_SECONDS))
     there = _flag(held > 0.0)
     new = tl.where(there, goes_on, tl.where(begins & box, 1.0, 0.0))
     lasts = tl.where(there, lasted + step, 0.0)
@@ -638,7 +640,7 @@ def _swap(state, tile, inside, fresh, coloured, apart, motion, u, v, step, pts):
 
 @triton.jit
 def _broken_colour(
-    state, tile, inside, fresh, coloured, spread, luma, u, v, first_luma, first_u, first_v, redness, step
+    state, tile, inside, fresh, coloured, spread, luma, motion, u, v, first_luma, first_u, first_v, redness, step
 ):
     pale = (tl.abs(first_u - 0.5) < _NEUTRAL) & (tl.abs(first_v - 0.5) < _NEUTRAL)
     neutral = _flag(coloured == 0) | _flag(pale)
@@ -650,7 +652,8 @@ def _broken_colour(
     lasted = _scalar(state, _CARD_SECONDS, fresh, 0.0)
     step = tl.where(fresh, 0.0, step)
     apart = tl.sum(tl.where(inside, tl.abs(luma - before), 0.0), axis=0)
-    back = _flag(apart / _TILES <= _SAME_SCENE)
+    # As it was, and away from the card, which is the picture before.
+    back = _flag((apart / _TILES <= _SAME_SCENE) & (motion > _SAME_SCENE))
     soon = _flag((lasted > 0.0) & (lasted + step <= _SHORTEST_CARD))
     impossible = _count(inside & coloured & (u < _LEAST_CHROMA) & (v < _LEAST_CHROMA))
     broken = _scalar(state, _BROKEN_CARD, fresh, 0.0)
@@ -738,7 +741,7 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
             spread = tl.maximum(spread, tl.maximum(_span(u_code, inside), _span(v_code, inside)))
         spread += tl.load(gradients + n)
         tl.store(columns + 5, spread)
-        broken = _broken_colour(state, tile, inside, fresh, coloured, spread, code, u_code, v_code,
+        broken = _broken_colour(state, tile, inside, fresh, coloured, spread, code, motion, u_code, v_code,
                                 first, first_u, tl.load(rows + 3 * _TILES), redness, step)  # fmt: skip
         swapped = _swap(state, tile, inside, fresh, coloured, apart, motion, u_code, v_code, step, pts)
         since = tl.maximum(tl.maximum(swapped, negative), rolls)

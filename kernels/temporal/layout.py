@@ -127,7 +127,8 @@ REST_MOST: Final = 3.0
 LEAST_CHROMA: Final = 16.0 / 256
 # A picture of one colour (UNIFORM_SPREAD at most between tiles, gradient included) that is neither black nor white nor
 # saturated red, and is gone again within this time, the scene as it was: in a cut or an animation another scene
-# follows.
+# follows. The scene differs from it by more than from what it was: on a plain ground from which something goes and
+# where it comes again (a pointer, a caption) nothing was interrupted.
 UNIFORM_SPREAD: Final = 4.0 / 256
 SHORTEST_CARD_SECONDS: Final = 1.0
 SAME_SCENE: Final = 10.0 / 256
@@ -153,6 +154,7 @@ HOLE_GREY: Final = 2.0 / 256
 # Of a picture without any colour grey is what every tile may come to, as one on which letters change: grey counts where
 # so many tiles have a colour.
 HOLE_COLOURED: Final = TILES // 9
+# What lies around it is dead in half at most: on a black ground something went, and nothing is missing.
 HOLE_TOLD_SECONDS: Final = 0.5 - 1e-3
 
 # U and V have changed places: those of the tiles are SWAP_LEAST from what they were (both together), and from what the

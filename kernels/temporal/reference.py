@@ -233,11 +233,13 @@ class Stream:
             box = np.zeros((TILE_ROWS, TILE_COLUMNS), bool)
             box[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
             there = box.ravel() & dead
+            edge = ~rest & ~box.ravel()
+            alone = 2 * (edge & dead).sum() <= edge.sum()
             moving = (
                 rest.sum() >= at.HOLE_REST and (self.activity[rest] >= at.ACTIVE).sum() >= at.HOLE_MOVING * rest.sum()
             )
             filled = len(rows) >= at.HOLE_NEW * around and there.sum() >= at.RECTANGULAR * around
-            if filled and moving and as_before:
+            if filled and alone and moving and as_before:
                 self.holed, self.holed_seconds = there, 0.0
         told = self.holed.any() and self.holed_seconds >= at.HOLE_TOLD_SECONDS
         return float(self.holed.mean()) if told else 0.0
@@ -347,7 +349,8 @@ class Stream:
             if self.broken_card:
                 interrupted = self.card_seconds > 0 and lasted < at.UNTOLD_CARD_SECONDS
             else:
-                interrupted = self.card_seconds > 0 and lasted <= at.SHORTEST_CARD_SECONDS and back
+                away = float(tiles[1].mean()) > at.SAME_SCENE  # from the card, which is the picture before
+                interrupted = self.card_seconds > 0 and lasted <= at.SHORTEST_CARD_SECONDS and back and away
             self.card_seconds, self.before_card, self.broken_card = 0.0, luma, False
             if interrupted:
                 return 1.0

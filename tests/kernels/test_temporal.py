@@ -121,6 +121,7 @@ def random_film(seed, seconds=4.0):
     card = slice(begin, begin + int(rng.integers(1, 30)))  # of one colour: green, grey, white, or of no colour at all
     film.tiles[card, 0], film.gradient[card] = float(rng.choice([0.3, 0.5, 0.9])), 0.0
     film.tiles[card, 2:] = float(rng.choice([0.3, 0.5, 0.0]))
+    film.tiles[min(card.stop, n - 1), 1] = rng.choice([0.03, 0.05, 0.2])
     late = rng.random(n) < rng.choice([0.0, 0.05])
     film.times = film.times + np.cumsum(late) / RATE
     if rng.random() < 0.3:
@@ -144,6 +145,9 @@ def random_film(seed, seconds=4.0):
         smear(film, at, int(rng.integers(at, n)), bool(rng.random() < 0.5), int(rng.integers(2, 8)))
     if rng.random() < 0.5:  # a hole, that may grow or close
         top, left, at = int(rng.integers(0, 6)), int(rng.integers(0, 10)), int(rng.integers(n // 2, n))
+        if rng.random() < 0.3:  # on a ground that is dark already
+            film.tiles[:, 0].reshape(n, 9, 16)[:, top : top + 4], film.tiles[:, 2:] = 0.06, 0.5
+            film.tiles[:at, 0].reshape(at, 9, 16)[:, top : top + 2, left : left + 4] = 0.4
         dig(film, at, n, slice(top, top + 2), slice(left, left + 4), float(rng.choice([0.06, 0.5])))
         later = min(n - 1, at + int(rng.integers(1, 30)))
         dig(film, later, n, slice(top + 2, top + 3), slice(left, left + 4), float(rng.choice([0.06, 0.3])))
@@ -229,7 +233,9 @@ def test_tiles_that_come_to_grey_where_nothing_has_a_colour_are_no_hole():
     assert run(film)["broken_colour"].max() == 8 / TILES
 
 
-@pytest.mark.parametrize("what", ["coloured", "dark", "wipe", "cut", "still", "bars", "small", "slow", "short"])
+@pytest.mark.parametrize(
+    "what", ["coloured", "dark", "wipe", "cut", "still", "bars", "small", "slow", "short", "on black"]
+)
 def test_what_is_no_hole(what):
     film = Film(5, level=0.3)
     black = {"dark": 24 / 256}.get(what, 16 / 256)
@@ -241,6 +247,12 @@ def test_what_is_no_hole(what):
         dig(film, 50, 125, slice(8, 9), slice(0, 16), black)
     elif what == "small":
         dig(film, 50, 125, slice(4, 5), slice(4, 6), black)
+    elif what == "on black":  # letters that go: around them it was black before
+        letters = film.tiles[:50].reshape(50, -1, 9, 16)[..., 2:5, 3:9].copy()
+        dig(film, 0, 125, slice(1, 6), slice(2, 10), black)
+        film.tiles[:50].reshape(50, -1, 9, 16)[..., 2:5, 3:9] = letters
+        film.tiles[0, 1] = film.tiles[1, 1]
+        dig(film, 50, 125, slice(2, 5), slice(3, 9), black)
     else:
         dig(film, 50, 60 if what == "short" else 125, slice(2, 5), slice(3, 9), black)
     if what == "coloured":
@@ -730,12 +742,16 @@ def test_one_colour_has_no_spread():
     assert spread[10] == pytest.approx(0.15)
 
 
-def card_of(luma, u, v, seconds, shift=0.0):
-    """Three seconds of a scene, with a card of one colour from second 1 on; `shift`: in brightness, after it."""
+def card_of(luma, u, v, seconds, shift=0.0, away=0.2):
+    """Three seconds of a scene, with a card of one colour from second 1 on; `shift`: in brightness, after it.
+
+    `away`: how far the scene is from the card.
+    """
     film = Film(3)
     inside = film.at(1, 1 + seconds)
     film.tiles[inside, 0], film.tiles[inside, 2], film.tiles[inside, 3] = luma, u, v
     film.gradient[inside] = 0.0
+    film.tiles[np.flatnonzero(np.diff(inside)) + 1, 1] = away
     film.tiles[film.at(1 + seconds, 3), 0] += shift
     return film, film.times[run(film)["broken_colour"] > 0]
 
@@ -744,6 +760,10 @@ def test_a_few_pictures_of_one_colour_within_a_scene_are_broken():
     _, broken = card_of(0.3, 0.35, 0.3, 6 / RATE)
     assert broken.tolist() == [pytest.approx(1 + 6 / RATE)]  # known when the scene is back
     assert len(card_of(0.5, 0.5, 0.5, 3 / RATE)[1]) == 1  # grey
+
+
+def test_a_plain_ground_from_which_a_pointer_goes_for_a_moment_is_not_broken():
+    assert len(card_of(0.3, 0.35, 0.3, 6 / RATE, away=0.03)[1]) == 0
 
 
 @pytest.mark.parametrize(
