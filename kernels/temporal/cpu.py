@@ -55,7 +55,7 @@ _SAME_SCENE, _NEUTRAL, _DARK, _BRIGHT, _BEFORE_CARD = at.SAME_SCENE, at.NEUTRAL,
 _FIRST_REPEATS = at.FIRST_REPEATS
 _LOW_SHARE, _HIGH_FADES = at.LOW_SHARE, at.HIGH_FADES
 _HOLE_TILES, _HOLE_RISE, _HOLE_BLACK, _HOLE_GREY = at.HOLE_TILES, at.HOLE_RISE, at.HOLE_BLACK, at.HOLE_GREY
-_HOLE_COLOURED = at.HOLE_COLOURED
+_HOLE_COLOURED, _HOLE_DARK = at.HOLE_COLOURED, at.HOLE_DARK
 _LAST_U, _LAST_V, _SWAPPED, _SWAPPED_AT = at.LAST_U, at.LAST_V, at.SWAPPED, at.SWAPPED_AT
 _SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = at.SWAP_LEAST, at.SWAP_SHARE, at.SWAP_LUMA
 _SWAP_NOISE, _SWAP_MOTION, _MOTION_BEFORE = at.SWAP_NOISE, at.SWAP_MOTION, at.SWAP_MOTION_BEFORE
@@ -434,7 +434,8 @@ def _hole(tiles, state, step, pts):
             there += _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile], coloured)
         else:
             edge += 1
-            edge_dead += _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile], coloured)
+            dark = tiles[0, tile] <= _HOLE_DARK and _is_grey(tiles[2, tile], tiles[3, tile])
+            edge_dead += dark or _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile], coloured)
     around = (bottom - top + 1) * (right - left + 1)
     filled = born >= _HOLE_NEW * around and there >= _RECTANGULAR * around
     moves, alone = rest >= _HOLE_REST and moving >= _HOLE_MOVING * rest, 2 * edge_dead <= edge

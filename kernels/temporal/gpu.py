@@ -76,7 +76,7 @@ _LOW_SHARE, _HIGH_FADES = tl.constexpr(at.LOW_SHARE), tl.constexpr(at.HIGH_FADES
 _DRIFT, _LAST_LUMA = tl.constexpr(at.DRIFT), tl.constexpr(at.LAST_LUMA)
 _HOLE_TILES, _HOLE_RISE = tl.constexpr(at.HOLE_TILES), tl.constexpr(at.HOLE_RISE)
 _HOLE_BLACK, _HOLE_GREY = tl.constexpr(at.HOLE_BLACK), tl.constexpr(at.HOLE_GREY)
-_HOLE_COLOURED = tl.constexpr(float(at.HOLE_COLOURED))
+_HOLE_COLOURED, _HOLE_DARK = tl.constexpr(float(at.HOLE_COLOURED)), tl.constexpr(at.HOLE_DARK)
 _LAST_U, _LAST_V = tl.constexpr(at.LAST_U), tl.constexpr(at.LAST_V)
 _SWAPPED, _SWAPPED_AT = tl.constexpr(at.SWAPPED), tl.constexpr(at.SWAPPED_AT)
 _SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = (
@@ -462,7 +462,7 @@ def _hole(state, tile, inside, valid, fresh, luma, u, v, difference, step, pts):
     around = (wide * high).to(tl.float64)
     box = dead & (row >= top) & (row <= bottom) & (column >= left) & (column <= right)
     edge = inside & (rest == 0) & ((row < top) | (row > bottom) | (column < left) | (column > right))
-    alone = 2.0 * _count(edge & dead) <= _count(edge)
+    alone = 2.0 * _count(edge & (dead | (grey & (luma <= _HOLE_DARK)))) <= _count(edge)
     boxed = (many >= _HOLE_TILES) & (many >= _HOLE_NEW * around) & (_count(box) >= _RECTANGULAR * around)
     begins = _flag(boxed & alone & moving & as_before & (pts - cut_at > _ACTIVITY_SECONDS))
     there = _flag(held > 0.0)

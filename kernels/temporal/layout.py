@@ -154,7 +154,9 @@ HOLE_GREY: Final = 2.0 / 256
 # Of a picture without any colour grey is what every tile may come to, as one on which letters change: grey counts where
 # so many tiles have a colour.
 HOLE_COLOURED: Final = TILES // 9
-# What lies around it is dead in half at most: on a black ground something went, and nothing is missing.
+# What lies around it is dead, or nearly black, in half at most: on a black ground, where thin lines and letters hardly
+# lighten a tile, something went, and nothing is missing.
+HOLE_DARK: Final = 32.0 / 256
 HOLE_TOLD_SECONDS: Final = 0.5 - 1e-3
 
 # U and V have changed places: those of the tiles are SWAP_LEAST from what they were (both together), and from what the

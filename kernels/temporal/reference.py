@@ -234,7 +234,7 @@ class Stream:
             box[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
             there = box.ravel() & dead
             edge = ~rest & ~box.ravel()
-            alone = 2 * (edge & dead).sum() <= edge.sum()
+            alone = 2 * (edge & (dead | (grey & (luma <= at.HOLE_DARK)))).sum() <= edge.sum()
             moving = (
                 rest.sum() >= at.HOLE_REST and (self.activity[rest] >= at.ACTIVE).sum() >= at.HOLE_MOVING * rest.sum()
             )

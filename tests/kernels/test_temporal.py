@@ -249,7 +249,7 @@ def test_what_is_no_hole(what):
         dig(film, 50, 125, slice(4, 5), slice(4, 6), black)
     elif what == "on black":  # letters that go: around them it was black before
         letters = film.tiles[:50].reshape(50, -1, 9, 16)[..., 2:5, 3:9].copy()
-        dig(film, 0, 125, slice(1, 6), slice(2, 10), black)
+        dig(film, 0, 125, slice(1, 6), slice(2, 10), 30 / 256)
         film.tiles[:50].reshape(50, -1, 9, 16)[..., 2:5, 3:9] = letters
         film.tiles[0, 1] = film.tiles[1, 1]
         dig(film, 50, 125, slice(2, 5), slice(3, 9), black)
