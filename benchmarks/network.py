@@ -216,20 +216,19 @@ def points(clean: Sequence[Told], damaged: Sequence[Told]) -> list[dict[str, Any
 def chosen(rows: Sequence[Mapping[str, Any]], rate: float) -> OperatingPoint | None:
     """The point at which the network may judge where it looks so often.
 
-    The one that finds most of those that raise nothing on clean streams, nor would at the next lower probability of a
-    tile, nor at the next smaller share. None where there is none.
+    Of those that raise nothing on clean streams, nor would at the next lower probability of a tile, the one that finds
+    most beyond the torn blocks, which judge beside it, and then most of all. None where there is none.
     """
     usual = [row for row in rows if row["pictures_per_second"] == rate]
     raised = {(row["tile"], row["area"], row["pictures"]) for row in usual if row["false_alarms"]}
-    shares = sorted({row["area"] for row in usual}, reverse=True)
-    lower, smaller = (dict(itertools.pairwise(of)) for of in (tuple(reversed(TILES)), shares))
-    sure = []
-    for row in usual:
-        tile, area, pictures = row["tile"], row["area"], row["pictures"]
-        near = {(tile, area, pictures), (lower.get(tile), area, pictures), (tile, smaller.get(area, area), pictures)}
-        if tile in lower and row["found"] and not near & raised:
-            sure.append(row)
-    best = max(sure, key=lambda row: (row["found"], row["tile"], row["area"]), default=None)
+    lower = dict(itertools.pairwise(reversed(TILES)))
+    sure = [
+        row for row in usual
+        if row["tile"] in lower and row["found"]
+        and not {(tile, row["area"], row["pictures"]) for tile in (row["tile"], lower[row["tile"]])} & raised
+    ]  # fmt: skip
+    by = ("found_beyond_torn_blocks", "found", "tile", "area")
+    best = max(sure, key=lambda row: tuple(row[key] for key in by), default=None)
     return None if best is None else OperatingPoint(best["tile"], best["area"], best["pictures"])
 
 

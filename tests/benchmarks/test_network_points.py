@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import network
-from benchmarks.network import Told, alarms_in, at_rate, chosen, finds, points, said_at, shares_of, summed
+from benchmarks.network import TILES, Told, alarms_in, at_rate, chosen, finds, points, said_at, shares_of, summed
 from models.artifact_net import ArtifactNet
 from models.artifact_weights import OperatingPoint, RatedPoints, load_artifact
 from models.synthesis.planted import Planted
@@ -38,7 +38,7 @@ def test_an_alarm_is_what_no_damage_explains_and_those_close_together_are_one():
     assert not finds([1.0, 6.5], PLANTED)
 
 
-def test_the_point_raises_nothing_on_clean_streams_nor_would_its_neighbours():
+def test_the_point_raises_nothing_on_clean_streams_nor_would_the_next_lower_probability():
     clean = [told([0.1] * 10 + [0.85] * 20)]
     damaged = [told([0.1] * 10 + [0.97] * 20, PLANTED), told([0.1] * 10 + [0.92] * 20, PLANTED, blocks=[2.1])]
     rows = points(clean, damaged)
@@ -52,10 +52,13 @@ def test_the_point_raises_nothing_on_clean_streams_nor_would_its_neighbours():
     clean = [told([0.1] * 11 + [0.999] + [0.1] * 10)]
     assert chosen(points(clean, damaged), 1.0) == OperatingPoint(0.9, 0.02, 1)
     assert chosen(points(clean, damaged), 5.0) == OperatingPoint(0.9, 0.02, 2)
-    # Where a smaller share raises something, as a single tile does, the next larger is not taken either.
-    few = told([0.1])
-    few.shares[0] = 0.01
-    assert chosen(points([few], damaged), 5.0) == OperatingPoint(0.9, 0.02, 2)
+    # What the torn blocks miss comes first: they judge beside it.
+    damaged = [told([0.1] * 10 + [0.97] * 4, PLANTED, blocks=[2.1])] * 3 + [told([0.1] * 10 + [0.992], PLANTED)]
+    few = told([0.1] * 20)
+    few.shares[5, : TILES.index(0.95) + 1] = 0.03  # of one look
+    assert chosen(points([few], damaged), 5.0) == OperatingPoint(0.99, 0.02, 1)
+    few.shares[5, : TILES.index(0.99) + 1] = 0.03
+    assert chosen(points([few], damaged), 5.0) == OperatingPoint(0.95, 0.02, 2)
 
 
 def test_the_figures_name_what_the_torn_blocks_raised_and_count_hours():
