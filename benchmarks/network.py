@@ -16,7 +16,6 @@ import statistics
 import subprocess
 import tempfile
 import time
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +29,16 @@ import torch
 
 from benchmarks.harness import write_result
 from benchmarks.made_surfaces import make_surface
-from benchmarks.network_streams import Streamed, clean_streams, damaged_streams, more_clean_streams, through
+from benchmarks.network_streams import (
+    Streamed,
+    clean_streams,
+    damaged_streams,
+    keep,
+    more_clean_streams,
+    place_of,
+    refuse_twins,
+    through,
+)  # fmt: skip
 from benchmarks.tallies import false_per_hour_at_most
 from engine.batch import Batcher
 from engine.measure import VIDEO_COLUMNS
@@ -105,12 +113,12 @@ def kept(told: Told, folder: Path) -> None:
     planted = {} if told.planted is None else {"planted": np.array([told.planted.start, told.planted.end])}
     rest = {"seconds": np.array(told.seconds), "blocks": np.array(told.blocks)}
     parts = {"times": told.times, "shares": told.shares, **rest, **planted}
-    np.savez_compressed(_place(folder, told.name, told.how), allow_pickle=False, **parts)
+    keep(place_of(folder, told.name, told.how), parts)
 
 
 def found(folder: Path, name: str, how: str) -> Told | None:
     """What `kept` wrote of a stream; None where it wrote nothing."""
-    path = _place(folder, name, how)
+    path = place_of(folder, name, how)
     if not path.exists():
         return None
     with np.load(path) as file:
@@ -119,10 +127,6 @@ def found(folder: Path, name: str, how: str) -> Told | None:
             start, end = (float(at) for at in file["planted"])
             planted = Planted("video.corruption", start, end, 0.0)
         return Told(name, how, float(file["seconds"]), file["blocks"].tolist(), planted, file["times"], file["shares"])
-
-
-def _place(folder: Path, name: str, how: str) -> Path:
-    return folder / f"{name}-{zlib.crc32(how.encode()):08x}.npz"
 
 
 def cost(weights: Path, folder: Path) -> list[dict[str, Any]]:
@@ -300,6 +304,7 @@ def streams(options: argparse.Namespace, folder: Path, work: Path) -> Iterator[T
     skipped, known = tuple(options.skip), partial(found, work)
     held_out = [path for path in clips_of(options.media, skipped) if is_held_out(path.name)]
     more = [clip for media in options.clean for clip in clips_of(media, skipped)]
+    refuse_twins([*held_out, *more])
     held_out, more = (part_of(clips, options.part) for clips in (held_out, more))
     yield from clean_streams(held_out, folder, look, known)
     yield from damaged_streams(held_out, folder, options.seed, look, known)

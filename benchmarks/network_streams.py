@@ -6,12 +6,14 @@
 import itertools
 import subprocess
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import imageio_ffmpeg
+import numpy as np
+import numpy.typing as npt
 
 from benchmarks.clean_content import VARIANTS, encode
 from engine.errors import AvjuryError
@@ -70,6 +72,31 @@ class Streamed:
     seconds: float
     blocks: list[float]
     planted: Planted | None
+
+
+def place_of(folder: Path, name: str, how: str) -> Path:
+    """Where it is kept what came of a stream."""
+    return folder / f"{name}-{zlib.crc32(how.encode()):08x}.npz"
+
+
+def keep(place: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write arrays, wholly or not at all: who dies over it leaves nothing that is taken for what came of a stream."""
+    unfinished = place.with_suffix(".part")
+    with unfinished.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+    unfinished.replace(place)
+
+
+def refuse_twins(clips: Sequence[Path]) -> None:
+    """What is kept of a clip goes by its name.
+
+    Raises: ValueError where two clips have the same one.
+    """
+    seen: dict[str, Path] = {}
+    for clip in clips:
+        if clip.name in seen:
+            raise ValueError(f"{clip} and {seen[clip.name]} have the same name; rename one of them")
+        seen[clip.name] = clip
 
 
 def through(

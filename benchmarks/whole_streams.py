@@ -11,7 +11,6 @@ avjury bench whole-streams --media FOLDER [--weights FILE] [--history FILE] [--w
 import argparse
 import itertools
 import tempfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -24,7 +23,7 @@ import torch
 
 from benchmarks.harness import write_result
 from benchmarks.network import TILES, alarms_in, finds
-from benchmarks.network_streams import Streamed, clean_streams, damaged_streams, through
+from benchmarks.network_streams import Streamed, clean_streams, damaged_streams, keep, place_of, through
 from benchmarks.tallies import false_per_hour_at_most
 from engine.measure.whole_looks import GAP_SECONDS
 from engine.media import Surface
@@ -95,12 +94,12 @@ def kept(seen: Seen, folder: Path) -> None:
     planted = {} if seen.planted is None else {"planted": np.array([seen.planted.start, seen.planted.end])}
     maps = {f"map{n}": part.astype(np.float16) for n, part in enumerate(seen.maps)}
     rest = {"seconds": np.array(seen.seconds), "times": seen.times, "blocks": np.array(seen.blocks)}
-    np.savez_compressed(_place(folder, seen.name, seen.how), allow_pickle=False, **maps, **rest, **planted)
+    keep(place_of(folder, seen.name, seen.how), {**maps, **rest, **planted})
 
 
 def found(folder: Path, name: str, how: str) -> Seen | None:
     """What `kept` wrote of a stream; None where it wrote nothing."""
-    path = _place(folder, name, how)
+    path = place_of(folder, name, how)
     if not path.exists():
         return None
     with np.load(path) as file:
@@ -111,10 +110,6 @@ def found(folder: Path, name: str, how: str) -> Seen | None:
             start, end = (float(at) for at in file["planted"])
             planted = Planted("video.corruption", start, end, 0.0)
         return Seen(name, how, float(file["seconds"]), file["blocks"].tolist(), planted, times, maps)
-
-
-def _place(folder: Path, name: str, how: str) -> Path:
-    return folder / f"{name}-{zlib.crc32(how.encode()):08x}.npz"
 
 
 def said_of(net: HistoryNet, seen: Seen) -> Said:

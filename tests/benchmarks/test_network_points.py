@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks import network
 from benchmarks.network import TILES, Told, alarms_in, at_rate, chosen, finds, points, said_at, shares_of, summed
+from benchmarks.network_streams import refuse_twins
 from models.artifact_net import ArtifactNet
 from models.artifact_weights import OperatingPoint, RatedPoints, load_artifact
 from models.synthesis.planted import Planted
@@ -82,6 +83,29 @@ def test_what_was_said_is_found_again(tmp_path):
         np.testing.assert_array_equal(again.times, stream.times)
         np.testing.assert_array_equal(again.shares, stream.shares)
     assert network.found(tmp_path, "clip", "otherwise") is None
+
+
+def test_what_a_dying_process_left_is_not_taken_for_what_was_said(tmp_path, monkeypatch):
+    stream = told([0.3, 0.97])
+
+    def dies(file, **_):
+        file.write(b"PK half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez_compressed", dies)
+    with pytest.raises(KeyboardInterrupt):
+        network.kept(stream, tmp_path)
+    monkeypatch.undo()
+    assert network.found(tmp_path, stream.name, stream.how) is None
+    network.kept(stream, tmp_path)
+    assert network.found(tmp_path, stream.name, stream.how).seconds == stream.seconds
+
+
+def test_two_clips_of_one_name_are_refused_by_both_paths(tmp_path):
+    clips = [tmp_path / "a" / "x.mp4", tmp_path / "y.mp4", tmp_path / "b" / "x.mp4"]
+    refuse_twins(clips[:2])
+    with pytest.raises(ValueError, match=r"b/x.mp4 and .*a/x.mp4 have the same name; rename"):
+        refuse_twins(clips)
 
 
 def test_each_clip_is_in_one_part():
