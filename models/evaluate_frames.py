@@ -5,10 +5,12 @@ nothing is wrong with any of them, and no longer where somebody may wonder. Clea
 them with what only looks like damage. The network says of a picture what it says in the mean (of its logits) of the
 hundredth part of its tiles that it takes most for damaged, as training has it say of a piece. What it says of the last
 of these tiles, by which earlier records judged, stands beside it; and what the network over the maps of the pictures
-before says of the same pictures, where every picture of a stream is looked at and where every third one is.
+before says of the same pictures, where every picture of a stream is looked at and where every third one is. Of others,
+which were damaged before a transcoder coded them anew, in its own size or another, there are figures of their own.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +20,7 @@ import numpy.typing as npt
 import torch
 
 from models.artifact_history import HistoryNet, surest
-from models.artifact_net import LABELS, ArtifactNet
+from models.artifact_net import LABELS, PIECE, ArtifactNet
 from models.evaluate import figures_of
 from models.fit_corruption import count_blocks, features
 from models.map_series import MapSeries, logits_of, seen_with
@@ -26,6 +28,7 @@ from models.synthesis.clean_cases import Leads, clean_cases
 from models.synthesis.coded_damage import CODECS, KINDS, VISIBLE_SHARE
 from models.synthesis.damaged_cases import damaged_cases
 from models.synthesis.held_out import seed_of
+from models.synthesis.picture_windows import graphics, windows
 from models.synthesis.tile_truth import Case
 from models.train_history import led_parts, sure
 
@@ -35,6 +38,9 @@ _OF_EACH: Final = 3
 # As many clean pictures, or a few more.
 _CLEAN: Final = 18
 _CORRUPTION: Final = LABELS.index("corruption")
+# What is kept of pictures that were coded anew: what the network and the torn blocks say, how much is damaged, and
+# whether they kept their size.
+_ANEW: Final = ("anew_said", "anew_torn", "anew_share", "anew_same_size")
 # Beside all damaged pictures, these: of whose tiles at least so many show damage.
 _SHARES: Final = (VISIBLE_SHARE, 0.02, 0.05, 0.1, 0.3)
 # Pictures between looks, and what the figures of the pictures before are called.
@@ -63,6 +69,27 @@ def frames_of(source: Path | int, seed: int, count: int, history: bool = False) 
         lead_of_other, other, _ = found[(number + 1) % len(found)]
         leads = Leads(lead, lead_of_other) if history else None
         yield from clean_cases(window, other, rate, rng, _CLEAN, leads)
+
+
+def frames_coded_anew(source: Path | int, seed: int, count: int) -> Iterator[tuple[Case, bool]]:
+    """Damaged pictures and as many whole ones that a transcoder coded anew, of larger windows.
+
+    Args:
+        source, seed, count: as for `frames_of`.
+    Returns: each case, and whether the transcoder kept its size.
+    """
+    name = source.name if isinstance(source, Path) else f"graphics {source}"
+    rng = np.random.default_rng([seed, 13, *seed_of(name)])
+    if isinstance(source, Path):
+        found = list(windows(source, rng, count, larger=2))
+    else:
+        found = [(graphics(rng), Fraction(25)) for _ in range(count)]
+    combinations = [(c, k) for c in CODECS for k in KINDS if (c, k) != ("hevc", "lost")]
+    for window, rate in found:
+        for index in rng.permutation(len(combinations))[:_WAYS]:
+            way = combinations[int(index)]
+            for case in damaged_cases(window, rate, *way, rng, 2 * _OF_EACH, whole=_OF_EACH, anew=1.0, least=PIECE):
+                yield case, case.now[0].shape == window[0][0].shape
 
 
 def said_of(net: ArtifactNet, case: Case) -> tuple[float, float, float]:
@@ -129,7 +156,16 @@ def scored(
             rows[name].append(told)
         rows["share"].append(float((map_ == 1).mean()))
         rows["kind"].append(case.kind)
-    return {name: np.array(of, "U16" if name == "kind" else np.float64) for name, of in rows.items()}
+    anew: dict[str, list[Any]] = {name: [] for name in _ANEW}
+    for case, same_size in frames_coded_anew(source, seed, count):
+        map_ = case.truth[..., _CORRUPTION]
+        if sure(map_) is not None:
+            said, _, torn = said_of(net, case)
+            row = said, torn, float((map_ == 1).mean()), same_size
+            for name, value in zip(_ANEW, row, strict=True):
+                anew[name].append(value)
+    found = {name: np.array(of, "U16" if name == "kind" else np.float64) for name, of in rows.items()}
+    return found | {name: np.array(of, np.float64) for name, of in anew.items()}
 
 
 def scored_once(path: Path, make: Callable[[], dict[str, npt.NDArray[Any]]]) -> dict[str, npt.NDArray[Any]]:
@@ -195,5 +231,19 @@ def evaluate_frames(
             else {}
         ),
         "by_kind": by_kind,
+        "coded_anew": _coded_anew(parts),
         "of_real_clips_by_share": by_share(scores[is_real], share_of[is_real]),
     }
+
+
+def _coded_anew(parts: Sequence[Mapping[str, npt.NDArray[Any]]]) -> dict[str, Any]:
+    """Figures of pictures that a transcoder coded anew, all together, and of those that kept their size or did not."""
+    said, torn, share, same = (np.concatenate([part[name] for part in parts]) for name in _ANEW)
+    damaged, found = share >= VISIBLE_SHARE, {}
+    for name, those in (("all", same >= 0), ("same_size", same == 1), ("another_size", same == 0)):
+        found[name] = {
+            "pictures": int(those.sum()), "damaged": int(damaged[those].sum()),
+            "network": figures_of(said[those], damaged[those]),
+            "torn_blocks": {"average_precision": figures_of(torn[those], damaged[those])["average_precision"]},
+        }  # fmt: skip
+    return found

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.synthesis.picture import Picture
+from models.synthesis.picture_clip import frame_of
 from models.synthesis.planted import Planted
 
 CODECS: Final = ("h264", "mpeg2", "hevc")
@@ -81,11 +82,7 @@ def encode(
         context.bit_rate = round(_MPEG2_BITS * width * height * float(rate))
     packets = []
     for index, picture in enumerate(pictures):
-        frame = av.VideoFrame(width, height, "yuv420p")
-        for plane, samples in zip(frame.planes, picture, strict=True):
-            rows = np.zeros((samples.shape[0], plane.line_size), np.uint8)
-            rows[:, : samples.shape[1]] = samples
-            plane.update(rows.tobytes())
+        frame = frame_of(picture)
         frame.pts, frame.time_base = index, 1 / rate
         packets += context.encode(frame)
     return packets + list(context.encode(None))

@@ -1,7 +1,7 @@
 """Pictures through real coders, as a broadcaster would code them, starved of bits, and as they are shown again."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final
 
@@ -9,10 +9,11 @@ import av
 import numpy as np
 
 from models.synthesis.picture import Picture
-from models.synthesis.picture_clip import planes_of, starve
+from models.synthesis.picture_clip import frame_of, planes_of, starve
 
 # Coders that libav calls otherwise than their decoders.
 _ENCODERS: Final = {"flv1": "flv"}
+_DECODERS: Final = {"libx264": "h264", "libx265": "hevc"}
 
 
 def coded(pictures: Sequence[Picture], rate: Fraction, rng: np.random.Generator) -> list[Picture]:
@@ -68,21 +69,36 @@ def evenly_coded(
     return _through(context, codec, pictures, rate, pixels)
 
 
+def recoded(
+    pictures: Sequence[Picture], rate: Fraction, codec: str, options: Mapping[str, str], group: int
+) -> list[Picture]:  # fmt: skip
+    """The pictures after a coder whose options are the caller's.
+
+    Args:
+        pictures: of one shape, even width and height.
+        rate: pictures per second.
+        codec: as libav's coder is called.
+        options: of the coder.
+        group: pictures from one key picture to the next.
+    """
+    context: Any = av.CodecContext.create(codec, "w")
+    height, width = pictures[0][0].shape
+    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+    context.framerate, context.time_base, context.thread_count = rate, 1 / rate, 1
+    context.gop_size, context.options = group, dict(options)
+    return _through(context, _DECODERS.get(codec, codec), pictures, rate)
+
+
 def _through(
     encoder: Any, codec: str, pictures: Sequence[Picture], rate: Fraction, pixels: str = "yuv420p"
 ) -> list[Picture]:  # fmt: skip
     decoder: Any = av.CodecContext.create(codec, "r")
     decoder.thread_count = 1
-    height, width = pictures[0][0].shape
     shown: list[Picture] = []
     for index, picture in enumerate((*pictures, None)):
         frame = None
         if picture is not None:
-            frame = av.VideoFrame(width, height, pixels)
-            for plane, samples in zip(frame.planes, picture, strict=True):
-                rows = np.zeros((samples.shape[0], plane.line_size), np.uint8)
-                rows[:, : samples.shape[1]] = samples
-                plane.update(rows.tobytes())
+            frame = frame_of(picture, pixels)
             frame.pts, frame.time_base = index, 1 / rate
         for packet in (*encoder.encode(frame), *([None] if picture is None else [])):
             shown += (planes_of(decoded, 8) for decoded in decoder.decode(packet))

@@ -31,6 +31,10 @@ from models.synthesis.worn import DOUBTFUL, worn
 WIDE: Final = 2 * PIECE
 # Share of the windows that came worn before they were sent, of those that are trained on.
 _WORN: Final = 0.25
+# Share of the clips of a turn that are taken in parts twice as wide and as high, of which nothing but damage that was
+# coded anew is made, mostly smaller: a ladder's lower steps. Of the damage of other parts this share is coded anew too.
+_LARGER: Final = 0.3
+_ANEW: Final = 0.35
 # And as if pictures between had been left out: coarse motion is no damage.
 _STEPS: Final = (1, 1, 2, 3)
 
@@ -81,11 +85,18 @@ def cases_to_train_on(
     """As `cases_of`, with less of what is not used, and more whole pictures right behind damaged ones."""
     combinations = [(c, k) for c in CODECS for k in KINDS if (c, k) != ("hevc", "lost")]
     for index in rng.permutation(len(combinations))[:6]:
-        yield from damaged_cases(window, rate, *combinations[int(index)], rng, 7, whole=2)
+        yield from damaged_cases(window, rate, *combinations[int(index)], rng, 7, whole=2, anew=_ANEW, least=WIDE)
     for what in LABELS[1:]:
         yield from planted_cases(window, rate, what, rng, 1)
     for _ in range(2):
         yield from clean_cases(window, other, rate, rng, 12)
+
+
+def cases_of_a_ladder(window: Sequence[Picture], rate: Fraction, rng: np.random.Generator) -> Iterator[Case]:
+    """What a transcoder makes of a damaged window, of which as much is whole as damaged."""
+    combinations = [(c, k) for c in CODECS for k in KINDS if (c, k) != ("hevc", "lost")]
+    for index in rng.permutation(len(combinations))[:6]:
+        yield from damaged_cases(window, rate, *combinations[int(index)], rng, 10, whole=5, anew=1.0, least=WIDE)
 
 
 def make_shard(source: Path | int, seed: int, count: int = 3, side: int = PIECE) -> Mapping[str, npt.NDArray[Any]]:
@@ -100,16 +111,22 @@ def make_shard(source: Path | int, seed: int, count: int = 3, side: int = PIECE)
     """
     name = source.name if isinstance(source, Path) else f"graphics {source}"
     rng = np.random.default_rng([seed, *seed_of(name)])
+    # As far as there is more of the clip.
+    larger = side != PIECE and isinstance(source, Path) and rng.random() < _LARGER
     if isinstance(source, Path):
-        found = list(windows(source, rng, count, (1,) if side == PIECE else _STEPS))
+        found = list(windows(source, rng, count, (1,) if side == PIECE else _STEPS, 2 if larger else 1))
     else:
         found = [(graphics(rng), Fraction(25)) for _ in range(count)]
     luma, chroma, truth, kinds = [], [], [], []
     for number, (window, rate) in enumerate(found):
         other = found[(number + 1) % len(found)][0]
-        came_worn = side != PIECE and rng.random() < _WORN
+        came_worn = side != PIECE and not larger and rng.random() < _WORN
         shown = worn(window, rate, rng) if came_worn else window
-        for case in (cases_of if side == PIECE else cases_to_train_on)(shown, other, rate, rng):
+        if larger:
+            cases = cases_of_a_ladder(shown, rate, rng)
+        else:
+            cases = (cases_of if side == PIECE else cases_to_train_on)(shown, other, rate, rng)
+        for case in cases:
             if came_worn:
                 unsure(case.truth, DOUBTFUL)
             often = (6 if case.truth[..., 0].any() else 4) if side == PIECE else 2

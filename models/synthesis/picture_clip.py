@@ -81,7 +81,7 @@ def starve(pictures: Sequence[Picture], rate: Fraction, quantiser: int) -> list[
     return starved
 
 
-def frame_of(picture: Picture, format: str) -> Any:
+def frame_of(picture: Picture, format: str = "yuv420p") -> Any:
     """A 4:2:0 frame of libav with the samples of a picture."""
     height, width = picture[0].shape
     frame = av.VideoFrame(width, height, format)

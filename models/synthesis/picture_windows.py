@@ -36,7 +36,7 @@ def coded_rate(rate: Fraction) -> Fraction:
 
 
 def windows(
-    path: Path, rng: np.random.Generator, count: int, steps: Sequence[int] = (1,)
+    path: Path, rng: np.random.Generator, count: int, steps: Sequence[int] = (1,), larger: int = 1
 ) -> Iterator[tuple[list[Picture], Fraction]]:
     """Parts of a clip, LONG pictures of at most WIDTH x HEIGHT samples at the clip's own resolution, 8 bit 4:2:0.
 
@@ -52,27 +52,28 @@ def windows(
 
 
 def led_windows(
-    path: Path, rng: np.random.Generator, count: int, steps: Sequence[int] = (1,), lead: int = LEAD
+    path: Path, rng: np.random.Generator, count: int, steps: Sequence[int] = (1,), lead: int = LEAD, larger: int = 1
 ) -> Iterator[tuple[list[Picture], list[Picture], Fraction]]:
     """As `windows`, the same of them, each with what the clip shows before it.
 
     Args:
-        path, rng, count, steps: as for `windows`.
+        path, rng, count, steps, larger: as for `windows`.
         lead: most pictures before; fewer where the clip begins.
     Returns: pictures before a window, the window, and its rate.
     Raises: ClipError if the file cannot be read.
     """
+    size = HEIGHT * larger, WIDTH * larger
     try:
         if path.suffix.lower() in STILL_SUFFIXES:
-            yield from moving_windows(path, rng, count, (HEIGHT, WIDTH), lead, LONG)
+            yield from moving_windows(path, rng, count, size, lead, LONG)
         else:
-            yield from _clip_windows(path, rng, count, steps, lead)
+            yield from _clip_windows(path, rng, count, steps, lead, size)
     except (av.error.FFmpegError, IndexError) as error:  # IndexError: no pictures in it
         raise ClipError(f"{path.name}: {error}") from error
 
 
 def _clip_windows(
-    path: Path, rng: np.random.Generator, count: int, steps: Sequence[int], lead: int
+    path: Path, rng: np.random.Generator, count: int, steps: Sequence[int], lead: int, size: tuple[int, int]
 ) -> Iterator[tuple[list[Picture], list[Picture], Fraction]]:
     """`led_windows` of a clip."""
     opened: Any = av.open(str(path), metadata_errors="replace")
@@ -100,7 +101,7 @@ def _clip_windows(
                 continue
             whole = planes_of(frame.reformat(format="yuv420p"), 8)
             height, width = whole[0].shape
-            h, w = min(HEIGHT, height // TILE * TILE), min(WIDTH, width // TILE * TILE)
+            h, w = (min(most, n // TILE * TILE) for most, n in zip(size, (height, width), strict=True))
             for k in wanted:
                 top, left = (int(r * (size - part) / 2) * 2 for r, size, part in zip(place[k], (height, width), (h, w),
                                                                                      strict=True))  # fmt: skip

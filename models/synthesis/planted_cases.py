@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
-import av
 import numpy as np
 import numpy.typing as npt
 
 from models.artifact_net import TILE
 from models.synthesis.coded_pictures import coarsely_coded, coded
 from models.synthesis.picture import PLANTERS, Moment, Picture, smoothed
-from models.synthesis.picture_clip import planes_of
+from models.synthesis.picture_clip import frame_of, planes_of
 from models.synthesis.picture_windows import LONG, SHORT
 from models.synthesis.tile_truth import (
     NOTHING,
@@ -30,12 +29,7 @@ from models.synthesis.tile_truth import (
 def resized(picture: Picture, factor: float, sharpen: float) -> Picture:
     """Made smaller, larger again, and sharper than it was: soft, with rings along its edges."""
     height, width = picture[0].shape
-    frame = av.VideoFrame(width, height, "yuv420p")
-    for plane, samples in zip(frame.planes, picture, strict=True):
-        rows = np.zeros((samples.shape[0], plane.line_size), np.uint8)
-        rows[:, : samples.shape[1]] = samples
-        plane.update(rows.tobytes())
-    small = frame.reformat(width=round(width / factor) // 2 * 2, height=round(height / factor) // 2 * 2,
+    small = frame_of(picture).reformat(width=round(width / factor) // 2 * 2, height=round(height / factor) // 2 * 2,
                            interpolation="AREA")  # fmt: skip
     y, u, v = planes_of(small.reformat(width=width, height=height, interpolation="LANCZOS"), 8)
     luma = y.astype(np.float64)

@@ -293,7 +293,7 @@ def test_training_goes_on_where_it_ended(tmp_path, monkeypatch):
         path = run(0.01)
         first = [line for line in said if "step" in line][-1]
         said.clear()
-        run(0.02)
+        run(0.1)  # more than one step takes, on a machine that is busy too
     finally:
         torch.set_num_threads(threads)
     steps = [int(line.split("step ")[1].split(",")[0]) for line in (first, [s for s in said if "step" in s][-1])]
@@ -329,7 +329,9 @@ def test_what_is_said_of_a_clip_s_pictures_is_kept_and_found_again(tmp_path, mon
         shares = np.array([0.5, 0.0, 0.0]) if source == 2 else np.array([0.1])
         kinds = np.array(["h264 cut", "clean", "cut"][: len(scores)], "U16")
         both = np.stack([scores, 1 - scores], axis=1)
-        return {"said": scores, "last": scores, "torn": scores, "share": shares, "kind": kinds, "by_history": both}
+        of_anew = {"anew_said": scores, "anew_torn": -scores, "anew_share": shares, "anew_same_size": shares > 0.2}
+        told = {"said": scores, "last": scores, "torn": scores, "share": shares, "kind": kinds, "by_history": both}
+        return told | of_anew
 
     monkeypatch.setattr("models.evaluate_frames.scored", made)
     first, second = (evaluate_frames(None, [2, tmp_path / "a.mp4"], 1, 1, None, tmp_path / "kept") for _ in range(2))
@@ -339,4 +341,10 @@ def test_what_is_said_of_a_clip_s_pictures_is_kept_and_found_again(tmp_path, mon
     assert first["network_of_real_clips"] == {"positive": 1, "known": 1, "average_precision": None}
     # One in three, and two in four: 0.1 is the last of all, 0.3 the last but one.
     assert first["with_every_third_before"]["average_precision"] == pytest.approx((1 / 3 + 2 / 4) / 2, abs=1e-4)
+    anew = first["coded_anew"]
+    assert [(anew[of]["pictures"], anew[of]["damaged"]) for of in ("all", "same_size", "another_size")] == [
+        (4, 2), (1, 1), (3, 1),
+    ]  # fmt: skip
+    assert anew["another_size"]["network"]["average_precision"] == 1.0
+    assert anew["another_size"]["torn_blocks"]["average_precision"] == pytest.approx(1 / 3, abs=1e-4)
     assert first["by_kind"]["cut"] == {"damaged": 0, "found": 0, "clean": 1, "false": 1}
