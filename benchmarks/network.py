@@ -1,11 +1,12 @@
 """`avjury bench network`: what the artifact network says of whole held-out streams, at the points where it could judge.
 
-Clean streams (clips as they are, and as several coders make them) and streams with real damage, all of clips that were
-never trained on, go through the engine as in `avjury check`. From what the network said of every tile that it looked at
-come the false alarms and what is found at each operating point; beside it stands what the torn blocks, which judge
-`video.corruption`, say of the same streams. False alarms are rare, and minutes show little of them: `--clean` names
-folders of more clean content, of any length, which is judged whole. What was said is kept in `--work`, so that hours
-can be judged in several goes, and by several processes with `--part`.
+Clean streams (clips as they are, and as several coders make them) and streams with real damage, as they are and coded
+anew, all of clips that were never trained on, go through the engine as in `avjury check`. From what the network said of
+every tile that it looked at come the false alarms and what is found at each operating point; beside it stands what the
+torn blocks, which judge `video.corruption`, say of the same streams, and what it says where they ask it for a second
+look. False alarms are rare, and minutes show little of them: `--clean` names folders of more clean content, of any
+length, which is judged whole. What was said is kept in `--work`, so that hours can be judged in several goes, and by
+several processes with `--part`.
 
 avjury bench network --media FOLDER [--clean FOLDER]... [--work FOLDER] [--weights FILE] [--skip PREFIX] [--write-point]
 """
@@ -17,7 +18,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,8 @@ import torch
 from benchmarks.harness import write_result
 from benchmarks.made_surfaces import make_surface
 from benchmarks.network_streams import (
+    AFTER_SECONDS,
+    BEFORE_SECONDS,
     Streamed,
     clean_streams,
     damaged_streams,
@@ -46,7 +49,7 @@ from engine.measure.arithmetic import Arithmetic
 from engine.measure.network import Network, NetworkUse
 from engine.pipeline import Engine
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
-from models.artifact_weights import SHIPPED_WEIGHTS, OperatingPoint, RatedPoints, load_artifact
+from models.artifact_weights import SHIPPED_WEIGHTS, OperatingPoint, RatedPoints, SecondPoint, load_artifact
 from models.synthesis.held_out import is_held_out
 from models.synthesis.planted import Planted
 from models.train import clips_of
@@ -59,9 +62,10 @@ TILES: Final = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 # The first is one tile of the 144 of four pieces.
 AREAS: Final = (0.0069, 0.02, 0.04, 0.08, 0.15, 0.3)
 RUNS: Final = (1, 2, 3)
-# Looks that say so closer together than this are one alarm; what is said so long after damage belongs to it.
+# Of second looks: the least number of tiles that say so.
+COUNTS: Final = (1, 2, 3, 4, 6, 8, 12, 16)
+# Looks that say so closer together than this are one alarm.
 APART_SECONDS: Final = 5.0
-AFTER_SECONDS: Final = 2.0
 # Made-up pictures of which judging is timed.
 COST_SIZES: Final = ("640x360", "1280x720", "1920x1080")
 COST_SECONDS: Final = 10.0
@@ -78,15 +82,24 @@ class Told(Streamed):
     Args:
         times: (n,) media seconds of the pictures that the network looked at.
         shares: (n, TILES): the share of the tiles looked at that are as probable as TILES.
+        second_times: (m,) media seconds of the pictures that were looked at for a second time.
+        second_counts: (m, TILES): the number of tiles, of all pieces of these, that are as probable as TILES.
     """
 
     times: Floats
     shares: Floats
+    second_times: Floats
+    second_counts: Floats
 
 
 def judge(path: Path, name: str, how: str, planted: Planted | None = None, *, weights: Path) -> Told:
     """A stream through the engine."""
     said_of: list[Floats] = []
+    second: list[tuple[float, Floats]] = []
+
+    def take_second(slot: int, pts: float, said: torch.Tensor) -> None:
+        tiles = said.numpy().reshape(-1, 1)
+        second.append((pts, (tiles >= np.array(TILES, np.float32)).sum(axis=0).astype(np.float64)))
 
     def take(said: torch.Tensor) -> None:
         said_of.extend(shares_of(part[~np.isnan(part)]) for part in said.numpy().reshape(len(said), -1))
@@ -94,12 +107,15 @@ def judge(path: Path, name: str, how: str, planted: Planted | None = None, *, we
     network = NetworkSettings(RATE, weights=weights)
     engine = Engine(EngineSettings(device="cpu", trace=True, network=network), slots=1)
     engine.tell_tiles(take)
+    engine.tell_second_looks(take_second)
     outcome, stream = through(engine, path, name, how, planted)
     trace = outcome.trace.get("video")
     times = np.zeros(0) if trace is None else trace.times[~np.isnan(trace.values[:, _NETWORK])]
     if len(times) != len(said_of):
         raise RuntimeError(f"{name}: {len(said_of)} pictures were looked at, {len(times)} measured")
-    return Told(*stream, times, np.array(said_of).reshape(len(times), len(TILES)))
+    counts = np.array([count for _, count in second]).reshape(len(second), len(TILES))
+    shares = np.array(said_of).reshape(len(times), len(TILES))
+    return Told(*stream, times, shares, np.array([pts for pts, _ in second]), counts)
 
 
 def shares_of(tiles: npt.NDArray[np.float32]) -> Floats:
@@ -111,8 +127,9 @@ def shares_of(tiles: npt.NDArray[np.float32]) -> Floats:
 def kept(told: Told, folder: Path) -> None:
     """Write what was said of a stream, to be read by `found`."""
     planted = {} if told.planted is None else {"planted": np.array([told.planted.start, told.planted.end])}
-    rest = {"seconds": np.array(told.seconds), "blocks": np.array(told.blocks)}
-    parts = {"times": told.times, "shares": told.shares, **rest, **planted}
+    rest = {"seconds": np.array(told.seconds), "blocks": np.array(told.blocks).reshape(-1, 2)}
+    second = {"second_times": told.second_times, "second_counts": told.second_counts}
+    parts = {"times": told.times, "shares": told.shares, **second, **rest, **planted}
     keep(place_of(folder, told.name, told.how), parts)
 
 
@@ -126,7 +143,9 @@ def found(folder: Path, name: str, how: str) -> Told | None:
         if "planted" in file:
             start, end = (float(at) for at in file["planted"])
             planted = Planted("video.corruption", start, end, 0.0)
-        return Told(name, how, float(file["seconds"]), file["blocks"].tolist(), planted, file["times"], file["shares"])
+        blocks = [(float(start), float(end)) for start, end in file["blocks"]]
+        of_looks = (file[key] for key in ("times", "shares", "second_times", "second_counts"))
+        return Told(name, how, float(file["seconds"]), blocks, planted, *of_looks)
 
 
 def cost(weights: Path, folder: Path) -> list[dict[str, Any]]:
@@ -194,13 +213,13 @@ def said_at(told: Told, rate: float, tile: float, area: float, pictures: int) ->
 def alarms_in(times: Sequence[float], planted: Planted | None) -> int:
     """Alarms that no damage explains."""
     if planted is not None:
-        times = [t for t in times if not planted.start - 0.2 <= t <= planted.end + AFTER_SECONDS]
+        times = [t for t in times if not planted.start - BEFORE_SECONDS <= t <= planted.end + AFTER_SECONDS]
     return sum(k == 0 or t - times[k - 1] > APART_SECONDS for k, t in enumerate(times))
 
 
 def finds(times: Sequence[float], planted: Planted) -> bool:
     """Whether damage was said while it was there, or at once after it."""
-    return any(planted.start - 0.2 <= t <= planted.end + AFTER_SECONDS for t in times)
+    return any(planted.start - BEFORE_SECONDS <= t <= planted.end + AFTER_SECONDS for t in times)
 
 
 def points(clean: Sequence[Told], damaged: Sequence[Told]) -> list[dict[str, Any]]:
@@ -210,11 +229,45 @@ def points(clean: Sequence[Told], damaged: Sequence[Told]) -> list[dict[str, Any
         point = rate, tile, area, pictures
         false = sum(alarms_in(said_at(told, *point), None) for told in clean)
         found = [t for t in damaged if t.planted is not None and finds(said_at(t, *point), t.planted)]
-        beyond = sum(t.planted is not None and not finds(t.blocks, t.planted) for t in found)
+        beyond = sum(not told.found for told in found)
         rows.append({"pictures_per_second": rate, "tile": tile, "area": area, "pictures": pictures,
                      "false_alarms": false, "false_per_hour_at_most": false_per_hour_at_most(false, hours),
                      "found": len(found), "found_beyond_torn_blocks": beyond, "planted": len(damaged)})  # fmt: skip
     return rows
+
+
+def second_points(clean: Sequence[Told], damaged: Sequence[Told]) -> list[dict[str, Any]]:
+    """Every point of second looks: what it raises on clean streams, and what is found with it."""
+    rows = []
+    for tile, count in itertools.product(TILES, COUNTS):
+
+        def sure(told: Told, tile: float = tile, count: int = count) -> list[float]:
+            found: list[float] = told.second_times[told.second_counts[:, TILES.index(tile)] >= count].tolist()
+            return found
+
+        seen = [told for told in damaged if told.planted is not None and finds(sure(told), told.planted)]
+        beyond = sum(not told.found for told in seen)
+        rows.append({"tile": tile, "tiles": count, "false_alarms": sum(alarms_in(sure(told), None) for told in clean),
+                     "found": len(seen), "found_beyond_torn_blocks": beyond, "planted": len(damaged)})  # fmt: skip
+    return rows
+
+
+def chosen_second(rows: Sequence[Mapping[str, Any]]) -> SecondPoint | None:
+    """The point of second looks.
+
+    Of those that raise nothing on clean streams, nor would at the next lower probability or the next lower number of
+    tiles, the one that finds most beyond the torn blocks. None where there is none.
+    """
+    raised = {(row["tile"], row["tiles"]) for row in rows if row["false_alarms"]}
+    lower, fewer = dict(itertools.pairwise(reversed(TILES))), dict(itertools.pairwise(reversed(COUNTS)))
+    sure = [
+        row for row in rows
+        if row["tile"] in lower and row["tiles"] in fewer and row["found_beyond_torn_blocks"]
+        and not {(row["tile"], row["tiles"]), (lower[row["tile"]], row["tiles"]), (row["tile"], fewer[row["tiles"]])}
+        & raised
+    ]  # fmt: skip
+    best = max(sure, key=lambda row: (row["found_beyond_torn_blocks"], row["tile"], row["tiles"]), default=None)
+    return None if best is None else SecondPoint(best["tile"], best["tiles"])
 
 
 def chosen(rows: Sequence[Mapping[str, Any]], rate: float) -> OperatingPoint | None:
@@ -236,17 +289,27 @@ def chosen(rows: Sequence[Mapping[str, Any]], rate: float) -> OperatingPoint | N
     return None if best is None else OperatingPoint(best["tile"], best["area"], best["pictures"])
 
 
-def keep_points(weights: Path, points: RatedPoints) -> None:
+def keep_points(weights: Path, points: RatedPoints, second: SecondPoint | None) -> None:
     """Write the points into the file of weights, in place of those that it had."""
     tensors, about = read_weights(weights, "artifact")
-    write_weights(weights, tensors, about | points.as_text())
+    about = {key: value for key, value in about.items() if key not in ("points", "second")}
+    write_weights(weights, tensors, about | points.as_text() | ({} if second is None else second.as_text()))
+
+
+def without_second(weights: Path, folder: Path) -> Path:
+    """The weights without the point of second looks: what the torn blocks say is said by them alone."""
+    tensors, about = read_weights(weights, "artifact")
+    path = folder / weights.name
+    write_weights(path, tensors, {key: value for key, value in about.items() if key != "second"})
+    return path
 
 
 def summed(clean: Sequence[Told], damaged: Sequence[Told]) -> dict[str, Any]:
     """All figures."""
     rows = points(clean, damaged)
     quiet = [row for row in rows if row["false_alarms"] == 0]
-    blocks = sum(bool(told.blocks) and finds(told.blocks, told.planted) for told in damaged if told.planted is not None)
+    second = second_points(clean, damaged)
+    at_second = chosen_second(second)
     best: Mapping[str, Any] = {}
     for rate in RATES:
         of_rate = [row for row in quiet if row["pictures_per_second"] == rate]
@@ -256,18 +319,37 @@ def summed(clean: Sequence[Told], damaged: Sequence[Told]) -> dict[str, Any]:
     return {
         "clean": _of_clean(clean),
         "damaged": {"clips": sorted({told.name for told in damaged}), "streams": len(damaged),
-                    "found_by_torn_blocks": blocks},
+                    "found_by_torn_blocks": sum(told.found for told in damaged),
+                    "by_group": _by_group(damaged, at_second)},
+        "second_looks": {"clean": sum(len(told.second_times) for told in clean),
+                         "damaged": sum(len(told.second_times) for told in damaged)},
+        "second_chosen": None if at_second is None else asdict(at_second),
+        "second_points": second,
         "most_found_without_a_false_alarm": best,
         "chosen": {f"{rate:g}": None if point is None else _at(rows, rate, point) for rate, point in by_rate.items()},
         "points": rows,
     }  # fmt: skip
 
 
+def _by_group(damaged: Sequence[Told], second: SecondPoint | None) -> dict[str, dict[str, int]]:
+    """Of streams as they were sent, and of those coded anew: how many are found without second looks, and with them."""
+    groups: dict[str, dict[str, int]] = {}
+    for told in damaged:
+        of = groups.setdefault(told.group, {"streams": 0, "found_by_torn_blocks": 0, "found_with_second_looks": 0})
+        said = told.second_times[:0]
+        if second is not None:
+            said = told.second_times[told.second_counts[:, TILES.index(second.tile)] >= second.tiles]
+        of["streams"] += 1
+        of["found_by_torn_blocks"] += told.found
+        of["found_with_second_looks"] += told.found or (told.planted is not None and finds(said.tolist(), told.planted))
+    return groups
+
+
 def _of_clean(clean: Sequence[Told]) -> dict[str, Any]:
     """How much of it there was, of which clips, and what the torn blocks raised."""
     hours = sum(told.seconds for told in clean) / 3600
-    raised = {f"{told.name}, {told.how}": [round(t, 2) for t in told.blocks] for told in clean if told.blocks}
-    false = sum(alarms_in(told.blocks, None) for told in clean)
+    raised = {f"{told.name}, {told.how}": [round(t, 2) for t, _ in told.blocks] for told in clean if told.blocks}
+    false = sum(alarms_in([t for t, _ in told.blocks], None) for told in clean)
     return {"clips": sorted({told.name for told in clean}), "streams": len(clean), "hours": round(hours, 4),
             "hours_as_they_are": round(sum(told.seconds for told in clean if told.how == "as it is") / 3600, 4),
             "looks": sum(len(told.times) for told in clean), "false_alarms_of_torn_blocks": false,
@@ -295,9 +377,10 @@ def part_of(clips: Sequence[Path], part: str) -> list[Path]:
 
 def streams(options: argparse.Namespace, folder: Path, work: Path) -> Iterator[Told]:
     """What was said of all streams, looked up where it is known."""
+    weights = without_second(options.weights, folder)
 
     def look(path: Path, name: str, how: str, planted: Planted | None = None) -> Told:
-        told = judge(path, name, how, planted, weights=options.weights)
+        told = judge(path, name, how, planted, weights=weights)
         kept(told, work)
         return told
 
@@ -307,7 +390,7 @@ def streams(options: argparse.Namespace, folder: Path, work: Path) -> Iterator[T
     refuse_twins([*held_out, *more])
     held_out, more = (part_of(clips, options.part) for clips in (held_out, more))
     yield from clean_streams(held_out, folder, look, known)
-    yield from damaged_streams(held_out, folder, options.seed, look, known)
+    yield from damaged_streams(held_out, folder, options.seed, look, known, anew=True)
     yield from more_clean_streams(more, folder, look, known)
 
 
@@ -338,11 +421,12 @@ def main() -> None:
     clean, damaged = ([t for t in all_told if (t.planted is None) == is_clean] for is_clean in (True, False))
     figures = summed(clean, damaged) | {"cost": taken}
     rows = [row for row in figures["chosen"].values() if row is not None]
-    if options.write_point and rows:
+    if options.write_point and (rows or figures["second_chosen"] is not None):
         by_rate = tuple((row["pictures_per_second"], OperatingPoint.of(row)) for row in rows)
-        keep_points(options.weights, RatedPoints(by_rate))
+        second = figures["second_chosen"]
+        keep_points(options.weights, RatedPoints(by_rate), None if second is None else SecondPoint(**second))
     path = write_result("network", figures | {"weights": options.weights.name, "seed": options.seed})
-    for key in ("clean", "damaged", "most_found_without_a_false_alarm", "chosen", "cost"):
+    for key in ("clean", "damaged", "most_found_without_a_false_alarm", "chosen", "second_chosen", "cost"):
         print(f"{key}: {figures[key]}")  # noqa: T201 - the command's output
     print(path)  # noqa: T201 - the command's output
 

@@ -1,6 +1,7 @@
 """Streams that go through the engine to see what is said of damage: clean, as several coders make them, and damaged.
 
-`avjury bench network` and `avjury bench whole-streams` judge the same ones.
+`avjury bench network` and `avjury bench whole-streams` judge the same ones; the first judges damaged ones too that a
+transcoder coded anew, as everything comes that broke before the last coder (decision 0155).
 """
 
 import itertools
@@ -15,7 +16,7 @@ import imageio_ffmpeg
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.clean_content import VARIANTS, encode
+from benchmarks.clean_content import VARIANTS, Variant, encode
 from engine.errors import AvjuryError
 from engine.outcome import Outcome
 from engine.pipeline import Engine
@@ -34,6 +35,25 @@ MOST_SECONDS: Final = 600.0
 SECONDS: Final = 7.0
 DAMAGED: Final = (2.0, 5.0)
 LINES: Final = 480
+# What is told so long after damage belongs to it, and so long before, as times are rounded.
+AFTER_SECONDS: Final = 2.0
+BEFORE_SECONDS: Final = 0.2
+_SAME, _CODED = "of its size", ("-preset", "veryfast", "-pix_fmt", "yuv420p", "-fps_mode", "passthrough", "-g", "50")
+# What a transcoder makes of a damaged stream: of its own size, and of others, where blocks lie on no grid of 16.
+ANEW: Final = (
+    Variant(f"H.264 {_SAME}", "null", ("-c:v", "libx264", "-crf", "23", *_CODED), seconds=SECONDS),
+    Variant("H.264 of three quarters", "scale=trunc(iw*3/8)*2:trunc(ih*3/8)*2",
+            ("-c:v", "libx264", "-crf", "23", *_CODED), seconds=SECONDS),
+    Variant(f"coarse H.264 {_SAME}", "null", ("-c:v", "libx264", "-crf", "29", *_CODED), seconds=SECONDS),
+    Variant("MPEG-2 of one and a half", "scale=trunc(iw*3/4)*2:trunc(ih*3/4)*2",
+            ("-c:v", "mpeg2video", "-q:v", "4", *_CODED[2:]), ".ts", seconds=SECONDS),
+    Variant(f"HEVC {_SAME}", "null", ("-c:v", "libx265", "-crf", "26", "-x265-params", "log-level=error", *_CODED),
+            seconds=SECONDS),
+)  # fmt: skip
+# Of each damaged stream, so many of these.
+ANEW_WAYS: Final = 2
+
+_THEN: Final = ", then "
 
 T = TypeVar("T")
 S_co = TypeVar("S_co", covariant=True)
@@ -63,15 +83,34 @@ class Streamed:
         name: of the clip.
         how: it was coded, or damaged.
         seconds: of pictures.
-        blocks: media seconds at which an incident of `video.corruption` opened, by the torn blocks and the decoder.
+        blocks: incidents of `video.corruption` by the torn blocks and the decoder: media seconds, from when until when.
         planted: the damage; None where it is clean.
     """
 
     name: str
     how: str
     seconds: float
-    blocks: list[float]
+    blocks: list[tuple[float, float]]
     planted: Planted | None
+
+    @property
+    def group(self) -> str:
+        """Of damaged streams: whether and how it was coded anew, in what is enough to tell them apart."""
+        if not self.how.partition(_THEN)[2]:
+            return "as sent"
+        return "coded anew, same size" if self.how.endswith(_SAME) else "coded anew, another size"
+
+    @property
+    def found(self) -> bool:
+        """Whether the torn blocks or the decoder told of the damage: an incident that was open while it could be seen.
+
+        Nobody sees anything of the first pictures that miss something, of which a decoder tells.
+        """
+        if self.planted is None:
+            return False
+        first, last = self.planted.start - BEFORE_SECONDS, self.planted.end + AFTER_SECONDS
+        began = DAMAGED[0] - BEFORE_SECONDS
+        return any(began <= start <= last and end >= first for start, end in self.blocks)
 
 
 def place_of(folder: Path, name: str, how: str) -> Path:
@@ -101,7 +140,7 @@ def refuse_twins(clips: Sequence[Path]) -> None:
 
 def through(
     engine: Engine, path: Path, name: str, how: str, planted: Planted | None
-) -> tuple[Outcome, tuple[str, str, float, list[float], Planted | None]]:
+) -> tuple[Outcome, tuple[str, str, float, list[tuple[float, float]], Planted | None]]:
     """A stream through an engine, judged for corruption: its outcome, and the fields of `Streamed`.
 
     Raises: what ended the stream.
@@ -112,7 +151,11 @@ def through(
     if outcome.error is not None:
         raise outcome.error
     seconds = 0.0 if outcome.summary is None else outcome.summary.duration
-    return outcome, (name, how, seconds, [incident.start for incident in outcome.incidents], planted)
+    return outcome, (name, how, seconds, _times_of(outcome), planted)
+
+
+def _times_of(outcome: Outcome) -> list[tuple[float, float]]:
+    return [(one.start, one.start if one.end is None else one.end) for one in outcome.incidents]
 
 
 def clean_streams(clips: Sequence[Path], folder: Path, look: Look[T], known: Known[T] = nothing) -> Iterator[T]:
@@ -163,9 +206,18 @@ def more_clean_streams(clips: Sequence[Path], folder: Path, look: Look[T], known
 
 
 def damaged_streams(
-    clips: Sequence[Path], folder: Path, seed: int, look: Look[T], known: Known[T] = nothing
+    clips: Sequence[Path], folder: Path, seed: int, look: Look[T], known: Known[T] = nothing, *, anew: bool = False
 ) -> Iterator[T]:
-    """What `look` makes of held-out clips, damaged as coded streams are."""
+    """What `look` makes of held-out clips, damaged as coded streams are; and of these again as a transcoder makes them.
+
+    Args:
+        clips: of which those are taken that are long enough.
+        folder: for files on the way.
+        seed: of what is damaged.
+        look, known: as for the others.
+        anew: coded anew too.
+    """
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
     for clip in clips:
         pictures, rate, depth = read_pictures(clip, SECONDS, most_lines=LINES)
         if depth != 8 or len(pictures) < SECONDS * float(rate) * 0.8:
@@ -174,12 +226,23 @@ def damaged_streams(
         for number, (codec, kind) in enumerate(itertools.product(CODECS, KINDS)):
             if (codec, kind) == ("hevc", "lost"):
                 continue
-            before = known(clip.name, f"{codec} {kind}")
-            if before is not None:
-                yield before
+            how = f"{codec} {kind}"
+            ways = [ANEW[(number + 2 * turn) % len(ANEW)] for turn in range(ANEW_WAYS if anew else 0)]
+            names = [how, *(f"{how}{_THEN}{way.name}" for way in ways)]
+            before = [known(clip.name, name) for name in names]
+            if all(one is not None for one in before):
+                yield from (one for one in before if one is not None)
                 continue
             path = folder / "damaged.ts"
             planted = plant_damage(path, codec, kind, pictures, rate=rate, start=DAMAGED[0], end=DAMAGED[1],
                                    strength=(0.1, 0.3, 0.6)[number % 3], seed=seed + number)  # fmt: skip
-            if planted is not None:
-                yield look(path, clip.name, f"{codec} {kind}", planted)
+            if planted is None:
+                continue
+            for name, way, one in zip(names, [None, *ways], before, strict=True):
+                if one is None and way is not None:
+                    behind = folder / f"anew{way.suffix}"
+                    encode(path, way, behind, ffmpeg)
+                    yield look(behind, clip.name, name, planted)
+                    behind.unlink()
+                else:
+                    yield look(path, clip.name, name, planted) if one is None else one

@@ -82,7 +82,7 @@ def see(path: Path, name: str, how: str, planted: Planted | None = None, *, weig
         times.append(surface.pts)
         maps.append(logits.cpu().numpy().copy())
 
-    network = NetworkSettings(EVERY, weights=weights, whole_pictures=True)
+    network = NetworkSettings(EVERY, weights=weights, whole_pictures=True, confirms=False)
     engine = Engine(EngineSettings(device="cpu", network=network), slots=1)
     engine.tell_maps(take)
     _, stream = through(engine, path, name, how, planted)
@@ -93,7 +93,7 @@ def kept(seen: Seen, folder: Path) -> None:
     """Write the maps of a stream, to be read by `found`."""
     planted = {} if seen.planted is None else {"planted": np.array([seen.planted.start, seen.planted.end])}
     maps = {f"map{n}": part.astype(np.float16) for n, part in enumerate(seen.maps)}
-    rest = {"seconds": np.array(seen.seconds), "times": seen.times, "blocks": np.array(seen.blocks)}
+    rest = {"seconds": np.array(seen.seconds), "times": seen.times, "blocks": np.array(seen.blocks).reshape(-1, 2)}
     keep(place_of(folder, seen.name, seen.how), {**maps, **rest, **planted})
 
 
@@ -109,7 +109,8 @@ def found(folder: Path, name: str, how: str) -> Seen | None:
         if "planted" in file:
             start, end = (float(at) for at in file["planted"])
             planted = Planted("video.corruption", start, end, 0.0)
-        return Seen(name, how, float(file["seconds"]), file["blocks"].tolist(), planted, times, maps)
+        blocks = [(float(start), float(end)) for start, end in file["blocks"]]
+        return Seen(name, how, float(file["seconds"]), blocks, planted, times, maps)
 
 
 def said_of(net: HistoryNet, seen: Seen) -> Said:
@@ -151,7 +152,7 @@ def points(clean: Sequence[Said], damaged: Sequence[Said]) -> list[dict[str, Any
         point = step, tile, area, pictures
         false = sum(alarms_in(said_at(said, *point), None) for said in clean)
         found = [s for s in damaged if s.planted is not None and finds(said_at(s, *point), s.planted)]
-        beyond = sum(s.planted is not None and not finds(s.blocks, s.planted) for s in found)
+        beyond = sum(not said.found for said in found)
         rows.append({"step": step, "tile": tile, "area": area, "pictures": pictures, "false_alarms": false,
                      "false_per_hour_at_most": false_per_hour_at_most(false, hours), "found": len(found),
                      "found_beyond_torn_blocks": beyond, "planted": len(damaged)})  # fmt: skip
@@ -192,13 +193,12 @@ def summed(clean: Sequence[Said], damaged: Sequence[Said]) -> dict[str, Any]:
     rows = points(clean, damaged)
     quiet = {step: [row for row in rows if row["step"] == step and not row["false_alarms"]] for step in STEPS}
     point = chosen(rows)
-    blocks = sum(s.planted is not None and finds(s.blocks, s.planted) for s in damaged)
     figures: dict[str, Any] = {
         "clips": sorted({said.name for said in (*clean, *damaged)}),
         "clean": {"streams": len(clean), "hours": round(sum(said.seconds for said in clean) / 3600, 4),
                   "looks": {str(step): sum(len(said.looks[step][0]) for said in clean) for step in STEPS},
-                  "false_alarms_of_torn_blocks": sum(alarms_in(said.blocks, None) for said in clean)},
-        "damaged": {"streams": len(damaged), "found_by_torn_blocks": blocks},
+                  "false_alarms_of_torn_blocks": sum(alarms_in([t for t, _ in said.blocks], None) for said in clean)},
+        "damaged": {"streams": len(damaged), "found_by_torn_blocks": sum(said.found for said in damaged)},
         "most_found_without_a_false_alarm": {
             str(step): max(of, key=lambda row: (row["found"], row["tile"], row["area"]))
             for step, of in quiet.items()

@@ -200,6 +200,7 @@ def prepare(options: CheckOptions) -> tuple["EngineSettings", list["StreamSpec"]
             config.engine.network.judges,
             options.weights or config.engine.network.weights,
             config.engine.network.whole_pictures,
+            config.engine.network.confirms,
         ),
         audio_network=AudioNetworkSettings(
             config.engine.audio_network.windows_per_second, config.engine.audio_network.weights

@@ -50,6 +50,9 @@ class NetworkSection(Section):
     judges: Annotated[
         bool, Field(description="what it says counts for video.corruption; else it is measured and shown only")
     ] = False
+    confirms: Annotated[
+        bool, Field(description="where blocks are torn a little it is asked for a second opinion, which counts")
+    ] = True
     weights: Annotated[
         FilePath | None, Field(description="weights of your own, as safetensors; null: those of the package")
     ] = None

@@ -27,7 +27,7 @@ def network_of(settings: NetworkSettings | None) -> NetworkUse | None:
         return None
     artifact = _read(load_artifact, settings.weights, "network", "artifact")
     history = _history_of(settings) if settings.whole_pictures else None
-    return NetworkUse(artifact, settings.pictures_per_second, settings.judges, history)
+    return NetworkUse(artifact, settings.pictures_per_second, settings.judges, history, settings.confirms)
 
 
 def _history_of(settings: NetworkSettings) -> ArtifactHistory:

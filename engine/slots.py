@@ -205,6 +205,14 @@ class Slots(Emitter):
         if self._measure.network is not None:
             self._measure.network.told_tiles = lambda _, said: take(said)
 
+    def tell_second_looks(self, take: Callable[[int, float, torch.Tensor], None]) -> None:
+        """Hand on what the network says where blocks are torn a little: slot, media seconds, (pieces, tiles, tiles).
+
+        Where nobody has measured from where on that counts, it is looked at all the same.
+        """
+        if self._measure.network is not None and self._measure.network.second is not None:
+            self._measure.network.second.take = take
+
     def tell_maps(self, take: Callable[[Surface, torch.Tensor], None]) -> None:
         """Hand on each whole picture that the network looks at and its map, (rows, columns) logits, on the device.
 

@@ -18,12 +18,14 @@ class NetworkSettings:
         judges: what it says counts for `video.corruption`.
         weights: its weights; those of the package unless told.
         whole_pictures: it looks at whole pictures, with what they showed before, where it looks at most of them.
+        confirms: it is asked for a second opinion where blocks are torn a little, which counts for `video.corruption`.
     """
 
     pictures_per_second: float = 1.0
     judges: bool = False
     weights: Path | None = None
     whole_pictures: bool = False
+    confirms: bool = True
 
 
 @dataclass(frozen=True, slots=True)

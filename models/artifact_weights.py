@@ -95,6 +95,40 @@ class RatedPoints:
         return {"points": json.dumps([{"pictures_per_second": rate} | asdict(point) for rate, point in self.by_rate])}
 
 
+@dataclass(frozen=True, slots=True)
+class SecondPoint:
+    """From where on what the network says counts where blocks are torn a little. Found as an `OperatingPoint` is.
+
+    Args:
+        tile: least probability of a damaged tile.
+        tiles: least number of such tiles, of those of all pieces that were looked at.
+    """
+
+    tile: float
+    tiles: int
+
+    @classmethod
+    def of(cls, about: Mapping[str, str]) -> "SecondPoint | None":
+        """What a file of weights says of itself; None where it says nothing.
+
+        Raises: WeightsError if it says what cannot be.
+        """
+        if "second" not in about:
+            return None
+        try:
+            said = json.loads(about["second"])
+            point = cls(float(said["tile"]), int(said["tiles"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"the point of second looks of these weights cannot be read: {error!r}") from error
+        if not (0 < point.tile <= 1 and 1 <= point.tiles <= 1000):
+            raise WeightsError(f"these weights have a point of second looks that cannot be: {point}")
+        return point
+
+    def as_text(self) -> dict[str, str]:
+        """As it is kept in a file of weights."""
+        return {"second": json.dumps(asdict(self))}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Artifact:
     """The network for use.
@@ -103,11 +137,13 @@ class Artifact:
         net: folded, channels last, float32 on the CPU; called on one thread.
         points: at which it may judge.
         version: of the weights, as their file says.
+        second: from where on it is sure where blocks are torn a little; None: nobody has measured it.
     """
 
     net: ArtifactNet
     points: RatedPoints
     version: str
+    second: SecondPoint | None = None
 
 
 def load_artifact(path: Path | None = None) -> Artifact:
@@ -119,4 +155,4 @@ def load_artifact(path: Path | None = None) -> Artifact:
     net = ArtifactNet().folded()
     put_into(net, tensors, path)
     net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Artifact(net, RatedPoints.of(about), about.get("version", ""))
+    return Artifact(net, RatedPoints.of(about), about.get("version", ""), SecondPoint.of(about))

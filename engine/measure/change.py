@@ -40,6 +40,8 @@ class Change:
         self._any: set[int] = set()  # slots that want it
         self.wanted = arithmetic.view(torch.zeros(slots, dtype=torch.int64, device=arithmetic.device))
         """(S,) int64, 1 or 0."""
+        self.tiles: Any = None
+        """On tensors: what `tile_stats` gave of the last pictures, (N, measures, TILES) float64."""
         self.host: Any = None
         """What engine/measure/every_picture.py goes by: the state, and the table of luminance."""
         if arithmetic.on_host:
@@ -60,8 +62,9 @@ class Change:
         if not self._any:
             return
         frames, view, wanted = rows.frames, rows.view, self.wanted[rows.slots]
+        self.tiles = tile_stats(frames * wanted[:, None], rows.references)  # address 0: not measured
         rows.values[:, _TEMPORAL] = temporal(
-            tile_stats(frames * wanted[:, None], rows.references),  # address 0: not measured
+            self.tiles,
             rows.values[:, _LUMA],  # scdet looks at luma alone
             rows.values[:, _GRADIENT],
             rows.pts,

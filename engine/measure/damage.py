@@ -125,7 +125,10 @@ class TornBlocks:
         self._host_state = np.zeros((slots, 13))
         self.host: Any = None
         """What engine/measure/host.py goes by: the state, the fitted weights, the limits."""
+        self.evidence: Any = self._evidence
+        """(S,) float64, of the last pictures of each slot; 1 is enough."""
         if arithmetic.on_host:
+            self.evidence = self._host_state[:, 1]
             fitted = np.array((self._corners, self._sides, self._constant))
             self.host = self._host_state, fitted, np.array(_LIMITS, np.float64)
 

@@ -54,8 +54,9 @@ class EveryPicture:
 
     def _make_tiles(self, rows: int) -> None:
         """Room for what `tile_stats` gives of a batch of so many pictures."""
-        self._tiles = np.empty((rows, len(MEASURES), TILES))
-        self._addresses = self._tiles.ctypes.data, self._wanted.ctypes.data
+        self.tiles = np.empty((rows, len(MEASURES), TILES))
+        """What `tile_stats` gave of the last pictures whose streams want it."""
+        self._addresses = self.tiles.ctypes.data, self._wanted.ctypes.data
 
     def fill(self, rows: Rows, retain: Tensor, slots: Tensor) -> int:
         """Fill the columns of `frame_stats`, `Change` and `TornBlocks`.
@@ -67,7 +68,7 @@ class EveryPicture:
         Returns: bit p is set where rows are due for the p-th schedule.
         """
         count, view = slots.shape[0], rows.view
-        if len(self._tiles) != count:
+        if len(self.tiles) != count:
             self._make_tiles(count)
         given = (
             rows.frames.data_ptr(), rows.references.data_ptr(), retain.data_ptr(), slots.data_ptr(),
@@ -79,7 +80,7 @@ class EveryPicture:
             for_each_row(lambda row: _measure_samples(row, *given), count)
         due = self._schedules.room(count)
         found: int = _follow(
-            view, _COLUMNS, BLACK_RATIO, STRONG_COLOUR, rows.facts, rows.slots, rows.pts, self._tiles, *self._known, due
+            view, _COLUMNS, BLACK_RATIO, STRONG_COLOUR, rows.facts, rows.slots, rows.pts, self.tiles, *self._known, due
         )
         self._schedules.looked(found, due)
         return found

@@ -26,6 +26,7 @@ from engine.measure.listening import AudioNetworkUse, Listening
 from engine.measure.network import MAP_SHARE, Floats, Network, NetworkUse
 from engine.measure.rows import Fact, Part, Room, Rows, facts_array, facts_listed
 from engine.measure.schedule import ScheduledPart, Together
+from engine.measure.second_looks import SecondLooks
 from engine.measure.sharpness import Sharpness
 from engine.measure.slates import Slates
 from engine.measure.sound import Sound
@@ -114,6 +115,7 @@ class Measure:
             Information(arithmetic, slots),
         )
         change, torn, self._fields = Change(arithmetic, slots), TornBlocks(arithmetic, slots), Fields(arithmetic, slots)
+        self._change, self._torn = change, torn
         at_last = () if self.network is None else (self.network,)
         # These come first: what they say of colours, and of rows of two moments, makes others due; and dates them.
         self._parts: tuple[Part, ...] = (change, torn, jumps, *self._scheduled, self._fields, *at_last)
@@ -181,10 +183,12 @@ class Measure:
         staged = stage(batch, rows, self._spare_slot, pinned=self._device.type == "cuda")
         for follower in self._followers:
             follower.before(batch.slots.numpy(), batch.pts.numpy())
-        judges = self.network is not None and self.network.judges
-        kind = self._room, tuple(part.runs for part in self._parts), judges
+        judges, second = self.network is not None and self.network.judges, self._second
+        kind = self._room, tuple(part.runs for part in self._parts), judges, second is not None
         values, inputs = self._graphs.run(kind, rows, lambda: Inputs(rows, self._device), staged, self._launch)
         slots, pts = inputs.slots[:count], inputs.pts[:count]
+        if second is not None:
+            second.fetch(batch, slots)
         # Where their rows go is known on the host alone: no part of what is played back.
         self.fingerprints.take(batch, inputs.frames[:count])
         return Measures(
@@ -211,6 +215,9 @@ class Measure:
         self._fields.fill(rows)
         if self.network is not None:
             self.network.fill(rows)
+            second = self._second
+            if second is not None:
+                second.fill(rows, self._every_picture.tiles, self._torn.evidence)
             self._damaged = self._damaged_of(batch, rows)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
         self._references.update(slots, view[:, _MAFD], self._freeze_noise, rows.facts[Fact.KEY])
@@ -224,11 +231,26 @@ class Measure:
         rows = Rows(self._room, inputs.facts, frames, references, values, view, inputs.slots, inputs.pts)
         for part in self._parts:
             part.fill(rows)
+        second = self._second
+        if second is not None:
+            second.fill(rows, self._change.tiles, self._torn.evidence)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
         self._references.update(rows.slots, view[:, _MAFD], self._freeze_noise, rows.facts[Fact.KEY])
         for follower in self._followers:
             follower.keep(inputs.slots, inputs.pts, values)
         return values
+
+    @property
+    def _second(self) -> SecondLooks | None:
+        """Second looks of the network, where any stream has them."""
+        second = None if self.network is None else self.network.second
+        return second if second is not None and second.runs else None
+
+    @property
+    def device_to_host_bytes(self) -> int:
+        """What was copied to know which pictures are looked at again."""
+        second = None if self.network is None else self.network.second
+        return 0 if second is None else second.device_to_host_bytes
 
     @property
     def graph_problem(self) -> str:

@@ -2,7 +2,8 @@
 
 A picture is looked at as often as the stream's rate says, by its own time, in PIECES places: where it changed most from
 the picture before, and elsewhere by chance, which the stream's name and the picture's time decide. So what is said of a
-stream depends on nothing but the stream. Where whole pictures are asked for, streams at most of whose pictures it looks
+stream depends on nothing but the stream. Where blocks are torn a little it is asked for a second opinion
+(second_looks.py). Where whole pictures are asked for, streams at most of whose pictures it looks
 are looked at whole, with what was seen before (whole_looks.py). On the CPU each picture goes through the network by
 itself; on a GPU in batches of one size that are filled up with empty pieces, by launches that are recorded and played
 back (graphs.py).
@@ -11,7 +12,6 @@ Pictures that are interlaced are not looked at: nobody has measured what it woul
 """
 
 import copy
-import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -25,12 +25,14 @@ from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place
 from engine.measure.graphs import Graphs, Record
 from engine.measure.network_table import LookInputs, stage_looks
+from engine.measure.places import inside, places_by_chance, places_of_change, side_by_side, told_by
 from engine.measure.rows import Rows
+from engine.measure.second_looks import SecondLooks, wants_second_looks
 from engine.measure.whole_looks import MOST_APART, WholeLooks
 from engine.media import FrameBatch, Surface
 from kernels.layout import Field
-from kernels.tile_stats import MEASURES, TILE_COLUMNS, TILE_ROWS, TILES, tile_stats
-from kernels.to_network import PIECE, to_network
+from kernels.tile_stats import MEASURES, TILE_COLUMNS, TILE_ROWS, tile_stats
+from kernels.to_network import to_network
 from models.artifact_history import ArtifactHistory
 from models.artifact_net import LABELS, TILE
 from models.artifact_net import TILES as PIECE_TILES
@@ -66,12 +68,14 @@ class NetworkUse:
         judges: what it says counts for `corruption` of every stream; else it is measured only, unless a stream's own
             parameter has it judge.
         history: what tells by the pictures before, where whole pictures are asked for; None: pieces are looked at.
+        confirms: where blocks are torn a little it is asked for a second opinion, which counts.
     """
 
     artifact: Artifact
     rate: float
     judges: bool = False
     history: ArtifactHistory | None = None
+    confirms: bool = True
 
     @property
     def point(self) -> OperatingPoint:
@@ -135,6 +139,10 @@ class Network:
         self._needs, self._in_a_row = arithmetic.column(slots, 2.0), arithmetic.column(slots, 1.0)
         self._hold = arithmetic.column(slots)  # for how long what it said holds
         self._judges = arithmetic.column(slots)  # 1 where it has a say
+        self.second: SecondLooks | None = None
+        """What is asked for where blocks are torn a little; None where nobody wants it."""
+        if use.confirms:
+            self.second = SecondLooks(arithmetic, slots, self._said, use.artifact.second)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         own = parameters.get("video.corruption", {})
@@ -152,10 +160,14 @@ class Network:
         self._wanted.discard(slot)
         if not _NAMES.isdisjoint(wanted):
             self._wanted.add(slot)
+        if self.second is not None:
+            self.second.open_slot(slot, "corruption" in wanted and wants_second_looks(parameters))
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out: let go of what was seen of it."""
         self._look_at_pieces_of(slot)
+        if self.second is not None:
+            self.second.close_slot(slot)
 
     @property
     def runs(self) -> bool:
@@ -199,6 +211,9 @@ class Network:
             self._look(batch, pieces, references)
         elif pieces:
             self._look_there(batch, pieces, references)
+        again = () if self.second is None else self.second.look(batch, references, self.share)
+        if again:
+            self.looked = tuple(sorted({*self.looked, *again}))
 
     def fill(self, rows: Rows) -> None:
         """Fill the columns with what was seen just now; they stay NaN for pictures that were not looked at."""
@@ -273,7 +288,7 @@ class Network:
         surfaces = [batch.surfaces[row] for row in due]
         index = torch.tensor(due)
         slots, frames = batch.slots[index], batch.frames[index]
-        chance = torch.tensor([_places_by_chance(s, PIECES - POINTED) for s in surfaces])
+        chance = torch.tensor([places_by_chance(s, PIECES - POINTED) for s in surfaces])
         ranges = torch.tensor([int(s.full_range) for s in surfaces])
         with torch.inference_mode():
             tile = torch.as_tensor(self._tile[slots.numpy()])
@@ -286,7 +301,7 @@ class Network:
         device = self._arithmetic.device
         at_once = self._together // PIECES
         rows = self._graphs.rows(-(-len(due) // at_once)) * at_once
-        chance = [_places_by_chance(batch.surfaces[row], PIECES - POINTED) for row in due]
+        chance = [places_by_chance(batch.surfaces[row], PIECES - POINTED) for row in due]
         staged = stage_looks(batch, due, chance, rows, self._spare_slot, pinned=device.type == "cuda")
 
         def launch(inputs: LookInputs) -> Tensor:
@@ -318,15 +333,15 @@ class Network:
         """
         sizes = torch.stack([frames[:, Field.HEIGHT], frames[:, Field.WIDTH]], dim=1)
         change = tile_stats(frames, references)[:, _DIFFERENCE].nan_to_num()
-        corners = torch.cat([_places_of_change(change, sizes, self._grid), chance], dim=1)  # (D, PIECES, 2)
+        corners = torch.cat([places_of_change(change, sizes, self._grid, POINTED), chance], dim=1)  # (D, PIECES, 2)
         row = torch.arange(len(frames), device=frames.device)
         crops = torch.empty((len(frames), PIECES, 4), dtype=torch.int64, device=frames.device)
         crops[..., 0], crops[..., 1:3], crops[..., 3] = row[:, None], corners, ranges[:, None]
         said = self._said(frames, references, crops.reshape(-1, 4)).reshape(-1, PIECES, PIECE_TILES, PIECE_TILES)
-        inside = _inside(corners, sizes)
-        over = (said >= tile.float()[:, None, None, None]) & inside
-        area = over.sum(dim=(1, 2, 3)).double() / inside.sum(dim=(1, 2, 3)).clamp(min=1)
-        return torch.where(inside, said, torch.nan), area
+        within = inside(corners, sizes)
+        over = (said >= tile.float()[:, None, None, None]) & within
+        area = over.sum(dim=(1, 2, 3)).double() / within.sum(dim=(1, 2, 3)).clamp(min=1)
+        return torch.where(within, said, torch.nan), area
 
     def _said(self, frames: Tensor, references: Tensor, crops: Tensor) -> Tensor:
         """(M, PIECE_TILES, PIECE_TILES) float32: how probable damage is in each tile of each piece."""
@@ -379,12 +394,12 @@ class Network:
             surface, frame, reference: as for `map_of`.
         """
         device = frame.device
-        tops, lefts = (_grid(size) for size in (surface.height, surface.width))
+        tops, lefts = (side_by_side(size) for size in (surface.height, surface.width))
         crops = torch.tensor([(0, top, left, int(surface.full_range)) for top in tops for left in lefts])
         said = self._said(frame, reference, crops.to(device))
         shape = max(1, surface.height // TILE), max(1, surface.width // TILE)
         (above, row), (beside, column) = (
-            torch.tensor(_told_by(starts, tiles)).to(device) for starts, tiles in zip((tops, lefts), shape, strict=True)
+            torch.tensor(told_by(starts, tiles)).to(device) for starts, tiles in zip((tops, lefts), shape, strict=True)
         )
         whole = said.reshape(len(tops), len(lefts), PIECE_TILES, PIECE_TILES)
         return whole[above[:, None], beside[None], row[:, None], column[None]]
@@ -393,66 +408,3 @@ class Network:
     def point(self) -> float:
         """From which probability on a tile counts as damaged."""
         return self._use.point.tile
-
-
-def _last(size: int) -> int:
-    """Where the last piece begins that lies within so many samples."""
-    return max(0, (size - PIECE) // TILE * TILE)
-
-
-def _grid(size: int) -> list[int]:
-    """Where pieces begin that cover so many samples, side by side."""
-    last = _last(size)
-    return sorted({*range(0, last + 1, PIECE), last})
-
-
-def _told_by(starts: Sequence[int], tiles: int) -> tuple[list[int], list[int]]:
-    """For each of so many tiles in a line: the last piece that covers it, and which of the piece's tiles it is."""
-    pieces = [sum(start // TILE <= tile for start in starts) - 1 for tile in range(tiles)]
-    return pieces, [tile - starts[piece] // TILE for tile, piece in enumerate(pieces)]
-
-
-def _places_by_chance(surface: Surface, count: int) -> list[tuple[int, int]]:
-    """Corners of pieces that the stream's name and the picture's time decide."""
-    number = zlib.crc32(surface.stream.encode()) << 32 | (round(surface.pts * 90_000) & 0xFFFFFFFF)
-    found = []
-    for _ in range(count):
-        # SplitMix64 (Steele, Lea and Flood 2014): neighbouring numbers come out far apart.
-        number = (number + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
-        mixed = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
-        mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
-        mixed ^= mixed >> 31
-        rows, columns = (_last(size) // TILE + 1 for size in (surface.height, surface.width))
-        found.append((mixed % rows * TILE, (mixed >> 32) % columns * TILE))
-    return found
-
-
-def _places_of_change(change: Tensor, sizes: Tensor, grid: Tensor) -> Tensor:
-    """Corners of pieces around the tiles that changed most, apart from each other.
-
-    Args:
-        change: (D, TILES) float64, mean change of each tile as a share of full scale.
-        sizes: (D, 2) int64, height and width.
-        grid: TILE_ROWS and TILE_COLUMNS.
-    Returns: (D, POINTED, 2) int64, multiples of TILE.
-    """
-    tiles = torch.arange(TILES, device=change.device)
-    at = torch.stack([tiles // TILE_COLUMNS, tiles % TILE_COLUMNS], dim=1)  # (TILES, 2)
-    middles = (2 * at[None] + 1) * sizes[:, None] // (2 * grid)  # (D, TILES, 2)
-    # All different, so that the largest is the same one everywhere.
-    key = (change * 2**32).long() * TILES + (TILES - 1 - tiles)
-    last = ((sizes - PIECE) // TILE * TILE).clamp(min=0)[:, None]
-    found = []
-    for _ in range(POINTED):
-        chosen = middles.gather(1, key.argmax(dim=1)[:, None, None].expand(-1, 1, 2))  # (D, 1, 2)
-        found.append(torch.minimum(((chosen - PIECE // 2) // TILE * TILE).clamp(min=0), last))
-        near = ((middles - chosen).abs() < PIECE).all(dim=2)
-        key = torch.where(near, key - 2**50, key)
-    return torch.cat(found, dim=1)
-
-
-def _inside(corners: Tensor, sizes: Tensor) -> Tensor:
-    """(D, PIECES, PIECE_TILES, PIECE_TILES) bool: the tiles that lie wholly within the picture."""
-    ends = corners[..., None] + TILE * (1 + torch.arange(PIECE_TILES, device=corners.device))  # (D, PIECES, 2, T)
-    inside = ends <= sizes[:, None, :, None]
-    return inside[:, :, 0, :, None] & inside[:, :, 1, None, :]

@@ -4,21 +4,39 @@ import numpy as np
 import pytest
 
 from benchmarks import network
-from benchmarks.network import TILES, Told, alarms_in, at_rate, chosen, finds, points, said_at, shares_of, summed
+from benchmarks.network import (
+    TILES,
+    Told,
+    alarms_in,
+    at_rate,
+    chosen,
+    chosen_second,
+    finds,
+    points,
+    said_at,
+    second_points,
+    shares_of,
+    summed,
+)
 from benchmarks.network_streams import refuse_twins
 from models.artifact_net import ArtifactNet
-from models.artifact_weights import OperatingPoint, RatedPoints, load_artifact
+from models.artifact_weights import OperatingPoint, RatedPoints, SecondPoint, load_artifact
 from models.synthesis.planted import Planted
 from models.weight_files import digest_of, write_weights
 
 PLANTED = Planted("video.corruption", 2.0, 4.0, 0.1, {})
 
 
-def told(probabilities, planted=None, blocks=(), name="clip"):
-    """Five looks a second from 0.2 s on, each of 100 tiles, of which three are as probable as given."""
+def told(probabilities, planted=None, blocks=(), name="clip", how="", second=()):
+    """Five looks a second from 0.2 s on, each of 100 tiles, of which three are as probable as given.
+
+    `second`: of second looks, when, how many tiles, and how probable these are.
+    """
     shares = np.array([shares_of(np.array([p] * 3 + [0.01] * 97, np.float32)) for p in probabilities])
     times = 0.2 * np.arange(1, len(shares) + 1)
-    return Told(name, "", 0.2 * len(shares), list(blocks), planted, times, shares)
+    counts = [[number * (np.float32(p) >= np.float32(tile)) for tile in TILES] for _, number, p in second]
+    looks = np.array([at for at, _, _ in second]), np.array(counts, np.float64).reshape(len(second), len(TILES))
+    return Told(name, how, 0.2 * len(shares), list(blocks), planted, times, shares, *looks)
 
 
 def test_damage_is_said_from_so_many_pictures_in_a_row_on():
@@ -41,7 +59,7 @@ def test_an_alarm_is_what_no_damage_explains_and_those_close_together_are_one():
 
 def test_the_point_raises_nothing_on_clean_streams_nor_would_the_next_lower_probability():
     clean = [told([0.1] * 10 + [0.85] * 20)]
-    damaged = [told([0.1] * 10 + [0.97] * 20, PLANTED), told([0.1] * 10 + [0.92] * 20, PLANTED, blocks=[2.1])]
+    damaged = [told([0.1] * 10 + [0.97] * 20, PLANTED), told([0.1] * 10 + [0.92] * 20, PLANTED, blocks=[(2.1, 3.0)])]
     rows = points(clean, damaged)
     by = {(row["pictures_per_second"], row["tile"], row["area"], row["pictures"]): row for row in rows}
     assert by[1.0, 0.8, 0.02, 2]["false_alarms"] == 1
@@ -54,7 +72,7 @@ def test_the_point_raises_nothing_on_clean_streams_nor_would_the_next_lower_prob
     assert chosen(points(clean, damaged), 1.0) == OperatingPoint(0.9, 0.02, 1)
     assert chosen(points(clean, damaged), 5.0) == OperatingPoint(0.9, 0.02, 2)
     # What the torn blocks miss comes first: they judge beside it.
-    damaged = [told([0.1] * 10 + [0.97] * 4, PLANTED, blocks=[2.1])] * 3 + [told([0.1] * 10 + [0.992], PLANTED)]
+    damaged = [told([0.1] * 10 + [0.97] * 4, PLANTED, blocks=[(2.1, 3.0)])] * 3 + [told([0.1] * 10 + [0.992], PLANTED)]
     few = told([0.1] * 20)
     few.shares[5, : TILES.index(0.95) + 1] = 0.03  # of one look
     assert chosen(points([few], damaged), 5.0) == OperatingPoint(0.99, 0.02, 1)
@@ -63,25 +81,70 @@ def test_the_point_raises_nothing_on_clean_streams_nor_would_the_next_lower_prob
 
 
 def test_the_figures_name_what_the_torn_blocks_raised_and_count_hours():
-    clean = [told([0.1] * 50, name="a"), told([0.1] * 50, blocks=[3.0, 4.0, 9.0], name="b")]
-    figures = summed(clean, [told([0.97] * 20, PLANTED, blocks=[2.1], name="c")])
+    clean = [told([0.1] * 50, name="a"), told([0.1] * 50, blocks=[(3.0, 3.5), (4.0, 5.0), (9.0, 9.5)], name="b")]
+    figures = summed(clean, [told([0.97] * 20, PLANTED, blocks=[(2.1, 3.0)], name="c")])
     assert figures["clean"] | {"of_torn_blocks_per_hour_at_most": None} == {
         "clips": ["a", "b"], "streams": 2, "hours": 0.0056, "hours_as_they_are": 0.0, "looks": 100,
         "false_alarms_of_torn_blocks": 1, "raised_by_torn_blocks": {"b, ": [3.0, 4.0, 9.0]},
         "of_torn_blocks_per_hour_at_most": None,
     }  # fmt: skip
-    assert figures["damaged"] == {"clips": ["c"], "streams": 1, "found_by_torn_blocks": 1}
+    of_group = {"streams": 1, "found_by_torn_blocks": 1, "found_with_second_looks": 1}
+    assert figures["damaged"] == {
+        "clips": ["c"], "streams": 1, "found_by_torn_blocks": 1, "by_group": {"as sent": of_group}
+    }  # fmt: skip
     assert (figures["chosen"]["5"]["found"], figures["chosen"]["5"]["false_alarms"]) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("blocks", "found"),
+    [
+        ([(4.5, 4.6)], True),
+        # A decoder tells of the first picture that misses something; that it misses is seen later.
+        ([(2.0, 4.5)], True),
+        ([(2.0, 3.0)], False),
+        ([(0.5, 4.5)], False),
+        ([(7.5, 8.0)], False),
+        ([], False),
+    ],
+)
+def test_damage_is_found_by_an_incident_that_is_open_while_it_is_seen(blocks, found):
+    assert told([0.1], Planted("video.corruption", 4.0, 5.0, 0.1, {}), blocks=blocks).found is found
+
+
+def test_second_looks_have_a_point_that_raises_nothing_nor_would_a_little_less():
+    clean = [told([0.1] * 50, second=[(3.0, 3, 0.93), (3.5, 3, 0.93), (9.0, 2, 0.97)])]
+    damaged = [
+        told([0.1] * 50, PLANTED, how="h264 cut, then H.264 of its size", second=[(2.2, 12, 0.96)]),
+        told([0.1] * 50, PLANTED, how="h264 cut, then H.264 of three quarters", second=[(1.0, 16, 0.999)]),
+        told([0.1] * 50, PLANTED, how="h264 cut", blocks=[(2.1, 3.0)], second=[(2.2, 6, 0.999)]),
+    ]
+    rows = second_points(clean, damaged)
+    by = {(row["tile"], row["tiles"]): row for row in rows}
+    assert (by[0.9, 2]["false_alarms"], by[0.9, 3]["false_alarms"], by[0.95, 3]["false_alarms"]) == (2, 1, 0)
+    assert (by[0.9, 6]["found"], by[0.9, 6]["found_beyond_torn_blocks"]) == (2, 1)
+    # The sternest of those that find as much.
+    assert chosen_second(rows) == SecondPoint(0.95, 12)
+    assert summed(clean, damaged)["second_chosen"] == {"tile": 0.95, "tiles": 12}
+    assert summed(clean, damaged)["damaged"]["by_group"] == {
+        "as sent": {"streams": 1, "found_by_torn_blocks": 1, "found_with_second_looks": 1},
+        "coded anew, same size": {"streams": 1, "found_by_torn_blocks": 0, "found_with_second_looks": 1},
+        "coded anew, another size": {"streams": 1, "found_by_torn_blocks": 0, "found_with_second_looks": 0},
+    }
+    # Nothing is found beyond the torn blocks where clean streams are told as soon.
+    assert chosen_second(second_points([told([0.1] * 50, second=[(3.0, 12, 0.96)])], damaged)) is None
+
+
 def test_what_was_said_is_found_again(tmp_path):
-    for stream in (told([0.3, 0.97], PLANTED, blocks=[2.1]), told([], name="empty.mp4")):
+    second = [(2.4, 5, 0.96), (2.8, 1, 0.6)]
+    for stream in (told([0.3, 0.97], PLANTED, blocks=[(2.1, 3.0)], second=second), told([], name="empty.mp4")):
         network.kept(stream, tmp_path)
         again = network.found(tmp_path, stream.name, stream.how)
         assert (again.name, again.seconds, again.blocks) == (stream.name, stream.seconds, stream.blocks)
         assert (again.planted is None) == (stream.planted is None)
         np.testing.assert_array_equal(again.times, stream.times)
         np.testing.assert_array_equal(again.shares, stream.shares)
+        np.testing.assert_array_equal(again.second_times, stream.second_times)
+        np.testing.assert_array_equal(again.second_counts, stream.second_counts)
     assert network.found(tmp_path, "clip", "otherwise") is None
 
 
@@ -120,9 +183,13 @@ def test_the_points_are_kept_in_the_weights_in_place_of_those_before(tmp_path):
     path = tmp_path / "mine.safetensors"
     write_weights(path, ArtifactNet().folded().state_dict(), {"network": "artifact", "version": "9"})
     digest = digest_of(path)
-    for kept_points in (((1.0, OperatingPoint(0.95, 0.04, 2)),), ((5.0, OperatingPoint(0.9, 0.02, 1)),)):
-        network.keep_points(path, RatedPoints(kept_points))
+    first, then = ((1.0, OperatingPoint(0.95, 0.04, 2)),), ((5.0, OperatingPoint(0.9, 0.02, 1)),)
+    for kept_points, second in ((first, SecondPoint(0.9, 4)), (then, None), (then, SecondPoint(0.8, 2))):
+        network.keep_points(path, RatedPoints(kept_points), second)
         read = load_artifact(path)
-        assert (read.points.by_rate, read.version) == (kept_points, "9")
+        assert (read.points.by_rate, read.second, read.version) == (kept_points, second, "9")
+    (tmp_path / "other").mkdir()
+    alone = network.without_second(path, tmp_path / "other")
+    assert (load_artifact(alone).points.by_rate, load_artifact(alone).second) == (then, None)
     # The numbers are the same, and so what was made with them is still theirs.
     assert digest_of(path) == digest

@@ -54,7 +54,7 @@ def test_damage_is_said_from_so_many_looks_in_a_row_on():
 
 def test_the_point_raises_nothing_at_any_step_nor_would_a_little_less_of_anything():
     clean = [said([0.1] * 20 + [0.85] * 20 + [0.1] * 20), said([0.1] * 20 + [0.996] * 3 + [0.1] * 20)]
-    damaged = [said([0.1] * 50 + [0.97] * 50, PLANTED), said([0.1] * 50 + [0.92] * 50, PLANTED, blocks=[2.1])]
+    damaged = [said([0.1] * 50 + [0.97] * 50, PLANTED), said([0.1] * 50 + [0.92] * 50, PLANTED, blocks=[(2.1, 3.0)])]
     rows = points(clean, damaged)
     by = {(row["step"], row["tile"], row["area"], row["pictures"]): row for row in rows}
     assert by[1, 0.8, 0.02, 3]["false_alarms"] == 2
@@ -72,12 +72,12 @@ def test_the_point_raises_nothing_at_any_step_nor_would_a_little_less_of_anythin
 
 def test_maps_are_found_again(tmp_path):
     maps = [np.full((2, 3), 1.5, np.float32), np.full((4, 3), -2.0, np.float32)]
-    seen = Seen("clip.ts", "h264 lost", 4.0, [2.5], PLANTED, np.array([0.0, 0.04]), maps)
+    seen = Seen("clip.ts", "h264 lost", 4.0, [(2.5, 3.0)], PLANTED, np.array([0.0, 0.04]), maps)
     kept(seen, tmp_path)
     again = found(tmp_path, "clip.ts", "h264 lost")
     assert again is not None
     assert again.planted is not None
-    assert (again.seconds, again.blocks, again.planted.start, again.planted.end) == (4.0, [2.5], 2.0, 4.0)
+    assert (again.seconds, again.blocks, again.planted.start, again.planted.end) == (4.0, [(2.5, 3.0)], 2.0, 4.0)
     np.testing.assert_array_equal(again.times, seen.times)
     for one, other in zip(again.maps, maps, strict=True):
         np.testing.assert_array_equal(one, other)

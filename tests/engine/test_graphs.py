@@ -22,11 +22,13 @@ from engine.slates import SIZE, Slate
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.layout import FRAME_FIELDS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
+from models.artifact_weights import SecondPoint
 
 CPU = torch.device("cpu")
 SLATES = (Slate.of("a", np.random.default_rng(1).integers(0, 256, SIZE, np.uint8)),)
 SLOTS = 5
-NETWORK = NetworkUse(changing_artifact(area=0.01, pictures=1), rate=10.0, judges=True)
+ARTIFACT = replace(changing_artifact(area=0.01, pictures=1), second=SecondPoint(0.5, 1))
+NETWORK = NetworkUse(ARTIFACT, rate=10.0, judges=True)
 COLUMNS = {"network_corruption", *(d.column for d in DETECTORS), *INFORMATION_COLUMNS, *EDGE_COLUMNS}
 
 

@@ -24,7 +24,8 @@ from engine.evidence.recorder import EvidenceSettings
 from engine.listener import Silent
 from engine.measure import Measure
 from engine.measure.columns import VIDEO_COLUMNS, place
-from engine.measure.network import NetworkUse, _places_by_chance, _places_of_change
+from engine.measure.network import NetworkUse
+from engine.measure.places import places_by_chance, places_of_change
 from engine.overload import Overload, OverloadSettings
 from engine.pipeline import check
 from engine.report import write_report
@@ -96,17 +97,17 @@ def test_it_looks_where_the_picture_changed_most():
     change[0, 4 * TILE_COLUMNS + 8] = 0.2
     change[0, 4 * TILE_COLUMNS + 9] = 0.1  # within the same piece
     change[0, 0] = 0.01
-    found = _places_of_change(change, torch.tensor([[540, 960]]), GRID)[0].tolist()
+    found = places_of_change(change, torch.tensor([[540, 960]]), GRID, 2)[0].tolist()
     assert found == [[208, 448], [0, 0]]
-    still = _places_of_change(change * 0, torch.tensor([[90, 90]]), GRID)
+    still = places_of_change(change * 0, torch.tensor([[90, 90]]), GRID, 2)
     assert (still == 0).all()  # smaller than a piece: there is one place only
 
 
 def test_places_by_chance_come_from_the_stream_and_its_time_alone_and_cover_the_picture():
     big = picture(pts=3.5, size=(720, 1280))
-    assert _places_by_chance(big, 4) == _places_by_chance(picture(level=9, pts=3.5, size=(720, 1280)), 4)
-    assert _places_by_chance(big, 4) != _places_by_chance(replace(big, stream="other"), 4)
-    corners = {corner for n in range(4000) for corner in _places_by_chance(replace(big, pts=n / 25), 2)}
+    assert places_by_chance(big, 4) == places_by_chance(picture(level=9, pts=3.5, size=(720, 1280)), 4)
+    assert places_by_chance(big, 4) != places_by_chance(replace(big, stream="other"), 4)
+    corners = {corner for n in range(4000) for corner in places_by_chance(replace(big, pts=n / 25), 2)}
     assert {top for top, _ in corners} == set(range(0, 625, 16))
     assert {left for _, left in corners} == set(range(0, 1185, 16))
 

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.artifact_weights import NEVER, OperatingPoint, RatedPoints
+from models.artifact_weights import NEVER, OperatingPoint, RatedPoints, SecondPoint
+from models.weight_files import WeightsError
 
 
 def test_the_point_is_that_of_how_often_it_looks_and_more_looks_need_more_in_a_row():
@@ -16,6 +18,21 @@ def test_the_point_is_that_of_how_often_it_looks_and_more_looks_need_more_in_a_r
     assert points.at(60.0) == replace(often, pictures=24)
     assert RatedPoints.of(points.as_text()) == points
     assert RatedPoints().at(5.0) == NEVER
+
+
+def test_the_point_of_second_looks_is_read_as_it_was_written_and_what_cannot_be_is_refused():
+    point = SecondPoint(0.95, 4)
+    assert SecondPoint.of(point.as_text()) == point
+    assert SecondPoint.of({}) is None
+    for text, why in (
+        ("[0.9, 4]", "cannot be read"),
+        ('{"tile": 0.9}', "cannot be read"),
+        ("{", "cannot be read"),
+        ('{"tile": 1.5, "tiles": 4}', "cannot be: "),
+        ('{"tile": 0.9, "tiles": 0}', "cannot be: "),
+    ):
+        with pytest.raises(WeightsError, match=why):
+            SecondPoint.of({"second": text})
 
 
 @given(
