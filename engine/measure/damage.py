@@ -39,6 +39,11 @@ PEAK_SECONDS: Final = 5.0
 # The three other grids show what chance does to a picture like this one: the coding grid has to have more torn corners
 # than any of them had in the last seconds, of pictures that are no evidence.
 OTHERS_SHARE: Final = 1.0
+# Less than evidence is doubt, which asks for a second look (second_looks.py): a picture that has as many corners, by so
+# many roots more than the most of the last seconds, and such a logit. It fades as evidence does.
+DOUBT_CORNERS: Final = 2
+DOUBT_ROOTS: Final = 1.0
+DOUBT_LOGIT: Final = -1.0
 WINDOW_SECONDS: Final = 0.8
 # Damage that is told, and of which so many pictures in a row were evidence, goes on and is no key picture's: it becomes
 # usual at this pace only, and its most does not count. It is over with the first picture that is no evidence, while of
@@ -64,7 +69,7 @@ _BLOCK_NAMES: Final = frozenset((*TORN_COLUMNS, "corruption", "combing"))
 _LIMITS: Final = (
     LEAST_LOGIT, ENOUGH_LOGIT, MOST_EVIDENCE, EVIDENCE_SECONDS, USUAL_SECONDS, USUAL_RISE, DECODER_EVIDENCE,
     CORNER_SHARE, LEAST_SHARE, LEAST_CORNERS, PEAK_SHARE, PEAK_SECONDS, WINDOW_SECONDS, STEADY_PICTURES, STEADY_PACE,
-    BLOCK * BLOCK, PEAK_ROOTS, OTHERS_SHARE,
+    BLOCK * BLOCK, PEAK_ROOTS, OTHERS_SHARE, DOUBT_CORNERS, DOUBT_ROOTS, DOUBT_LOGIT,
 )  # fmt: skip
 
 
@@ -122,13 +127,16 @@ class TornBlocks:
         self._in_a_row = arithmetic.column(slots)
         self._window, self._began = arithmetic.column(slots, torch.nan), arithmetic.column(slots, torch.nan)
         self._corners, self._sides, self._constant = _weights()
-        self._host_state = np.zeros((slots, 13))
+        self._doubt = arithmetic.column(slots)
+        self._host_state = np.zeros((slots, 14))
         self.host: Any = None
         """What engine/measure/host.py goes by: the state, the fitted weights, the limits."""
         self.evidence: Any = self._evidence
         """(S,) float64, of the last pictures of each slot; 1 is enough."""
+        self.doubt: Any = self._doubt
+        """(S,) float64, 1 where the last picture is in doubt, and fading from there."""
         if arithmetic.on_host:
-            self.evidence = self._host_state[:, 1]
+            self.evidence, self.doubt = self._host_state[:, 1], self._host_state[:, 13]
             fitted = np.array((self._corners, self._sides, self._constant))
             self.host = self._host_state, fitted, np.array(_LIMITS, np.float64)
 
@@ -137,9 +145,9 @@ class TornBlocks:
         self.wanted[slot] = needed
         (self._any.add if needed else self._any.discard)(slot)
         self._clock.forget(slot)
-        for column in (self._evidence, self._share, self._usual_corners, self._usual_sides):
+        for column in (self._evidence, self._doubt, self._share, self._usual_corners, self._usual_sides):
             column[slot] = 0.0
-        self._host_state[slot] = np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.nan, np.nan, 0.0, 0.0, 0.0, 0.0
+        self._host_state[slot] = np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.nan, np.nan, 0.0, 0.0, 0.0, 0.0, 0.0
         self._most_now[slot] = self._most_before[slot] = self._most_of_others[slot] = 0.0
         self._now_then[slot] = self._before_then[slot] = self._in_a_row[slot] = 0.0
         self._window[slot] = self._began[slot] = torch.nan
@@ -171,12 +179,15 @@ class TornBlocks:
         most = self._most_before[slots]
         enough = (corners >= LEAST_CORNERS) & (corners >= most + PEAK_ROOTS * most**0.5)
         evidence = xp.where(enough & long_enough, evidence, 0.0)
+        in_doubt = (corners >= DOUBT_CORNERS) & (corners >= most + DOUBT_ROOTS * most**0.5) & (logit >= DOUBT_LOGIT)
         evidence = xp.where(marked, evidence + DECODER_EVIDENCE, evidence)
         area = rows.facts[Fact.WIDTH] * rows.facts[Fact.HEIGHT] / (BLOCK * BLOCK)
         share = xp.where(evidence > 0, corners / (CORNER_SHARE * area), 0.0)
         share = xp.where(xp.isnan(share), 0.0, share)
         kept = xp.exp(-step / EVIDENCE_SECONDS)
         total = (self._evidence[slots] * kept + evidence).clip(0.0, MOST_EVIDENCE)
+        doubt = xp.where(in_doubt & long_enough, 1.0, 0.0)
+        self._doubt[slots] = xp.maximum(self._doubt[slots] * kept, doubt)
         looked = ~xp.isnan(corners)
         learns = looked & (evidence == 0)
         self._most_of_others[slots] = xp.where(learns, xp.maximum(others, corners_off), others)

@@ -163,21 +163,22 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
         facts: (len(Fact), N) float64.
         wanted: (S,) bool.
         slots, pts: (N,).
-        state: (S, 13) float64: last time (NaN: none), evidence, share, usual corners, usual sides, most corners of a
+        state: (S, 14) float64: last time (NaN: none), evidence, share, usual corners, usual sides, most corners of a
             picture in this window and before it, when the window and the stream began (NaN: not yet), how many pictures
-            in a row were evidence, the most corners of a picture, in the window and before it, when they began, and the
-            most corners of the other grids.
+            in a row were evidence, the most corners of a picture, in the window and before it, when they began, the
+            most corners of the other grids, and doubt.
         fitted: (3,) float64, weights of corners and sides, and the constant.
-        limits: (18,) float64: least logit, enough logit, most evidence, seconds of evidence, usual seconds, usual rise,
+        limits: (21,) float64: least logit, enough logit, most evidence, seconds of evidence, usual seconds, usual rise,
             evidence of the decoder, share of corners, least share, least corners, share of peaks, seconds of peaks, of
             windows, pictures of evidence in a row that are damage which goes on, pace at which that becomes usual,
-            samples of a block, roots of the most that a picture of evidence has more, share of the other grids' most.
+            samples of a block, roots of the most that a picture of evidence has more, share of the other grids' most;
+            and of a picture of doubt the least corners, the roots, and the least logit.
     """
     least, enough, most, evidence_seconds = limits[0], limits[1], limits[2], limits[3]
     usual_seconds, usual_rise, said, corner_share = limits[4], limits[5], limits[6], limits[7]
     least_share, fewest, peak_share, peak_seconds = limits[8], limits[9], limits[10], limits[11]
     window_seconds, steady, pace, block, roots = limits[12], limits[13], limits[14], limits[15], limits[16]
-    others_share = limits[17]
+    others_share, fewest_of_doubt, roots_of_doubt, least_of_doubt = limits[17], limits[18], limits[19], limits[20]
     for row in range(slots.shape[0]):
         own, at = state[slots[row]], pts[row]
         corners, corners_off = values[row, first], values[row, first + 1]
@@ -198,19 +199,23 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
             own[5], own[6], own[7] = 0.0, max(own[6], own[5]), at
             own[10], own[11] = 0.0, max(own[10], own[11])
         usual = max(own[3], peak_share * own[6])
-        evidence, share = 0.0, 0.0
-        chance = own[6] + roots * math.sqrt(own[6])
-        if looked and corners >= fewest and corners >= chance and at - own[8] >= window_seconds:
+        evidence, share, doubt = 0.0, 0.0, 0.0
+        root = math.sqrt(own[6])
+        if looked and corners >= fewest_of_doubt and at - own[8] >= window_seconds:
             logit = (
                 fitted[0] * (math.log1p(corners) - math.log1p(max(corners_off, usual, others_share * own[12])))
                 + fitted[1] * (math.log1p(sides) - math.log1p(max(sides_off, own[4])))
                 + fitted[2]
             )
-            evidence = min(max((logit - least) / (enough - least), 0.0), most)
+            if corners >= fewest and corners >= own[6] + roots * root:
+                evidence = min(max((logit - least) / (enough - least), 0.0), most)
+            if corners >= own[6] + roots_of_doubt * root and logit >= least_of_doubt:
+                doubt = 1.0
         if facts[_CORRUPT, row] != 0.0:
             evidence += said
         kept = math.exp(-step / evidence_seconds)
         own[1] = min(max(own[1] * kept + evidence, 0.0), most)
+        own[13] = max(own[13] * kept, doubt)
         if looked:
             if evidence > 0.0:
                 share = corners / (corner_share * (facts[_WIDTH, row] * facts[_HEIGHT, row] / block))

@@ -217,7 +217,7 @@ class Measure:
             self.network.fill(rows)
             second = self._second
             if second is not None:
-                second.fill(rows, self._every_picture.tiles, self._torn.evidence)
+                second.fill(rows, self._every_picture.tiles, self._torn.evidence, self._torn.doubt)
             self._damaged = self._damaged_of(batch, rows)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
         self._references.update(slots, view[:, _MAFD], self._freeze_noise, rows.facts[Fact.KEY])
@@ -233,7 +233,7 @@ class Measure:
             part.fill(rows)
         second = self._second
         if second is not None:
-            second.fill(rows, self._change.tiles, self._torn.evidence)
+            second.fill(rows, self._change.tiles, self._torn.evidence, self._torn.doubt)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
         self._references.update(rows.slots, view[:, _MAFD], self._freeze_noise, rows.facts[Fact.KEY])
         for follower in self._followers:

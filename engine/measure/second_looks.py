@@ -1,8 +1,9 @@
 """A second opinion on blocks that are torn a little: where they are, the artifact network looks too (decision 0155).
 
-Torn blocks that are too few to be told of by themselves make their stream ask. Of its next picture the network looks at
-the pieces around what had changed most in the one that asked; where it is sure of enough tiles, the stream is corrupt.
-The network alone would raise false alarms, as it looks at so much; so would fewer torn blocks. Both together hardly do.
+Torn blocks that are too few to be told of by themselves, even two of them, make their stream ask. Of its next picture
+the network looks at the pieces around what had changed most in the one that asked; where it is sure of enough tiles,
+the stream is corrupt. The network alone would raise false alarms, as it looks at so much; so would fewer torn blocks.
+Both together hardly do.
 
 Streams seldom ask, and each has a credit of looks, so that none that looks torn all the time is looked at all the time.
 Which picture is looked at, and where, depends on nothing but its stream. On the host that is known at once; on a GPU
@@ -29,8 +30,8 @@ from models.artifact_net import TILE
 from models.artifact_net import TILES as PIECE_TILES
 from models.artifact_weights import SecondPoint
 
-# Evidence of torn blocks, of which 1 is enough by itself, from which on a stream asks.
-ASKS: Final = 0.1
+# Doubt of torn blocks from which on a stream asks, which is for eight tenths of a second; unless evidence is enough.
+ASKS: Final = 0.2
 ENOUGH: Final = 1.0
 # Pieces of a picture that is looked at for a second time.
 PIECES: Final = 4
@@ -186,21 +187,20 @@ class SecondLooks:
         self._told[at] = xp.where(sure, share.clip(LEAST_SHARE, 1.0), self._told[at])
         self._until[at] = xp.where(sure, until, self._until[at])
 
-    def fill(self, rows: Rows, change: Any, evidence: Any) -> None:
+    def fill(self, rows: Rows, change: Any, evidence: Any, doubt: Any) -> None:
         """`corruption` is at least what was seen at a second look; and keep who asks for one.
 
         Args:
             rows: with `corruption` as the torn blocks tell it.
             change: (N, measures, TILES) float64, as `tile_stats` gives it, of these pictures.
-            evidence: (S,) float64, of torn blocks, of each slot.
+            evidence, doubt: (S,) float64, of torn blocks, of each slot.
         """
         xp, view, slots, pts = self._arithmetic.xp, rows.view, rows.slots, rows.pts
         if self._point is not None:
             holds, told, corruption = pts <= self._until[slots], self._told[slots], view[:, _CORRUPTION]
             # Not "larger or NaN": where blocks are not judged, nothing is.
             view[:, _CORRUPTION] = xp.where(holds & (told > corruption), told, corruption)
-        found = evidence[slots]
-        asks = (found >= ASKS) & (found < ENOUGH)
+        asks = (doubt[slots] >= ASKS) & (evidence[slots] < ENOUGH)
         if not self._arithmetic.on_host:
             self._change[slots] = change[:, _DIFFERENCE].nan_to_num()
             self._asks[slots] = asks.to(torch.uint8)

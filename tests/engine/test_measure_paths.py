@@ -72,7 +72,7 @@ def test_the_compiled_evidence_of_damage_is_that_of_tensors(monkeypatch):
     for slot in range(3):
         host.open_slot(slot, {}, {"corruption"} if slot < 2 else set())
         device.open_slot(slot, {}, {"corruption"} if slot < 2 else set())
-    told = set()
+    told, doubted = set(), set()
     first, colour, corruption = place("torn_corners"), place("broken_colour"), place("corruption")
     woven = place("woven")
     for n in range(200):
@@ -99,7 +99,10 @@ def test_the_compiled_evidence_of_damage_is_that_of_tensors(monkeypatch):
         results = compiled[:, corruption], values[:, corruption].numpy()
         np.testing.assert_allclose(*results, rtol=1e-12, equal_nan=True)
         told |= {value > 0 for value in results[0][:1]}
-    assert told == {True, False}
+        for of_host, of_device in ((host.evidence, device.evidence), (host.doubt, device.doubt)):
+            np.testing.assert_allclose(of_host[:2], of_device[:2].numpy(), rtol=1e-12)
+        doubted |= {bool(value == 1.0) for value in host.doubt[:2]}
+    assert told == doubted == {True, False}
 
 
 @pytest.mark.parametrize(("other_grids", "tells"), [(2, True), (19, False)])

@@ -105,7 +105,7 @@ def test_it_looks_around_what_changed_in_the_picture_that_asked():
 
 def test_a_stream_that_asks_all_the_time_is_looked_at_four_times_in_a_row_and_then_every_second():
     measure, still = measuring(), [picture(n) for n in range(20 * RATE)]
-    measure._torn.evidence = np.full(2, 0.5)
+    measure._torn.doubt = np.full(2, 0.5)
     looks = looks_of(measure, still)
     assert looks[:4] == [1, 6, 11, 16]  # of the first picture nothing before it asks
     assert len(looks) <= 4 + 20
