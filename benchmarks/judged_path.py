@@ -11,7 +11,7 @@ from engine.detectors import DETECTORS, resolve
 from engine.evidence.series import MeasureRing
 from engine.judge import Judge
 from engine.levels import Levels
-from engine.measure import AUDIO_COLUMNS, VIDEO_COLUMNS, Measure
+from engine.measure import AUDIO_COLUMNS, VIDEO_COLUMNS, Asking, Measure
 from engine.measure.graphs import record_on
 from engine.measure.network import NetworkUse
 from engine.media import AudioBlock, Follower, FrameBatch, StreamTick
@@ -47,7 +47,7 @@ class JudgedPath:
         self.frames_judged = 0
         self.on_verdict: Callable[[int, float], None] | None = None
         """Told the slot and media time of each picture, once it is judged."""
-        self._in_flight: deque[tuple[Any, FrameBatch | None]] = deque()
+        self._in_flight: deque[tuple[Any, FrameBatch | None, Asking | None]] = deque()
         rules = {d.name: d.rule(parameters[d.name]) for d in detectors if d in DETECTORS}
         for slot in range(streams):
             self.measure.open_slot(slot, parameters, {d.column for d in detectors})
@@ -55,7 +55,8 @@ class JudgedPath:
 
     def frames(self, batch: FrameBatch) -> None:
         """One batch of pictures."""
-        self._in_flight.append((self.judge.submit(self.measure.frames(batch)), batch))
+        pending = self.judge.submit(self.measure.frames(batch))
+        self._in_flight.append((pending, batch, self.measure.asking()))
         self.settle(1)
 
     def sound(self, audio: dict[int, BoundedQueue[AudioBlock]]) -> None:
@@ -63,12 +64,12 @@ class JudgedPath:
         batch = self.batcher.sound(audio)
         if batch is not None:
             measures = self.measure.sound(batch)
-            self._in_flight.append((self.judge.submit(measures), None))
+            self._in_flight.append((self.judge.submit(measures), None, None))
             self.settle(1)
 
     def ticks(self, rows: list[tuple[int, StreamTick]]) -> None:
         """One row per stream and second."""
-        self._in_flight.append((self.judge.submit(self.measure.ticks(rows)), None))
+        self._in_flight.append((self.judge.submit(self.measure.ticks(rows)), None, None))
         self.settle(1)
 
     def device_to_host_bytes(self) -> int:
@@ -78,8 +79,10 @@ class JudgedPath:
     def settle(self, depth: int) -> None:
         """Read verdicts until at most `depth` batches are in flight."""
         while len(self._in_flight) > depth:
-            pending, batch = self._in_flight.popleft()
+            pending, batch, asking = self._in_flight.popleft()
             pending.transitions()
+            if asking is not None:
+                asking(pending.asks())
             if batch is not None:
                 self.frames_judged += len(batch.surfaces)
                 for slot, surface in zip(batch.numbers, batch.surfaces, strict=True):

@@ -30,7 +30,7 @@ from engine.judge import Judge, Pending
 from engine.judged_stream import JudgedStream
 from engine.levels import Levels
 from engine.listener import Listener, Silent
-from engine.measure import AUDIO_COLUMNS, VIDEO_COLUMNS, Measure
+from engine.measure import AUDIO_COLUMNS, VIDEO_COLUMNS, Asking, Measure
 from engine.measure.graphs import record_on
 from engine.media import Follower, FrameBatch, Measures, Surface
 from engine.networks import audio_network_of, network_of, sync_network_of
@@ -92,7 +92,7 @@ class Emitter:
         most = LIVE_KEPT_SECONDS if settings.reconnect else math.inf
         self.comparing = Comparing(self._measure.fingerprints, self.device, most)
         self._streams: dict[int, JudgedStream] = {}
-        self._in_flight: deque[tuple[Pending, Pending | None, FrameBatch | None, Measures]] = deque()
+        self._in_flight: deque[tuple[Pending, Pending | None, FrameBatch | None, Measures, Asking | None]] = deque()
         # On a GPU the verdicts of a batch are read while the next one is computed.
         self._depth = 1 if self.device.type == "cuda" else 0
 
@@ -122,14 +122,17 @@ class Emitter:
         """Judge rows; their verdicts are given out now on the CPU, one batch later on a GPU."""
         pending = self._judge.submit(measures)
         beside = None if self._shadows is None else self._shadows.submit(measures)
-        self._in_flight.append((pending, beside, frames, measures))
+        asking = None if frames is None else self._measure.asking()
+        self._in_flight.append((pending, beside, frames, measures, asking))
         self._settle(self._depth)
 
     def _settle(self, depth: int) -> None:
         """Give out verdicts until at most `depth` batches are in flight."""
         while len(self._in_flight) > depth:
-            pending, beside, frames, measures = self._in_flight.popleft()
+            pending, beside, frames, measures, asking = self._in_flight.popleft()
             transitions = pending.transitions()
+            if asking is not None:
+                asking(pending.asks())
             self._account(measures, frames, pending)
             for transition in transitions:
                 stream = self._streams[transition.slot]

@@ -47,6 +47,9 @@ class Pending(Protocol):
     def brightness(self) -> list[float]:
         """Of pictures judged on a GPU, as a share of full scale each, in steps of 1/255; after `transitions`."""
 
+    def asks(self) -> list[int]:
+        """Of pictures judged on a GPU, 1 for each that asks to be looked at again, else 0; after `transitions`."""
+
 
 class _Nothing:
     """No detector judges this track."""
@@ -55,6 +58,9 @@ class _Nothing:
         return []
 
     def brightness(self) -> list[float]:
+        return []
+
+    def asks(self) -> list[int]:
         return []
 
 
@@ -170,6 +176,9 @@ class _OnHost:
     def brightness(self) -> list[float]:
         return []  # whoever wants it has the rows
 
+    def asks(self) -> list[int]:
+        return []
+
 
 class _Told:
     """Rows whose transitions were read at once."""
@@ -183,6 +192,9 @@ class _Told:
         return self._transitions
 
     def brightness(self) -> list[float]:
+        return []
+
+    def asks(self) -> list[int]:
         return []
 
 
@@ -215,6 +227,10 @@ class _OnDevice:
 
     def brightness(self) -> list[float]:
         return [level / 255 for level in self._tally[0, : len(self._slots)].tolist()] if len(self._tally) > 1 else []
+
+    def asks(self) -> list[int]:
+        found: list[int] = self._tally[1, : len(self._slots)].tolist() if len(self._tally) > 1 else []
+        return found
 
 
 class Judge:

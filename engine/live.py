@@ -489,7 +489,6 @@ class LiveEngine(Engine):
             + self.counters.device_to_host_bytes
             + self._judge.device_to_host_bytes
             + self.comparing.device_to_host_bytes
-            + self._measure.device_to_host_bytes
             + (self._levels.device_to_host_bytes if self._levels is not None else 0)
             + (self._measure.listening.device_to_host_bytes if self._measure.listening is not None else 0)
             + (self._shadows.device_to_host_bytes if self._shadows is not None else 0)

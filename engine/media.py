@@ -346,8 +346,9 @@ class Measures:
         device_rows: slots, start and known_until, where they lie on a GPU already; None elsewhere. They
             hold until the next batch of the track is measured: judge the rows before.
         kept: whoever follows the rows on a GPU (`Follower`) has kept them already.
-        tally: (2, R) uint8 of pictures on a GPU, R at least N: how bright each is, in steps of 1/255, and room for the
-            judge's counts, so that both cross at once. It holds as long as `device_rows`.
+        tally: (3, R) uint8 of pictures on a GPU, R at least N: how bright each is, in steps of 1/255, whether it asks
+            to be looked at again, and room for the judge's counts, so that all cross at once. It holds as long as
+            `device_rows`.
     """
 
     track: Literal["video", "audio", "stream"]

@@ -5,6 +5,6 @@ schedule and state per slot; columns.py has the names and the order of all colum
 """
 
 from engine.measure.columns import AUDIO_COLUMNS, COLUMNS, STREAM_COLUMNS, VIDEO_COLUMNS
-from engine.measure.measure import Measure
+from engine.measure.measure import Asking, Measure
 
-__all__ = ["AUDIO_COLUMNS", "COLUMNS", "STREAM_COLUMNS", "VIDEO_COLUMNS", "Measure"]
+__all__ = ["AUDIO_COLUMNS", "COLUMNS", "STREAM_COLUMNS", "VIDEO_COLUMNS", "Asking", "Measure"]

@@ -44,6 +44,9 @@ _FRAME_COLUMNS: Final = len(FRAME_COLUMNS)
 _MAFD: Final = VIDEO_COLUMNS.index("mafd")
 _CORRUPTION: Final = VIDEO_COLUMNS.index("corruption")
 
+Asking = Callable[[Sequence[int]], None]
+"""Told, for each picture of a batch, 1 where it asks to be looked at again, else 0."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Damaged:
@@ -101,6 +104,7 @@ class Measure:
         """Of the streams that are compared with others."""
         self.network = None if network is None else Network(arithmetic, slots, network, record)
         self._damaged: dict[int, _Damaged] = {}  # of the last batch, by slot
+        self._asking: tuple[FrameBatch, list[int]] | None = None  # the last batch on a GPU, and its pictures' numbers
         self._mapped_next: dict[int, Callable[[Surface, Tensor], None]] = {}  # who wants the slot's next map
         jumps = Jumps(arithmetic, slots)
         self._scheduled: tuple[ScheduledPart, ...] = (
@@ -187,8 +191,7 @@ class Measure:
         kind = self._room, tuple(part.runs for part in self._parts), judges, second is not None
         values, inputs = self._graphs.run(kind, rows, lambda: Inputs(rows, self._device), staged, self._launch)
         slots, pts = inputs.slots[:count], inputs.pts[:count]
-        if second is not None:
-            second.fetch(batch, slots)
+        self._asking = None if second is None else (batch, second.numbers(batch.numbers))
         # Where their rows go is known on the host alone: no part of what is played back.
         self.fingerprints.take(batch, inputs.frames[:count])
         return Measures(
@@ -233,7 +236,8 @@ class Measure:
             part.fill(rows)
         second = self._second
         if second is not None:
-            second.fill(rows, self._change.tiles, self._torn.evidence, self._torn.doubt)
+            asks = self._tally.of(len(values))[1]
+            second.fill(rows, self._change.tiles, self._torn.evidence, self._torn.doubt, asks)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
         self._references.update(rows.slots, view[:, _MAFD], self._freeze_noise, rows.facts[Fact.KEY])
         for follower in self._followers:
@@ -246,11 +250,15 @@ class Measure:
         second = None if self.network is None else self.network.second
         return second if second is not None and second.runs else None
 
-    @property
-    def device_to_host_bytes(self) -> int:
-        """What was copied to know which pictures are looked at again."""
-        second = None if self.network is None else self.network.second
-        return 0 if second is None else second.device_to_host_bytes
+    def asking(self) -> Asking | None:
+        """Behind `frames` on a GPU: whom to tell which of its pictures ask to be looked at again, once that is known.
+
+        It has to be told before the batch after the next one is measured; None where nobody wants to know.
+        """
+        asking, second = self._asking, self._second
+        if asking is None or second is None:
+            return None
+        return lambda asks: second.hear(*asking, asks)
 
     @property
     def graph_problem(self) -> str:

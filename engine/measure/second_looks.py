@@ -1,13 +1,13 @@
 """A second opinion on blocks that are torn a little: where they are, the artifact network looks too (decision 0155).
 
-Torn blocks that are too few to be told of by themselves, even two of them, make their stream ask. Of its next picture
-the network looks at the pieces around what had changed most in the one that asked; where it is sure of enough tiles,
-the stream is corrupt. The network alone would raise false alarms, as it looks at so much; so would fewer torn blocks.
-Both together hardly do.
+Torn blocks that are too few to be told of by themselves, even two of them, make their stream ask. Of the second picture
+after it the network looks at the pieces around what had changed most where blocks were last torn; where it is sure of
+enough tiles, the stream is corrupt. The network alone would raise false alarms, as it looks at so much; so would fewer
+torn blocks. Both together hardly do.
 
 Streams seldom ask, and each has a credit of looks, so that none that looks torn all the time is looked at all the time.
-Which picture is looked at, and where, depends on nothing but its stream. On the host that is known at once; on a GPU
-who asked comes to the host behind the batch, one byte for each picture, and is waited for before the next one.
+Which picture is looked at, and where, depends on nothing but its stream. It is the second one because of GPUs: who asks
+crosses to the host with the judge's counts, which are read when the batch after that one is under way; so nobody waits.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +33,8 @@ from models.artifact_weights import SecondPoint
 # Doubt of torn blocks from which on a stream asks, which is for eight tenths of a second; unless evidence is enough.
 ASKS: Final = 0.2
 ENOUGH: Final = 1.0
+# So many pictures later it is looked at: what is asked in one batch is known on the host before the second one after.
+AHEAD: Final = 2
 # Pieces of a picture that is looked at for a second time.
 PIECES: Final = 4
 # Looks that a stream may have in a row, and that it gains each second; and how far apart they are, as the picture after
@@ -58,10 +60,12 @@ class _Asked:
     """A picture whose stream asks.
 
     Args:
+        number: of the picture, counted in its stream.
         pts: of it.
         size: its rows and columns.
     """
 
+    number: int
     pts: float
     size: tuple[int, int]
 
@@ -80,17 +84,15 @@ class SecondLooks:
         self._arithmetic, self._said, self._point = arithmetic, said, point
         device = arithmetic.device
         self._wanted: set[int] = set()
+        self._number = [0] * slots  # of each slot's last picture
         self._asked: dict[int, _Asked] = {}  # by slot
+        self._done = [0] * slots  # the last picture that was asked for; who asked before it is not heard any more
         self._credit, self._credited = [MOST_LOOKS] * slots, [-np.inf] * slots
         self._looked = [-np.inf] * slots  # media time of the last look
-        # Of the last picture of each slot: how much of each part had changed, and, on a GPU, whether it asks.
+        # Of the last picture of each slot that was torn: how much of each part had changed.
         self._change = torch.zeros((slots, TILES), dtype=torch.float64, device=device)
-        self._asks = torch.zeros(slots, dtype=torch.uint8, device=device)
         self._told, self._until = arithmetic.column(slots), arithmetic.column(slots, -torch.inf)
         self._grid = torch.tensor([TILE_ROWS, TILE_COLUMNS], device=device)
-        self.device_to_host_bytes = 0
-        """What was copied to know who asks."""
-        self._coming: tuple[Sequence[int], Sequence[Surface], Tensor, Any] | None = None
         self.take: Callable[[int, float, Tensor], None] | None = None
         """Handed what is said of a picture that is looked at: slot, pts, (PIECES, tiles, tiles), NaN beyond it."""
 
@@ -104,18 +106,16 @@ class SecondLooks:
         if wanted:
             self._wanted.add(slot)
         self._credit[slot], self._credited[slot], self._looked[slot] = MOST_LOOKS, -np.inf, -np.inf
-        self._told[slot], self._until[slot], self._asks[slot] = 0.0, -torch.inf, 0
+        self._told[slot], self._until[slot] = 0.0, -torch.inf
 
     def close_slot(self, slot: int) -> None:
         """A stream has moved out."""
         self._wanted.discard(slot)
         self._asked.pop(slot, None)
-        if self._coming is not None and slot in self._coming[0]:
-            self._hear()
-            self._asked.pop(slot, None)
+        self._done[slot] = self._number[slot] + 1  # whatever is still on its way was asked by this one
 
     def look(self, batch: FrameBatch, references_of: Callable[[Tensor], Tensor], share: float) -> list[int]:
-        """Look at those pictures of a batch whose streams asked with the one before.
+        """Look at those pictures of a batch whose streams asked shortly before.
 
         Args:
             batch: at hand.
@@ -123,19 +123,22 @@ class SecondLooks:
             share: of the looks that there usually are; less under load.
         Returns: rows that were looked at.
         """
-        self._hear()
-        if not self._asked:
-            return []
-        rows = [
-            row
-            for row, (slot, surface) in enumerate(zip(batch.numbers, batch.surfaces, strict=True))
-            if slot in self._asked and self._may_look(slot, surface, self._asked.pop(slot), share)
-        ]
+        rows = []
+        for row, slot in enumerate(batch.numbers):
+            self._number[slot] += 1
+            if slot in self._asked and self._may_look(slot, batch.surfaces[row], share):
+                rows.append(row)
         if rows:
             self._look(batch, rows, references_of)
         return rows
 
-    def _may_look(self, slot: int, surface: Surface, asked: _Asked, share: float) -> bool:
+    def _may_look(self, slot: int, surface: Surface, share: float) -> bool:
+        """Whether this picture is the one that was asked for, and may be looked at."""
+        asked = self._asked[slot]
+        if self._number[slot] - asked.number < AHEAD:
+            return False
+        del self._asked[slot]
+        self._done[slot] = self._number[slot]
         # As long as there is load, credit grows more slowly; it never grows while time goes back.
         since = max(0.0, surface.pts - self._credited[slot])
         self._credit[slot] = min(MOST_LOOKS, self._credit[slot] + since * LOOKS_PER_SECOND * share)
@@ -187,61 +190,53 @@ class SecondLooks:
         self._told[at] = xp.where(sure, share.clip(LEAST_SHARE, 1.0), self._told[at])
         self._until[at] = xp.where(sure, until, self._until[at])
 
-    def fill(self, rows: Rows, change: Any, evidence: Any, doubt: Any) -> None:
-        """`corruption` is at least what was seen at a second look; and keep who asks for one.
+    def fill(self, rows: Rows, change: Any, evidence: Any, doubt: Any, asks: Tensor | None = None) -> None:
+        """`corruption` is at least what was seen at a second look; and who asks for one.
 
         Args:
             rows: with `corruption` as the torn blocks tell it.
             change: (N, measures, TILES) float64, as `tile_stats` gives it, of these pictures.
             evidence, doubt: (S,) float64, of torn blocks, of each slot.
+            asks: (N,) uint8 on a GPU, where it is told which of these pictures ask, for `hear`.
         """
         xp, view, slots, pts = self._arithmetic.xp, rows.view, rows.slots, rows.pts
         if self._point is not None:
             holds, told, corruption = pts <= self._until[slots], self._told[slots], view[:, _CORRUPTION]
             # Not "larger or NaN": where blocks are not judged, nothing is.
             view[:, _CORRUPTION] = xp.where(holds & (told > corruption), told, corruption)
-        asks = (doubt[slots] >= ASKS) & (evidence[slots] < ENOUGH)
-        if not self._arithmetic.on_host:
-            self._change[slots] = change[:, _DIFFERENCE].nan_to_num()
-            self._asks[slots] = asks.to(torch.uint8)
+        doubted = doubt[slots]
+        found = (doubted >= ASKS) & (evidence[slots] < ENOUGH)
+        if asks is not None:
+            torn = (doubted == 1.0)[:, None]
+            self._change[slots] = torch.where(torn, change[:, _DIFFERENCE].nan_to_num(), self._change[slots])
+            asks.copy_(found)
             return
-        for row in np.flatnonzero(asks):
+        for row in np.flatnonzero(found):
             slot = int(slots[row])
-            if slot in self._wanted:
+            if doubted[row] == 1.0:
                 self._change[slot] = torch.from_numpy(change[row, _DIFFERENCE]).nan_to_num()
-                height, width = (int(rows.facts[fact, row]) for fact in (Fact.HEIGHT, Fact.WIDTH))
-                self._asked[slot] = _Asked(float(pts[row]), (height, width))
+            size = int(rows.facts[Fact.HEIGHT, row]), int(rows.facts[Fact.WIDTH, row])
+            self._hear(slot, _Asked(self._number[slot], float(pts[row]), size))
 
-    def fetch(self, batch: FrameBatch, slots: Tensor) -> None:
-        """On a GPU, behind a batch: who asks is on its way to the host.
+    def numbers(self, slots: Sequence[int]) -> list[int]:
+        """Of the last picture of each of these slots, for `hear`."""
+        return [self._number[slot] for slot in slots]
+
+    def hear(self, batch: FrameBatch, numbers: Sequence[int], asks: Sequence[int]) -> None:
+        """Which pictures of a batch ask, as `fill` told it on a GPU.
 
         Args:
             batch: whose pictures.
-            slots: of these, on the device.
+            numbers: of each in its stream, as `numbers` gave them when it was measured.
+            asks: of each, 1 or 0.
         """
-        asks = self._asks[slots]
-        done: Any = None
-        if asks.device.type == "cuda":
-            there = torch.empty(len(asks), dtype=torch.uint8, pin_memory=True)
-            there.copy_(asks, non_blocking=True)
-            done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            done.record()
-            asks = there
-            self.device_to_host_bytes += there.nbytes
-        self._coming = batch.numbers, batch.surfaces, asks, done
+        for slot, surface, number, asked in zip(batch.numbers, batch.surfaces, numbers, asks, strict=True):
+            if asked:
+                self._hear(slot, _Asked(number, surface.pts, (surface.height, surface.width)))
 
-    def _hear(self) -> None:
-        """Wait for who asked in the batch before."""
-        if self._coming is None:
-            return
-        numbers, surfaces, asks, done = self._coming
-        self._coming = None
-        if done is not None:
-            done.synchronize()
-        for row in np.flatnonzero(asks.numpy()):
-            slot, surface = numbers[row], surfaces[row]
-            if slot in self._wanted:
-                self._asked[slot] = _Asked(surface.pts, (surface.height, surface.width))
+    def _hear(self, slot: int, asked: _Asked) -> None:
+        if slot in self._wanted and slot not in self._asked and asked.number >= self._done[slot]:
+            self._asked[slot] = asked
 
 
 def wants_second_looks(parameters: Mapping[str, Mapping[str, float]]) -> bool:

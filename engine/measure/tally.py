@@ -1,4 +1,7 @@
-"""How bright pictures are, on its way from a GPU: a byte of each, which crosses with the judge's counts."""
+"""What crosses from a GPU with the judge's counts, a byte of each picture: how bright it is, and whether it asks.
+
+Whose picture asks is looked at again (second_looks.py).
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +32,7 @@ class Tally:
         self.of(len(values))[0].copy_((255 * values[:, _LUMA_MEAN].nan_to_num()).round())
 
     def of(self, rows: int) -> Tensor:
-        """(2, rows) uint8 of the last batch of so many rows: brightness, and room for the judge's counts."""
+        """(3, rows) uint8 of the last batch of so many rows: brightness, who asks, and room for the judge's counts."""
         if rows not in self._kept:
-            self._kept[rows] = torch.zeros((2, rows), dtype=torch.uint8, device=self._device)
+            self._kept[rows] = torch.zeros((3, rows), dtype=torch.uint8, device=self._device)
         return self._kept[rows]

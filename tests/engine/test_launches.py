@@ -15,13 +15,15 @@ from engine.measure import network
 from engine.measure.network import NetworkUse
 from engine.media import AudioBlock, StreamTick
 from engine.queues import Bell, BoundedQueue
+from models.artifact_weights import SecondPoint
 
 RATE = 30
 
 
 def counted(streams, pictures, first):
     """Launches per batch of pictures and of sound, and per tick, from picture `first` on; and what was played back."""
-    use = NetworkUse(changing_artifact(area=0.01, pictures=1), 5.0)
+    # Second looks are on, and cost nothing where nobody asks.
+    use = NetworkUse(replace(changing_artifact(area=0.01, pictures=1), second=SecondPoint(0.5, 1)), 5.0)
     path = JudgedPath(DEVICE, streams, network=use)
     shown = [[make_surface(f"s{i}", DEVICE, 64, 48, seed=2 * i + k) for k in range(2)] for i in range(streams)]
     noise = (np.random.default_rng(0).random((2, 4800)) - 0.5).astype(np.float32)
