@@ -58,6 +58,7 @@ batch takes as many launches and copies whatever the number of streams; the goal
 | pictures: upload of one table, playback, copy of its result, the judge, its counts to the host | 5 |
 | sound, ten times a second: the same | 5 |
 | a batch in which pictures are due to be looked at by the network (docs/network.md): upload, playback | 2 more |
+| a batch with a second look of the network (docs/network.md), which is seldom: launch by launch | some hundred more |
 | a batch in which windows of sound are due for the audio network, each 64 of them: upload, playback | 2 more |
 | a batch in which a second of some stream ends: where, which rows, to the host | 3 more |
 | a row of which a verdict changed: its events to the host | 1 more |

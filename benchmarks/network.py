@@ -255,17 +255,17 @@ def second_points(clean: Sequence[Told], damaged: Sequence[Told]) -> list[dict[s
 def chosen_second(rows: Sequence[Mapping[str, Any]]) -> SecondPoint | None:
     """The point of second looks.
 
-    Of those that raise nothing on clean streams, nor would at the next lower probability or the next lower number of
-    tiles, the one that finds most beyond the torn blocks. None where there is none.
+    Of those that raise nothing on clean streams, nor would at the next lower probability, if there is one, or the next
+    lower number of tiles, the one that finds most beyond the torn blocks. None where there is none.
     """
     raised = {(row["tile"], row["tiles"]) for row in rows if row["false_alarms"]}
     lower, fewer = dict(itertools.pairwise(reversed(TILES))), dict(itertools.pairwise(reversed(COUNTS)))
-    sure = [
-        row for row in rows
-        if row["tile"] in lower and row["tiles"] in fewer and row["found_beyond_torn_blocks"]
-        and not {(row["tile"], row["tiles"]), (lower[row["tile"]], row["tiles"]), (row["tile"], fewer[row["tiles"]])}
-        & raised
-    ]  # fmt: skip
+    sure = []
+    for row in rows:
+        tile, tiles = row["tile"], row["tiles"]
+        if row["found_beyond_torn_blocks"] and tiles in fewer:
+            near = {(tile, tiles), (lower.get(tile, tile), tiles), (tile, fewer[tiles])}
+            sure += [row] if not near & raised else []
     best = max(sure, key=lambda row: (row["found_beyond_torn_blocks"], row["tile"], row["tiles"]), default=None)
     return None if best is None else SecondPoint(best["tile"], best["tiles"])
 
