@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +47,7 @@ from engine.batch import Batcher
 from engine.measure import VIDEO_COLUMNS
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.network import Network, NetworkUse
+from engine.measure.second_looks import AGREE_SECONDS
 from engine.pipeline import Engine
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from models.artifact_weights import SHIPPED_WEIGHTS, OperatingPoint, RatedPoints, SecondPoint, load_artifact
@@ -62,8 +63,9 @@ TILES: Final = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 # The first is one tile of the 144 of four pieces.
 AREAS: Final = (0.0069, 0.02, 0.04, 0.08, 0.15, 0.3)
 RUNS: Final = (1, 2, 3)
-# Of second looks: the least number of tiles that say so.
+# Of second looks: the least number of tiles that say so, and of looks that agree.
 COUNTS: Final = (1, 2, 3, 4, 6, 8, 12, 16)
+LOOKS: Final = (1, 2)
 # Looks that say so closer together than this are one alarm.
 APART_SECONDS: Final = 5.0
 # Made-up pictures of which judging is timed.
@@ -236,19 +238,26 @@ def points(clean: Sequence[Told], damaged: Sequence[Told]) -> list[dict[str, Any
     return rows
 
 
+def second_said_at(told: Told, point: SecondPoint) -> list[float]:
+    """When second looks would have said damage, as engine/measure/second_looks.py does."""
+    found, run, before = [], 0, -np.inf
+    for at, count in zip(told.second_times, told.second_counts[:, TILES.index(point.tile)], strict=True):
+        if count >= point.tiles:
+            run, before = run + 1 if abs(at - before) <= AGREE_SECONDS else 1, at
+            if run >= point.looks:
+                found.append(float(at))
+    return found
+
+
 def second_points(clean: Sequence[Told], damaged: Sequence[Told]) -> list[dict[str, Any]]:
     """Every point of second looks: what it raises on clean streams, and what is found with it."""
     rows = []
-    for tile, count in itertools.product(TILES, COUNTS):
-
-        def sure(told: Told, tile: float = tile, count: int = count) -> list[float]:
-            found: list[float] = told.second_times[told.second_counts[:, TILES.index(tile)] >= count].tolist()
-            return found
-
-        seen = [told for told in damaged if told.planted is not None and finds(sure(told), told.planted)]
-        beyond = sum(not told.found for told in seen)
-        rows.append({"tile": tile, "tiles": count, "false_alarms": sum(alarms_in(sure(told), None) for told in clean),
-                     "found": len(seen), "found_beyond_torn_blocks": beyond, "planted": len(damaged)})  # fmt: skip
+    for values in itertools.product(TILES, COUNTS, LOOKS):
+        point = SecondPoint(*values)
+        false = sum(alarms_in(second_said_at(told, point), None) for told in clean)
+        seen = [t for t in damaged if t.planted is not None and finds(second_said_at(t, point), t.planted)]
+        rows.append(asdict(point) | {"false_alarms": false, "found": len(seen), "planted": len(damaged),
+                                     "found_beyond_torn_blocks": sum(not told.found for told in seen)})  # fmt: skip
     return rows
 
 
@@ -258,16 +267,16 @@ def chosen_second(rows: Sequence[Mapping[str, Any]]) -> SecondPoint | None:
     Of those that raise nothing on clean streams, nor would at the next lower probability, if there is one, or the next
     lower number of tiles, the one that finds most beyond the torn blocks. None where there is none.
     """
-    raised = {(row["tile"], row["tiles"]) for row in rows if row["false_alarms"]}
+    raised = {SecondPoint(row["tile"], row["tiles"], row["looks"]) for row in rows if row["false_alarms"]}
     lower, fewer = dict(itertools.pairwise(reversed(TILES))), dict(itertools.pairwise(reversed(COUNTS)))
     sure = []
     for row in rows:
-        tile, tiles = row["tile"], row["tiles"]
-        if row["found_beyond_torn_blocks"] and tiles in fewer:
-            near = {(tile, tiles), (lower.get(tile, tile), tiles), (tile, fewer[tiles])}
-            sure += [row] if not near & raised else []
-    best = max(sure, key=lambda row: (row["found_beyond_torn_blocks"], row["tile"], row["tiles"]), default=None)
-    return None if best is None else SecondPoint(best["tile"], best["tiles"])
+        point = SecondPoint(row["tile"], row["tiles"], row["looks"])
+        if row["found_beyond_torn_blocks"] and point.tiles in fewer:
+            less = replace(point, tile=lower.get(point.tile, point.tile)), replace(point, tiles=fewer[point.tiles])
+            sure += [(row["found_beyond_torn_blocks"], *astuple(point))] if not {point, *less} & raised else []
+    best = max(sure, default=None)
+    return None if best is None else SecondPoint(*best[1:])
 
 
 def chosen(rows: Sequence[Mapping[str, Any]], rate: float) -> OperatingPoint | None:
@@ -336,12 +345,10 @@ def _by_group(damaged: Sequence[Told], second: SecondPoint | None) -> dict[str, 
     groups: dict[str, dict[str, int]] = {}
     for told in damaged:
         of = groups.setdefault(told.group, {"streams": 0, "found_by_torn_blocks": 0, "found_with_second_looks": 0})
-        said = told.second_times[:0]
-        if second is not None:
-            said = told.second_times[told.second_counts[:, TILES.index(second.tile)] >= second.tiles]
+        said = [] if second is None else second_said_at(told, second)
         of["streams"] += 1
         of["found_by_torn_blocks"] += told.found
-        of["found_with_second_looks"] += told.found or (told.planted is not None and finds(said.tolist(), told.planted))
+        of["found_with_second_looks"] += told.found or (told.planted is not None and finds(said, told.planted))
     return groups
 
 

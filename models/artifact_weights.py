@@ -102,10 +102,12 @@ class SecondPoint:
     Args:
         tile: least probability of a damaged tile.
         tiles: least number of such tiles, of those of all pieces that were looked at.
+        looks: so many looks that say so, each within a second of the one before.
     """
 
     tile: float
     tiles: int
+    looks: int = 1
 
     @classmethod
     def of(cls, about: Mapping[str, str]) -> "SecondPoint | None":
@@ -117,10 +119,10 @@ class SecondPoint:
             return None
         try:
             said = json.loads(about["second"])
-            point = cls(float(said["tile"]), int(said["tiles"]))
+            point = cls(float(said["tile"]), int(said["tiles"]), int(said["looks"]))
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"the point of second looks of these weights cannot be read: {error!r}") from error
-        if not (0 < point.tile <= 1 and 1 <= point.tiles <= 1000):
+        if not (0 < point.tile <= 1 and 1 <= point.tiles <= 1000 and 1 <= point.looks <= 100):
             raise WeightsError(f"these weights have a point of second looks that cannot be: {point}")
         return point
 

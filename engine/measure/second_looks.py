@@ -2,8 +2,8 @@
 
 Torn blocks that are too few to be told of by themselves, even two of them, make their stream ask. Of the second picture
 after it the network looks at the pieces around what had changed most where blocks were last torn; where it is sure of
-enough tiles, the stream is corrupt. The network alone would raise false alarms, as it looks at so much; so would fewer
-torn blocks. Both together hardly do.
+enough tiles, in as many looks as its weights say, the stream is corrupt. The network alone would raise false alarms, as
+it looks at so much; so would fewer torn blocks. Both together hardly do.
 
 Streams seldom ask, and each has a credit of looks, so that none that looks torn all the time is looked at all the time.
 Which picture is looked at, and where, depends on nothing but its stream. It is the second one because of GPUs: who asks
@@ -44,6 +44,8 @@ LOOKS_PER_SECOND: Final = 1.0
 APART_SECONDS: Final = 0.2
 # What was seen holds as long as the evidence of torn blocks.
 HOLD_SECONDS: Final = 0.5
+# Looks that are no further apart than this agree.
+AGREE_SECONDS: Final = 1.0
 # A stream's next picture is not its next one any more behind a gap.
 GAP_SECONDS: Final = 1.0
 
@@ -92,6 +94,8 @@ class SecondLooks:
         # Of the last picture of each slot that was torn: how much of each part had changed.
         self._change = torch.zeros((slots, TILES), dtype=torch.float64, device=device)
         self._told, self._until = arithmetic.column(slots), arithmetic.column(slots, -torch.inf)
+        # Looks that were sure one after the other, and when the last of them was.
+        self._run, self._sure_at = arithmetic.column(slots), arithmetic.column(slots, -torch.inf)
         self._grid = torch.tensor([TILE_ROWS, TILE_COLUMNS], device=device)
         self.take: Callable[[int, float, Tensor], None] | None = None
         """Handed what is said of a picture that is looked at: slot, pts, (PIECES, tiles, tiles), NaN beyond it."""
@@ -107,6 +111,7 @@ class SecondLooks:
             self._wanted.add(slot)
         self._credit[slot], self._credited[slot], self._looked[slot] = MOST_LOOKS, -np.inf, -np.inf
         self._told[slot], self._until[slot] = 0.0, -torch.inf
+        self._run[slot], self._sure_at[slot] = 0.0, -torch.inf
 
     def close_slot(self, slot: int) -> None:
         """A stream has moved out."""
@@ -184,11 +189,14 @@ class SecondLooks:
         damaged = ((said >= point.tile) & within).sum(dim=(1, 2, 3))
         # Pieces lie over each other, and not everywhere: it is this share of the picture, or more.
         share = damaged.double() * TILE * TILE / sizes.prod(dim=1).double()
-        sure = damaged >= point.tiles
         view, xp = self._arithmetic.view, self._arithmetic.xp
-        at, sure, share, until = view(slots), view(sure), view(share), view(pts + HOLD_SECONDS)
-        self._told[at] = xp.where(sure, share.clip(LEAST_SHARE, 1.0), self._told[at])
-        self._until[at] = xp.where(sure, until, self._until[at])
+        at, sure, share, now = view(slots), view(damaged >= point.tiles), view(share), view(pts)
+        agrees = abs(now - self._sure_at[at]) <= AGREE_SECONDS
+        run = xp.where(sure, xp.where(agrees, self._run[at], 0.0) + 1, self._run[at])
+        self._run[at], self._sure_at[at] = run, xp.where(sure, now, self._sure_at[at])
+        tells = sure & (run >= point.looks)
+        self._told[at] = xp.where(tells, share.clip(LEAST_SHARE, 1.0), self._told[at])
+        self._until[at] = xp.where(tells, now + HOLD_SECONDS, self._until[at])
 
     def fill(self, rows: Rows, change: Any, evidence: Any, doubt: Any, asks: Tensor | None = None) -> None:
         """`corruption` is at least what was seen at a second look; and who asks for one.

@@ -119,17 +119,22 @@ def test_second_looks_have_a_point_that_raises_nothing_nor_would_a_little_less()
         told([0.1] * 50, PLANTED, how="h264 cut", blocks=[(2.1, 3.0)], second=[(2.2, 6, 0.999)]),
     ]
     rows = second_points(clean, damaged)
-    by = {(row["tile"], row["tiles"]): row for row in rows}
-    assert (by[0.9, 2]["false_alarms"], by[0.9, 3]["false_alarms"], by[0.95, 3]["false_alarms"]) == (2, 1, 0)
-    assert (by[0.9, 6]["found"], by[0.9, 6]["found_beyond_torn_blocks"]) == (2, 1)
+    by = {(row["tile"], row["tiles"], row["looks"]): row for row in rows}
+    assert [by[0.9, 2, looks]["false_alarms"] for looks in (1, 2)] == [2, 1]
+    assert (by[0.9, 3, 1]["false_alarms"], by[0.95, 3, 1]["false_alarms"]) == (1, 0)
+    assert (by[0.9, 6, 1]["found"], by[0.9, 6, 1]["found_beyond_torn_blocks"]) == (2, 1)
     # The sternest of those that find as much.
-    assert chosen_second(rows) == SecondPoint(0.95, 12)
-    assert summed(clean, damaged)["second_chosen"] == {"tile": 0.95, "tiles": 12}
+    assert chosen_second(rows) == SecondPoint(0.95, 12, 1)
+    assert summed(clean, damaged)["second_chosen"] == {"tile": 0.95, "tiles": 12, "looks": 1}
     assert summed(clean, damaged)["damaged"]["by_group"] == {
         "as sent": {"streams": 1, "found_by_torn_blocks": 1, "found_with_second_looks": 1},
         "coded anew, same size": {"streams": 1, "found_by_torn_blocks": 0, "found_with_second_looks": 1},
         "coded anew, another size": {"streams": 1, "found_by_torn_blocks": 0, "found_with_second_looks": 0},
     }
+    # Looks that agree may be told where each of them is not: damage lasts.
+    clean = [told([0.1] * 50, second=[(3.0, 16, 0.96), (4.2, 16, 0.96)])]
+    twice = told([0.1] * 50, PLANTED, how="mpeg2 cut, then HEVC of its size", second=[(2.2, 12, 0.96), (2.5, 12, 0.96)])
+    assert chosen_second(second_points(clean, [twice])) == SecondPoint(0.95, 12, 2)
     # Nothing is found beyond the torn blocks where clean streams are told as soon.
     assert chosen_second(second_points([told([0.1] * 50, second=[(3.0, 12, 0.96)])], damaged)) is None
 
@@ -184,7 +189,7 @@ def test_the_points_are_kept_in_the_weights_in_place_of_those_before(tmp_path):
     write_weights(path, ArtifactNet().folded().state_dict(), {"network": "artifact", "version": "9"})
     digest = digest_of(path)
     first, then = ((1.0, OperatingPoint(0.95, 0.04, 2)),), ((5.0, OperatingPoint(0.9, 0.02, 1)),)
-    for kept_points, second in ((first, SecondPoint(0.9, 4)), (then, None), (then, SecondPoint(0.8, 2))):
+    for kept_points, second in ((first, SecondPoint(0.9, 4, 2)), (then, None), (then, SecondPoint(0.8, 2))):
         network.keep_points(path, RatedPoints(kept_points), second)
         read = load_artifact(path)
         assert (read.points.by_rate, read.second, read.version) == (kept_points, second, "9")

@@ -101,6 +101,37 @@ def test_torn_blocks_that_are_too_few_are_told_where_the_network_is_sure_of_the_
         assert not any(unsure)
 
 
+@pytest.mark.parametrize("arithmetic", [None, OnTensors()])
+def test_looks_have_to_agree_within_a_second_where_the_point_says_so(arithmetic):
+    """A stream that always asks is looked at at its pictures 2, 8, 14, 20, and then once a second."""
+
+    def shown(*bright):
+        """Grey, but for a square before each of these pictures, in which tiles are brighter then."""
+        return [picture(n, (4, 6) if {n, n + 1} & {*bright} else None, 4 * (n in bright)) for n in range(80)]
+
+    def told(looks, *bright):
+        measure = measuring(replace(SURE, second=SecondPoint(0.5, 4, looks)), arithmetic=arithmetic)
+        measure._torn.doubt = measure._torn.doubt * 0 + 1.0
+        return [n for n, share in enumerate(told_of(measure, shown(*bright))) if share > 0][:1]
+
+    assert told(1, 8) == [8]
+    assert told(2, 8) == []
+    assert told(2, 8, 14) == [14]
+    assert told(2, 8, 20) == [20]  # within a second, too
+    assert told(3, 8, 14, 20) == [20]
+    # The one at 2 and a look more than a second later.
+    later = looks_of(measuring_always(arithmetic), shown())[4]
+    assert later > 2 + RATE
+    assert told(2, 2, later) == []
+
+
+def measuring_always(arithmetic=None):
+    """Of a stream that always asks."""
+    measure = measuring(arithmetic=arithmetic)
+    measure._torn.doubt = measure._torn.doubt * 0 + 1.0
+    return measure
+
+
 def test_it_looks_around_what_changed_in_the_picture_that_asked():
     said = []
     measure = measuring()

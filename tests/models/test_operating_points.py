@@ -21,15 +21,16 @@ def test_the_point_is_that_of_how_often_it_looks_and_more_looks_need_more_in_a_r
 
 
 def test_the_point_of_second_looks_is_read_as_it_was_written_and_what_cannot_be_is_refused():
-    point = SecondPoint(0.95, 4)
+    point = SecondPoint(0.95, 4, 2)
     assert SecondPoint.of(point.as_text()) == point
     assert SecondPoint.of({}) is None
     for text, why in (
         ("[0.9, 4]", "cannot be read"),
-        ('{"tile": 0.9}', "cannot be read"),
+        ('{"tile": 0.9, "tiles": 4}', "cannot be read"),
         ("{", "cannot be read"),
-        ('{"tile": 1.5, "tiles": 4}', "cannot be: "),
-        ('{"tile": 0.9, "tiles": 0}', "cannot be: "),
+        ('{"tile": 1.5, "tiles": 4, "looks": 1}', "cannot be: "),
+        ('{"tile": 0.9, "tiles": 0, "looks": 1}', "cannot be: "),
+        ('{"tile": 0.9, "tiles": 4, "looks": 0}', "cannot be: "),
     ):
         with pytest.raises(WeightsError, match=why):
             SecondPoint.of({"second": text})
