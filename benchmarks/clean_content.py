@@ -94,14 +94,20 @@ def is_fair(clip: Path, variant: Variant) -> bool:
     return not lines or variant.lines <= MOST_ENLARGED * lines
 
 
-def encode(clip: Path, variant: Variant, path: Path, ffmpeg: str) -> None:
+def encode(clip: Path, variant: Variant, path: Path, ffmpeg: str, log: str = "error") -> None:
     """Write a clip's beginning, coded otherwise.
 
+    Args:
+        clip: to be coded.
+        variant: how.
+        path: of the file.
+        ffmpeg: the program.
+        log: from which of its levels on it says something.
     Raises: CalledProcessError where FFmpeg cannot.
     """
     usual = ("-c:a", "libopus") if variant.suffix == ".webm" else ("-c:a", "aac", "-b:a", "192k")
     sound = variant.sound or usual
-    command = [ffmpeg, "-y", "-v", "error", "-i", str(clip), "-t", f"{variant.seconds:g}", "-map", "0:V:0",
+    command = [ffmpeg, "-y", "-v", log, "-i", str(clip), "-t", f"{variant.seconds:g}", "-map", "0:V:0",
                "-map", "0:a:0?", "-vf", variant.filters, *variant.codec, *sound, "-ac", "2", "-ar", "48000",
                "-threads", "2", str(path)]  # fmt: skip
     subprocess.run(command, check=True, timeout=300 + 5 * variant.seconds, stdin=subprocess.DEVNULL)

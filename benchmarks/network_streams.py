@@ -97,8 +97,8 @@ class Streamed:
     def group(self) -> str:
         """Of damaged streams: whether and how it was coded anew, in what is enough to tell them apart."""
         if not self.how.partition(_THEN)[2]:
-            return "as sent"
-        return "coded anew, same size" if self.how.endswith(_SAME) else "coded anew, another size"
+            return "as_sent"
+        return "anew_same_size" if self.how.endswith(_SAME) else "anew_another_size"
 
     @property
     def found(self) -> bool:
@@ -241,7 +241,7 @@ def damaged_streams(
             for name, way, one in zip(names, [None, *ways], before, strict=True):
                 if one is None and way is not None:
                     behind = folder / f"anew{way.suffix}"
-                    encode(path, way, behind, ffmpeg)
+                    encode(path, way, behind, ffmpeg, "fatal")  # that it is damaged is known
                     yield look(behind, clip.name, name, planted)
                     behind.unlink()
                 else:

@@ -90,7 +90,7 @@ def test_the_figures_name_what_the_torn_blocks_raised_and_count_hours():
     }  # fmt: skip
     of_group = {"streams": 1, "found_by_torn_blocks": 1, "found_with_second_looks": 1}
     assert figures["damaged"] == {
-        "clips": ["c"], "streams": 1, "found_by_torn_blocks": 1, "by_group": {"as sent": of_group}
+        "clips": ["c"], "streams": 1, "found_by_torn_blocks": 1, "by_group": {"as_sent": of_group}
     }  # fmt: skip
     assert (figures["chosen"]["5"]["found"], figures["chosen"]["5"]["false_alarms"]) == (1, 0)
 
@@ -127,9 +127,9 @@ def test_second_looks_have_a_point_that_raises_nothing_nor_would_a_little_less()
     assert chosen_second(rows) == SecondPoint(0.95, 12, 1)
     assert summed(clean, damaged)["second_chosen"] == {"tile": 0.95, "tiles": 12, "looks": 1}
     assert summed(clean, damaged)["damaged"]["by_group"] == {
-        "as sent": {"streams": 1, "found_by_torn_blocks": 1, "found_with_second_looks": 1},
-        "coded anew, same size": {"streams": 1, "found_by_torn_blocks": 0, "found_with_second_looks": 1},
-        "coded anew, another size": {"streams": 1, "found_by_torn_blocks": 0, "found_with_second_looks": 0},
+        "as_sent": {"streams": 1, "found_by_torn_blocks": 1, "found_with_second_looks": 1},
+        "anew_same_size": {"streams": 1, "found_by_torn_blocks": 0, "found_with_second_looks": 1},
+        "anew_another_size": {"streams": 1, "found_by_torn_blocks": 0, "found_with_second_looks": 0},
     }
     # Looks that agree may be told where each of them is not: damage lasts.
     clean = [told([0.1] * 50, second=[(3.0, 16, 0.96), (4.2, 16, 0.96)])]
