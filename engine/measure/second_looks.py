@@ -209,8 +209,10 @@ class SecondLooks:
         """
         xp, view, slots, pts = self._arithmetic.xp, rows.view, rows.slots, rows.pts
         if self._point is not None:
-            holds, told, corruption = pts <= self._until[slots], self._told[slots], view[:, _CORRUPTION]
-            # Not "larger or NaN": where blocks are not judged, nothing is.
+            left, told, corruption = self._until[slots] - pts, self._told[slots], view[:, _CORRUPTION]
+            # Where time has gone back, what is left is of another time. Not "larger or NaN": where blocks are not
+            # judged, nothing is.
+            holds = (left >= 0) & (left <= HOLD_SECONDS + _EARLY)
             view[:, _CORRUPTION] = xp.where(holds & (told > corruption), told, corruption)
         doubted = doubt[slots]
         found = (doubted >= ASKS) & (evidence[slots] < ENOUGH)

@@ -102,6 +102,13 @@ def test_torn_blocks_that_are_too_few_are_told_where_the_network_is_sure_of_the_
 
 
 @pytest.mark.parametrize("arithmetic", [None, OnTensors()])
+def test_what_was_told_is_over_where_time_goes_back(arithmetic):
+    pictures = [replace(one, pts=one.pts + 3600.0) for one in asking(36)]
+    told = told_of(measuring(arithmetic=arithmetic), [*pictures, *(picture(n) for n in range(20))])
+    assert [n for n, share in enumerate(told) if share > 0] == [32, 33, 34, 35]
+
+
+@pytest.mark.parametrize("arithmetic", [None, OnTensors()])
 def test_looks_have_to_agree_within_a_second_where_the_point_says_so(arithmetic):
     """A stream that always asks is looked at at its pictures 2, 8, 14, 20, and then once a second."""
 
