@@ -226,6 +226,7 @@ def test_a_file_that_ends_and_one_that_is_not_there_are_told(running, clip, stre
     wait(lambda: fleet.status("forbidden").state == "failed", 20)
     assert fleet.status("forbidden").cause == "not_allowed"
     wait(lambda: fleet.status("ends").state == "ended", 20)
+    wait(lambda: len(told.of("ends")) >= 5, 20)  # they may come after the word that it has ended
     assert [s.second for s, _, _ in told.of("ends")] == list(range(5))  # the sound ends a little after 4.0
     assert sum(s.frames_measured for s, _, _ in told.of("ends")) == 100
 
