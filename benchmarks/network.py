@@ -136,11 +136,13 @@ def kept(told: Told, folder: Path) -> None:
 
 
 def found(folder: Path, name: str, how: str) -> Told | None:
-    """What `kept` wrote of a stream; None where it wrote nothing."""
+    """What `kept` wrote of a stream; None where it wrote nothing, or before there were second looks."""
     path = place_of(folder, name, how)
     if not path.exists():
         return None
     with np.load(path) as file:
+        if "second_times" not in file:
+            return None
         planted = None
         if "planted" in file:
             start, end = (float(at) for at in file["planted"])

@@ -241,8 +241,12 @@ def damaged_streams(
             for name, way, one in zip(names, [None, *ways], before, strict=True):
                 if one is None and way is not None:
                     behind = folder / f"anew{way.suffix}"
-                    encode(path, way, behind, ffmpeg, "fatal")  # that it is damaged is known
-                    yield look(behind, clip.name, name, planted)
-                    behind.unlink()
+                    try:
+                        encode(path, way, behind, ffmpeg, "fatal")  # that it is damaged is known
+                        yield look(behind, clip.name, name, planted)
+                    except subprocess.SubprocessError as error:
+                        print(f"{clip.name}, {name}: left out: {error}", flush=True)  # noqa: T201 - progress
+                    finally:
+                        behind.unlink(missing_ok=True)
                 else:
                     yield look(path, clip.name, name, planted) if one is None else one

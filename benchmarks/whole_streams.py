@@ -98,11 +98,13 @@ def kept(seen: Seen, folder: Path) -> None:
 
 
 def found(folder: Path, name: str, how: str) -> Seen | None:
-    """What `kept` wrote of a stream; None where it wrote nothing."""
+    """What `kept` wrote of a stream; None where it wrote nothing, or of incidents no more than when they opened."""
     path = place_of(folder, name, how)
     if not path.exists():
         return None
     with np.load(path) as file:
+        if file["blocks"].ndim != 2:
+            return None
         times = file["times"]
         maps = [file[f"map{n}"].astype(np.float32) for n in range(len(times))]
         planted = None

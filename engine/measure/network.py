@@ -142,7 +142,7 @@ class Network:
         self.second: SecondLooks | None = None
         """What is asked for where blocks are torn a little; None where nobody wants it."""
         if use.confirms:
-            self.second = SecondLooks(arithmetic, slots, self._said, use.artifact.second)
+            self.second = SecondLooks(arithmetic, slots, self._said_of_pieces, use.artifact.second)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         own = parameters.get("video.corruption", {})
@@ -334,14 +334,28 @@ class Network:
         sizes = torch.stack([frames[:, Field.HEIGHT], frames[:, Field.WIDTH]], dim=1)
         change = tile_stats(frames, references)[:, _DIFFERENCE].nan_to_num()
         corners = torch.cat([places_of_change(change, sizes, self._grid, POINTED), chance], dim=1)  # (D, PIECES, 2)
-        row = torch.arange(len(frames), device=frames.device)
-        crops = torch.empty((len(frames), PIECES, 4), dtype=torch.int64, device=frames.device)
-        crops[..., 0], crops[..., 1:3], crops[..., 3] = row[:, None], corners, ranges[:, None]
-        said = self._said(frames, references, crops.reshape(-1, 4)).reshape(-1, PIECES, PIECE_TILES, PIECE_TILES)
-        within = inside(corners, sizes)
+        said, within = self._said_of_pieces(frames, references, corners, ranges)
         over = (said >= tile.float()[:, None, None, None]) & within
         area = over.sum(dim=(1, 2, 3)).double() / within.sum(dim=(1, 2, 3)).clamp(min=1)
         return torch.where(within, said, torch.nan), area
+
+    def _said_of_pieces(
+        self, frames: Tensor, references: Tensor, corners: Tensor, ranges: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """How probable damage is in each tile of each piece, and which of these tiles lie within the picture.
+
+        Args:
+            frames, references, ranges: as for `_seen_of`.
+            corners: (D, pieces, 2) int64, multiples of TILE.
+        Returns: (D, pieces, tiles, tiles) float32, and the same of bool.
+        """
+        count, pieces = corners.shape[:2]
+        crops = torch.empty((count, pieces, 4), dtype=torch.int64, device=frames.device)
+        crops[..., 0] = torch.arange(count, device=frames.device)[:, None]
+        crops[..., 1:3], crops[..., 3] = corners, ranges[:, None]
+        said = self._said(frames, references, crops.reshape(-1, 4))
+        sizes = torch.stack([frames[:, Field.HEIGHT], frames[:, Field.WIDTH]], dim=1)
+        return said.reshape(count, pieces, PIECE_TILES, PIECE_TILES), inside(corners, sizes)
 
     def _said(self, frames: Tensor, references: Tensor, crops: Tensor) -> Tensor:
         """(M, PIECE_TILES, PIECE_TILES) float32: how probable damage is in each tile of each piece."""

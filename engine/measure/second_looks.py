@@ -21,13 +21,12 @@ from torch import Tensor
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place
 from engine.measure.damage import LEAST_SHARE
-from engine.measure.places import inside, places_of_change
+from engine.measure.places import places_of_change
 from engine.measure.rows import Fact, Rows
 from engine.media import FrameBatch, Surface
 from kernels.layout import Field
 from kernels.tile_stats import MEASURES, TILE_COLUMNS, TILE_ROWS, TILES
 from models.artifact_net import TILE
-from models.artifact_net import TILES as PIECE_TILES
 from models.artifact_weights import SecondPoint
 
 # Doubt of torn blocks from which on a stream asks, which is for eight tenths of a second; unless evidence is enough.
@@ -53,8 +52,8 @@ _EARLY: Final = 1e-6
 _CORRUPTION: Final = place("corruption")
 _DIFFERENCE: Final = MEASURES.index("difference")
 
-Said = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""What the network says, of rows of pictures, of those before them, and of crops: see `Network`."""
+Said = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""What the network says of pieces: of rows of pictures and of those before them, corners, and ranges; see `Network`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +168,7 @@ class SecondLooks:
         sizes = torch.stack([frames[:, Field.HEIGHT], frames[:, Field.WIDTH]], dim=1)
         with torch.inference_mode():
             corners = places_of_change(self._change[slots], sizes, self._grid, PIECES)
-            crops = torch.empty((len(rows), PIECES, 4), dtype=torch.int64, device=frames.device)
-            crops[..., 0] = torch.arange(len(rows), device=frames.device)[:, None]
-            crops[..., 1:3], crops[..., 3] = corners, ranges[:, None]
-            said = self._said(frames, references, crops.reshape(-1, 4))
-            said = said.reshape(-1, PIECES, PIECE_TILES, PIECE_TILES)
-            within = inside(corners, sizes)
+            said, within = self._said(frames, references, corners, ranges)
         if self.take is not None:
             shown = torch.where(within, said, torch.nan).cpu()
             for row, part in zip(rows, shown, strict=True):
@@ -187,7 +181,8 @@ class SecondLooks:
     ) -> None:
         """Keep what is told of pictures that were looked at."""
         damaged = ((said >= point.tile) & within).sum(dim=(1, 2, 3))
-        # Pieces lie over each other, and not everywhere: it is this share of the picture, or more.
+        # About this share of the picture: pieces are not everywhere, and in a small one they lie over each other, so a
+        # tile counts as often as it is seen. So it does where the point is measured.
         share = damaged.double() * TILE * TILE / sizes.prod(dim=1).double()
         view, xp = self._arithmetic.view, self._arithmetic.xp
         at, sure, share, now = view(slots), view(damaged >= point.tiles), view(share), view(pts)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import network
+from benchmarks import network, network_streams
 from benchmarks.network import (
     TILES,
     Told,
@@ -151,6 +151,15 @@ def test_what_was_said_is_found_again(tmp_path):
         np.testing.assert_array_equal(again.second_times, stream.second_times)
         np.testing.assert_array_equal(again.second_counts, stream.second_counts)
     assert network.found(tmp_path, "clip", "otherwise") is None
+
+
+def test_what_was_kept_before_there_were_second_looks_is_judged_again(tmp_path):
+    network.kept(told([0.3, 0.97]), tmp_path)
+    path = network_streams.place_of(tmp_path, "clip", "")
+    with np.load(path) as file:
+        rest = {key: file[key] for key in file.files if not key.startswith("second")}
+    np.savez(path, **rest)
+    assert network.found(tmp_path, "clip", "") is None
 
 
 def test_what_a_dying_process_left_is_not_taken_for_what_was_said(tmp_path, monkeypatch):

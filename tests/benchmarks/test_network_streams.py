@@ -1,5 +1,6 @@
 """The streams that the network's benchmarks judge: damaged ones, as they were sent and as a transcoder makes them."""
 
+import subprocess
 from fractions import Fraction
 from itertools import islice
 
@@ -52,6 +53,22 @@ def test_a_damaged_stream_comes_as_it_was_sent_and_coded_anew_with_the_same_dama
     assert [Streamed("", how, 7.0, [], None).group for _, how, *_ in found] == [
         "as_sent", *["anew_same_size"] * 3, *["anew_another_size"] * 2,
     ]  # fmt: skip
+    assert not list(tmp_path.glob("anew*"))
+
+
+def test_what_no_transcoder_makes_is_named_and_left_out(clip, tmp_path, monkeypatch, capsys):
+    whole = network_streams.encode
+
+    def fails_once(given, variant, path, *rest):
+        if "coarse" in variant.name:
+            path.write_bytes(b"half")
+            raise subprocess.TimeoutExpired("ffmpeg", 300)
+        whole(given, variant, path, *rest)
+
+    monkeypatch.setattr(network_streams, "encode", fails_once)
+    found = [how for _, how, *_ in damaged_streams([clip], tmp_path, 1, seen, anew=True)]
+    assert found == ["mpeg2 slice", "mpeg2 slice, then H.264 of its size"]
+    assert "clip.mp4, mpeg2 slice, then coarse H.264 of its size: left out" in capsys.readouterr().out
     assert not list(tmp_path.glob("anew*"))
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from benchmarks.network import TILES
+from benchmarks.network_streams import place_of
 from benchmarks.whole_streams import Said, Seen, chosen, found, keep_point, kept, points, said_at, said_of, summed
 from models.artifact_history import HistoryNet, load_history
 from models.artifact_weights import OperatingPoint
@@ -82,6 +83,12 @@ def test_maps_are_found_again(tmp_path):
     for one, other in zip(again.maps, maps, strict=True):
         np.testing.assert_array_equal(one, other)
     assert found(tmp_path, "clip.ts", "h264 cut") is None
+    # Kept when of an incident nothing but its beginning was.
+    path = place_of(tmp_path, "clip.ts", "h264 lost")
+    with np.load(path) as file:
+        rest = {key: file[key] for key in file.files}
+    np.savez(path, **rest | {"blocks": np.array([2.5])})
+    assert found(tmp_path, "clip.ts", "h264 lost") is None
 
 
 def test_the_point_is_kept_in_the_weights(tmp_path):
