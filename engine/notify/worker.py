@@ -181,6 +181,7 @@ class Worker:
         if arrived:
             self._confirm(batch.part(tuple(arrived)))
         if left:
+            self.sending = None  # so that the keeper does not extend the claim of whoever takes it next
             self._outbox.release(batch.part(tuple(left)))
 
     def _delivered(self, batch: Batch) -> bool:

@@ -133,10 +133,12 @@ class Outbox:
             return connection.execute(kept).rowcount > 0
 
     def release(self, batch: Batch) -> None:
-        """Give back what was claimed and not begun to be sent."""
-        values = {"batch": None, "leased_until": 0.0, "attempts": outbox.c.attempts - 1}
-        self._settle(and_(_still(batch), outbox.c.attempts == 1), **values)
-        self._settle(_still(batch), leased_until=0.0)  # begun before: its id stays
+        """Give back what was claimed and not begun to be sent: that was no attempt, and the next wait grows by none.
+
+        What an earlier claim may have sent keeps its id.
+        """
+        untouched = case((outbox.c.attempts == 1, None), else_=outbox.c.batch)
+        self._settle(_still(batch), batch=untouched, attempts=outbox.c.attempts - 1, leased_until=0.0)
 
     def delivered(self, batch: Batch) -> None:
         """It arrived, whoever has it by now."""

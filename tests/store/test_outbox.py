@@ -255,6 +255,23 @@ def test_a_failure_in_a_claim_that_a_process_left_behind_holds_up_only_its_own_i
     assert sent(store, "hook") == ["opened", "closed"]
 
 
+def test_what_is_given_back_was_not_tried_however_often_that_happens(opened, clock):
+    # The wait before the next try doubles with each: by failures of others it grew to minutes.
+    store = opened(Route(hook=(0.0, 0.0)))
+    for number in range(8):
+        store.incidents.record(freeze(1.0, stream=f"s{number}"), "opened")
+    store.outbox.claim("hook", lease_seconds=5, most=10, singly=True)  # its process dies, having sent none or some
+    clock.now += 6
+    for number in range(7):
+        batch = store.outbox.claim("hook", lease_seconds=5, most=10, singly=True)
+        assert [(notice.payload["stream"], notice.attempts) for notice in batch.notices] == [
+            (f"s{behind}", 1) for behind in range(number, 8)
+        ]
+        store.outbox.failed(batch.part(batch.notices[:1]), "503", retry_seconds=600)
+        store.outbox.release(batch.part(batch.notices[1:]))
+    assert [notice.attempts for notice in store.outbox.claim("hook", lease_seconds=5).notices] == [1]
+
+
 def test_a_clock_that_is_set_back_holds_nothing_up(opened, clock):
     store = opened(Route(hook=(0.0, 0.0), slow=(0.0, 0.0)))
     store.incidents.record(freeze(1.0), "opened")
