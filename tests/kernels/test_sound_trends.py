@@ -145,13 +145,14 @@ def test_cpu_agrees_with_the_reference(kind):
     assert (np.nanmax(at["surround_lost"]) == 1.0) if kind == "surround" else np.isnan(at["surround_lost"]).all()
 
 
-def test_triton_agrees_with_the_reference():
-    streams = [rows_of("stereo"), rows_of("mono")]
-    part = [(s[0][60:119], s[1][60:119], s[2][60:119], s[3][60:119]) for s in streams]
-    with interpreted("kernels.sound_trends.gpu") as gpu:
-        result = run(part, [3, 0], gpu.sound_trends)
-    for one, stream in zip(result, part, strict=True):
-        assert_agree(one, expected(stream))
+# From the sixth second on: its first blocks, where it is turned down, the tone and the hole, and the end.
+@pytest.mark.parametrize(
+    ("kind", "windows", "slot"),
+    [("stereo", [(0, 2), (16, 19), (23, 37), (55, 58)], 3), ("mono", [(0, 2), (16, 18), (24, 33)], 0)],
+)
+def test_triton_agrees_with_the_reference(kind, windows, slot):
+    stream = tuple(part[60:119] for part in rows_of(kind))
+    assert_triton_agrees_in(windows, stream, expected(stream), slot)
 
 
 BURSTS = (9_630, 24_000, 45_000, 62_450, 67_190, 72_030, 90_001)  # some across the border of two blocks
@@ -286,7 +287,9 @@ def test_a_band_that_is_lost_is_known_for_how_long_until_it_is_back(mono):
     assert np.isnan(lost[270])
     never = tuple(part[130:240] for part in stream)
     assert expected(never)[:, COLUMNS.index("narrow_seconds")].max() == 0.0
-    assert_triton_agrees_in([(128, 133), (158, 162), (209, 218), (237, 247), (269, 272)], stream, wanted, 0)
+    # What mono has of its own is where its power comes from.
+    windows = [(128, 133), (158, 162), (209, 218), (237, 247), (269, 272)]
+    assert_triton_agrees_in(windows[::2] if mono else windows, stream, wanted, 0)
 
 
 def gaps_and_pauses(blocks=96, seed=3):

@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import servers
 from level_seconds import second
 from page_kit import PicturedFleet, go, jpeg, put, until
 from running_service import running, wait_until
@@ -86,8 +87,13 @@ def test_a_stream_shows_its_lip_sync_and_what_it_is_compared_with(tmp_path, visi
             (SyncVerdict("unknown", same_programme=False), "unknown"),
         ):  # fmt: skip
             service.fleet.sync = later
-            service.fleet.listener.on_second(replace(second("films", 7), sync=later), "s", time.time())
-            page.wait_for_selector(f"dd:has-text('{shown}')")
+            row = page.locator(f"dd:has-text('{shown}')")
+
+            def told(later=later, row=row):  # each second, as a stream does: the first may come before the page listens
+                service.fleet.listener.on_second(replace(second("films", 7), sync=later), "s", time.time())
+                return row.count()
+
+            servers.eventually(told, every=0.5)
         page.wait_for_selector("dd:has-text('news: another programme')")
         page.close()  # before its service goes
 
