@@ -55,7 +55,7 @@ _SAME_SCENE, _NEUTRAL, _DARK, _BRIGHT, _BEFORE_CARD = at.SAME_SCENE, at.NEUTRAL,
 _FIRST_REPEATS = at.FIRST_REPEATS
 _LOW_SHARE, _HIGH_FADES = at.LOW_SHARE, at.HIGH_FADES
 _HOLE_TILES, _HOLE_RISE, _HOLE_BLACK, _HOLE_GREY = at.HOLE_TILES, at.HOLE_RISE, at.HOLE_BLACK, at.HOLE_GREY
-_HOLE_COLOURED, _HOLE_DARK = at.HOLE_COLOURED, at.HOLE_DARK
+_HOLE_COLOURED, _HOLE_DARK, _HOLE_GROUND = at.HOLE_COLOURED, at.HOLE_DARK, at.HOLE_GROUND
 _LAST_U, _LAST_V, _SWAPPED, _SWAPPED_AT = at.LAST_U, at.LAST_V, at.SWAPPED, at.SWAPPED_AT
 _SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = at.SWAP_LEAST, at.SWAP_SHARE, at.SWAP_LUMA
 _SWAP_NOISE, _SWAP_MOTION, _MOTION_BEFORE = at.SWAP_NOISE, at.SWAP_MOTION, at.SWAP_MOTION_BEFORE
@@ -388,15 +388,21 @@ def _is_grey(u, v):
 
 
 @compiled
+def _is_black(luma, u, v):
+    """Whether a tile is black."""
+    return _is_grey(u, v) and luma <= _HOLE_BLACK
+
+
+@compiled
 def _is_dead(luma, u, v, coloured):
     """Whether a tile has the colour of a hole."""
-    return _is_grey(u, v) and (luma <= _HOLE_BLACK or (coloured and abs(luma - 0.5) <= _HOLE_GREY))
+    return _is_black(luma, u, v) or (coloured and _is_grey(u, v) and abs(luma - 0.5) <= _HOLE_GREY)
 
 
 @compiled
 def _hole(tiles, state, step, pts):
     """Share of the tiles that are a hole, once it is told; before the state of motion is brought up to date."""
-    born, held, still, moving, usual, change = 0, 0, 0, 0, 0.0, 0.0
+    born, born_black, held, still, moving, usual, change = 0, 0, 0, 0, 0, 0.0, 0.0
     left, right, top, bottom = TILES, -1, TILES, -1
     colours = 0
     for tile in range(TILES):
@@ -409,6 +415,7 @@ def _hole(tiles, state, step, pts):
         still += state[_HOLE + tile] > 0.0 and dead
         if dead and difference > _JUMP and difference >= _HOLE_RISE * activity:
             born += 1
+            born_black += _is_black(tiles[0, tile], tiles[2, tile], tiles[3, tile])
             left, right = min(left, tile % TILE_COLUMNS), max(right, tile % TILE_COLUMNS)
             top, bottom = min(top, tile // TILE_COLUMNS), max(bottom, tile // TILE_COLUMNS)
     if held > 0:
@@ -422,7 +429,7 @@ def _hole(tiles, state, step, pts):
         return still / TILES if told else 0.0
     if born < _HOLE_TILES or not pts - state[_CUT_AT] > _ACTIVITY_SECONDS:
         return 0.0
-    there, rest, edge, edge_dead = 0, 0, 0, 0
+    there, rest, edge, edge_dead, ground = 0, 0, 0, 0, 0
     for tile in range(TILES):
         row, column = tile // TILE_COLUMNS, tile % TILE_COLUMNS
         if row < top - 1 or row > bottom + 1 or column < left - 1 or column > right + 1:
@@ -430,6 +437,8 @@ def _hole(tiles, state, step, pts):
             moving += state[_ACTIVITY + tile] >= _ACTIVE
             usual += state[_ACTIVITY + tile]
             change += tiles[1, tile]
+            within = 1 <= row < TILE_ROWS - 1 and 2 <= column < TILE_COLUMNS - 2
+            ground += within and _is_black(tiles[0, tile], tiles[2, tile], tiles[3, tile])
         elif top <= row <= bottom and left <= column <= right:
             there += _is_dead(tiles[0, tile], tiles[2, tile], tiles[3, tile], coloured)
         else:
@@ -439,6 +448,8 @@ def _hole(tiles, state, step, pts):
     around = (bottom - top + 1) * (right - left + 1)
     filled = born >= _HOLE_NEW * around and there >= _RECTANGULAR * around
     moves, alone = rest >= _HOLE_REST and moving >= _HOLE_MOVING * rest, 2 * edge_dead <= edge
+    if ground >= _HOLE_GROUND and born_black > 0:
+        return 0.0
     if filled and alone and moves and _HOLE_REST_LEAST * usual <= change <= _REST_MOST * usual:
         state[_HOLE_SECONDS] = 0.0
         for row in range(top, bottom + 1):

@@ -157,6 +157,9 @@ HOLE_COLOURED: Final = TILES // 9
 # What lies around it is dead, or nearly black, in half at most: on a black ground, where thin lines and letters hardly
 # lighten a tile, something went, and nothing is missing.
 HOLE_DARK: Final = 32.0 / 256
+# Of a picture that is black in so many other tiles black is the ground, which shows where something leaves: of drawings
+# and titles on black. Bars are none: tiles at the edges do not count, two of a row and one of a column at either end.
+HOLE_GROUND: Final = TILES // 14
 HOLE_TOLD_SECONDS: Final = 0.5 - 1e-3
 
 # U and V have changed places: those of the tiles are SWAP_LEAST from what they were (both together), and from what the

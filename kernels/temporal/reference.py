@@ -214,6 +214,7 @@ class Stream:
         coloured = (~grey).sum() >= at.HOLE_COLOURED
         dead = grey & ((luma <= at.HOLE_BLACK) | (coloured & (abs(luma - 0.5) <= at.HOLE_GREY)))
         born = dead & (difference > at.JUMP) & (difference >= at.HOLE_RISE * self.activity)
+        black = grey & (luma <= at.HOLE_BLACK)
         if self.holed.any():
             if born.sum() >= at.HOLE_TILES and self.holed_seconds < at.HOLE_TOLD_SECONDS:
                 self.holed = np.zeros(TILES, bool)
@@ -239,7 +240,10 @@ class Stream:
                 rest.sum() >= at.HOLE_REST and (self.activity[rest] >= at.ACTIVE).sum() >= at.HOLE_MOVING * rest.sum()
             )
             filled = len(rows) >= at.HOLE_NEW * around and there.sum() >= at.RECTANGULAR * around
-            if filled and alone and moving and as_before:
+            within = np.zeros((TILE_ROWS, TILE_COLUMNS), bool)
+            within[1:-1, 2:-2] = True
+            ground = (rest & black & within.ravel()).sum() >= at.HOLE_GROUND and (born & black).any()
+            if filled and alone and moving and as_before and not ground:
                 self.holed, self.holed_seconds = there, 0.0
         told = self.holed.any() and self.holed_seconds >= at.HOLE_TOLD_SECONDS
         return float(self.holed.mean()) if told else 0.0

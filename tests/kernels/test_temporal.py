@@ -230,6 +230,28 @@ def test_a_hole_over_what_was_dark_in_part_is_over_when_it_closes():
     assert set(found[:63]) == set(found[90:]) == {0.0}
 
 
+@pytest.mark.parametrize(
+    ("black", "level", "told"),
+    [
+        ([(slice(4, 5), slice(2, 12))], 16 / 256, False),  # ten tiles: a drawing on black
+        ([(slice(4, 5), slice(2, 11))], 16 / 256, True),
+        ([(slice(4, 5), slice(2, 12))], 0.5, True),  # grey is not its ground
+        ([(slice(0, 1), slice(0, 16)), (slice(8, 9), slice(0, 16))], 16 / 256, True),  # bars
+        ([(slice(0, 9), slice(0, 2)), (slice(0, 9), slice(14, 16))], 16 / 256, True),
+    ],
+)
+def test_where_black_is_the_ground_nothing_is_missing_when_it_shows(gpu, black, level, told):
+    film = Film(2.5, level=0.3)
+    film.tiles[:, 0] += 0.01 * np.sin(np.arange(len(film.times)))[:, None]
+    tinted(film, 0, 62, 120, 132)
+    for where in black:
+        dig(film, 0, 62, *where)
+    film.tiles[0, 1] = 0.01
+    dig(film, 40, 62, slice(1, 3), slice(5, 9), level)
+    found = assert_triton_agrees(gpu, film, [(0, 2), (38, 42), (52, 55)])
+    assert found["broken_colour"].max() == (8 / TILES if told else 0.0)
+
+
 def test_tiles_that_come_to_grey_where_nothing_has_a_colour_are_no_hole():
     film = Film(5, level=0.45)  # letters that change on grey
     dig(film, 50, 125, slice(4, 6), slice(6, 10), 0.5)
