@@ -67,6 +67,7 @@ _SMEAR_SAME, _SMEAR_BEFORE, _SMEAR_ROUGH = at.SMEAR_SAME, at.SMEAR_BEFORE, at.SM
 _SMEAR_ROWS, _SMEAR_COLUMNS, _SMEAR_TOLD = at.SMEAR_ROWS, at.SMEAR_COLUMNS, at.SMEAR_TOLD_SECONDS
 _SMEARED, _SMEARED_SECONDS, _SMEAR_CUT = at.SMEARED, at.SMEARED_SECONDS, at.SMEAR_CUT_SECONDS
 _ROLL_LEAST, _ROLL_SECONDS, _ROLL_SHARE, _ROLL_NOISE = at.ROLL_LEAST, at.ROLL_SECONDS, at.ROLL_SHARE, at.ROLL_NOISE
+_ROLL_CHANGED = at.ROLL_CHANGED
 _ROLL_APART, _ROLL_ALIKE, _ROLL_MOVES, _ROLL_HOLD = at.ROLL_APART, at.ROLL_ALIKE, at.ROLL_MOVES, at.ROLL_HOLD_SECONDS
 _ROLL_RISE, _LONG_AGO, _ROLL_LUMA, _ROLL_LUMA_AT = at.ROLL_RISE, at.LONG_AGO, at.ROLL_LUMA, at.ROLL_LUMA_AT
 _ROLLED_AT, _ROLL_MOTION, _ROLL_BEGAN = at.ROLLED_AT, at.ROLL_MOTION, at.ROLL_BEGAN
@@ -528,12 +529,15 @@ def _rolled(luma, state):
         fits, further, total = True, np.inf, 0.0
         for part in range(2):
             first, last = (0, TILE_ROWS - rows) if part == 0 else (TILE_ROWS - rows, TILE_ROWS)
-            own, other = 0.0, 0.0
+            own, other, changed = 0.0, 0.0, 0
             for tile in range(first * TILE_COLUMNS, last * TILE_COLUMNS):
-                own += abs(luma[tile] - state[_ROLL_LUMA + tile])
+                away = abs(luma[tile] - state[_ROLL_LUMA + tile])
+                own += away
+                changed += away > _ROLL_NOISE
                 other += abs(luma[tile] - state[_ROLL_LUMA + (tile + rows * TILE_COLUMNS) % TILES])
             many = (last - first) * TILE_COLUMNS
             fits = fits and own >= many * _ROLL_APART and other <= _ROLL_SHARE * (own - many * _ROLL_NOISE)
+            fits = fits and changed >= many * _ROLL_CHANGED
             further, total = min(further, own / many), total + other
         if fits:
             apart = max(apart, further)

@@ -104,6 +104,7 @@ _SMEAR_CUT, _STUCK_CUT = tl.constexpr(at.SMEAR_CUT_SECONDS), tl.constexpr(at.STU
 _ROLL_LEAST, _ROLL_SECONDS = tl.constexpr(at.ROLL_LEAST), tl.constexpr(at.ROLL_SECONDS)
 _ROLL_SHARE, _ROLL_NOISE = tl.constexpr(at.ROLL_SHARE), tl.constexpr(at.ROLL_NOISE)
 _ROLL_APART, _ROLL_ALIKE = tl.constexpr(at.ROLL_APART), tl.constexpr(at.ROLL_ALIKE)
+_ROLL_CHANGED = tl.constexpr(at.ROLL_CHANGED)
 _ROLL_MOVES, _ROLL_HOLD = tl.constexpr(at.ROLL_MOVES), tl.constexpr(at.ROLL_HOLD_SECONDS)
 _ROLL_RISE, _LONG_AGO = tl.constexpr(at.ROLL_RISE), tl.constexpr(at.LONG_AGO)
 _ROLL_LUMA, _ROLL_LUMA_AT = tl.constexpr(at.ROLL_LUMA), tl.constexpr(at.ROLL_LUMA_AT)
@@ -546,12 +547,14 @@ def _roll(state, tile, inside, valid, fresh, luma, motion, step, pts):
         own = tl.sum(tl.where(main, away, 0.0), axis=0)
         other = tl.sum(tl.where(main, fit, 0.0), axis=0)
         fits = _flag(own >= many * _ROLL_APART) & _flag(other <= _ROLL_SHARE * (own - many * _ROLL_NOISE))
+        fits = fits & _flag(_count(main & (away > _ROLL_NOISE)) >= many * _ROLL_CHANGED)
         further, total = own / many, other
         many = rows * _TILE_COLUMNS
         own = tl.sum(tl.where(main, 0.0, away), axis=0)
         other = tl.sum(tl.where(main, 0.0, fit), axis=0)
         fits = fits & _flag(own >= many * _ROLL_APART)
         fits = fits & _flag(other <= _ROLL_SHARE * (own - many * _ROLL_NOISE))
+        fits = fits & _flag(_count((main == 0) & (away > _ROLL_NOISE)) >= many * _ROLL_CHANGED)
         apart = tl.maximum(apart, tl.where(fits, tl.minimum(further, own / many), 0.0))
         total = tl.where(fits, total + other, float("inf"))
         found = tl.where(total < least, rows * 1.0, found)

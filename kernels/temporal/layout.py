@@ -201,9 +201,10 @@ SMEAR_CUT_SECONDS: Final = 0.4  # without a cut before it: a title comes with it
 # less than all, it is a picture of the last ROLL_SECONDS, and what has left it above has come back from below, or the
 # other way round: each of the two parts on its own, by ROLL_SHARE of how far it is from what was there beyond
 # ROLL_NOISE. That is ROLL_APART at least, and no two ways of rolling the earlier picture are less apart than ROLL_ALIKE
-# of it, so that nothing that repeats and only moves counts. It is told when it has come ROLL_STEPS rows further since
-# it was found, and not when another scene is like it for once; for ROLL_HOLD_SECONDS, as it passes from row to row of
-# tiles, while the picture moves by half as much as when it was found, at least. What is at one row for
+# of it, so that nothing that repeats and only moves counts; and ROLL_CHANGED of the tiles of either part differ by more
+# than ROLL_NOISE, so that nothing that falls on a plain ground does. It is told when it has come ROLL_STEPS rows
+# further since it was found, and not when another scene is like it for once; for ROLL_HOLD_SECONDS, as it passes from
+# row to row of tiles, while the picture moves by half as much as when it was found, at least. What is at one row for
 # ROLL_REST_SECONDS rolls no longer.
 ROLL_LEAST: Final = 2
 ROLL_SECONDS: Final = 2.0
@@ -211,6 +212,7 @@ ROLL_SHARE: Final = 0.35
 ROLL_NOISE: Final = 2.0 / 256
 ROLL_APART: Final = 10.0 / 256
 ROLL_ALIKE: Final = 0.3
+ROLL_CHANGED: Final = 1 / 3
 ROLL_MOVES: Final = 0.5
 ROLL_STEPS: Final = 2
 ROLL_HOLD_SECONDS: Final = 1.0

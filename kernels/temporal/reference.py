@@ -137,8 +137,11 @@ def rolled_by(luma: Numbers, earlier: Numbers) -> int:
     apart, fitting, ways = 0.0, {}, range(at.ROLL_LEAST, TILE_ROWS - at.ROLL_LEAST + 1)
     for rows in ways:
         own, other = np.abs(now - then).mean(axis=1), np.abs(now - np.roll(then, -rows, axis=0)).mean(axis=1)
-        parts = [(own[part].mean(), other[part].mean()) for part in (slice(TILE_ROWS - rows), slice(-rows, None))]
-        if all(a >= at.ROLL_APART and b <= at.ROLL_SHARE * (a - at.ROLL_NOISE) for a, b in parts):
+        halves = slice(TILE_ROWS - rows), slice(-rows, None)
+        parts = [(own[part].mean(), other[part].mean()) for part in halves]
+        changed = np.abs(now - then) > at.ROLL_NOISE
+        whole = all(changed[part].sum() >= at.ROLL_CHANGED * changed[part].size for part in halves)
+        if whole and all(a >= at.ROLL_APART and b <= at.ROLL_SHARE * (a - at.ROLL_NOISE) for a, b in parts):
             apart = max(apart, min(a for a, _ in parts))
             fitting[rows] = float(other.mean())
     alike = min(np.abs(then - np.roll(then, -rows, axis=0)).mean() for rows in ways)

@@ -389,8 +389,8 @@ def test_a_picture_that_rolls_is_broken_from_its_first_picture_until_it_stands(r
     assert bad[first:125].mean() > 0.5
 
 
-@pytest.mark.parametrize("what", ["pan", "repeats", "pale", "jumps", "once"])
-def test_what_does_not_roll(what):
+@pytest.mark.parametrize("what", ["pan", "repeats", "pale", "jumps", "once", "falls"])
+def test_what_does_not_roll(gpu, what):
     film = varied(7, spread=0.02 if what == "pale" else 0.08)
     if what == "repeats":  # as squares do, or a pattern that runs
         film.tiles[:, 0] = np.tile(film.tiles[0, 0, :48], 3)
@@ -405,6 +405,13 @@ def test_what_does_not_roll(what):
             film.tiles[n, 0] = varied(7, seed=n).tiles[0, 0]
     if what == "once":  # another scene that is like it, turned over
         film.tiles[50:, 0] = np.roll(varied(7).tiles[0, 0], 4 * 16)
+    if what == "falls":  # a thing, on a plain ground
+        film.tiles[:, 0] = 0.1
+        film.tiles[:, 0].reshape(-1, 9, 16)[:, 0:4, 5:10] += varied(7).tiles[0, 0].reshape(9, 16)[0:4, 5:10]
+        roll(film, 50, 62, -0.4)
+        film.tiles[62:, 0], film.tiles[62:, 1] = film.tiles[61, 0], 0.01
+        film.tiles[:, 0] += 0.002 * np.sin(np.arange(len(film.times)))[:, None]
+        assert_triton_agrees(gpu, film, [(49, 63)])
     assert set(run(film)["broken_colour"]) == {0.0}
 
 
