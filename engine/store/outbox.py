@@ -347,7 +347,10 @@ def _from_the_future(table: Any, now: float) -> ColumnElement[bool]:
 
 
 def _still(batch: Batch) -> ColumnElement[bool]:
-    """The batch's rows while nobody has claimed them after us: every claim counts an attempt."""
+    """The batch's rows while nobody has claimed them after us.
+
+    Every claim counts an attempt until it is given back; whoever gave it back says nothing more of it.
+    """
     ids: dict[int, list[int]] = {}
     for notice in batch.notices:
         ids.setdefault(notice.attempts + 1, []).append(notice.id)
