@@ -1,8 +1,10 @@
 """Small clips, made with PyAV where a test asks for them."""
 
+import atexit
 import contextlib
 import functools
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
@@ -12,6 +14,7 @@ import av
 import numpy as np
 
 _folder = Path(tempfile.mkdtemp(prefix="avjury-clips-"))
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 
 
 def picture(index: int, width: int, height: int) -> np.ndarray:
