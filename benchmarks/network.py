@@ -47,7 +47,7 @@ from engine.batch import Batcher
 from engine.measure import VIDEO_COLUMNS
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.network import Network, NetworkUse
-from engine.measure.second_looks import AGREE_SECONDS
+from engine.measure.second_looks import AGREE_SECONDS, SEEN_LEVELS
 from engine.pipeline import Engine
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from models.artifact_weights import SHIPPED_WEIGHTS, OperatingPoint, RatedPoints, SecondPoint, load_artifact
@@ -59,7 +59,7 @@ from models.weight_files import digest_of, read_weights, write_weights
 # Pictures looked at per second in this run; the lower rates are made of it.
 RATE: Final = 5.0
 RATES: Final = (1.0, 2.0, 5.0)
-TILES: Final = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+TILES: Final = SEEN_LEVELS
 # The first is one tile of the 144 of four pieces.
 AREAS: Final = (0.0069, 0.02, 0.04, 0.08, 0.15, 0.3)
 RUNS: Final = (1, 2, 3)
@@ -242,10 +242,11 @@ def points(clean: Sequence[Told], damaged: Sequence[Told]) -> list[dict[str, Any
 
 def second_said_at(told: Told, point: SecondPoint) -> list[float]:
     """When second looks would have said damage, as engine/measure/second_looks.py does."""
-    found, run, before = [], 0, -np.inf
-    for at, count in zip(told.second_times, told.second_counts[:, TILES.index(point.tile)], strict=True):
+    found, run, before, last = [], 0, -np.inf, np.nan
+    counts, all_seen = told.second_counts[:, TILES.index(point.tile)], told.second_counts.sum(axis=1)
+    for at, count, seen in zip(told.second_times, counts, all_seen, strict=True):
         if count >= point.tiles:
-            run, before = run + 1 if abs(at - before) <= AGREE_SECONDS else 1, at
+            run, before, last = run + (seen != last) if abs(at - before) <= AGREE_SECONDS else 1, at, seen
             if run >= point.looks:
                 found.append(float(at))
     return found

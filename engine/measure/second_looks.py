@@ -43,8 +43,10 @@ LOOKS_PER_SECOND: Final = 1.0
 APART_SECONDS: Final = 0.2
 # What was seen holds as long as the evidence of torn blocks.
 HOLD_SECONDS: Final = 0.5
-# Looks that are no further apart than this agree.
+# Looks that are no further apart than this agree, unless they saw the same: of a picture that stands the network says
+# again what it said. They did where as many tiles are as probable as each of these, all of them counted together.
 AGREE_SECONDS: Final = 1.0
+SEEN_LEVELS: Final = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 # A stream's next picture is not its next one any more behind a gap.
 GAP_SECONDS: Final = 1.0
 
@@ -95,7 +97,10 @@ class SecondLooks:
         self._told, self._until = arithmetic.column(slots), arithmetic.column(slots, -torch.inf)
         # Looks that were sure one after the other, and when the last of them was.
         self._run, self._sure_at = arithmetic.column(slots), arithmetic.column(slots, -torch.inf)
+        # What that one saw, by SEEN_LEVELS.
+        self._seen = arithmetic.column(slots, torch.nan)
         self._grid = torch.tensor([TILE_ROWS, TILE_COLUMNS], device=device)
+        self._levels = torch.tensor(SEEN_LEVELS, device=device)
         self.take: Callable[[int, float, Tensor], None] | None = None
         """Handed what is said of a picture that is looked at: slot, pts, (PIECES, tiles, tiles), NaN beyond it."""
 
@@ -110,7 +115,7 @@ class SecondLooks:
             self._wanted.add(slot)
         self._credit[slot], self._credited[slot], self._looked[slot] = MOST_LOOKS, -np.inf, -np.inf
         self._told[slot], self._until[slot] = 0.0, -torch.inf
-        self._run[slot], self._sure_at[slot] = 0.0, -torch.inf
+        self._run[slot], self._sure_at[slot], self._seen[slot] = 0.0, -torch.inf, torch.nan
 
     def close_slot(self, slot: int) -> None:
         """A stream has moved out."""
@@ -186,9 +191,13 @@ class SecondLooks:
         share = damaged.double() * TILE * TILE / sizes.prod(dim=1).double()
         view, xp = self._arithmetic.view, self._arithmetic.xp
         at, sure, share, now = view(slots), view(damaged >= point.tiles), view(share), view(pts)
+        levels = ((said[..., None] >= self._levels) & within[..., None]).sum(dim=(1, 2, 3, 4))
+        seen = view(levels.double())
         agrees = abs(now - self._sure_at[at]) <= AGREE_SECONDS
-        run = xp.where(sure, xp.where(agrees, self._run[at], 0.0) + 1, self._run[at])
+        more = xp.where(agrees & (seen == self._seen[at]), 0.0, 1.0)
+        run = xp.where(sure, xp.where(agrees, self._run[at], 0.0) + more, self._run[at])
         self._run[at], self._sure_at[at] = run, xp.where(sure, now, self._sure_at[at])
+        self._seen[at] = xp.where(sure, seen, self._seen[at])
         tells = sure & (run >= point.looks)
         self._told[at] = xp.where(tells, share.clip(LEAST_SHARE, 1.0), self._told[at])
         self._until[at] = xp.where(tells, now + HOLD_SECONDS, self._until[at])

@@ -1,5 +1,7 @@
 """What the benchmark of the network makes of what was said: alarms, finds, and the point at which it may judge."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -112,7 +114,7 @@ def test_damage_is_found_by_an_incident_that_is_open_while_it_is_seen(blocks, fo
 
 
 def test_second_looks_have_a_point_that_raises_nothing_nor_would_a_little_less():
-    clean = [told([0.1] * 50, second=[(3.0, 3, 0.93), (3.5, 3, 0.93), (9.0, 2, 0.97)])]
+    clean = [told([0.1] * 50, second=[(3.0, 3, 0.93), (3.5, 4, 0.93), (9.0, 2, 0.97)])]
     damaged = [
         told([0.1] * 50, PLANTED, how="h264 cut, then H.264 of its size", second=[(2.2, 12, 0.96)]),
         told([0.1] * 50, PLANTED, how="h264 cut, then H.264 of three quarters", second=[(1.0, 16, 0.999)]),
@@ -133,8 +135,11 @@ def test_second_looks_have_a_point_that_raises_nothing_nor_would_a_little_less()
     }
     # Looks that agree may be told where each of them is not: damage lasts.
     clean = [told([0.1] * 50, second=[(3.0, 16, 0.96), (4.2, 16, 0.96)])]
-    twice = told([0.1] * 50, PLANTED, how="mpeg2 cut, then HEVC of its size", second=[(2.2, 12, 0.96), (2.5, 12, 0.96)])
+    twice = told([0.1] * 50, PLANTED, how="mpeg2 cut, then HEVC of its size", second=[(2.2, 12, 0.96), (2.5, 13, 0.96)])
     assert chosen_second(second_points(clean, [twice])) == SecondPoint(0.95, 12, 2)
+    # Looks that saw the same are one.
+    same = replace(twice, second_counts=twice.second_counts[[0, 0]])
+    assert chosen_second(second_points(clean, [same])) is None
     # Nothing is found beyond the torn blocks where clean streams are told as soon.
     assert chosen_second(second_points([told([0.1] * 50, second=[(3.0, 12, 0.96)])], damaged)) is None
 

@@ -113,8 +113,9 @@ def test_looks_have_to_agree_within_a_second_where_the_point_says_so(arithmetic)
     """A stream that always asks is looked at at its pictures 2, 8, 14, 20, and then once a second."""
 
     def shown(*bright):
-        """Grey, but for a square before each of these pictures, in which tiles are brighter then."""
-        return [picture(n, (4, 6) if {n, n + 1} & {*bright} else None, 4 * (n in bright)) for n in range(80)]
+        """Grey, but for a square before each of these pictures, in which tiles are brighter then, ever more."""
+        pieces = {n: 4 + turn for turn, n in enumerate(bright)}
+        return [picture(n, (4, 6) if {n, n + 1} & {*bright} else None, pieces.get(n, 0)) for n in range(80)]
 
     def told(looks, *bright):
         measure = measuring(replace(SURE, second=SecondPoint(0.5, 4, looks)), arithmetic=arithmetic)
@@ -126,6 +127,11 @@ def test_looks_have_to_agree_within_a_second_where_the_point_says_so(arithmetic)
     assert told(2, 8, 14) == [14]
     assert told(2, 8, 20) == [20]  # within a second, too
     assert told(3, 8, 14, 20) == [20]
+    # Looks that saw the same are one.
+    again = [picture(n, (4, 6) if n in (7, 8, 13, 14) else None, 4 * (n in (8, 14))) for n in range(40)]
+    measure = measuring(replace(SURE, second=SecondPoint(0.5, 4, 2)), arithmetic=arithmetic)
+    measure._torn.doubt = measure._torn.doubt * 0 + 1.0
+    assert not any(told_of(measure, again))
     # The one at 2 and a look more than a second later.
     later = looks_of(measuring_always(arithmetic), shown())[4]
     assert later > 2 + RATE
