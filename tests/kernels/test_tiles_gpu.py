@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from film import assert_same, random_film, run, run_plain
 from frames import random_frame
-from test_temporal import assert_same, random_film, run, run_plain
 from test_tile_stats import SHAPES, tables
 
 from kernels.temporal import new_state, temporal
