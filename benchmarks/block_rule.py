@@ -77,13 +77,14 @@ ASKED_AT_ONCE: Final[Mapping[str, Callable[[tuple[int, ...]], int]]] = {
     "frame_stats": lambda tile: 2 * tile[0] * tile[1],  # the picture's and its reference's tile
     "tile_stats": lambda tile: 2 * tile[0] * tile[1],  # the rows of both
     "torn_blocks": lambda tile: 8 * 16 * tile[0],  # four rows of both
+    "scaled_blocks": lambda tile: 8 * 24 * tile[0],  # the same, of blocks half as large again
     "to_network": lambda tile: 12 * tile[0],  # a place's luma and chroma, of both
     "judge": lambda tile: 32 * 16 * 8,  # detectors' rules and state
 }
 # Which of a kernel's launches the candidates are of.
 MAIN: Final = {
     "frame_stats": "_read_planes", "tile_stats": "_tile_kernel", "torn_blocks": "_grid_kernel",
-    "to_network": "_piece_kernel", "judge": "_judge_kernel",
+    "scaled_blocks": "_grid_kernel", "to_network": "_piece_kernel", "judge": "_judge_kernel",
 }  # fmt: skip
 
 

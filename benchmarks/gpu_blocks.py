@@ -20,6 +20,7 @@ from kernels.tuning import CANDIDATES, Blocks, blocks_on
 def _launchers(device: torch.device, streams: int, size: tuple[int, int]) -> dict[str, Callable[[Blocks], Tensor]]:
     """What launches a kernel in given blocks, by its name."""
     from kernels.frame_stats import gpu as frame_gpu
+    from kernels.scaled_blocks import gpu as scaled_gpu
     from kernels.tile_stats import gpu as tile_gpu
     from kernels.to_network import gpu as network_gpu
     from kernels.torn_blocks import gpu as torn_gpu
@@ -32,6 +33,7 @@ def _launchers(device: torch.device, streams: int, size: tuple[int, int]) -> dic
     corners = [(row, 16 * (row % 3), 16 * place, 0) for row in range(streams) for place in range(PIECES)]
     crops = torch.tensor(corners[:CUDA_BATCH], device=device)
     dtype = network_dtype(device)
+    coded = torch.tensor([[size[0] * 2 // 3, size[1] * 2 // 3]] * streams, device=device)
 
     def frame_stats(blocks: Blocks, held: object = (pairs, buffers)) -> Tensor:
         """The tables point to memory of what is held, for all kernels."""
@@ -41,6 +43,7 @@ def _launchers(device: torch.device, streams: int, size: tuple[int, int]) -> dic
         "frame_stats": frame_stats,
         "tile_stats": lambda blocks: tile_gpu.tile_stats(frames, references, blocks=blocks),
         "torn_blocks": lambda blocks: torn_gpu.torn_blocks(frames, references, blocks=blocks),
+        "scaled_blocks": lambda blocks: scaled_gpu.scaled_blocks(frames, references, coded, blocks=blocks),
         "to_network": lambda blocks: network_gpu.to_network(frames, references, crops, dtype, blocks=blocks),
     }
 

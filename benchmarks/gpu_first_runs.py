@@ -25,7 +25,7 @@ _SHARES: Final = (
     ("benchmarks.gpu_kernels", "frame_stats"),
     ("benchmarks.gpu_kernels", "blockiness"),
     ("benchmarks.gpu_kernels", "texture"),
-    ("benchmarks.gpu_kernels", "edge_width", "tear"),
+    ("benchmarks.gpu_kernels", "edge_width", "tear", "scaled_blocks"),
     ("benchmarks.gpu_kernels", "audio_stats", "active_area", "siti", "fields"),
     ("benchmarks.gpu_kernels", "network", "torn_blocks", "tile_stats", "sharpness"),
     ("benchmarks.gpu_blocks",),

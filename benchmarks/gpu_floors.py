@@ -84,7 +84,7 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
     cells = luma // (cell * cell)
     seen = PIECES * PIECE * PIECE
     pairs = min(height // 2, SAMPLED_PAIRS)
-    torn = torn_samples(width, height)
+    torn, scaled = torn_samples(width, height), scaled_samples(width, height)
     network_bytes, network_operations = network_costs()
     heard_bytes, heard_operations = audio_network_costs()
     return (
@@ -95,6 +95,9 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
         Floor("temporal", (2 * STATE_SIZE + len(MEASURES) * TILES) * 8, 60 * TILES, rate, 1, "tiles, state in and out"),
         Floor("torn_blocks", 2 * torn * sample_bytes, 20 * torn, rate, 3,
               "four of sixteen rows of both luma planes; where blocks are torn, all rows"),
+        Floor("scaled_blocks", 2 * scaled * sample_bytes, 20 * scaled, 0.0, 3,
+              "as of `torn_blocks`, of pictures that were two thirds as large when they were coded; every picture of "
+              "streams that say how large"),
         Floor("tear", 2 * looked * sample_bytes, 40 * looked, 1 / TEAR_INTERVAL_SECONDS, 2,
               "every second block or fewer of both luma planes"),
         Floor("jitter", 3 * ROWS * width * sample_bytes, 9 * ROWS * width, 1 / JITTER_INTERVAL_SECONDS, 1,
@@ -136,6 +139,11 @@ def floors(width: int = 1920, height: int = 1080, sample_bytes: int = 1, rate: f
 def torn_samples(width: int, height: int) -> int:
     """Of one picture, those that `torn_blocks` reads where nothing is torn: two rows on each side of each border."""
     return 4 * (height // TORN_BLOCK) * width
+
+
+def scaled_samples(width: int, height: int) -> int:
+    """The same of `scaled_blocks`, of a picture that was two thirds as large when it was coded."""
+    return 4 * (height * 2 // 3 // TORN_BLOCK) * width
 
 
 def torn_loads(width: int = 1920, height: int = 1080) -> int:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -24,11 +24,13 @@ from engine.references import DeviceReferences
 from kernels.active_area import active_area
 from kernels.audio_stats import AudioState, measure_audio
 from kernels.blockiness import blockiness
+from kernels.coded_pieces import coded_pieces
 from kernels.edge_width import edge_width
 from kernels.fields import fields
 from kernels.frame_stats import frame_stats
 from kernels.jitter import jitter
 from kernels.layout import REFERENCE_FIELDS
+from kernels.scaled_blocks import scaled_blocks
 from kernels.sharpness import sharpness
 from kernels.siti import siti
 from kernels.tear import tear
@@ -201,6 +203,12 @@ def measure_pictures(
 
 def picture_kernels(size: tuple[int, int]) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
     """Those that look at pictures besides `frame_stats` and `edge_width`."""
+
+    @cache
+    def coded(count: int, device: torch.device) -> Tensor:
+        """Of pictures that were two thirds as large when they were coded."""
+        return torch.tensor([[size[0] * 2 // 3, size[1] * 2 // 3]] * count, device=device)
+
     return {
         "tile_stats": tile_stats,
         "texture": lambda frames, _: texture(frames),
@@ -208,6 +216,9 @@ def picture_kernels(size: tuple[int, int]) -> dict[str, Callable[[Tensor, Tensor
         "blockiness": lambda frames, _: blockiness(frames, max(size)),
         "sharpness": lambda frames, _: sharpness(frames, size[0] * size[1]),
         "torn_blocks": torn_blocks,
+        "scaled_blocks": lambda frames, references: scaled_blocks(
+            frames, references, coded(len(frames), frames.device)
+        ),
         "tear": lambda frames, references: tear(frames, references, size[1]),
         "jitter": lambda frames, _: jitter(frames),
         "siti": siti,
@@ -226,6 +237,7 @@ def random_network() -> ArtifactNet:
 def measure_network(device: torch.device, streams: int, size: tuple[int, int], repeats: int) -> dict[str, Any]:
     """Pieces per second of `to_network` alone, and of the artifact network behind it as the engine runs it.
 
+    And of `coded_pieces`, which makes pieces of pictures that were scaled.
     The weights are random: they are no matter of speed, and the shipped ones need a library that is not here.
 
     Args:
@@ -237,6 +249,10 @@ def measure_network(device: torch.device, streams: int, size: tuple[int, int], r
     crops = torch.tensor(corners[:CUDA_BATCH], device=device)
     dtype = network_dtype(device)
     got = to_network(frames, references, crops, dtype)
+    # As if they had been half as large again when they were coded; a call of the engine is of one picture's pieces.
+    coded = torch.tensor([(*corner[:3], size[0] * 3 // 2, size[1] * 3 // 2) for corner in corners[:PIECES]])
+    coded = coded.to(device)
+    scaled_back = coded_pieces(frames, references, coded)
     net = random_network().to(device)
     with torch.no_grad():
         if device.type == "cuda":
@@ -246,10 +262,15 @@ def measure_network(device: torch.device, streams: int, size: tuple[int, int], r
                 raise AssertionError(
                     "to_network on the GPU and on the CPU disagree; see tests/kernels/test_to_network.py"
                 )
+            if not torch.equal(scaled_back.cpu(), coded_pieces(few.frames, few.references, coded.cpu())):
+                raise AssertionError(
+                    "coded_pieces on the GPU and on the CPU disagree; see tests/kernels/test_coded_pieces.py"
+                )
             net = net.to(dtype)
         seconds = device_seconds(
             {
                 "to_network": lambda: to_network(frames, references, crops, dtype),
+                "coded_pieces": lambda: coded_pieces(frames, references, coded),
                 "both": lambda: net(to_network(frames, references, crops, dtype)),
             },
             device,
@@ -261,6 +282,7 @@ def measure_network(device: torch.device, streams: int, size: tuple[int, int], r
         "size": list(size),
         "pieces_per_second": quantiles([pieces / s for s in seconds["both"]]),
         "to_network_pieces_per_second": quantiles([pieces / s for s in seconds["to_network"]]),
+        "coded_pieces_pieces_per_second": quantiles([len(coded) / s for s in seconds["coded_pieces"]]),
     }
 
 

@@ -14,6 +14,8 @@ from kernels.active_area import gpu as area_gpu
 from kernels.audio_stats import AudioState
 from kernels.audio_stats import gpu as audio_gpu
 from kernels.blockiness import gpu as blocks_gpu
+from kernels.coded_pieces import CROP_FIELDS as CODED_CROP_FIELDS
+from kernels.coded_pieces import gpu as pieces_gpu
 from kernels.edge_width import gpu as edge_gpu
 from kernels.fields import gpu as fields_gpu
 from kernels.frame_stats import gpu as frame_gpu
@@ -22,6 +24,7 @@ from kernels.judge import gpu as judge_gpu
 from kernels.judge.layout import DETECTOR_FIELDS, EVENT_FIELDS, EVENTS_PER_DETECTOR, RULE_FIELDS
 from kernels.judge.op import new_state as new_judge_state
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS
+from kernels.scaled_blocks import gpu as scaled_gpu
 from kernels.sharpness import gpu as sharpness_gpu
 from kernels.siti import gpu as siti_gpu
 from kernels.sound_features import FEATURES, FeatureState
@@ -50,6 +53,8 @@ _NUMBER: Final = torch.zeros(1, dtype=torch.float64)
 _SAMPLES: Final = torch.zeros((1, 8, 4800))
 _CHANNELS, _VALID = torch.tensor([2]), torch.tensor([4800])
 _CROPS: Final = torch.zeros((1, 4), dtype=torch.int64)
+_CODED: Final = torch.zeros((1, 2), dtype=torch.int64)
+_CODED_CROPS: Final = torch.zeros((1, CODED_CROP_FIELDS), dtype=torch.int64)
 WIDTH: Final = 1920
 HEIGHT: Final = 1080
 # What lasts from launch to launch.
@@ -110,8 +115,10 @@ LAUNCHES: Final[dict[str, tuple[Callable[[], Any], int]]] = {
     "fields": (lambda: fields_gpu.fields(_FRAMES, _REFERENCES), 1),
     "siti": (lambda: siti_gpu.siti(_FRAMES, _REFERENCES), 1),
     "torn_blocks": (lambda: torn_gpu.torn_blocks(_FRAMES, _REFERENCES), 2),
+    "scaled_blocks": (lambda: scaled_gpu.scaled_blocks(_FRAMES, _REFERENCES, _CODED), 2),
     "to_network": (lambda: network_gpu.to_network(_FRAMES, _REFERENCES, _CROPS, torch.bfloat16), 1),
     "to_network in float16": (lambda: network_gpu.to_network(_FRAMES, _REFERENCES, _CROPS, torch.float16), 1),
+    "coded_pieces": (lambda: pieces_gpu.coded_pieces(_FRAMES, _REFERENCES, _CODED_CROPS), 1),
     "audio_stats": (_audio, 5),
     "sound_features": (_features, 4),
     "sound_trends": (_trends, 1),

@@ -25,11 +25,13 @@ from kernels import tile_stats as tiles
 from kernels.active_area import active_area
 from kernels.audio_stats import AudioState, measure_audio
 from kernels.blockiness import blockiness
+from kernels.coded_pieces import coded_pieces
 from kernels.fields import fields
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
 from kernels.frame_stats import frame_stats
 from kernels.jitter import jitter
 from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field, ReferenceField
+from kernels.scaled_blocks import scaled_blocks
 from kernels.sharpness import sharpness
 from kernels.sound_features import FeatureState, sound_features
 from kernels.sound_repeats import COLUMNS as REPEAT_COLUMNS
@@ -52,12 +54,14 @@ PER_SECOND = {
     "temporal": 25.0,
     "blockiness": 2.0,
     "torn_blocks": 25.0,
+    "scaled_blocks": 25.0,  # of streams only that were scaled and say so
     "tear": 5.0,
     "jitter": 5.0,
     "fields": 25.0,  # of interlaced streams only
     "sharpness": 2.0,
     "texture": 2.0,
     "active_area": 5.0,
+    "coded_pieces": 1.0,  # four of a picture, of streams that were scaled
     "audio_stats": 10.0,
     "sound_features": 10.0,
     "sound_trends": 10.0,
@@ -139,6 +143,8 @@ def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
     repeated = torch.empty((1, len(REPEAT_COLUMNS)), dtype=torch.float64)
     loudness = torch.full((1,), -23.0, dtype=torch.float64)
     heard = sound_features(features, samples, channels, valid, slots)
+    pieces = torch.tensor([[0, 160 * k, 288 * k, WIDTH * 2 // 3, HEIGHT * 2 // 3] for k in range(4)])
+    coded = torch.tensor([[WIDTH * 2 // 3, HEIGHT * 2 // 3]])
     return {
         "copy of both luma planes": copy,
         "frame_stats": lambda: frame_stats(frame, reference, nothing),
@@ -146,12 +152,14 @@ def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
         "temporal": over_time,
         "blockiness": lambda: blockiness(frame),
         "torn_blocks": lambda: torn_blocks(frame, reference),
+        "scaled_blocks": lambda: scaled_blocks(frame, reference, coded),
         "tear": lambda: tear(frame, reference, HEIGHT),
         "jitter": lambda: jitter(frame),
         "fields": lambda: fields(frame, reference),
         "sharpness": lambda: sharpness(frame),
         "texture": lambda: texture(frame),
         "active_area": lambda: active_area(frame),
+        "coded_pieces": lambda: coded_pieces(frame, reference, pieces),
         "audio_stats": lambda: measure_audio(audio, samples, channels, valid, weights, clip, slots, noise),
         "sound_features": lambda: sound_features(features, samples, channels, valid, slots),
         "sound_trends": lambda: sound_trends(trends, heard, valid, weights, loudness, slots, columns),

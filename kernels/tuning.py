@@ -36,6 +36,9 @@ CANDIDATES: Final[dict[str, tuple[Blocks, ...]]] = {
     "tile_stats": (Blocks((16, 128), 4, 128), Blocks((8, 128), 2, 128)),
     # Blocks of 16x16 side by side.
     "torn_blocks": (Blocks((32,), 4), Blocks((32,), 8)),
+    # Blocks side by side, each of 48 samples at most, with room for 64. Left alone the assembler takes over 200
+    # registers.
+    "scaled_blocks": (Blocks((8,), 4, 168), Blocks((16,), 8, 168)),
     # Places of a piece; eight of them are a run of 16 samples, which one thread reads.
     "to_network": (Blocks((256,), 1), Blocks((512,), 2)),
     # A row of measures with all its detectors.
@@ -57,6 +60,12 @@ TABLE: Final[dict[str, dict[int, Blocks]]] = {
         90: Blocks((8, 128), 2, 128),
     },
     "torn_blocks": {75: Blocks((32,), 4), 86: Blocks((32,), 4), 89: Blocks((32,), 4), 90: Blocks((32,), 4)},
+    "scaled_blocks": {
+        75: Blocks((8,), 4, 168),
+        86: Blocks((8,), 4, 168),
+        89: Blocks((8,), 4, 168),
+        90: Blocks((8,), 4, 168),
+    },
     "to_network": {75: Blocks((512,), 2), 86: Blocks((512,), 2), 89: Blocks((256,), 1), 90: Blocks((256,), 1)},
     "judge": {75: Blocks((), 4), 86: Blocks((), 4), 89: Blocks((), 4), 90: Blocks((), 1)},
 }

@@ -34,7 +34,7 @@ def test_dry_run_measures_kernels_and_path_and_writes_one_result(tmp_path):
     assert code == 0, parts
     assert parts["kernels"]["frame_stats"]["over_copy"]["p50"] > 0
     assert parts["kernels"]["edge_width"]["frames_per_second"]["p50"] > 0
-    for name in ("tile_stats", "texture", "active_area", "blockiness", "torn_blocks", "tear", "siti"):
+    for name in ("tile_stats", "texture", "active_area", "blockiness", "torn_blocks", "scaled_blocks", "tear", "siti"):
         assert parts["kernels"][name]["time_over_copy"]["p50"] > 0
     assert parts["kernels"]["network"]["pieces_per_second"]["p50"] > 0
     assert parts["kernels"]["audio_stats"]["stream_seconds_per_second"]["p50"] > 0

@@ -18,7 +18,8 @@ import torch
 import torch.profiler
 from cuda_on_cpu import cuda_on_cpu
 
-import kernels.frame_stats.gpu, kernels.tile_stats.gpu, kernels.to_network.gpu, kernels.torn_blocks.gpu
+import kernels.frame_stats.gpu, kernels.scaled_blocks.gpu, kernels.tile_stats.gpu, kernels.to_network.gpu
+import kernels.torn_blocks.gpu
 from benchmarks import gpu_check
 from benchmarks.progress import Progress
 from engine.measure import network
@@ -33,7 +34,7 @@ def of_the_cpu(name):
 
 
 # Triton launches nothing on the CPU; the operators do, by way of torch.
-for name in ("frame_stats", "tile_stats", "torn_blocks"):
+for name in ("frame_stats", "tile_stats", "torn_blocks", "scaled_blocks"):
     setattr(getattr(kernels, name).gpu, name, of_the_cpu(name))
 kernels.to_network.gpu.to_network = lambda f, r, c, dtype, blocks: torch.ops.avjury.to_network(
     f, r, c, TYPES.index(dtype)
@@ -66,7 +67,7 @@ def test_kernels_and_blocks_run_as_on_a_gpu(over_fake_driver):  # noqa: F811
     # A kernel whose numbers are not the CPU's has an error here.
     assert [part["error"] for part in found["kernels"].values() if "error" in part] == []
     assert found["kernels"]["frame_stats"]["over_copy"]["p50"] > 0
-    assert set(found["blocks"]) == {"frame_stats", "tile_stats", "torn_blocks", "to_network"}
+    assert set(found["blocks"]) == {"frame_stats", "tile_stats", "torn_blocks", "scaled_blocks", "to_network"}
     for part in found["blocks"].values():
         assert part["table"] in part["seconds"]
         assert part["best"] in part["seconds"]

@@ -8,6 +8,8 @@ from frames_on_gpu import on_device
 
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.network import CUDA_BATCH, Network, NetworkUse
+from kernels.coded_pieces import coded_pieces
+from kernels.coded_pieces import reference as plain_coded
 from kernels.to_network import reference as plain
 from kernels.to_network import to_network
 from kernels.to_network.layout import TYPES
@@ -34,6 +36,14 @@ def test_the_networks_input_on_a_gpu_equals_the_plain_one():
         found = to_network(*moved, CROPS.cuda(), dtype)
         assert found.is_contiguous(memory_format=torch.channels_last)
         torch.testing.assert_close(found.cpu(), plain.to_network(*tables, CROPS, dtype), rtol=0, atol=0)
+
+
+@pytest.mark.gpu
+def test_pieces_at_their_coded_size_on_a_gpu_equal_the_plain_ones():
+    crops = [[0, 0, 0, 480, 312], [0, 220, 400, 480, 312], [1, 0, 16, 98, 66], [2, 0, 0, 61, 43], [-1, 0, 0, 480, 312]]
+    tables, moved, _kept = on_device(pairs())
+    found = coded_pieces(*moved, torch.tensor(crops).cuda())
+    torch.testing.assert_close(found.cpu(), plain_coded.coded_pieces(*tables, torch.tensor(crops)), rtol=0, atol=0)
 
 
 @pytest.mark.gpu

@@ -1,15 +1,18 @@
-"""torn_blocks, tear and jitter on a GPU: equal to the plain versions."""
+"""torn_blocks, scaled_blocks, tear and jitter on a GPU: equal to the plain versions."""
 
 import pytest
 import torch
 from frames import frame_table, random_frame, reference_table
 from test_jitter import framed as plain_framed
 from test_jitter import jittered
+from test_scaled_blocks import SHAPES, damaged
 from test_tear import moment
 from test_torn_blocks import framed, scene, with_blocks
 
 from kernels.jitter import jitter
 from kernels.jitter import reference as plain_jitter
+from kernels.scaled_blocks import reference as plain_scaled
+from kernels.scaled_blocks import scaled_blocks
 from kernels.tear import reference as plain_tear
 from kernels.tear import tear
 from kernels.torn_blocks import reference as plain_blocks
@@ -45,6 +48,20 @@ def test_torn_blocks_on_a_gpu_equals_the_plain_one():
     tables, moved, _kept = on_device(pairs)
     found = torn_blocks(*moved).cpu()
     torch.testing.assert_close(found, plain_blocks.torn_blocks(*tables), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.gpu
+def test_scaled_blocks_on_a_gpu_equals_the_plain_one():
+    shapes = [((w, h), (cw, ch), options) for w, h, cw, ch, options in SHAPES.values()]
+    # The last two are none that are looked at.
+    shapes += [((640, 360), size, {}) for size in ((720, 576), (480, 270), (1920, 120), (213, 360), (1921, 360))]
+    rows = [(*damaged(*size, coded, seed, **options), coded) for size, coded, options in shapes for seed in range(2)]
+    tables, moved, _kept = on_device([row[:2] for row in rows])
+    coded = torch.tensor([row[2] for row in rows])
+    found, expected = scaled_blocks(*moved, coded.cuda()).cpu(), plain_scaled.scaled_blocks(*tables, coded)
+    assert expected[:-4, 0].sum() > 0
+    assert expected[-4:].isnan().all()
+    torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.gpu
