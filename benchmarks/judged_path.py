@@ -1,7 +1,7 @@
 """What comes after decoding, as the engine runs it: the batcher, the measures, the judge, and what follows them."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import torch
@@ -22,12 +22,26 @@ BATCH_WINDOW_SECONDS: Final = 0.005
 
 
 class JudgedPath:
-    """What comes after decoding: batch, measure, judge; verdicts are read one batch later, as in the engine."""
+    """What comes after decoding: batch, measure, judge; verdicts are read one batch later, as in the engine.
+
+    Args:
+        device: where.
+        streams: number of them.
+        graphs: launches are recorded and played back, on a GPU.
+        network: how the artifact network is used; None leaves it out.
+        chosen: detectors and their parameters, as `resolve` takes them.
+    """
 
     def __init__(
-        self, device: torch.device, streams: int, *, graphs: bool = True, network: NetworkUse | None = None
+        self,
+        device: torch.device,
+        streams: int,
+        *,
+        graphs: bool = True,
+        network: NetworkUse | None = None,
+        chosen: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:
-        detectors, parameters = resolve(None)
+        detectors, parameters = resolve(chosen)
         self.device = device
         self.batcher = Batcher(device, streams, BATCH_WINDOW_SECONDS)
         record = record_on(device) if graphs and device.type == "cuda" else None

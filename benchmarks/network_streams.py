@@ -151,10 +151,11 @@ def through(
     if outcome.error is not None:
         raise outcome.error
     seconds = 0.0 if outcome.summary is None else outcome.summary.duration
-    return outcome, (name, how, seconds, _times_of(outcome), planted)
+    return outcome, (name, how, seconds, times_of(outcome), planted)
 
 
-def _times_of(outcome: Outcome) -> list[tuple[float, float]]:
+def times_of(outcome: Outcome) -> list[tuple[float, float]]:
+    """Its incidents: media seconds, from when until when."""
     return [(one.start, one.start if one.end is None else one.end) for one in outcome.incidents]
 
 

@@ -38,7 +38,7 @@ def warm_up(
     """
     onsets = SoundOnsets()
     blocks = PICTURES if measure.listening is None else max(PICTURES, BLOCKS)
-    for chosen, heard in ((None, blocks), ({one.name: {} for one in all_detectors()}, PICTURES)):
+    for chosen, heard in ((None, blocks), (everything(), PICTURES)):
         detectors, parameters = resolve(chosen)
         measure.open_slot(slot, parameters, {d.column for d in detectors})
         judge.open_slot(slot, {d.name: d.rule(parameters[d.name]) for d in detectors})
@@ -60,9 +60,17 @@ def warm_up(
             judge.judge(measure.sound(sound))
         judge.close_slot(slot, PICTURES * max_seconds)
         measure.close_slot(slot)
+    measure.warm_up()
     TransportStream().feed(NULL_PACKET * 8)
     if uploader is not None:
         torch.cuda.synchronize()
+
+
+def everything() -> dict[str, dict[str, float]]:
+    """Every detector, with what is looked for only where a stream says more of itself."""
+    chosen: dict[str, dict[str, float]] = {one.name: {} for one in all_detectors()}
+    chosen["video.corruption"]["source_height"] = 1.5 * HEIGHT
+    return chosen
 
 
 def _picture(n: int, pts: float) -> Surface:

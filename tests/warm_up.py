@@ -13,9 +13,9 @@ from pathlib import Path
 
 from media import ffmpeg_exe
 
-from engine.detectors import all_detectors
 from engine.pipeline import check
 from engine.spec import EngineSettings, StreamSpec
+from engine.warm_up import everything
 
 PICTURES = ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=3", "-c:v", "ffv1", "-pix_fmt"]
 SOUND = ["-f", "lavfi", "-i", "sine=d=3", "-c:a", "flac"]
@@ -23,8 +23,8 @@ EIGHT, TEN = [*PICTURES, "yuv420p"], [*PICTURES, "yuv420p10le"]
 
 
 def judge(clips: list[Path]) -> None:
-    """With every detector."""
-    every = {one.name: {} for one in all_detectors()}
+    """With every detector, and what streams have to ask for."""
+    every = everything()
     for outcome in check([StreamSpec(clip.stem, str(clip), every) for clip in clips], EngineSettings(device="cpu")):
         if outcome.error is not None:
             raise outcome.error

@@ -42,6 +42,8 @@ CORRUPTION = Detector(
         duration("duration", 0.0, "how long it has to be damaged"),
         duration("hold", 1.0, "damage closer together than this is one incident"),
         Parameter("network_looks", 1.0, "", 0.0, 60.0, "times engine.network.pictures_per_second, for this stream"),
+        Parameter("source_height", 0.0, "count", 0.0, 8640.0, "lines of its pictures before a scaler; 0: as they are"),
+        Parameter("source_width", 0.0, "count", 0.0, 15360.0, "samples of a line then; 0: what keeps the shape"),
         Parameter("network_judges", 0.0, "", 0.0, 1.0, "1: what it says counts, as engine.network.judges has it"),
     ),
     make_rule=_held,

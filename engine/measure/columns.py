@@ -9,6 +9,7 @@ from kernels.blockiness import COLUMNS as BLOCK_COLUMNS
 from kernels.edge_width import COLUMNS as EDGE_COLUMNS
 from kernels.fields import COLUMNS as FIELD_COLUMNS
 from kernels.frame_stats import COLUMNS as FRAME_COLUMNS
+from kernels.scaled_blocks.layout import COLUMNS as SCALED_COLUMNS
 from kernels.sharpness import COLUMNS as SHARPNESS_COLUMNS
 from kernels.siti import COLUMNS as INFORMATION_COLUMNS
 from kernels.sound_repeats.layout import COLUMNS as REPEAT_COLUMNS
@@ -37,6 +38,7 @@ VIDEO_COLUMNS: Final = (
     "letterbox",
     "slate_distance",
     *TORN_COLUMNS,
+    *SCALED_COLUMNS,
     "corruption",
     "network_corruption",
     "tear_place",

@@ -99,11 +99,8 @@ class Clock:
         return self._xp.where(step > 0, step, 0.0)  # NaN too
 
 
-class TornBlocks:
-    """The part of `torn_blocks`.
-
-    `corruption` is the share of the picture that is damaged, as far as its torn blocks tell; 0 unless the evidence of
-    the last pictures, and what the decoder says, is enough.
+class BlockEvidence:
+    """What torn blocks say of each slot's pictures, one after the other.
 
     Args:
         arithmetic: of the device.
@@ -112,9 +109,6 @@ class TornBlocks:
 
     def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
         self._arithmetic = arithmetic
-        self.wanted = arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=arithmetic.device))
-        """(S,) bool."""
-        self._any: set[int] = set()  # slots
         self._clock = Clock(arithmetic, slots)
         self._evidence, self._share = arithmetic.column(slots), arithmetic.column(slots)
         self._usual_corners, self._usual_sides = arithmetic.column(slots), arithmetic.column(slots)
@@ -140,10 +134,8 @@ class TornBlocks:
             fitted = np.array((self._corners, self._sides, self._constant))
             self.host = self._host_state, fitted, np.array(_LIMITS, np.float64)
 
-    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
-        needed = not _BLOCK_NAMES.isdisjoint(wanted)
-        self.wanted[slot] = needed
-        (self._any.add if needed else self._any.discard)(slot)
+    def forget(self, slot: int) -> None:
+        """A stream moves in."""
         self._clock.forget(slot)
         for column in (self._evidence, self._doubt, self._share, self._usual_corners, self._usual_sides):
             column[slot] = 0.0
@@ -152,22 +144,19 @@ class TornBlocks:
         self._now_then[slot] = self._before_then[slot] = self._in_a_row[slot] = 0.0
         self._window[slot] = self._began[slot] = torch.nan
 
-    @property
-    def runs(self) -> bool:
-        return bool(self._any)
+    def weigh(self, slots: Any, pts: Any, counts: tuple[Any, Any, Any, Any], marked: Any, area: Any) -> Any:
+        """The share of each picture that is damaged; 0 unless the evidence is enough. On tensors; on the host see
+        engine/measure/host.py.
 
-    def fill(self, rows: Rows) -> None:
-        """On tensors; on the host see engine/measure/every_picture.py."""
-        if not self._any:
-            return
-        arithmetic, view, slots, pts = self._arithmetic, rows.view, rows.slots, rows.pts
-        xp = arithmetic.xp
-        marked = rows.facts[Fact.CORRUPT] != 0
-        wanted, step = self.wanted[slots], self._clock.since(slots, pts, pts == pts)
-        view[:, _BLOCKS] = arithmetic.view(torn_blocks(rows.only(wanted, arithmetic), rows.references))
-        # As it should be where it is known that there are two fields.
-        view[:, _WOVEN] *= 1 - rows.facts[Fact.INTERLACED]
-        corners, corners_off, sides, sides_off = (view[:, k] for k in range(_BLOCKS.start, _WOVEN))
+        Args:
+            slots, pts: (N,).
+            counts: (N,) each: torn corners, those of the other grids, torn sides, those of the other grids.
+            marked: (N,) bool: the decoder says so; None: nobody has asked it.
+            area: (N,) float64, blocks of the picture.
+        """
+        xp = self._arithmetic.xp
+        corners, corners_off, sides, sides_off = counts
+        step = self._clock.since(slots, pts, pts == pts)
         usual_corners, long_enough = self._usual_of(slots, pts, step)
         others = self._most_of_others[slots] * xp.exp(-step / PEAK_SECONDS)
         by_chance = xp.maximum(xp.maximum(corners_off, usual_corners), OTHERS_SHARE * others)
@@ -180,8 +169,8 @@ class TornBlocks:
         enough = (corners >= LEAST_CORNERS) & (corners >= most + PEAK_ROOTS * most**0.5)
         evidence = xp.where(enough & long_enough, evidence, 0.0)
         in_doubt = (corners >= DOUBT_CORNERS) & (corners >= most + DOUBT_ROOTS * most**0.5) & (logit >= DOUBT_LOGIT)
-        evidence = xp.where(marked, evidence + DECODER_EVIDENCE, evidence)
-        area = rows.facts[Fact.WIDTH] * rows.facts[Fact.HEIGHT] / (BLOCK * BLOCK)
+        if marked is not None:
+            evidence = xp.where(marked, evidence + DECODER_EVIDENCE, evidence)
         share = xp.where(evidence > 0, corners / (CORNER_SHARE * area), 0.0)
         share = xp.where(xp.isnan(share), 0.0, share)
         kept = xp.exp(-step / EVIDENCE_SECONDS)
@@ -200,12 +189,7 @@ class TornBlocks:
             usual[slots] = usual[slots] + xp.where(xp.isnan(rise), 0.0, rise) * learnt
         share = xp.maximum(self._share[slots] * kept, share).clip(0.0, 1.0)
         self._evidence[slots], self._share[slots] = total, share
-        told = xp.where(total >= 1.0, share.clip(LEAST_SHARE, 1.0), 0.0)
-        view[:, _CORRUPTION] = xp.where(wanted, told, torch.nan)
-        # What has a colour that only a broken decoder gives is damaged, whatever its blocks say; where either is NaN,
-        # what the blocks say.
-        share, colour = view[:, _CORRUPTION], view[:, _BROKEN_COLOUR]
-        view[:, _CORRUPTION] = xp.where(colour > share, colour, share)
+        return xp.where(total >= 1.0, share.clip(LEAST_SHARE, 1.0), 0.0)
 
     def _usual_of(self, slots: Any, pts: Any, step: Any) -> tuple[Any, Any]:
         """How many torn corners are usual, before these; and which streams have gone on for long enough to say so."""
@@ -241,3 +225,52 @@ class TornBlocks:
         ):
             column[slots] = value
         return lasts
+
+
+class TornBlocks:
+    """The part of `torn_blocks`.
+
+    `corruption` is the share of the picture that is damaged, as far as its torn blocks tell; 0 unless the evidence of
+    the last pictures, and what the decoder says, is enough.
+
+    Args:
+        arithmetic: of the device.
+        slots: number of slots.
+    """
+
+    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
+        self._arithmetic = arithmetic
+        self.wanted = arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=arithmetic.device))
+        """(S,) bool."""
+        self._any: set[int] = set()  # slots
+        self.said = BlockEvidence(arithmetic, slots)
+        """What they say."""
+
+    def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
+        needed = not _BLOCK_NAMES.isdisjoint(wanted)
+        self.wanted[slot] = needed
+        (self._any.add if needed else self._any.discard)(slot)
+        self.said.forget(slot)
+
+    @property
+    def runs(self) -> bool:
+        return bool(self._any)
+
+    def fill(self, rows: Rows) -> None:
+        """On tensors; on the host see engine/measure/every_picture.py."""
+        if not self._any:
+            return
+        arithmetic, view, slots = self._arithmetic, rows.view, rows.slots
+        xp, wanted = arithmetic.xp, self.wanted[slots]
+        view[:, _BLOCKS] = arithmetic.view(torn_blocks(rows.only(wanted, arithmetic), rows.references))
+        # As it should be where it is known that there are two fields.
+        view[:, _WOVEN] *= 1 - rows.facts[Fact.INTERLACED]
+        corners, corners_off, sides, sides_off = (view[:, k] for k in range(_BLOCKS.start, _WOVEN))
+        area = rows.facts[Fact.WIDTH] * rows.facts[Fact.HEIGHT] / (BLOCK * BLOCK)
+        counts, marked = (corners, corners_off, sides, sides_off), rows.facts[Fact.CORRUPT] != 0
+        told = self.said.weigh(slots, rows.pts, counts, marked, area)
+        view[:, _CORRUPTION] = xp.where(wanted, told, torch.nan)
+        # What has a colour that only a broken decoder gives is damaged, whatever its blocks say; where either is NaN,
+        # what the blocks say.
+        share, colour = view[:, _CORRUPTION], view[:, _BROKEN_COLOUR]
+        view[:, _CORRUPTION] = xp.where(colour > share, colour, share)

@@ -48,7 +48,7 @@ class EveryPicture:
         # One table for both: compiled code finds a row of it by the slot.
         self._wanted = np.zeros((slots, 2), np.int64)
         change.wanted, torn.wanted = self._wanted.T
-        state = self._wanted, *change.host, *torn.host, jumps.state, LIMITS
+        state = self._wanted, *change.host, *torn.said.host, jumps.state, LIMITS
         self._known = *state, *schedules.tables, BURST, RESERVE_SECONDS, LARGE
         self._make_tiles(0)
 

@@ -13,7 +13,7 @@ from engine.measure.arithmetic import Arithmetic
 from engine.measure.blocks import Blocks
 from engine.measure.change import Change
 from engine.measure.columns import COLUMNS, VIDEO_COLUMNS
-from engine.measure.damage import TornBlocks
+from engine.measure.damage import BlockEvidence, TornBlocks
 from engine.measure.edges import Edges
 from engine.measure.every_picture import EveryPicture
 from engine.measure.fields import Fields
@@ -25,6 +25,7 @@ from engine.measure.jumps import Jumps
 from engine.measure.listening import AudioNetworkUse, Listening
 from engine.measure.network import MAP_SHARE, Floats, Network, NetworkUse
 from engine.measure.rows import Fact, Part, Room, Rows, facts_array, facts_listed
+from engine.measure.scaled_blocks import ScaledBlocks
 from engine.measure.schedule import ScheduledPart, Together
 from engine.measure.second_looks import SecondLooks
 from engine.measure.sharpness import Sharpness
@@ -119,10 +120,12 @@ class Measure:
             Information(arithmetic, slots),
         )
         change, torn, self._fields = Change(arithmetic, slots), TornBlocks(arithmetic, slots), Fields(arithmetic, slots)
-        self._change, self._torn = change, torn
+        self._change, self._torn, self._scaled = change, torn, ScaledBlocks(arithmetic, slots)
         at_last = () if self.network is None else (self.network,)
         # These come first: what they say of colours, and of rows of two moments, makes others due; and dates them.
-        self._parts: tuple[Part, ...] = (change, torn, jumps, *self._scheduled, self._fields, *at_last)
+        self._parts: tuple[Part, ...] = (
+            change, torn, self._scaled, jumps, *self._scheduled, self._fields, *at_last,
+        )  # fmt: skip
         if arithmetic.on_host:
             together = Together([part.schedule for part in self._scheduled])
             self._every_picture = EveryPicture(change, torn, jumps, together, slots)
@@ -215,12 +218,13 @@ class Measure:
         for part in range(due.bit_length()):
             if due >> part & 1:
                 self._scheduled[part].fill(rows)
+        self._scaled.fill(rows)
         self._fields.fill(rows)
         if self.network is not None:
             self.network.fill(rows)
             second = self._second
             if second is not None:
-                second.fill(rows, self._every_picture.tiles, self._torn.evidence, self._torn.doubt)
+                second.fill(rows, self._every_picture.tiles, self._torn.said, self._coded)
             self._damaged = self._damaged_of(batch, rows)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
         self._references.update(slots, view[:, _MAFD], self._freeze_noise, rows.facts[Fact.KEY])
@@ -237,7 +241,7 @@ class Measure:
         second = self._second
         if second is not None:
             asks = self._tally.of(len(values))[1]
-            second.fill(rows, self._change.tiles, self._torn.evidence, self._torn.doubt, asks)
+            second.fill(rows, self._change.tiles, self._torn.said, self._coded, asks)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
         self._references.update(rows.slots, view[:, _MAFD], self._freeze_noise, rows.facts[Fact.KEY])
         for follower in self._followers:
@@ -245,10 +249,20 @@ class Measure:
         return values
 
     @property
+    def _coded(self) -> BlockEvidence | None:
+        """What is said of blocks before pictures were scaled, where any stream has them looked for."""
+        return self._scaled.said if self._scaled.runs else None
+
+    @property
     def _second(self) -> SecondLooks | None:
         """Second looks of the network, where any stream has them."""
         second = None if self.network is None else self.network.second
         return second if second is not None and second.runs else None
+
+    def warm_up(self) -> None:
+        """Compile what made-up pictures do not ask for."""
+        if self.network is not None and self.network.second is not None:
+            self.network.second.warm_up()
 
     def asking(self) -> Asking | None:
         """Behind `frames` on a GPU: whom to tell which of its pictures ask to be looked at again, once that is known.

@@ -27,7 +27,7 @@ from engine.measure.graphs import Graphs, Record
 from engine.measure.network_table import LookInputs, stage_looks
 from engine.measure.places import inside, places_by_chance, places_of_change, side_by_side, told_by
 from engine.measure.rows import Rows
-from engine.measure.second_looks import SecondLooks, wants_second_looks
+from engine.measure.second_looks import SecondLooks, source_of, wants_second_looks
 from engine.measure.whole_looks import MOST_APART, WholeLooks
 from engine.media import FrameBatch, Surface
 from kernels.layout import Field
@@ -161,7 +161,8 @@ class Network:
         if not _NAMES.isdisjoint(wanted):
             self._wanted.add(slot)
         if self.second is not None:
-            self.second.open_slot(slot, "corruption" in wanted and wants_second_looks(parameters))
+            wants = "corruption" in wanted and wants_second_looks(parameters)
+            self.second.open_slot(slot, wants, source_of(parameters))
 
     def close_slot(self, slot: int) -> None:
         """The stream has moved out: let go of what was seen of it."""

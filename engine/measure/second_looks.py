@@ -3,7 +3,8 @@
 Torn blocks that are too few to be told of by themselves, even two of them, make their stream ask. Of the second picture
 after it the network looks at the pieces around what had changed most where blocks were last torn; where it is sure of
 enough tiles, in as many looks as its weights say that did not see the same, the stream is corrupt. The network alone
-would raise false alarms, as it looks at so much; so would fewer torn blocks. Both together hardly do.
+would raise false alarms, as it looks at so much; so would fewer torn blocks. Both together hardly do. Where they were
+blocks of the grid that pictures had before they were scaled (scaled_blocks.py), it sees the pieces scaled back.
 
 Streams seldom ask, and each has a credit of looks, so that none that looks torn all the time is looked at all the time.
 Which picture is looked at, and where, depends on nothing but its stream. It is the second one because of GPUs: who asks
@@ -20,11 +21,13 @@ from torch import Tensor
 
 from engine.measure.arithmetic import Arithmetic
 from engine.measure.columns import place
-from engine.measure.damage import LEAST_SHARE
-from engine.measure.places import places_of_change
+from engine.measure.damage import LEAST_SHARE, BlockEvidence
+from engine.measure.places import inside, places_of_change
 from engine.measure.rows import Fact, Rows
+from engine.measure.scaled_back import scaled_back
+from engine.measure.scaled_blocks import coded_size
 from engine.media import FrameBatch, Surface
-from kernels.layout import Field
+from kernels.layout import FRAME_FIELDS, REFERENCE_FIELDS, Field
 from kernels.tile_stats import MEASURES, TILE_COLUMNS, TILE_ROWS, TILES
 from models.artifact_net import TILE
 from models.artifact_weights import SecondPoint
@@ -32,6 +35,9 @@ from models.artifact_weights import SecondPoint
 # Doubt of torn blocks from which on a stream asks, which is for eight tenths of a second; unless evidence is enough.
 ASKS: Final = 0.2
 ENOUGH: Final = 1.0
+# What a picture's stream asks for, if it does: pieces of it as it is, scaled back, or both, one in each look.
+ASKS_AS_IT_IS: Final = 1
+ASKS_AS_CODED: Final = 2
 # So many pictures later it is looked at: what is asked in one batch is known on the host before the second one after.
 AHEAD: Final = 2
 # Pieces of a picture that is looked at for a second time.
@@ -66,11 +72,13 @@ class _Asked:
         number: of the picture, counted in its stream.
         pts: of it.
         size: its rows and columns.
+        coded: because of blocks of the grid that it had before it was scaled.
     """
 
     number: int
     pts: float
     size: tuple[int, int]
+    coded: bool
 
 
 class SecondLooks:
@@ -87,11 +95,13 @@ class SecondLooks:
         self._arithmetic, self._said, self._point = arithmetic, said, point
         device = arithmetic.device
         self._wanted: set[int] = set()
+        self._source: dict[int, tuple[float, float]] = {}  # by slot: width and height before a scaler, as it was told
         self._number = [0] * slots  # of each slot's last picture
         self._asked: dict[int, _Asked] = {}  # by slot
         self._done = [0] * slots  # the last picture that was asked for; who asked before it is not heard any more
         self._credit, self._credited = [MOST_LOOKS] * slots, [-np.inf] * slots
         self._looked = [-np.inf] * slots  # media time of the last look
+        self._scaled_back = [False] * slots  # whether its pieces were
         # Of the last picture of each slot that was torn: how much of each part had changed.
         self._change = torch.zeros((slots, TILES), dtype=torch.float64, device=device)
         self._told, self._until = arithmetic.column(slots), arithmetic.column(slots, -torch.inf)
@@ -108,12 +118,20 @@ class SecondLooks:
     def runs(self) -> bool:
         return bool(self._wanted) and (self._point is not None or self.take is not None)
 
-    def open_slot(self, slot: int, wanted: bool) -> None:
-        """A stream moves in."""
+    def open_slot(self, slot: int, wanted: bool, source: tuple[float, float] = (0.0, 0.0)) -> None:
+        """A stream moves in.
+
+        Args:
+            slot: which is free.
+            wanted: it is looked at for a second time.
+            source: as `source_of` gives it.
+        """
         self.close_slot(slot)
         if wanted:
             self._wanted.add(slot)
+        self._source[slot] = source
         self._credit[slot], self._credited[slot], self._looked[slot] = MOST_LOOKS, -np.inf, -np.inf
+        self._scaled_back[slot] = False
         self._told[slot], self._until[slot] = 0.0, -torch.inf
         self._run[slot], self._sure_at[slot], self._seen[slot] = 0.0, -torch.inf, torch.nan
 
@@ -122,6 +140,15 @@ class SecondLooks:
         self._wanted.discard(slot)
         self._asked.pop(slot, None)
         self._done[slot] = self._number[slot] + 1  # whatever is still on its way was asked by this one
+
+    def warm_up(self) -> None:
+        """Compile what a look at pieces that are scaled back takes: made-up pictures ask for none."""
+        device = self._arithmetic.device
+        frame, reference, corners = (
+            torch.zeros(shape, dtype=torch.int64, device=device)
+            for shape in ((1, FRAME_FIELDS), (1, REFERENCE_FIELDS), (1, PIECES, 2))
+        )
+        scaled_back(frame, reference, corners, torch.full((1, 2), TILE, device=device))
 
     def look(self, batch: FrameBatch, references_of: Callable[[Tensor], Tensor], share: float) -> list[int]:
         """Look at those pictures of a batch whose streams asked shortly before.
@@ -132,18 +159,21 @@ class SecondLooks:
             share: of the looks that there usually are; less under load.
         Returns: rows that were looked at.
         """
-        rows = []
+        rows: list[int] = []
+        coded: list[int] = []
         for row, slot in enumerate(batch.numbers):
             self._number[slot] += 1
-            if slot in self._asked and self._may_look(slot, batch.surfaces[row], share):
-                rows.append(row)
+            asked = self._asked.get(slot)
+            if asked is not None and self._may_look(slot, asked, batch.surfaces[row], share):
+                (coded if asked.coded else rows).append(row)
         if rows:
             self._look(batch, rows, references_of)
-        return rows
+        if coded:
+            self._look(batch, coded, references_of, coded=True)
+        return [*rows, *coded]
 
-    def _may_look(self, slot: int, surface: Surface, share: float) -> bool:
+    def _may_look(self, slot: int, asked: _Asked, surface: Surface, share: float) -> bool:
         """Whether this picture is the one that was asked for, and may be looked at."""
-        asked = self._asked[slot]
         if self._number[slot] - asked.number < AHEAD:
             return False
         del self._asked[slot]
@@ -157,29 +187,59 @@ class SecondLooks:
         if not near or too_soon or surface.interlaced or share <= 0 or self._credit[slot] < 1 - _EARLY:
             return False
         self._credit[slot] -= 1
-        self._looked[slot] = surface.pts
+        self._looked[slot], self._scaled_back[slot] = surface.pts, asked.coded
         return True
 
-    def _look(self, batch: FrameBatch, rows: Sequence[int], references_of: Callable[[Tensor], Tensor]) -> None:
+    def _look(
+        self, batch: FrameBatch, rows: Sequence[int], references_of: Callable[[Tensor], Tensor], *, coded: bool = False
+    ) -> None:
         index, device = torch.tensor(rows), self._arithmetic.device
         frames, slots = batch.frames[index], batch.slots[index]
         ranges = torch.tensor([int(batch.surfaces[row].full_range) for row in rows])
         pts = batch.pts[index]
+        sizes = torch.stack([frames[:, Field.HEIGHT], frames[:, Field.WIDTH]], dim=1)
+        if coded:
+            sizes = torch.tensor([self._coded_size(batch.numbers[row], batch.surfaces[row]) for row in rows])
         if device.type == "cuda":
-            frames, slots, ranges, pts = (
-                part.pin_memory().to(device, non_blocking=True) for part in (frames, slots, ranges, pts)
+            frames, slots, ranges, pts, sizes = (
+                part.pin_memory().to(device, non_blocking=True) for part in (frames, slots, ranges, pts, sizes)
             )
         references = references_of(index if self._arithmetic.on_host else slots)
-        sizes = torch.stack([frames[:, Field.HEIGHT], frames[:, Field.WIDTH]], dim=1)
         with torch.inference_mode():
             corners = places_of_change(self._change[slots], sizes, self._grid, PIECES)
-            said, within = self._said(frames, references, corners, ranges)
+            if coded:
+                said = self._said_of_coded(frames, references, corners, sizes, ranges)
+                within = inside(corners, sizes)
+            else:
+                said, within = self._said(frames, references, corners, ranges)
         if self.take is not None:
             shown = torch.where(within, said, torch.nan).cpu()
             for row, part in zip(rows, shown, strict=True):
                 self.take(batch.numbers[row], batch.surfaces[row].pts, part)
         if self._point is not None:
             self._conclude(slots, pts, said, within, sizes, self._point)
+
+    def _coded_size(self, slot: int, surface: Surface) -> tuple[int, int]:
+        """Rows and columns of a picture before it was scaled."""
+        given = (np.float64(side) for side in self._source[slot])
+        width, height = coded_size(np, np.float64(surface.width), np.float64(surface.height), *given)
+        return int(height), int(width)
+
+    def _said_of_coded(
+        self, frames: Tensor, references: Tensor, corners: Tensor, sizes: Tensor, ranges: Tensor
+    ) -> Tensor:
+        """What the network says of pieces of pictures, scaled back: (D, PIECES, tiles, tiles).
+
+        Args:
+            frames, references, ranges: of D pictures, as it takes them.
+            corners: (D, PIECES, 2), in samples of the pictures as they were coded.
+            sizes: (D, 2), height and width of these.
+        """
+        pieces = scaled_back(frames, references, corners, sizes)
+        at_their_corners = torch.zeros((len(pieces.frames), 1, 2), dtype=torch.int64, device=frames.device)
+        each = ranges.repeat_interleave(PIECES)
+        said, _ = self._said(pieces.frames, pieces.references, at_their_corners, each)
+        return said.reshape(len(frames), PIECES, *said.shape[2:])
 
     def _conclude(
         self, slots: Tensor, pts: Tensor, said: Tensor, within: Tensor, sizes: Tensor, point: SecondPoint
@@ -202,14 +262,19 @@ class SecondLooks:
         self._told[at] = xp.where(tells, share.clip(LEAST_SHARE, 1.0), self._told[at])
         self._until[at] = xp.where(tells, now + HOLD_SECONDS, self._until[at])
 
-    def fill(self, rows: Rows, change: Any, evidence: Any, doubt: Any, asks: Tensor | None = None) -> None:
+    def fill(
+        self, rows: Rows, change: Any, blocks: BlockEvidence, coded: BlockEvidence | None, asks: Tensor | None = None
+    ) -> None:
         """`corruption` is at least what was seen at a second look; and who asks for one.
 
         Args:
             rows: with `corruption` as the torn blocks tell it.
             change: (N, measures, TILES) float64, as `tile_stats` gives it, of these pictures.
-            evidence, doubt: (S,) float64, of torn blocks, of each slot.
-            asks: (N,) uint8 on a GPU, where it is told which of these pictures ask, for `hear`.
+            blocks: what torn blocks say.
+            coded: what those say of the grid that pictures had before they were scaled, who tell nothing by themselves;
+                None where nobody wants it.
+            asks: (N,) uint8 on a GPU, where it is told which of these pictures ask, for `hear`: ASKS_AS_IT_IS and
+                ASKS_AS_CODED, added up.
         """
         xp, view, slots, pts = self._arithmetic.xp, rows.view, rows.slots, rows.pts
         if self._point is not None:
@@ -218,19 +283,21 @@ class SecondLooks:
             # judged, nothing is.
             holds = (left >= 0) & (left <= HOLD_SECONDS + _EARLY)
             view[:, _CORRUPTION] = xp.where(holds & (told > corruption), told, corruption)
-        doubted = doubt[slots]
-        found = (doubted >= ASKS) & (evidence[slots] < ENOUGH)
+        torn = blocks.doubt[slots] == 1.0
+        found = xp.where((blocks.doubt[slots] >= ASKS) & (blocks.evidence[slots] < ENOUGH), ASKS_AS_IT_IS, 0)
+        if coded is not None:
+            torn = torn | (coded.doubt[slots] == 1.0)
+            found = found + xp.where(coded.doubt[slots] >= ASKS, ASKS_AS_CODED, 0)
         if asks is not None:
-            torn = (doubted == 1.0)[:, None]
-            self._change[slots] = torch.where(torn, change[:, _DIFFERENCE].nan_to_num(), self._change[slots])
+            self._change[slots] = torch.where(torn[:, None], change[:, _DIFFERENCE].nan_to_num(), self._change[slots])
             asks.copy_(found)
             return
         for row in np.flatnonzero(found):
             slot = int(slots[row])
-            if doubted[row] == 1.0:
+            if torn[row]:
                 self._change[slot] = torch.from_numpy(change[row, _DIFFERENCE]).nan_to_num()
             size = int(rows.facts[Fact.HEIGHT, row]), int(rows.facts[Fact.WIDTH, row])
-            self._hear(slot, _Asked(self._number[slot], float(pts[row]), size))
+            self._hear(slot, _Asked(self._number[slot], float(pts[row]), size, self._as_coded(slot, int(found[row]))))
 
     def numbers(self, slots: Sequence[int]) -> list[int]:
         """Of the last picture of each of these slots, for `hear`."""
@@ -242,15 +309,26 @@ class SecondLooks:
         Args:
             batch: whose pictures.
             numbers: of each in its stream, as `numbers` gave them when it was measured.
-            asks: of each, 1 or 0.
+            asks: of each; 0 where it does not.
         """
         for slot, surface, number, asked in zip(batch.numbers, batch.surfaces, numbers, asks, strict=True):
             if asked:
-                self._hear(slot, _Asked(number, surface.pts, (surface.height, surface.width)))
+                size = surface.height, surface.width
+                self._hear(slot, _Asked(number, surface.pts, size, self._as_coded(slot, asked)))
+
+    def _as_coded(self, slot: int, asks: int) -> bool:
+        """Whether it is to be scaled back; who asks for both has the other one than at its last look."""
+        return asks == ASKS_AS_CODED or (asks > ASKS_AS_CODED and not self._scaled_back[slot])
 
     def _hear(self, slot: int, asked: _Asked) -> None:
         if slot in self._wanted and slot not in self._asked and asked.number >= self._done[slot]:
             self._asked[slot] = asked
+
+
+def source_of(parameters: Mapping[str, Mapping[str, float]]) -> tuple[float, float]:
+    """Width and height of a stream's pictures before a scaler, by the parameters of its detectors; 0: not told."""
+    own = parameters.get("video.corruption", {})
+    return own.get("source_width", 0.0), own.get("source_height", 0.0)
 
 
 def wants_second_looks(parameters: Mapping[str, Mapping[str, float]]) -> bool:

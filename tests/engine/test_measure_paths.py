@@ -91,7 +91,7 @@ def test_the_compiled_evidence_of_damage_is_that_of_tensors(monkeypatch):
         facts, compiled = facts_of(batch), np.full((2, len(VIDEO_COLUMNS)), np.nan)
         compiled[:, first : first + 5] = found
         slots, pts = batch.slots.numpy(), batch.pts.numpy()
-        fold_damage(compiled, first, colour, corruption, facts, host.wanted, slots, pts, *host.host)
+        fold_damage(compiled, first, colour, corruption, facts, host.wanted, slots, pts, *host.said.host)
         values = torch.full((2, len(VIDEO_COLUMNS)), torch.nan, dtype=torch.float64)
         room, listed = Room().around(batch), torch.from_numpy(facts)
         device.fill(Rows(room, listed, batch.frames, batch.frames, values, values, batch.slots, batch.pts))
@@ -99,9 +99,9 @@ def test_the_compiled_evidence_of_damage_is_that_of_tensors(monkeypatch):
         results = compiled[:, corruption], values[:, corruption].numpy()
         np.testing.assert_allclose(*results, rtol=1e-12, equal_nan=True)
         told |= {value > 0 for value in results[0][:1]}
-        for of_host, of_device in ((host.evidence, device.evidence), (host.doubt, device.doubt)):
+        for of_host, of_device in ((host.said.evidence, device.said.evidence), (host.said.doubt, device.said.doubt)):
             np.testing.assert_allclose(of_host[:2], of_device[:2].numpy(), rtol=1e-12)
-        doubted |= {bool(value == 1.0) for value in host.doubt[:2]}
+        doubted |= {bool(value == 1.0) for value in host.said.doubt[:2]}
     assert told == doubted == {True, False}
 
 
@@ -118,9 +118,8 @@ def test_corners_that_other_grids_had_a_moment_before_are_no_damage(other_grids,
         values = np.full((1, len(VIDEO_COLUMNS)), np.nan)
         corners, off = (60, 9) if n == 55 else (9, other_grids if n == 53 else 8)
         values[0, first : first + 5] = corners, off, 4 if n == 55 else 1, 1, 0
-        fold_damage(
-            values, first, colour, corruption, facts, blocks.wanted, np.array([0]), np.array([n / 25]), *blocks.host
-        )
+        slots, pts = np.array([0]), np.array([n / 25])
+        fold_damage(values, first, colour, corruption, facts, blocks.wanted, slots, pts, *blocks.said.host)
         found.append(float(values[0, corruption]))
     assert set(found[:55]) == {0.0}
     assert (found[55] > 0) is tells

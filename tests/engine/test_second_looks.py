@@ -12,13 +12,13 @@ from cuda_on_cpu import DEVICE, cuda_on_cpu
 from frames import make_frame
 from on_tensors import OnTensors
 from surfaces import surface
+from told_pictures import CORRUPTION, RATE, SURE, tell, told_of
 
 from benchmarks.gpu_kernels import on_a_side_stream
 from benchmarks.judged_path import JudgedPath
 from engine.batch import Batcher
 from engine.listener import Silent
 from engine.measure import Measure
-from engine.measure.columns import place
 from engine.measure.network import NetworkUse
 from engine.pipeline import check
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
@@ -27,9 +27,7 @@ from models.synthesis.coded_damage import plant_damage
 from models.synthesis.picture import moving_pattern
 
 CPU = torch.device("cpu")
-CORRUPTION = place("corruption")
-WIDTH, HEIGHT, RATE = 320, 208, 25
-SURE = replace(changing_artifact(), second=SecondPoint(0.5, 4))
+WIDTH, HEIGHT = 320, 208
 
 
 def picture(n, square=None, pieces=0, *, stream="s", size=(HEIGHT, WIDTH), pts=None, interlaced=False):
@@ -58,24 +56,6 @@ def measuring(artifact=SURE, *, slots=1, arithmetic=None, rate=0.01, parameters=
     for slot in range(slots):
         measure.open_slot(slot, parameters or {}, {"corruption"})
     return measure
-
-
-def told_of(measure, pictures, slot=0):
-    """(pictures,): `corruption` of each."""
-    batcher, told, heard = Batcher(CPU, 8, 0.0), [], None
-    for one in pictures:
-        rows = measure.frames(batcher.assemble([(slot, one)], {slot: 0.1}))
-        told.append(float(rows.values[0, CORRUPTION]))
-        heard = tell(measure, rows, heard)
-    return told
-
-
-def tell(measure, rows, heard):
-    """As an engine does on a GPU: who asks is told one batch later, from what crosses with the judge's counts."""
-    if heard is not None:
-        heard[0](heard[1])
-    asking = measure.asking()
-    return None if asking is None else (asking, rows.tally[1, : len(rows.values)].tolist())
 
 
 def looks_of(measure, pictures):
@@ -119,7 +99,7 @@ def test_looks_have_to_agree_within_a_second_where_the_point_says_so(arithmetic)
 
     def told(looks, *bright):
         measure = measuring(replace(SURE, second=SecondPoint(0.5, 4, looks)), arithmetic=arithmetic)
-        measure._torn.doubt = measure._torn.doubt * 0 + 1.0
+        measure._torn.said.doubt = measure._torn.said.doubt * 0 + 1.0
         return [n for n, share in enumerate(told_of(measure, shown(*bright))) if share > 0][:1]
 
     assert told(1, 8) == [8]
@@ -130,7 +110,7 @@ def test_looks_have_to_agree_within_a_second_where_the_point_says_so(arithmetic)
     # Looks that saw the same are one.
     again = [picture(n, (4, 6) if n in (7, 8, 13, 14) else None, 4 * (n in (8, 14))) for n in range(40)]
     measure = measuring(replace(SURE, second=SecondPoint(0.5, 4, 2)), arithmetic=arithmetic)
-    measure._torn.doubt = measure._torn.doubt * 0 + 1.0
+    measure._torn.said.doubt = measure._torn.said.doubt * 0 + 1.0
     assert not any(told_of(measure, again))
     # The one at 2 and a look more than a second later.
     later = looks_of(measuring_always(arithmetic), shown())[4]
@@ -141,7 +121,7 @@ def test_looks_have_to_agree_within_a_second_where_the_point_says_so(arithmetic)
 def measuring_always(arithmetic=None):
     """Of a stream that always asks."""
     measure = measuring(arithmetic=arithmetic)
-    measure._torn.doubt = measure._torn.doubt * 0 + 1.0
+    measure._torn.said.doubt = measure._torn.said.doubt * 0 + 1.0
     return measure
 
 
@@ -158,7 +138,7 @@ def test_it_looks_around_what_changed_in_the_picture_that_asked():
 
 def test_a_stream_that_asks_all_the_time_is_looked_at_four_times_in_a_row_and_then_every_second():
     measure, still = measuring(), [picture(n) for n in range(20 * RATE)]
-    measure._torn.doubt = np.full(2, 0.5)
+    measure._torn.said.doubt = np.full(2, 0.5)
     looks = looks_of(measure, still)
     # The second one after the first, and where that would be too soon the second after it again.
     assert looks[:4] == [2, 8, 14, 20]
