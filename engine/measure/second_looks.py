@@ -35,7 +35,7 @@ from models.artifact_weights import SecondPoint
 # Doubt of torn blocks from which on a stream asks, which is for eight tenths of a second; unless evidence is enough.
 ASKS: Final = 0.2
 ENOUGH: Final = 1.0
-# What a picture's stream asks for, if it does: pieces of it as it is, scaled back, or both, one in each look.
+# What a picture's stream asks for, if it does: pieces of it as it is, scaled back, or both.
 ASKS_AS_IT_IS: Final = 1
 ASKS_AS_CODED: Final = 2
 # So many pictures later it is looked at: what is asked in one batch is known on the host before the second one after.
@@ -72,13 +72,13 @@ class _Asked:
         number: of the picture, counted in its stream.
         pts: of it.
         size: its rows and columns.
-        coded: because of blocks of the grid that it had before it was scaled.
+        asks: ASKS_AS_IT_IS, ASKS_AS_CODED, or both, added up.
     """
 
     number: int
     pts: float
     size: tuple[int, int]
-    coded: bool
+    asks: int
 
 
 class SecondLooks:
@@ -101,7 +101,6 @@ class SecondLooks:
         self._done = [0] * slots  # the last picture that was asked for; who asked before it is not heard any more
         self._credit, self._credited = [MOST_LOOKS] * slots, [-np.inf] * slots
         self._looked = [-np.inf] * slots  # media time of the last look
-        self._scaled_back = [False] * slots  # whether its pieces were
         # Of the last picture of each slot that was torn: how much of each part had changed.
         self._change = torch.zeros((slots, TILES), dtype=torch.float64, device=device)
         self._told, self._until = arithmetic.column(slots), arithmetic.column(slots, -torch.inf)
@@ -131,7 +130,6 @@ class SecondLooks:
             self._wanted.add(slot)
         self._source[slot] = source
         self._credit[slot], self._credited[slot], self._looked[slot] = MOST_LOOKS, -np.inf, -np.inf
-        self._scaled_back[slot] = False
         self._told[slot], self._until[slot] = 0.0, -torch.inf
         self._run[slot], self._sure_at[slot], self._seen[slot] = 0.0, -torch.inf, torch.nan
 
@@ -165,12 +163,14 @@ class SecondLooks:
             self._number[slot] += 1
             asked = self._asked.get(slot)
             if asked is not None and self._may_look(slot, asked, batch.surfaces[row], share):
-                (coded if asked.coded else rows).append(row)
+                for wanted, kind in ((rows, ASKS_AS_IT_IS), (coded, ASKS_AS_CODED)):
+                    if asked.asks & kind:
+                        wanted.append(row)
         if rows:
             self._look(batch, rows, references_of)
         if coded:
             self._look(batch, coded, references_of, coded=True)
-        return [*rows, *coded]
+        return sorted({*rows, *coded})
 
     def _may_look(self, slot: int, asked: _Asked, surface: Surface, share: float) -> bool:
         """Whether this picture is the one that was asked for, and may be looked at."""
@@ -187,7 +187,7 @@ class SecondLooks:
         if not near or too_soon or surface.interlaced or share <= 0 or self._credit[slot] < 1 - _EARLY:
             return False
         self._credit[slot] -= 1
-        self._looked[slot], self._scaled_back[slot] = surface.pts, asked.coded
+        self._looked[slot] = surface.pts
         return True
 
     def _look(
@@ -254,7 +254,9 @@ class SecondLooks:
         levels = ((said[..., None] >= self._levels) & within[..., None]).sum(dim=(1, 2, 3, 4))
         seen = view(levels.double())
         agrees = abs(now - self._sure_at[at]) <= AGREE_SECONDS
-        more = xp.where(agrees & (seen == self._seen[at]), 0.0, 1.0)
+        # A picture that is looked at as it is and scaled back is one look.
+        same = (seen == self._seen[at]) | (now == self._sure_at[at])
+        more = xp.where(agrees & same, 0.0, 1.0)
         run = xp.where(sure, xp.where(agrees, self._run[at], 0.0) + more, self._run[at])
         self._run[at], self._sure_at[at] = run, xp.where(sure, now, self._sure_at[at])
         self._seen[at] = xp.where(sure, seen, self._seen[at])
@@ -297,7 +299,7 @@ class SecondLooks:
             if torn[row]:
                 self._change[slot] = torch.from_numpy(change[row, _DIFFERENCE]).nan_to_num()
             size = int(rows.facts[Fact.HEIGHT, row]), int(rows.facts[Fact.WIDTH, row])
-            self._hear(slot, _Asked(self._number[slot], float(pts[row]), size, self._as_coded(slot, int(found[row]))))
+            self._hear(slot, _Asked(self._number[slot], float(pts[row]), size, int(found[row])))
 
     def numbers(self, slots: Sequence[int]) -> list[int]:
         """Of the last picture of each of these slots, for `hear`."""
@@ -314,11 +316,7 @@ class SecondLooks:
         for slot, surface, number, asked in zip(batch.numbers, batch.surfaces, numbers, asks, strict=True):
             if asked:
                 size = surface.height, surface.width
-                self._hear(slot, _Asked(number, surface.pts, size, self._as_coded(slot, asked)))
-
-    def _as_coded(self, slot: int, asks: int) -> bool:
-        """Whether it is to be scaled back; who asks for both has the other one than at its last look."""
-        return asks == ASKS_AS_CODED or (asks > ASKS_AS_CODED and not self._scaled_back[slot])
+                self._hear(slot, _Asked(number, surface.pts, size, asked))
 
     def _hear(self, slot: int, asked: _Asked) -> None:
         if slot in self._wanted and slot not in self._asked and asked.number >= self._done[slot]:

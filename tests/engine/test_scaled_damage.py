@@ -19,12 +19,13 @@ from benchmarks.gpu_kernels import on_a_side_stream
 from benchmarks.judged_path import JudgedPath
 from engine.batch import Batcher
 from engine.listener import Silent
-from engine.measure import Measure, second_looks
+from engine.measure import Measure
 from engine.measure.columns import place
 from engine.measure.network import NetworkUse
 from engine.measure.scaled_blocks import coded_size
 from engine.pipeline import check
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
+from models.artifact_weights import SecondPoint
 from models.synthesis.coded_damage import plant_damage
 from models.synthesis.picture import moving_pattern
 
@@ -98,16 +99,23 @@ def test_they_tell_nothing_by_themselves_however_many_they_are():
 
 
 @pytest.mark.parametrize("arithmetic", [None, OnTensors()])
-def test_who_asks_for_pieces_as_they_are_too_has_either_in_turn(monkeypatch, arithmetic):
-    measure, back, looks = measuring(arithmetic), [], []
-    for part in (measure._torn, measure._scaled):
-        part.said.doubt = part.said.doubt * 0 + 1.0
-    real = second_looks.scaled_back
-    monkeypatch.setattr(second_looks, "scaled_back", lambda *given: back.append(looks[:]) or real(*given))
-    measure.network.second.take = lambda slot, pts, said: looks.append(round(pts * RATE))
-    told_of(measure, [picture(n, 0.75) for n in range(28)])
-    assert looks == [2, 8, 14, 20]
-    assert back == [[], [2, 8]]  # the first and the third
+def test_a_picture_that_is_looked_at_both_ways_is_one_look(arithmetic):
+    """Of a stream that asks for pieces as they are, and for pieces scaled back, in which something gets brighter."""
+
+    def told(looks, *bright):
+        measure, seen = measuring(arithmetic, artifact=replace(SURE, second=SecondPoint(0.5, 4, looks))), []
+        for part in (measure._torn, measure._scaled):
+            part.said.doubt = part.said.doubt * 0 + 1.0
+        measure.network.second.take = lambda slot, pts, said: seen.append(round(pts * RATE))
+        tiles = {n: 4 * (n in bright) for n in range(28)}
+        shown = [picture(n, 0.75, (3, 5) if {n, n + 1} & {*bright} else None, tiles[n]) for n in range(28)]
+        found = [n for n, share in enumerate(told_of(measure, shown)) if share > 0][:1]
+        assert seen == [2, 2, 8, 8, 14, 14, 20, 20]
+        return found
+
+    assert told(1, 8) == [8]
+    assert told(2, 8) == []
+    assert told(2, 8, 14) == [14]
 
 
 def test_streams_of_one_batch_have_their_own_sizes():
