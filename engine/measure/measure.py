@@ -120,7 +120,8 @@ class Measure:
             Information(arithmetic, slots),
         )
         change, torn, self._fields = Change(arithmetic, slots), TornBlocks(arithmetic, slots), Fields(arithmetic, slots)
-        self._change, self._torn, self._scaled = change, torn, ScaledBlocks(arithmetic, slots)
+        heard = self.network is not None and self.network.second is not None
+        self._change, self._torn, self._scaled = change, torn, ScaledBlocks(arithmetic, slots, heard)
         at_last = () if self.network is None else (self.network,)
         # These come first: what they say of colours, and of rows of two moments, makes others due; and dates them.
         self._parts: tuple[Part, ...] = (

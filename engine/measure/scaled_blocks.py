@@ -55,17 +55,18 @@ class ScaledBlocks:
     Args:
         arithmetic: of the device.
         slots: number of slots.
+        heard: whether anybody looks where it asks; else nothing is looked for.
     """
 
-    def __init__(self, arithmetic: Arithmetic, slots: int) -> None:
-        self._arithmetic = arithmetic
+    def __init__(self, arithmetic: Arithmetic, slots: int, heard: bool) -> None:
+        self._arithmetic, self._heard = arithmetic, heard
         self._height, self._width = arithmetic.column(slots), arithmetic.column(slots)
         self._any: set[int] = set()  # slots
         self.said = BlockEvidence(arithmetic, slots)
         """What they say."""
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
-        own = parameters.get("video.corruption", {}) if "corruption" in wanted else {}
+        own = parameters.get("video.corruption", {}) if self._heard and "corruption" in wanted else {}
         self._height[slot], self._width[slot] = own.get("source_height", 0.0), own.get("source_width", 0.0)
         (self._any.add if own.get("source_height", 0.0) > 0 else self._any.discard)(slot)
         self.said.forget(slot)

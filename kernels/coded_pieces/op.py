@@ -4,21 +4,12 @@ import torch
 from torch import Tensor
 
 from kernels.coded_pieces.layout import CROP_FIELDS, SAMPLES
-from kernels.frame_tables import check_frame_tables
+from kernels.frame_tables import check_frame_tables, check_table
 
 
 def _check(frames: Tensor, references: Tensor, crops: Tensor) -> None:
     check_frame_tables("coded_pieces", frames, references)
-    if (
-        crops.shape[1:] != (CROP_FIELDS,)
-        or crops.dtype != torch.int64
-        or crops.device != frames.device
-        or not crops.is_contiguous()
-    ):
-        raise ValueError(
-            f"coded_pieces takes a contiguous int64 table (M, {CROP_FIELDS}) of pieces on {frames.device}; got "
-            f"{crops.dtype} {tuple(crops.shape)} stride {crops.stride()} on {crops.device}"
-        )
+    check_table("coded_pieces", crops, None, CROP_FIELDS, frames.device, "pieces")
 
 
 def _cpu(frames: Tensor, references: Tensor, crops: Tensor) -> Tensor:

@@ -3,22 +3,13 @@
 import torch
 from torch import Tensor
 
-from kernels.frame_tables import check_frame_tables
+from kernels.frame_tables import check_frame_tables, check_table
 from kernels.scaled_blocks.layout import COLUMNS
 
 
 def _check(frames: Tensor, references: Tensor, coded: Tensor) -> None:
     check_frame_tables("scaled_blocks", frames, references)
-    if (
-        coded.shape != (frames.shape[0], 2)
-        or coded.dtype != torch.int64
-        or coded.device != frames.device
-        or not coded.is_contiguous()
-    ):
-        raise ValueError(
-            f"scaled_blocks takes a contiguous int64 table ({frames.shape[0]}, 2) of coded sizes on {frames.device}; "
-            f"got {coded.dtype} {tuple(coded.shape)} stride {coded.stride()} on {coded.device}"
-        )
+    check_table("scaled_blocks", coded, frames.shape[0], 2, frames.device, "coded sizes")
 
 
 def _cpu(frames: Tensor, references: Tensor, coded: Tensor) -> Tensor:

@@ -3,22 +3,13 @@
 import torch
 from torch import Tensor
 
-from kernels.frame_tables import check_frame_tables
+from kernels.frame_tables import check_frame_tables, check_table
 from kernels.to_network.layout import CELLS, CROP_FIELDS, INPUTS, TYPES
 
 
 def _check(frames: Tensor, references: Tensor, crops: Tensor) -> None:
     check_frame_tables("to_network", frames, references)
-    if (
-        crops.shape[1:] != (CROP_FIELDS,)
-        or crops.dtype != torch.int64
-        or crops.device != frames.device
-        or not crops.is_contiguous()
-    ):
-        raise ValueError(
-            f"to_network takes a contiguous int64 table (M, {CROP_FIELDS}) of pieces on {frames.device}; got "
-            f"{crops.dtype} {tuple(crops.shape)} stride {crops.stride()} on {crops.device}"
-        )
+    check_table("to_network", crops, None, CROP_FIELDS, frames.device, "pieces")
 
 
 def _cpu(frames: Tensor, references: Tensor, crops: Tensor, kind: int) -> Tensor:

@@ -118,6 +118,18 @@ def test_a_picture_that_is_looked_at_both_ways_is_one_look(arithmetic):
     assert told(2, 8, 14) == [14]
 
 
+def test_nothing_is_looked_for_where_nobody_would_look():
+    batcher = Batcher(CPU, 1, 0.0)
+    for network in (None, NetworkUse(SURE, 0.01, confirms=False)):
+        measure = Measure(CPU, 1, network=network)
+        measure.open_slot(0, {"video.corruption": {"source_height": float(HEIGHT)}}, {"corruption"})
+        for n in (29, 30):
+            shown = picture(n, 0.75, None if n < 30 else (3, 5))
+            values = measure.frames(batcher.assemble([(0, shown)], {0: 0.1})).values
+        assert values[0, CORNERS].isnan()
+        assert not values[0, CORRUPTION].isnan()
+
+
 def test_streams_of_one_batch_have_their_own_sizes():
     """One that was scaled, one that nobody said it of, and one that was not."""
     measure, batcher = Measure(CPU, 3, network=NetworkUse(SURE, 0.01)), Batcher(CPU, 3, 0.0)
