@@ -31,6 +31,7 @@ from benchmarks.harness import write_result
 from benchmarks.network_streams import DAMAGED, LINES, SECONDS, Streamed, refuse_twins, times_of
 from benchmarks.tallies import false_per_hour_at_most
 from engine.errors import AvjuryError
+from engine.hardening import die_with_parent
 from engine.pipeline import Engine
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from models.synthesis.coded_damage import CODECS, KINDS, plant_damage
@@ -193,8 +194,11 @@ def summed(clean_ones: Sequence[Judged], damaged_ones: Sequence[Judged]) -> dict
     }  # fmt: skip
 
 
-def _each(work: Any, clips: Iterable[Path], processes: int) -> list[Judged]:
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+def each(work: Any, clips: Iterable[Any], processes: int) -> list[Judged]:
+    """What `work` makes of every clip, in processes side by side that end with this one."""
+    # Where this one is killed its workers would go on to the end of their clips.
+    ends = partial(ProcessPoolExecutor, initializer=die_with_parent, initargs=(os.getpid(),))
+    with ends(processes, mp_context=get_context("spawn")) as pool:
         return [one for of_clip in pool.map(work, clips) for one in of_clip]
 
 
@@ -213,8 +217,8 @@ def main() -> None:
     held_out = [path for path in clips_of(options.media, skipped) if is_held_out(path.name)]
     more = [clip for media in options.clean for clip in clips_of(media, skipped)]
     refuse_twins([*held_out, *more])
-    damaged_ones = _each(partial(damaged, seed=options.seed), held_out, options.processes)
-    clean_ones = _each(clean, [*held_out, *more], options.processes)
+    damaged_ones = each(partial(damaged, seed=options.seed), held_out, options.processes)
+    clean_ones = each(clean, [*held_out, *more], options.processes)
     figures = summed(clean_ones, damaged_ones) | {"seed": options.seed}
     path = write_result("scaled-damage", figures)
     for key in ("damaged", "by_way", "clean"):

@@ -1,8 +1,15 @@
 """`avjury bench scaled-damage`: what counts as found, and that clean clips go the whole way."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from fractions import Fraction
 from itertools import islice
+from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.network_streams import Streamed
@@ -11,6 +18,8 @@ from models.synthesis.picture import moving_pattern
 from models.synthesis.picture_clip import write_pictures
 from models.synthesis.planted import Planted
 
+ROOT = Path(__file__).parents[2]
+WAITS = "import time; from benchmarks.scaled_damage import each; each(time.sleep, [60, 60], 2)"
 DAMAGE = Planted("video.corruption", 2.0, 5.0, 0.3)
 
 
@@ -56,3 +65,17 @@ def test_what_is_no_film_is_named_and_left_out(tmp_path, capfd):
     clip.write_text("no film")
     assert clean(clip) == []
     assert "notes.mp4: left out" in capfd.readouterr().out
+
+
+def test_workers_end_with_a_benchmark_that_is_killed():
+    bench = subprocess.Popen([sys.executable, "-c", WAITS], env=os.environ | {"PYTHONPATH": str(ROOT)})
+    deadline = time.monotonic() + 60
+    # Beside them multiprocessing has a process that keeps watch over what they share.
+    mine = psutil.Process(bench.pid)
+    while len(workers := [one for one in mine.children() if "spawn_main" in str(one.cmdline())]) < 2:
+        assert time.monotonic() < deadline, "no workers were started"
+        time.sleep(0.05)
+    bench.send_signal(signal.SIGTERM)
+    bench.wait()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert alive == []
