@@ -3,10 +3,10 @@
 Clean streams (clips as they are, and as several coders make them) and streams with real damage, as they are and coded
 anew, all of clips that were never trained on, go through the engine as in `avjury check`. From what the network said of
 every tile that it looked at come the false alarms and what is found at each operating point; beside it stands what the
-torn blocks, which judge `video.corruption`, say of the same streams, and what it says where they ask it for a second
-look. False alarms are rare, and minutes show little of them: `--clean` names folders of more clean content, of any
-length, which is judged whole. What was said is kept in `--work`, so that hours can be judged in several goes, and by
-several processes with `--part`.
+torn blocks say of the same streams, and what `video.corruption` tells of them where they ask it for a second look, at
+the point that the weights have. False alarms are rare, and minutes show little of them: `--clean` names folders of more
+clean content, of any length, which is judged whole. What was said is kept in `--work`, so that hours can be judged in
+several goes, and by several processes with `--part`.
 
 avjury bench network --media FOLDER [--clean FOLDER]... [--work FOLDER] [--weights FILE] [--skip PREFIX] [--write-point]
 """
@@ -41,6 +41,7 @@ from benchmarks.network_streams import (
     place_of,
     refuse_twins,
     through,
+    times_of,
 )  # fmt: skip
 from benchmarks.tallies import false_per_hour_at_most
 from engine.batch import Batcher
@@ -72,6 +73,7 @@ APART_SECONDS: Final = 5.0
 COST_SIZES: Final = ("640x360", "1280x720", "1920x1080")
 COST_SECONDS: Final = 10.0
 COST_TURNS: Final = 3
+_ALONE: Final = "torn blocks alone"
 _NETWORK: Final = VIDEO_COLUMNS.index("network_corruption")
 
 Floats = npt.NDArray[np.float64]
@@ -86,16 +88,23 @@ class Told(Streamed):
         shares: (n, TILES): the share of the tiles looked at that are as probable as TILES.
         second_times: (m,) media seconds of the pictures that were looked at for a second time.
         second_counts: (m, TILES): the number of tiles, of all pieces of these, that are as probable as TILES.
+        with_looks: incidents of `video.corruption` with second looks, at the point of the weights, as `blocks`.
     """
 
     times: Floats
     shares: Floats
     second_times: Floats
     second_counts: Floats
+    with_looks: list[tuple[float, float]]
+
+    @property
+    def found_with_looks(self) -> bool:
+        """As `found`, with second looks."""
+        return replace(self, blocks=self.with_looks).found
 
 
 def judge(path: Path, name: str, how: str, planted: Planted | None = None, *, weights: Path) -> Told:
-    """A stream through the engine."""
+    """A stream through the engine, as it is and, beside it, with torn blocks and the decoder alone."""
     said_of: list[Floats] = []
     second: list[tuple[float, Floats]] = []
 
@@ -107,17 +116,22 @@ def judge(path: Path, name: str, how: str, planted: Planted | None = None, *, we
         said_of.extend(shares_of(part[~np.isnan(part)]) for part in said.numpy().reshape(len(said), -1))
 
     network = NetworkSettings(RATE, weights=weights)
-    engine = Engine(EngineSettings(device="cpu", trace=True, network=network), slots=1)
+    engine = Engine(EngineSettings(device="cpu", trace=True, network=network), slots=2)
     engine.tell_tiles(take)
     engine.tell_second_looks(take_second)
+    engine.add(StreamSpec(_ALONE, str(path), {"video.corruption": {"network_looks": 0.0}}))
     outcome, stream = through(engine, path, name, how, planted)
+    alone = engine.outcomes[_ALONE]
+    if alone.error is not None:
+        raise alone.error
     trace = outcome.trace.get("video")
     times = np.zeros(0) if trace is None else trace.times[~np.isnan(trace.values[:, _NETWORK])]
     if len(times) != len(said_of):
         raise RuntimeError(f"{name}: {len(said_of)} pictures were looked at, {len(times)} measured")
     counts = np.array([count for _, count in second]).reshape(len(second), len(TILES))
     shares = np.array(said_of).reshape(len(times), len(TILES))
-    return Told(*stream, times, shares, np.array([pts for pts, _ in second]), counts)
+    looks = times, shares, np.array([pts for pts, _ in second]), counts
+    return Told(*stream[:3], times_of(alone), planted, *looks, stream[3])
 
 
 def shares_of(tiles: npt.NDArray[np.float32]) -> Floats:
@@ -129,27 +143,31 @@ def shares_of(tiles: npt.NDArray[np.float32]) -> Floats:
 def kept(told: Told, folder: Path) -> None:
     """Write what was said of a stream, to be read by `found`."""
     planted = {} if told.planted is None else {"planted": np.array([told.planted.start, told.planted.end])}
-    rest = {"seconds": np.array(told.seconds), "blocks": np.array(told.blocks).reshape(-1, 2)}
+    told_of = {"blocks": told.blocks, "with_looks": told.with_looks}
+    rest = {key: np.array(times).reshape(-1, 2) for key, times in told_of.items()}
+    rest["seconds"] = np.array(told.seconds)
     second = {"second_times": told.second_times, "second_counts": told.second_counts}
     parts = {"times": told.times, "shares": told.shares, **second, **rest, **planted}
     keep(place_of(folder, told.name, told.how), parts)
 
 
 def found(folder: Path, name: str, how: str) -> Told | None:
-    """What `kept` wrote of a stream; None where it wrote nothing, or before there were second looks."""
+    """What `kept` wrote of a stream; None where it wrote nothing, or not yet what is told with second looks."""
     path = place_of(folder, name, how)
     if not path.exists():
         return None
     with np.load(path) as file:
-        if "second_times" not in file:
+        if "with_looks" not in file:
             return None
         planted = None
         if "planted" in file:
             start, end = (float(at) for at in file["planted"])
             planted = Planted("video.corruption", start, end, 0.0)
-        blocks = [(float(start), float(end)) for start, end in file["blocks"]]
-        of_looks = (file[key] for key in ("times", "shares", "second_times", "second_counts"))
-        return Told(name, how, float(file["seconds"]), blocks, planted, *of_looks)
+        blocks, with_looks = (
+            [(float(start), float(end)) for start, end in file[key]] for key in ("blocks", "with_looks")
+        )
+        said = file["times"], file["shares"], file["second_times"], file["second_counts"]
+        return Told(name, how, float(file["seconds"]), blocks, planted, *said, with_looks)
 
 
 def cost(weights: Path, folder: Path) -> list[dict[str, Any]]:
@@ -308,14 +326,6 @@ def keep_points(weights: Path, points: RatedPoints, second: SecondPoint | None) 
     write_weights(weights, tensors, about | points.as_text() | ({} if second is None else second.as_text()))
 
 
-def without_second(weights: Path, folder: Path) -> Path:
-    """The weights without the point of second looks: what the torn blocks say is said by them alone."""
-    tensors, about = read_weights(weights, "artifact")
-    path = folder / weights.name
-    write_weights(path, tensors, {key: value for key, value in about.items() if key != "second"})
-    return path
-
-
 def summed(clean: Sequence[Told], damaged: Sequence[Told]) -> dict[str, Any]:
     """All figures."""
     rows = points(clean, damaged)
@@ -332,7 +342,7 @@ def summed(clean: Sequence[Told], damaged: Sequence[Told]) -> dict[str, Any]:
         "clean": _of_clean(clean),
         "damaged": {"clips": sorted({told.name for told in damaged}), "streams": len(damaged),
                     "found_by_torn_blocks": sum(told.found for told in damaged),
-                    "by_group": _by_group(damaged, at_second)},
+                    "by_group": _by_group(damaged)},
         "second_looks": {"clean": sum(len(told.second_times) for told in clean),
                          "damaged": sum(len(told.second_times) for told in damaged)},
         "second_chosen": None if at_second is None else asdict(at_second),
@@ -343,28 +353,34 @@ def summed(clean: Sequence[Told], damaged: Sequence[Told]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _by_group(damaged: Sequence[Told], second: SecondPoint | None) -> dict[str, dict[str, int]]:
+def _by_group(damaged: Sequence[Told]) -> dict[str, dict[str, int]]:
     """Of streams as they were sent, and of those coded anew: how many are found without second looks, and with them."""
     groups: dict[str, dict[str, int]] = {}
     for told in damaged:
         of = groups.setdefault(told.group, {"streams": 0, "found_by_torn_blocks": 0, "found_with_second_looks": 0})
-        said = [] if second is None else second_said_at(told, second)
         of["streams"] += 1
         of["found_by_torn_blocks"] += told.found
-        of["found_with_second_looks"] += told.found or (told.planted is not None and finds(said, told.planted))
+        of["found_with_second_looks"] += told.found_with_looks
     return groups
 
 
 def _of_clean(clean: Sequence[Told]) -> dict[str, Any]:
-    """How much of it there was, of which clips, and what the torn blocks raised."""
+    """How much of it there was, of which clips, and what was raised by the torn blocks alone, and with second looks."""
     hours = sum(told.seconds for told in clean) / 3600
-    raised = {f"{told.name}, {told.how}": [round(t, 2) for t, _ in told.blocks] for told in clean if told.blocks}
-    false = sum(alarms_in([t for t, _ in told.blocks], None) for told in clean)
+    raised, false = {}, {}
+    for by, told_of in (("torn_blocks", "blocks"), ("second_looks", "with_looks")):
+        times = {f"{one.name}, {one.how}": [t for t, _ in getattr(one, told_of)] for one in clean}
+        raised[by] = {of: [round(t, 2) for t in found] for of, found in times.items() if found}
+        false[by] = sum(alarms_in(found, None) for found in times.values())
     return {"clips": sorted({told.name for told in clean}), "streams": len(clean), "hours": round(hours, 4),
             "hours_as_they_are": round(sum(told.seconds for told in clean if told.how == "as it is") / 3600, 4),
-            "looks": sum(len(told.times) for told in clean), "false_alarms_of_torn_blocks": false,
-            "of_torn_blocks_per_hour_at_most": false_per_hour_at_most(false, hours),
-            "raised_by_torn_blocks": raised}  # fmt: skip
+            "looks": sum(len(told.times) for told in clean),
+            "false_alarms_of_torn_blocks": false["torn_blocks"],
+            "of_torn_blocks_per_hour_at_most": false_per_hour_at_most(false["torn_blocks"], hours),
+            "raised_by_torn_blocks": raised["torn_blocks"],
+            "false_alarms_with_second_looks": false["second_looks"],
+            "with_second_looks_per_hour_at_most": false_per_hour_at_most(false["second_looks"], hours),
+            "raised_with_second_looks": raised["second_looks"]}  # fmt: skip
 
 
 def _at(rows: Sequence[Mapping[str, Any]], rate: float, point: OperatingPoint) -> Mapping[str, Any]:
@@ -387,10 +403,9 @@ def part_of(clips: Sequence[Path], part: str) -> list[Path]:
 
 def streams(options: argparse.Namespace, folder: Path, work: Path) -> Iterator[Told]:
     """What was said of all streams, looked up where it is known."""
-    weights = without_second(options.weights, folder)
 
     def look(path: Path, name: str, how: str, planted: Planted | None = None) -> Told:
-        told = judge(path, name, how, planted, weights=weights)
+        told = judge(path, name, how, planted, weights=options.weights)
         kept(told, work)
         return told
 
@@ -419,7 +434,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="avjury-network-") as name:
-        work = (options.work or Path(name)) / f"said-{digest_of(options.weights)[:8]}"
+        # What is told depends on the numbers of the weights, and on their point of second looks.
+        second_of = load_artifact(options.weights).second
+        point = "" if second_of is None else "-{}-{}-{}".format(*astuple(second_of))
+        work = (options.work or Path(name)) / f"said-{digest_of(options.weights)[:8]}{point}"
         work.mkdir(parents=True, exist_ok=True)
         all_told: list[Told] = []
         for told in streams(options, Path(name), work):
@@ -435,7 +453,8 @@ def main() -> None:
         by_rate = tuple((row["pictures_per_second"], OperatingPoint.of(row)) for row in rows)
         second = figures["second_chosen"]
         keep_points(options.weights, RatedPoints(by_rate), None if second is None else SecondPoint(**second))
-    path = write_result("network", figures | {"weights": options.weights.name, "seed": options.seed})
+    of_weights = {"weights": options.weights.name, "second": None if second_of is None else asdict(second_of)}
+    path = write_result("network", figures | of_weights | {"seed": options.seed})
     for key in ("clean", "damaged", "most_found_without_a_false_alarm", "chosen", "second_chosen", "cost"):
         print(f"{key}: {figures[key]}")  # noqa: T201 - the command's output
     print(path)  # noqa: T201 - the command's output

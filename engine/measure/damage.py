@@ -121,25 +121,29 @@ class BlockEvidence:
         self._in_a_row = arithmetic.column(slots)
         self._window, self._began = arithmetic.column(slots, torch.nan), arithmetic.column(slots, torch.nan)
         self._corners, self._sides, self._constant = _weights()
-        self._doubt = arithmetic.column(slots)
-        self._host_state = np.zeros((slots, 14))
+        self._doubt, self._of_decoder = arithmetic.column(slots), arithmetic.column(slots)
+        self._host_state = np.zeros((slots, 15))
         self.host: Any = None
         """What engine/measure/host.py goes by: the state, the fitted weights, the limits."""
         self.evidence: Any = self._evidence
         """(S,) float64, of the last pictures of each slot; 1 is enough."""
         self.doubt: Any = self._doubt
         """(S,) float64, 1 where the last picture is in doubt, and fading from there."""
+        self.of_decoder: Any = self._of_decoder
+        """(S,) float64, how much of the evidence is the decoder's word."""
         if arithmetic.on_host:
             self.evidence, self.doubt = self._host_state[:, 1], self._host_state[:, 13]
+            self.of_decoder = self._host_state[:, 14]
             fitted = np.array((self._corners, self._sides, self._constant))
             self.host = self._host_state, fitted, np.array(_LIMITS, np.float64)
 
     def forget(self, slot: int) -> None:
         """A stream moves in."""
         self._clock.forget(slot)
-        for column in (self._evidence, self._doubt, self._share, self._usual_corners, self._usual_sides):
+        for column in (self._evidence, self._doubt, self._of_decoder, self._share, self._usual_corners,
+                       self._usual_sides):  # fmt: skip
             column[slot] = 0.0
-        self._host_state[slot] = np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.nan, np.nan, 0.0, 0.0, 0.0, 0.0, 0.0
+        self._host_state[slot] = np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.nan, np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         self._most_now[slot] = self._most_before[slot] = self._most_of_others[slot] = 0.0
         self._now_then[slot] = self._before_then[slot] = self._in_a_row[slot] = 0.0
         self._window[slot] = self._began[slot] = torch.nan
@@ -174,6 +178,10 @@ class BlockEvidence:
         share = xp.where(evidence > 0, corners / (CORNER_SHARE * area), 0.0)
         share = xp.where(xp.isnan(share), 0.0, share)
         kept = xp.exp(-step / EVIDENCE_SECONDS)
+        of_decoder = self._of_decoder[slots] * kept
+        if marked is not None:
+            of_decoder = (of_decoder + xp.where(marked, DECODER_EVIDENCE, 0.0)).clip(0.0, MOST_EVIDENCE)
+        self._of_decoder[slots] = of_decoder
         total = (self._evidence[slots] * kept + evidence).clip(0.0, MOST_EVIDENCE)
         doubt = xp.where(in_doubt & long_enough, 1.0, 0.0)
         self._doubt[slots] = xp.maximum(self._doubt[slots] * kept, doubt)

@@ -163,10 +163,10 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
         facts: (len(Fact), N) float64.
         wanted: (S,) bool.
         slots, pts: (N,).
-        state: (S, 14) float64: last time (NaN: none), evidence, share, usual corners, usual sides, most corners of a
+        state: (S, 15) float64: last time (NaN: none), evidence, share, usual corners, usual sides, most corners of a
             picture in this window and before it, when the window and the stream began (NaN: not yet), how many pictures
             in a row were evidence, the most corners of a picture, in the window and before it, when they began, the
-            most corners of the other grids, and doubt.
+            most corners of the other grids, doubt, and how much of the evidence is the decoder's word.
         fitted: (3,) float64, weights of corners and sides, and the constant.
         limits: (21,) float64: least logit, enough logit, most evidence, seconds of evidence, usual seconds, usual rise,
             evidence of the decoder, share of corners, least share, least corners, share of peaks, seconds of peaks, of
@@ -211,9 +211,11 @@ def fold_damage(values, first, colour, corruption, facts, wanted, slots, pts, st
                 evidence = min(max((logit - least) / (enough - least), 0.0), most)
             if corners >= own[6] + roots_of_doubt * root and logit >= least_of_doubt:
                 doubt = 1.0
+        kept = math.exp(-step / evidence_seconds)
+        own[14] *= kept
         if facts[_CORRUPT, row] != 0.0:
             evidence += said
-        kept = math.exp(-step / evidence_seconds)
+            own[14] = min(own[14] + said, most)
         own[1] = min(max(own[1] * kept + evidence, 0.0), most)
         own[13] = max(own[13] * kept, doubt)
         if looked:

@@ -122,10 +122,9 @@ class Measure:
         change, torn, self._fields = Change(arithmetic, slots), TornBlocks(arithmetic, slots), Fields(arithmetic, slots)
         heard = self.network is not None and self.network.second is not None
         self._change, self._torn, self._scaled = change, torn, ScaledBlocks(arithmetic, slots, heard)
-        at_last = () if self.network is None else (self.network,)
         # These come first: what they say of colours, and of rows of two moments, makes others due; and dates them.
         self._parts: tuple[Part, ...] = (
-            change, torn, self._scaled, jumps, *self._scheduled, self._fields, *at_last,
+            change, torn, self._scaled, jumps, *self._scheduled, self._fields,
         )  # fmt: skip
         if arithmetic.on_host:
             together = Together([part.schedule for part in self._scheduled])
@@ -144,6 +143,8 @@ class Measure:
         self._freeze_noise[slot] = parameters.get("video.freeze", {}).get("noise", 0.001)
         for part in self._parts:
             part.open_slot(slot, parameters, wanted)
+        if self.network is not None:
+            self.network.open_slot(slot, parameters, wanted)
         self._sound.open_slot(slot, parameters, wanted)
 
     def close_slot(self, slot: int) -> None:
@@ -191,8 +192,10 @@ class Measure:
         staged = stage(batch, rows, self._spare_slot, pinned=self._device.type == "cuda")
         for follower in self._followers:
             follower.before(batch.slots.numpy(), batch.pts.numpy())
-        judges, second = self.network is not None and self.network.judges, self._second
-        kind = self._room, tuple(part.runs for part in self._parts), judges, second is not None
+        runs, second = [part.runs for part in self._parts], self._second
+        if self.network is not None:
+            runs += [self.network.runs, self.network.judges]
+        kind = self._room, tuple(runs), second is not None
         values, inputs = self._graphs.run(kind, rows, lambda: Inputs(rows, self._device), staged, self._launch)
         slots, pts = inputs.slots[:count], inputs.pts[:count]
         self._asking = None if second is None else (batch, second.numbers(batch.numbers))
@@ -221,11 +224,11 @@ class Measure:
                 self._scheduled[part].fill(rows)
         self._scaled.fill(rows)
         self._fields.fill(rows)
+        second = self._second
+        if second is not None:
+            second.fill(rows, self._every_picture.tiles, self._torn.said, self._coded)
         if self.network is not None:
             self.network.fill(rows)
-            second = self._second
-            if second is not None:
-                second.fill(rows, self._every_picture.tiles, self._torn.said, self._coded)
             self._damaged = self._damaged_of(batch, rows)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
         self._references.update(slots, view[:, _MAFD], self._freeze_noise, rows.facts[Fact.KEY])
@@ -243,6 +246,8 @@ class Measure:
         if second is not None:
             asks = self._tally.of(len(values))[1]
             second.fill(rows, self._change.tiles, self._torn.said, self._coded, asks)
+        if self.network is not None:
+            self.network.fill(rows)
         # Last: it lets go of the earlier pictures, whose planes the kernels have been reading.
         self._references.update(rows.slots, view[:, _MAFD], self._freeze_noise, rows.facts[Fact.KEY])
         for follower in self._followers:

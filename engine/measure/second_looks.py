@@ -3,8 +3,10 @@
 Torn blocks that are too few to be told of by themselves, even two of them, make their stream ask. Of the second picture
 after it the network looks at the pieces around what had changed most where blocks were last torn; where it is sure of
 enough tiles, in as many looks as its weights say that did not see the same, the stream is corrupt. The network alone
-would raise false alarms, as it looks at so much; so would fewer torn blocks. Both together hardly do. Where they were
-blocks of the grid that pictures had before they were scaled (scaled_blocks.py), it sees the pieces scaled back.
+would raise false alarms, as it looks at so much; so would fewer torn blocks. Both together hardly do. Torn blocks that
+would be enough, but are no more than letters or dots tear too, are told where it sees something there (decision 0158).
+Where they were blocks of the grid that pictures had before they were scaled (scaled_blocks.py), it sees pieces that are
+scaled back.
 
 Streams seldom ask, and each has a credit of looks, so that none that looks torn all the time is looked at all the time.
 Which picture is looked at, and where, depends on nothing but its stream. It is the second one because of GPUs: who asks
@@ -35,9 +37,19 @@ from models.artifact_weights import SecondPoint
 # Doubt of torn blocks from which on a stream asks, which is for eight tenths of a second; unless evidence is enough.
 ASKS: Final = 0.2
 ENOUGH: Final = 1.0
+# Evidence of torn blocks that is enough, and was less than this since it is, with less than that of it the decoder's
+# word, counts only where the network sees so many damaged tiles within so long before or after it. Of clean pictures
+# letters that creep on black have 1.65, and no tile of more than 0.16; of damaged streams that had no more evidence,
+# each had one of 0.77 in the four pictures from there on.
+SURE: Final = 2.0
+SAID_BY_DECODER: Final = 0.1
+CONSENT_TILES: Final = 1
+CONSENT_SECONDS: Final = 0.5
 # What a picture's stream asks for, if it does: pieces of it as it is, scaled back, or both.
 ASKS_AS_IT_IS: Final = 1
 ASKS_AS_CODED: Final = 2
+# It waits for consent: no credit is needed.
+ASKS_CONSENT: Final = 4
 # So many pictures later it is looked at: what is asked in one batch is known on the host before the second one after.
 AHEAD: Final = 2
 # Pieces of a picture that is looked at for a second time.
@@ -58,6 +70,8 @@ GAP_SECONDS: Final = 1.0
 
 _EARLY: Final = 1e-6
 _CORRUPTION: Final = place("corruption")
+_BROKEN_COLOUR: Final = place("broken_colour")
+_BROKEN_SINCE: Final = place("broken_since")
 _DIFFERENCE: Final = MEASURES.index("difference")
 
 Said = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -72,7 +86,7 @@ class _Asked:
         number: of the picture, counted in its stream.
         pts: of it.
         size: its rows and columns.
-        asks: ASKS_AS_IT_IS, ASKS_AS_CODED, or both, added up.
+        asks: ASKS_AS_IT_IS, ASKS_AS_CODED and ASKS_CONSENT, added up.
     """
 
     number: int
@@ -95,6 +109,7 @@ class SecondLooks:
         self._arithmetic, self._said, self._point = arithmetic, said, point
         device = arithmetic.device
         self._wanted: set[int] = set()
+        self._looking = True
         self._source: dict[int, tuple[float, float]] = {}  # by slot: width and height before a scaler, as it was told
         self._number = [0] * slots  # of each slot's last picture
         self._asked: dict[int, _Asked] = {}  # by slot
@@ -108,6 +123,14 @@ class SecondLooks:
         self._run, self._sure_at = arithmetic.column(slots), arithmetic.column(slots, -torch.inf)
         # What that one saw, by SEEN_LEVELS.
         self._seen = arithmetic.column(slots, torch.nan)
+        # Consent: whose is needed; whether anybody looks, under load; and when a look last saw a damaged tile.
+        self._needs, self._looks = arithmetic.column(slots), arithmetic.column(1, 1.0)
+        self._consented = arithmetic.column(slots, -torch.inf)
+        # Whether none is needed any more, for as long as there is evidence.
+        self._free = arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=device))
+        # What waits for it: the share that is damaged, and the first and the last picture.
+        self._waits, self._waits_since = arithmetic.column(slots), arithmetic.column(slots)
+        self._waited = arithmetic.column(slots, -torch.inf)
         self._grid = torch.tensor([TILE_ROWS, TILE_COLUMNS], device=device)
         self._levels = torch.tensor(SEEN_LEVELS, device=device)
         self.take: Callable[[int, float, Tensor], None] | None = None
@@ -132,6 +155,8 @@ class SecondLooks:
         self._credit[slot], self._credited[slot], self._looked[slot] = MOST_LOOKS, -np.inf, -np.inf
         self._told[slot], self._until[slot] = 0.0, -torch.inf
         self._run[slot], self._sure_at[slot], self._seen[slot] = 0.0, -torch.inf, torch.nan
+        self._needs[slot], self._consented[slot] = float(wanted), -torch.inf
+        self._free[slot], self._waits[slot], self._waited[slot] = False, 0.0, -torch.inf
 
     def close_slot(self, slot: int) -> None:
         """A stream has moved out."""
@@ -157,6 +182,9 @@ class SecondLooks:
             share: of the looks that there usually are; less under load.
         Returns: rows that were looked at.
         """
+        if (share > 0) != self._looking:
+            self._looking = share > 0
+            self._looks[0] = float(self._looking)
         rows: list[int] = []
         coded: list[int] = []
         for row, slot in enumerate(batch.numbers):
@@ -184,9 +212,10 @@ class SecondLooks:
         self._credited[slot] = surface.pts
         near = 0 < surface.pts - asked.pts <= GAP_SECONDS and asked.size == (surface.height, surface.width)
         too_soon = abs(surface.pts - self._looked[slot]) < APART_SECONDS - _EARLY
-        if not near or too_soon or surface.interlaced or share <= 0 or self._credit[slot] < 1 - _EARLY:
+        may = bool(asked.asks & ASKS_CONSENT) or self._credit[slot] >= 1 - _EARLY
+        if not near or too_soon or surface.interlaced or share <= 0 or not may:
             return False
-        self._credit[slot] -= 1
+        self._credit[slot] = max(0.0, self._credit[slot] - 1)
         self._looked[slot] = surface.pts
         return True
 
@@ -251,6 +280,7 @@ class SecondLooks:
         share = damaged.double() * TILE * TILE / sizes.prod(dim=1).double()
         view, xp = self._arithmetic.view, self._arithmetic.xp
         at, sure, share, now = view(slots), view(damaged >= point.tiles), view(share), view(pts)
+        self._consented[at] = xp.where(view(damaged >= CONSENT_TILES), now, self._consented[at])
         levels = ((said[..., None] >= self._levels) & within[..., None]).sum(dim=(1, 2, 3, 4))
         seen = view(levels.double())
         agrees = abs(now - self._sure_at[at]) <= AGREE_SECONDS
@@ -267,7 +297,7 @@ class SecondLooks:
     def fill(
         self, rows: Rows, change: Any, blocks: BlockEvidence, coded: BlockEvidence | None, asks: Tensor | None = None
     ) -> None:
-        """`corruption` is at least what was seen at a second look; and who asks for one.
+        """`corruption` is at least what was seen at a second look, and waits for consent; and who asks for a look.
 
         Args:
             rows: with `corruption` as the torn blocks tell it.
@@ -275,18 +305,21 @@ class SecondLooks:
             blocks: what torn blocks say.
             coded: what those say of the grid that pictures had before they were scaled, who tell nothing by themselves;
                 None where nobody wants it.
-            asks: (N,) uint8 on a GPU, where it is told which of these pictures ask, for `hear`: ASKS_AS_IT_IS and
-                ASKS_AS_CODED, added up.
+            asks: (N,) uint8 on a GPU, where it is told which of these pictures ask, for `hear`: ASKS_AS_IT_IS,
+                ASKS_AS_CODED and ASKS_CONSENT, added up.
         """
         xp, view, slots, pts = self._arithmetic.xp, rows.view, rows.slots, rows.pts
+        waits: Any = False
         if self._point is not None:
+            waits = self._wait(rows, blocks)
             left, told, corruption = self._until[slots] - pts, self._told[slots], view[:, _CORRUPTION]
             # Where time has gone back, what is left is of another time. Not "larger or NaN": where blocks are not
             # judged, nothing is.
             holds = (left >= 0) & (left <= HOLD_SECONDS + _EARLY)
             view[:, _CORRUPTION] = xp.where(holds & (told > corruption), told, corruption)
         torn = blocks.doubt[slots] == 1.0
-        found = xp.where((blocks.doubt[slots] >= ASKS) & (blocks.evidence[slots] < ENOUGH), ASKS_AS_IT_IS, 0)
+        found = xp.where((blocks.doubt[slots] >= ASKS) & (blocks.evidence[slots] < ENOUGH) | waits, ASKS_AS_IT_IS, 0)
+        found = found + waits * ASKS_CONSENT
         if coded is not None:
             torn = torn | (coded.doubt[slots] == 1.0)
             found = found + xp.where(coded.doubt[slots] >= ASKS, ASKS_AS_CODED, 0)
@@ -300,6 +333,32 @@ class SecondLooks:
                 self._change[slot] = torch.from_numpy(change[row, _DIFFERENCE]).nan_to_num()
             size = int(rows.facts[Fact.HEIGHT, row]), int(rows.facts[Fact.WIDTH, row])
             self._hear(slot, _Asked(self._number[slot], float(pts[row]), size, int(found[row])))
+
+    def _wait(self, rows: Rows, blocks: BlockEvidence) -> Any:
+        """Torn blocks that need consent are not told before there is some; (N,) bool, which pictures wait for it."""
+        xp, view, slots, pts = self._arithmetic.xp, rows.view, rows.slots, rows.pts
+        evidence, corruption, colour = blocks.evidence[slots], view[:, _CORRUPTION], view[:, _BROKEN_COLOUR]
+        consents = abs(pts - self._consented[slots]) <= CONSENT_SECONDS
+        free = self._free[slots] | consents | (evidence >= SURE)
+        free = free | (blocks.of_decoder[slots] >= SAID_BY_DECODER)
+        enough = evidence >= ENOUGH
+        self._free[slots] = enough & free
+        asks = (self._needs[slots] > 0) & (self._looks > 0) & (rows.facts[Fact.INTERLACED] == 0)
+        since, waited = pts - self._waits_since[slots], pts - self._waited[slots]
+        waiting = (self._waits[slots] > 0) & (waited >= 0) & (waited <= CONSENT_SECONDS + _EARLY)
+        silent = enough & asks & ~free
+        share = xp.where(waiting, self._waits[slots], 0.0)
+        share = xp.where(silent & (corruption > share), corruption, share)
+        self._waits_since[slots] = xp.where(waiting, self._waits_since[slots], pts)
+        self._waited[slots] = xp.where(silent, pts, self._waited[slots])
+        view[:, _CORRUPTION] = xp.where(silent, xp.where(colour > 0, colour, 0.0), corruption)
+        # With consent it is told as what a second look saw; and it began when it was first waited for.
+        agreed, over = waiting & consents, waiting & (consents | (enough & free))
+        self._told[slots] = xp.where(agreed, share, self._told[slots])
+        self._until[slots] = xp.where(agreed, pts + HOLD_SECONDS, self._until[slots])
+        view[:, _BROKEN_SINCE] = xp.where(over, since, view[:, _BROKEN_SINCE])
+        self._waits[slots] = xp.where(over, 0.0, share)
+        return silent | waiting & ~over & asks
 
     def numbers(self, slots: Sequence[int]) -> list[int]:
         """Of the last picture of each of these slots, for `hear`."""

@@ -29,16 +29,18 @@ from models.weight_files import digest_of, write_weights
 PLANTED = Planted("video.corruption", 2.0, 4.0, 0.1, {})
 
 
-def told(probabilities, planted=None, blocks=(), name="clip", how="", second=()):
+def told(probabilities, planted=None, blocks=(), name="clip", how="", second=(), with_looks=None):
     """Five looks a second from 0.2 s on, each of 100 tiles, of which three are as probable as given.
 
-    `second`: of second looks, when, how many tiles, and how probable these are.
+    `second`: of second looks, when, how many tiles, and how probable these are. `with_looks`: what is told with them,
+    the same as without unless given.
     """
     shares = np.array([shares_of(np.array([p] * 3 + [0.01] * 97, np.float32)) for p in probabilities])
     times = 0.2 * np.arange(1, len(shares) + 1)
     counts = [[number * (np.float32(p) >= np.float32(tile)) for tile in TILES] for _, number, p in second]
     looks = np.array([at for at, _, _ in second]), np.array(counts, np.float64).reshape(len(second), len(TILES))
-    return Told(name, how, 0.2 * len(shares), list(blocks), planted, times, shares, *looks)
+    return Told(name, how, 0.2 * len(shares), list(blocks), planted, times, shares, *looks,
+                with_looks=list(blocks if with_looks is None else with_looks))  # fmt: skip
 
 
 def test_damage_is_said_from_so_many_pictures_in_a_row_on():
@@ -82,13 +84,15 @@ def test_the_point_raises_nothing_on_clean_streams_nor_would_the_next_lower_prob
     assert chosen(points([few], damaged), 5.0) == OperatingPoint(0.95, 0.02, 2)
 
 
-def test_the_figures_name_what_the_torn_blocks_raised_and_count_hours():
-    clean = [told([0.1] * 50, name="a"), told([0.1] * 50, blocks=[(3.0, 3.5), (4.0, 5.0), (9.0, 9.5)], name="b")]
+def test_the_figures_name_what_was_raised_with_second_looks_and_without_and_count_hours():
+    raised = [(3.0, 3.5), (4.0, 5.0), (9.0, 9.5)]
+    clean = [told([0.1] * 50, name="a"), told([0.1] * 50, blocks=raised, name="b", with_looks=[(3.0, 3.5), (9.0, 9.5)])]
     figures = summed(clean, [told([0.97] * 20, PLANTED, blocks=[(2.1, 3.0)], name="c")])
-    assert figures["clean"] | {"of_torn_blocks_per_hour_at_most": None} == {
+    at_most = {"of_torn_blocks_per_hour_at_most": None, "with_second_looks_per_hour_at_most": None}
+    assert figures["clean"] | at_most == {
         "clips": ["a", "b"], "streams": 2, "hours": 0.0056, "hours_as_they_are": 0.0, "looks": 100,
         "false_alarms_of_torn_blocks": 1, "raised_by_torn_blocks": {"b, ": [3.0, 4.0, 9.0]},
-        "of_torn_blocks_per_hour_at_most": None,
+        "false_alarms_with_second_looks": 2, "raised_with_second_looks": {"b, ": [3.0, 9.0]}, **at_most,
     }  # fmt: skip
     of_group = {"streams": 1, "found_by_torn_blocks": 1, "found_with_second_looks": 1}
     assert figures["damaged"] == {
@@ -116,7 +120,13 @@ def test_damage_is_found_by_an_incident_that_is_open_while_it_is_seen(blocks, fo
 def test_second_looks_have_a_point_that_raises_nothing_nor_would_a_little_less():
     clean = [told([0.1] * 50, second=[(3.0, 3, 0.93), (3.5, 4, 0.93), (9.0, 2, 0.97)])]
     damaged = [
-        told([0.1] * 50, PLANTED, how="h264 cut, then H.264 of its size", second=[(2.2, 12, 0.96)]),
+        told(
+            [0.1] * 50,
+            PLANTED,
+            how="h264 cut, then H.264 of its size",
+            second=[(2.2, 12, 0.96)],
+            with_looks=[(2.2, 2.7)],
+        ),
         told([0.1] * 50, PLANTED, how="h264 cut, then H.264 of three quarters", second=[(1.0, 16, 0.999)]),
         told([0.1] * 50, PLANTED, how="h264 cut", blocks=[(2.1, 3.0)], second=[(2.2, 6, 0.999)]),
     ]
@@ -146,10 +156,12 @@ def test_second_looks_have_a_point_that_raises_nothing_nor_would_a_little_less()
 
 def test_what_was_said_is_found_again(tmp_path):
     second = [(2.4, 5, 0.96), (2.8, 1, 0.6)]
-    for stream in (told([0.3, 0.97], PLANTED, blocks=[(2.1, 3.0)], second=second), told([], name="empty.mp4")):
+    one = told([0.3, 0.97], PLANTED, blocks=[(2.1, 3.0)], second=second, with_looks=[(2.1, 3.0), (3.5, 4.0)])
+    for stream in (one, told([], name="empty.mp4")):
         network.kept(stream, tmp_path)
         again = network.found(tmp_path, stream.name, stream.how)
         assert (again.name, again.seconds, again.blocks) == (stream.name, stream.seconds, stream.blocks)
+        assert again.with_looks == stream.with_looks
         assert (again.planted is None) == (stream.planted is None)
         np.testing.assert_array_equal(again.times, stream.times)
         np.testing.assert_array_equal(again.shares, stream.shares)
@@ -158,11 +170,12 @@ def test_what_was_said_is_found_again(tmp_path):
     assert network.found(tmp_path, "clip", "otherwise") is None
 
 
-def test_what_was_kept_before_there_were_second_looks_is_judged_again(tmp_path):
+@pytest.mark.parametrize("since", ["second", "with_looks"])
+def test_what_was_kept_before_it_had_all_that_is_kept_now_is_judged_again(tmp_path, since):
     network.kept(told([0.3, 0.97]), tmp_path)
     path = network_streams.place_of(tmp_path, "clip", "")
     with np.load(path) as file:
-        rest = {key: file[key] for key in file.files if not key.startswith("second")}
+        rest = {key: file[key] for key in file.files if not key.startswith((since, "with_looks"))}
     np.savez(path, **rest)
     assert network.found(tmp_path, "clip", "") is None
 
@@ -207,8 +220,5 @@ def test_the_points_are_kept_in_the_weights_in_place_of_those_before(tmp_path):
         network.keep_points(path, RatedPoints(kept_points), second)
         read = load_artifact(path)
         assert (read.points.by_rate, read.second, read.version) == (kept_points, second, "9")
-    (tmp_path / "other").mkdir()
-    alone = network.without_second(path, tmp_path / "other")
-    assert (load_artifact(alone).points.by_rate, load_artifact(alone).second) == (then, None)
     # The numbers are the same, and so what was made with them is still theirs.
     assert digest_of(path) == digest

@@ -19,6 +19,7 @@ from benchmarks.judged_path import JudgedPath
 from engine.batch import Batcher
 from engine.listener import Silent
 from engine.measure import Measure
+from engine.measure.columns import place
 from engine.measure.network import NetworkUse
 from engine.pipeline import check
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
@@ -28,14 +29,17 @@ from models.synthesis.picture import moving_pattern
 
 CPU = torch.device("cpu")
 WIDTH, HEIGHT = 320, 208
+SINCE = place("broken_since")
 
 
-def picture(n, square=None, pieces=0, *, stream="s", size=(HEIGHT, WIDTH), pts=None, interlaced=False):
+def picture(n, square=None, pieces=0, *, blocks=(), stream="s", size=(HEIGHT, WIDTH), pts=None, interlaced=False):
     """Grey, with a square of two by two blocks, whose (row, column) is given, in which so many tiles are brighter.
 
-    Four blocks of such a square have a torn corner, which is a little and not enough.
+    Four blocks of such a square have a torn corner, which is a little and not enough. Single blocks are added.
     """
     luma = np.full(size, 60)
+    for row, column in blocks:
+        luma[16 * row :, 16 * column :][:16, :16] += 40
     if square is not None:
         top, left = (16 * at for at in square)
         luma[top : top + 32, left : left + 32] += 40
@@ -49,6 +53,14 @@ def picture(n, square=None, pieces=0, *, stream="s", size=(HEIGHT, WIDTH), pts=N
 def asking(count=60, at=30, tiles=4):
     """Pictures, grey but for a square from one on, of which so many tiles are brighter from the second after it on."""
     return [picture(n, None if n < at else (4, 6), 0 if n <= at + 1 else tiles) for n in range(count)]
+
+
+def enough(count=60, at=30, tiles=1, blocks=((8, 10),), **more):
+    """As `asking`, with blocks that make it enough."""
+    return [
+        picture(n, None if n < at else (4, 6), 0 if n <= at + 1 else tiles, blocks=() if n < at else blocks, **more)
+        for n in range(count)
+    ]
 
 
 def measuring(artifact=SURE, *, slots=1, arithmetic=None, rate=0.01, parameters=None, **use):
@@ -79,6 +91,86 @@ def test_torn_blocks_that_are_too_few_are_told_where_the_network_is_sure_of_the_
         told_of(measuring(arithmetic=arithmetic, parameters={"video.corruption": {"network_looks": 0.0}}), asking()),
     ):
         assert not any(unsure)
+
+
+def shares_told(measure, pictures):
+    return {n: share for n, share in enumerate(told_of(measure, pictures)) if share > 0}
+
+
+@pytest.mark.parametrize("arithmetic", [None, OnTensors()])
+def test_torn_blocks_that_are_hardly_enough_are_told_where_the_network_sees_one_damaged_tile(arithmetic):
+    at_once = shares_told(measuring(arithmetic=arithmetic, confirms=False), enough())
+    assert list(at_once) == [30, 31]
+    assert not shares_told(measuring(arithmetic=arithmetic), enough(tiles=0))
+    waited = shares_told(measuring(arithmetic=arithmetic), enough())
+    # From the second picture behind them on, for half a second; as much as was torn.
+    assert list(waited) == list(range(32, 45))
+    assert waited[32] == pytest.approx(at_once[30])
+
+
+@pytest.mark.parametrize("arithmetic", [None, OnTensors()])
+def test_what_waited_began_when_blocks_were_torn(arithmetic):
+    measure, since = measuring(arithmetic=arithmetic), []
+    batcher, heard = Batcher(CPU, 8, 0.0), None
+    for one in enough(36):
+        rows = measure.frames(batcher.assemble([(0, one)], {0: 0.1}))
+        since.append(round(float(rows.values[0, SINCE]) * RATE))
+        heard = tell(measure, rows, heard)
+    assert since == [2 * (n == 32) for n in range(36)]
+
+
+@pytest.mark.parametrize("arithmetic", [None, OnTensors()])
+def test_nobody_waits_for_a_look_that_does_not_come(arithmetic):
+    def loaded():
+        measure = measuring(arithmetic=arithmetic)
+        measure.network.share = 0.0
+        return measure
+
+    at_once = shares_told(measuring(arithmetic=arithmetic, confirms=False), enough(tiles=0))
+    for measure in (
+        measuring(changing_artifact(), arithmetic=arithmetic),  # nobody has measured a point
+        measuring(arithmetic=arithmetic, parameters={"video.corruption": {"network_looks": 0.0}}),
+        loaded(),
+    ):
+        assert shares_told(measure, enough(tiles=0)) == at_once != {}
+    of_fields = shares_told(measuring(arithmetic=arithmetic, confirms=False), enough(tiles=0, interlaced=True))
+    assert shares_told(measuring(arithmetic=arithmetic), enough(tiles=0, interlaced=True)) == of_fields != {}
+    # It looks again once there is less load.
+    measure = loaded()
+    told_of(measure, [picture(n) for n in range(5)])
+    measure.network.share = 1.0
+    assert not shares_told(measure, [replace(one, pts=one.pts + 5 / RATE) for one in enough(tiles=0)])
+
+
+@pytest.mark.parametrize("arithmetic", [None, OnTensors()])
+def test_many_torn_blocks_and_what_the_decoder_says_need_no_consent(arithmetic):
+    torn = tuple((row, column) for row in (0, 2, 8, 10) for column in (1, 4, 12, 15, 18))
+    many = enough(tiles=0, blocks=torn)
+    at_once = shares_told(measuring(arithmetic=arithmetic, confirms=False), many)
+    # For as long as there is evidence, though that fades to what would have to wait.
+    assert shares_told(measuring(arithmetic=arithmetic), many) == at_once
+    assert len(at_once) > 12
+    # Its word is less than torn blocks need.
+    said = [replace(picture(n), corrupt=n == 30) for n in range(40)]
+    at_once = shares_told(measuring(arithmetic=arithmetic, confirms=False), said)
+    assert shares_told(measuring(arithmetic=arithmetic), said) == at_once != {}
+
+
+@pytest.mark.parametrize("arithmetic", [None, OnTensors()])
+def test_what_it_saw_shortly_before_is_consent_too(arithmetic):
+    # A little is torn first, and looked at two pictures later; three more blocks after that.
+    pictures = [
+        picture(n, None if n < 30 else (4, 6), int(n > 31), blocks=() if n < 36 else ((8, 10), (10, 3), (10, 14)))
+        for n in range(60)
+    ]
+    assert min(shares_told(measuring(arithmetic=arithmetic), pictures)) == 36
+
+
+def test_a_look_that_is_waited_for_needs_no_credit():
+    measure = measuring()
+    told_of(measure, [picture(n) for n in range(30)])
+    measure.network.second._credit[0], measure.network.second._credited[0] = 0.0, 29 / RATE
+    assert list(shares_told(measure, enough()[30:])) == list(range(2, 15))
 
 
 @pytest.mark.parametrize("arithmetic", [None, OnTensors()])
@@ -184,9 +276,10 @@ def test_what_is_told_of_a_stream_does_not_depend_on_the_others(arithmetic):
 
 
 @pytest.mark.parametrize("pictures_per_second", [RATE, 4])
-def test_on_a_gpu_the_same_pictures_are_looked_at_as_on_the_cpu(pictures_per_second):
+@pytest.mark.parametrize("made", [asking, enough])
+def test_on_a_gpu_the_same_pictures_are_looked_at_as_on_the_cpu(made, pictures_per_second):
     """Who asks crosses with the judge's counts, and is heard while the next batch is under way."""
-    pictures = [replace(one, pts=one.pts * RATE / pictures_per_second) for one in asking()]
+    pictures = [replace(one, pts=one.pts * RATE / pictures_per_second) for one in made()]
     looks, batcher = [], Batcher(DEVICE, 8, 0.0)
     with cuda_on_cpu() as gpu, on_a_side_stream(DEVICE):
         path = JudgedPath(DEVICE, 1, network=NetworkUse(SURE, 0.01))
