@@ -37,6 +37,7 @@ from engine.progress import STALL_SECONDS, Progress
 from engine.queues import Bell, BoundedQueue, QueueClosed
 from engine.sampling import Sampling
 from engine.sound_onsets import SoundOnsets
+from engine.source_size import source_size_problem
 from engine.turns import Turn
 
 VIDEO_QUEUE_FRAMES = 4
@@ -120,6 +121,7 @@ class StreamReader:
         self.audio: BoundedQueue[AudioBlock] = BoundedQueue(AUDIO_QUEUE_BLOCKS, bell, at_a_time)
         self.ticks: BoundedQueue[StreamTick] = BoundedQueue(TICK_QUEUE, bell)
         self.info: StreamInfo | None = None
+        self._size_problem = ""  # as it was told last
         self.decoders: Decoders | None = None
         self.counters = StreamCounters()
         self.decoding = Latency()
@@ -274,6 +276,7 @@ class StreamReader:
         if first:
             for problem in self.info.undecodable.values():
                 _log.warning("%s: %s", self.stream, problem)
+        self._tell_of_size(self.info)
         self.progress.opened, self.progress.live = True, self.info.live
         if self._recorder is not None:
             self._recorder.opened(self.info)
@@ -295,6 +298,13 @@ class StreamReader:
         # Who joins a live stream comes in the middle of a group of pictures, whose beginning nobody has.
         self.progress.wait_for_key = self.progress.live
         self._key_deadline = self.progress.packet_at + KEY_FRAME_SECONDS
+
+    def _tell_of_size(self, info: StreamInfo) -> None:
+        """In the log, once, where nobody looks for what its parameters want to be looked for."""
+        problem = source_size_problem(info, self._parameters)
+        if problem and problem != self._size_problem:
+            _log.warning("%s: %s", self.stream, problem)
+        self._size_problem = problem
 
     def _begins(self) -> float:
         self._begin_at = self.progress.media_now() if self._goes_on_at is None else self._goes_on_at
@@ -331,6 +341,8 @@ class StreamReader:
         """What was decided outside of this thread since the packet before this one."""
         if self._retuned is not None:
             self._parameters, self._retuned = self._retuned, None
+            if self.info is not None:
+                self._tell_of_size(self.info)
             self._watch_anew(packet)
         if self._source.breaks != self._breaks:
             self._breaks = self._source.breaks

@@ -28,6 +28,7 @@ from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from models.artifact_weights import SecondPoint
 from models.synthesis.coded_damage import plant_damage
 from models.synthesis.picture import moving_pattern
+from models.synthesis.picture_clip import write_pictures
 
 CPU = torch.device("cpu")
 WIDTH, HEIGHT = 320, 208
@@ -211,3 +212,30 @@ def test_a_rendition_of_a_contribution_that_broke_is_told_where_its_size_is_know
     (start, end), *_ = told_of_clip(clip, source_height=368)
     assert planted.start <= start <= planted.end
     assert end <= planted.end + 2.0
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"source_height": 1080}, "source_height of video.corruption is 1080, and its pictures have 96 lines"),
+        (
+            {"source_height": 240, "source_width": 40},
+            "source_width of video.corruption is 40, and its pictures have 160",
+        ),
+        ({"source_height": 288}, None),
+        ({"source_width": 4000}, None),  # without a height nothing is told
+        ({}, None),
+    ],
+)
+def test_a_size_out_of_range_is_told_in_the_log(tmp_path, caplog, own, said):
+    clip = tmp_path / "small.mp4"
+    write_pictures(clip, islice(moving_pattern(160, 96), 10), rate=Fraction(25))
+    [outcome] = check(
+        [StreamSpec("small", str(clip), {"video.corruption": own})], EngineSettings(device="cpu"), Silent()
+    )
+    assert outcome.error is None
+    told = [record.getMessage() for record in caplog.records if "source_" in record.getMessage()]
+    assert len(told) == (said is not None)
+    for one in told:
+        assert one.startswith(f"small: {said}")
+        assert "from 1/3 to 3 times the size" in one
