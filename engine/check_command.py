@@ -158,6 +158,9 @@ def prepare(options: CheckOptions) -> tuple["EngineSettings", list["StreamSpec"]
     if not options.inputs and not config.streams:
         raise ConfigError("nothing to judge", why="no input was named", remedy="avjury check INPUT..., or --config F")
 
+    named = _ids(options.inputs)
+    reference = _reference(options.reference, named)
+    # What follows takes seconds: torch.
     from engine.devices import choose_device
     from engine.evidence.recorder import EvidenceSettings
     from engine.slate_images import configured
@@ -165,8 +168,6 @@ def prepare(options: CheckOptions) -> tuple["EngineSettings", list["StreamSpec"]
 
     if options.inputs:
         chosen = configuration.select(list(known), [*config.tables(), *selection])
-        named = _ids(options.inputs)
-        reference = _reference(options.reference, named)
         specs = [
             StreamSpec(
                 name, url, chosen, rendition=options.rendition, reference=None if name == reference else reference
