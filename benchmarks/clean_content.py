@@ -16,7 +16,7 @@ from benchmarks.made_content import KINDS, SECONDS, made_clips
 from benchmarks.tallies import CONFIDENCE, false_per_hour_at_most
 from engine.detectors import all_detectors
 from engine.pipeline import check
-from engine.spec import EngineSettings, StreamSpec
+from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 
 # Optional detectors that are measured beside those that judge by default.
 ASKED_FOR = ("audio.stutter", "audio.bandwidth")
@@ -166,7 +166,8 @@ def _judged(named: Iterator[tuple[str, Path]], real: Mapping[tuple[str, str], st
     hours, files = 0.0, 0
     for name, path in named:
         print(f"clean: {name}", file=sys.stderr, flush=True)  # noqa: T201 - progress
-        outcome = check([StreamSpec(name, str(path), judged_by())], EngineSettings(device="cpu"))[0]
+        settings = EngineSettings(device="cpu", network=NetworkSettings())  # as `avjury check` has it
+        [outcome] = check([StreamSpec(name, str(path), judged_by())], settings)
         if outcome.error is not None or outcome.summary is None:
             raise outcome.error or RuntimeError(f"{name}: nothing was judged")
         hours, files = hours + outcome.summary.duration / 3600, files + 1

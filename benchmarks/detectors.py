@@ -37,7 +37,7 @@ from engine.detectors import all_detectors, detector
 from engine.detectors.audio_channels import SWAPPED_SECONDS
 from engine.detectors.audio_events import BANDWIDTH_SECONDS
 from engine.pipeline import check
-from engine.spec import EngineSettings, StreamSpec
+from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from engine.verdicts import Incident
 from models.synthesis import audible, sound
 from models.synthesis.planted import Planted
@@ -185,8 +185,9 @@ REAL: Mapping[tuple[str, str], str] = {
 
 
 def judge(paths: Sequence[Path]) -> dict[str, list[Incident]]:
-    """Incidents of each file, with every detector at its defaults."""
-    outcomes = check([StreamSpec(str(path), str(path), judged_by()) for path in paths], EngineSettings(device="cpu"))
+    """Incidents of each file: every detector at its defaults, the artifact network as `avjury check` has it."""
+    specs = [StreamSpec(str(path), str(path), judged_by()) for path in paths]
+    outcomes = check(specs, EngineSettings(device="cpu", network=NetworkSettings()))
     for outcome in outcomes:
         if outcome.error is not None:
             raise outcome.error
