@@ -4,8 +4,8 @@ Torn blocks that are too few to be told of by themselves, even two of them, make
 after it the network looks at the pieces around what had changed most where blocks were last torn; where it is sure of
 enough tiles, in as many looks as its weights say that did not see the same, the stream is corrupt. The network alone
 would raise false alarms, as it looks at so much; so would fewer torn blocks. Both together hardly do. Torn blocks that
-would be enough, but are no more than letters or dots tear too, are told where it sees something there (decision 0158).
-Where they were blocks of the grid that pictures had before they were scaled (scaled_blocks.py), it sees pieces that are
+are enough are told where it sees something there too, or once they have lasted, as letters, snow and dots tear some
+(decision 0158). Where they were blocks of the grid that pictures had before they were scaled (scaled_blocks.py), it sees pieces that are
 scaled back.
 
 Streams seldom ask, and each has a credit of looks, so that none that looks torn all the time is looked at all the time.
@@ -37,14 +37,16 @@ from models.artifact_weights import SecondPoint
 # Doubt of torn blocks from which on a stream asks, which is for eight tenths of a second; unless evidence is enough.
 ASKS: Final = 0.2
 ENOUGH: Final = 1.0
-# Evidence of torn blocks that is enough, and was less than this since it is, with less than that of it the decoder's
-# word, counts only where the network sees so many damaged tiles within so long before or after it. Of clean pictures
-# letters that creep on black have 1.65, and no tile of more than 0.16; of damaged streams that had no more evidence,
-# each had one of 0.77 in the four pictures from there on.
-SURE: Final = 2.0
+# Torn blocks without the decoder's word, which is less than this part of their evidence, count only where the network
+# sees one damaged tile within so long before or after them: one of the point's probability, or, where they came to this
+# evidence, one of which it has a doubt at least. Of clean pictures letters that creep on black have an evidence of 1.65
+# and no tile of more than 0.16, snow that a film cuts to has 3 and 0.1; of damaged streams each had a tile of 0.77 in
+# the four pictures from the torn one on. Damage that the network knows nothing of is told once it has lasted.
 SAID_BY_DECODER: Final = 0.1
-CONSENT_TILES: Final = 1
 CONSENT_SECONDS: Final = 0.5
+MANY: Final = 2.0
+DOUBTED_TILE: Final = 0.2
+PATIENCE_SECONDS: Final = 1.0
 # What a picture's stream asks for, if it does: pieces of it as it is, scaled back, or both.
 ASKS_AS_IT_IS: Final = 1
 ASKS_AS_CODED: Final = 2
@@ -123,11 +125,14 @@ class SecondLooks:
         self._run, self._sure_at = arithmetic.column(slots), arithmetic.column(slots, -torch.inf)
         # What that one saw, by SEEN_LEVELS.
         self._seen = arithmetic.column(slots, torch.nan)
-        # Consent: whose is needed; whether anybody looks, under load; and when a look last saw a damaged tile.
+        # Consent: whose is needed; whether anybody looks, under load; when a look last saw a damaged tile, and one of
+        # which it had a doubt.
         self._needs, self._looks = arithmetic.column(slots), arithmetic.column(1, 1.0)
-        self._consented = arithmetic.column(slots, -torch.inf)
-        # Whether none is needed any more, for as long as there is evidence.
-        self._free = arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=device))
+        self._saw, self._doubted = arithmetic.column(slots, -torch.inf), arithmetic.column(slots, -torch.inf)
+        # For as long as there is evidence: whether no consent is needed any more, and whether that came to MANY.
+        self._free, self._many = (
+            arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=device)) for _ in range(2)
+        )
         # What waits for it: the share that is damaged, and the first and the last picture.
         self._waits, self._waits_since = arithmetic.column(slots), arithmetic.column(slots)
         self._waited = arithmetic.column(slots, -torch.inf)
@@ -155,8 +160,9 @@ class SecondLooks:
         self._credit[slot], self._credited[slot], self._looked[slot] = MOST_LOOKS, -np.inf, -np.inf
         self._told[slot], self._until[slot] = 0.0, -torch.inf
         self._run[slot], self._sure_at[slot], self._seen[slot] = 0.0, -torch.inf, torch.nan
-        self._needs[slot], self._consented[slot] = float(wanted), -torch.inf
-        self._free[slot], self._waits[slot], self._waited[slot] = False, 0.0, -torch.inf
+        self._needs[slot], self._saw[slot], self._doubted[slot] = float(wanted), -torch.inf, -torch.inf
+        self._free[slot], self._many[slot] = False, False
+        self._waits[slot], self._waited[slot] = 0.0, -torch.inf
 
     def close_slot(self, slot: int) -> None:
         """A stream has moved out."""
@@ -280,7 +286,9 @@ class SecondLooks:
         share = damaged.double() * TILE * TILE / sizes.prod(dim=1).double()
         view, xp = self._arithmetic.view, self._arithmetic.xp
         at, sure, share, now = view(slots), view(damaged >= point.tiles), view(share), view(pts)
-        self._consented[at] = xp.where(view(damaged >= CONSENT_TILES), now, self._consented[at])
+        doubted = ((said >= DOUBTED_TILE) & within).any(dim=-1).any(dim=-1).any(dim=-1)
+        for seen_at, sees in ((self._saw, view(damaged > 0)), (self._doubted, view(doubted))):
+            seen_at[at] = xp.where(sees, now, seen_at[at])
         levels = ((said[..., None] >= self._levels) & within[..., None]).sum(dim=(1, 2, 3, 4))
         seen = view(levels.double())
         agrees = abs(now - self._sure_at[at]) <= AGREE_SECONDS
@@ -338,14 +346,16 @@ class SecondLooks:
         """Torn blocks that need consent are not told before there is some; (N,) bool, which pictures wait for it."""
         xp, view, slots, pts = self._arithmetic.xp, rows.view, rows.slots, rows.pts
         evidence, corruption, colour = blocks.evidence[slots], view[:, _CORRUPTION], view[:, _BROKEN_COLOUR]
-        consents = abs(pts - self._consented[slots]) <= CONSENT_SECONDS
-        free = self._free[slots] | consents | (evidence >= SURE)
-        free = free | (blocks.of_decoder[slots] >= SAID_BY_DECODER)
         enough = evidence >= ENOUGH
-        self._free[slots] = enough & free
-        asks = (self._needs[slots] > 0) & (self._looks > 0) & (rows.facts[Fact.INTERLACED] == 0)
         since, waited = pts - self._waits_since[slots], pts - self._waited[slots]
         waiting = (self._waits[slots] > 0) & (waited >= 0) & (waited <= CONSENT_SECONDS + _EARLY)
+        many = (enough & (evidence >= MANY)) | ((enough | waiting) & self._many[slots])
+        saw, doubted = (abs(pts - at[slots]) <= CONSENT_SECONDS for at in (self._saw, self._doubted))
+        consents = saw | (many & doubted)
+        free = self._free[slots] | consents | (blocks.of_decoder[slots] >= SAID_BY_DECODER)
+        free = free | (waiting & (since >= PATIENCE_SECONDS))
+        self._free[slots], self._many[slots] = enough & free, many
+        asks = (self._needs[slots] > 0) & (self._looks > 0) & (rows.facts[Fact.INTERLACED] == 0)
         silent = enough & asks & ~free
         share = xp.where(waiting, self._waits[slots], 0.0)
         share = xp.where(silent & (corruption > share), corruption, share)

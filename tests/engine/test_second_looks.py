@@ -32,8 +32,10 @@ WIDTH, HEIGHT = 320, 208
 SINCE = place("broken_since")
 
 
-def picture(n, square=None, pieces=0, *, blocks=(), stream="s", size=(HEIGHT, WIDTH), pts=None, interlaced=False):
-    """Grey, with a square of two by two blocks, whose (row, column) is given, in which so many tiles are brighter.
+def picture(
+    n, square=None, pieces=0, *, by=30, blocks=(), stream="s", size=(HEIGHT, WIDTH), pts=None, interlaced=False
+):
+    """Grey, with a square of two by two blocks, whose (row, column) is given, in which so many tiles are brighter `by`.
 
     Four blocks of such a square have a torn corner, which is a little and not enough. Single blocks are added.
     """
@@ -44,7 +46,7 @@ def picture(n, square=None, pieces=0, *, blocks=(), stream="s", size=(HEIGHT, WI
         top, left = (16 * at for at in square)
         luma[top : top + 32, left : left + 32] += 40
         for tile in range(pieces):
-            luma[top + 16 * (tile // 2) :, left + 16 * (tile % 2) :][:16, :16] += 30
+            luma[top + 16 * (tile // 2) :, left + 16 * (tile % 2) :][:16, :16] += by
     chroma = np.full((size[0] // 2, size[1] // 2), 128)
     made = surface(make_frame(luma, chroma, chroma), n / RATE if pts is None else pts, False, interlaced)
     return replace(made, stream=stream)
@@ -143,17 +145,44 @@ def test_nobody_waits_for_a_look_that_does_not_come(arithmetic):
 
 
 @pytest.mark.parametrize("arithmetic", [None, OnTensors()])
-def test_many_torn_blocks_and_what_the_decoder_says_need_no_consent(arithmetic):
+def test_of_many_torn_blocks_a_doubt_of_the_network_is_enough(arithmetic):
     torn = tuple((row, column) for row in (0, 2, 8, 10) for column in (1, 4, 12, 15, 18))
-    many = enough(tiles=0, blocks=torn)
-    at_once = shares_told(measuring(arithmetic=arithmetic, confirms=False), many)
+
+    def told(**more):
+        return shares_told(measuring(arithmetic=arithmetic), enough(**more))
+
+    # By 14 a tile is 0.22 of damaged, by 12 it is 0.08.
+    assert not told(by=14)
+    assert not told(by=12, blocks=torn)
+    doubted = told(by=14, blocks=torn)
+    at_once = shares_told(measuring(arithmetic=arithmetic, confirms=False), enough(tiles=0, blocks=torn))
+    assert (min(doubted), min(at_once)) == (32, 30)
     # For as long as there is evidence, though that fades to what would have to wait.
-    assert shares_told(measuring(arithmetic=arithmetic), many) == at_once
-    assert len(at_once) > 12
+    assert max(doubted) >= max(at_once) > 42
+
+
+@pytest.mark.parametrize("arithmetic", [None, OnTensors()])
+def test_what_the_decoder_says_needs_no_consent(arithmetic):
     # Its word is less than torn blocks need.
     said = [replace(picture(n), corrupt=n == 30) for n in range(40)]
     at_once = shares_told(measuring(arithmetic=arithmetic, confirms=False), said)
     assert shares_told(measuring(arithmetic=arithmetic), said) == at_once != {}
+
+
+@pytest.mark.parametrize("arithmetic", [None, OnTensors()])
+def test_damage_that_the_network_does_not_know_is_told_once_it_has_lasted(arithmetic):
+    # Six more blocks of each picture become darker, which it takes for sound.
+    places, luma, chroma = np.random.default_rng(1).permutation(260), np.full((416, 640), 220), np.full((208, 320), 128)
+    pictures = [
+        replace(surface(make_frame(luma, chroma, chroma), n / RATE, False, False), stream="s") for n in range(30)
+    ]
+    for n in range(30, 70):
+        luma = luma.copy()
+        for at in places[6 * (n - 30) :][:6]:
+            luma[32 * (at // 20) :, 32 * (at % 20) :][:16, :16] -= 30
+        pictures.append(replace(surface(make_frame(luma, chroma, chroma), n / RATE, False, False), stream="s"))
+    assert min(shares_told(measuring(arithmetic=arithmetic, confirms=False), pictures)) == 30
+    assert min(shares_told(measuring(arithmetic=arithmetic), pictures)) == 30 + RATE
 
 
 @pytest.mark.parametrize("arithmetic", [None, OnTensors()])
