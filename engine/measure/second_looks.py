@@ -3,10 +3,11 @@
 Torn blocks that are too few to be told of by themselves, even two of them, make their stream ask. Of the second picture
 after it the network looks at the pieces around what had changed most where blocks were last torn; where it is sure of
 enough tiles, in as many looks as its weights say that did not see the same, the stream is corrupt. The network alone
-would raise false alarms, as it looks at so much; so would fewer torn blocks. Both together hardly do. Torn blocks that
-are enough are told where it sees something there too, or once they have lasted, as letters, snow and dots tear some
-(decision 0158). Where they were blocks of the grid that pictures had before they were scaled (scaled_blocks.py), it sees pieces that are
-scaled back.
+would raise false alarms, as it looks at so much; so would fewer torn blocks. Both together hardly do. Where they were
+blocks of the grid that pictures had before they were scaled (scaled_blocks.py), it sees the pieces scaled back.
+
+Torn blocks that are enough wait until it has seen something there too, or they have lasted, as letters, snow and dots
+look torn (decision 0158). What the decoder says waits for nobody.
 
 Streams seldom ask, and each has a credit of looks, so that none that looks torn all the time is looked at all the time.
 Which picture is looked at, and where, depends on nothing but its stream. It is the second one because of GPUs: who asks
