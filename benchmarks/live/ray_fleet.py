@@ -36,6 +36,8 @@ HEALTH: Final[Mapping[str, str]] = {
 }
 RESOURCE: Final = "judge"
 START_SECONDS: Final = 240.0
+# An engine that Ray leaves waiting is started anew after five minutes (engine/cluster/actors.py).
+WHOLE_SECONDS: Final = 300.0 + START_SECONDS
 _NAMESPACE: Final = "avjury"
 _ASK_SECONDS: Final = 20.0
 
@@ -262,7 +264,7 @@ class Fleet:
             return not missing
 
         try:
-            until(settled, START_SECONDS, "the cluster is whole")
+            until(settled, WHOLE_SECONDS, "the cluster is whole")
         except TimeoutError as error:
             raise TimeoutError(f"{error} ({'; '.join(missing)})") from error
 

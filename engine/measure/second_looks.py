@@ -134,6 +134,7 @@ class SecondLooks:
         self._free, self._many = (
             arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=device)) for _ in range(2)
         )
+        self._last = arithmetic.column(slots, -torch.inf)  # media seconds of the last picture
         # What waits for it: the share that is damaged, and the first and the last picture.
         self._waits, self._waits_since = arithmetic.column(slots), arithmetic.column(slots)
         self._waited = arithmetic.column(slots, -torch.inf)
@@ -163,7 +164,7 @@ class SecondLooks:
         self._run[slot], self._sure_at[slot], self._seen[slot] = 0.0, -torch.inf, torch.nan
         self._needs[slot], self._saw[slot], self._doubted[slot] = float(wanted), -torch.inf, -torch.inf
         self._free[slot], self._many[slot] = False, False
-        self._waits[slot], self._waited[slot] = 0.0, -torch.inf
+        self._waits[slot], self._waited[slot], self._last[slot] = 0.0, -torch.inf, -torch.inf
 
     def close_slot(self, slot: int) -> None:
         """A stream has moved out."""
@@ -356,7 +357,10 @@ class SecondLooks:
         free = self._free[slots] | consents | (blocks.of_decoder[slots] >= SAID_BY_DECODER)
         free = free | (waiting & (since >= PATIENCE_SECONDS))
         self._free[slots], self._many[slots] = enough & free, many
-        asks = (self._needs[slots] > 0) & (self._looks > 0) & (rows.facts[Fact.INTERLACED] == 0)
+        # Nobody waits for a look that does not come, or comes too late, as of a few pictures a second.
+        in_time = AHEAD * (pts - self._last[slots]) <= CONSENT_SECONDS + _EARLY
+        asks = (self._needs[slots] > 0) & (self._looks > 0) & (rows.facts[Fact.INTERLACED] == 0) & in_time
+        self._last[slots] = pts
         silent = enough & asks & ~free
         share = xp.where(waiting, self._waits[slots], 0.0)
         share = xp.where(silent & (corruption > share), corruption, share)

@@ -137,6 +137,10 @@ def test_nobody_waits_for_a_look_that_does_not_come(arithmetic):
         assert shares_told(measure, enough(tiles=0)) == at_once != {}
     of_fields = shares_told(measuring(arithmetic=arithmetic, confirms=False), enough(tiles=0, interlaced=True))
     assert shares_told(measuring(arithmetic=arithmetic), enough(tiles=0, interlaced=True)) == of_fields != {}
+    # Two pictures a second are too few: the second one after a torn one comes a second later.
+    seldom = [replace(one, pts=one.pts * RATE / 2) for one in enough(tiles=0)]
+    of_them = shares_told(measuring(arithmetic=arithmetic, confirms=False), seldom)
+    assert shares_told(measuring(arithmetic=arithmetic), seldom) == of_them != {}
     # It looks again once there is less load.
     measure = loaded()
     told_of(measure, [picture(n) for n in range(5)])
