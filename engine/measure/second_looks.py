@@ -134,6 +134,7 @@ class SecondLooks:
         self._free, self._many = (
             arithmetic.view(torch.zeros(slots, dtype=torch.bool, device=device)) for _ in range(2)
         )
+        self._any_evidence = False  # in any slot, on the host
         self._last = arithmetic.column(slots, -torch.inf)  # media seconds of the last picture
         # What waits for it: the share that is damaged, and the first and the last picture.
         self._waits, self._waits_since = arithmetic.column(slots), arithmetic.column(slots)
@@ -349,6 +350,11 @@ class SecondLooks:
         xp, view, slots, pts = self._arithmetic.xp, rows.view, rows.slots, rows.pts
         evidence, corruption, colour = blocks.evidence[slots], view[:, _CORRUPTION], view[:, _BROKEN_COLOUR]
         enough = evidence >= ENOUGH
+        # Hardly any picture gets further, and each call of numpy takes a microsecond.
+        on_host = self._arithmetic.on_host
+        if on_host and not self._any_evidence and not enough.any():
+            self._last[slots] = pts
+            return False
         since, waited = pts - self._waits_since[slots], pts - self._waited[slots]
         waiting = (self._waits[slots] > 0) & (waited >= 0) & (waited <= CONSENT_SECONDS + _EARLY)
         many = (enough & (evidence >= MANY)) | ((enough | waiting) & self._many[slots])
@@ -373,6 +379,8 @@ class SecondLooks:
         self._until[slots] = xp.where(agreed, pts + HOLD_SECONDS, self._until[slots])
         view[:, _BROKEN_SINCE] = xp.where(over, since, view[:, _BROKEN_SINCE])
         self._waits[slots] = xp.where(over, 0.0, share)
+        if on_host:
+            self._any_evidence = bool(self._free.any() or self._many.any() or self._waits.any())
         return silent | waiting & ~over & asks
 
     def numbers(self, slots: Sequence[int]) -> list[int]:
