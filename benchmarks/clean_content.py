@@ -12,7 +12,7 @@ from typing import Any
 
 import av
 
-from benchmarks.made_content import KINDS, SECONDS, made_clips
+from benchmarks.made_content import CLEAN_AAC, KINDS, SECONDS, made_clips
 from benchmarks.tallies import CONFIDENCE, false_per_hour_at_most
 from engine.detectors import all_detectors
 from engine.pipeline import check
@@ -50,6 +50,7 @@ class Variant:
     lines: int = 0
 
 
+AAC = ("-c:a", "aac", *(word for name, value in CLEAN_AAC.items() for word in (f"-{name}", value)))
 H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p")
 HEVC = ("-c:v", "libx265", "-preset", "ultrafast", "-crf", "22", "-x265-params", "log-level=error")
 VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-crf", "30", "-b:v", "0")
@@ -73,7 +74,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("360p of variable rate", FIT.format(640, 360) + ",select='not(eq(mod(n\\,7)\\,3))'",
             (*H264, "-fps_mode", "vfr"), ".mkv"),
     Variant("cropped to 70 %, 9 dB quieter", "crop=trunc(iw*0.35)*2:trunc(ih*0.35)*2", H264,
-            sound=("-af", "volume=-9dB", "-c:a", "aac", "-b:a", "128k")),
+            sound=("-af", "volume=-9dB", *AAC, "-b:a", "128k")),
     Variant("mirrored 540p MPEG-2 at 25, MP2", FIT.format(960, 540) + ",hflip,fps=25",
             ("-c:v", "mpeg2video", "-b:v", "8M", "-pix_fmt", "yuv420p"), ".ts", sound=("-c:a", "mp2", "-b:a", "256k")),
     Variant("360p H.264 at 1.5 Mbit/s, MP3, 6 dB quieter", FIT.format(640, 360),
@@ -105,7 +106,7 @@ def encode(clip: Path, variant: Variant, path: Path, ffmpeg: str, log: str = "er
         log: from which of its levels on it says something.
     Raises: CalledProcessError where FFmpeg cannot.
     """
-    usual = ("-c:a", "libopus") if variant.suffix == ".webm" else ("-c:a", "aac", "-b:a", "192k")
+    usual = ("-c:a", "libopus") if variant.suffix == ".webm" else (*AAC, "-b:a", "192k")
     sound = variant.sound or usual
     command = [ffmpeg, "-y", "-v", log, "-i", str(clip), "-t", f"{variant.seconds:g}", "-map", "0:V:0",
                "-map", "0:a:0?", "-vf", variant.filters, *variant.codec, *sound, "-ac", "2", "-ar", "48000",

@@ -20,6 +20,9 @@ AREA_GRADIENT_CHANGE: Final = 0.1
 AREA_BLACK_CHANGE: Final = 0.03
 # Bars lie in the middle of nothing: the same on both sides, to this share. What is dark on one side only is a scene.
 BAR_SYMMETRY: Final = 0.03
+# Text on black ends where its lines end, not where the picture does: of what is inside the bars so much may be black.
+# Of credits that were drawn 0.85 is. A scene as dark as that waits for a lighter one.
+MOSTLY_BLACK: Final = 0.8
 # A shape that has been kept for so long is the stream's own.
 ADOPT_SECONDS: Final = 60.0
 
@@ -27,7 +30,7 @@ _GRADIENT, _BLACK, _AREA, _LETTERBOX = place("gradient"), place("black_ratio"), 
 _NAMES: Final = frozenset((*COLUMNS, "letterbox"))
 # As engine/measure/host_folds.py takes them.
 _COLUMNS: Final = _AREA.start, _BLACK, _LETTERBOX
-_LIMITS: Final = BLACK_RATIO, BAR_SYMMETRY, ADOPT_SECONDS, AREA_GRADIENT_CHANGE
+_LIMITS: Final = BLACK_RATIO, MOSTLY_BLACK, BAR_SYMMETRY, ADOPT_SECONDS, AREA_GRADIENT_CHANGE
 
 
 class Area:
@@ -75,8 +78,9 @@ class Area:
             fold_area(view, _COLUMNS, slots, pts, due, self._usual, self._since, _LIMITS, state, aim)
             return
         top, bottom, left, right = (view[:, column] for column in range(_AREA.start, _AREA.stop))
-        black = view[:, _BLACK] >= BLACK_RATIO  # says nothing of the shape
-        judged = due & ~black
+        # What is black, or mostly so inside, says nothing of the shape.
+        shown, inside = 1.0 - view[:, _BLACK], (1.0 - top - bottom) * (1.0 - left - right)
+        judged = due & (shown > 1.0 - BLACK_RATIO) & (shown > (1.0 - MOSTLY_BLACK) * inside)
         more, narrower = xp.zeros_like(top), xp.zeros_like(top) == 0
         inner = []
         for usual, first, second in zip(self._usual, (top, left), (bottom, right), strict=True):

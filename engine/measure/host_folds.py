@@ -24,18 +24,21 @@ def fold_area(view, columns, slots, pts, due, usual, since, limits, state, aim):
         columns: the first of the four of `active_area`, black_ratio, letterbox.
         slots, pts, due: (N,).
         usual: (2, S) float64, bars of both directions; since: (S,) float64.
-        limits: black ratio, symmetry of bars, seconds after which they are adopted, gain.
+        limits: black ratio, and that of what is inside the bars, that say nothing of the shape, symmetry of bars,
+            seconds after which they are adopted, gain.
         state: of the schedule; aim: as `next_look` takes it.
     """
     first, black, letterbox = columns
-    black_ratio, symmetry, adopt_seconds, gain = limits
+    black_ratio, mostly_black, symmetry, adopt_seconds, gain = limits
     bars = np.empty(2)
     for row in range(slots.shape[0]):
         if not due[row]:
             continue
         slot, at = slots[row], pts[row]
         view[row, letterbox] = np.nan
-        if not view[row, black] >= black_ratio:  # else it says nothing of the shape
+        inside = (1.0 - view[row, first] - view[row, first + 1]) * (1.0 - view[row, first + 2] - view[row, first + 3])
+        shown = 1.0 - view[row, black]
+        if shown > 1.0 - black_ratio and shown > (1.0 - mostly_black) * inside:  # else it says nothing of the shape
             more, narrower = 0.0, True
             for k in range(2):
                 one, other = view[row, first + 2 * k], view[row, first + 2 * k + 1]

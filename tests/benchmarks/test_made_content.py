@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from benchmarks.made_content import CODERS, KINDS, SAMPLE_RATE, music, pictures, speech, write
+from benchmarks.made_content import CODERS, KINDS, SAMPLE_RATE, SECONDS, music, pictures, speech, write
 from engine.pipeline import check
 from engine.spec import EngineSettings, StreamSpec
 
@@ -61,3 +61,14 @@ def test_no_kind_raises_an_alarm(tmp_path, kind):
     [outcome] = check([StreamSpec("made", str(path))], EngineSettings(device="cpu"))
     assert outcome.error is None
     assert [(incident.detector, incident.start) for incident in outcome.incidents] == []
+
+
+@pytest.mark.parametrize(("name", "seed"), [("news with a ticker, 25", 711), ("somebody who speaks, 60", 705)])
+def test_the_coder_of_the_sound_leaves_no_clicks(tmp_path, name, seed):
+    """Temporal noise shaping of FFmpeg's AAC coder does, of these."""
+    [kind] = [kind for kind in KINDS if kind.name == name]
+    clip = tmp_path / f"clip{CODERS[kind.codec][1]}"
+    write(replace(kind, size=SMALL), clip, SECONDS, seed)
+    [outcome] = check([StreamSpec("clip", str(clip), {"audio.click": {}})], EngineSettings(device="cpu"))
+    assert outcome.error is None
+    assert outcome.incidents == []

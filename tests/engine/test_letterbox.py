@@ -1,6 +1,7 @@
 """Which black bars are a defect: those that a stream did not have, and a picture in the middle of black."""
 
 import numpy as np
+import pytest
 import torch
 from frames import make_frame
 from surfaces import surface
@@ -63,3 +64,16 @@ def test_black_pictures_say_nothing_of_the_shape():
     found = letterbox([picture(1), black, black, picture(2)])
     assert found[0] == found[3] == 0
     assert np.isnan(found[1:3]).all()
+
+
+def test_text_on_black_says_nothing_of_the_shape_and_a_small_picture_does():
+    credits = np.full((HEIGHT, WIDTH), 16)
+    credits[20:80:10, 40:120] = 200  # lines of a height of one in ten, in the middle
+    small = credits.copy()
+    small[20:80, 40:120] = np.random.default_rng(1).integers(60, 200, (60, 80))
+    chroma = np.full((HEIGHT // 2, WIDTH // 2), 128)
+    text, shown = (make_frame(luma, chroma, chroma) for luma in (credits, small))
+    found = letterbox([picture(1), text, text, shown, picture(2)])
+    assert np.isnan(found[1:3]).all()
+    assert found[0] == found[4] == 0
+    assert found[3] == pytest.approx(0.5)
