@@ -8,7 +8,8 @@ end, from what the stores have, against what was sent:
 
 - *kept twice*: seconds of a channel that lie within the time of another session of it;
 - *lost*: a black picture that was sent while the channel was judged, and that no incident spans; an incident whose
-  beginning or end nobody was told of;
+  beginning or end nobody was told of. Those around which a second says that not all of its pictures were measured, as
+  on a machine that has too much to do, are counted by themselves;
 - *doubled*: two incidents of a channel at the same time or of one black picture, or one change told under two keys;
 - *unplanted*: an incident where no black picture was sent.
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx
 
-from benchmarks.kills import BLACK_AT, BLACK_SECONDS, SET_SECONDS, UNIT_SECONDS, doubled, lost_in_the_end
+from benchmarks.kills import BLACK_AT, BLACK_SECONDS, SET_SECONDS, UNIT_SECONDS, doubled, lost_in_the_end, missed_of
 from benchmarks.live.cluster_scenarios import CHANNELS, LIMIT_SECONDS, SETTLED_SECONDS, Bench
 from benchmarks.live.ray_fleet import kept_seconds, kept_twice
 from benchmarks.live.service import changes_of
@@ -19,6 +19,10 @@ from benchmarks.live.service import changes_of
 _BEFORE: Final = 1.5
 _AFTER: Final = 3.5
 _STEP: Final = 1.5
+# Seconds are kept of which nothing was measured, or one picture in many, as while an engine starts or has too much to
+# do, and say so. Somebody judged where any was; what is black has to be found where nearly all were.
+_ANY: Final = 1e-6
+_NEARLY_ALL: Final = 0.8
 
 
 def account(bench: Bench) -> dict[str, Any]:
@@ -26,11 +30,12 @@ def account(bench: Bench) -> dict[str, Any]:
     fleet = bench.fleet
     incidents = _when_all_is_over(bench)
     told = [change for _, body in bench.receiver.arrived for change in changes_of(body)]
-    kept = kept_seconds(fleet.folder / "verdicts")
-    due = due_of(kept, bench.began)
+    kept, judged, whole = (kept_seconds(fleet.folder / "verdicts", share) for share in (0.0, _ANY, _NEARLY_ALL))
+    due = due_of(whole, bench.began)
+    half_seen = sorted(set(due_of(kept, bench.began)) - set(due))
     lost = lost_in_the_end(incidents, told, due)
     for name, (begins, ends) in bench.windows.items():
-        bench.outcomes[name]["longest_gap_seconds"] = round(longest_gap(kept, begins, ends), 2)
+        bench.outcomes[name]["longest_gap_seconds"] = round(longest_gap(judged, begins, ends), 2)
     twice = doubled(incidents, told)
     planted = [(one["stream"], _planted(one, bench.began)) for one in incidents]
     twice += [f"{count} incidents of black picture {number} of {stream}"
@@ -41,6 +46,8 @@ def account(bench: Bench) -> dict[str, Any]:
         "kept_twice": kept_twice(kept),
         "incidents": len(incidents),
         "black_pictures_due": len(due),
+        "black_pictures_due_while_not_all_was_measured": len(half_seen),
+        "of_these_in_no_incident": len(missed_of(incidents, half_seen)),
         "lost": len(lost),
         "doubled": len(twice),
         "unplanted": strays,
@@ -52,7 +59,7 @@ def longest_gap(kept: Mapping[str, Mapping[str, Sequence[float]]], begins: float
     """The longest stretch of any channel that nobody judged, seconds.
 
     Args:
-        kept: by channel and session, when its seconds were played.
+        kept: by channel and session, when its seconds were played of which pictures were judged.
         begins, ends: Unix seconds between which it is looked for.
     """
     worst = 0.0
@@ -66,7 +73,7 @@ def due_of(kept: Mapping[str, Mapping[str, Sequence[float]]], began: float) -> l
     """The moments at which black pictures had to be known: those around which every second was kept.
 
     Args:
-        kept: by channel and session, when its seconds were played.
+        kept: by channel and session, when those of its seconds were played that count.
         began: Unix second at which the channels began.
     """
     found = []

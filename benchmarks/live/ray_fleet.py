@@ -17,7 +17,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,7 +43,7 @@ _ASK_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A second that was judged, as the front told of it.
+    """A second of which pictures were judged, as the front told of it.
 
     Args:
         at: monotonic seconds.
@@ -289,14 +288,6 @@ class Fleet:
         until(lambda: all(first(name) is not None for name in known), seconds, "streams are judged again")
         return max(first(name) or since for name in known) - since
 
-    def longest_gap(self, since: float, streams: Sequence[str] | None = None) -> float:
-        """Seconds that were judged by nobody, the longest stretch of any stream from a Unix second on."""
-        worst = 0.0
-        for name in streams or self.streams:
-            played = sorted(one.played_at for one in list(self.heard[name]) if one.played_at > since)
-            worst = max([worst, *(late - early - 1.0 for early, late in pairwise(played))])
-        return worst
-
     # Its own.
 
     def _answers(self) -> bool:
@@ -321,6 +312,8 @@ class Fleet:
                         kind = line.partition(":")[2].strip()
                     elif line.startswith("data:") and kind == "second":
                         told = json.loads(line.partition(":")[2])
+                        if not told["frames_measured"]:
+                            continue  # an owner that has no picture yet says so every second
                         played = datetime.fromisoformat(told["played_at"]).timestamp()
                         self.heard[told["stream"]].append(Heard(time.monotonic(), played, told["session"]))
             self._stop.wait(0.1)
@@ -354,13 +347,20 @@ def kept_twice(sessions_of: Mapping[str, Mapping[str, Sequence[float]]]) -> int:
     return found
 
 
-def kept_seconds(verdicts: Path) -> dict[str, dict[str, list[float]]]:
-    """What the store of verdicts has: by stream and session, when its seconds were played."""
+def kept_seconds(verdicts: Path, least_share: float = 0.0) -> dict[str, dict[str, list[float]]]:
+    """What the store of verdicts has: by stream and session, when its seconds were played.
+
+    Args:
+        verdicts: its folder.
+        least_share: of the pictures that a second should have; seconds of which fewer were measured are left out.
+    """
     import pyarrow.parquet as pq
 
+    columns = ["stream", "session", "played_at", "frames_expected", "frames_measured"]
     found: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for file in sorted(verdicts.rglob("*.parquet")):
-        table = pq.ParquetFile(file).read(columns=["stream", "session", "played_at"])
-        for row in table.to_pylist():
-            found[row["stream"]][row["session"]].append(row["played_at"].timestamp())
+        for row in pq.ParquetFile(file).read(columns=columns).to_pylist():
+            share = row["frames_measured"] / row["frames_expected"] if row["frames_expected"] else 0.0
+            if share >= least_share:
+                found[row["stream"]][row["session"]].append(row["played_at"].timestamp())
     return {stream: dict(sessions) for stream, sessions in found.items()}

@@ -6,7 +6,9 @@ pytest.importorskip("psycopg", reason="avjury[postgresql] is not installed")
 
 from benchmarks.kills import BLACK_AT, SET_SECONDS, UNIT_SECONDS
 from benchmarks.live.cluster_account import due_of, longest_gap
-from benchmarks.live.ray_fleet import kept_twice
+from benchmarks.live.ray_fleet import kept_seconds, kept_twice
+from engine.store.parquet import VerdictSettings, VerdictStore
+from engine.verdicts import StreamSecond
 
 BEGAN = 1000.0
 
@@ -36,3 +38,17 @@ def test_a_black_picture_is_due_where_every_second_around_it_was_kept():
     assert len(due_of({"one": {"a": whole[:4], "b": whole[4:]}}, BEGAN)) == 3
     holed = [at for at in whole if not BEGAN + 10 <= at < BEGAN + 13]
     assert due_of({"one": {"a": holed}}, BEGAN) == [("one", first), ("one", first + 2 * UNIT_SECONDS)]
+
+
+def test_seconds_of_which_less_was_measured_can_be_left_out(tmp_path):
+    """As the service keeps them."""
+    store = VerdictStore(VerdictSettings(tmp_path / "verdicts", tmp_path / "spool"))
+    store.start()
+    for second, (expected, measured) in enumerate([(25.0, 25), (25.0, 20), (25.0, 1), (25.0, 0), (0.0, 0)]):
+        one = StreamSecond("one", second, expected, measured, measured, 0.0, 0, (), ())
+        assert store.put(one, "a", BEGAN + second)
+    assert store.stop()
+    kept = {share: kept_seconds(tmp_path / "verdicts", share) for share in (0.0, 1e-6, 0.8)}
+    assert kept[0.0] == {"one": {"a": [BEGAN + k for k in range(5)]}}
+    assert kept[1e-6] == {"one": {"a": [BEGAN + k for k in range(3)]}}
+    assert kept[0.8] == {"one": {"a": [BEGAN + k for k in range(2)]}}
