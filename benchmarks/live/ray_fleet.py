@@ -34,9 +34,10 @@ HEALTH: Final[Mapping[str, str]] = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 RESOURCE: Final = "judge"
-START_SECONDS: Final = 240.0
+# Both engines compile their kernels where nobody has yet, and a busy machine takes its time.
+START_SECONDS: Final = 600.0
 # An engine that Ray leaves waiting is started anew after five minutes (engine/cluster/actors.py).
-WHOLE_SECONDS: Final = 300.0 + START_SECONDS
+WHOLE_SECONDS: Final = 300.0 + 240.0
 _NAMESPACE: Final = "avjury"
 _ASK_SECONDS: Final = 20.0
 
