@@ -48,14 +48,17 @@ class Area:
             rate=2 / AREA_INTERVAL_SECONDS, slack=AREA_BLACK_CHANGE, beside=_BLACK,
         )  # fmt: skip
         self._aim = Aim(arithmetic, slots, ("video.letterbox",), ("letterbox",), AREA_INTERVAL_SECONDS)
-        # The bars that the stream has as a rule, of both directions, NaN until known; and since when it has others.
-        self._usual = arithmetic.view(torch.zeros((2, slots), dtype=torch.float64, device=arithmetic.device))
-        self._since = arithmetic.column(slots)
+        # The bars that the stream has as a rule, of both directions, and those of the last look that says something;
+        # what was told last; and since when there are others than as a rule. NaN until known.
+        self._usual, self._shape = (
+            arithmetic.view(torch.zeros((2, slots), dtype=torch.float64, device=arithmetic.device)) for _ in range(2)
+        )
+        self._told, self._since = arithmetic.column(slots), arithmetic.column(slots)
 
     def open_slot(self, slot: int, parameters: Mapping[str, Mapping[str, float]], wanted: Collection[str]) -> None:
         self.schedule.open_slot(slot, not _NAMES.isdisjoint(wanted))
         self._aim.open_slot(slot, parameters)
-        for column in (*self._usual, self._since):
+        for column in (*self._usual, *self._shape, self._told, self._since):
             column[slot] = torch.nan
 
     @property
@@ -66,7 +69,8 @@ class Area:
         """Fill the columns of the rows that are due.
 
         `letterbox` is how much more of the height or width is bars than this stream has as a rule, or, where there are
-        bars on all four sides, the smaller of both.
+        bars on all four sides, the smaller of both. What lies over one of two bars, as subtitles do, changes neither.
+        A picture that is mostly black inside says nothing, unless it shows something where there were bars.
         """
         xp, view, slots, pts = self._arithmetic.xp, rows.view, rows.slots, rows.pts
         due = self.schedule.due(slots, pts, view[:, _GRADIENT], view[:, _BLACK])
@@ -75,29 +79,35 @@ class Area:
         view[:, _AREA] = self._arithmetic.view(active_area(rows.only(due, self._arithmetic)))
         if self._arithmetic.on_host:
             state, aim = self.schedule.state, self._aim.host
-            fold_area(view, _COLUMNS, slots, pts, due, self._usual, self._since, _LIMITS, state, aim)
+            known = self._usual, self._shape, self._told, self._since
+            fold_area(view, _COLUMNS, slots, pts, due, *known, _LIMITS, state, aim)
             return
         top, bottom, left, right = (view[:, column] for column in range(_AREA.start, _AREA.stop))
-        # What is black, or mostly so inside, says nothing of the shape.
         shown, inside = 1.0 - view[:, _BLACK], (1.0 - top - bottom) * (1.0 - left - right)
-        judged = due & (shown > 1.0 - BLACK_RATIO) & (shown > (1.0 - MOSTLY_BLACK) * inside)
+        says = due & (shown > 1.0 - BLACK_RATIO) & (shown > (1.0 - MOSTLY_BLACK) * inside)
         more, narrower = xp.zeros_like(top), xp.zeros_like(top) == 0
-        inner = []
-        for usual, first, second in zip(self._usual, (top, left), (bottom, right), strict=True):
-            bars = xp.where(abs(first - second) <= BAR_SYMMETRY, first + second, 0.0)
-            own = xp.where(judged & ~(usual[slots] <= bars), bars, usual[slots])  # unknown so far, or larger: NaN too
+        both = []
+        for usual, shape, one, other in zip(self._usual, self._shape, (top, left), (bottom, right), strict=True):
+            covered = abs(xp.maximum(one, other) - shape[slots] / 2.0) <= BAR_SYMMETRY
+            bars = xp.where(abs(one - other) <= BAR_SYMMETRY, one + other, xp.where(covered, shape[slots], 0.0))
+            bars = xp.where(~says & (bars > shape[slots]), shape[slots], bars)
+            shape[slots] = xp.where(says, bars, shape[slots])
+            own = xp.where(says & ~(usual[slots] <= bars), bars, usual[slots])  # unknown so far, or larger: NaN too
             usual[slots] = own
-            more = xp.maximum(more, bars - own)
+            more = xp.where(bars - own > more, bars - own, more)
             narrower = narrower & (bars > BAR_SYMMETRY)
-            inner.append(bars)
-        since = xp.where(judged & ~(more > BAR_SYMMETRY), torch.nan, self._since[slots])
-        since = xp.where(judged & (more > BAR_SYMMETRY) & xp.isnan(since), pts, since)
-        adopted = judged & (pts - since >= ADOPT_SECONDS)
-        for usual, bars in zip(self._usual, inner, strict=True):
+            both.append(bars)
+        windowed = xp.where(narrower, xp.minimum(*both), 0.0)
+        score = xp.maximum(more, windowed)
+        tells = says | (due & (score < self._told[slots]))
+        since = xp.where(tells & ~(more > BAR_SYMMETRY), torch.nan, self._since[slots])
+        since = xp.where(tells & (more > BAR_SYMMETRY) & xp.isnan(since), pts, since)
+        adopted = says & (pts - since >= ADOPT_SECONDS)
+        for usual, bars in zip(self._usual, both, strict=True):
             usual[slots] = xp.where(adopted, bars, usual[slots])
         self._since[slots] = xp.where(adopted, torch.nan, since)
-        windowed = xp.where(narrower, xp.minimum(*inner), 0.0)
-        score = xp.maximum(xp.where(adopted, 0.0, more), windowed)
-        view[:, _LETTERBOX] = xp.where(judged, score, torch.nan)
+        score = xp.where(adopted, windowed, score)
+        self._told[slots] = xp.where(tells, score, self._told[slots])
+        view[:, _LETTERBOX] = xp.where(tells, score, torch.nan)
         interval = self._aim.interval(view, slots, pts, due)
         self.schedule.pace(slots, due, due, interval=interval, gain=AREA_GRADIENT_CHANGE)

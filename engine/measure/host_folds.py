@@ -16,14 +16,15 @@ _FULL_RANGE, _INTERLACED = int(Fact.FULL_RANGE), int(Fact.INTERLACED)
 
 
 @compiled
-def fold_area(view, columns, slots, pts, due, usual, since, limits, state, aim):
+def fold_area(view, columns, slots, pts, due, usual, shape, told, since, limits, state, aim):
     """Area.fill on the host.
 
     Args:
         view: (N, columns) float64.
         columns: the first of the four of `active_area`, black_ratio, letterbox.
         slots, pts, due: (N,).
-        usual: (2, S) float64, bars of both directions; since: (S,) float64.
+        usual, shape: (2, S) float64, bars of both directions, as a rule and at the last look that says something.
+        told, since: (S,) float64.
         limits: black ratio, and that of what is inside the bars, that say nothing of the shape, symmetry of bars,
             seconds after which they are adopted, gain.
         state: of the schedule; aim: as `next_look` takes it.
@@ -35,26 +36,38 @@ def fold_area(view, columns, slots, pts, due, usual, since, limits, state, aim):
         if not due[row]:
             continue
         slot, at = slots[row], pts[row]
-        view[row, letterbox] = np.nan
         inside = (1.0 - view[row, first] - view[row, first + 1]) * (1.0 - view[row, first + 2] - view[row, first + 3])
         shown = 1.0 - view[row, black]
-        if shown > 1.0 - black_ratio and shown > (1.0 - mostly_black) * inside:  # else it says nothing of the shape
-            more, narrower = 0.0, True
-            for k in range(2):
-                one, other = view[row, first + 2 * k], view[row, first + 2 * k + 1]
-                bars[k] = one + other if abs(one - other) <= symmetry else 0.0
+        says = shown > 1.0 - black_ratio and shown > (1.0 - mostly_black) * inside
+        more, narrower = 0.0, True
+        for k in range(2):
+            one, other = view[row, first + 2 * k], view[row, first + 2 * k + 1]
+            bars[k] = 0.0
+            if abs(one - other) <= symmetry:
+                bars[k] = one + other
+            elif abs(max(one, other) - shape[k, slot] / 2.0) <= symmetry:
+                bars[k] = shape[k, slot]
+            if says:
+                shape[k, slot] = bars[k]
                 if not usual[k, slot] <= bars[k]:  # unknown so far, or larger
                     usual[k, slot] = bars[k]
-                more = max(more, bars[k] - usual[k, slot])
-                narrower = narrower and bars[k] > symmetry
-            if not more > symmetry:
-                since[slot] = np.nan
-            elif math.isnan(since[slot]):
-                since[slot] = at
-            if at - since[slot] >= adopt_seconds:
-                usual[0, slot], usual[1, slot], since[slot] = bars[0], bars[1], np.nan
-                more = 0.0
-            view[row, letterbox] = max(more, min(bars[0], bars[1]) if narrower else 0.0)
+            elif bars[k] > shape[k, slot]:
+                bars[k] = shape[k, slot]
+            if bars[k] - usual[k, slot] > more:
+                more = bars[k] - usual[k, slot]
+            narrower = narrower and bars[k] > symmetry
+        score = max(more, min(bars[0], bars[1]) if narrower else 0.0)
+        tells = says or score < told[slot]
+        if tells and not more > symmetry:
+            since[slot] = np.nan
+        elif tells and math.isnan(since[slot]):
+            since[slot] = at
+        if says and at - since[slot] >= adopt_seconds:
+            usual[0, slot], usual[1, slot], since[slot] = bars[0], bars[1], np.nan
+            score = min(bars[0], bars[1]) if narrower else 0.0
+        if tells:
+            told[slot] = score
+        view[row, letterbox] = score if tells else np.nan
         set_pace(state, slot, next_look(aim, view, row, slot, at), gain)
 
 
