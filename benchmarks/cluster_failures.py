@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.harness import parser, say, show_children_this_tree, write_result
-from benchmarks.kills import CONFIG, make_black
+from benchmarks.kills import CHANNEL_SECONDS, CONFIG, make_black
 from benchmarks.live.cluster_account import account
 from benchmarks.live.cluster_scenarios import (
     CHANNELS,
@@ -58,7 +58,8 @@ def running(folder: Path, environment: Mapping[str, str], engines: int | None = 
     with contextlib.ExitStack() as ends:
         receiver = Receiver()
         ends.callback(receiver.close)
-        origin = Origin(loop_clip(make_black(folder), folder / "on-air.ts", ON_AIR_SECONDS), on_air=True)
+        clip = loop_clip(make_black(folder), folder / "on-air.ts", ON_AIR_SECONDS, every=CHANNEL_SECONDS)
+        origin = Origin(clip, on_air=True)
         ends.callback(origin.close)
         server = ends.enter_context(postgres_running())
         relay = Relay(RELAYED, "127.0.0.1", server.port)

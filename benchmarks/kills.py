@@ -47,6 +47,7 @@ from benchmarks.looped import RATE, loop_clip
 
 CHANNELS: Final = ("one", "two")
 UNIT_SECONDS: Final = 8.0
+CHANNEL_SECONDS: Final = 75 * UNIT_SECONDS
 BLACK_AT: Final = 3.0
 BLACK_SECONDS: Final = 2.0
 SET_SECONDS: Final = 0.5
@@ -77,11 +78,11 @@ def make_black(folder: Path) -> Path:
     black = f"drawbox=color=black:t=fill:enable='gte(t,{BLACK_AT})*lt(t,{BLACK_AT + BLACK_SECONDS})'"
     command = [
         imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-f", "lavfi",
-        "-i", f"testsrc2=s=320x180:r={RATE}:d={UNIT_SECONDS}", "-f", "lavfi", "-i", f"sine=d={UNIT_SECONDS}",
+        "-i", f"testsrc2=s=320x180:r={RATE}:d={UNIT_SECONDS}", "-f", "lavfi", "-i", f"sine=r=48000:d={UNIT_SECONDS}",
         "-vf", black, "-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-g", str(RATE), "-c:a", "aac", str(unit),
     ]  # fmt: skip
     subprocess.run(command, check=True)
-    return loop_clip(unit, folder / "channel.ts", 600.0)
+    return loop_clip(unit, folder / "channel.ts", CHANNEL_SECONDS, every=UNIT_SECONDS)
 
 
 @dataclass

@@ -69,15 +69,20 @@ def named_clips(folder: str | Path | None, names: Sequence[str]) -> list[Path]:
     return [found[name] for name in names if name in found]
 
 
-def loop_clip(clip: Path, path: Path, seconds: float) -> Path:
+def loop_clip(clip: Path, path: Path, seconds: float, every: float | None = None) -> Path:
     """The clip's first video and sound track repeated until `seconds` are full, packets copied as they are.
 
     Args:
         clip: what libav reads.
         path: of the new file; a Matroska file holds every codec.
         seconds: its least length.
+        every: seconds from one beginning to the next, as where it matters when what is in the clip comes; packets that
+            begin later, as the last ones of a coder of sound do, are left out. As long as all packets last unless told.
     """
     packets, span = _read(clip)
+    if every is not None:
+        span = Fraction(every)
+        packets = [packet for packet in packets if packet[2] < span]
     with av.open(str(clip)) as source, av.open(str(path), "w") as target:
         tracks = {
             track.index: target.add_stream_from_template(track, opaque=True)

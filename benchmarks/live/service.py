@@ -50,7 +50,7 @@ def make_channel(folder: Path, name: str) -> Path:
         "-bf", "0", "-g", str(RATE), "-c:a", "aac", str(unit),
     ]  # fmt: skip
     subprocess.run(command, check=True)
-    return loop_clip(unit, folder / f"channel-{name}.ts", CLIP_SECONDS)
+    return loop_clip(unit, folder / f"channel-{name}.ts", CLIP_SECONDS, every=UNIT_SECONDS)
 
 
 class Origin:
