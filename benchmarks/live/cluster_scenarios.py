@@ -218,12 +218,15 @@ def head_restarted(bench: Bench) -> dict[str, Any]:
     before, pids = fleet.owned(), _pids(fleet)
     head = fleet.cluster.head_node
     head.kill_gcs_server()
+    busy = fleet.front_seconds()
     time.sleep(AWAY_SECONDS)
+    busy = fleet.front_seconds() - busy
     head.start_gcs_server()
     time.sleep(RECOVERY_SECONDS)
     after = _pids(fleet)
     return {
         "away_seconds": AWAY_SECONDS,
+        "front_busy_share": round(busy / AWAY_SECONDS, 2),
         "changes_of_owners": _changes(before, fleet.owned()),
         "actors_that_ran_on": sum(after.get(name) == pid for name, pid in pids.items()),
         "actors": len(pids),

@@ -26,11 +26,12 @@ import psutil
 from engine.store.database import Database
 from engine.store.owners import Owners
 
-# As deploy/ray has it: a node that hangs is found after seven seconds.
+# As deploy/ray has it: a node that hangs is found after seven seconds, and engines are no less than other processes.
 HEALTH: Final[Mapping[str, str]] = {
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "3",
+    "RAY_worker_niceness": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 RESOURCE: Final = "judge"
@@ -135,6 +136,9 @@ class Fleet:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._hear, name="hears seconds")
         self._ray.init(address=self.cluster.address, namespace=_NAMESPACE, log_to_driver=False)
+        from engine.cluster.actors import listen_to_no_errors
+
+        listen_to_no_errors()
 
     # Its parts.
 
@@ -212,6 +216,12 @@ class Fleet:
         """Of an actor's process."""
         handle: Any = self._ray.get_actor(actor, namespace=_NAMESPACE)
         return int(self._ray.get(handle.pid.remote(), timeout=_ASK_SECONDS))
+
+    def front_seconds(self) -> float:
+        """How long the front's process has had a core so far."""
+        assert self._front is not None
+        times = psutil.Process(self._front.pid).cpu_times()
+        return float(times.user + times.system)
 
     def coordinator_release(self) -> str:
         """The release that the coordinator is of."""

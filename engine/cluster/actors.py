@@ -68,6 +68,7 @@ class EngineActor:
         threading.Thread(target=self._run, name="engine actor").start()
 
     def _run(self) -> None:
+        take_turns_fairly()
         backoff = Backoff()
         while not self._stop.is_set():
             try:
@@ -242,12 +243,42 @@ class CoordinatorActor:
             self._coordinator.stop()
 
 
+def take_turns_fairly() -> None:
+    """Give this thread, and what it starts, the priority of an ordinary process: Ray's workers have the lowest but a
+    few, so that an engine, which has no time to lose, waits for whatever else has something to do. Where the user may
+    not, the log says what is to be done."""
+    niceness = os.getpriority(os.PRIO_PROCESS, 0)
+    if niceness <= 0:
+        return
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    except PermissionError:
+        log.warning(
+            "this engine has niceness %d, and is late where anything else is busy: start Ray's nodes with "
+            "RAY_worker_niceness=0",
+            niceness,
+        )
+
+
 def connect(config: Config, **options: Any) -> None:
     """Be a client of the Ray cluster that the configuration names."""
     if not ray.is_initialized():
         ray.init(
             address=config.cluster.address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False, **options
         )
+        listen_to_no_errors()
+
+
+def listen_to_no_errors() -> None:
+    """End the thread by which a client of Ray prints the errors of other processes.
+
+    While Ray's head is away its question is answered at once by nothing, and it asks again without a pause (Ray 2.60,
+    ray/_private/worker.py): that takes a core of the machine, and this process's interpreter, for all that time. The
+    errors are in Ray's logs, and what matters of them in ours.
+    """
+    from ray._private.worker import global_worker
+
+    global_worker.threads_stopped.set()
 
 
 def limits_of(config: Config) -> Limits:

@@ -1,5 +1,9 @@
 """How many engines there are to be, and which."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 pytest.importorskip("ray", reason="avjury[cluster] is not installed")
@@ -33,3 +37,26 @@ def test_engines_that_live_are_kept_and_what_is_missing_takes_the_first_free_nam
     # After an update: the first two are gone, and nobody waits for them.
     assert engines_to_have(2, {"engine-2", "engine-3"}) == ["engine-2", "engine-3"]
     assert engines_to_have(1, {"engine-2", "engine-3"}) == ["engine-2", "engine-3"]
+
+
+SAID = """
+import logging, os, subprocess, sys
+from engine.cluster.actors import take_turns_fairly
+logging.basicConfig(format="%(message)s")
+os.nice(15)
+if sys.argv[1] != "root":
+    os.setgid(65534)
+    os.setuid(65534)
+take_turns_fairly()
+print(subprocess.run(["nice"], capture_output=True, text=True).stdout.strip())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux")
+@pytest.mark.parametrize(("user", "niceness"), [("root", "0"), ("nobody", "15")])
+def test_an_engine_is_as_nice_as_other_processes_or_says_how_it_can_be(user, niceness):
+    if os.getuid() != 0:
+        pytest.skip("takes root")
+    done = subprocess.run([sys.executable, "-c", SAID, user], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == niceness, done.stderr
+    assert ("RAY_worker_niceness=0" in done.stderr) == (user != "root")

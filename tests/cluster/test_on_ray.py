@@ -45,6 +45,7 @@ def test_what_is_to_go_on_goes_on(bench, scenario):
     found = bench.outcomes[name]
     held = HELD.get(scenario.__name__, {})
     assert {key: found[key] for key in held} == held
+    assert found.get("front_busy_share", 0.0) < 0.5  # it asks for its head in turns, and not without a pause
 
 
 def test_nothing_was_lost_doubled_or_kept_twice(bench):
