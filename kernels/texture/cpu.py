@@ -40,6 +40,7 @@ from kernels.texture.columns import (
     NOISE_BINS,
     NOISE_BRIGHTEST,
     NOISE_DARKEST,
+    NOISE_QUIET,
     NOISE_SHARE,
     NOISE_UNIT,
     SATURATION_BITS,
@@ -148,7 +149,7 @@ def _measure_blocks(luma, pitch, width, height, shift, depth, like, held, noise,
     row_bytes = np.int64(held.strides[0])
     address = np.int64(held.ctypes.data)
     step, across = _band_step(height), _blocks(width)
-    seen = combed = banded = wide = eligible = dark = np.int64(0)
+    seen = combed = banded = wide = eligible = blank = np.int64(0)
     for band in range(step // 2, _bands(height), step):
         for k in range(_BAND_HELD):
             stored = samples_at(luma + (BAND_ROWS * band + k) * pitch, like)
@@ -158,14 +159,16 @@ def _measure_blocks(luma, pitch, width, height, shift, depth, like, held, noise,
             frame, field, laplacian, total, changes, steps, low, high = _block_sums(start, row_bytes // 2)
             seen += 1
             combed += frame >= COMB_DIFFERENCE * BLOCK_SAMPLES and COMB_LESS * frame >= COMB_MORE * field
-            dark += total < NOISE_DARKEST
+            loud = min(NOISE_BINS - 1, laplacian >> NOISE_BIN_BITS)
             if NOISE_DARKEST <= total <= NOISE_BRIGHTEST:
                 eligible += 1
-                noise[min(NOISE_BINS - 1, laplacian >> NOISE_BIN_BITS)] += 1
+                noise[loud] += 1
+            else:
+                blank += total < NOISE_DARKEST or loud < NOISE_QUIET
             stepped = changes - steps <= BAND_FAINT_MAX and BAND_CHANGES_MIN <= steps <= BAND_CHANGES_MAX
             banded += stepped and high - low <= BAND_SPAN_MAX
             wide += stepped and high - low <= WIDE_SPAN_MAX
-    shows = NOISE_SHARE * (seen - dark) >= seen
+    shows = NOISE_SHARE * (seen - blank) >= seen
     wanted = (eligible + NOISE_SHARE - 1) // NOISE_SHARE if shows else np.int64(0)
     quiet = reached = np.int64(0)
     while wanted > 0:

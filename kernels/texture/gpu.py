@@ -40,6 +40,7 @@ from kernels.texture.columns import (
     NOISE_BINS,
     NOISE_BRIGHTEST,
     NOISE_DARKEST,
+    NOISE_QUIET,
     NOISE_SHARE,
     NOISE_UNIT,
     SAMPLED_BANDS,
@@ -70,7 +71,9 @@ _BLOCK_WIDTH, _BAND_ROWS, _BLOCK_SAMPLES = (tl.constexpr(n) for n in (BLOCK_WIDT
 _SAMPLED_BANDS = tl.constexpr(SAMPLED_BANDS)
 _COMB_DIFFERENCE, _COMB_MORE, _COMB_LESS = (tl.constexpr(n) for n in (COMB_DIFFERENCE, COMB_MORE, COMB_LESS))
 _NOISE_BINS, _NOISE_BIN_BITS, _NOISE_SHARE = (tl.constexpr(n) for n in (NOISE_BINS, NOISE_BIN_BITS, NOISE_SHARE))
-_NOISE_DARKEST, _NOISE_BRIGHTEST = tl.constexpr(NOISE_DARKEST), tl.constexpr(NOISE_BRIGHTEST)
+_NOISE_DARKEST, _NOISE_BRIGHTEST, _NOISE_QUIET = (
+    tl.constexpr(n) for n in (NOISE_DARKEST, NOISE_BRIGHTEST, NOISE_QUIET)
+)
 _NOISE_UNIT = tl.constexpr(NOISE_UNIT)
 _BAND_STEP_MIN, _BAND_SPAN_MAX, _BAND_FAINT_MAX = (
     tl.constexpr(n) for n in (BAND_STEP_MIN, BAND_SPAN_MAX, BAND_FAINT_MAX)
@@ -87,7 +90,7 @@ _BAR_LANES = tl.constexpr(256)  # at least 8 bars * BAR_COLUMNS * BAR_ROWS
 # A picture's sums, int64, all begun at 0; the bins of noise follow.
 _U_SUM, _V_SUM, _U_STEPS, _V_STEPS = (tl.constexpr(n) for n in range(4))
 _SATURATION, _OUTSIDE, _BEYOND = (tl.constexpr(n) for n in range(4, 7))
-_SEEN, _COMBED, _BANDED, _ELIGIBLE, _WIDE, _DARK = (tl.constexpr(n) for n in range(7, 13))
+_SEEN, _COMBED, _BANDED, _ELIGIBLE, _WIDE, _BLANK = (tl.constexpr(n) for n in range(7, 13))
 _BINS = tl.constexpr(16)
 _SUMS = tl.constexpr(16 + NOISE_BINS)
 
@@ -276,8 +279,8 @@ def _read_blocks_of(frame, own, program, WORD: tl.constexpr, PROGRAMS: tl.conste
         tl.atomic_add(own + _BANDED, tl.sum(banded.to(tl.int32), axis=0).to(tl.int64))
         tl.atomic_add(own + _WIDE, tl.sum(wide.to(tl.int32), axis=0).to(tl.int64))
         tl.atomic_add(own + _ELIGIBLE, tl.sum(eligible.to(tl.int32), axis=0).to(tl.int64))
-        dark = real & (total < _NOISE_DARKEST)
-        tl.atomic_add(own + _DARK, tl.sum(dark.to(tl.int32), axis=0).to(tl.int64))
+        blank = real & ((total < _NOISE_DARKEST) | ((total > _NOISE_BRIGHTEST) & (bin < _NOISE_QUIET)))
+        tl.atomic_add(own + _BLANK, tl.sum(blank.to(tl.int32), axis=0).to(tl.int64))
         run += PROGRAMS
 
 
@@ -363,7 +366,7 @@ def _finish(frames, sums, colours, out):
         tl.store(row + 7, tl.load(own + _COMBED).to(tl.float64) / seen)
         eligible = tl.load(own + _ELIGIBLE)
         blocks = tl.load(own + _SEEN)
-        shows = _NOISE_SHARE * (blocks - tl.load(own + _DARK)) >= blocks
+        shows = _NOISE_SHARE * (blocks - tl.load(own + _BLANK)) >= blocks
         wanted = tl.where(shows, (eligible + _NOISE_SHARE - 1) // _NOISE_SHARE, 0)
         reached = tl.cumsum(tl.load(own + _BINS + tl.arange(0, _NOISE_BINS)), axis=0)
         quiet = tl.sum((reached < wanted).to(tl.int32), axis=0)

@@ -57,7 +57,7 @@ def combing_noise_banding(fine: Plane) -> tuple[float, float, float]:
     at = blocks(fine)
     if not at:
         return 0.0, 0.0, 0.0
-    combed = banded = wide = dark = 0
+    combed = banded = wide = blank = 0
     noise = []
     for y, x in at:
 
@@ -70,16 +70,18 @@ def combing_noise_banding(fine: Plane) -> tuple[float, float, float]:
         combed += frame >= c.COMB_DIFFERENCE * c.BLOCK_SAMPLES and c.COMB_LESS * frame >= c.COMB_MORE * field
         corners = moved(-1, -1) + moved(-1, 1) + moved(1, -1) + moved(1, 1)
         sides = moved(-1, 0) + moved(1, 0) + moved(0, -1) + moved(0, 1)
-        dark += int(here.sum() < c.NOISE_DARKEST)
+        loud = min(c.NOISE_BINS - 1, int(np.abs(4 * here + corners - 2 * sides).sum()) >> c.NOISE_BIN_BITS)
         if c.NOISE_DARKEST <= here.sum() <= c.NOISE_BRIGHTEST:
-            noise.append(min(c.NOISE_BINS - 1, int(np.abs(4 * here + corners - 2 * sides).sum()) >> c.NOISE_BIN_BITS))
+            noise.append(loud)
+        else:
+            blank += here.sum() < c.NOISE_DARKEST or loud < c.NOISE_QUIET
         beside = [np.abs(here - moved(0, -1)), np.abs(here - moved(-1, 0))]
         steps = sum(int((apart >= c.BAND_STEP_MIN).sum()) for apart in beside)
         faint = sum(int((apart > 0).sum()) for apart in beside) - steps
         stepped = faint <= c.BAND_FAINT_MAX and c.BAND_CHANGES_MIN <= steps <= c.BAND_CHANGES_MAX
         banded += stepped and here.max() - here.min() <= c.BAND_SPAN_MAX
         wide += stepped and here.max() - here.min() <= c.WIDE_SPAN_MAX
-    shows = noise and c.NOISE_SHARE * (len(at) - dark) >= len(at)
+    shows = noise and c.NOISE_SHARE * (len(at) - blank) >= len(at)
     quiet = sorted(noise)[-(-len(noise) // c.NOISE_SHARE) - 1] if shows else 0
     worse = max(c.WIDE_WHOLE * banded, c.WIDE_PART * wide)
     return combed / len(at), quiet * c.NOISE_UNIT, worse / (c.WIDE_WHOLE * len(at))

@@ -120,12 +120,19 @@ def test_noise_is_its_standard_deviation(deviation):
 
 
 @pytest.mark.parametrize(("rows", "tells"), [(32, False), (64, True)])
-def test_what_a_caption_on_black_has_of_detail_is_no_noise(rows, tells):
+@pytest.mark.parametrize("ground", [2, 235, 255])
+def test_what_a_caption_has_of_detail_is_no_noise_of_a_black_or_white_page(rows, tells, ground):
     rng = np.random.default_rng(1)
-    luma = np.full((180, 320), 2)
+    luma = np.full((180, 320), ground)
     luma[:rows] = np.clip(rng.normal(110, 10, (rows, 320)), 0, 255)
     assert (measure(luma)["noise"] > 5) == tells
-    luma[rows:] = 250  # on white it is none of a caption
+
+
+@pytest.mark.parametrize("highest", [235, 255])
+def test_noise_of_a_white_page_is_seen_although_it_is_clipped(highest):
+    rng = np.random.default_rng(1)
+    luma = np.clip(np.full((180, 320), 235) + rng.normal(0, 10, (180, 320)), 0, highest)
+    luma[:32] = np.clip(rng.normal(110, 10, (32, 320)), 0, 255)
     assert measure(luma)["noise"] > 5
 
 
