@@ -43,9 +43,9 @@ COMB_MORE: Final = 5
 COMB_LESS: Final = 2
 
 # Noise: block sums of |Laplacian| in bins of NOISE_BIN; the quietest NOISE_SHARE-th of the blocks stays within it. Of
-# blocks whose mean is near black or white, clipping hides the noise. Where fewer than one in NOISE_SHARE are left beside
-# those near black (decision 0148) and those near white that are quiet, below bin NOISE_QUIET, they are what the picture
-# shows, a caption on black or a text on white, and have its detail.
+# blocks whose mean is near black or white, clipping hides the noise. Where fewer than one in NOISE_SHARE are left
+# beside those near black (decision 0148) and those near white that are quiet, below bin NOISE_QUIET, they are what the
+# picture shows, a caption on black or a text on white, and have its detail.
 NOISE_BINS: Final = 256
 NOISE_BIN_BITS: Final = 8
 NOISE_SHARE: Final = 4
