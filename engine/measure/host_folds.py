@@ -231,7 +231,9 @@ def fold_texture(view, columns, facts, slots, pts, due, known, jumped, limits, s
         if not math.isnan(colour):
             impossible = min(own[u], own[v]) < lowest or max(own[u], own[v]) > highest
             less, more = min(own[u_steps], own[v_steps]), max(own[u_steps], own[v_steps])
-            plane_lost = (less < lost and more > 4.0 * lost) or impossible
+            flat = own[u] if own[u_steps] <= own[v_steps] else own[v]
+            one_flat = less < lost and more > 4.0 * lost
+            plane_lost = (one_flat and (abs(flat - 0.5) < to_grey or known[0, slot] > 0.0)) or impossible
             # An empty card says nothing: what was lost before it is still lost.
             if impossible or not (own[gradient] < empty and colour < colourful):
                 before = known[0, slot]
@@ -243,7 +245,7 @@ def fold_texture(view, columns, facts, slots, pts, due, known, jumped, limits, s
                         ago = ago_u
                     if own[v_steps] <= own[u_steps] and ago_v >= 0.0:
                         ago = max(ago, ago_v)
-            if not plane_lost and colour >= colourful:
+            if not (plane_lost or one_flat) and colour >= colourful:
                 known[0, slot] = colour
         known[1, slot] = own[chroma_loss] = loss
         if loss < mostly:

@@ -52,8 +52,9 @@ TEXTURE_GRADIENT_CHANGE: Final = 0.15
 COLOURFUL: Final = 3 / 256
 # Below this gradient (half an 8-bit code) a picture is too empty for its colour to be missed.
 EMPTY_GRADIENT: Final = 0.5 / 256
-# A chroma plane with less gradient than this (a twentieth of a code), beside one with four times as much, is lost; so
-# is one whose mean is outside limited range.
+# A chroma plane with less gradient than this (a twentieth of a code), beside one with four times as much, is lost, if
+# it is grey or both were there once: a page of two browns has one value of U (decision 0159). So is one whose mean is
+# outside limited range.
 LOST_GRADIENT: Final = 0.05 / 256
 LOWEST_CHROMA: Final = 16 / 256
 HIGHEST_CHROMA: Final = 240 / 256
@@ -238,7 +239,9 @@ class Texture:
         lowest = xp.minimum(view[:, _U_MEAN], view[:, _V_MEAN])
         highest = xp.maximum(view[:, _U_MEAN], view[:, _V_MEAN])
         impossible = (lowest < LOWEST_CHROMA) | (highest > HIGHEST_CHROMA)
-        plane_lost = ((less < LOST_GRADIENT) & (more > 4 * LOST_GRADIENT)) | impossible
+        flat = xp.where(view[:, _U_GRADIENT] <= view[:, _V_GRADIENT], view[:, _U_MEAN], view[:, _V_MEAN])
+        one_flat = (less < LOST_GRADIENT) & (more > 4 * LOST_GRADIENT)
+        plane_lost = (one_flat & ((abs(flat - 0.5) < TO_GREY) | (before > 0))) | impossible
         faded = xp.where(before > 0, (1 - saturation / xp.where(before > 0, before, 1.0)).clip(0.0, 1.0), 0.0)
         loss = xp.where(plane_lost, 1.0, faded)
         # An empty card says nothing: what was lost before it is still lost.
@@ -265,5 +268,5 @@ class Texture:
         self._gone[slots] = xp.where(due, gone, self._gone[slots])
         fade = xp.where(pts >= gone, (pts - gone).clip(None, FADE_BACK_SECONDS), 0.0)
         view[:, _LOSS_SINCE] = xp.where(due, xp.maximum(fade, xp.maximum(longest, since)), torch.nan)
-        colourful = due & ~plane_lost & (saturation >= COLOURFUL)
+        colourful = due & ~plane_lost & ~one_flat & (saturation >= COLOURFUL)
         colour[slots] = xp.where(colourful, saturation, before)

@@ -33,11 +33,20 @@ def boxed(frame, bars):
     return frame
 
 
+def of_one_u(frame):
+    """The same picture, one of whose colours is the same everywhere."""
+    frame.buffers[1][...] = 117
+    return frame
+
+
 def pictures():
-    """Batches of three streams: one letterboxed on the way, one of full range, one interlaced that repeats itself."""
+    """Batches of three streams: one letterboxed on the way, whose U has one value then, one of full range, whose U has
+    one value at first, and one interlaced that repeats itself."""
     for n in range(60):
         first = boxed(random_frame(64, 36, seed=n, smooth=True), 6 if n > 20 else 0)
+        first = of_one_u(first) if n > 40 else first
         second = random_frame(48, 40, seed=100 + n, interleaved=True)
+        second = of_one_u(second) if n < 10 else second
         third = random_frame(70, 37, seed=n // 5, smooth=True)
         yield [
             (0, surface(first, n / 5, False, False)),

@@ -233,6 +233,18 @@ def test_a_lost_colour_plane_shows_on_an_empty_card_too(tmp_path):
     assert found.start == pytest.approx(2.0, abs=TEXTURE_INTERVAL_SECONDS + FRAME)
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_a_page_of_one_value_of_u_has_lost_nothing_where_none_was_there(tmp_path, known):
+    """As text of one brown on another has it; a plane that was there and has one value now is lost."""
+    colours = list(islice(moving_pattern(320, 192), 50))
+    letters = [np.repeat(np.repeat(np.indices((h, w)).sum(0) % 2, 8, 0), 8, 1) for h, w in ((24, 40), (12, 20))]
+    page = (200 - 140 * letters[0]).astype(np.uint8), np.full((96, 160), 117, np.uint8), 132 + 12 * letters[1]
+    page = *page[:2], page[2].astype(np.uint8)
+    write_pictures(tmp_path / "page.mp4", iter(colours * known + [page] * 150), rate=Fraction(25))
+    told = [found.detector for found in incidents(tmp_path / "page.mp4", ["video.chroma_loss"])]
+    assert told == ["video.chroma_loss"] * known
+
+
 @pytest.mark.parametrize("plane", [1, 2])
 def test_a_lost_plane_that_keeps_some_detail_for_a_second_is_dated_to_its_loss(tmp_path, plane):
     pictures = list(islice(moving_pattern(320, 192), 225))
