@@ -88,11 +88,13 @@ class Area:
         more, narrower = xp.zeros_like(top), xp.zeros_like(top) == 0
         both = []
         for usual, shape, one, other in zip(self._usual, self._shape, (top, left), (bottom, right), strict=True):
+            alike = abs(one - other) <= BAR_SYMMETRY
             covered = abs(xp.maximum(one, other) - shape[slots] / 2.0) <= BAR_SYMMETRY
-            bars = xp.where(abs(one - other) <= BAR_SYMMETRY, one + other, xp.where(covered, shape[slots], 0.0))
+            bars = xp.where(alike, one + other, xp.where(covered, shape[slots], 0.0))
             bars = xp.where(~says & (bars > shape[slots]), shape[slots], bars)
             shape[slots] = xp.where(says, bars, shape[slots])
-            own = xp.where(says & ~(usual[slots] <= bars), bars, usual[slots])  # unknown so far, or larger: NaN too
+            own = usual[slots]
+            own = xp.where(says & ((bars < own) | (alike & xp.isnan(own))), bars, own)
             usual[slots] = own
             more = xp.where(bars - own > more, bars - own, more)
             narrower = narrower & (bars > BAR_SYMMETRY)

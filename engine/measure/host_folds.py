@@ -42,14 +42,15 @@ def fold_area(view, columns, slots, pts, due, usual, shape, told, since, limits,
         more, narrower = 0.0, True
         for k in range(2):
             one, other = view[row, first + 2 * k], view[row, first + 2 * k + 1]
+            alike = abs(one - other) <= symmetry
             bars[k] = 0.0
-            if abs(one - other) <= symmetry:
+            if alike:
                 bars[k] = one + other
             elif abs(max(one, other) - shape[k, slot] / 2.0) <= symmetry:
                 bars[k] = shape[k, slot]
             if says:
                 shape[k, slot] = bars[k]
-                if not usual[k, slot] <= bars[k]:  # unknown so far, or larger
+                if bars[k] < usual[k, slot] or (alike and math.isnan(usual[k, slot])):
                     usual[k, slot] = bars[k]
             elif bars[k] > shape[k, slot]:
                 bars[k] = shape[k, slot]

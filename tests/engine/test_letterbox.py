@@ -100,8 +100,9 @@ def subtitled(seed, bar):
     return make_frame(luma, chroma, chroma)
 
 
-def test_subtitles_in_the_bars_of_a_film_change_nothing():
-    assert set(letterbox(subtitled(n, 12) if n in (3, 4, 7) else picture(n, 12, 12) for n in range(10))) == {0.0}
+@pytest.mark.parametrize("when", [(3, 4, 7), (0, 1, 5)])
+def test_subtitles_in_the_bars_of_a_film_change_nothing(when):
+    assert set(letterbox(subtitled(n, 12) if n in when else picture(n, 12, 12) for n in range(10))) == {0.0}
 
 
 def test_subtitles_in_bars_that_came_do_not_end_them():
