@@ -44,7 +44,7 @@ import logging, os, subprocess, sys
 from engine.cluster.actors import take_turns_fairly
 logging.basicConfig(format="%(message)s")
 os.nice(15)
-if sys.argv[1] != "root":
+if sys.argv[1] != "root" and os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
 take_turns_fairly()
@@ -55,8 +55,8 @@ print(subprocess.run(["nice"], capture_output=True, text=True).stdout.strip())
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux")
 @pytest.mark.parametrize(("user", "niceness"), [("root", "0"), ("nobody", "15")])
 def test_an_engine_is_as_nice_as_other_processes_or_says_how_it_can_be(user, niceness):
-    if os.getuid() != 0:
-        pytest.skip("takes root")
+    if user == "root" and os.getuid() != 0:
+        pytest.skip("only root may be less nice again")
     done = subprocess.run([sys.executable, "-c", SAID, user], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == niceness, done.stderr
     assert ("RAY_worker_niceness=0" in done.stderr) == (user != "root")
