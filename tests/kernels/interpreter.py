@@ -12,13 +12,16 @@ import dataclasses
 import importlib.util
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from math import prod
 from types import ModuleType
 from unittest import mock
 
 import triton.language as tl
 from triton import knobs
-from triton.language import core  # noqa: F401 - `_patch_lang` looks for it here
+from triton.language import core
+from triton.runtime import interpreter as triton_interpreter
 from triton.runtime.interpreter import InterpretedFunction, _patch_lang, interpreter_builder
 from triton.runtime.jit import JITFunction
 
@@ -43,6 +46,57 @@ def _call_interpreted(function, *args, **kwargs):
     return _interpreted_copies[id(function)](*args, **kwargs)
 
 
+# What the interpreter makes anew for each of the hundred thousands of values that a launch has, though there are some
+# dozens of shapes and types: more than a third of its time.
+
+
+@cache
+def _numbers_of(shape):
+    """The product of a shape's extents, and the shape, as a tensor holds them."""
+    return core.constexpr(prod(shape)), core.tuple([core.constexpr(extent) for extent in shape])
+
+
+@cache
+def _extents_of(shape):
+    """The shape as a type holds it, how many elements it has, and its text."""
+    extents = core.tuple(list(shape))
+    return extents, core.validate_block_shape(extents), str(extents)
+
+
+@cache
+def _numpy_type_of(element):
+    return _NUMPY_TYPE(element)
+
+
+_NUMPY_TYPE = triton_interpreter._get_np_dtype
+
+
+def _make_tensor(self, handle, type):
+    self.handle, self.type, self.dtype = handle, type, type.scalar
+    self.numel, self.shape = _numbers_of(tuple(type.shape) if type.is_block() else ())
+
+
+def _make_block_type(self, element_ty, shape):
+    if not shape:
+        raise TypeError("a block has a shape")
+    self.element_ty = element_ty
+    self.shape, self.numel, text = _extents_of(tuple(core._unwrap_if_constexpr(extent) for extent in shape))
+    self.name = f"<{text}, {element_ty}>"
+
+
+def _numpy_type(type):
+    if isinstance(type, core.pointer_type):
+        return _NUMPY_TYPE(type)
+    return _numpy_type(type.element_ty) if isinstance(type, core.block_type) else _numpy_type_of(type)
+
+
+_FASTER = (
+    (core.tensor, "__init__", _make_tensor),
+    (core.block_type, "__init__", _make_block_type),
+    (triton_interpreter, "_get_np_dtype", _numpy_type),
+)
+
+
 def _put_back(place, attributes):
     if not isinstance(place, ModuleType):  # rewritten functions keep needing what was added to their module
         for name in set(vars(place)) - set(attributes):
@@ -62,11 +116,14 @@ def interpreted(name: str) -> Iterator[ModuleType]:
     sys.modules[spec.name] = module
     try:
         with (
+            ExitStack() as faster,
             knobs.runtime.scope(),
             mock.patch.object(JITFunction, "__call__", _call_interpreted),
             mock.patch.object(InterpretedFunction, "__call__", _call_within),
             mock.patch.object(interpreter_builder, "options", _OPTIONS),
         ):
+            for place, name, value in _FASTER:
+                faster.enter_context(mock.patch.object(place, name, value))
             _patch_lang(_call_within)  # what this module sees of the language, which is all of it
             knobs.runtime.interpret = True
             spec.loader.exec_module(module)
