@@ -68,7 +68,8 @@ _JUDGE: Final = new_judge_state(1, _DETECTORS)
 
 def _temporal() -> Tensor:
     tiles = torch.zeros((1, len(MEASURES), TILES), dtype=torch.float64)
-    return temporal_gpu.temporal(tiles, _NUMBER, _NUMBER, _NUMBER, _SLOTS, _SLOTS, _TEMPORAL, luminance_table(_CPU))
+    numbers = _NUMBER, _NUMBER, _NUMBER, _NUMBER
+    return temporal_gpu.temporal(tiles, *numbers, _SLOTS, _SLOTS, _TEMPORAL, luminance_table(_CPU))
 
 
 def _audio() -> Tensor:

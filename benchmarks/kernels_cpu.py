@@ -117,7 +117,8 @@ def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
         np.copyto(into[1], now[0])
 
     stats = frame_stats(frame, reference, nothing)
-    mafd, gradient = (stats[:, FRAME_COLUMNS.index(name)].clone() for name in ("mafd", "gradient"))
+    names = ("luma_mean", "mafd", "gradient")
+    mean, mafd, gradient = (stats[:, FRAME_COLUMNS.index(name)].clone() for name in names)
     if not 0 < float(mafd) < 1:
         raise RuntimeError(f"two pictures that differ have a difference of {float(mafd)}")
     grid, state, clock = tiles.tile_stats(frame, reference), new_state(1), iter(range(1 << 40))
@@ -125,7 +126,7 @@ def sides(earlier: Picture, now: Picture) -> dict[str, Callable[[], object]]:
 
     def over_time() -> Tensor:
         pts = torch.tensor([next(clock) / RATE], dtype=torch.float64)
-        return temporal(grid, mafd, gradient, pts, slots, slots, state)
+        return temporal(grid, mean, mafd, gradient, pts, slots, slots, state)
 
     device = torch.device("cpu")
     rng = np.random.default_rng(1)

@@ -74,10 +74,10 @@ def measure(clip: Path, count: int = PICTURES) -> tuple[Rows, int]:
             stats = frame_stats(frames, reference, none)
             tiles = tile_stats(frames, reference)
             times = torch.tensor([len(rows) / float(track.average_rate or 25)], dtype=torch.float64)
-            gradient = stats[:, FRAME_COLUMNS.index("gradient")]
+            places = (FRAME_COLUMNS.index(name) for name in ("luma_mean", "luma_difference", "gradient"))
+            mean, luma, gradient = (stats[:, place].contiguous() for place in places)
             first = torch.tensor([0])
-            luma = stats[:, FRAME_COLUMNS.index("luma_difference")]
-            change = temporal(tiles, luma.contiguous(), gradient.contiguous(), times, first, first, state)
+            change = temporal(tiles, mean, luma, gradient, times, first, first, state)
             parts = (stats, change, texture(frames), active_area(frames), edge_width(frames), blockiness(frames),
                      fields(frames, reference))  # fmt: skip
             rows.append(torch.cat(parts, dim=1)[0].numpy())

@@ -19,6 +19,7 @@ BLACK_RATIO: Final = 0.98
 STRONG_COLOUR: Final = 0.2
 
 _LUMA, _GRADIENT, _BLACK = place("luma_difference"), place("gradient"), place("black_ratio")
+_MEAN: Final = place("luma_mean")
 _SPREAD, _TEMPORAL = place("colour_spread"), places(COLUMNS)
 _COLOUR: Final = place("colour")
 # Corruption is also told by the colours that tiles have, a loss of colour looked for when they change, and what is dark
@@ -65,6 +66,7 @@ class Change:
         self.tiles = tile_stats(frames * wanted[:, None], rows.references)  # address 0: not measured
         rows.values[:, _TEMPORAL] = temporal(
             self.tiles,
+            rows.values[:, _MEAN],
             rows.values[:, _LUMA],  # scdet looks at luma alone
             rows.values[:, _GRADIENT],
             rows.pts,

@@ -29,8 +29,9 @@ _measure_samples: Final[Any] = measure_samples
 _follow: Final[Any] = follow
 # As engine/measure/host_pictures.py takes them.
 _COLUMNS: Final = (
-    place("luma_difference"), _GRADIENT, place("black_ratio"), place("colour_spread"), _TEMPORAL.start, _TEMPORAL.stop,
-    _TORN.start, place("broken_colour"), place("corruption"), place("colour"), place("mafd"),
+    place("luma_difference"), place("luma_mean"), _GRADIENT, place("black_ratio"), place("colour_spread"),
+    _TEMPORAL.start, _TEMPORAL.stop, _TORN.start, place("broken_colour"), place("corruption"), place("colour"),
+    place("mafd"),
 )  # fmt: skip
 
 

@@ -46,8 +46,8 @@ def follow(
 
     Args:
         view: (N, columns) float64.
-        columns: luma_difference, gradient, black_ratio, colour_spread; the first of `temporal` and the one after its
-            last; the first of `torn_blocks`; broken_colour, corruption, colour, mafd.
+        columns: luma_difference, luma_mean, gradient, black_ratio, colour_spread; the first of `temporal` and the one
+            after its last; the first of `torn_blocks`; broken_colour, corruption, colour, mafd.
         black_ratio: from which on a picture is black, whose one colour has a name of its own: an incident of one colour
             ends where black begins.
         strong: mean length of (U, V) beyond which a picture is not black, however dark its luma is.
@@ -60,15 +60,15 @@ def follow(
         schedules, settings, burst, reserve_seconds, many, due: as `due_of_all` takes them.
     Returns: as `due_of_all`.
     """
-    luma, gradient, black, spread, first, last, torn, broken, corruption, colour, mafd = columns
+    luma, mean, gradient, black, spread, first, last, torn, broken, corruption, colour, mafd = columns
     for n in range(slots.shape[0]):
         slot = slots[n]
         note_jump(jumps, jump_limits, slot, view[n, luma], 3.0 * view[n, mafd] - 2.0 * view[n, luma], pts[n])
         if wanted[slot, 0] == 0:
             continue
         step(
-            tiles[n], view[n, luma], view[n, gradient], pts[n], facts[_FULL_RANGE, n] == 1.0, temporal_state[slot],
-            luminance, view[n, first:last],
+            tiles[n], view[n, mean], view[n, luma], view[n, gradient], pts[n], facts[_FULL_RANGE, n] == 1.0,
+            temporal_state[slot], luminance, view[n, first:last],
         )  # fmt: skip
         if view[n, colour] > strong:  # NaN, of pictures without chroma, is not
             view[n, black] = 0.0

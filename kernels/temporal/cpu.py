@@ -81,6 +81,12 @@ _MOVING_TILES, _RECTANGULAR, _LONGEST_GAP = at.MOVING_TILES, at.RECTANGULAR, at.
 
 
 @compiled
+def _level(share, full_range):
+    """From black, 0, to white, 1, of a share of all codes."""
+    return share * 256.0 / 255.0 if full_range else (share * 256.0 - 16.0) / 219.0
+
+
+@compiled
 def _luminance(level, table):
     """cd/m2 of a luma level, 0 to 1 after clipping, between the table's entries on a straight line."""
     place = min(max(level, 0.0), 1.0) * 255.0
@@ -664,7 +670,7 @@ def _broken_colour(tiles, state, spread, step, coloured, redness):
 
 
 @compiled
-def step(tiles, mafd, gradient, pts, full_range, state, table, out):
+def step(tiles, mean_luma, mafd, gradient, pts, full_range, state, table, out):
     """One row of `temporal`, of a slot's own state."""
     if np.isnan(tiles[0, 0]):
         out[:] = np.nan
@@ -684,14 +690,13 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
         state[_ROLLED_AT] = state[_ROLL_ROSE_AT] = _LONG_AGO
     coloured = not np.isnan(tiles[2, 0])
     low, high = np.empty(3), np.empty(3)
-    level_sum, motion_sum, colour_sum = 0.0, 0.0, 0.0
+    motion_sum, colour_sum = 0.0, 0.0
     cut, change, apart = 0, 0.0, 0.0
     for plane in range(3):
         row = 0 if plane == 0 else plane + 1
         low[plane], high[plane] = tiles[row, 0], tiles[row, 0]
     for tile in range(TILES):
-        luma = tiles[0, tile] * 256.0 / 255.0 if full_range else (tiles[0, tile] * 256.0 - 16.0) / 219.0
-        level_sum += luma
+        luma = _level(tiles[0, tile], full_range)
         motion_sum += tiles[1, tile]
         cut += tiles[1, tile] > _CUT_DIFFERENCE
         change += tiles[0, tile] - state[_LAST_LUMA + tile]
@@ -722,7 +727,7 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
     out[0] = max(out[1], _rate(state, _LUMINANCE_TURNS, _LUMINANCE_TIMES, pts))
     out[9] = _flashed_since(state, out[0], pts)
     state[_LEVEL_TIMES + int(state[_LEVELS]) % _LEVELS_SIZE] = pts
-    level = level_sum / TILES
+    level = _level(mean_luma, full_range)
     cuts = not fresh and cut >= _CUT_TILES and motion_sum / TILES >= _LEVEL_CUT_RISE * state[_MOTION]
     if cuts and abs(change) <= _ONE_WAY * apart:
         state[_LEVEL_OFFSET] = state[_LEVELS_AT + (int(state[_LEVELS]) - 1) % _LEVELS_SIZE] - level
@@ -767,14 +772,15 @@ def step(tiles, mafd, gradient, pts, full_range, state, table, out):
 
 
 @compiled
-def _steps(tiles, mafd, gradient, pts, ranges, slots, state, table, out):
+def _steps(tiles, luma, mafd, gradient, pts, ranges, slots, state, table, out):
     """Every row in turn; the arrays are those of `temporal`, `out` its result."""
     for n in range(tiles.shape[0]):
-        step(tiles[n], mafd[n], gradient[n], pts[n], ranges[n] == 1, state[slots[n]], table, out[n])
+        step(tiles[n], luma[n], mafd[n], gradient[n], pts[n], ranges[n] == 1, state[slots[n]], table, out[n])
 
 
 def temporal(
     tiles: Tensor,
+    luma: Tensor,
     mafd: Tensor,
     gradient: Tensor,
     pts: Tensor,
@@ -785,6 +791,6 @@ def temporal(
 ) -> Tensor:
     """The op's CPU implementation; see kernels/temporal/op.py."""
     out = torch.empty((tiles.shape[0], _N_COLUMNS), dtype=torch.float64)
-    arrays = (tiles, mafd, gradient, pts, ranges, slots, state, table, out)
+    arrays = (tiles, luma, mafd, gradient, pts, ranges, slots, state, table, out)
     _steps(*(tensor.numpy() for tensor in arrays))
     return out

@@ -141,6 +141,12 @@ def _count(condition):
 
 
 @triton.jit
+def _level(share, full_range):
+    """From black, 0, to white, 1, of a share of all codes."""
+    return tl.where(full_range, share * 256.0 / 255.0, (share * 256.0 - 16.0) / 219.0)
+
+
+@triton.jit
 def _luminance(level, table):
     place = tl.minimum(tl.maximum(level, 0.0), 1.0) * 255.0
     index = tl.minimum(place.to(tl.int32), 254)
@@ -673,7 +679,7 @@ def _broken_colour(
 
 
 @triton.jit
-def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, table, out):
+def _temporal_kernel(tiles, mean_lumas, mafds, gradients, all_pts, ranges, slots, states, table, out):
     n = tl.program_id(0).to(tl.int64)
     tile = tl.arange(0, _LANES)
     inside = tile < _TILES
@@ -692,7 +698,7 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         v_code = tl.load(rows + 3 * _TILES + tile, mask=inside, other=0.0)
         first_u = tl.load(rows + 2 * _TILES)
         coloured = _known(first_u)
-        luma = tl.where(full_range, code * 256.0 / 255.0, (code * 256.0 - 16.0) / 219.0)
+        luma = _level(code, full_range)
         scale = tl.where(full_range, 255.0, 224.0)
         u = tl.where(coloured, (u_code * 256.0 - 128.0) / scale, 0.0)
         v = tl.where(coloured, (v_code * 256.0 - 128.0) / scale, 0.0)
@@ -706,7 +712,7 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
         reds, reddened = _turns(state, tile, inside, fresh, redness, float("inf"), pts,
                       _RED_EXTREME, _RED_WAY, _RED_TURNS, _RED_TIMES)  # fmt: skip
         tl.store(columns + 1, reds)
-        level = tl.sum(tl.where(inside, luma, 0.0), axis=0) / _TILES
+        level = _level(tl.load(mean_lumas + n), full_range)
         levels = _scalar(state, _LEVELS, fresh, 0.0).to(tl.int32)
         change = tl.where(inside, code - tl.load(state + _LAST_LUMA + tile, mask=inside, other=0.0), 0.0)
         apart = tl.sum(tl.abs(change), axis=0)
@@ -767,6 +773,7 @@ def _temporal_kernel(tiles, mafds, gradients, all_pts, ranges, slots, states, ta
 
 def temporal(
     tiles: Tensor,
+    luma: Tensor,
     mafd: Tensor,
     gradient: Tensor,
     pts: Tensor,
@@ -781,7 +788,7 @@ def temporal(
     if count:
         # Columns of wider tables have strides; these are N numbers each.
         _temporal_kernel[(count,)](
-            tiles.contiguous(), mafd.contiguous(), gradient.contiguous(), pts, ranges, slots, state, table, out,
-            num_warps=8,
+            tiles.contiguous(), luma.contiguous(), mafd.contiguous(), gradient.contiguous(), pts, ranges, slots, state,
+            table, out, num_warps=8,
         )  # fmt: skip
     return out

@@ -21,8 +21,8 @@ class Range(IntEnum):
 _library: Any = torch.library.Library("avjury", "FRAGMENT")  # type: ignore[no-untyped-call]
 # Not `torch.library.custom_op`, for the reason that kernels/judge/op.py gives.
 _library.define(
-    "temporal(Tensor tiles, Tensor mafd, Tensor gradient, Tensor pts, Tensor ranges, Tensor slots, Tensor(a!) state) "
-    "-> Tensor"
+    "temporal(Tensor tiles, Tensor luma, Tensor mafd, Tensor gradient, Tensor pts, Tensor ranges, Tensor slots, "
+    "Tensor(a!) state) -> Tensor"
 )
 
 
@@ -41,7 +41,14 @@ def luminance_table(device: torch.device) -> Tensor:
 
 
 def temporal(
-    tiles: Tensor, mafd: Tensor, gradient: Tensor, pts: Tensor, ranges: Tensor, slots: Tensor, state: Tensor
+    tiles: Tensor,
+    luma: Tensor,
+    mafd: Tensor,
+    gradient: Tensor,
+    pts: Tensor,
+    ranges: Tensor,
+    slots: Tensor,
+    state: Tensor,
 ) -> Tensor:
     """Take each row as its slot's next picture, and say what its regions have been doing.
 
@@ -98,6 +105,8 @@ def temporal(
 
     Args:
         tiles: (N, 4, TILES) float64 of tile_stats.
+        luma: (N,) float64: luma_mean of frame_stats, which is of every sample; tiles have some of their rows alone, and
+            lines of text that run up cross these.
         mafd: (N,) float64: luma_difference of frame_stats, which is what scdet calls by this name.
         gradient: (N,) float64 of frame_stats.
         pts: (N,) float64 media seconds. After a hole of LONGEST_GAP_SECONDS everything begins anew.
@@ -115,29 +124,50 @@ def temporal(
             f"got {tuple(tiles.shape)} {tiles.dtype}, {tuple(state.shape)}"
         )
     if not tiles.is_cuda:
-        return _cpu(tiles, mafd, gradient, pts, ranges, slots, state)  # straight to it: the dispatcher takes long
-    columns: Tensor = torch.ops.avjury.temporal(tiles, mafd, gradient, pts, ranges, slots, state)
+        return _cpu(tiles, luma, mafd, gradient, pts, ranges, slots, state)  # straight to it: the dispatcher takes long
+    columns: Tensor = torch.ops.avjury.temporal(tiles, luma, mafd, gradient, pts, ranges, slots, state)
     return columns
 
 
 def _cpu(
-    tiles: Tensor, mafd: Tensor, gradient: Tensor, pts: Tensor, ranges: Tensor, slots: Tensor, state: Tensor
+    tiles: Tensor,
+    luma: Tensor,
+    mafd: Tensor,
+    gradient: Tensor,
+    pts: Tensor,
+    ranges: Tensor,
+    slots: Tensor,
+    state: Tensor,
 ) -> Tensor:
     from kernels.temporal import cpu  # numba loads in a second: only where it is needed
 
-    return cpu.temporal(tiles, mafd, gradient, pts, ranges, slots, state, luminance_table(tiles.device))
+    return cpu.temporal(tiles, luma, mafd, gradient, pts, ranges, slots, state, luminance_table(tiles.device))
 
 
 def _cuda(
-    tiles: Tensor, mafd: Tensor, gradient: Tensor, pts: Tensor, ranges: Tensor, slots: Tensor, state: Tensor
+    tiles: Tensor,
+    luma: Tensor,
+    mafd: Tensor,
+    gradient: Tensor,
+    pts: Tensor,
+    ranges: Tensor,
+    slots: Tensor,
+    state: Tensor,
 ) -> Tensor:
     from kernels.temporal import gpu  # Triton is not there on every machine
 
-    return gpu.temporal(tiles, mafd, gradient, pts, ranges, slots, state, luminance_table(tiles.device))
+    return gpu.temporal(tiles, luma, mafd, gradient, pts, ranges, slots, state, luminance_table(tiles.device))
 
 
 def _fake(
-    tiles: Tensor, mafd: Tensor, gradient: Tensor, pts: Tensor, ranges: Tensor, slots: Tensor, state: Tensor
+    tiles: Tensor,
+    luma: Tensor,
+    mafd: Tensor,
+    gradient: Tensor,
+    pts: Tensor,
+    ranges: Tensor,
+    slots: Tensor,
+    state: Tensor,
 ) -> Tensor:
     return tiles.new_empty((tiles.shape[0], len(COLUMNS)))
 

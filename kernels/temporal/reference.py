@@ -15,6 +15,11 @@ from kernels.tile_stats.grid import TILE_COLUMNS, TILE_ROWS, TILES
 Numbers = npt.NDArray[np.float64]
 
 
+def levels(codes: Numbers, full_range: bool) -> Numbers:
+    """From black, 0, to white, 1, of 8-bit codes of luma."""
+    return codes / 255 if full_range else (codes - 16) / 219
+
+
 def luminance(level: Numbers) -> Numbers:
     """cd/m2 of luma levels, on the straight lines between the 256 levels of 8 bits."""
     known = np.arange(256) / 255
@@ -450,7 +455,14 @@ class Temporal:
         self._streams: dict[int, Stream] = {}
 
     def step(
-        self, tiles: Numbers, mafd: float, gradient: float, pts: float, full_range: bool, slot: int
+        self,
+        tiles: Numbers,
+        mean_luma: float,
+        mafd: float,
+        gradient: float,
+        pts: float,
+        full_range: bool,
+        slot: int,
     ) -> dict[str, float]:
         """The columns of one picture; see kernels/temporal/op.py."""
         if np.isnan(tiles[0, 0]):
@@ -459,12 +471,12 @@ class Temporal:
         if s is None or pts < s.times[-1] or pts - s.times[-1] > at.LONGEST_GAP_SECONDS:
             s = self._streams[slot] = Stream(luma=tiles[0], cut_at=pts)
         code = tiles * 256
-        luma = code[0] / 255 if full_range else (code[0] - 16) / 219
+        luma, level = levels(code[0], full_range), float(levels(np.array([256 * mean_luma]), full_range)[0])
         u, v = ((code[plane] - 128) / (255 if full_range else 224) for plane in (2, 3))
         coloured = not np.isnan(u[0])
         s.luminances.append(luminance(luma))
         s.reds.append(redness(luma, u, v) if coloured else np.zeros(TILES))
-        level, change = float(luma.mean()), tiles[0] - s.luma
+        change = tiles[0] - s.luma
         many = s.times and (tiles[1] > at.CUT_DIFFERENCE).sum() >= at.CUT_TILES
         mixed = abs(float(change.sum())) <= at.ONE_WAY * float(np.abs(change).sum())
         if many and float(tiles[1].mean()) >= at.LEVEL_CUT_RISE * s.motion and mixed:

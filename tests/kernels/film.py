@@ -27,6 +27,11 @@ class Film:
         self.tiles[:, 2:] = 0.5
         self.mafd = rng.uniform(0.005, 0.006, n)
         self.gradient = rng.uniform(0.01, 0.02, n)
+        self.between = np.zeros(n)  # what the rows that tiles leave out add to the mean of all
+
+    @property
+    def luma(self):
+        return self.tiles[:, 0].mean(axis=1) + self.between
 
     def at(self, start, end):
         return (self.times >= start - 1e-9) & (self.times < end - 1e-9)
@@ -35,9 +40,11 @@ class Film:
 def run(film, step=temporal, slot=0, state=None, ranges=Range.LIMITED):
     """The columns of every picture, by name."""
     state = new_state(slot + 1) if state is None else state
+    luma = film.luma
     rows = [
         step(
             torch.from_numpy(film.tiles[n : n + 1]),
+            torch.tensor([luma[n]]),
             torch.tensor([film.mafd[n]]),
             torch.tensor([film.gradient[n]]),
             torch.tensor([film.times[n]], dtype=torch.float64),
@@ -51,9 +58,9 @@ def run(film, step=temporal, slot=0, state=None, ranges=Range.LIMITED):
 
 
 def run_plain(film, ranges=Range.LIMITED):
-    plain = Temporal()
+    plain, luma = Temporal(), film.luma
     rows = [
-        plain.step(film.tiles[n], film.mafd[n], film.gradient[n], film.times[n], ranges == Range.FULL, 0)
+        plain.step(film.tiles[n], luma[n], film.mafd[n], film.gradient[n], film.times[n], ranges == Range.FULL, 0)
         for n in range(len(film.times))
     ]
     return {name: np.array([row[name] for row in rows]) for name in COLUMNS}
@@ -174,4 +181,6 @@ def random_film(seed, seconds=4.0):
     film.tiles[0, 1], film.mafd[0] = np.nan, np.nan
     if rng.random() < 0.2:
         film.tiles[:, 2:] = np.nan
+    if rng.random() < 0.3:
+        film.between = 0.02 * rng.standard_normal(n)
     return film

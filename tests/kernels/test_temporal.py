@@ -45,7 +45,7 @@ def test_slots_do_not_touch_each_other():
         rows = temporal(
             *(
                 torch.from_numpy(np.array([getattr(film, name)[n] for film in films]))
-                for name in ("tiles", "mafd", "gradient", "times")
+                for name in ("tiles", "luma", "mafd", "gradient", "times")
             ),
             torch.zeros(3, dtype=torch.int64),
             torch.tensor([0, 1, 2]),
@@ -159,6 +159,16 @@ def test_flicker_alone_is_no_flash():
     found = run(film)
     assert found["flicker"][-1] > 1
     assert found["flash_rate"].max() == 0
+
+
+def test_lines_of_text_that_cross_the_rows_of_tiles_are_no_flicker_and_all_rows_together_are():
+    wave = 0.02 * np.sin(2 * np.pi * np.arange(100) / 5 + 0.7)
+    text, lamp = Film(4), Film(4)
+    text.tiles[:, 0] += wave[:, None]
+    text.between = -wave
+    lamp.between = wave
+    assert run(text)["flicker"].max() == 0
+    assert run(lamp)["flicker"][-1] > 1
 
 
 @pytest.mark.parametrize("what", ["fade", "cut", "walk"])
@@ -345,4 +355,4 @@ def test_one_colour_has_no_spread():
 
 def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match="temporal takes"):
-        temporal(*(torch.zeros(1, dtype=torch.float64) for _ in range(4)), torch.zeros(1), torch.zeros(1), new_state(1))
+        temporal(*(torch.zeros(1, dtype=torch.float64) for _ in range(5)), torch.zeros(1), torch.zeros(1), new_state(1))
