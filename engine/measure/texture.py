@@ -32,6 +32,12 @@ COMBED_REST_SECONDS: Final = 1.0
 SNOW_GRADIENT: Final = 0.1
 SNOW_CHANGE: Final = 0.85
 NEIGHBOURS_APART: Final = 2 / math.sqrt(math.pi)
+# Where less than this share of the blocks that noise is measured by is of grain, and the picture stands, changing by
+# less than this share of what so much noise changes by, it is what the picture shows: a page full of text (decision
+# 0161). Noise that is new in each picture changes by about as much as that; 0.09 is the most that coders change such a
+# page by. Two pictures of noise are 2/sqrt(pi) standard deviations apart.
+LEAST_GRAIN: Final = 0.6
+STANDS: Final = 0.25 * NEIGHBOURS_APART
 # The same of chroma, the mean of both planes: clean pictures reach 1.5 of 256 codes, and change by far less than that.
 CHROMA_SNOW_GRADIENT: Final = 4.0 / 256
 CHROMA_SNOW_CHANGE: Final = 0.7
@@ -70,6 +76,7 @@ FADE_BACK_SECONDS: Final = 1.0
 
 _GRADIENT, _TEXTURE = place("gradient"), places(COLUMNS)
 _LUMA, _NOISE, _MAFD = place("luma_difference"), place("noise"), place("mafd")
+_GRAIN: Final = place("grain")
 _U_MEAN, _V_MEAN, _SATURATION = place("u_mean"), place("v_mean"), place("saturation")
 _U_GRADIENT, _V_GRADIENT = place("u_gradient"), place("v_gradient")
 _COMBING, _CHROMA_LOSS, _SINCE = place("combing"), place("chroma_loss"), place("combing_since")
@@ -148,6 +155,7 @@ class Texture:
         if due is None:
             return
         view[:, _TEXTURE] = self._arithmetic.view(texture(rows.only(due, self._arithmetic)))
+        self._stand(view, due)
         self._snow(view, due)
         self._vouch(rows, due)
         if self._arithmetic.on_host:
@@ -175,6 +183,13 @@ class Texture:
         interval = xp.where(combed & (interval > COMBED_INTERVAL_SECONDS), COMBED_INTERVAL_SECONDS, interval)
         interval = xp.where(at_once, 0.0, interval)
         self.schedule.pace(slots, due, due, interval=interval, gain=TEXTURE_GRADIENT_CHANGE, granted=at_once)
+
+    def _stand(self, view: Any, due: Any) -> None:
+        """A page full of letters that stands: no noise."""
+        xp, noise = self._arithmetic.xp, view[:, _NOISE]
+        # NaN, where there is no earlier picture, does not stand.
+        page = due & (view[:, _GRAIN] < LEAST_GRAIN) & (256 * view[:, _LUMA] < STANDS * noise)
+        view[:, _NOISE] = xp.where(page, 0.0, noise)
 
     def _snow(self, view: Any, due: Any) -> None:
         """Snow over a part of the picture: the quietest blocks, by which noise is measured, lie in the rest of it."""

@@ -18,6 +18,7 @@ COLUMNS: Final[tuple[str, ...]] = (
     "noise",
     "banding",
     "bars",
+    "grain",
 )
 
 # Luma and chroma of limited range, in 8-bit codes (ITU-R BT.601, BT.709), and what EBU R 103 tolerates of luma.
@@ -50,6 +51,11 @@ NOISE_BINS: Final = 256
 NOISE_BIN_BITS: Final = 8
 NOISE_SHARE: Final = 4
 NOISE_QUIET: Final = 10
+# Of the samples of a block of noise the largest is some 5.4 standard deviations above the smallest, 10 after coding;
+# letters, which have as much of |Laplacian|, jump at once: 11 to 100 times what they would have as a deviation. So a
+# block is of grain if the sum is at least this many times the span: as its deviation is sqrt(pi / 2) / 6 of the mean,
+# GRAIN * span <= sum says that the span is within 10.6 deviations (decision 0161).
+GRAIN: Final = 58
 NOISE_DARKEST: Final = 24 * 4 * BLOCK_SAMPLES
 NOISE_BRIGHTEST: Final = 225 * 4 * BLOCK_SAMPLES
 # One bin as a standard deviation in 8-bit codes: sqrt(pi / 2) / 6 of the mean of |Laplacian| (Immerkaer's eq. 5).

@@ -33,6 +33,7 @@ from kernels.texture.columns import (
     COMB_DIFFERENCE,
     COMB_LESS,
     COMB_MORE,
+    GRAIN,
     HIGHEST_CHROMA,
     HIGHEST_LUMA,
     LOWEST,
@@ -145,7 +146,12 @@ def _fine_row(stored, out, count, shift, excess):
 
 @_compiled
 def _measure_blocks(luma, pitch, width, height, shift, depth, like, held, noise, out):
-    """Combing, noise and banding into out[7:10]. `held`: (_BAND_HELD, width) uint16, `noise`: NOISE_BINS zeros."""
+    """Combing, noise and banding into out[7:10], grain into out[11].
+
+    Args:
+        held: (_BAND_HELD, width) uint16.
+        noise: (2, NOISE_BINS) zeros, of all blocks and of those of grain.
+    """
     row_bytes = np.int64(held.strides[0])
     address = np.int64(held.ctypes.data)
     step, across = _band_step(height), _blocks(width)
@@ -162,7 +168,8 @@ def _measure_blocks(luma, pitch, width, height, shift, depth, like, held, noise,
             loud = min(NOISE_BINS - 1, laplacian >> NOISE_BIN_BITS)
             if NOISE_DARKEST <= total <= NOISE_BRIGHTEST:
                 eligible += 1
-                noise[loud] += 1
+                noise[0, loud] += 1
+                noise[1, loud] += GRAIN * (high - low) <= laplacian
             else:
                 blank += total < NOISE_DARKEST or loud < NOISE_QUIET
             stepped = changes - steps <= BAND_FAINT_MAX and BAND_CHANGES_MIN <= steps <= BAND_CHANGES_MAX
@@ -172,14 +179,20 @@ def _measure_blocks(luma, pitch, width, height, shift, depth, like, held, noise,
     wanted = (eligible + NOISE_SHARE - 1) // NOISE_SHARE if shows else np.int64(0)
     quiet = reached = np.int64(0)
     while wanted > 0:
-        reached += noise[quiet]
+        reached += noise[0, quiet]
         if reached >= wanted:
             break
         quiet += 1
+    near = grain = np.int64(0)
+    if quiet > 0:
+        for loud in range((quiet + 1) // 2, quiet + 1):
+            near += noise[0, loud]
+            grain += noise[1, loud]
     many = np.float64(max(seen, 1))
     out[7] = np.float64(combed) / many
     out[8] = np.float64(quiet) * NOISE_UNIT
     out[9] = np.float64(max(WIDE_WHOLE * banded, WIDE_PART * wide)) / np.float64(WIDE_WHOLE * max(seen, 1))
+    out[11] = np.float64(grain) / np.float64(max(near, 1))
 
 
 @_compiled
@@ -359,12 +372,12 @@ def _texture(frames, out):
         lines = np.zeros((3, max(width, frame[_CHROMA_WIDTH])), np.uint16)
         wrong = np.zeros(width, np.uint8)
         held = np.zeros((_BAND_HELD, width), np.uint16)
-        noise = np.zeros(NOISE_BINS, np.int64)
+        noise = np.zeros((2, NOISE_BINS), np.int64)
         if frame[_BIT_DEPTH] == 8:
             _measure(frame, np.uint8(0), np.uint8, lines, wrong, held, noise, row)
         else:
             _measure(frame, np.uint16(0), np.uint16, lines, wrong, held, noise, row)
-        lines[0, 0] = wrong[0] = held[0, 0] = noise[0] = 0  # still mentioned
+        lines[0, 0] = wrong[0] = held[0, 0] = noise[0, 0] = 0  # still mentioned
 
 
 def texture(frames: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ from kernels.texture.columns import (
     COMB_DIFFERENCE,
     COMB_LESS,
     COMB_MORE,
+    GRAIN,
     HIGHEST_CHROMA,
     HIGHEST_LUMA,
     LOWEST,
@@ -74,7 +75,7 @@ _NOISE_BINS, _NOISE_BIN_BITS, _NOISE_SHARE = (tl.constexpr(n) for n in (NOISE_BI
 _NOISE_DARKEST, _NOISE_BRIGHTEST, _NOISE_QUIET = (
     tl.constexpr(n) for n in (NOISE_DARKEST, NOISE_BRIGHTEST, NOISE_QUIET)
 )
-_NOISE_UNIT = tl.constexpr(NOISE_UNIT)
+_NOISE_UNIT, _GRAIN = tl.constexpr(NOISE_UNIT), tl.constexpr(GRAIN)
 _BAND_STEP_MIN, _BAND_SPAN_MAX, _BAND_FAINT_MAX = (
     tl.constexpr(n) for n in (BAND_STEP_MIN, BAND_SPAN_MAX, BAND_FAINT_MAX)
 )
@@ -87,12 +88,12 @@ _MIDDLE_START, _MIDDLE_SPAN, _MIDDLE = (tl.constexpr(n) for n in BAR_LAYOUTS[2])
 _BAR_KINDS = tl.constexpr(len(bar_colours()))
 _BAR_LANES = tl.constexpr(256)  # at least 8 bars * BAR_COLUMNS * BAR_ROWS
 
-# A picture's sums, int64, all begun at 0; the bins of noise follow.
+# A picture's sums, int64, all begun at 0; the bins of noise follow, of all blocks and of those of grain.
 _U_SUM, _V_SUM, _U_STEPS, _V_STEPS = (tl.constexpr(n) for n in range(4))
 _SATURATION, _OUTSIDE, _BEYOND = (tl.constexpr(n) for n in range(4, 7))
 _SEEN, _COMBED, _BANDED, _ELIGIBLE, _WIDE, _BLANK = (tl.constexpr(n) for n in range(7, 13))
-_BINS = tl.constexpr(16)
-_SUMS = tl.constexpr(16 + NOISE_BINS)
+_BINS, _GRAIN_BINS = tl.constexpr(16), tl.constexpr(16 + NOISE_BINS)
+_SUMS = tl.constexpr(16 + 2 * NOISE_BINS)
 
 
 @triton.jit
@@ -274,6 +275,7 @@ def _read_blocks_of(frame, own, program, WORD: tl.constexpr, PROGRAMS: tl.conste
         bin = tl.minimum(laplacian >> _NOISE_BIN_BITS, _NOISE_BINS - 1)
         one = tl.zeros((BLOCKS,), tl.int64) + 1
         tl.atomic_add(own + _BINS + bin, one, mask=eligible)
+        tl.atomic_add(own + _GRAIN_BINS + bin, one, mask=eligible & (_GRAIN * span <= laplacian))
         tl.atomic_add(own + _SEEN, tl.sum(real.to(tl.int32), axis=0).to(tl.int64))
         tl.atomic_add(own + _COMBED, tl.sum(combed.to(tl.int32), axis=0).to(tl.int64))
         tl.atomic_add(own + _BANDED, tl.sum(banded.to(tl.int32), axis=0).to(tl.int64))
@@ -368,8 +370,13 @@ def _finish(frames, sums, colours, out):
         blocks = tl.load(own + _SEEN)
         shows = _NOISE_SHARE * (blocks - tl.load(own + _BLANK)) >= blocks
         wanted = tl.where(shows, (eligible + _NOISE_SHARE - 1) // _NOISE_SHARE, 0)
-        reached = tl.cumsum(tl.load(own + _BINS + tl.arange(0, _NOISE_BINS)), axis=0)
+        bins = tl.arange(0, _NOISE_BINS)
+        counts = tl.load(own + _BINS + bins)
+        reached = tl.cumsum(counts, axis=0)
         quiet = tl.sum((reached < wanted).to(tl.int32), axis=0)
+        near = (bins >= (quiet + 1) // 2) & (bins <= quiet) & (quiet > 0)
+        grain = tl.sum(tl.where(near, tl.load(own + _GRAIN_BINS + bins), 0), axis=0).to(tl.float64)
+        tl.store(row + 11, grain / tl.maximum(tl.sum(tl.where(near, counts, 0), axis=0), 1).to(tl.float64))
         tl.store(row + 8, quiet.to(tl.float64) * _NOISE_UNIT)
         worse = tl.maximum(tl.load(own + _BANDED) * _WIDE_WHOLE, tl.load(own + _WIDE) * _WIDE_PART)
         tl.store(row + 9, worse.to(tl.float64) / (tl.maximum(tl.load(own + _SEEN), 1) * _WIDE_WHOLE).to(tl.float64))

@@ -45,16 +45,18 @@ def texture(frames: Tensor) -> Tensor:
     | noise | standard deviation of the luma's noise, in 8-bit codes |
     | banding | share of blocks in which flat luma makes a step; large steps count less |
     | bars | share of sampled points that have the colour of colour bars |
+    | grain | share of the blocks that have that noise, or half of it, whose samples span no more than noise does |
 
     The first five are NaN for pictures without chroma; `bars` is 0 for them. Combing, noise and banding look at blocks
     of 16x8 luma samples in fine codes (10 bit; kernels/texture/columns.py), and are 0 for pictures without a block.
     With rows a, b, c, d, e from y - 2 to y + 2, a block is combed if the sum of |2c - b - d| is at least 48 a sample
     (12 in 8-bit codes), and at least 1.5 times the sum of |2c - a - e|. Noise is Immerkaer's estimate from the sum of
     |L| of each block, L the difference of two Laplacians, in bins of 0.104 codes: the bin that a quarter of the blocks
-    stays within, of those whose mean is from 24 to 225; 0 where more than three quarters of all are darker. A block is
-    banded if its largest luma is at most 16 (8-bit codes) above its smallest, and its samples differ from their left
-    and upper neighbours (each counts) 8 to 48 times by 4 or more, and at most 64 times by less; half of those blocks
-    count whose luma spans up to 44, where that is more.
+    stays within, of those whose mean is from 24 to 225; 0 where more than three quarters of all are darker. Grain is 0
+    where noise is; a block is of grain if its samples span at most 10.6 standard deviations of its own noise.
+    A block is banded if its largest luma is at most 16 (8-bit codes) above its smallest, and its samples differ from
+    their left and upper neighbours (each counts) 8 to 48 times by 4 or more, and at most 64 times by less; half of
+    those blocks count whose luma spans up to 44, where that is more.
     Bars: at 3 columns of each bar and 8 rows of the upper half, Y, U and V within 10 (8-bit codes) of the colour, for
     the best of twelve kinds (75 %, 100/0/75/0, 100 %; BT.601, BT.709; limited, full range) and three layouts (eight or
     seven bars over the width, seven bars over the middle three quarters).

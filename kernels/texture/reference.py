@@ -52,13 +52,13 @@ def blocks(fine: Plane) -> list[tuple[int, int]]:
     ]
 
 
-def combing_noise_banding(fine: Plane) -> tuple[float, float, float]:
-    """The three measures of blocks."""
+def measures_of_blocks(fine: Plane) -> tuple[float, float, float, float]:
+    """Combing, noise, banding and grain."""
     at = blocks(fine)
     if not at:
-        return 0.0, 0.0, 0.0
+        return 0.0, 0.0, 0.0, 0.0
     combed = banded = wide = blank = 0
-    noise = []
+    noise, grains = [], []
     for y, x in at:
 
         def moved(down: int, right: int, y: int = y, x: int = x) -> Plane:
@@ -70,21 +70,25 @@ def combing_noise_banding(fine: Plane) -> tuple[float, float, float]:
         combed += frame >= c.COMB_DIFFERENCE * c.BLOCK_SAMPLES and c.COMB_LESS * frame >= c.COMB_MORE * field
         corners = moved(-1, -1) + moved(-1, 1) + moved(1, -1) + moved(1, 1)
         sides = moved(-1, 0) + moved(1, 0) + moved(0, -1) + moved(0, 1)
-        loud = min(c.NOISE_BINS - 1, int(np.abs(4 * here + corners - 2 * sides).sum()) >> c.NOISE_BIN_BITS)
+        laplacian, span = int(np.abs(4 * here + corners - 2 * sides).sum()), here.max() - here.min()
+        loud = min(c.NOISE_BINS - 1, laplacian >> c.NOISE_BIN_BITS)
         if c.NOISE_DARKEST <= here.sum() <= c.NOISE_BRIGHTEST:
             noise.append(loud)
+            grains.append(c.GRAIN * span <= laplacian)
         else:
             blank += here.sum() < c.NOISE_DARKEST or loud < c.NOISE_QUIET
         beside = [np.abs(here - moved(0, -1)), np.abs(here - moved(-1, 0))]
         steps = sum(int((apart >= c.BAND_STEP_MIN).sum()) for apart in beside)
         faint = sum(int((apart > 0).sum()) for apart in beside) - steps
         stepped = faint <= c.BAND_FAINT_MAX and c.BAND_CHANGES_MIN <= steps <= c.BAND_CHANGES_MAX
-        banded += stepped and here.max() - here.min() <= c.BAND_SPAN_MAX
-        wide += stepped and here.max() - here.min() <= c.WIDE_SPAN_MAX
+        banded += stepped and span <= c.BAND_SPAN_MAX
+        wide += stepped and span <= c.WIDE_SPAN_MAX
     shows = noise and c.NOISE_SHARE * (len(at) - blank) >= len(at)
     quiet = sorted(noise)[-(-len(noise) // c.NOISE_SHARE) - 1] if shows else 0
     worse = max(c.WIDE_WHOLE * banded, c.WIDE_PART * wide)
-    return combed / len(at), quiet * c.NOISE_UNIT, worse / (c.WIDE_WHOLE * len(at))
+    near = [grain for loud, grain in zip(noise, grains, strict=True) if quiet <= 2 * loud and loud <= quiet]
+    grain = sum(near) / len(near) if quiet else 0.0
+    return combed / len(at), quiet * c.NOISE_UNIT, worse / (c.WIDE_WHOLE * len(at)), grain
 
 
 def bars(luma8: Plane, u8: Plane, v8: Plane) -> float:
@@ -122,7 +126,7 @@ def _row(frame: list[int]) -> list[float]:
             for k in (Field.U_ADDRESS, Field.V_ADDRESS)
         )
     one = 1 << (depth - 8)
-    combing, noise, banding = combing_noise_banding(luma << 2 if depth == 8 else (luma << 2) >> (depth - 8))
+    combing, noise, banding, grain = measures_of_blocks(luma << 2 if depth == 8 else (luma << 2) >> (depth - 8))
     steps = max(1, u.shape[0] * (u.shape[1] - 1)) * full
     tolerated = (luma >= c.TOLERATED_LOWEST * one) & (luma <= c.TOLERATED_HIGHEST * one)
     values = {
@@ -137,6 +141,7 @@ def _row(frame: list[int]) -> list[float]:
         "noise": noise,
         "banding": banding,
         "bars": bars(luma >> (depth - 8), u >> (depth - 8), v >> (depth - 8)) if u.size else 0.0,
+        "grain": grain,
     }
     return [values[name] for name in c.COLUMNS]
 

@@ -11,6 +11,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 from media import ffmpeg_exe, media_dir
+from PIL import Image, ImageDraw, ImageFont
 
 from engine.detectors.texture import DETECTORS
 from engine.measure.texture import COMBED_INTERVAL_SECONDS, TEXTURE_INTERVAL_SECONDS
@@ -118,6 +119,39 @@ def test_snow_over_a_part_of_the_picture_is_noise(tmp_path):
 
 def test_a_still_that_is_as_rough_as_snow_is_none(tmp_path):
     assert incidents(snowed(tmp_path / "still.mp4", moving=False), ["video.noise"]) == []
+
+
+def grey_film(out, lumas):
+    """Pictures without colour, 25 in a second."""
+    grey = np.full((96, 160), 128, np.uint8)
+    write_pictures(out, ((luma.astype(np.uint8), grey, grey) for luma in lumas), rate=Fraction(25))
+    return out
+
+
+def lettered(seed):
+    """A page full of letters."""
+    draw = np.random.default_rng(seed)
+    image = Image.new("L", (320, 192), 180)
+    lines = ("".join(chr(code) for code in draw.integers(97, 123, 70)) for _ in range(20))
+    ImageDraw.Draw(image).multiline_text((2, 2), "\n".join(lines), fill=40, font=ImageFont.load_default(10), spacing=3)
+    return np.asarray(image)
+
+
+def test_a_page_full_of_letters_that_stands_is_no_noise(tmp_path):
+    page = lettered(1)
+    assert incidents(grey_film(tmp_path / "page.mp4", [page] * 150), ["video.noise"]) == []
+
+
+def test_letters_that_are_others_in_each_picture_are_noise(tmp_path):
+    film = grey_film(tmp_path / "letters.mp4", (lettered(seed) for seed in range(150)))
+    [found] = incidents(film, ["video.noise"])
+    assert found.start <= FRAME
+
+
+def test_grain_that_stands_is_noise(tmp_path):
+    still = np.clip(np.round(110 + np.random.default_rng(8).normal(0, 12, (192, 320))), 16, 235)
+    [found] = incidents(grey_film(tmp_path / "grain.mp4", [still] * 150), ["video.noise"])
+    assert found.start <= FRAME
 
 
 def colour_snowed(out, *, moving):

@@ -97,6 +97,19 @@ def test_a_picture_of_many_bands_is_sampled_alike(run):
     assert_as_the_plain_one(run, make_frame(luma, chroma, chroma))
 
 
+def page(height, width, *, ground, ink, size=12):
+    """A page full of letters."""
+    pytest.importorskip("PIL")
+    from PIL import Image, ImageDraw, ImageFont
+
+    image = Image.new("L", (width, height), ground)
+    words = "Only verdicts leave the device, and one who reads them at night knows what broke. " * 20
+    lines = [words[k : k + 2 * width // size] for k in range(0, len(words), 2 * width // size)]
+    font = ImageFont.load_default(size)
+    ImageDraw.Draw(image).multiline_text((3, 1), "\n".join(lines), fill=ink, font=font, spacing=3)
+    return np.asarray(image).astype(np.int64)
+
+
 def measure(luma, u=None, v=None, **options):
     """The measures of one picture by name; grey where no chroma is given."""
     luma = np.asarray(luma, np.int64)
@@ -115,6 +128,7 @@ def test_noise_is_its_standard_deviation(deviation):
         np.round(110 + 20 * np.sin(x / 40) + 15 * np.cos(y / 30) + rng.normal(0, deviation, y.shape)), 0, 255
     )
     assert measure(luma)["noise"] == pytest.approx(deviation, rel=0.12)
+    assert measure(luma)["grain"] > 0.9
     deep = np.clip(np.round(4 * luma), 0, 1023)
     assert measure(deep, bit_depth=10)["noise"] == pytest.approx(deviation, rel=0.12)
 
@@ -126,6 +140,24 @@ def test_what_a_caption_has_of_detail_is_no_noise_of_a_black_or_white_page(rows,
     luma = np.full((180, 320), ground)
     luma[:rows] = np.clip(rng.normal(110, 10, (rows, 320)), 0, 255)
     assert (measure(luma)["noise"] > 5) == tells
+
+
+@pytest.mark.parametrize(("ground", "ink"), [(200, 40), (60, 180)])
+@pytest.mark.parametrize("size", [10, 12])
+def test_letters_have_no_grain_though_they_have_noise(ground, ink, size):
+    found = measure(page(180, 320, ground=ground, ink=ink, size=size))
+    assert found["noise"] > 5.5
+    assert found["grain"] < 0.1
+
+
+@pytest.mark.parametrize("kind", [{}, {"bit_depth": 10}], ids=str)
+def test_triton_version_equals_the_plain_one_on_letters_and_noise(run, kind):
+    rng = np.random.default_rng(4)
+    luma = page(61, 83, ground=180, ink=60) << (kind.get("bit_depth", 8) - 8)
+    luma[:, 40:] += rng.normal(0, 7, (61, 43)).astype(np.int64)
+    chroma = np.full((31, 42), 128 << (kind.get("bit_depth", 8) - 8))
+    assert_as_the_plain_one(texture, make_frame(luma, chroma, chroma, **kind))
+    assert_as_the_plain_one(run, make_frame(luma, chroma, chroma, **kind))
 
 
 @pytest.mark.parametrize("highest", [235, 255])
