@@ -28,13 +28,16 @@ serve: $(READY)
 bench: $(READY)
 	$(BIN)/avjury bench cpu
 
-test: $(READY) programs
-	$(BIN)/python tests/warm_up.py
+test: warm programs
 	$(BIN)/python -m pytest -q -n 2 -m 'not slow'
 
-# With the long comparisons over real clips.
-test-all: $(READY) programs
+# The CPU kernels compiled, once.
+.PHONY: warm
+warm: $(READY)
 	$(BIN)/python tests/warm_up.py
+
+# With the long comparisons over real clips.
+test-all: warm programs
 	$(BIN)/python -m pytest -q -n 2
 
 # The property tests alone, with new draws in each of ROUNDS rounds. What fails here becomes an @example.
