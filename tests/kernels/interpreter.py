@@ -20,7 +20,7 @@ from unittest import mock
 
 import triton.language as tl
 from triton import knobs
-from triton.language import core
+from triton.language import core, semantic
 from triton.runtime import interpreter as triton_interpreter
 from triton.runtime.interpreter import InterpretedFunction, _patch_lang, interpreter_builder
 from triton.runtime.jit import JITFunction
@@ -28,6 +28,7 @@ from triton.runtime.jit import JITFunction
 # The interpreter patches these, and does not put back what a nested call patched.
 _PATCHED_BY_TRITON = (tl, tl.core, tl.math, tl.standard, tl.tensor, tl.dtype, tl.core.tensor_descriptor_base)
 _interpreted_copies: dict[int, InterpretedFunction] = {}
+_common_types: dict[tuple, core.dtype] = {}
 
 
 # The check of each sum for overflow asserts what the interpreter then leaves out, and takes a fifth of its time.
@@ -90,7 +91,51 @@ def _numpy_type(type):
     return _numpy_type(type.element_ty) if isinstance(type, core.block_type) else _numpy_type_of(type)
 
 
+_BROADCAST = semantic.TritonSemantic.broadcast_impl_value
+_COMMON_TYPE = semantic.TritonSemantic.computation_type_impl
+_UNWRAP = core._unwrap_if_constexpr
+
+
+@cache
+def _block_of(element, extents):
+    return core.block_type(element, extents)
+
+
+def _with_element(self, element):
+    extents = tuple(self.shape.values)
+    return (
+        core.block_type(element, extents) if element.is_ptr() else _block_of(element, extents)
+    )  # pointers have no hash
+
+
+def _broadcast(self, lhs, rhs):
+    """Both operands in one shape: most have it, or one is a scalar, and only others need Triton's own."""
+    left, right = lhs.type, rhs.type
+    if left.is_block() == right.is_block():
+        return (lhs, rhs) if not left.is_block() or left.shape is right.shape else _BROADCAST(self, lhs, rhs)
+    block, scalar = (lhs, rhs) if left.is_block() else (rhs, lhs)
+    kind = block.type.with_element_ty(scalar.type.scalar)
+    wide = self.tensor(self.builder.create_splat(kind.to_ir(self.builder), scalar.handle), kind)
+    return (lhs, wide) if block is lhs else (wide, rhs)
+
+
+def _common_type(self, *operands):
+    if operands not in _common_types:  # whoever asks, of which each launch has new ones
+        _common_types[operands] = _COMMON_TYPE(self, *operands)
+    return _common_types[operands]
+
+
+def _unwrap(value):
+    if isinstance(value, core.constexpr):
+        return value.value
+    return _UNWRAP(value) if isinstance(value, (list, tuple, core.tuple)) else value
+
+
 _FASTER = (
+    (core.block_type, "with_element_ty", _with_element),
+    (core, "_unwrap_if_constexpr", _unwrap),
+    (semantic.TritonSemantic, "broadcast_impl_value", _broadcast),
+    (semantic.TritonSemantic, "computation_type_impl", _common_type),
     (core.tensor, "__init__", _make_tensor),
     (core.block_type, "__init__", _make_block_type),
     (triton_interpreter, "_get_np_dtype", _numpy_type),
