@@ -59,7 +59,8 @@ _HOLE_COLOURED, _HOLE_DARK, _HOLE_GROUND = at.HOLE_COLOURED, at.HOLE_DARK, at.HO
 _LAST_U, _LAST_V, _SWAPPED, _SWAPPED_AT = at.LAST_U, at.LAST_V, at.SWAPPED, at.SWAPPED_AT
 _SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = at.SWAP_LEAST, at.SWAP_SHARE, at.SWAP_LUMA
 _SWAP_NOISE, _SWAP_MOTION, _MOTION_BEFORE = at.SWAP_NOISE, at.SWAP_MOTION, at.SWAP_MOTION_BEFORE
-_SWAP_STEP = at.SWAP_STEP_SECONDS
+_SWAP_STEP, _SWAP_KEPT, _SWAP_BACK = at.SWAP_STEP_SECONDS, at.SWAP_KEPT_SECONDS, at.SWAP_BACK
+_KEPT, _KEPT_BEFORE, _KEPT_AT = at.KEPT, at.KEPT_BEFORE, at.KEPT_AT
 _SWAP_TOLD, _SWAP_OWN = at.SWAP_TOLD_SECONDS, at.SWAP_OWN_SECONDS
 _OPPOSITE, _NEGATIVE, _NEGATIVE_AT = at.OPPOSITE, at.NEGATIVE, at.NEGATIVE_AT
 _NEGATIVE_SUM, _NEGATIVE_LEAST, _NEGATIVE_NOISE = at.NEGATIVE_SUM, at.NEGATIVE_LEAST, at.NEGATIVE_NOISE
@@ -615,6 +616,29 @@ def _negative(tiles, state, fresh, pts):
 
 
 @compiled
+def _is_back(tiles, state):
+    """Whether U and V are much nearer to what they were some time before a swap than to that swapped."""
+    own, other, turned = 0.0, 0.0, 0.0
+    for tile in range(TILES):
+        u, v = tiles[2, tile], tiles[3, tile]
+        kept_u, kept_v = state[_KEPT_BEFORE + tile], state[_KEPT_BEFORE + TILES + tile]
+        own += abs(u - kept_u) + abs(v - kept_v)
+        other += abs(u - kept_v) + abs(v - kept_u)
+        turned += abs(u + kept_u - _OPPOSITE) + abs(v + kept_v - _OPPOSITE)
+    return own <= _SWAP_BACK * min(other, turned)
+
+
+@compiled
+def _keep_colours(tiles, state, anew):
+    """Of this picture, beside those kept last; or, `anew`, of this picture alone."""
+    for plane in range(2):
+        for tile in range(plane * TILES, (plane + 1) * TILES):
+            now = tiles[2 + plane, tile - plane * TILES]
+            state[_KEPT_BEFORE + tile] = now if anew else state[_KEPT + tile]
+            state[_KEPT + tile] = now
+
+
+@compiled
 def _swap(tiles, state, fresh, coloured, apart, motion, step, pts):
     """Seconds since U and V have changed places or run the other way, once it is told, else 0; `apart` is how much the
     tiles' means have changed.
@@ -632,8 +656,15 @@ def _swap(tiles, state, fresh, coloured, apart, motion, step, pts):
     state[_MOTION_BEFORE] = motion
     other = min(other, turned)
     swaps = own >= TILES * _SWAP_LEAST and other <= _SWAP_SHARE * (own - TILES * _SWAP_NOISE) and same
+    anew = fresh
     if coloured and not fresh and swaps:
+        anew = anew or state[_SWAPPED] > 0.0
         state[_SWAPPED], state[_SWAPPED_AT] = 1.0 - state[_SWAPPED], pts
+    if state[_SWAPPED] > 0.0 and pts - step - state[_SWAPPED_AT] < _SWAP_TOLD and _is_back(tiles, state):
+        state[_SWAPPED] = 0.0
+    if state[_SWAPPED] == 0.0 and (anew or pts - state[_KEPT_AT] >= _SWAP_KEPT):
+        _keep_colours(tiles, state, anew)
+        state[_KEPT_AT] = pts
     ago = pts - state[_SWAPPED_AT]
     return ago if state[_SWAPPED] > 0.0 and ago >= _SWAP_TOLD and ago <= _SWAP_OWN else 0.0
 

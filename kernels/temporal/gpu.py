@@ -86,6 +86,9 @@ _SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = (
 _SWAP_NOISE, _SWAP_MOTION = tl.constexpr(at.SWAP_NOISE), tl.constexpr(at.SWAP_MOTION)
 _MOTION_BEFORE = tl.constexpr(at.SWAP_MOTION_BEFORE)
 _SWAP_STEP = tl.constexpr(at.SWAP_STEP_SECONDS)
+_SWAP_KEPT, _SWAP_BACK = tl.constexpr(at.SWAP_KEPT_SECONDS), tl.constexpr(at.SWAP_BACK)
+_KEPT, _KEPT_BEFORE = tl.constexpr(at.KEPT), tl.constexpr(at.KEPT_BEFORE)
+_KEPT_AT = tl.constexpr(at.KEPT_AT)
 _SWAP_TOLD, _SWAP_OWN = tl.constexpr(at.SWAP_TOLD_SECONDS), tl.constexpr(at.SWAP_OWN_SECONDS)
 _OPPOSITE, _NEGATIVE, _NEGATIVE_AT = (
     tl.constexpr(at.OPPOSITE), tl.constexpr(at.NEGATIVE), tl.constexpr(at.NEGATIVE_AT),
@@ -625,24 +628,44 @@ def _negative(state, tile, inside, fresh, luma, pts):
 
 
 @triton.jit
+def _swap_distances(inside, u, v, was_u, was_v):
+    """How far U and V are from what they were, and from that in each other's place or running the other way."""
+    own = tl.sum(tl.where(inside, tl.abs(u - was_u) + tl.abs(v - was_v), 0.0), axis=0)
+    other = tl.sum(tl.where(inside, tl.abs(u - was_v) + tl.abs(v - was_u), 0.0), axis=0)
+    turned = tl.abs(u + was_u - _OPPOSITE) + tl.abs(v + was_v - _OPPOSITE)
+    return own, tl.minimum(other, tl.sum(tl.where(inside, turned, 0.0), axis=0))
+
+
+@triton.jit
 def _swap(state, tile, inside, fresh, coloured, apart, motion, u, v, step, pts):
     """Seconds since U and V have changed places or run the other way, once it is told, else 0; `apart` is how much the
     tiles' means have changed.
     """
     was_u = tl.load(state + _LAST_U + tile, mask=inside, other=0.0)
     was_v = tl.load(state + _LAST_V + tile, mask=inside, other=0.0)
-    own = tl.sum(tl.where(inside, tl.abs(u - was_u) + tl.abs(v - was_v), 0.0), axis=0)
-    other = tl.sum(tl.where(inside, tl.abs(u - was_v) + tl.abs(v - was_u), 0.0), axis=0)
-    turned = tl.abs(u + was_u - _OPPOSITE) + tl.abs(v + was_v - _OPPOSITE)
-    other = tl.minimum(other, tl.sum(tl.where(inside, turned, 0.0), axis=0))
+    own, other = _swap_distances(inside, u, v, was_u, was_v)
     as_before = (step <= _SWAP_STEP) & (motion <= _SWAP_MOTION * tl.load(state + _MOTION_BEFORE))
     same = (apart <= _TILES * _SWAP_LUMA) | as_before
     tl.store(state + _MOTION_BEFORE, motion)
     swaps = (own >= _TILES * _SWAP_LEAST) & (other <= _SWAP_SHARE * (own - _TILES * _SWAP_NOISE)) & same
     swaps = _flag(coloured & (fresh == 0) & swaps)
     before = _scalar(state, _SWAPPED, fresh, 0.0)
-    swapped = tl.where(swaps, 1.0 - before, before)
     since = tl.where(swaps, pts, _scalar(state, _SWAPPED_AT, fresh, 0.0))
+    swapped = tl.where(swaps, 1.0 - before, before)
+    kept_u = tl.load(state + _KEPT_BEFORE + tile, mask=inside, other=0.0)
+    kept_v = tl.load(state + _KEPT_BEFORE + _TILES + tile, mask=inside, other=0.0)
+    as_kept, as_swapped = _swap_distances(inside, u, v, kept_u, kept_v)
+    is_back = _flag(pts - step - since < _SWAP_TOLD) & _flag(as_kept <= _SWAP_BACK * as_swapped) & (fresh == 0)
+    swapped = tl.where(is_back, 0.0, swapped)
+    anew = (fresh > 0) | (swaps & _flag(before > 0.0))
+    keeps = _flag(swapped == 0.0) & (anew | _flag(pts - tl.load(state + _KEPT_AT) >= _SWAP_KEPT))
+    last_u = tl.load(state + _KEPT + tile, mask=inside, other=0.0)
+    last_v = tl.load(state + _KEPT + _TILES + tile, mask=inside, other=0.0)
+    tl.store(state + _KEPT_BEFORE + tile, tl.where(anew, u, last_u), mask=inside & keeps)
+    tl.store(state + _KEPT_BEFORE + _TILES + tile, tl.where(anew, v, last_v), mask=inside & keeps)
+    tl.store(state + _KEPT + tile, u, mask=inside & keeps)
+    tl.store(state + _KEPT + _TILES + tile, v, mask=inside & keeps)
+    tl.store(state + _KEPT_AT, pts, mask=keeps)
     tl.store(state + _LAST_U + tile, u, mask=inside)
     tl.store(state + _LAST_V + tile, v, mask=inside)
     tl.store(state + _SWAPPED, swapped)

@@ -171,11 +171,16 @@ SWAP_SHARE: Final = 0.3
 SWAP_NOISE: Final = 1.0 / 256
 SWAP_LUMA: Final = 6.0 / 256
 SWAP_MOTION: Final = 1.5
+# A swap is told after SWAP_TOLD_SECONDS, unless colours come until then to what they were once or twice
+# SWAP_KEPT_SECONDS before it, by SWAP_BACK of how far they are from that swapped: a glitch effect turns the hues for
+# some pictures and shifts chroma besides, so that only one of the two swaps is seen. Another scene is not so near.
 # Of pictures further apart than this motion says nothing of the scene: in a pan at 5 pictures a second a cut moves no
 # more than any picture.
 SWAP_STEP_SECONDS: Final = 0.15
 SWAP_TOLD_SECONDS: Final = 0.2 - 1e-3
 SWAP_OWN_SECONDS: Final = 60.0
+SWAP_KEPT_SECONDS: Final = 0.5 - 1e-3
+SWAP_BACK: Final = 0.5
 # Where U and V run the other way each and what it was add up to this, between 255 and 256 codes.
 OPPOSITE: Final = 255.5 / 256
 # A negative: luma and what it was add up to nearly the same number everywhere, which is OPPOSITE within NEGATIVE_SUM;
@@ -303,4 +308,7 @@ ROLL_ROWS: Final = ROLL_ROSE_AT + 1  # of tiles by which it is further, since wh
 ROLL_ROWS_AT: Final = ROLL_ROWS + 1
 ROLL_WAY: Final = ROLL_ROWS_AT + 1
 ROLL_ROSE: Final = ROLL_WAY + 1  # motion at the rise
-STATE_SIZE: Final = ROLL_ROSE + 1
+KEPT: Final = ROLL_ROSE + 1  # U of each tile, then V, as they were at KEPT_AT; and before that
+KEPT_BEFORE: Final = KEPT + 2 * TILES
+KEPT_AT: Final = KEPT_BEFORE + 2 * TILES
+STATE_SIZE: Final = KEPT_AT + 1

@@ -153,6 +153,14 @@ def rolled_by(luma: Numbers, earlier: Numbers) -> int:
     return min(fitting, key=fitting.__getitem__) if fitting and alike >= at.ROLL_ALIKE * apart else 0
 
 
+def swap_distances(tiles: Numbers, was: tuple[Numbers, Numbers]) -> tuple[float, float]:
+    """How far U and V are from what they were, and from that in each other's place or running the other way."""
+    u, v, (was_u, was_v) = tiles[2], tiles[3], was
+    own = float((abs(u - was_u) + abs(v - was_v)).mean())
+    other = float((abs(u - was_v) + abs(v - was_u)).mean())
+    return own, min(other, float((abs(u + was_u - at.OPPOSITE) + abs(v + was_v - at.OPPOSITE)).mean()))
+
+
 @dataclass
 class Stream:
     """All that one slot has been shown since it began, or since the last hole."""
@@ -193,6 +201,8 @@ class Stream:
     holed: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(TILES, bool))
     holed_seconds: float = 0.0
     colours: tuple[Numbers, Numbers] | None = None
+    kept_colours: tuple[tuple[Numbers, Numbers], ...] = ()  # the colours of earlier pictures
+    colours_kept_at: float = -np.inf
     luma_before: Numbers = field(default_factory=lambda: np.zeros(TILES))
     motion_before: float = np.nan
     swapped: bool = False
@@ -331,16 +341,21 @@ class Stream:
 
     def swap(self, tiles: Numbers, now: float) -> float:
         """Seconds since U and V have changed places or run the other way, once it is told, else 0."""
+        anew = self.colours is None
         if self.colours is not None:
-            u, v, (was_u, was_v) = tiles[2], tiles[3], self.colours
-            own = float((abs(u - was_u) + abs(v - was_v)).mean())
-            other = float((abs(u - was_v) + abs(v - was_u)).mean())
-            other = min(other, float((abs(u + was_u - at.OPPOSITE) + abs(v + was_v - at.OPPOSITE)).mean()))
+            own, other = swap_distances(tiles, self.colours)
             same = float(abs(tiles[0] - self.luma_before).mean()) <= at.SWAP_LUMA
             near = now - self.times[-1] <= at.SWAP_STEP_SECONDS
             same = same or (near and float(tiles[1].mean()) <= at.SWAP_MOTION * self.motion_before)
             if own >= at.SWAP_LEAST and other <= at.SWAP_SHARE * (own - at.SWAP_NOISE) and same:
+                anew = anew or self.swapped
                 self.swapped, self.swapped_at = not self.swapped, now
+            if self.swapped and self.times[-1] - self.swapped_at < at.SWAP_TOLD_SECONDS:
+                own, other = swap_distances(tiles, self.kept_colours[0])
+                self.swapped = not own <= at.SWAP_BACK * other
+        if not self.swapped and (anew or now - self.colours_kept_at >= at.SWAP_KEPT_SECONDS):
+            colours = tiles[2], tiles[3]
+            self.kept_colours, self.colours_kept_at = (colours if anew else self.kept_colours[1], colours), now
         self.colours, self.luma_before = (tiles[2], tiles[3]), tiles[0]
         self.motion_before = float(tiles[1].mean())
         ago = now - self.swapped_at

@@ -167,6 +167,29 @@ def test_colours_that_have_not_changed_places(what):
     assert set(found[62 * RATE + 1 :] if what == "kept" else found) == {0.0}
 
 
+@pytest.mark.parametrize("seen", ["first", "last"])
+def test_an_effect_that_turns_hues_for_a_moment_and_shifts_chroma_besides_is_no_swap(gpu, seen):
+    film = Film(5)
+    film.tiles[:, 0] += 0.01 * np.random.default_rng(2).standard_normal((125, 1))
+    tinted(film, 0, 125, 100, 180)
+    tinted(film, 50, 53, 180, 100)
+    shifted = 53 if seen == "first" else 49  # so that of the two swaps only one is seen
+    film.tiles[shifted, 2:] += 0.05
+    assert set(run(film)["broken_colour"]) == {0.0}
+    assert_triton_agrees(gpu, film, [(40, 62)])
+
+
+@pytest.mark.parametrize("ago", [1, 10, 40])
+def test_a_swap_soon_after_a_cut_is_told(ago):
+    film = Film(5)
+    tinted(film, 0, 50 - ago, 135, 131)
+    tinted(film, 50 - ago, 50, 150, 118)
+    tinted(film, 50, 125, 118, 150)
+    film.tiles[50 - ago :, 0] += 0.1
+    film.tiles[50 - ago, 1] = 0.2
+    assert set(run(film)["broken_colour"][55:]) == {1.0}
+
+
 def test_colours_that_run_the_other_way_are_broken_until_they_run_back():
     film = Film(5)
     tinted(film, 0, 125, 112, 120)  # both on one side: not like places that are changed
