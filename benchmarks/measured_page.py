@@ -98,8 +98,8 @@ def page(records: Mapping[str, dict[str, Any] | None]) -> str:
         "and what they got",
         "  wrong as pictures; `avjury bench network`: the artifact network on whole streams, `avjury bench "
         "whole-streams`:",
-        "  where it looks at every picture whole; `avjury bench scaled-damage`: damage that was there before a scaler",
-        "  (docs/network.md).",
+        "  where it looks at every picture whole; `avjury bench scaled-damage`: damage that was there before a scaler;",
+        "  `avjury bench clean-hours`: what is told of hours of clean content (docs/network.md).",
         "- `avjury bench parity`: against FFmpeg (docs/parity.md); `bench sync`: how exactly offsets are "
         "found (docs/sync.md).",
         "- `avjury bench cpu-seconds`: two trees in turns, on a machine that is busy.",
