@@ -597,20 +597,31 @@ def _roll(luma, state, motion, step, pts):
 
 
 @compiled
-def _negative(tiles, state, fresh, pts):
-    """Seconds since luma runs the other way, once it is told, else 0; before the last luma is brought up to date."""
+def _negative_distances(luma, was):
+    """How far luma is from what it was, and from its negative, the mean left out of both; and the mean of their sum."""
     total, change = 0.0, 0.0
     for tile in range(TILES):
-        total += tiles[0, tile] + state[_LAST_LUMA + tile]
-        change += tiles[0, tile] - state[_LAST_LUMA + tile]
+        total += luma[tile] + was[tile]
+        change += luma[tile] - was[tile]
     total, change = total / TILES, change / TILES
     own, other = 0.0, 0.0
     for tile in range(TILES):
-        own += abs(tiles[0, tile] - state[_LAST_LUMA + tile] - change)
-        other += abs(tiles[0, tile] + state[_LAST_LUMA + tile] - total)
+        own += abs(luma[tile] - was[tile] - change)
+        other += abs(luma[tile] + was[tile] - total)
+    return own, other, total
+
+
+@compiled
+def _negative(tiles, state, fresh, step, pts):
+    """Seconds since luma runs the other way, once it is told, else 0; before the last luma is brought up to date."""
+    own, other, total = _negative_distances(tiles[0], state[_LAST_LUMA : _LAST_LUMA + TILES])
     turns = abs(total - _OPPOSITE) <= _NEGATIVE_SUM and own >= TILES * _NEGATIVE_LEAST
     if not fresh and turns and other <= _SWAP_SHARE * (own - TILES * _NEGATIVE_NOISE):
         state[_NEGATIVE], state[_NEGATIVE_AT] = 1.0 - state[_NEGATIVE], pts
+    if state[_NEGATIVE] > 0.0 and pts - step - state[_NEGATIVE_AT] < _SWAP_TOLD:
+        own, other, _ = _negative_distances(tiles[0], state[_KEPT_BEFORE : _KEPT_BEFORE + TILES])
+        if own <= _SWAP_BACK * other:
+            state[_NEGATIVE] = 0.0
     ago = pts - state[_NEGATIVE_AT]
     return ago if state[_NEGATIVE] > 0.0 and ago >= _SWAP_TOLD and ago <= _SWAP_OWN else 0.0
 
@@ -621,7 +632,7 @@ def _is_back(tiles, state):
     own, other, turned = 0.0, 0.0, 0.0
     for tile in range(TILES):
         u, v = tiles[2, tile], tiles[3, tile]
-        kept_u, kept_v = state[_KEPT_BEFORE + tile], state[_KEPT_BEFORE + TILES + tile]
+        kept_u, kept_v = state[_KEPT_BEFORE + TILES + tile], state[_KEPT_BEFORE + 2 * TILES + tile]
         own += abs(u - kept_u) + abs(v - kept_v)
         other += abs(u - kept_v) + abs(v - kept_u)
         turned += abs(u + kept_u - _OPPOSITE) + abs(v + kept_v - _OPPOSITE)
@@ -629,13 +640,17 @@ def _is_back(tiles, state):
 
 
 @compiled
-def _keep_colours(tiles, state, anew):
-    """Of this picture, beside those kept last; or, `anew`, of this picture alone."""
-    for plane in range(2):
-        for tile in range(plane * TILES, (plane + 1) * TILES):
-            now = tiles[2 + plane, tile - plane * TILES]
-            state[_KEPT_BEFORE + tile] = now if anew else state[_KEPT + tile]
-            state[_KEPT + tile] = now
+def _keep(tiles, state, fresh, pts):
+    """This picture's tiles beside those kept last, once in a while, as long as nothing is swapped."""
+    kept = state[_SWAPPED] == 0.0 and state[_NEGATIVE] == 0.0 and pts - state[_KEPT_AT] >= _SWAP_KEPT
+    if not (fresh or kept):
+        return
+    for plane in range(3):
+        for tile in range(TILES):
+            at, now = plane * TILES + tile, tiles[plane + (plane > 0), tile]
+            state[_KEPT_BEFORE + at] = now if fresh else state[_KEPT + at]
+            state[_KEPT + at] = now
+    state[_KEPT_AT] = pts
 
 
 @compiled
@@ -656,15 +671,10 @@ def _swap(tiles, state, fresh, coloured, apart, motion, step, pts):
     state[_MOTION_BEFORE] = motion
     other = min(other, turned)
     swaps = own >= TILES * _SWAP_LEAST and other <= _SWAP_SHARE * (own - TILES * _SWAP_NOISE) and same
-    anew = fresh
     if coloured and not fresh and swaps:
-        anew = anew or state[_SWAPPED] > 0.0
         state[_SWAPPED], state[_SWAPPED_AT] = 1.0 - state[_SWAPPED], pts
     if state[_SWAPPED] > 0.0 and pts - step - state[_SWAPPED_AT] < _SWAP_TOLD and _is_back(tiles, state):
         state[_SWAPPED] = 0.0
-    if state[_SWAPPED] == 0.0 and (anew or pts - state[_KEPT_AT] >= _SWAP_KEPT):
-        _keep_colours(tiles, state, anew)
-        state[_KEPT_AT] = pts
     ago = pts - state[_SWAPPED_AT]
     return ago if state[_SWAPPED] > 0.0 and ago >= _SWAP_TOLD and ago <= _SWAP_OWN else 0.0
 
@@ -773,7 +783,7 @@ def step(tiles, mean_luma, mafd, gradient, pts, full_range, state, table, out):
         out[9] = 0.0 if flickers else min(out[9], out[10])
     out[3], out[4], out[6], out[11], out[12] = 0.0, 0.0, 0.0, 0.0, 0.0
     hole, smear, rolls = 0.0, 0.0, 0.0
-    negative = _negative(tiles, state, fresh, pts)
+    negative = _negative(tiles, state, fresh, pts - last, pts)
     if not fresh and not np.isnan(motion_sum):
         hole = _hole(tiles, state, pts - last, pts)
         smear = _smear(tiles, state, coloured, pts - last, pts)
@@ -787,6 +797,7 @@ def step(tiles, mean_luma, mafd, gradient, pts, full_range, state, table, out):
     out[8] = colour_sum / TILES
     broken = _broken_colour(tiles, state, out[5], 0.0 if fresh else pts - last, coloured, redness)
     swapped = _swap(tiles, state, fresh, coloured, apart, motion_sum / TILES, pts - last, pts)
+    _keep(tiles, state, fresh, pts)
     out[12] = max(swapped, negative, rolls)
     if out[12] > 0.0:
         broken = 1.0

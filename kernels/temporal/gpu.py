@@ -609,18 +609,28 @@ def _roll(state, tile, inside, valid, fresh, luma, motion, step, pts):
 
 
 @triton.jit
-def _negative(state, tile, inside, fresh, luma, pts):
-    """Seconds since luma runs the other way, once it is told, else 0; before the last luma is brought up to date."""
-    was = tl.load(state + _LAST_LUMA + tile, mask=inside, other=0.0)
+def _negative_distances(inside, luma, was):
+    """How far luma is from what it was, and from its negative, the mean left out of both; and the mean of their sum."""
     total = tl.sum(tl.where(inside, luma + was, 0.0), axis=0) / _TILES
     change = tl.sum(tl.where(inside, luma - was, 0.0), axis=0) / _TILES
     own = tl.sum(tl.where(inside, tl.abs(luma - was - change), 0.0), axis=0)
-    other = tl.sum(tl.where(inside, tl.abs(luma + was - total), 0.0), axis=0)
+    return own, tl.sum(tl.where(inside, tl.abs(luma + was - total), 0.0), axis=0), total
+
+
+@triton.jit
+def _negative(state, tile, inside, fresh, luma, step, pts):
+    """Seconds since luma runs the other way, once it is told, else 0; before the last luma is brought up to date."""
+    was = tl.load(state + _LAST_LUMA + tile, mask=inside, other=0.0)
+    own, other, total = _negative_distances(inside, luma, was)
     turns = _flag(tl.abs(total - _OPPOSITE) <= _NEGATIVE_SUM) & _flag(own >= _TILES * _NEGATIVE_LEAST) & (fresh == 0)
     turns = turns & _flag(other <= _SWAP_SHARE * (own - _TILES * _NEGATIVE_NOISE))
     before = _scalar(state, _NEGATIVE, fresh, 0.0)
     negative = tl.where(turns, 1.0 - before, before)
     since = tl.where(turns, pts, _scalar(state, _NEGATIVE_AT, fresh, 0.0))
+    kept = tl.load(state + _KEPT_BEFORE + tile, mask=inside, other=0.0)
+    as_kept, as_turned, _ = _negative_distances(inside, luma, kept)
+    is_back = _flag(pts - step - since < _SWAP_TOLD) & _flag(as_kept <= _SWAP_BACK * as_turned) & (fresh == 0)
+    negative = tl.where(is_back, 0.0, negative)
     tl.store(state + _NEGATIVE, negative)
     tl.store(state + _NEGATIVE_AT, since)
     told = (negative > 0.0) & (pts - since >= _SWAP_TOLD) & (pts - since <= _SWAP_OWN)
@@ -652,26 +662,35 @@ def _swap(state, tile, inside, fresh, coloured, apart, motion, u, v, step, pts):
     before = _scalar(state, _SWAPPED, fresh, 0.0)
     since = tl.where(swaps, pts, _scalar(state, _SWAPPED_AT, fresh, 0.0))
     swapped = tl.where(swaps, 1.0 - before, before)
-    kept_u = tl.load(state + _KEPT_BEFORE + tile, mask=inside, other=0.0)
-    kept_v = tl.load(state + _KEPT_BEFORE + _TILES + tile, mask=inside, other=0.0)
+    kept_u = tl.load(state + _KEPT_BEFORE + _TILES + tile, mask=inside, other=0.0)
+    kept_v = tl.load(state + _KEPT_BEFORE + 2 * _TILES + tile, mask=inside, other=0.0)
     as_kept, as_swapped = _swap_distances(inside, u, v, kept_u, kept_v)
     is_back = _flag(pts - step - since < _SWAP_TOLD) & _flag(as_kept <= _SWAP_BACK * as_swapped) & (fresh == 0)
     swapped = tl.where(is_back, 0.0, swapped)
-    anew = (fresh > 0) | (swaps & _flag(before > 0.0))
-    keeps = _flag(swapped == 0.0) & (anew | _flag(pts - tl.load(state + _KEPT_AT) >= _SWAP_KEPT))
-    last_u = tl.load(state + _KEPT + tile, mask=inside, other=0.0)
-    last_v = tl.load(state + _KEPT + _TILES + tile, mask=inside, other=0.0)
-    tl.store(state + _KEPT_BEFORE + tile, tl.where(anew, u, last_u), mask=inside & keeps)
-    tl.store(state + _KEPT_BEFORE + _TILES + tile, tl.where(anew, v, last_v), mask=inside & keeps)
-    tl.store(state + _KEPT + tile, u, mask=inside & keeps)
-    tl.store(state + _KEPT + _TILES + tile, v, mask=inside & keeps)
-    tl.store(state + _KEPT_AT, pts, mask=keeps)
     tl.store(state + _LAST_U + tile, u, mask=inside)
     tl.store(state + _LAST_V + tile, v, mask=inside)
     tl.store(state + _SWAPPED, swapped)
     tl.store(state + _SWAPPED_AT, since)
     told = (swapped > 0.0) & (pts - since >= _SWAP_TOLD) & (pts - since <= _SWAP_OWN)
     return tl.where(told, pts - since, 0.0)
+
+
+@triton.jit
+def _keep(state, tile, inside, fresh, luma, u, v, pts):
+    """This picture's tiles beside those kept last, once in a while, as long as nothing is swapped."""
+    as_it_is = _flag(tl.load(state + _SWAPPED) == 0.0) & _flag(tl.load(state + _NEGATIVE) == 0.0)
+    keeps = (fresh > 0) | (as_it_is & _flag(pts - _scalar(state, _KEPT_AT, fresh, pts) >= _SWAP_KEPT))
+    _keep_plane(state + _KEPT_BEFORE + tile, state + _KEPT + tile, inside & keeps, fresh, luma)
+    _keep_plane(state + _KEPT_BEFORE + _TILES + tile, state + _KEPT + _TILES + tile, inside & keeps, fresh, u)
+    _keep_plane(state + _KEPT_BEFORE + 2 * _TILES + tile, state + _KEPT + 2 * _TILES + tile, inside & keeps, fresh, v)
+    tl.store(state + _KEPT_AT, pts, mask=keeps)
+
+
+@triton.jit
+def _keep_plane(before, kept, where, fresh, now):
+    last = tl.load(kept, mask=where, other=0.0)
+    tl.store(before, tl.where(fresh > 0, now, last), mask=where)
+    tl.store(kept, now, mask=where)
 
 
 @triton.jit
@@ -764,7 +783,7 @@ def _temporal_kernel(tiles, mean_lumas, mafds, gradients, all_pts, ranges, slots
         motion = tl.sum(difference, axis=0) / _TILES
         valid = (fresh == 0) & _known(motion)
         step = pts - last
-        negative = _negative(state, tile, inside, fresh, code, pts)
+        negative = _negative(state, tile, inside, fresh, code, step, pts)
         hole = _hole(state, tile, inside, valid, fresh, code, u_code, v_code, difference, step, pts)
         smear, smeared = _smear(rows, state, valid, fresh, coloured, step, pts)
         rolls = _roll(state, tile, inside, valid, fresh, code, motion, step, pts)
@@ -780,6 +799,7 @@ def _temporal_kernel(tiles, mean_lumas, mafds, gradients, all_pts, ranges, slots
         broken = _broken_colour(state, tile, inside, fresh, coloured, spread, code, motion, u_code, v_code,
                                 first, first_u, tl.load(rows + 3 * _TILES), redness, step)  # fmt: skip
         swapped = _swap(state, tile, inside, fresh, coloured, apart, motion, u_code, v_code, step, pts)
+        _keep(state, tile, inside, fresh, code, u_code, v_code, pts)
         since = tl.maximum(tl.maximum(swapped, negative), rolls)
         broken = tl.where(since > 0.0, 1.0, broken)
         tl.store(columns + 7, tl.maximum(tl.maximum(broken, hole), smear))

@@ -173,7 +173,8 @@ SWAP_LUMA: Final = 6.0 / 256
 SWAP_MOTION: Final = 1.5
 # A swap is told after SWAP_TOLD_SECONDS, unless colours come until then to what they were once or twice
 # SWAP_KEPT_SECONDS before it, by SWAP_BACK of how far they are from that swapped: a glitch effect turns the hues for
-# some pictures and shifts chroma besides, so that only one of the two swaps is seen. Another scene is not so near.
+# some pictures and shifts chroma besides, so that only one of the two swaps is seen. Another scene is not so near. The
+# same of a negative.
 # Of pictures further apart than this motion says nothing of the scene: in a pan at 5 pictures a second a cut moves no
 # more than any picture.
 SWAP_STEP_SECONDS: Final = 0.15
@@ -308,7 +309,7 @@ ROLL_ROWS: Final = ROLL_ROSE_AT + 1  # of tiles by which it is further, since wh
 ROLL_ROWS_AT: Final = ROLL_ROWS + 1
 ROLL_WAY: Final = ROLL_ROWS_AT + 1
 ROLL_ROSE: Final = ROLL_WAY + 1  # motion at the rise
-KEPT: Final = ROLL_ROSE + 1  # U of each tile, then V, as they were at KEPT_AT; and before that
-KEPT_BEFORE: Final = KEPT + 2 * TILES
-KEPT_AT: Final = KEPT_BEFORE + 2 * TILES
+KEPT: Final = ROLL_ROSE + 1  # luma of each tile, then U, then V, as they were at KEPT_AT; and before that
+KEPT_BEFORE: Final = KEPT + 3 * TILES
+KEPT_AT: Final = KEPT_BEFORE + 3 * TILES
 STATE_SIZE: Final = KEPT_AT + 1

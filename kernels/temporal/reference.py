@@ -153,7 +153,13 @@ def rolled_by(luma: Numbers, earlier: Numbers) -> int:
     return min(fitting, key=fitting.__getitem__) if fitting and alike >= at.ROLL_ALIKE * apart else 0
 
 
-def swap_distances(tiles: Numbers, was: tuple[Numbers, Numbers]) -> tuple[float, float]:
+def negative_distances(luma: Numbers, was: Numbers) -> tuple[float, float]:
+    """How far luma is from what it was, and from its negative, the mean left out of both."""
+    change, total = luma - was, luma + was
+    return float(np.abs(change - change.mean()).mean()), float(np.abs(total - total.mean()).mean())
+
+
+def swap_distances(tiles: Numbers, was: tuple[Numbers, Numbers] | Numbers) -> tuple[float, float]:
     """How far U and V are from what they were, and from that in each other's place or running the other way."""
     u, v, (was_u, was_v) = tiles[2], tiles[3], was
     own = float((abs(u - was_u) + abs(v - was_v)).mean())
@@ -201,8 +207,8 @@ class Stream:
     holed: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(TILES, bool))
     holed_seconds: float = 0.0
     colours: tuple[Numbers, Numbers] | None = None
-    kept_colours: tuple[tuple[Numbers, Numbers], ...] = ()  # the colours of earlier pictures
-    colours_kept_at: float = -np.inf
+    kept_tiles: tuple[Numbers, ...] = ()  # of earlier pictures
+    tiles_kept_at: float = -np.inf
     luma_before: Numbers = field(default_factory=lambda: np.zeros(TILES))
     motion_before: float = np.nan
     swapped: bool = False
@@ -328,34 +334,38 @@ class Stream:
             self.roll_luma, self.roll_luma_at = luma, now
         return max(now - self.roll_began, 1e-12) if tells else 0.0
 
+    def keep(self, tiles: Numbers, now: float) -> None:
+        """This picture's tiles beside those kept last, once in a while, as long as nothing is swapped."""
+        if not self.kept_tiles:
+            self.kept_tiles, self.tiles_kept_at = (tiles, tiles), now
+        elif not self.swapped and not self.negative and now - self.tiles_kept_at >= at.SWAP_KEPT_SECONDS:
+            self.kept_tiles, self.tiles_kept_at = (self.kept_tiles[1], tiles), now
+
     def turn(self, luma: Numbers, now: float) -> float:
         """Seconds since luma runs the other way, once it is told, else 0."""
         if self.times:
-            change, total = luma - self.luma, luma + self.luma
-            own, other = np.abs(change - change.mean()).mean(), np.abs(total - total.mean()).mean()
-            turns = abs(total.mean() - at.OPPOSITE) <= at.NEGATIVE_SUM and own >= at.NEGATIVE_LEAST
+            own, other = negative_distances(luma, self.luma)
+            turns = abs((luma + self.luma).mean() - at.OPPOSITE) <= at.NEGATIVE_SUM and own >= at.NEGATIVE_LEAST
             if turns and other <= at.SWAP_SHARE * (own - at.NEGATIVE_NOISE):
                 self.negative, self.negative_at = not self.negative, now
+            if self.negative and self.times[-1] - self.negative_at < at.SWAP_TOLD_SECONDS:
+                own, other = negative_distances(luma, self.kept_tiles[0][0])
+                self.negative = not own <= at.SWAP_BACK * other
         ago = now - self.negative_at
         return ago if self.negative and at.SWAP_TOLD_SECONDS <= ago <= at.SWAP_OWN_SECONDS else 0.0
 
     def swap(self, tiles: Numbers, now: float) -> float:
         """Seconds since U and V have changed places or run the other way, once it is told, else 0."""
-        anew = self.colours is None
         if self.colours is not None:
             own, other = swap_distances(tiles, self.colours)
             same = float(abs(tiles[0] - self.luma_before).mean()) <= at.SWAP_LUMA
             near = now - self.times[-1] <= at.SWAP_STEP_SECONDS
             same = same or (near and float(tiles[1].mean()) <= at.SWAP_MOTION * self.motion_before)
             if own >= at.SWAP_LEAST and other <= at.SWAP_SHARE * (own - at.SWAP_NOISE) and same:
-                anew = anew or self.swapped
                 self.swapped, self.swapped_at = not self.swapped, now
             if self.swapped and self.times[-1] - self.swapped_at < at.SWAP_TOLD_SECONDS:
-                own, other = swap_distances(tiles, self.kept_colours[0])
+                own, other = swap_distances(tiles, self.kept_tiles[0][2:])
                 self.swapped = not own <= at.SWAP_BACK * other
-        if not self.swapped and (anew or now - self.colours_kept_at >= at.SWAP_KEPT_SECONDS):
-            colours = tiles[2], tiles[3]
-            self.kept_colours, self.colours_kept_at = (colours if anew else self.kept_colours[1], colours), now
         self.colours, self.luma_before = (tiles[2], tiles[3]), tiles[0]
         self.motion_before = float(tiles[1].mean())
         ago = now - self.swapped_at
@@ -512,6 +522,7 @@ class Temporal:
         out["colour_spread"] = max(float(np.ptp(tiles[plane])) for plane in planes) + gradient
         broken = s.broken_colour(tiles, out["colour_spread"], step, coloured, float(s.reds[-1][-1]))
         since = max(s.swap(tiles, pts), negative, rolls)
+        s.keep(tiles, pts)
         out["broken_colour"] = max(broken, hole, smear, float(since > 0))
         out["broken_since"] = max(since, s.holed_seconds * (hole > 0), s.smeared_seconds * (smear > 0))
         s.times.append(pts)

@@ -179,6 +179,17 @@ def test_an_effect_that_turns_hues_for_a_moment_and_shifts_chroma_besides_is_no_
     assert_triton_agrees(gpu, film, [(40, 62)])
 
 
+@pytest.mark.parametrize("seen", ["first", "last"])
+def test_an_effect_that_turns_luma_for_a_moment_and_shifts_it_besides_is_no_negative(gpu, seen):
+    film = varied()
+    film.tiles[:, 0] += 0.01 * np.random.default_rng(2).standard_normal((len(film.times), 1))
+    film.tiles[50:53, 0] = 255 / 256 - film.tiles[50:53, 0]
+    shifted = 53 if seen == "first" else 49
+    film.tiles[shifted, 0] = np.roll(film.tiles[shifted, 0], 3)
+    assert set(run(film)["broken_colour"]) == {0.0}
+    assert_triton_agrees(gpu, film, [(46, 60)])
+
+
 @pytest.mark.parametrize("ago", [1, 10, 40])
 def test_a_swap_soon_after_a_cut_is_told(ago):
     film = Film(5)
