@@ -60,6 +60,7 @@ _LAST_U, _LAST_V, _SWAPPED, _SWAPPED_AT = at.LAST_U, at.LAST_V, at.SWAPPED, at.S
 _SWAP_LEAST, _SWAP_SHARE, _SWAP_LUMA = at.SWAP_LEAST, at.SWAP_SHARE, at.SWAP_LUMA
 _SWAP_NOISE, _SWAP_MOTION, _MOTION_BEFORE = at.SWAP_NOISE, at.SWAP_MOTION, at.SWAP_MOTION_BEFORE
 _SWAP_STEP, _SWAP_KEPT, _SWAP_BACK = at.SWAP_STEP_SECONDS, at.SWAP_KEPT_SECONDS, at.SWAP_BACK
+_SWAP_AGAIN, _SWAP_SIZE, _NEGATIVE_SIZE = at.SWAP_AGAIN, at.SWAP_SIZE, at.NEGATIVE_SIZE
 _KEPT, _KEPT_BEFORE, _KEPT_AT = at.KEPT, at.KEPT_BEFORE, at.KEPT_AT
 _SWAP_TOLD, _SWAP_OWN = at.SWAP_TOLD_SECONDS, at.SWAP_OWN_SECONDS
 _OPPOSITE, _NEGATIVE, _NEGATIVE_AT = at.OPPOSITE, at.NEGATIVE, at.NEGATIVE_AT
@@ -617,7 +618,9 @@ def _negative(tiles, state, fresh, step, pts):
     own, other, total = _negative_distances(tiles[0], state[_LAST_LUMA : _LAST_LUMA + TILES])
     turns = abs(total - _OPPOSITE) <= _NEGATIVE_SUM and own >= TILES * _NEGATIVE_LEAST
     if not fresh and turns and other <= _SWAP_SHARE * (own - TILES * _NEGATIVE_NOISE):
-        state[_NEGATIVE], state[_NEGATIVE_AT] = 1.0 - state[_NEGATIVE], pts
+        state[_NEGATIVE], state[_NEGATIVE_AT], state[_NEGATIVE_SIZE] = 1.0 - state[_NEGATIVE], pts, own
+    elif pts - step - state[_NEGATIVE_AT] < _SWAP_TOLD and own >= _SWAP_AGAIN * state[_NEGATIVE_SIZE]:
+        state[_NEGATIVE] = 0.0
     if state[_NEGATIVE] > 0.0 and pts - step - state[_NEGATIVE_AT] < _SWAP_TOLD:
         own, other, _ = _negative_distances(tiles[0], state[_KEPT_BEFORE : _KEPT_BEFORE + TILES])
         if own <= _SWAP_BACK * other:
@@ -672,7 +675,9 @@ def _swap(tiles, state, fresh, coloured, apart, motion, step, pts):
     other = min(other, turned)
     swaps = own >= TILES * _SWAP_LEAST and other <= _SWAP_SHARE * (own - TILES * _SWAP_NOISE) and same
     if coloured and not fresh and swaps:
-        state[_SWAPPED], state[_SWAPPED_AT] = 1.0 - state[_SWAPPED], pts
+        state[_SWAPPED], state[_SWAPPED_AT], state[_SWAP_SIZE] = 1.0 - state[_SWAPPED], pts, own
+    elif pts - step - state[_SWAPPED_AT] < _SWAP_TOLD and own >= _SWAP_AGAIN * state[_SWAP_SIZE]:
+        state[_SWAPPED] = 0.0
     if state[_SWAPPED] > 0.0 and pts - step - state[_SWAPPED_AT] < _SWAP_TOLD and _is_back(tiles, state):
         state[_SWAPPED] = 0.0
     ago = pts - state[_SWAPPED_AT]

@@ -173,8 +173,9 @@ SWAP_LUMA: Final = 6.0 / 256
 SWAP_MOTION: Final = 1.5
 # A swap is told after SWAP_TOLD_SECONDS, unless colours come until then to what they were once or twice
 # SWAP_KEPT_SECONDS before it, by SWAP_BACK of how far they are from that swapped: a glitch effect turns the hues for
-# some pictures and shifts chroma besides, so that only one of the two swaps is seen. Another scene is not so near. The
-# same of a negative.
+# some pictures and shifts chroma besides, so that only one of the two swaps is seen. Another scene is not so near. And
+# unless they change until then by SWAP_AGAIN of what they did at the swap: a picture of an effect is followed by
+# another scene, of which nothing is known. The same of a negative, as drawn films have them for a blow.
 # Of pictures further apart than this motion says nothing of the scene: in a pan at 5 pictures a second a cut moves no
 # more than any picture.
 SWAP_STEP_SECONDS: Final = 0.15
@@ -182,6 +183,7 @@ SWAP_TOLD_SECONDS: Final = 0.2 - 1e-3
 SWAP_OWN_SECONDS: Final = 60.0
 SWAP_KEPT_SECONDS: Final = 0.5 - 1e-3
 SWAP_BACK: Final = 0.5
+SWAP_AGAIN: Final = 0.5
 # Where U and V run the other way each and what it was add up to this, between 255 and 256 codes.
 OPPOSITE: Final = 255.5 / 256
 # A negative: luma and what it was add up to nearly the same number everywhere, which is OPPOSITE within NEGATIVE_SUM;
@@ -312,4 +314,6 @@ ROLL_ROSE: Final = ROLL_WAY + 1  # motion at the rise
 KEPT: Final = ROLL_ROSE + 1  # luma of each tile, then U, then V, as they were at KEPT_AT; and before that
 KEPT_BEFORE: Final = KEPT + 3 * TILES
 KEPT_AT: Final = KEPT_BEFORE + 3 * TILES
-STATE_SIZE: Final = KEPT_AT + 1
+SWAP_SIZE: Final = KEPT_AT + 1  # how much the colours changed at the last swap
+NEGATIVE_SIZE: Final = SWAP_SIZE + 1
+STATE_SIZE: Final = NEGATIVE_SIZE + 1

@@ -213,8 +213,10 @@ class Stream:
     motion_before: float = np.nan
     swapped: bool = False
     swapped_at: float = 0.0
+    swap_size: float = 0.0
     negative: bool = False
     negative_at: float = 0.0
+    negative_size: float = 0.0
     smeared: int = 0  # 1: rows, 2: columns
     smeared_seconds: float = 0.0
     # Of rolling: an earlier picture and when it was.
@@ -347,7 +349,9 @@ class Stream:
             own, other = negative_distances(luma, self.luma)
             turns = abs((luma + self.luma).mean() - at.OPPOSITE) <= at.NEGATIVE_SUM and own >= at.NEGATIVE_LEAST
             if turns and other <= at.SWAP_SHARE * (own - at.NEGATIVE_NOISE):
-                self.negative, self.negative_at = not self.negative, now
+                self.negative, self.negative_at, self.negative_size = not self.negative, now, own
+            elif self.times[-1] - self.negative_at < at.SWAP_TOLD_SECONDS and own >= at.SWAP_AGAIN * self.negative_size:
+                self.negative = False
             if self.negative and self.times[-1] - self.negative_at < at.SWAP_TOLD_SECONDS:
                 own, other = negative_distances(luma, self.kept_tiles[0][0])
                 self.negative = not own <= at.SWAP_BACK * other
@@ -362,7 +366,9 @@ class Stream:
             near = now - self.times[-1] <= at.SWAP_STEP_SECONDS
             same = same or (near and float(tiles[1].mean()) <= at.SWAP_MOTION * self.motion_before)
             if own >= at.SWAP_LEAST and other <= at.SWAP_SHARE * (own - at.SWAP_NOISE) and same:
-                self.swapped, self.swapped_at = not self.swapped, now
+                self.swapped, self.swapped_at, self.swap_size = not self.swapped, now, own
+            elif self.times[-1] - self.swapped_at < at.SWAP_TOLD_SECONDS and own >= at.SWAP_AGAIN * self.swap_size:
+                self.swapped = False
             if self.swapped and self.times[-1] - self.swapped_at < at.SWAP_TOLD_SECONDS:
                 own, other = swap_distances(tiles, self.kept_tiles[0][2:])
                 self.swapped = not own <= at.SWAP_BACK * other

@@ -190,6 +190,21 @@ def test_an_effect_that_turns_luma_for_a_moment_and_shifts_it_besides_is_no_nega
     assert_triton_agrees(gpu, film, [(46, 60)])
 
 
+@pytest.mark.parametrize("what", ["negative", "hues"])
+def test_a_blow_drawn_as_some_turned_pictures_before_another_scene_is_not_broken(gpu, what):
+    rng = np.random.default_rng(3)
+    film = varied()
+    film.tiles[:, 0] += 0.01 * rng.standard_normal((len(film.times), 1))
+    tinted(film, 0, len(film.times), 112, 120)
+    plane = 0 if what == "negative" else slice(2, 4)
+    film.tiles[50:53, plane] = 255 / 256 - film.tiles[50:53, plane]
+    film.tiles[53:, 0] = 0.4 + 0.1 * rng.standard_normal(TILES)  # another scene
+    tinted(film, 53, len(film.times), 110, 140)
+    film.tiles[53, 1] = 0.2
+    assert set(run(film)["broken_colour"]) == {0.0}
+    assert_triton_agrees(gpu, film, [(46, 60)])
+
+
 @pytest.mark.parametrize("ago", [1, 10, 40])
 def test_a_swap_soon_after_a_cut_is_told(ago):
     film = Film(5)
