@@ -620,7 +620,10 @@ def _negative_distances(inside, luma, was):
 
 @triton.jit
 def _negative(state, tile, inside, fresh, luma, step, pts):
-    """Seconds since luma runs the other way, once it is told, else 0; before the last luma is brought up to date."""
+    """Seconds since luma runs the other way, once it is told, else 0; and whether it does.
+
+    Before the last luma is brought up to date.
+    """
     was = tl.load(state + _LAST_LUMA + tile, mask=inside, other=0.0)
     own, other, total = _negative_distances(inside, luma, was)
     turns = _flag(tl.abs(total - _OPPOSITE) <= _NEGATIVE_SUM) & _flag(own >= _TILES * _NEGATIVE_LEAST) & (fresh == 0)
@@ -628,9 +631,10 @@ def _negative(state, tile, inside, fresh, luma, step, pts):
     before = _scalar(state, _NEGATIVE, fresh, 0.0)
     negative = tl.where(turns, 1.0 - before, before)
     since = tl.where(turns, pts, _scalar(state, _NEGATIVE_AT, fresh, 0.0))
+    # The sums below are barriers: all threads have read what one of them writes then.
+    size = tl.where(turns, own, _scalar(state, _NEGATIVE_SIZE, fresh, 0.0))
     kept = tl.load(state + _KEPT_BEFORE + tile, mask=inside, other=0.0)
     as_kept, as_turned, _ = _negative_distances(inside, luma, kept)
-    size = tl.where(turns, own, _scalar(state, _NEGATIVE_SIZE, fresh, 0.0))
     again = _flag(own >= _SWAP_AGAIN * size) & (turns == 0)
     untold = _flag(pts - step - since < _SWAP_TOLD) & (fresh == 0)
     negative = tl.where(untold & (again | _flag(as_kept <= _SWAP_BACK * as_turned)), 0.0, negative)
@@ -638,7 +642,7 @@ def _negative(state, tile, inside, fresh, luma, step, pts):
     tl.store(state + _NEGATIVE, negative)
     tl.store(state + _NEGATIVE_AT, since)
     told = (negative > 0.0) & (pts - since >= _SWAP_TOLD) & (pts - since <= _SWAP_OWN)
-    return tl.where(told, pts - since, 0.0)
+    return tl.where(told, pts - since, 0.0), negative
 
 
 @triton.jit
@@ -652,8 +656,9 @@ def _swap_distances(inside, u, v, was_u, was_v):
 
 @triton.jit
 def _swap(state, tile, inside, fresh, coloured, apart, motion, u, v, step, pts):
-    """Seconds since U and V have changed places or run the other way, once it is told, else 0; `apart` is how much the
-    tiles' means have changed.
+    """Seconds since U and V have changed places or run the other way, once it is told, else 0; and whether they do.
+
+    `apart` is how much the tiles' means have changed.
     """
     was_u = tl.load(state + _LAST_U + tile, mask=inside, other=0.0)
     was_v = tl.load(state + _LAST_V + tile, mask=inside, other=0.0)
@@ -666,10 +671,10 @@ def _swap(state, tile, inside, fresh, coloured, apart, motion, u, v, step, pts):
     before = _scalar(state, _SWAPPED, fresh, 0.0)
     since = tl.where(swaps, pts, _scalar(state, _SWAPPED_AT, fresh, 0.0))
     swapped = tl.where(swaps, 1.0 - before, before)
+    size = tl.where(swaps, own, _scalar(state, _SWAP_SIZE, fresh, 0.0))
     kept_u = tl.load(state + _KEPT_BEFORE + _TILES + tile, mask=inside, other=0.0)
     kept_v = tl.load(state + _KEPT_BEFORE + 2 * _TILES + tile, mask=inside, other=0.0)
     as_kept, as_swapped = _swap_distances(inside, u, v, kept_u, kept_v)
-    size = tl.where(swaps, own, _scalar(state, _SWAP_SIZE, fresh, 0.0))
     again = _flag(own >= _SWAP_AGAIN * size) & (swaps == 0)
     untold = _flag(pts - step - since < _SWAP_TOLD) & (fresh == 0)
     swapped = tl.where(untold & (again | _flag(as_kept <= _SWAP_BACK * as_swapped)), 0.0, swapped)
@@ -679,14 +684,13 @@ def _swap(state, tile, inside, fresh, coloured, apart, motion, u, v, step, pts):
     tl.store(state + _SWAPPED, swapped)
     tl.store(state + _SWAPPED_AT, since)
     told = (swapped > 0.0) & (pts - since >= _SWAP_TOLD) & (pts - since <= _SWAP_OWN)
-    return tl.where(told, pts - since, 0.0)
+    return tl.where(told, pts - since, 0.0), swapped
 
 
 @triton.jit
-def _keep(state, tile, inside, fresh, luma, u, v, pts):
-    """This picture's tiles beside those kept last, once in a while, as long as nothing is swapped."""
-    as_it_is = _flag(tl.load(state + _SWAPPED) == 0.0) & _flag(tl.load(state + _NEGATIVE) == 0.0)
-    keeps = (fresh > 0) | (as_it_is & _flag(pts - _scalar(state, _KEPT_AT, fresh, pts) >= _SWAP_KEPT))
+def _keep(state, tile, inside, fresh, turned, kept_at, luma, u, v, pts):
+    """This picture's tiles beside those kept last, once in a while, as long as nothing is `turned`."""
+    keeps = (fresh > 0) | (_flag(turned == 0.0) & _flag(pts - kept_at >= _SWAP_KEPT))
     _keep_plane(state + _KEPT_BEFORE + tile, state + _KEPT + tile, inside & keeps, fresh, luma)
     _keep_plane(state + _KEPT_BEFORE + _TILES + tile, state + _KEPT + _TILES + tile, inside & keeps, fresh, u)
     _keep_plane(state + _KEPT_BEFORE + 2 * _TILES + tile, state + _KEPT + 2 * _TILES + tile, inside & keeps, fresh, v)
@@ -790,7 +794,8 @@ def _temporal_kernel(tiles, mean_lumas, mafds, gradients, all_pts, ranges, slots
         motion = tl.sum(difference, axis=0) / _TILES
         valid = (fresh == 0) & _known(motion)
         step = pts - last
-        negative = _negative(state, tile, inside, fresh, code, step, pts)
+        kept_at = _scalar(state, _KEPT_AT, fresh, pts)
+        negative, is_negative = _negative(state, tile, inside, fresh, code, step, pts)
         hole = _hole(state, tile, inside, valid, fresh, code, u_code, v_code, difference, step, pts)
         smear, smeared = _smear(rows, state, valid, fresh, coloured, step, pts)
         rolls = _roll(state, tile, inside, valid, fresh, code, motion, step, pts)
@@ -805,8 +810,8 @@ def _temporal_kernel(tiles, mean_lumas, mafds, gradients, all_pts, ranges, slots
         tl.store(columns + 5, spread)
         broken = _broken_colour(state, tile, inside, fresh, coloured, spread, code, motion, u_code, v_code,
                                 first, first_u, tl.load(rows + 3 * _TILES), redness, step)  # fmt: skip
-        swapped = _swap(state, tile, inside, fresh, coloured, apart, motion, u_code, v_code, step, pts)
-        _keep(state, tile, inside, fresh, code, u_code, v_code, pts)
+        swapped, is_swapped = _swap(state, tile, inside, fresh, coloured, apart, motion, u_code, v_code, step, pts)
+        _keep(state, tile, inside, fresh, is_negative + is_swapped, kept_at, code, u_code, v_code, pts)
         since = tl.maximum(tl.maximum(swapped, negative), rolls)
         broken = tl.where(since > 0.0, 1.0, broken)
         tl.store(columns + 7, tl.maximum(tl.maximum(broken, hole), smear))
