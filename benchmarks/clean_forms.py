@@ -41,6 +41,11 @@ class Form:
     codec: tuple[str, ...]
     suffix: str = ".mp4"
 
+    @property
+    def has_other(self) -> bool:
+        """Whether another clip is seen in it."""
+        return "[b]" in self.filters
+
 
 def _alone(filters: str, size: tuple[int, int] = (640, 360), rate: str = "25") -> str:
     return f"[a]{FIT.format(*size)},fps={rate},{filters}[out]"

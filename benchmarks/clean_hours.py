@@ -4,7 +4,8 @@ A fault that is told once in ten hours of a stream wakes somebody every night wh
 show nothing of it. So here are judged, as `avjury check` judges them, all films in the folders named, each whole, as it
 is and in several forms in which programmes come that look unlike films (benchmarks/clean_forms.py). Every incident of
 the detector in question is a false alarm: name no folder with damaged films, or pass those over by `--skip`. What was
-told of a stream is kept in `--work`, so that a run that was ended goes on where it was.
+told of a stream is kept in `--work`, so that a run that was ended goes on where it was. It is not known there which
+avjury judged it: name another folder after a change.
 
 avjury bench clean-hours --clean FOLDER [--clean FOLDER]... [--forms N] [--work FOLDER] [--skip PREFIX]...
 """
@@ -18,10 +19,8 @@ import tempfile
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,16 +31,14 @@ from benchmarks.clean_content import judged_by
 from benchmarks.clean_forms import FORMS, Form, draw_strip, form_clip
 from benchmarks.harness import write_result
 from benchmarks.network_streams import MOST_SECONDS, refuse_twins
-from benchmarks.tallies import CONFIDENCE, GOAL_FALSE_PER_HOUR, false_per_hour_at_most
+from benchmarks.side_by_side import each
+from benchmarks.tallies import APART_SECONDS, CONFIDENCE, GOAL_FALSE_PER_HOUR, false_per_hour_at_most
 from engine.errors import AvjuryError
-from engine.hardening import die_with_parent
 from engine.pipeline import check
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from models.train import clips_of
 
 AS_IT_IS: Final = "as it is"
-# Incidents of one stream closer together than this are one alarm.
-APART_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +92,8 @@ def judge_clip(clip: Path, *, clips: Sequence[Path], forms: int, work: Path) -> 
         draw_strip(strip)
         for form, other in [(None, clip), *ways_of(clip, clips, forms)]:
             how = AS_IT_IS if form is None else form.name
-            kept = work / f"{clip.name}-{zlib.crc32(how.encode()):08x}.json"
+            beside = other.name if form is not None and form.has_other else ""
+            kept = work / f"{clip.name}-{zlib.crc32((how + beside).encode()):08x}.json"
             if kept.exists():
                 heard.append(Heard(**json.loads(kept.read_text())))
                 continue
@@ -179,10 +177,7 @@ def main() -> None:
         work = options.work or Path(name)
         work.mkdir(parents=True, exist_ok=True)
         job = partial(judge_clip, clips=clips, forms=options.forms, work=work)
-        # Where this one is killed its workers would go on to the end of their clips.
-        ends = partial(ProcessPoolExecutor, initializer=die_with_parent, initargs=(os.getpid(),))
-        with ends(options.processes, mp_context=get_context("spawn")) as pool:
-            heard = [one for of_clip in pool.map(job, clips) for one in of_clip]
+        heard = each(job, clips, options.processes)
     figures = summed(heard, options.detector)
     where = {} if options.results is None else {"folder": options.results}
     path = write_result("clean-hours", figures, **where)

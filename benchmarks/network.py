@@ -43,7 +43,7 @@ from benchmarks.network_streams import (
     through,
     times_of,
 )  # fmt: skip
-from benchmarks.tallies import false_per_hour_at_most
+from benchmarks.tallies import APART_SECONDS, false_per_hour_at_most
 from engine.batch import Batcher
 from engine.measure import VIDEO_COLUMNS
 from engine.measure.arithmetic import Arithmetic
@@ -67,8 +67,6 @@ RUNS: Final = (1, 2, 3)
 # Of second looks: the least number of tiles that say so, and of looks that agree.
 COUNTS: Final = (1, 2, 3, 4, 6, 8, 12, 16)
 LOOKS: Final = (1, 2)
-# Looks that say so closer together than this are one alarm.
-APART_SECONDS: Final = 5.0
 # Made-up pictures of which judging is timed.
 COST_SIZES: Final = ("640x360", "1280x720", "1920x1080")
 COST_SECONDS: Final = 10.0

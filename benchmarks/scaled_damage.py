@@ -14,11 +14,9 @@ import os
 import subprocess
 import tempfile
 import zlib
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,9 +27,9 @@ import torch
 from benchmarks.clean_content import Variant, encode
 from benchmarks.harness import write_result
 from benchmarks.network_streams import DAMAGED, LINES, SECONDS, Streamed, refuse_twins, times_of
+from benchmarks.side_by_side import each
 from benchmarks.tallies import false_per_hour_at_most
 from engine.errors import AvjuryError
-from engine.hardening import die_with_parent
 from engine.pipeline import Engine
 from engine.spec import EngineSettings, NetworkSettings, StreamSpec
 from models.synthesis.coded_damage import CODECS, KINDS, plant_damage
@@ -192,14 +190,6 @@ def summed(clean_ones: Sequence[Judged], damaged_ones: Sequence[Judged]) -> dict
                   "false_alarms_without_source_height": sum(len(one.without.blocks) for one in clean_ones),
                   "per_hour_at_most": false_per_hour_at_most(false, hours), "raised": raised},
     }  # fmt: skip
-
-
-def each(work: Any, clips: Iterable[Any], processes: int) -> list[Judged]:
-    """What `work` makes of every clip, in processes side by side that end with this one."""
-    # Where this one is killed its workers would go on to the end of their clips.
-    ends = partial(ProcessPoolExecutor, initializer=die_with_parent, initargs=(os.getpid(),))
-    with ends(processes, mp_context=get_context("spawn")) as pool:
-        return [one for of_clip in pool.map(work, clips) for one in of_clip]
 
 
 def main() -> None:

@@ -11,13 +11,15 @@ from engine.detectors import Detector
 from engine.verdicts import Incident
 from models.synthesis.planted import Planted
 
-__all__ = ["CONFIDENCE", "Tally", "false_per_hour_at_most", "figures", "overlaps", "precision", "recall_at_least",
-           "set_seconds", "tally"]  # fmt: skip
+__all__ = ["APART_SECONDS", "CONFIDENCE", "Tally", "false_per_hour_at_most", "figures", "overlaps", "precision",
+           "recall_at_least", "set_seconds", "tally"]  # fmt: skip
 
 # Goals of every detector at its defaults.
 GOAL_RECALL = 0.95
 GOAL_FALSE_PER_HOUR = 0.1
 GOAL_LATE_FRAMES = 2.0
+# What is told of one stream closer together than this is one alarm.
+APART_SECONDS = 5.0
 
 
 @dataclass

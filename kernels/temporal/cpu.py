@@ -630,16 +630,14 @@ def _negative(tiles, state, fresh, step, pts):
 
 
 @compiled
-def _is_back(tiles, state):
-    """Whether U and V are much nearer to what they were some time before a swap than to that swapped."""
+def _swap_distances(u, v, was_u, was_v):
+    """How far U and V are from what they were, and from that in each other's place or running the other way."""
     own, other, turned = 0.0, 0.0, 0.0
     for tile in range(TILES):
-        u, v = tiles[2, tile], tiles[3, tile]
-        kept_u, kept_v = state[_KEPT_BEFORE + TILES + tile], state[_KEPT_BEFORE + 2 * TILES + tile]
-        own += abs(u - kept_u) + abs(v - kept_v)
-        other += abs(u - kept_v) + abs(v - kept_u)
-        turned += abs(u + kept_u - _OPPOSITE) + abs(v + kept_v - _OPPOSITE)
-    return own <= _SWAP_BACK * min(other, turned)
+        own += abs(u[tile] - was_u[tile]) + abs(v[tile] - was_v[tile])
+        other += abs(u[tile] - was_v[tile]) + abs(v[tile] - was_u[tile])
+        turned += abs(u[tile] + was_u[tile] - _OPPOSITE) + abs(v[tile] + was_v[tile] - _OPPOSITE)
+    return own, min(other, turned)
 
 
 @compiled
@@ -661,25 +659,23 @@ def _swap(tiles, state, fresh, coloured, apart, motion, step, pts):
     """Seconds since U and V have changed places or run the other way, once it is told, else 0; `apart` is how much the
     tiles' means have changed.
     """
-    own, other, turned = 0.0, 0.0, 0.0
-    for tile in range(TILES):
-        u, v = tiles[2, tile], tiles[3, tile]
-        was_u, was_v = state[_LAST_U + tile], state[_LAST_V + tile]
-        own += abs(u - was_u) + abs(v - was_v)
-        other += abs(u - was_v) + abs(v - was_u)
-        turned += abs(u + was_u - _OPPOSITE) + abs(v + was_v - _OPPOSITE)
-        state[_LAST_U + tile], state[_LAST_V + tile] = u, v
+    was_u, was_v = state[_LAST_U : _LAST_U + TILES], state[_LAST_V : _LAST_V + TILES]
+    own, other = _swap_distances(tiles[2], tiles[3], was_u, was_v)
+    was_u[:], was_v[:] = tiles[2], tiles[3]
     as_before = step <= _SWAP_STEP and motion <= _SWAP_MOTION * state[_MOTION_BEFORE]
     same = apart <= TILES * _SWAP_LUMA or as_before
     state[_MOTION_BEFORE] = motion
-    other = min(other, turned)
     swaps = own >= TILES * _SWAP_LEAST and other <= _SWAP_SHARE * (own - TILES * _SWAP_NOISE) and same
     if coloured and not fresh and swaps:
         state[_SWAPPED], state[_SWAPPED_AT], state[_SWAP_SIZE] = 1.0 - state[_SWAPPED], pts, own
     elif pts - step - state[_SWAPPED_AT] < _SWAP_TOLD and own >= _SWAP_AGAIN * state[_SWAP_SIZE]:
         state[_SWAPPED] = 0.0
-    if state[_SWAPPED] > 0.0 and pts - step - state[_SWAPPED_AT] < _SWAP_TOLD and _is_back(tiles, state):
-        state[_SWAPPED] = 0.0
+    if state[_SWAPPED] > 0.0 and pts - step - state[_SWAPPED_AT] < _SWAP_TOLD:
+        kept_u = state[_KEPT_BEFORE + TILES : _KEPT_BEFORE + 2 * TILES]
+        kept_v = state[_KEPT_BEFORE + 2 * TILES : _KEPT_BEFORE + 3 * TILES]
+        own, other = _swap_distances(tiles[2], tiles[3], kept_u, kept_v)
+        if own <= _SWAP_BACK * other:
+            state[_SWAPPED] = 0.0
     ago = pts - state[_SWAPPED_AT]
     return ago if state[_SWAPPED] > 0.0 and ago >= _SWAP_TOLD and ago <= _SWAP_OWN else 0.0
 

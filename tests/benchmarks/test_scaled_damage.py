@@ -19,7 +19,7 @@ from models.synthesis.picture_clip import write_pictures
 from models.synthesis.planted import Planted
 
 ROOT = Path(__file__).parents[2]
-WAITS = "import time; from benchmarks.scaled_damage import each; each(time.sleep, [60, 60], 2)"
+WAITS = "import time; from benchmarks.side_by_side import each; each(time.sleep, [60, 60], 2)"
 DAMAGE = Planted("video.corruption", 2.0, 5.0, 0.3)
 
 
